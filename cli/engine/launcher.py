@@ -1,0 +1,34 @@
+"""The small program by which the engine runs our dynamic providers in Python."""
+
+import os
+from pathlib import Path
+
+from cli.places import cache
+
+_NAME = "pulumi-resource-pulumi-python"
+# PULUMI_PYTHON_CMD is what Pulumi's own launcher reads; ours has no other business.
+_SCRIPT = '#!/bin/sh\nexec "${PULUMI_PYTHON_CMD:-python3}" -u -m pulumi.dynamic "$@"\n'
+
+
+def folder_with_launcher(bin_folder: Path) -> Path:
+    """A folder for PATH that holds the launcher: the CLI's own where it brought one, else ours."""
+    if (bin_folder / _NAME).exists():
+        return bin_folder
+    folder = cache() / "launcher"
+    target = folder / _NAME
+    if not (target.is_file() and target.read_text() == _SCRIPT):
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f".{_NAME}.{os.getpid()}"
+        fresh.write_text(_SCRIPT)
+        fresh.chmod(0o755)
+        fresh.replace(target)
+    return folder
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` a symbolic link to `source`, whatever was there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(source)
+    fresh.replace(target)

@@ -1,0 +1,81 @@
+"""What a person sees while something lasts: a moving line on a terminal, plain lines elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.status import Status
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One plain line of progress, on standard error so that `--json` stays clean."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+class Waiting:
+    """A spinner whose text may change; where there is no terminal, each new text is a line."""
+
+    def __init__(self, status: Status | None) -> None:
+        self._status = status
+        self._last = ""
+
+    def update(self, text: str) -> None:
+        """Say what is being waited for now."""
+        if text == self._last:
+            return
+        self._last = text
+        if self._status is None:
+            say(f"{text} …")
+        else:
+            self._status.update(f"{text} …")
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[Waiting]:
+    """Show that something lasts."""
+    if err.is_terminal:
+        with err.status(f"{text} …") as status:
+            yield Waiting(status)
+    else:
+        handle = Waiting(None)
+        handle.update(text)
+        yield handle
+
+
+class Counting:
+    """A bar from 0 to a total; where there is no terminal, a line at each quarter."""
+
+    def __init__(self, text: str, total: int, bar: Progress | None) -> None:
+        self._text, self._total, self._bar = text, total, bar
+        self._task = bar.add_task(text, total=total) if bar else None
+        self._quarter = 0
+
+    def at(self, done: int) -> None:
+        """`done` of the total are done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done)
+            return
+        quarter = 4 * done // max(self._total, 1)
+        if quarter > self._quarter:
+            self._quarter = quarter
+            say(f"{self._text}: {done} of {self._total}")
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Counting]:
+    """Show how much of a known amount is done."""
+    if err.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=err, transient=True) as bar:
+            yield Counting(text, total, bar)
+    else:
+        yield Counting(text, total, None)
