@@ -1,6 +1,7 @@
 """One command at a time: a file lock that ends with its process, however that ends."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,17 @@ class TakenError(Exception):
 
 
 @contextmanager
-def alone(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock at `path`; without `wait`, raise TakenError where another process has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock on a folder; without `wait`, raise TakenError where another process has it.
+
+    The folder itself is locked, so that no lock file is left behind.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise TakenError(str(path)) from None
+            raise TakenError(str(folder)) from None
         yield
+    finally:
+        os.close(handle)

@@ -48,8 +48,3 @@ class LocalPlaces:
     def cloud(self) -> Path:
         """Folder of the cloud on this machine."""
         return self.root / "cloud"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the command at work."""
-        return self.root / "lock"

@@ -33,6 +33,11 @@ class Waiting:
         else:
             self._status.update(f"{text} …")
 
+    def show(self, text: str) -> None:
+        """A detail for the moving line alone: too fleeting to be a line of a log."""
+        if self._status is not None:
+            self._status.update(f"{text} …")
+
 
 @contextmanager
 def waiting(text: str) -> Iterator[Waiting]:

@@ -76,7 +76,8 @@ def _sha256(path: Path) -> str:
 def _install(root: Path) -> None:
     """Put a CLI into the cache: made aside and moved in whole; a killed install leaves no half."""
     aside = cache() / "install"
-    with alone(cache() / "install.lock", wait=True):
+    cache().mkdir(parents=True, exist_ok=True)
+    with alone(cache(), wait=True):
         shutil.rmtree(aside, ignore_errors=True)  # a killed install's
         if not _is_whole(root):  # somebody else's install, for which we waited
             _make(aside, root)

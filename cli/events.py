@@ -1,0 +1,68 @@
+"""The engine's events as lines that a person reads."""
+
+from pulumi.automation import OpType
+from pulumi.automation.events import EngineEvent, StepEventMetadata
+
+_DONE = {
+    OpType.CREATE: "+ made",
+    OpType.CREATE_REPLACEMENT: "+ made again",
+    OpType.UPDATE: "~ changed",
+    OpType.DELETE: "- removed",
+    OpType.DELETE_REPLACED: "- removed to be made again",
+    OpType.READ: "= read",
+}
+_PLANNED = {
+    OpType.CREATE: "+ to make",
+    OpType.CREATE_REPLACEMENT: "+ to make again",
+    OpType.UPDATE: "~ to change",
+    OpType.DELETE: "- to remove",
+    OpType.DELETE_REPLACED: "- to remove and make again",
+    OpType.REPLACE: "± to replace",
+}
+_ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
+
+
+def resource_name(step: StepEventMetadata) -> str:
+    """`Container input` for `urn:pulumi:…::openstack:objectstorage/container:Container::input`."""
+    kind, name = step.urn.split("::")[-2:]
+    return f"{kind.rsplit(':', 1)[-1].rsplit('/', 1)[-1]} {name}"
+
+
+def is_ours(step: StepEventMetadata) -> bool:
+    """Whether a step is of a resource that the program declares, not the engine's own."""
+    return not step.type.startswith(_ENGINES_OWN)
+
+
+class Story:
+    """What an operation has done so far: what is under way, what went wrong."""
+
+    def __init__(self, *, planning: bool = False) -> None:
+        self.under_way: dict[str, str] = {}
+        self.errors: list[str] = []
+        self.changes: dict[str, int] = {}
+        self._words = _PLANNED if planning else _DONE
+
+    def tell(self, event: EngineEvent) -> str | None:
+        """Take an event in; the line it is worth, if any."""
+        if event.diagnostic_event and event.diagnostic_event.severity == "error":
+            message = event.diagnostic_event.message.strip()
+            if message and message not in self.errors:
+                self.errors.append(message)
+        if event.summary_event:
+            self.changes = {str(k): v for k, v in event.summary_event.resource_changes.items()}
+        if event.resource_pre_event:
+            step = event.resource_pre_event.metadata
+            if step.op in _DONE and is_ours(step):
+                self.under_way[step.urn] = resource_name(step)
+        if event.res_op_failed_event:
+            self.under_way.pop(event.res_op_failed_event.metadata.urn, None)
+        done = event.res_outputs_event or (
+            event.resource_pre_event if self._words is _PLANNED else None
+        )
+        if done is None:
+            return None
+        self.under_way.pop(done.metadata.urn, None)
+        word = self._words.get(done.metadata.op)
+        if word is None or not is_ours(done.metadata):
+            return None
+        return f"  {word}  {resource_name(done.metadata)}"

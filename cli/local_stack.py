@@ -1,0 +1,161 @@
+"""The stack `local`: the same program on the cloud on this machine, all of it below `.local/`."""
+
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from local.cloud import LocalCloud
+
+from cli.errors import PipelineError
+from cli.lock import TakenError, alone
+from cli.places import CHECKOUT, LocalPlaces
+from cli.screen import say, waiting
+from cli.stack import PROJECT, GuardedError, Stack, StackHome
+
+NAME = "local"
+_ORPHAN_SECONDS = 10
+_NOTHING = "No local pipeline is standing: './pipeline up' makes one."
+
+
+class LocalStack:
+    """Stands between the commands and the folder `.local/`."""
+
+    def __init__(self, places: LocalPlaces | None = None) -> None:
+        self.places = places or LocalPlaces()
+        self.cloud = LocalCloud(self.places.cloud)
+        self._stack: Stack | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether something may be standing."""
+        return self.places.root.exists()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands out; raises PipelineError where one is at work."""
+        try:
+            with alone(CHECKOUT):
+                yield
+        except TakenError:
+            raise PipelineError(
+                "Another ./pipeline command is changing the local stack: wait until it has ended."
+            ) from None
+
+    def open(self) -> Stack:
+        """The stack with its cloud running, made if need be."""
+        if self._stack is None:
+            with waiting("Starting the cloud on this machine"):
+                self._write_files()
+                self.cloud.start()
+                self.cloud.install_plugin(self.places.pulumi_home)
+            self._end_orphans()
+            self._stack = Stack(self._home())
+            self._stack.forget_lock()
+        return self._stack
+
+    def require(self) -> Stack:
+        """The standing stack; raises PipelineError where there is none."""
+        if not self.exists:
+            raise PipelineError(_NOTHING)
+        return self.open()
+
+    def standing_cloud(self) -> LocalCloud:
+        """The cloud, without asking the engine; raises PipelineError where nothing stands."""
+        if not self.exists:
+            raise PipelineError(_NOTHING)
+        return self.cloud
+
+    def destroy(self, *, data: bool = False) -> None:
+        """Take everything down through the engine, then the cloud itself, then the folder.
+
+        Raises PipelineError, with nothing touched, where data is guarded and `data` is not set.
+        """
+        failure: PipelineError | None = None
+        try:
+            self.open().destroy(data=data)
+        except GuardedError:
+            raise
+        except PipelineError as error:
+            failure = error
+        self._end_orphans()
+        with waiting("Stopping the cloud on this machine"):
+            self.cloud.stop()
+        if failure:
+            say(f"The engine could not remove all: {failure.message}")
+            say("The local cloud is stopped and removed with everything in it all the same.")
+        shutil.rmtree(self.places.root, ignore_errors=True)
+
+    def _home(self) -> StackHome:
+        places = self.places
+        return StackHome(
+            NAME,
+            places.project,
+            {
+                "PULUMI_HOME": str(places.pulumi_home),
+                "PULUMI_BACKEND_URL": places.state.as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE_FILE": str(places.passphrase),
+                "OS_CLIENT_CONFIG_FILE": str(self.cloud.clouds_yaml),
+            },
+        )
+
+    def _write_files(self) -> None:
+        """The stack's files: secrets are made once, settings are taken over each time."""
+        places = self.places
+        for folder in (places.root, places.state, places.project, places.pulumi_home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not places.passphrase.exists():
+            _write_private(places)
+        if not places.ssh_key.exists():
+            _make_ssh_key(places)
+        shutil.copyfile(CHECKOUT / "Pulumi.yaml", places.project / "Pulumi.yaml")
+        settings = yaml.safe_load((CHECKOUT / f"Pulumi.{NAME}.yaml").read_text())
+        settings["config"][f"{PROJECT}:sshPublicKeyFile"] = f"{places.ssh_key}.pub"
+        copy = places.project / f"Pulumi.{NAME}.yaml"
+        if copy.exists():  # the engine's salt is the copy's own
+            settings = {**yaml.safe_load(copy.read_text()), "config": settings["config"]}
+        copy.write_text(yaml.safe_dump(settings))
+
+    def _end_orphans(self) -> None:
+        """End engines of this stack whose command was killed; known by their PULUMI_HOME."""
+        home = str(self.places.pulumi_home)
+        orphans = [process for process in psutil.process_iter() if _works_for(process, home)]
+        for process in orphans:
+            process.send_signal(signal.SIGINT)
+        for process in psutil.wait_procs(orphans, timeout=_ORPHAN_SECONDS)[1]:
+            process.kill()
+
+
+def _works_for(process: psutil.Process, pulumi_home: str) -> bool:
+    try:
+        is_engine = process.pid != os.getpid() and process.name().startswith("pulumi")
+        return is_engine and process.environ().get("PULUMI_HOME") == pulumi_home
+    except psutil.Error:
+        return False
+
+
+def _write_private(places: LocalPlaces) -> None:
+    places.passphrase.touch(mode=0o600)
+    places.passphrase.write_text(secrets.token_urlsafe(24))
+
+
+def _make_ssh_key(places: LocalPlaces) -> None:
+    """A key pair of the stack's own, so that a newcomer needs none."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    Path(f"{places.ssh_key}.pub").write_bytes(public + b" pipeline-local\n")
+    places.ssh_key.touch(mode=0o600)
+    places.ssh_key.write_bytes(private)

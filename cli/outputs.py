@@ -1,0 +1,37 @@
+"""The stack's outputs, typed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cli.errors import PipelineError
+from cli.stack import Stack
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What `put` and `get` need to know; names as `__main__.py` exports them."""
+
+    input_bucket: str
+    output_bucket: str
+    quarantine_bucket: str
+    s3_endpoint: str
+    s3_access_key: str
+    s3_secret_key: str
+
+
+def read(stack: Stack) -> Outputs:
+    """Raises PipelineError where the stack stands only half."""
+    values: dict[str, Any] = {name: output.value for name, output in stack.outputs().items()}
+    try:
+        return Outputs(
+            values["inputBucket"],
+            values["outputBucket"],
+            values["quarantineBucket"],
+            values["s3Endpoint"],
+            values["s3AccessKey"],
+            values["s3SecretKey"],
+        )
+    except KeyError as missing:
+        raise PipelineError(
+            f"The stack has no output {missing}, so 'up' has not ended well yet: run it again."
+        ) from None

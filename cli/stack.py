@@ -1,0 +1,164 @@
+"""One Pulumi stack, driven through the Automation API with our `__main__.py` inline."""
+
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation
+
+from cli.engine.find import pulumi_root
+from cli.engine.launcher import folder_with_launcher
+from cli.errors import PipelineError
+from cli.events import Story
+from cli.places import CHECKOUT
+from cli.screen import say, waiting
+
+PROJECT = "image-pipeline"
+_CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
+
+
+@dataclass(frozen=True)
+class StackHome:
+    """Where a stack's settings and state are, and by which environment the engine finds them."""
+
+    name: str
+    folder: Path  # has Pulumi.yaml and Pulumi.<name>.yaml
+    environment: Mapping[str, str]
+
+
+class GuardedError(PipelineError):
+    """Data is guarded."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(
+            f"Stack '{stack}' guards its data (protectData: true), so nothing was removed: "
+            "'./pipeline destroy --data' lifts the guard and removes buckets, database and all."
+        )
+
+
+def run_program() -> None:
+    """The Pulumi program itself, as bare `pulumi up` would run it."""
+    runpy.run_path(str(CHECKOUT / "__main__.py"), run_name="__main__")
+
+
+class Stack:
+    """Preview, up, refresh, destroy and outputs of one stack; failures are PipelineErrors."""
+
+    def __init__(self, home: StackHome) -> None:
+        self.home = home
+        root = pulumi_root()
+        environment = _environment(home, root / "bin")
+        # The inline program runs in this process: it must see what the engine's children see.
+        for name in [name for name in os.environ if name.startswith("OS_")]:
+            if name != _CLOUDS_FILE:
+                del os.environ[name]
+        os.environ.update(environment)
+        options = automation.LocalWorkspaceOptions(
+            env_vars=environment,
+            secrets_provider="passphrase",
+            pulumi_command=automation.PulumiCommand(str(root)),
+        )
+        self._engine = self._sentence(
+            lambda: automation.create_or_select_stack(
+                home.name, PROJECT, run_program, str(home.folder), options
+            )
+        )
+
+    def up(self) -> None:
+        """Make, change and replace what the program asks for."""
+        self._tell("Standing the pipeline up", self._engine.up)
+
+    def preview(self) -> dict[str, int]:
+        """Say what `up` would do; how many resources for each kind of change."""
+        return self._tell("Looking at what would change", self._engine.preview, planning=True)
+
+    def refresh(self) -> None:
+        """Compare the state with the cloud and take over what is really there."""
+        self._tell("Looking at what is really there", self._engine.refresh)
+
+    def destroy(self, *, data: bool = False) -> None:
+        """Remove everything the state knows.
+
+        Raises GuardedError, with nothing touched, where data is guarded and `data` is not set.
+        """
+        if self._is_guarded():
+            if not data:
+                raise GuardedError(self.home.name)
+            self._lift_guard()
+        self._tell("Taking the pipeline down", self._engine.destroy)
+
+    def outputs(self) -> dict[str, automation.OutputValue]:
+        """The stack's outputs; empty where nothing stands."""
+        return dict(self._sentence(self._engine.outputs))
+
+    def forget_lock(self) -> None:
+        """Drop the lock of an engine that was killed; the caller knows that none is at work."""
+        try:
+            self._engine.cancel()
+        except automation.CommandError:
+            return  # there was none
+
+    def _is_guarded(self) -> bool:
+        """Whether the state holds resources that `protectData` protects."""
+        deployment = self._sentence(self._engine.export_stack).deployment or {}
+        return any(resource.get("protect") for resource in deployment.get("resources", []))
+
+    def _lift_guard(self) -> None:
+        command = ["state", "unprotect", "--all", "--yes", "--stack", self.home.name]
+        workspace = self._engine.workspace
+        folder, environment = str(self.home.folder), dict(workspace.env_vars)
+        self._sentence(lambda: workspace.pulumi_command.run(command, folder, environment))
+
+    def _tell(
+        self, title: str, operation: Callable[..., object], *, planning: bool = False
+    ) -> dict[str, int]:
+        story = Story(planning=planning)
+        with waiting(title) as screen:
+
+            def hear(event: automation.EngineEvent) -> None:
+                line = story.tell(event)
+                if line:
+                    say(line)
+                elif story.under_way:
+                    screen.show(f"{title}: {', '.join(story.under_way.values())}")
+
+            self._sentence(
+                lambda: operation(on_event=hear, suppress_outputs=True, color="never"), story
+            )
+        return story.changes
+
+    def _sentence(self, call: Callable[[], Any], story: Story | None = None) -> Any:
+        try:
+            return call()
+        except automation.ConcurrentUpdateError:
+            raise PipelineError(
+                f"Stack '{self.home.name}' is being changed by another command: wait for it to "
+                "end; if none is running, 'pulumi cancel' lifts a dead one's lock."
+            ) from None
+        except automation.CommandError as error:
+            lines = story.errors if story and story.errors else _error_lines(str(error))
+            raise PipelineError("\n".join(lines)) from None
+
+
+def _environment(home: StackHome, bin_folder: Path) -> dict[str, str]:
+    """What the engine and its plugins need to find Python, our modules and the CLI."""
+    python = Path(sys.executable)
+    path = [str(folder_with_launcher(bin_folder)), str(bin_folder), str(python.parent)]
+    return {
+        "PATH": os.pathsep.join([*path, os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(CHECKOUT),
+        "PULUMI_PYTHON_CMD": str(python),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **home.environment,
+    }
+
+
+def _error_lines(text: str) -> list[str]:
+    """The engine's own `error:` lines out of all that a failed command printed."""
+    lines = [line.strip() for line in text.splitlines()]
+    errors = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
+    return list(dict.fromkeys(errors)) or [line for line in lines if line][-3:]
