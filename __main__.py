@@ -1,0 +1,24 @@
+"""The pipeline: settings -> components -> outputs. Pulumi runs it, for every stack."""
+
+import os
+
+import pulumi
+
+from infra import clouds, outputs, settings
+from infra.buckets import Buckets
+from infra.database import Database
+from infra.machines import Machines
+from infra.network import Network
+
+stack = settings.load(os.environ)
+compute, database_cloud = clouds.look_up(stack)
+on_openstack = pulumi.ResourceOptions(providers=[clouds.provider(stack, compute)])
+
+# The database admits the floating IP only, so that is allocated first; the machine comes last, with
+# all it needs to know in its user-data.
+network = Network(stack, compute, on_openstack)
+buckets = Buckets(stack, compute, on_openstack)
+database = Database(stack, database_cloud, network.address)
+machines = Machines(stack, network, buckets, database, on_openstack)
+
+outputs.export(stack, buckets, database, network, machines)

@@ -1,0 +1,1 @@
+"""The pipeline's resources, one component a file."""

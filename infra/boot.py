@@ -1,0 +1,54 @@
+"""What the machine boots with: user-data made of the other resources' outputs. All of it secret."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from infra import user_data
+from infra.buckets import Buckets
+from infra.database import ADMIN, USER, Database
+from infra.settings import Settings
+from infra.worker_settings import certificates, worker_toml
+
+
+def packed_user_data(
+    settings: Settings, machine: str, buckets: Buckets, database: Database
+) -> pulumi.Output[str]:
+    """Packed user-data of the machine called `machine`."""
+    source, pieces = user_data.worker_files(), user_data.templates()
+
+    def pack(known: Mapping[str, Any]) -> str:
+        toml = worker_toml(
+            settings,
+            machine=machine,
+            endpoint=buckets.access.endpoint,
+            buckets=known["buckets"],
+            host=known["host"],
+            port=int(known["port"]),
+            admin=ADMIN,
+            user=USER,
+        )
+        return user_data.pack(
+            user_data.document(
+                source,
+                pieces,
+                interval=settings.interval,
+                settings=toml,
+                credentials=known["credentials"],
+                certificates=certificates(settings.database),
+            )
+        )
+
+    inputs: dict[str, Any] = {
+        "buckets": buckets.names,
+        "host": database.host,
+        "port": database.port,
+        "credentials": {
+            "database-admin-password": database.admin_password,
+            "database-password": database.user_password,
+            "s3-access-key": buckets.access.access_key,
+            "s3-secret-key": buckets.access.secret_key,
+        },
+    }
+    return pulumi.Output.secret(pulumi.Output.all(**inputs).apply(pack))

@@ -1,0 +1,160 @@
+"""The three buckets: input (the queue), output, quarantine."""
+
+# ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_openstack as openstack
+from pulumi.dynamic import Resource, ResourceProvider
+
+from infra import bucket_providers
+from infra.clouds import Compute, name_hash
+from infra.settings import Settings, Store
+
+ROLES = ("input", "output", "quarantine")
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the store is reached; the keys are secret."""
+
+    endpoint: str
+    region: str
+    access_key: pulumi.Output[str]
+    secret_key: pulumi.Output[str]
+
+
+class _OverS3(Resource, name="OverS3"):
+    """A dynamic resource about one bucket."""
+
+    provider: type[ResourceProvider]
+
+    def __init__(
+        self, name: str, access: Access, props: dict[str, Any], opts: pulumi.ResourceOptions
+    ) -> None:
+        where = {
+            "endpoint": access.endpoint,
+            "store_region": access.region,
+            "access_key": access.access_key,
+            "secret_key": access.secret_key,
+        }
+        super().__init__(self.provider(), name, {**where, **props}, opts)
+
+
+class BucketClaim(_OverS3, name="BucketClaim"):
+    """See BucketClaimProvider."""
+
+    provider = bucket_providers.BucketClaimProvider
+
+
+class BucketAdoption(_OverS3, name="BucketAdoption"):
+    """See BucketAdoptionProvider."""
+
+    provider = bucket_providers.BucketAdoptionProvider
+
+
+class BucketContents(_OverS3, name="BucketContents"):
+    """See BucketContentsProvider."""
+
+    provider = bucket_providers.BucketContentsProvider
+
+
+class Buckets(pulumi.ComponentResource):
+    """Names by role, access, and what must be gone before a machine's buckets are emptied."""
+
+    names: dict[str, pulumi.Output[str]]
+    access: Access
+    contents: list[pulumi.Resource]
+
+    def __init__(
+        self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("pipeline:infra:Buckets", "buckets", None, opts)
+        store = settings.store
+        self.access = self._access(store, cloud)
+        self.aws = self._aws(store)
+        self.names, self.contents = {}, []
+        for role, bucket in bucket_names(settings, cloud).items():
+            if store.kind == "existing" or bucket in store.adopted:
+                self._adopt(role, bucket)
+            else:
+                self._make(role, bucket, settings)
+        self.register_outputs({"names": self.names, "endpoint": self.access.endpoint})
+
+    def _access(self, store: Store, cloud: Compute) -> Access:
+        endpoint = store.endpoint or cloud.store_endpoint
+        if store.access_key:
+            keys = (pulumi.Output.secret(store.access_key), pulumi.Output.secret(store.secret_key))
+            return Access(endpoint, store.region, *keys)
+        made = openstack.identity.Ec2CredentialV3(
+            "store-keys",
+            opts=pulumi.ResourceOptions(
+                parent=self, additional_secret_outputs=["access", "secret"]
+            ),
+        )
+        return Access(
+            endpoint,
+            store.region,
+            pulumi.Output.secret(made.access),
+            pulumi.Output.secret(made.secret),
+        )
+
+    def _aws(self, store: Store) -> Any:
+        if store.kind != "aws":
+            return None
+        from infra.aws_bucket import aws_provider
+
+        return aws_provider(self.access, pulumi.ResourceOptions(parent=self))
+
+    def _adopt(self, role: str, bucket: str) -> None:
+        adoption = BucketAdoption(
+            f"{role}-adoption",
+            self.access,
+            {"bucket": bucket, "queue": role == "input"},
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.names[role] = pulumi.Output.from_input(bucket)
+        self.contents.append(adoption)
+
+    def _make(self, role: str, bucket: str, settings: Settings) -> None:
+        claim = BucketClaim(
+            f"{role}-claim", self.access, {"bucket": bucket}, pulumi.ResourceOptions(parent=self)
+        )
+        made, self.names[role] = self._bucket(
+            f"{role}-bucket",
+            bucket,
+            pulumi.ResourceOptions(parent=self, depends_on=[claim], protect=settings.protect_data),
+        )
+        contents = BucketContents(
+            f"{role}-contents",
+            self.access,
+            {"bucket": bucket, "versions": role == "input", "versioned": None},
+            pulumi.ResourceOptions(parent=self, depends_on=[made], protect=settings.protect_data),
+        )
+        self.contents.append(contents)
+
+    def _bucket(
+        self, name: str, bucket: str, opts: pulumi.ResourceOptions
+    ) -> tuple[pulumi.Resource, pulumi.Output[str]]:
+        if self.aws is None:
+            container = openstack.objectstorage.Container(
+                name, name=bucket, force_destroy=False, opts=opts
+            )
+            return container, container.name
+        from infra.aws_bucket import aws_bucket
+
+        with_provider = pulumi.ResourceOptions(provider=self.aws)
+        made = aws_bucket(name, bucket, pulumi.ResourceOptions.merge(opts, with_provider))
+        return made, made.bucket
+
+
+def bucket_names(settings: Settings, cloud: Compute) -> dict[str, str]:
+    """Role -> name: the setting's, else one that nobody else on the store will have chosen."""
+    store = settings.store
+    mine = {"input": store.input, "output": store.output, "quarantine": store.quarantine}
+    tail = name_hash(cloud.project_id)
+    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in settings.prefix.lower())
+    # 63 characters at most: "-quarantine-" and the hash take 20.
+    return {role: mine[role] or f"{stem[:43].strip('-')}-{role}-{tail}" for role in ROLES}

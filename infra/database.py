@@ -1,0 +1,99 @@
+"""The database: a PostgreSQL instance on the database cloud, open to the machine only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.clouds import DATASTORE, DatabaseCloud
+from infra.settings import Settings
+from infra.trove.providers import TroveInstanceProvider, TroveReadyProvider
+
+ADMIN, USER = "db_admin", "pipeline_worker"
+
+
+class TroveInstance(Resource, name="TroveInstance"):
+    """The instance itself; see TroveInstanceProvider."""
+
+    admin_password: pulumi.Output[str]
+    user_password: pulumi.Output[str]
+
+    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
+        outputs: dict[str, Any] = {"admin_password": None, "user_password": None}
+        secret = pulumi.ResourceOptions(additional_secret_outputs=list(outputs))
+        super().__init__(
+            TroveInstanceProvider(),
+            name,
+            {**props, **outputs},
+            pulumi.ResourceOptions.merge(opts, secret),
+        )
+
+
+class TroveReady(Resource, name="TroveReady"):
+    """The instance once it can be used; see TroveReadyProvider."""
+
+    public_ip: pulumi.Output[str]
+    port: pulumi.Output[int]
+
+    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
+        super().__init__(
+            TroveReadyProvider(), name, {**props, "public_ip": None, "port": None}, opts
+        )
+
+
+class Database(pulumi.ComponentResource):
+    """Instance and wait; `host` and `port` are known once it can be used."""
+
+    host: pulumi.Output[str]
+    port: pulumi.Output[int]
+
+    def __init__(
+        self,
+        settings: Settings,
+        cloud: DatabaseCloud,
+        machine_ip: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("pipeline:infra:Database", "database", None, opts)
+        wanted = settings.database
+        cidrs = pulumi.Output.from_input(machine_ip).apply(lambda ip: allowed(ip, wanted.cidrs))
+        where = {"cloud": cloud.entry, "region": cloud.region}
+        instance = TroveInstance(
+            "database-instance",
+            {
+                **where,
+                "name": f"{settings.prefix}-db",
+                "flavor_id": cloud.flavor_id,
+                "volume": wanted.volume,
+                "datastore": DATASTORE,
+                "version": cloud.version,
+                "database": wanted.name,
+                "admin": ADMIN,
+                "user": USER,
+                "allowed_cidrs": cidrs,
+                "password_round": wanted.password_round,
+                "guarded": settings.protect_data,
+            },
+            pulumi.ResourceOptions(parent=self, protect=settings.protect_data),
+        )
+        ready = TroveReady(
+            "database-ready",
+            {
+                **where,
+                "instance_id": instance.id,
+                "allowed_cidrs": cidrs,
+                "settled": f"{wanted.volume} GiB, {cloud.flavor_id}, {wanted.password_round}",
+                "wait_minutes": wanted.wait_minutes,
+            },
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.host, self.port = ready.public_ip, ready.port
+        self.admin_password = instance.admin_password
+        self.user_password = instance.user_password
+        self.register_outputs({"host": self.host, "port": self.port})
+
+
+def allowed(machine_ip: str, cidrs: Sequence[str]) -> list[str]:
+    """Ranges that may reach the database: the machine's address and the setting's, each once."""
+    return list(dict.fromkeys([f"{machine_ip}/32", *cidrs]))

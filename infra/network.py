@@ -1,0 +1,64 @@
+"""The machine's network: floating IP, security group, port."""
+
+import ipaddress
+
+import pulumi
+import pulumi_openstack as openstack
+
+from infra.clouds import Compute
+from infra.settings import Settings
+
+SSH = 22
+
+
+class Network(pulumi.ComponentResource):
+    """A port that only operators reach, and the address the database will admit.
+
+    The address is allocated before anything else, so that the database can be made with it.
+    """
+
+    address: pulumi.Output[str]
+    port_id: pulumi.Output[str]
+
+    def __init__(
+        self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("pipeline:infra:Network", "network", None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        prefix = settings.prefix
+        floating_ip = openstack.networking.FloatingIp(
+            "floating-ip",
+            pool=settings.machine.external_network,
+            description=prefix,
+            opts=child,
+        )
+        # Neutron's own egress rules stay: without them the metadata service is out of reach.
+        group = openstack.networking.SecGroup(
+            "operators",
+            name=f"{prefix}-operators",
+            description="ssh from the operators' addresses only",
+            opts=child,
+        )
+        self.rules: list[pulumi.Resource] = [
+            openstack.networking.SecGroupRule(
+                f"ssh-from-{cidr}",
+                direction="ingress",
+                ethertype=f"IPv{ipaddress.ip_network(cidr).version}",
+                protocol="tcp",
+                port_range_min=SSH,
+                port_range_max=SSH,
+                remote_ip_prefix=cidr,
+                security_group_id=group.id,
+                opts=child,
+            )
+            for cidr in settings.machine.operator_cidrs
+        ]
+        port = openstack.networking.Port(
+            "port",
+            name=f"{prefix}-port",
+            network_id=cloud.network_id,
+            security_group_ids=[group.id],
+            opts=child,
+        )
+        self.address, self.port_id = floating_ip.address, port.id
+        self.register_outputs({"address": self.address, "port_id": self.port_id})

@@ -1,0 +1,141 @@
+"""Buckets over S3: is one there, does it hold old versions, empty it.
+
+boto3 is imported inside: dynamic providers load this module.
+"""
+
+# ruff: noqa: PLC0415
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from infra.errors import StoreError
+
+#: Most keys that one DeleteObjects takes (S3 API reference).
+BATCH = 1000
+#: What stores without versions answer: rclone, some appliances, proxies that know no such verb.
+UNKNOWN_VERB = ("NotImplemented", "MethodNotAllowed")
+ABSENT = ("NoSuchBucket", "404")
+FORBIDDEN = ("AccessDenied", "403")
+
+
+def client(store: Mapping[str, Any]) -> Any:
+    """An S3 client for `store`: endpoint, store_region, access_key, secret_key."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=store["endpoint"],
+        region_name=store["store_region"] or "us-east-1",
+        aws_access_key_id=store["access_key"],
+        aws_secret_access_key=store["secret_key"],
+        config=Config(
+            s3={"addressing_style": "path"},
+            connect_timeout=20,
+            read_timeout=120,
+            retries={"mode": "standard", "max_attempts": 5},
+            # Ceph RGW refuses the checksums that newer boto3 adds on its own.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def find(s3: Any, bucket: str) -> str:
+    """ours, taken (by another owner) or absent."""
+    with sentences(bucket):
+        code, _ = _ask((*ABSENT, *FORBIDDEN), s3.head_bucket, Bucket=bucket)
+    if not code:
+        return "ours"
+    return "absent" if code in ABSENT else "taken"
+
+
+def keep_versions(s3: Any, bucket: str) -> bool:
+    """Turns versions on; False where the store has none."""
+    status = {"Status": "Enabled"}
+    with sentences(bucket):
+        code, _ = _ask(
+            UNKNOWN_VERB, s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=status
+        )
+    return not code
+
+
+def old_versions(s3: Any, bucket: str) -> tuple[int, int]:
+    """How many noncurrent versions and delete markers a bucket holds."""
+    noncurrent = markers = 0
+    start: dict[str, str] = {}
+    with sentences(bucket):
+        while True:
+            code, page = _ask(UNKNOWN_VERB, s3.list_object_versions, Bucket=bucket, **start)
+            if code:
+                return 0, 0
+            noncurrent += sum(not version["IsLatest"] for version in page.get("Versions", ()))
+            markers += len(page.get("DeleteMarkers", ()))
+            if not page.get("IsTruncated"):
+                return noncurrent, markers
+            start = {"KeyMarker": page["NextKeyMarker"]}
+            if page.get("NextVersionIdMarker"):
+                start["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+
+def purge(s3: Any, bucket: str) -> int:
+    """Removes every object, version and delete marker; returns how many. A lost bucket is empty."""
+    removed = 0
+    with sentences(bucket):
+        # Each listing starts anew: what was listed is gone, so no token outlives its keys.
+        while batch := _some(s3, bucket):
+            _delete(s3, bucket, batch)
+            removed += len(batch)
+    return removed
+
+
+def _some(s3: Any, bucket: str) -> list[dict[str, str]]:
+    """Up to a batch of what the bucket holds, versions and markers included."""
+    code, page = _ask((*UNKNOWN_VERB, *ABSENT), s3.list_object_versions, Bucket=bucket)
+    if code in ABSENT:
+        return []
+    if not code:
+        found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        return [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found][:BATCH]
+    listing = s3.list_objects_v2(Bucket=bucket, MaxKeys=BATCH)
+    return [{"Key": item["Key"]} for item in listing.get("Contents", ())]
+
+
+def _delete(s3: Any, bucket: str, batch: Sequence[Mapping[str, str]]) -> None:
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": list(batch), "Quiet": True})
+    for error in answer.get("Errors", ()):
+        raise StoreError(
+            f"Bucket {bucket} keeps {error['Key']!r} ({error['Code']}: {error.get('Message', '')}):"
+            " remove its lock or retention, then run destroy again."
+        )
+
+
+def _ask(codes: Sequence[str], call: Callable[..., Any], **arguments: Any) -> tuple[str, Any]:
+    """("", answer), or (code, None) where the store refuses with one of `codes`."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return "", call(**arguments)
+    except ClientError as error:
+        code = str(error.response["Error"]["Code"])
+        if code in codes:
+            return code, None
+        raise
+
+
+@contextmanager
+def sentences(bucket: str) -> Iterator[None]:
+    """Turns what boto3 raises into one sentence that names the bucket."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        fault = error.response["Error"]
+        raise StoreError(
+            f"The object store refuses {error.operation_name} on bucket {bucket}"
+            f" ({fault['Code']}: {fault.get('Message', '')}): check keys and permissions."
+        ) from None
+    except (BotoCoreError, OSError) as error:
+        raise StoreError(f"The object store cannot be asked for bucket {bucket}: {error}") from None

@@ -1,0 +1,76 @@
+"""Opening a cloud through openstacksdk with what clouds.yaml says and nothing else.
+
+openstacksdk is imported inside: it takes most of a second, and dynamic providers load this module.
+"""
+
+# ruff: noqa: PLC0415
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import CloudError
+
+if TYPE_CHECKING:
+    from openstack.config.cloud_region import CloudRegion
+    from openstack.connection import Connection
+
+#: Seconds a single request may take before it counts as lost.
+REQUEST_TIMEOUT = 120
+
+
+def region_config(entry: str, region: str = "") -> "CloudRegion":
+    """What clouds.yaml says of `entry`; no variable fills gaps of it."""
+    import openstack.exceptions
+    from openstack.config import OpenStackConfig
+
+    named = os.environ.get("OS_CLIENT_CONFIG_FILE")
+    if named and not Path(named).is_file():
+        raise CloudError(
+            f"OS_CLIENT_CONFIG_FILE names {named}, which is no file: name a clouds.yaml."
+        )
+    with sentences(entry):
+        # Without variables the SDK would not see OS_CLIENT_CONFIG_FILE either.
+        loader = OpenStackConfig(load_envvars=False, config_files=[named] if named else None)
+        entries = sorted(loader.get_cloud_names())
+        if entry not in entries:
+            raise CloudError(
+                f"clouds.yaml has no entry {entry!r}: it has {', '.join(entries) or 'none'}"
+                f" ({loader.config_filename or 'no clouds.yaml was found'})."
+            )
+        options: dict[str, Any] = {"region_name": region} if region else {}
+        try:
+            return loader.get_one(cloud=entry, api_timeout=REQUEST_TIMEOUT, **options)
+        except openstack.exceptions.ConfigException as error:
+            raise CloudError(f"Entry {entry!r} of clouds.yaml cannot be used: {error}") from None
+
+
+def connect(entry: str, region: str = "") -> "Connection":
+    """A connection to `entry`; nothing is asked of the cloud yet."""
+    from openstack.connection import Connection
+
+    return Connection(config=region_config(entry, region))
+
+
+@contextmanager
+def sentences(entry: str) -> Iterator[None]:
+    """Turns what the SDK raises into one sentence that names the entry."""
+    import openstack.exceptions
+    from keystoneauth1 import exceptions as keystone
+
+    try:
+        yield
+    except keystone.Unauthorized as error:
+        raise CloudError(
+            f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}):"
+            " renew them there."
+        ) from None
+    except (keystone.ClientException, openstack.exceptions.SDKException, OSError) as error:
+        raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what `error` says."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,189 @@
+"""Trove's REST calls as plain functions over openstacksdk's raw adapter (`conn.database`).
+
+openstacksdk's own `Instance` drops `access`, `addresses` and users. The API is described at
+docs.openstack.org/api-ref/database; its traps are named where they are stepped around.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import DatabaseError
+from infra.sdk import sentences
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+#: What PostgreSQL listens on; only a cloud that shares one address among instances names another.
+DEFAULT_PORT = 5432
+#: Trove's own page limit is 20 unless it is configured higher.
+PAGE = 20
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may reach an instance. Always sent whole: PUT replaces both fields."""
+
+    is_public: bool
+    allowed_cidrs: tuple[str, ...]
+
+    def body(self) -> dict[str, Any]:
+        return {"is_public": self.is_public, "allowed_cidrs": list(self.allowed_cidrs)}
+
+    def same_as(self, other: "Access") -> bool:
+        """Equal, whatever the order the service gives the ranges in."""
+        return self.is_public == other.is_public and set(self.allowed_cidrs) == set(
+            other.allowed_cidrs
+        )
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A database instance as Trove tells it; `volume` in GiB, `host` "" while there is none."""
+
+    id: str
+    name: str
+    status: str
+    operating_status: str
+    access: Access
+    host: str
+    port: int
+    volume: int
+    flavor_id: str
+    version: str
+    fault: str
+
+
+def flavors(cloud: "Connection") -> dict[str, str]:
+    """Flavors of the database service, name -> id."""
+    found = _ask(cloud, "GET", "/flavors")["flavors"]
+    return {str(flavor["name"]): str(flavor["id"]) for flavor in found}
+
+
+def versions(cloud: "Connection", datastore: str) -> list[str]:
+    """Names of the versions a datastore comes in."""
+    found = _ask(cloud, "GET", f"/datastores/{datastore}/versions")["versions"]
+    return [str(version["name"]) for version in found]
+
+
+def find(cloud: "Connection", name: str) -> list[Instance]:
+    """Instances of that name: Trove lets several have it."""
+    found: list[Instance] = []
+    marker = ""
+    while True:
+        page = _ask(cloud, "GET", f"/instances?limit={PAGE}{marker}")["instances"]
+        found += [_instance(item) for item in page if item.get("name") == name]
+        if len(page) < PAGE:
+            return found
+        marker = f"&marker={page[-1]['id']}"
+
+
+def get(cloud: "Connection", id_: str) -> Instance | None:
+    """The instance, or None when it is gone."""
+    answer = _ask(cloud, "GET", f"/instances/{id_}", absent=True)
+    return None if answer is None else _instance(answer["instance"])
+
+
+def create(
+    cloud: "Connection",
+    *,
+    name: str,
+    flavor_id: str,
+    volume: int,
+    datastore: str,
+    version: str,
+    database: str,
+    users: Sequence[Mapping[str, Any]],
+    access: Access,
+) -> str:
+    """Orders an instance and returns its id as soon as the service has taken the order.
+
+    `users` are Trove's own objects: a user gets ALL on the databases it lists. Ranges are always
+    sent, since an instance without any is open to everybody upstream. The volume has a size only:
+    not every cloud has volume types to name.
+    """
+    instance = {
+        "name": name,
+        "flavorRef": flavor_id,
+        "volume": {"size": volume},
+        "datastore": {"type": datastore, "version": version},
+        "databases": [{"name": database}],
+        "users": [dict(user) for user in users],
+        "access": access.body(),
+    }
+    return str(_ask(cloud, "POST", "/instances", {"instance": instance})["instance"]["id"])
+
+
+def set_access(cloud: "Connection", id_: str, access: Access) -> None:
+    """Asks for other ranges; one attribute a PUT, and both its fields, else one would go."""
+    _ask(cloud, "PUT", f"/instances/{id_}", {"instance": {"access": access.body()}})
+
+
+def grow_volume(cloud: "Connection", id_: str, size: int) -> None:
+    """Asks for a bigger volume, in GiB."""
+    _ask(cloud, "POST", f"/instances/{id_}/action", {"resize": {"volume": {"size": size}}})
+
+
+def set_flavor(cloud: "Connection", id_: str, flavor_id: str) -> None:
+    """Asks for another flavor; the database is down meanwhile."""
+    _ask(cloud, "POST", f"/instances/{id_}/action", {"resize": {"flavorRef": flavor_id}})
+
+
+def set_passwords(cloud: "Connection", id_: str, passwords: Mapping[str, str]) -> None:
+    """Gives users of the instance other passwords."""
+    users = [{"name": name, "password": password} for name, password in passwords.items()]
+    _ask(cloud, "PUT", f"/instances/{id_}/users", {"users": users})
+
+
+def delete(cloud: "Connection", id_: str) -> None:
+    """Asks for the instance's removal; one that is gone already is fine."""
+    _ask(cloud, "DELETE", f"/instances/{id_}", absent=True)
+
+
+def _instance(item: Mapping[str, Any]) -> Instance:
+    access = item.get("access") or {}
+    addresses = item.get("addresses") or []
+    public = [str(a["address"]) for a in addresses if a.get("type") == "public"]
+    # A DNS name, where the cloud makes one, replaces the addresses.
+    host = str(item.get("hostname") or (public[0] if public else ""))
+    return Instance(
+        id=str(item["id"]),
+        name=str(item.get("name", "")),
+        status=str(item.get("status", "")),
+        operating_status=str(item.get("operating_status", "")),
+        access=Access(
+            bool(access.get("is_public", False)), tuple(access.get("allowed_cidrs") or ())
+        ),
+        host=host,
+        port=int(item.get("port") or DEFAULT_PORT),
+        volume=int((item.get("volume") or {}).get("size") or 0),
+        flavor_id=str((item.get("flavor") or {}).get("id", "")),
+        version=str((item.get("datastore") or {}).get("version", "")),
+        fault=str((item.get("fault") or {}).get("message", "")),
+    )
+
+
+def _ask(
+    cloud: "Connection", method: str, path: str, body: Any = None, *, absent: bool = False
+) -> Any:
+    """The answer's JSON (None if it has none); None for 404 where `absent` allows it."""
+    entry = cloud.config.name
+    with sentences(entry):
+        answer = cloud.database.request(path, method, json=body, raise_exc=False)
+    if answer.status_code == 404 and absent:  # noqa: PLR2004
+        return None
+    if answer.status_code >= 400:  # noqa: PLR2004
+        raise DatabaseError(
+            f"The database service of cloud {entry!r} refuses {method} {path.partition('?')[0]}"
+            f" ({answer.status_code}): {_message(answer)}"
+        )
+    return answer.json() if answer.content else None
+
+
+def _message(answer: Any) -> str:
+    """What OpenStack faults say: {"badRequest": {"message": "...", "code": 400}}."""
+    try:
+        fault = next(iter(answer.json().values()))
+        return str(fault["message"])
+    except (ValueError, AttributeError, StopIteration, TypeError, KeyError):
+        return str(answer.reason)

@@ -1,0 +1,93 @@
+"""Waiting for a database instance: what counts as ready, and for how long."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from infra.errors import DatabaseError
+from infra.trove import client
+from infra.trove.client import Access, Instance
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+#: Seconds between two looks: short at first, since a stand-in is ready at once.
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+FAILED = ("ERROR", "FAILED")
+
+T = TypeVar("T")
+
+
+def obstacle(instance: Instance, access: Access | None) -> str:
+    """What `instance` is not ready for, "" when it is.
+
+    `status` stays ACTIVE while access changes and `operating_status` HEALTHY while a size does, so
+    ready means all at once: both, the access that was asked for, and a public address.
+    """
+    if (instance.status, instance.operating_status) != ("ACTIVE", "HEALTHY"):
+        return f"is {instance.status or 'unknown'}/{instance.operating_status or 'unknown'}"
+    if access is not None and not instance.access.same_as(access):
+        return "still has other ranges than asked for"
+    if access is not None and access.is_public and not instance.host:
+        return "has no public address yet"
+    return ""
+
+
+def until_ready(
+    cloud: "Connection",
+    id_: str,
+    access: Access | None,
+    minutes: float,
+    also: Callable[[Instance], bool] = lambda _: True,
+) -> Instance:
+    """The instance once it is ready and `also` holds; raises DatabaseError when it fails first."""
+
+    def look() -> tuple[Instance | None, str]:
+        instance = client.get(cloud, id_)
+        if instance is None:
+            raise DatabaseError(
+                f"Database instance {id_} is gone: run `pulumi refresh`, then `up` makes a new one."
+            )
+        if instance.status in FAILED:
+            raise DatabaseError(
+                f"Database instance {instance.name} ({id_}) is in status {instance.status}"
+                f"{': ' + instance.fault if instance.fault else ''}: ask the cloud's support, or"
+                " remove it with `./pipeline destroy --data` and go up again."
+            )
+        left = obstacle(instance, access) or ("" if also(instance) else "still has its old size")
+        return instance, left
+
+    instance = _until(look, id_, minutes)
+    assert instance is not None  # noqa: S101
+    return instance
+
+
+def until_gone(cloud: "Connection", id_: str, minutes: float) -> None:
+    """Returns once the service answers 404; raises DatabaseError after `minutes`."""
+
+    def look() -> tuple[None, str]:
+        instance = client.get(cloud, id_)
+        return None, "" if instance is None else f"is {instance.status}"
+
+    _until(look, id_, minutes)
+
+
+def _until(look: Callable[[], tuple[T, str]], id_: str, minutes: float) -> T:
+    deadline = time.monotonic() + minutes * 60
+    pause, told = FIRST_PAUSE, ""
+    while True:
+        found, left = look()
+        if not left:
+            return found
+        if time.monotonic() > deadline:
+            raise DatabaseError(
+                f"Database instance {id_} {left} after {minutes:g} minutes: run `up` again to wait"
+                " on, or raise databaseWaitMinutes."
+            )
+        if left != told:
+            # The engine shows what a provider writes here beside the resources.
+            print(f"Database instance {id_} {left}; waiting.", file=sys.stderr, flush=True)
+            told = left
+        time.sleep(pause)
+        pause = min(pause * 1.3, LONGEST_PAUSE)

@@ -1,0 +1,55 @@
+"""/etc/pipeline/worker.toml: what the worker on the machine is told."""
+
+import json
+from collections.abc import Mapping
+
+from infra.settings import Database, Settings
+from infra.user_data import TLS_FOLDER
+
+ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
+
+
+def worker_toml(
+    settings: Settings,
+    *,
+    machine: str,
+    endpoint: str,
+    buckets: Mapping[str, str],
+    host: str,
+    port: int,
+    admin: str,
+    user: str,
+) -> str:
+    """The file's text. `buckets` is role -> name."""
+    present = certificates(settings.database)
+    top = {"pipeline": settings.prefix, "transform": settings.transform, "machine": machine}
+    store = {"endpoint": endpoint, "region": settings.store.region, **buckets}
+    database: dict[str, str | int] = {
+        "host": host,
+        "port": port,
+        "name": settings.database.name,
+        "user": user,
+        "admin": admin,
+        "sslmode": settings.database.sslmode,
+        "sslrootcert": f"{TLS_FOLDER}/{ROOT_CERT}" if ROOT_CERT in present else "",
+        "sslcert": f"{TLS_FOLDER}/{CLIENT_CERT}" if CLIENT_CERT in present else "",
+        "sslkey": f"{TLS_FOLDER}/{CLIENT_KEY}" if CLIENT_KEY in present else "",
+    }
+    return "\n".join(
+        [*_lines(top), "", "[store]", *_lines(store), "", "[database]", *_lines(database), ""]
+    )
+
+
+def certificates(database: Database) -> dict[str, str]:
+    """File name -> PEM text of the certificates and keys that are set."""
+    found = {
+        ROOT_CERT: database.root_cert,
+        CLIENT_CERT: database.client_cert,
+        CLIENT_KEY: database.client_key,
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _lines(table: Mapping[str, str | int]) -> list[str]:
+    # A JSON string is a TOML basic string, but for DEL, which no value here can hold.
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
