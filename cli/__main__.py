@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pulumi.automation import OpType
 from rich.table import Table
 
 from cli import demo as demonstration
@@ -63,11 +64,11 @@ def preview(local: LocalStack) -> None:
     """Say what `up` would do."""
     with local.alone():
         stood = local.exists
-        changes = local.open().preview()
+        steps = local.open().preview()
         if not stood:
             local.destroy()
-    changed = sum(count for kind, count in changes.items() if kind != "same")
-    out.print(f"{changed} changes." if changed else "No change.")
+    changed = {step.urn for step in steps if step.op != OpType.SAME}
+    out.print(f"{len(changed)} resources would change." if changed else "No change.")
 
 
 @main.command()

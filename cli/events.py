@@ -39,7 +39,7 @@ class Story:
     def __init__(self, *, planning: bool = False) -> None:
         self.under_way: dict[str, str] = {}
         self.errors: list[str] = []
-        self.changes: dict[str, int] = {}
+        self.steps: list[StepEventMetadata] = []
         self._words = _PLANNED if planning else _DONE
 
     def tell(self, event: EngineEvent) -> str | None:
@@ -48,10 +48,9 @@ class Story:
             message = event.diagnostic_event.message.strip()
             if message and message not in self.errors:
                 self.errors.append(message)
-        if event.summary_event:
-            self.changes = {str(k): v for k, v in event.summary_event.resource_changes.items()}
         if event.resource_pre_event:
             step = event.resource_pre_event.metadata
+            self.steps += [step] if is_ours(step) else []
             if step.op in _DONE and is_ours(step):
                 self.under_way[step.urn] = resource_name(step)
         if event.res_op_failed_event:

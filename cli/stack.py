@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi import automation
+from pulumi.automation.events import StepEventMetadata
 
 from cli.engine.find import pulumi_root
 from cli.engine.launcher import folder_with_launcher
@@ -72,9 +73,10 @@ class Stack:
         """Make, change and replace what the program asks for."""
         self._tell("Standing the pipeline up", self._engine.up)
 
-    def preview(self) -> dict[str, int]:
-        """Say what `up` would do; how many resources for each kind of change."""
-        return self._tell("Looking at what would change", self._engine.preview, planning=True)
+    def preview(self) -> list[StepEventMetadata]:
+        """Say what `up` would do; its steps, those that change nothing included."""
+        title = "Looking at what would change"
+        return self._tell(title, self._engine.preview, planning=True).steps
 
     def refresh(self) -> None:
         """Compare the state with the cloud and take over what is really there."""
@@ -115,7 +117,7 @@ class Stack:
 
     def _tell(
         self, title: str, operation: Callable[..., object], *, planning: bool = False
-    ) -> dict[str, int]:
+    ) -> Story:
         story = Story(planning=planning)
         with waiting(title) as screen:
 
@@ -129,7 +131,7 @@ class Stack:
             self._sentence(
                 lambda: operation(on_event=hear, suppress_outputs=True, color="never"), story
             )
-        return story.changes
+        return story
 
     def _sentence(self, call: Callable[[], Any], story: Story | None = None) -> Any:
         try:

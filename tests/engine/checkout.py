@@ -1,0 +1,78 @@
+"""A fresh copy of the project, and its `./pipeline` as a person would type it there."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent.parent
+PATIENCE_SECONDS = 240
+
+
+def copy_project(target: Path) -> None:
+    """What a clone of the working tree would hold, as a git repository of its own."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    for name in names.stdout.splitlines():
+        if (PROJECT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, target / name)
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for words in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "-qm", "copy"]):
+        subprocess.run(["git", *words], cwd=target, check=True)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """One copy with an environment: home, cache and temporary folder of its own."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    prefix: Sequence[str] = field(default=())  # for example setpriv, to be somebody else
+
+    def pipeline(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run `./pipeline words` to its end; fails the test on another exit code than `code`."""
+        answer = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        told = f"./pipeline {' '.join(words)}\n{answer.stdout}\n{answer.stderr}"
+        assert code is None or answer.returncode == code, told
+        assert "Traceback" not in answer.stdout + answer.stderr, told
+        return answer
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin `./pipeline words` in a session of its own."""
+        return subprocess.Popen(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def json(self, *words: str) -> Any:
+        """The answer of a command that has `--json`."""
+        return json.loads(self.pipeline(*words, "--json").stdout)
+
+    def command(self, *words: str) -> list[str]:
+        """The whole command line."""
+        return [*self.prefix, "./pipeline", *words]
+
+
+def environment(home: Path, temporary: Path, **more: str) -> dict[str, str]:
+    """A newcomer's environment: nothing of ours but what reaches the package registries."""
+    kept = ("PATH", "LANG", "SSL_CERT_", "PIP_", "REQUESTS_CA", "CURL_CA", "GO", "HTTP", "http")
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(kept)}
+    return {**inherited, "HOME": str(home), "TMPDIR": str(temporary), **more}

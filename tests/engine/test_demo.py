@@ -1,0 +1,107 @@
+"""The first promise: `./pipeline demo` on a fresh clone, for root and for a normal user."""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.engine.checkout import Checkout, copy_project, environment
+from tests.engine.conftest import make_checkout, seed_cache
+from tests.engine.traces import traces
+
+SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
+
+
+def assert_demo_tells_all(text: str) -> None:
+    """The table names every photo, the contact sheet is a picture with a row for each."""
+    for name in SAMPLES:
+        assert re.search(rf"negated_{name} +[0-9a-f]{{16}} +\d{{4}}-\d\d-\d\dT[\d:]+ +\d", text), (
+            text
+        )
+    sheet = re.search(r"Before and after: (.+\.png)", text)
+    assert sheet, text
+    with Image.open(sheet[1]) as picture:
+        assert picture.height > 200 * len(SAMPLES)
+    assert "Nothing is left" in text
+
+
+def test_demo_leaves_nothing_but_the_cache(checkout: Checkout, base: Path) -> None:
+    places, but = [base / "home", base / "tmp"], [base / "home" / ".cache"]
+    before = traces(places, but)
+    text = checkout.pipeline("demo").stdout
+    assert_demo_tells_all(text)
+    assert traces(places, but).left_since(before) == {}
+    assert not (checkout.folder / ".local").exists()
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=checkout.folder, capture_output=True, check=True
+    )
+    assert status.stdout == b""
+
+
+@pytest.mark.timeout(900)
+def test_a_normal_user_needs_nothing_but_the_clone(base: Path, pulumi: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    if subprocess.run(["/usr/bin/python3", "-m", "ensurepip", "--version"], check=False).returncode:
+        pytest.skip("this machine's own Python has no venv (Debian package 'python3-venv')")
+    somebody = pwd.getpwnam("games")
+    folder, home, temporary = (base / name for name in ("project", "home", "tmp"))
+    copy_project(folder)
+    seed_cache(home, pulumi)
+    temporary.mkdir(mode=0o1777)
+    for place in (folder, home, temporary):
+        for path in (place, *place.rglob("*")):
+            os.chown(path, somebody.pw_uid, somebody.pw_gid, follow_symlinks=False)
+    become = [f"--reuid={somebody.pw_uid}", f"--regid={somebody.pw_gid}", "--clear-groups"]
+    theirs = Checkout(
+        folder, environment(home, temporary, PATH="/usr/bin:/bin"), ["setpriv", *become]
+    )
+    assert_demo_tells_all(theirs.pipeline("demo").stdout)
+    assert not (folder / ".local").exists()
+
+
+def test_own_photos_and_a_file_that_is_none(checkout: Checkout, base: Path) -> None:
+    photo, broken = base / "my cat.jpg", base / "broken.jpg"
+    shutil.copy(checkout.folder / "samples" / "cat.jpg", photo)
+    broken.write_bytes(b"not a picture at all")
+    answer = checkout.pipeline("demo", str(photo), str(broken), code=1)
+    assert "negated_my cat.jpg" in answer.stdout
+    assert "broken.jpg (refused)" in answer.stdout
+    assert "1 of 2 files could not be negated" in answer.stderr
+
+
+def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkout) -> None:
+    shared_checkout.pipeline("demo", "--keep")
+    answer = shared_checkout.pipeline("demo", code=1)
+    assert "standing already" in answer.stderr
+    assert shared_checkout.json("log")  # and the standing one was left alone
+    shared_checkout.pipeline("destroy")
+
+
+@pytest.mark.parametrize("moment", ["Container", "TroveInstance", "Instance", "Negating"])
+def test_one_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulumi: Path) -> None:
+    checkout = make_checkout(base, pulumi)
+    places, but = [base / "home", base / "tmp"], [base / "home" / ".cache"]
+    before = traces(places, but)
+    demo = checkout.start("demo")
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if re.search(rf"made +{moment}\b|^{moment}", line):
+            break
+    else:
+        pytest.fail(f"the demo never said {moment}")
+    os.killpg(demo.pid, signal.SIGKILL)
+    demo.wait()
+    checkout.pipeline("destroy")
+    deadline = time.monotonic() + 10  # the killed engine's plugins end by themselves
+    while (left := traces(places, but).left_since(before)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == {}
+    assert not (checkout.folder / ".local").exists()

@@ -1,0 +1,225 @@
+"""One stack's life through the real engine: up, photos, changes, damage, repair."""
+
+import base64
+import gzip
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+import yaml
+from local.cloud import LocalCloud
+from PIL import Image, ImageChops
+
+from tests.engine.checkout import Checkout
+
+SECRETS = ("s3AccessKey", "s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
+SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
+
+
+@pytest.fixture(scope="module")
+def standing(shared_checkout: Checkout) -> Iterator[Checkout]:
+    """A local stack that stands, with the samples sent through it."""
+    shared_checkout.pipeline("up")
+    send(shared_checkout, *SAMPLES)
+    yield shared_checkout
+
+
+def send(checkout: Checkout, *names: str) -> None:
+    """Put samples and wait until the ledger has a row for each."""
+    before = len(checkout.json("log"))
+    checkout.pipeline("put", *(f"samples/{name}" for name in names))
+    eventually(lambda: len(checkout.json("log")) == before + len(names))
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a condition; the test fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not become true in time"
+        time.sleep(0.3)
+
+
+def outputs(checkout: Checkout) -> dict[str, Any]:
+    """All outputs, secrets shown."""
+    answer = checkout.pipeline("outputs", "--json", "--show-secrets")
+    return dict(json.loads(answer.stdout))
+
+
+def s3(checkout: Checkout) -> Any:
+    """A client for the stack's store."""
+    values = outputs(checkout)
+    return boto3.client(
+        "s3",
+        endpoint_url=values["s3Endpoint"],
+        aws_access_key_id=values["s3AccessKey"],
+        aws_secret_access_key=values["s3SecretKey"],
+        region_name="us-east-1",
+    )
+
+
+def machine_ids(checkout: Checkout) -> set[str]:
+    """The ids of the VMs in the state."""
+    return {r["id"] for r in resources(checkout) if r["type"].endswith("instance:Instance")}
+
+
+def resources(checkout: Checkout) -> list[dict[str, Any]]:
+    """The state's resources, read from the backend's own file."""
+    file = checkout.folder / ".local/state/.pulumi/stacks/image-pipeline/local.json"
+    return list(json.loads(file.read_text())["checkpoint"]["latest"]["resources"])
+
+
+def change(checkout: Checkout, name: str, value: object) -> None:
+    """Edit a setting as a person would."""
+    file = checkout.folder / "Pulumi.local.yaml"
+    settings = yaml.safe_load(file.read_text())
+    settings["config"][f"image-pipeline:{name}"] = value
+    file.write_text(yaml.safe_dump(settings))
+
+
+def test_photos_come_back_as_negatives(standing: Checkout, tmp_path: Path) -> None:
+    for name in SAMPLES:
+        standing.pipeline("get", name, "--folder", str(tmp_path))
+        source = Image.open(standing.folder / "samples" / name).convert("RGB")
+        result = Image.open(tmp_path / f"negated_{name}").convert("RGB")
+        difference = ImageChops.difference(ImageChops.invert(source), result)
+        worst = 0 if name.endswith(".png") else 32
+        assert max(high for _, high in difference.getextrema()) <= worst  # type: ignore[misc]
+
+
+def test_the_tutorials_query_answers(standing: Checkout) -> None:
+    values = outputs(standing)
+    with psycopg.connect(
+        host=values["databaseHost"],
+        port=values["databasePort"],
+        dbname=values["databaseName"],
+        user=values["databaseAdmin"],
+        password=values["databaseAdminPassword"],
+    ) as connection:
+        rows = connection.execute(
+            "select * from log_records where negated_image_name like '%cat%';"
+        ).fetchall()
+    [row] = rows
+    assert (row[1], len(row[2])) == ("negated_cat.jpg", 64)
+
+
+def test_status_says_that_all_is_done(standing: Checkout) -> None:
+    answer = standing.json("status")
+    assert answer["backlog"]["count"] == 0
+    assert answer["done"] >= len(SAMPLES)
+    assert answer["machines"][0]["obstacle"] is None
+
+
+def test_nothing_is_to_change(standing: Checkout) -> None:
+    assert "No change." in standing.pipeline("preview").stdout
+
+
+def test_log_finds_by_name(standing: Checkout) -> None:
+    rows = standing.json("log", "--like", "coffee")
+    assert {row["output_key"] for row in rows} == {"negated_coffee.png"}
+
+
+def test_secrets_lie_nowhere_in_the_clear(standing: Checkout) -> None:
+    secrets = {
+        name: v for name, v in outputs(standing).items() if "Secret" in name or "Pass" in name
+    }
+    texts = list(decoded(resources(standing)))
+    assert any("openstack:compute/instance" in text for text in texts)  # we do look at the state
+    for name, value in secrets.items():
+        assert not any(value in text for text in texts), name
+        listed = standing.pipeline("outputs").stdout
+        assert value not in listed, name
+    journal = "".join(f.read_text() for f in (standing.folder / ".local").rglob("*.log"))
+    assert journal
+    for name, value in secrets.items():
+        assert value not in journal, name
+    processes = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+    assert not any(value in processes for value in secrets.values())
+
+
+def decoded(value: object) -> Iterator[str]:
+    """Every string in a document, and what it holds in base64 or gzip."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from decoded(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from decoded(item)
+    elif isinstance(value, str):
+        yield value
+        try:
+            raw = base64.b64decode(value, validate=True)
+        except ValueError:
+            return
+        yield raw.decode("latin-1")
+        if raw[:2] == b"\x1f\x8b":
+            yield gzip.decompress(raw).decode("latin-1")
+
+
+def test_an_address_is_changed_in_place(standing: Checkout) -> None:
+    before = machine_ids(standing)
+    change(standing, "operatorCidrs", ["127.0.0.2/32"])
+    standing.pipeline("up")
+    assert machine_ids(standing) == before
+
+
+def test_database_access_is_changed_without_replacing_anything(standing: Checkout) -> None:
+    before = machine_ids(standing)
+    change(standing, "databaseCidrs", ["192.0.2.0/24"])
+    told = standing.pipeline("up")
+    assert "changed  TroveInstance" in told.stdout + told.stderr
+    assert machine_ids(standing) == before
+    assert len(standing.json("log")) >= len(SAMPLES)
+
+
+def test_new_passwords_reach_the_machine(standing: Checkout) -> None:
+    old = outputs(standing)["databaseUserPassword"]
+    change(standing, "databasePasswordRound", 2)
+    standing.pipeline("up")
+    assert outputs(standing)["databaseUserPassword"] != old
+    send(standing, "cat.jpg")
+
+
+def test_a_new_worker_replaces_the_machine_and_keeps_the_data(
+    standing: Checkout,
+) -> None:
+    before, rows = machine_ids(standing), len(standing.json("log"))
+    code = standing.folder / "worker" / "errors.py"
+    code.write_text(code.read_text() + "\n# a new version\n")
+    standing.pipeline("up")
+    assert not machine_ids(standing) & before
+    eventually(lambda: len(standing.json("log")) == rows)
+    send(standing, "rocket.jpg")
+
+
+def test_damage_behind_the_engines_back_is_seen_and_repaired(standing: Checkout) -> None:
+    client, values = s3(standing), outputs(standing)
+    before = machine_ids(standing)
+    bucket = values["outputBucket"]
+    keys = [{"Key": o["Key"]} for o in client.list_objects_v2(Bucket=bucket)["Contents"]]
+    client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    client.delete_bucket(Bucket=bucket)
+    cloud = LocalCloud(standing.folder / ".local" / "cloud")
+    for machine in cloud.machines():
+        cloud.delete("instance", machine.name)
+    standing.pipeline("refresh")
+    standing.pipeline("up")
+    assert not machine_ids(standing) & before
+    assert "No change." in standing.pipeline("preview").stdout
+    send(standing, "cat.jpg")
+
+
+def test_destroy_of_guarded_data_is_refused_then_done(standing: Checkout) -> None:
+    change(standing, "protectData", value=True)
+    standing.pipeline("up")
+    refused = standing.pipeline("destroy", code=1)
+    assert "protectData" in refused.stderr
+    assert standing.json("status")["done"] > 0
+    standing.pipeline("destroy", "--data")
+    assert not (standing.folder / ".local").exists()

@@ -1,0 +1,66 @@
+"""What a person gets for a wrong word: one sentence that names the thing, the value, the remedy."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.__main__ import main
+from cli.engine.find import is_new_enough
+from tests.skips import parse
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["up", "--stack", "prod"], ["'prod'", "pulumi up"]),
+        (["put", "missing.jpg"], ["'missing.jpg'", "name existing files"]),
+        (["put", "a/cat.jpg", "b/cat.jpg"], ["a/cat.jpg", "b/cat.jpg", "rename"]),
+        (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "make it first"]),
+        (["demo", "missing.jpg"], ["'missing.jpg'"]),
+        (["log"], ["No local pipeline", "./pipeline up"]),
+        (["status", "--json"], ["No local pipeline", "./pipeline up"]),
+        (["refresh"], ["No local pipeline", "./pipeline up"]),
+        (["outputs"], ["No local pipeline", "./pipeline up"]),
+    ],
+)
+def test_a_wrong_command_is_one_sentence(
+    words: list[str], told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cli.places.LocalPlaces.root", tmp_path / ".local")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "cat.jpg").write_bytes(b"")
+    answer = CliRunner().invoke(main, words)
+    assert answer.exit_code != 0
+    sentence = answer.stderr.strip()
+    assert len(sentence.splitlines()) == 1, sentence
+    for text in told:
+        assert text in sentence
+
+
+def test_destroy_of_nothing_is_no_error() -> None:
+    answer = CliRunner().invoke(main, ["destroy"])
+    assert (answer.exit_code, "nothing to take down" in answer.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("v3.259.0", True),
+        ("v3.300.1", True),
+        ("v4.0.0", True),
+        ("v3.258.9", False),
+        ("v2.25.0", False),
+        ("", False),
+        ("v3.259.0-alpha.1", True),
+    ],
+)
+def test_an_old_pulumi_is_not_used(version: str, fits: bool) -> None:
+    assert is_new_enough(version) is fits
+
+
+def test_a_skip_is_allowed_only_where_its_probe_prints_as_listed() -> None:
+    here, elsewhere = parse("# why\na::b | echo yes | yes\n\nc::d | echo no | yes\n")
+    assert (here.test, here.holds(), elsewhere.holds()) == ("a::b", True, False)
