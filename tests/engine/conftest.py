@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.engine.find import pulumi_root
-from tests.engine.checkout import PROJECT, Checkout, copy_project, environment
+from tests.checkout import PROJECT, Checkout, copy_project, environment
 
 
 @pytest.fixture(scope="session")

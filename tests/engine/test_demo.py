@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.engine.checkout import Checkout, copy_project, environment
+from tests.checkout import Checkout, copy_project, environment
 from tests.engine.conftest import make_checkout, seed_cache
 from tests.engine.traces import traces
 

@@ -16,7 +16,7 @@ import yaml
 from local.cloud import LocalCloud
 from PIL import Image, ImageChops
 
-from tests.engine.checkout import Checkout
+from tests.checkout import Checkout
 
 SECRETS = ("s3AccessKey", "s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")

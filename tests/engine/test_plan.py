@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from local.cloud import LocalCloud
 
-from tests.engine.checkout import PROJECT
+from tests.checkout import PROJECT
 
 PLANNER = Path(__file__).parent / "planner.py"
 

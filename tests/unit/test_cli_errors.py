@@ -1,13 +1,24 @@
 """What a person gets for a wrong word: one sentence that names the thing, the value, the remedy."""
 
-from pathlib import Path
-
 import pytest
-from click.testing import CliRunner
 
-from cli.__main__ import main
 from cli.engine.find import is_new_enough
+from tests.checkout import PROJECT, Checkout, copy_project, environment
 from tests.skips import parse
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy with nothing standing, and two files of the same name."""
+    base = tmp_path_factory.mktemp("cli")
+    folder = base / "project"
+    folder.mkdir()
+    copy_project(folder)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "cat.jpg").write_bytes(b"")
+    return Checkout(folder, environment(base, base))
 
 
 @pytest.mark.parametrize(
@@ -25,24 +36,18 @@ from tests.skips import parse
     ],
 )
 def test_a_wrong_command_is_one_sentence(
-    words: list[str], told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], told: list[str], checkout: Checkout
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cli.places.LocalPlaces.root", tmp_path / ".local")
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "cat.jpg").write_bytes(b"")
-    answer = CliRunner().invoke(main, words)
-    assert answer.exit_code != 0
+    answer = checkout.pipeline(*words, code=None)
+    assert answer.returncode != 0
     sentence = answer.stderr.strip()
     assert len(sentence.splitlines()) == 1, sentence
     for text in told:
         assert text in sentence
 
 
-def test_destroy_of_nothing_is_no_error() -> None:
-    answer = CliRunner().invoke(main, ["destroy"])
-    assert (answer.exit_code, "nothing to take down" in answer.stdout) == (0, True)
+def test_destroy_of_nothing_is_no_error(checkout: Checkout) -> None:
+    assert "nothing to take down" in checkout.pipeline("destroy").stdout
 
 
 @pytest.mark.parametrize(
