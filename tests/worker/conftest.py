@@ -1,0 +1,61 @@
+"""A real S3 server of each kind and a real PostgreSQL for the session; fresh buckets and a fresh
+database for each test. The worker runs as its own process, as on the machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import object_store, postgres
+from local.object_store import ObjectStore
+from local.postgres import PostgreSQL
+from tests.worker.pipeline import Pipeline
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    folder = tmp_path_factory.mktemp("moto")
+    yield object_store.start(folder, "moto")
+    object_store.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    folder = tmp_path_factory.mktemp("rclone")
+    yield object_store.start(folder, "rclone")
+    object_store.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    folder = tmp_path_factory.mktemp("postgres")
+    yield postgres.start(folder)
+    postgres.stop(folder)
+
+
+@pytest.fixture(params=["versions", "moto", "rclone"])
+def pipeline(
+    request: pytest.FixtureRequest, tmp_path: Path, database: PostgreSQL
+) -> Iterator[Pipeline]:
+    """One on each kind of store: with versions, without, and without conditional requests."""
+    kind = "rclone" if request.param == "rclone" else "moto"
+    store: ObjectStore = request.getfixturevalue(kind)
+    with Pipeline(tmp_path, store, database, versions=request.param == "versions") as made:
+        made.migrate()
+        yield made
+
+
+@pytest.fixture
+def versioned(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+    """One on a store with versions."""
+    with Pipeline(tmp_path, moto, database, versions=True) as made:
+        made.migrate()
+        yield made
+
+
+@pytest.fixture
+def unversioned(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+    """One on a store without versions that honours conditional requests."""
+    with Pipeline(tmp_path, moto, database, versions=False) as made:
+        made.migrate()
+        yield made

@@ -1,0 +1,1 @@
+"""A bucket goes in, a transform runs, a bucket and a database come out."""

@@ -1,0 +1,87 @@
+"""`python -m worker`: drain, migrate, log, status, apply.
+
+Exit status: 0 done, 1 something stands in the way, 2 the settings are wrong.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from worker import settings
+from worker.errors import Obstacle, SettingsError
+from worker.transforms import Transform
+
+_SECRETS = {
+    "drain": ("s3-access-key", "s3-secret-key", "database-password"),
+    "migrate": ("database-admin-password",),
+    "log": ("database-password",),
+    "status": ("s3-access-key", "s3-secret-key", "database-password"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Obstacle as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Modules are imported where they are needed: `log` shall not wait for boto3, nor a pass with
+    # nothing to do for Pillow.
+    if options.command == "apply":
+        from worker.apply import apply  # noqa: PLC0415
+
+        problems = apply(options.transform, options.sources, options.destination)
+        print("\n".join(problems), end="\n" if problems else "", file=sys.stderr)
+        return 1 if problems else 0
+    path = Path(options.settings or os.environ.get("PIPELINE_SETTINGS") or settings.DEFAULT_PATH)
+    loaded = settings.load(path, os.environ, _SECRETS[options.command])
+    if options.command == "drain":
+        from worker.drain import drain  # noqa: PLC0415
+
+        drain(loaded)
+    elif options.command == "migrate":
+        from worker.ledger import connect, migrate  # noqa: PLC0415
+
+        password = loaded.credential("database-admin-password")
+        with connect(loaded.database, loaded.database.admin, password) as connection:
+            for name in migrate(connection, loaded.database.user):
+                print(f"applied {name}")
+    else:
+        from worker import report  # noqa: PLC0415
+
+        if options.command == "log":
+            print(report.log(loaded, options.like, options.json))
+        else:
+            print(report.status(loaded, options.json))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m worker", description=__doc__)
+    parser.add_argument("--settings", metavar="PATH", help="worker.toml")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("drain", help="make one pass over the input bucket")
+    commands.add_parser("migrate", help="bring the database's schema up to date")
+    log = commands.add_parser("log", help="what was done")
+    log.add_argument("--like", metavar="TEXT", help="only names that contain it")
+    status = commands.add_parser("status", help="what is waiting, done, in the way")
+    for command in (log, status):
+        command.add_argument("--json", action="store_true")
+    apply = commands.add_parser("apply", help="transform files of this machine")
+    apply.add_argument("transform", choices=list(Transform))
+    apply.add_argument("sources", metavar="SRC", nargs="+", type=Path)
+    apply.add_argument("destination", metavar="DST", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

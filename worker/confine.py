@@ -1,0 +1,98 @@
+"""What a transform's process may not do, asked of the kernel by that process itself.
+
+Everything here only takes away; what this platform cannot take away is returned, to be said.
+"""
+
+import ctypes
+import platform
+import resource
+import signal
+import struct
+import sys
+from pathlib import Path
+
+LARGEST_FILE = 5 * 1024**3  # what S3 takes in a single PUT
+_OPEN_FILES = 64
+_PR_SET_PDEATHSIG = 1
+_PR_SET_SECCOMP = 22
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_MODE_FILTER = 2
+
+# linux/audit.h, and the numbers of: socket, socketpair, connect, sendto, execve, execveat, ptrace,
+# process_vm_readv, process_vm_writev, io_uring_setup, bpf, userfaultfd, unshare, setns, mount,
+# pidfd_getfd, kill, tgkill (asm/unistd_64.h, asm-generic/unistd.h).
+_SYSTEM_CALLS = {
+    "x86_64": (
+        0xC000003E,
+        (41, 53, 42, 44, 59, 322, 101, 310, 311, 425, 321, 323, 272, 308, 165, 438, 62, 234),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        (198, 199, 203, 206, 221, 281, 117, 270, 271, 425, 280, 282, 97, 268, 40, 438, 129, 131),
+    ),
+}
+_X32 = 0x40000000  # x86-64's second numbering of the same calls
+
+
+def confine(memory_bytes: int, parent: int) -> list[str]:
+    """Give up memory, files, network and other programs; return what stays possible here."""
+    problems = []
+    for limit, value in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        try:
+            resource.setrlimit(limit, (value, value))
+        except (ValueError, OSError) as error:
+            problems.append(f"resource limit {limit}: {error}")
+    if sys.platform != "linux":
+        return [*problems, "network, other programs, death with the parent: Linux only"]
+    try:
+        # First to go when memory is short, so that neither the worker nor its machine goes.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError as error:
+        problems.append(f"oom_score_adj: {error.strerror}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if _parent() != parent:
+        sys.exit(1)  # it died before we asked to die with it
+    if not _forbid_system_calls(libc):
+        problems.append(f"network, other programs: no filter for {platform.machine()} here")
+    return problems
+
+
+def limit_cpu(seconds: int) -> None:
+    """Let this process run for so many more seconds of CPU time, then end it."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(usage.ru_utime + usage.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _parent() -> int:
+    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _forbid_system_calls(libc: ctypes.CDLL) -> bool:
+    """Answer the calls above with EPERM (seccomp(2), classic BPF); whether the kernel took it."""
+    if platform.machine() not in _SYSTEM_CALLS or sys.maxsize < 2**32:
+        return False
+    architecture, forbidden = _SYSTEM_CALLS[platform.machine()]
+    kill, deny, allow = 0x80000000, 0x00050001, 0x7FFF0000
+    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
+    program = [
+        (load, 0, 0, 4),  # seccomp_data.arch
+        (equal, 1, 0, architecture),
+        (answer, 0, 0, kill),
+        (load, 0, 0, 0),  # seccomp_data.nr
+        (at_least, len(forbidden) + 1, 0, _X32),
+        *((equal, len(forbidden) - i, 0, number) for i, number in enumerate(forbidden)),
+        (answer, 0, 0, allow),
+        (answer, 0, 0, deny),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    packed = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        return False
+    return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, packed, 0, 0)

@@ -1,0 +1,181 @@
+"""worker.toml and the credentials beside it, read once, all problems named at once."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.errors import SettingsError
+from worker.transforms import Transform
+
+DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """The S3 endpoint and the three buckets."""
+
+    endpoint: str
+    input: str
+    output: str
+    quarantine: str
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """How libpq reaches the ledger; `admin` is used by `migrate` alone."""
+
+    host: str
+    name: str
+    user: str
+    admin: str
+    port: int = 5432
+    sslmode: str = "require"
+    sslrootcert: str = ""
+    sslcert: str = ""
+    sslkey: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may cost: address space, CPU time, wall clock, pixels of all its frames."""
+
+    memory_mb: int = 1024
+    cpu_seconds: int = 120
+    seconds: int = 120
+    pixels: int = 250_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """worker.toml; `credentials` and `state` are folders."""
+
+    pipeline: str
+    transform: str
+    machine: str
+    store: StoreSettings
+    database: DatabaseSettings
+    limits: Limits
+    credentials: Path = field(default=Path())
+    state: Path = field(default=Path())
+
+    def credential(self, name: str) -> str:
+        """A secret, from the file of its name."""
+        try:
+            return (self.credentials / name).read_text().removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError([_credential_problem(self.credentials, name)]) from error
+
+
+def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -> Settings:
+    """Read the settings a command needs.
+
+    Raises SettingsError with a sentence for each bad value and each credential that is missing.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(
+            [f"The settings {path} cannot be read ({reason}): name them with --settings."]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"The settings {path} are not TOML: {error}."]) from error
+    problems: list[str] = []
+    folder = path.resolve().parent
+    places = {
+        "credentials": Path(environment.get("CREDENTIALS_DIRECTORY") or folder / "credentials"),
+        "state": Path(environment.get("STATE_DIRECTORY") or folder / "state"),
+    }
+    values = _values(Settings, table, "", problems)
+    problems += [
+        _credential_problem(places["credentials"], name)
+        for name in secrets
+        if not _readable(places["credentials"] / name)
+    ]
+    if problems:
+        raise SettingsError(problems)
+    settings = Settings(**(values | places))
+    problems = _judge(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _values(kind: Any, table: object, where: str, problems: list[str]) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        problems.append(f"{where.rstrip('.')} must be a table: write [{where.rstrip('.')}].")
+        return {}
+    known = {f.name: f for f in fields(kind) if f.type is not Path}
+    values: dict[str, Any] = {}
+    problems += [
+        f"{where}{name} is not a setting: remove it or correct its name."
+        for name in table
+        if name not in known
+    ]
+    for name, item in known.items():
+        if is_dataclass(item.type):
+            inner = _values(item.type, table.get(name, {}), f"{where}{name}.", problems)
+            if not problems:
+                values[name] = item.type(**inner)  # type: ignore[operator]
+        elif name not in table:
+            if item.default is MISSING:
+                problems.append(f"{where}{name} is missing: set it.")
+        elif type(table[name]) is not item.type:
+            wanted = "a whole number" if item.type is int else "text in quotes"
+            problems.append(f"{where}{name} is {table[name]!r}: it must be {wanted}.")
+        elif table[name] == "" and item.default != "":
+            problems.append(f"{where}{name} is empty: set it.")
+        else:
+            values[name] = table[name]
+    return values
+
+
+def _judge(settings: Settings) -> list[str]:
+    """What types alone do not tell."""
+    store, database = settings.store, settings.database
+    problems: list[str] = []
+    if settings.transform not in list(Transform):
+        known = ", ".join(Transform)
+        problems.append(f"transform is {settings.transform!r}: choose one of {known}.")
+    if not store.endpoint.startswith(("http://", "https://")):
+        problems.append(
+            f"store.endpoint is {store.endpoint!r}: it must begin with https:// or http://."
+        )
+    if len({store.input, store.output, store.quarantine}) != 3:  # noqa: PLR2004
+        problems.append(
+            "store.input, store.output and store.quarantine must be three different buckets: "
+            "the worker would feed on its own results."
+        )
+    if database.sslmode not in _SSL_MODES:
+        problems.append(
+            f"database.sslmode is {database.sslmode!r}: choose one of {', '.join(_SSL_MODES)}."
+        )
+    if not 0 < database.port <= _HIGHEST_PORT:
+        problems.append(f"database.port is {database.port}: it must be from 1 to {_HIGHEST_PORT}.")
+    if database.user == database.admin:
+        problems.append(
+            "database.user and database.admin must differ: the worker must not own its tables."
+        )
+    problems += [
+        f"limits.{limit.name} is {getattr(settings.limits, limit.name)}: it must be above 0."
+        for limit in fields(Limits)
+        if getattr(settings.limits, limit.name) <= 0
+    ]
+    return problems
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return bool(path.read_text().strip())
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _credential_problem(folder: Path, name: str) -> str:
+    return f"The credential {folder / name} is missing, empty or not readable: write it there."

@@ -1,0 +1,2 @@
+-- The numbers of the migrations applied.
+SELECT version FROM pipeline.migrations;

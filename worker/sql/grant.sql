@@ -1,0 +1,7 @@
+-- What the worker may do, nothing else; and the owner finds the tutorial's view without a prefix.
+REVOKE ALL ON ALL TABLES IN SCHEMA pipeline FROM {worker};
+GRANT USAGE ON SCHEMA pipeline TO {worker};
+GRANT SELECT, INSERT, UPDATE, DELETE
+ON pipeline.results, pipeline.attempts, pipeline.heartbeats TO {worker};
+GRANT SELECT ON pipeline.log_records TO {worker};
+ALTER ROLE CURRENT_USER SET search_path = pipeline, public;

@@ -1,0 +1,20 @@
+-- Results in the order they came, all or those whose names contain a text.
+SELECT
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "timestamp",
+    key AS input_key,
+    output_key,
+    input_sha256,
+    output_sha256,
+    seconds,
+    outcome,
+    reason,
+    worker
+FROM pipeline.results
+WHERE
+    pipeline = %(pipeline)s
+    AND (
+        %(like)s::text IS NULL
+        OR strpos(key, %(like)s) > 0
+        OR strpos(coalesce(output_key, ''), %(like)s) > 0
+    )
+ORDER BY created_at, id;

@@ -1,0 +1,25 @@
+-- Counts of the pipeline, its rate a minute over the last ten, and the last thing that went wrong.
+SELECT
+    count(*) FILTER (WHERE outcome = 'done') AS done,
+    count(*) FILTER (WHERE outcome = 'quarantined') AS quarantined,
+    count(*) FILTER (WHERE created_at > now() - interval '10 minutes')
+    / 10.0::double precision AS rate,
+    (
+        SELECT e.said FROM (
+            SELECT
+                last_error_at AS happened,
+                last_error AS said
+            FROM pipeline.heartbeats
+            WHERE pipeline = %(pipeline)s AND last_error IS NOT NULL
+            UNION ALL
+            SELECT
+                r.created_at,
+                r.key || ': ' || r.reason
+            FROM pipeline.results AS r
+            WHERE r.pipeline = %(pipeline)s AND r.outcome = 'quarantined'
+        ) AS e
+        ORDER BY e.happened DESC
+        LIMIT 1
+    ) AS last_error
+FROM pipeline.results
+WHERE pipeline = %(pipeline)s;

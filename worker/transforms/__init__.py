@@ -1,0 +1,31 @@
+"""Transforms by name. Each is a module of this package, imported when it is first needed."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+
+class Transform(StrEnum):
+    """The transforms there are; the value is also the module's name."""
+
+    NEGATE = "negate"
+
+
+class TransformModule(Protocol):
+    """What a transform's module offers."""
+
+    def output_key(self, key: str, /) -> str:
+        """The result's object key, from the input's."""
+
+    def apply(self, source: Path, target: Path, parameters: Mapping[str, int], /) -> str:
+        """Write the result of source to target and return its content type.
+
+        Raises Verdict where the file itself cannot be transformed.
+        """
+
+
+def load(name: str) -> TransformModule:
+    """The module of a transform."""
+    return cast("TransformModule", import_module(f"{__name__}.{Transform(name)}"))

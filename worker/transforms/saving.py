@@ -1,0 +1,98 @@
+"""What to ask of Pillow so that a file keeps its kind, its quality and its metadata."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+
+_SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
+# Tags that Pillow writes itself, from the pixels it is given.
+_TIFF_LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322}
+_TIFF_LAYOUT |= {323, 324, 325, 330, 338, 339, 347, 512, 513, 514, 530, 532}
+
+
+def options(image: Image.Image, source: Path) -> dict[str, Any]:
+    """Arguments of `save` for the frame the image is at."""
+    kept = {
+        name: image.info[name]
+        for name in ("exif", "icc_profile", "dpi", "xmp", "comment")
+        if image.info.get(name)
+    }
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return kept | {
+            "qtables": image.quantization,
+            "subsampling": JpegImagePlugin.get_sampling(image),
+            "progressive": bool(image.info.get("progressive")),
+            "keep_rgb": _stored_as_rgb(image),
+            "optimize": True,
+        }
+    if image.format == "PNG":
+        return kept | {"pnginfo": _png_chunks(image)} | _palette_bits(image)
+    if image.format == "TIFF":
+        return _tiff(image)
+    if image.format == "WEBP":
+        return kept | {"lossless": _webp_lossless(source), "exact": True, "quality": 90}
+    return kept
+
+
+def frame_options(image: Image.Image, durations: list[int]) -> dict[str, Any]:
+    """Arguments of `save` for a file of several frames."""
+    if image.format in ("PNG", "WEBP"):
+        timing = {"duration": durations, "loop": image.info.get("loop", 0)}
+        if image.format == "PNG":
+            return timing | {"default_image": bool(image.info.get("default_image")), "blend": 0}
+        return timing | {"background": image.info.get("background", (0, 0, 0, 0))}
+    return {}
+
+
+def has_frames(image: Image.Image) -> bool:
+    """Whether the file's kind holds several frames and this one does."""
+    return image.format not in _SINGLE_FRAME and getattr(image, "n_frames", 1) > 1
+
+
+def _stored_as_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
+    return image.mode == "RGB" and (
+        image.info.get("adobe_transform") == 0
+        or [component[0] for component in image.layer] == [ord(c) for c in "RGB"]
+    )
+
+
+def _png_chunks(image: Image.Image) -> PngImagePlugin.PngInfo:
+    chunks = PngImagePlugin.PngInfo()
+    if "gamma" in image.info:
+        chunks.add(b"gAMA", struct.pack(">I", round(image.info["gamma"] * 100_000)))
+    if "srgb" in image.info:
+        chunks.add(b"sRGB", bytes([image.info["srgb"]]))
+    for keyword, text in getattr(image, "text", {}).items():
+        chunks.add_text(keyword, text)
+    return chunks
+
+
+def _palette_bits(image: Image.Image) -> dict[str, int]:
+    if image.mode != "P" or not image.palette:
+        return {}
+    colours = len(image.palette.getdata()[1]) // len(image.palette.mode)
+    return {"bits": next(bits for bits in (1, 2, 4, 8) if colours <= 1 << bits)}
+
+
+def _tiff(image: Image.Image) -> dict[str, Any]:
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)  # noqa: S101
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in image.tag_v2.items():
+        if tag not in _TIFF_LAYOUT:
+            tags[tag] = value
+            tags.tagtype[tag] = image.tag_v2.tagtype[tag]
+    return {"tiffinfo": tags, "compression": image.info.get("compression")}
+
+
+def _webp_lossless(source: Path) -> bool:
+    """Whether the first picture is VP8L (RFC 9649, 2.5 to 2.7)."""
+    with source.open("rb") as file:
+        file.seek(12)
+        while len(header := file.read(8)) == 8:  # noqa: PLR2004
+            kind, size = header[:4], int.from_bytes(header[4:], "little")
+            if kind in (b"VP8 ", b"VP8L"):
+                return kind == b"VP8L"
+            file.seek(16 if kind == b"ANMF" else size + size % 2, 1)  # a frame holds chunks
+    return False
