@@ -147,7 +147,7 @@ class Store:
 
         Gone: it is not there, or no longer with this ETag where the store looks at that.
         """
-        pin = {"VersionId": version_id} if version_id else {"IfMatch": etag}
+        pin = {"VersionId": version_id} if version_id else {"IfMatch": f'"{etag}"'}
         try:
             answer = self._call("get_object", bucket, Key=key, **pin)
             size, sha256 = 0, hashlib.sha256()
@@ -159,7 +159,7 @@ class Store:
             raise self._of_object(bucket, key, error) from error
         except BotoCoreError as error:  # the body ended early, or never came
             raise Left(self._sentence(bucket, f"broke off while {key!r} was read")) from error
-        return Found(answer["ETag"], answer["LastModified"], size), sha256.hexdigest()
+        return Found(_etag(answer), answer["LastModified"], size), sha256.hexdigest()
 
     def head(self, bucket: str, key: str, version_id: str = "") -> Found:
         """What the object is now. Gone: it is not there."""
@@ -170,7 +170,7 @@ class Store:
             if version_id and _code(error) in _UNSUPPORTED:  # a delete marker by now
                 raise Gone(key) from error
             raise self._of_object(bucket, key, error) from error
-        return Found(answer["ETag"], answer["LastModified"], answer["ContentLength"])
+        return Found(_etag(answer), answer["LastModified"], answer["ContentLength"])
 
     def put(
         self,
@@ -197,7 +197,7 @@ class Store:
             if _code(error) in ("AccessDenied", "403"):
                 raise Obstacle(self._refused(bucket, error)) from error
             raise self._of_object(bucket, key, error) from error
-        if answer.get("ETag", "").strip('"') != contents.md5.hex():  # encrypted stores differ
+        if _etag(answer) != contents.md5.hex():  # encrypted stores differ
             try:
                 stored = self.head(bucket, key).size
             except Gone:
@@ -226,7 +226,7 @@ class Store:
         client = self._impatient
         try:
             try:
-                self._call("delete_object", bucket, client, Key=key, IfMatch=etag, **pin)
+                self._call("delete_object", bucket, client, Key=key, IfMatch=f'"{etag}"', **pin)
             except ClientError as error:
                 if _code(error) not in ("501", "NotImplemented"):
                     raise
@@ -273,12 +273,17 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
+def _etag(answer: dict[str, Any]) -> str:
+    """Without its quotes: rclone lists it bare and answers GET with them."""
+    return str(answer.get("ETag", "")).strip('"')
+
+
 def _entry(line: dict[str, Any], marker: bool) -> Entry:
     return Entry(
         key=line["Key"],
         last_modified=line["LastModified"],
         version_id=line.get("VersionId", ""),
-        etag=line.get("ETag", ""),
+        etag=_etag(line),
         size=line.get("Size", 0),
         latest=line.get("IsLatest", True),
         marker=marker,
