@@ -13,7 +13,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from local import files
 
@@ -28,10 +28,20 @@ class QuietHandler(MotoRequestHandler):
 def main(port_file: Path) -> None:
     """Serve until a signal ends it."""
     application = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
+    last = port_file.with_name("last-port")  # what was told of the address stays true
+    former = int(last.read_text(encoding="utf-8")) if last.exists() else 0
+    try:
+        server = _server(application, former)
+    except (OSError, SystemExit):  # werkzeug exits when a port is taken
+        server = _server(application, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    files.write(last, str(server.port))
     files.write(port_file, str(server.port))
     server.serve_forever()
+
+
+def _server(application: DomainDispatcherApplication, port: int) -> BaseWSGIServer:
+    return make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from local.postgres_home import Home
 NAME = "postgres"
 SUPERUSER = "postgres"
 HOST = "127.0.0.1"
+FAST_SHUTDOWN = signal.SIGINT
+"""Sessions are cut off, what was committed is kept."""
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -61,7 +63,7 @@ def start(folder: Path) -> PostgreSQL:
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not processes.running(folder, NAME) or not _ready(postgres_home.prepare(folder)):
-        processes.end(folder, first=signal.SIGINT)
+        processes.end(folder, first=FAST_SHUTDOWN)
         _serve(folder, _with_data(folder))
     return PostgreSQL(HOST, int(_read(folder / "port")), _read(folder / "password"))
 
@@ -74,7 +76,7 @@ def running(folder: Path) -> bool:
 def stop(folder: Path) -> None:
     """End the server and remove its data and folder; fine when there is none."""
     folder = folder.absolute()
-    processes.end(folder, first=signal.SIGINT)  # PostgreSQL's fast shutdown
+    processes.end(folder, first=FAST_SHUTDOWN)
     postgres_home.remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -106,6 +108,12 @@ def revoke(server: PostgreSQL, user: str, database: str) -> None:
 def change_password(server: PostgreSQL, user: str, password: str) -> None:
     """A new password for an existing user."""
     _execute(server, "change_password", user=sql.Identifier(user), password=sql.Literal(password))
+
+
+def change_superuser_password(folder: Path, password: str) -> None:
+    """A new password for `postgres`, remembered for the server's later starts."""
+    change_password(start(folder), SUPERUSER, password)
+    files.write(folder / "password", password)
 
 
 def drop_user(server: PostgreSQL, name: str) -> None:
@@ -182,7 +190,7 @@ def _serve(folder: Path, home: Home) -> None:
                 files.write(folder / "port", str(port))
                 return
             time.sleep(0.02)
-        processes.end(folder, first=signal.SIGINT)
+        processes.end(folder, first=FAST_SHUTDOWN)
     raise LocalCloudError(f"PostgreSQL in {folder} did not start: see {folder / (NAME + '.log')}.")
 
 

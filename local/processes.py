@@ -99,6 +99,14 @@ def await_file(folder: Path, name: str, path: Path, seconds: float) -> str | Non
     return None
 
 
+def kill(folder: Path, name: str) -> None:
+    """Kill the recorded process alone; what it started goes on."""
+    if running(folder, name):
+        process = psutil.Process(int((folder / f"{name}.pid").read_text(encoding="utf-8")))
+        _signal(process, signal.SIGKILL)
+        psutil.wait_procs([process], timeout=10)
+
+
 def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5.0) -> None:
     """End everything that carries the folder's marker, and what came from it; wait for it.
 
@@ -109,7 +117,7 @@ def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5
         return
     token = marker(folder)
     found = _marked(token)
-    for process in found - {child for parent in found for child in _children(parent)}:
+    for process in found - {child for parent in found for child in _family(parent, token)}:
         _signal(process, first)
     alive = set(psutil.wait_procs(found, timeout=seconds)[1])
     while alive := {*filter(_alive, alive), *_marked(token)}:
@@ -132,18 +140,25 @@ def _marked(token: str) -> set[psutil.Process]:
     for process in psutil.process_iter():
         try:
             if process.environ().get(VARIABLE) == token:
-                # PostgreSQL's children overwrite their environment with their title.
-                found |= {process, *_children(process)}
+                found |= {process, *_family(process, token)}
         except psutil.Error:
             continue
     return {process for process in found if process.pid != os.getpid() and _alive(process)}
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
+    """Its descendants, but for those of another folder and theirs.
+
+    PostgreSQL's children overwrite their environment with their title, so no marker is ours.
+    """
+    found: set[psutil.Process] = set()
     try:
-        return list(process.children(recursive=True))
+        for child in process.children():
+            if child.environ().get(VARIABLE, token) == token:
+                found |= {child, *_family(child, token)}
     except psutil.Error:
-        return []
+        return found
+    return found
 
 
 def _alive(process: psutil.Process) -> bool:

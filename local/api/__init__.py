@@ -1,0 +1,1 @@
+"""The HTTP services of the local cloud, one file each."""

@@ -1,0 +1,62 @@
+"""The flavors: of machines as on cPouta, of databases as on Pukki."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from local.api.cloud import Cloud
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """A size of machine: cores, memory (MiB), disk (GiB)."""
+
+    name: str
+    vcpus: int
+    ram: int
+    disk: int
+
+
+COMPUTE = (
+    Flavor("standard.tiny", 1, 1000, 80),
+    Flavor("standard.small", 2, 2000, 80),
+    Flavor("standard.medium", 3, 4000, 80),
+    Flavor("standard.large", 4, 8000, 80),
+    Flavor("standard.xlarge", 6, 15000, 80),
+)
+DATABASE = (
+    Flavor("standard.small", 2, 4096, 0),
+    Flavor("standard.medium", 4, 8192, 0),
+    Flavor("standard.large", 8, 16384, 0),
+)
+
+
+def compute(cloud: Cloud) -> list[dict[str, Any]]:
+    """Nova's view of its flavors."""
+    return [_view(cloud, "compute", flavor) for flavor in COMPUTE]
+
+
+def database(cloud: Cloud) -> list[dict[str, Any]]:
+    """Trove's view of its flavors."""
+    return [_view(cloud, "database", flavor) for flavor in DATABASE]
+
+
+def find(flavors: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
+    """The flavor with this id."""
+    return next((flavor for flavor in flavors if flavor["id"] == identifier), None)
+
+
+def _view(cloud: Cloud, service: str, flavor: Flavor) -> dict[str, Any]:
+    return {
+        "id": cloud.fixed_id(f"{service}/{flavor.name}"),
+        "str_id": cloud.fixed_id(f"{service}/{flavor.name}"),
+        "name": flavor.name,
+        "vcpus": flavor.vcpus,
+        "ram": flavor.ram,
+        "disk": flavor.disk,
+        "swap": "",
+        "links": [],
+        "os-flavor-access:is_public": True,
+        "OS-FLV-EXT-DATA:ephemeral": 0,
+        "OS-FLV-DISABLED:disabled": False,
+        "rxtx_factor": 1.0,
+    }

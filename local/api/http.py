@@ -1,0 +1,180 @@
+"""Routes, requests and faults of the local cloud's HTTP server."""
+
+import json
+import re
+import socketserver
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+HOST = "127.0.0.1"
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
+OVER_LIMIT, UNPROCESSABLE, SERVER_FAULT = 413, 422, 500
+_TITLES = {
+    BAD_REQUEST: "badRequest",
+    UNAUTHORIZED: "unauthorized",
+    FORBIDDEN: "forbidden",
+    NOT_FOUND: "itemNotFound",
+    CONFLICT: "conflictingRequest",
+    OVER_LIMIT: "overLimit",
+    UNPROCESSABLE: "unprocessableEntity",
+    SERVER_FAULT: "computeFault",
+}
+
+
+class ApiError(Exception):
+    """A refusal with its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked; `names` are the parts of the path that the route names."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    auth_method: str = ""
+
+    def json(self, *keys: str) -> Any:
+        """The value below `keys` in the body, or a 400 that names what is missing."""
+        value = self.body
+        for key in keys:
+            if not isinstance(value, dict) or key not in value:
+                raise ApiError(BAD_REQUEST, f"The request's body has no '{'.'.join(keys)}'.")
+            value = value[key]
+        return value
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is answered; a body of None is an empty one."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Reply]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path; `{name}` stands for one part of it. `public` ones need no token."""
+
+    method: str
+    path: str
+    handler: Handler
+    public: bool = False
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The named parts, unquoted, if `path` is this route's."""
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path)
+        found = re.fullmatch(pattern, path.rstrip("/") or "/")
+        return found and {name: unquote(part) for name, part in found.groupdict().items()}
+
+
+class Router:
+    """Finds the route and checks the token."""
+
+    def __init__(self, routes: Iterable[Route], authenticate: Callable[[str], str]) -> None:
+        self._routes = list(routes)
+        self._authenticate = authenticate
+
+    def answer(self, request: Request) -> Reply:
+        """The reply of the route that fits, or a fault."""
+        try:
+            return self._route(request)
+        except ApiError as error:
+            return fault(request.path, error.status, str(error))
+        except Exception as error:  # noqa: BLE001 - the server must answer, and its log tell why
+            traceback.print_exc()
+            return fault(request.path, SERVER_FAULT, f"{type(error).__name__}: {error}")
+
+    def _route(self, request: Request) -> Reply:
+        for route in self._routes:
+            names = route.match(request.path)
+            if names is None or route.method != request.method:
+                continue
+            method = ""
+            if not route.public:
+                method = self._authenticate(_token(request.headers))
+            return route.handler(replace(request, names=names, auth_method=method))
+        raise ApiError(NOT_FOUND, f"The resource {request.path} could not be found.")
+
+
+def _token(headers: Mapping[str, str]) -> str:
+    return next((headers[name] for name in headers if name.lower() == "x-auth-token"), "")
+
+
+def fault(path: str, status: int, message: str) -> Reply:
+    """An error in the form that the service of `path` uses."""
+    if path.startswith("/identity"):
+        return Reply({"error": {"code": status, "message": message, "title": "Error"}}, status)
+    if path.startswith("/network"):
+        return Reply({"NeutronError": {"type": "Error", "message": message}}, status)
+    return Reply({_TITLES.get(status, "fault"): {"code": status, "message": message}}, status)
+
+
+class Server(ThreadingHTTPServer):
+    """Listens on loopback, on `port` if that is free, else on one that the kernel chooses."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        self.router: Router | None = None
+        try:
+            super().__init__((HOST, port), _Handler)
+        except OSError:
+            super().__init__((HOST, 0), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without http.server's reverse look-up, which may wait for a name server."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, int(self.server_address[1])
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet, or each answer waits for a delayed ACK
+    disable_nagle_algorithm = True
+    server: Server
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        reply = fault(parts.path, BAD_REQUEST, "The request's body is not JSON.")
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = None
+        else:
+            request = Request(self.command, parts.path, query, dict(self.headers), body)
+            if self.server.router is not None:
+                reply = self.server.router.answer(request)
+        text = b"" if reply.body is None else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if text:
+            self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: paths carry no secrets, but thousands of polls tell nothing either."""

@@ -1,0 +1,177 @@
+"""Nova v2.1: flavors, servers, key pairs, limits.
+
+https://docs.openstack.org/api-ref/compute/
+"""
+
+from typing import Any
+
+from local.api import flavors
+from local.api.cloud import Cloud
+from local.api.http import BAD_REQUEST, NOT_FOUND, ApiError, Reply, Request, Route
+from local.api.listing import select
+from local.api.records import Record
+from local.layout import MACHINES
+from local.machine import machine
+from local.resources.instance import Instance
+from local.resources.keys import Keypair
+
+QUOTA = {"maxTotalInstances": 8, "maxTotalCores": 8, "maxTotalRAMSize": 32000}
+"""cPouta's default for a project."""
+
+
+class Nova:
+    """Answers below /compute."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._instances = Instance(cloud)
+
+    def routes(self) -> list[Route]:
+        """What this service answers."""
+        v2 = "/compute/v2.1"
+        return [
+            Route("GET", "/compute", self.versions, public=True),
+            Route("GET", v2, self.version, public=True),
+            Route("GET", f"{v2}/flavors", self.flavors),
+            Route("GET", f"{v2}/flavors/detail", self.flavors),
+            Route("GET", f"{v2}/flavors/{{id}}", self.flavor),
+            Route("GET", f"{v2}/limits", self.limits),
+            Route("GET", f"{v2}/os-keypairs", self.keypairs),
+            Route("GET", f"{v2}/os-keypairs/{{name}}", self.keypair),
+            Route("DELETE", f"{v2}/os-keypairs/{{name}}", self.delete_keypair),
+            Route("GET", f"{v2}/servers", self.servers),
+            Route("GET", f"{v2}/servers/detail", self.servers),
+            Route("GET", f"{v2}/servers/{{id}}", self.server),
+            Route("DELETE", f"{v2}/servers/{{id}}", self.delete_server),
+            Route("POST", f"{v2}/servers/{{id}}/action", self.act),
+        ]
+
+    def versions(self, _request: Request) -> Reply:
+        """The one version."""
+        return Reply({"versions": [self._version()]})
+
+    def version(self, _request: Request) -> Reply:
+        """The one version."""
+        return Reply({"version": self._version()})
+
+    def flavors(self, request: Request) -> Reply:
+        """All flavors."""
+        return Reply({"flavors": select(flavors.compute(self._cloud), request.query)})
+
+    def flavor(self, request: Request) -> Reply:
+        """One by id (not by name)."""
+        found = flavors.find(flavors.compute(self._cloud), request.names["id"])
+        if found is None:
+            raise ApiError(NOT_FOUND, f"Flavor {request.names['id']} could not be found.")
+        return Reply({"flavor": found})
+
+    def limits(self, _request: Request) -> Reply:
+        """The quota and its use."""
+        used = [self._flavor_of(record) for record in self._instances.all()]
+        absolute = {
+            **QUOTA,
+            "totalInstancesUsed": len(used),
+            "totalCoresUsed": sum(flavor["vcpus"] for flavor in used),
+            "totalRAMUsed": sum(flavor["ram"] for flavor in used),
+        }
+        return Reply({"limits": {"rate": [], "absolute": absolute}})
+
+    def keypairs(self, _request: Request) -> Reply:
+        """All key pairs."""
+        found = [{"keypair": _keypair(record)} for record in Keypair(self._cloud).all()]
+        return Reply({"keypairs": found})
+
+    def keypair(self, request: Request) -> Reply:
+        """One by name."""
+        return Reply({"keypair": _keypair(Keypair(self._cloud).find(request.names["name"]))})
+
+    def delete_keypair(self, request: Request) -> Reply:
+        """Forget one."""
+        Keypair(self._cloud).delete(request.names["name"])
+        return Reply(None, 202)
+
+    def servers(self, request: Request) -> Reply:
+        """All servers."""
+        found = [self._server(record) for record in self._instances.all()]
+        return Reply({"servers": select(found, request.query)})
+
+    def server(self, request: Request) -> Reply:
+        """One by id."""
+        return Reply({"server": self._server(self._instances.find(request.names["id"]))})
+
+    def delete_server(self, request: Request) -> Reply:
+        """Shut it down and forget it."""
+        self._instances.delete(request.names["id"])
+        return Reply(None, 204)
+
+    def act(self, request: Request) -> Reply:
+        """The console's output is the only action."""
+        record = self._instances.find(request.names["id"])
+        asked = request.json("os-getConsoleOutput")
+        journal = machine.load(self._cloud.folder / MACHINES / record["id"]).journal
+        text = journal.read_text(encoding="utf-8", errors="replace") if journal.exists() else ""
+        lines = text.splitlines(keepends=True)
+        length = (asked or {}).get("length")
+        if length is not None and not str(length).isdigit():
+            raise ApiError(BAD_REQUEST, f"length {length} is no number of lines.")
+        return Reply({"output": "".join(lines[-int(length) :] if length else lines)})
+
+    def _version(self) -> dict[str, Any]:
+        link = {"rel": "self", "href": f"{self._cloud.url}/compute/v2.1/"}
+        limits = {"version": "2.96", "min_version": "2.1"}
+        return {"id": "v2.1", "status": "CURRENT", "links": [link], **limits}
+
+    def _flavor_of(self, record: Record) -> dict[str, Any]:
+        identifier = record["computed"]["flavorId"]
+        found = flavors.find(flavors.compute(self._cloud), identifier)
+        return found or {"vcpus": 0, "ram": 0, "disk": 0, "name": ""}
+
+    def _server(self, record: Record) -> dict[str, Any]:
+        computed, flavor = record["computed"], self._flavor_of(record)
+        up = machine.running(self._cloud.folder / MACHINES / record["id"])
+        addresses: dict[str, list[dict[str, Any]]] = {}
+        for network in computed["networks"]:
+            addresses.setdefault(network["name"], []).append(
+                {
+                    "addr": network["fixedIpV4"],
+                    "version": 4,
+                    "OS-EXT-IPS:type": "fixed",
+                    "OS-EXT-IPS-MAC:mac_addr": network["mac"],
+                }
+            )
+        return {
+            "id": record["id"],
+            "name": computed["name"],
+            "status": "ACTIVE" if up else "SHUTOFF",
+            "OS-EXT-STS:power_state": 1 if up else 4,
+            "OS-EXT-STS:vm_state": "active" if up else "stopped",
+            "addresses": addresses,
+            "accessIPv4": "",
+            "accessIPv6": "",
+            "flavor": {
+                key: flavor[name]
+                for key, name in (
+                    *(("original_name", "name"), ("vcpus", "vcpus")),
+                    *(("ram", "ram"), ("disk", "disk")),
+                )
+            },
+            "image": {"id": computed["imageId"]},
+            "key_name": record["inputs"].get("keyPair"),
+            "metadata": computed["allMetadata"],
+            "tags": computed["allTags"],
+            "created": computed["created"],
+            "updated": computed["updated"],
+            "security_groups": [{"name": name} for name in computed["securityGroups"]],
+            "tenant_id": self._cloud.identity.project_id,
+            "user_id": self._cloud.identity.user_id,
+            "OS-EXT-AZ:availability_zone": computed["availabilityZone"],
+        }
+
+
+def _keypair(record: Record) -> dict[str, Any]:
+    return {
+        "name": record["id"],
+        "public_key": record["inputs"].get("publicKey"),
+        "fingerprint": record["computed"]["fingerprint"],
+        "type": "ssh",
+    }

@@ -1,0 +1,98 @@
+"""What runs on a `process` machine: `python -m local.machine.service FOLDER`.
+
+It does the part of the user-data that needs no privileges: writes the files, migrates the
+database, then drains on the timer's interval, as the units would. It proves the worker; that
+the units and the installation work is proven on a real machine.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from local import files
+from local.machine import machine, timer, user_data
+from local.machine.machine import Machine
+
+TIMER = "/etc/systemd/system/pipeline-worker.timer"
+RETRY_SECONDS = 1.0
+SHUTDOWN_SECONDS = 2.0
+
+
+class Service:
+    """The machine's life, until a signal ends it."""
+
+    def __init__(self, host: Machine, journal: TextIO) -> None:
+        self._host = host
+        self._journal = journal
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        """Boot, migrate until it succeeds, then drain for ever."""
+        try:
+            entries = user_data.files((self._host.folder / "user-data").read_text("utf-8"))
+            user_data.write(entries, self._host.root)
+        except user_data.UserDataError as error:
+            self._say(str(error))
+            return
+        every = next(
+            (timer.interval(str(unit["content"])) for unit in entries if unit["path"] == TIMER),
+            None,
+        )
+        files.write(self._host.folder / "booted", "")
+        if every is None:
+            self._say(f"{TIMER} has no OnUnitInactiveSec=: nothing will be drained.")
+            return
+        while self._worker("migrate") != 0:
+            time.sleep(RETRY_SECONDS)
+        while True:
+            self._worker("drain")
+            time.sleep(every)
+
+    def shut_down(self, _number: int, _frame: FrameType | None) -> None:
+        """End the worker and everything it started, then ourselves."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)  # we lead our own group
+        if self._child is not None:
+            try:
+                self._child.wait(SHUTDOWN_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._say("The worker did not end when asked; killed.")
+        os.killpg(0, signal.SIGKILL)
+
+    def _worker(self, command: str) -> int:
+        self._child = subprocess.Popen(
+            self._host.command([command]),
+            stdin=subprocess.DEVNULL,
+            stdout=self._journal,
+            stderr=self._journal,
+            cwd=self._host.folder,
+            env=self._host.environment(),
+        )
+        code = self._child.wait()
+        if code:
+            self._say(f"worker {command} ended with {code}.")
+        return code
+
+    def _say(self, text: str) -> None:
+        self._journal.write(f"machine: {text}\n")
+        self._journal.flush()
+
+
+def main(folder: Path) -> None:
+    """Carry on from whatever a former run left."""
+    host = machine.load(folder)
+    with host.journal.open("a", encoding="utf-8") as journal:
+        service = Service(host, journal)
+        signal.signal(signal.SIGTERM, service.shut_down)
+        service.run()
+        while True:  # booted in vain, but a machine that is up
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

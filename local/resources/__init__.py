@@ -1,0 +1,1 @@
+"""What the program's resources are in the local cloud: made, read, changed and removed."""

@@ -1,0 +1,156 @@
+"""A virtual machine; here the `process` machine."""
+
+import hashlib
+from typing import Any
+
+from local.api import flavors, glance
+from local.api.cloud import REGION, new_id, now
+from local.api.http import BAD_REQUEST, NOT_FOUND, ApiError
+from local.api.records import Record
+from local.layout import MACHINES
+from local.machine import machine, user_data
+from local.resources import networks
+from local.resources.base import Inputs, Kind
+from local.resources.keys import Keypair
+from local.resources.port import Port
+
+
+class Instance(Kind):
+    """Checked as Nova checks; ACTIVE as soon as its process runs."""
+
+    records = "servers"
+    title = "Instance"
+
+    def create(self, inputs: Inputs, auth_method: str) -> Record:
+        """Make and boot it."""
+        record = super().create(inputs, auth_method)
+        self.boot(record)
+        return record
+
+    def boot(self, record: Record) -> None:
+        """Start its process unless it runs (a machine boots again after the host did)."""
+        text = user_data.packed(str(record["inputs"].get("userData") or ""))
+        folder = self.cloud.folder / MACHINES / record["id"]
+        machine.start(folder, record["computed"]["name"], text)
+
+    def compute(self, inputs: Inputs) -> tuple[str, Record]:
+        """Everything it names must exist, and its ports be free."""
+        identifier, name = new_id(), str(inputs["name"])
+        image, flavor = self._image(inputs), self._flavor(inputs)
+        if key := inputs.get("keyPair"):
+            Keypair(self.cloud).find(str(key))
+        self._check_user_data(name, inputs)
+        attached: list[Record] = []
+        try:
+            for network in inputs.get("networks") or [{}]:
+                attached.append(self._attach(network, identifier))
+        except ApiError:
+            Port(self.cloud).release(network["port"] for network in attached)
+            raise
+        time = now()
+        return identifier, {
+            "name": name,
+            "region": inputs.get("region") or REGION,
+            "availabilityZone": inputs.get("availabilityZone") or "nova",
+            "accessIpV4": attached[0]["fixedIpV4"],
+            "accessIpV6": "",
+            "allMetadata": inputs.get("metadata") or {},
+            "allTags": inputs.get("tags") or [],
+            "created": time,
+            "updated": time,
+            "flavorId": flavor["id"],
+            "flavorName": flavor["name"],
+            "imageId": image["id"],
+            "imageName": image["name"],
+            "networks": attached,
+            "powerState": "active",
+            "securityGroups": inputs.get("securityGroups") or [],
+            # The provider keeps only a hash of it as an output.
+            "userData": hashlib.sha1(
+                str(inputs.get("userData") or "").encode(), usedforsecurity=False
+            ).hexdigest(),
+        }
+
+    def update(self, identifier: str, inputs: Inputs) -> Record:
+        """Name, metadata and tags change in place."""
+        with self.cloud.records.lock:
+            computed = {
+                **self.find(identifier)["computed"],
+                "name": str(inputs["name"]),
+                "allMetadata": inputs.get("metadata") or {},
+                "allTags": inputs.get("tags") or [],
+                "updated": now(),
+            }
+            return self.keep(identifier, inputs, computed)
+
+    def delete(self, identifier: str) -> None:
+        """Shut it down and wait; its ports are free again."""
+        record = self.find(identifier)
+        machine.stop(self.cloud.folder / MACHINES / identifier)
+        with self.cloud.records.lock:
+            ports = Port(self.cloud)
+            ports.release(network["port"] for network in record["computed"]["networks"])
+            for network in record["computed"]["networks"]:
+                port = ports.read(network["port"])
+                if port and "name" not in port["inputs"]:  # made by `_attach`
+                    ports.delete(network["port"])
+            super().delete(identifier)
+
+    def _image(self, inputs: Inputs) -> dict[str, Any]:
+        asked, by = (
+            (inputs.get("imageId"), "id")
+            if inputs.get("imageId")
+            else (
+                inputs.get("imageName"),
+                "name",
+            )
+        )
+        for image in glance.images(self.cloud):
+            if image[by] == asked:
+                return image
+        raise ApiError(NOT_FOUND, f"No image with the {by} '{asked}' is found.")
+
+    def _flavor(self, inputs: Inputs) -> dict[str, Any]:
+        asked, by = (
+            (inputs.get("flavorId"), "id")
+            if inputs.get("flavorId")
+            else (
+                inputs.get("flavorName"),
+                "name",
+            )
+        )
+        for flavor in flavors.compute(self.cloud):
+            if flavor[by] == asked:
+                return flavor
+        raise ApiError(NOT_FOUND, f"No flavor with the {by} '{asked}' is found.")
+
+    def _check_user_data(self, name: str, inputs: Inputs) -> None:
+        size = len(user_data.packed(str(inputs.get("userData") or "")))
+        if size > user_data.MAX_BYTES:
+            raise ApiError(
+                BAD_REQUEST,
+                f"The user_data of '{name}' has {size} bytes after base64, Nova takes "
+                f"{user_data.MAX_BYTES}.",
+            )
+
+    def _attach(self, network: dict[str, Any], identifier: str) -> Record:
+        """Hold the port that is named, or make one in the network that is."""
+        internal, ports = networks.internal(self.cloud), Port(self.cloud)
+        if not network.get("port"):
+            for key, field in (("uuid", "id"), ("name", "name")):
+                if network.get(key) not in (None, "", internal[field]):
+                    raise ApiError(NOT_FOUND, f"Network {network[key]} could not be found.")
+            asked = {"ipAddress": network.get("fixedIpV4")}
+            port = ports.create({"networkId": internal["id"], "fixedIps": [asked]}, "")
+        else:
+            port = ports.find(str(network["port"]))
+        ports.hold(port["id"], identifier)
+        return {
+            "uuid": internal["id"],
+            "name": internal["name"],
+            "port": port["id"],
+            "fixedIpV4": port["computed"]["allFixedIps"][0],
+            "fixedIpV6": "",
+            "mac": port["computed"]["macAddress"],
+            "accessNetwork": bool(network.get("accessNetwork")),
+        }
