@@ -8,6 +8,7 @@ import pulumi
 from infra import user_data
 from infra.buckets import Buckets
 from infra.database import ADMIN, USER, Database
+from infra.errors import Refusal
 from infra.settings import Settings
 from infra.worker_settings import certificates, worker_toml
 
@@ -29,16 +30,18 @@ def packed_user_data(
             admin=ADMIN,
             user=USER,
         )
-        return user_data.pack(
-            user_data.document(
-                source,
-                pieces,
-                interval=settings.interval,
-                settings=toml,
-                credentials=known["credentials"],
-                certificates=certificates(settings.database),
-            )
+        document = user_data.document(
+            source,
+            pieces,
+            interval=settings.interval,
+            settings=toml,
+            credentials=known["credentials"],
+            certificates=certificates(settings.database),
         )
+        try:
+            return user_data.pack(document)
+        except user_data.UserDataTooLarge as error:
+            raise Refusal(str(error)) from None
 
     inputs: dict[str, Any] = {
         "buckets": buckets.names,

@@ -12,8 +12,6 @@ from typing import Any
 
 import zopfli.gzip
 
-from infra.errors import Refusal
-
 #: What Nova takes, counted after base64 (API reference, "user_data").
 NOVA_LIMIT = 65_535
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +27,7 @@ INTERVAL_MARK = "@INTERVAL@"
 HEADER = "#cloud-config\n"
 
 
-class UserDataTooLarge(Refusal):
+class UserDataTooLarge(ValueError):
     """The packed document exceeds what Nova takes."""
 
 

@@ -88,7 +88,7 @@ class TroveInstanceProvider(dynamic.Provider):
         for twin in client.find(cloud, name):
             raise DatabaseError(
                 f"Cloud {props['cloud']!r} has a database instance {name} ({twin.id}) that is not"
-                " in this stack's state, perhaps of an `up` that was cut off: remove it there if its"
+                " in this stack's state, perhaps of an `up` that was cut off: remove it there if"
                 " data are worth nothing, or choose another stack name."
             )
         passwords = {"admin_password": _password(), "user_password": _password()}

@@ -1,0 +1,31 @@
+"""Settings of a stack for tests, as the engine hands them over."""
+
+import json
+from pathlib import Path
+
+from infra.reader import declared
+from infra.settings import PROJECT_FILE
+
+PROJECT = "image-pipeline"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVz1Y0Qe5uR0Vw3kP1 test"
+
+
+def public_key_file(folder: Path) -> Path:
+    """A public key's file in `folder`."""
+    path = folder / "id_ed25519.pub"
+    path.write_text(PUBLIC_KEY + "\n", encoding="utf-8")
+    return path
+
+
+def stack_settings(folder: Path, **overrides: object) -> dict[str, str]:
+    """Good settings for the local cloud, with `overrides` as one would write them in YAML."""
+    wanted: dict[str, object] = {
+        "computeCloud": "local",
+        "databaseCloud": "local",
+        "operatorCidrs": ["127.0.0.1/32"],
+        "sshPublicKeyFile": str(public_key_file(folder)),
+        "databaseSslMode": "disable",
+        **overrides,
+    }
+    as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in wanted.items()}
+    return {**declared(PROJECT_FILE), **as_text}

@@ -1,0 +1,146 @@
+"""Settings: what is read, and one sentence for each thing that is wrong."""
+
+from pathlib import Path
+
+import pulumi
+import pytest
+from pulumi.runtime import set_all_config
+
+from infra.errors import SettingsError
+from infra.reader import Reader, declared
+from infra.settings import PROJECT_FILE, Settings, load, read
+from tests.unit.program import Mocks
+from tests.unit.stack_settings import PROJECT, public_key_file, stack_settings
+
+
+def settings_of(values: dict[str, str]) -> tuple[Settings, list[str]]:
+    reader = Reader(values)
+    return read(reader, "image-pipeline-unit"), reader.errors
+
+
+def test_good_settings(tmp_path: Path) -> None:
+    settings, errors = settings_of(
+        stack_settings(tmp_path, databaseCidrs=["192.0.2.0/24"], databaseVolumeSize=3)
+    )
+    assert errors == []
+    assert settings.compute.entry == "local"
+    assert settings.machine.operator_cidrs == ("127.0.0.1/32",)
+    assert settings.database.cidrs == ("192.0.2.0/24",)
+    assert settings.database.volume == 3
+    assert settings.protect_data is True
+
+
+def test_defaults_protect_and_hide() -> None:
+    """What nobody sets is the careful choice."""
+    defaults = declared(PROJECT_FILE)
+    assert defaults["protectData"] == "true"
+    assert defaults["databaseSslMode"] == "require"
+    assert defaults["operatorCidrs"] == "[]"
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    settings, _ = settings_of(stack_settings(tmp_path, s3AccessKey="AKIDX", s3SecretKey="hush-9"))
+    assert settings.store.secret_key == "hush-9"
+    assert "hush-9" not in repr(settings)
+    assert "AKIDX" not in repr(settings)
+
+
+BAD: list[tuple[dict[str, object], str, str]] = [
+    ({"computeCloud": ""}, "computeCloud is missing", "clouds.yaml"),
+    ({"databaseCloud": " "}, "databaseCloud is missing", "clouds.yaml"),
+    ({"transform": "negat"}, "transform is 'negat'", "did you mean negate"),
+    ({"timerInterval": "soon"}, "timerInterval is 'soon'", "for example 5s"),
+    ({"timerInterval": "0s"}, "timerInterval is '0s'", "for example 5s"),
+    ({"timerInterval": "5s\nExecStart=x"}, "timerInterval is", "for example 5s"),
+    ({"operatorCidrs": []}, "operatorCidrs is missing", "192.0.2.7/32"),
+    ({"operatorCidrs": "1.2.3.4/32"}, "operatorCidrs is '1.2.3.4/32', not a list", "list"),
+    ({"operatorCidrs": [7]}, "operatorCidrs is '[7]', not a list of texts", "list"),
+    ({"operatorCidrs": ["0.0.0.0/0"]}, "'0.0.0.0/0'", "your own address"),
+    ({"operatorCidrs": ["::/0"]}, "'::/0'", "your own address"),
+    ({"operatorCidrs": ["128.0.0.0/1"]}, "'128.0.0.0/1'", "your own address"),
+    ({"operatorCidrs": ["home"]}, "'home', which is no CIDR range", "192.0.2.7/32"),
+    ({"operatorCidrs": ["192.0.2.7/24"]}, "'192.0.2.7/24'", "write 192.0.2.0/24"),
+    ({"operatorCidrs": ["192.0.2.7"]}, "without a mask", "192.0.2.7/32"),
+    ({"operatorCidrs": ["192.0.2.7/32"] * 2}, "twice", "once"),
+    ({"databaseCidrs": ["192.0.0.0/21"]}, "'192.0.0.0/21'", "/22"),
+    ({"databaseCidrs": ["0.0.0.0/0"]}, "'0.0.0.0/0'", "narrower"),
+    ({"databaseCidrs": ["2001:db8::/64"]}, "'2001:db8::/64'", "IPv4"),
+    ({"sshPublicKeyFile": ""}, "sshPublicKeyFile is missing", ".pub"),
+    ({"sshPublicKeyFile": "/nonexistent/key.pub"}, "/nonexistent/key.pub", "No such file"),
+    ({"sshUser": "root; rm"}, "sshUser is 'root; rm'", "ubuntu"),
+    ({"objectStore": "s3"}, "objectStore is 's3'", "openstack, aws, existing"),
+    ({"objectStoreEndpoint": "a3s.fi"}, "objectStoreEndpoint is 'a3s.fi'", "https://a3s.fi"),
+    ({"objectStoreEndpoint": "https://a3s.fi/x"}, "objectStoreEndpoint is", "without a path"),
+    ({"s3AccessKey": "a"}, "s3SecretKey is missing", "set both"),
+    ({"s3SecretKey": "b"}, "s3AccessKey is missing", "set both"),
+    ({"objectStore": "aws"}, "objectStoreEndpoint is missing", "https://"),
+    ({"objectStore": "aws"}, "objectStoreRegion is missing", "eu-north-1"),
+    ({"objectStore": "existing"}, "s3AccessKey is missing", "--secret"),
+    ({"objectStore": "existing"}, "inputBucket is missing", "existing"),
+    ({"inputBucket": "Photos"}, "inputBucket is 'Photos'", "a-z"),
+    ({"outputBucket": "ab"}, "outputBucket is 'ab'", "3 to 63"),
+    ({"outputBucket": "one", "inputBucket": "one"}, "both 'one'", "its own bucket"),
+    ({"quarantineBucket": "one", "inputBucket": "one"}, "both 'one'", "its own bucket"),
+    ({"adoptBuckets": ["photos"]}, "adoptBuckets has 'photos'", "none of the three"),
+    ({"databaseName": ""}, "databaseName is missing", "pipeline_db"),
+    ({"databaseName": "Robert'); DROP"}, "databaseName is", "a-z"),
+    ({"databaseName": "postgres"}, "databaseName is 'postgres'", "not postgres"),
+    ({"databaseVolumeSize": "big"}, "databaseVolumeSize is 'big'", "whole number"),
+    ({"databaseVolumeSize": 0}, "databaseVolumeSize is '0'", "from 1"),
+    ({"databasePasswordRound": "1.5"}, "databasePasswordRound is '1.5'", "whole number"),
+    ({"databaseSslMode": "yes"}, "databaseSslMode is 'yes'", "verify-full"),
+    ({"databaseSslMode": "verify-full"}, "databaseSslRootCert is missing", "verify-full"),
+    ({"databaseSslRootCert": "/nonexistent/ca"}, "databaseSslRootCert names", "No such file"),
+    ({"protectData": "maybe"}, "protectData is 'maybe'", "true or false"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "thing", "remedy"), BAD)
+def test_bad_setting(
+    tmp_path: Path, overrides: dict[str, object], thing: str, remedy: str
+) -> None:
+    _, errors = settings_of(stack_settings(tmp_path, **overrides))
+    said = [sentence for sentence in errors if thing in sentence]
+    assert said, errors
+    assert remedy in said[0]
+    assert "\n" not in said[0]
+
+
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    _, errors = settings_of(
+        stack_settings(tmp_path, computeCloud="", databaseVolumeSize="x", protectData="x")
+    )
+    assert len(errors) == 3
+
+
+def test_private_key_is_refused(tmp_path: Path) -> None:
+    private = tmp_path / "id"
+    private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", encoding="utf-8")
+    _, errors = settings_of(stack_settings(tmp_path, sshPublicKeyFile=str(private)))
+    assert len(errors) == 1
+    assert "a private key" in errors[0]
+
+
+def test_client_certificate_needs_its_key(tmp_path: Path) -> None:
+    certificate = public_key_file(tmp_path)
+    _, errors = settings_of(stack_settings(tmp_path, databaseSslCert=str(certificate)))
+    assert errors == ["databaseSslCert and databaseSslKey go together: set both, or neither."]
+
+
+def load_stack(values: dict[str, str], environment: dict[str, str]) -> Settings:
+    pulumi.runtime.set_mocks(Mocks(), project=PROJECT, stack="unit")
+    set_all_config({f"{PROJECT}:{name}": value for name, value in values.items()})
+    return load(environment)
+
+
+def test_variables_of_one_cloud_are_refused(tmp_path: Path) -> None:
+    good = stack_settings(tmp_path)
+    with pytest.raises(SettingsError, match=r"sets OS_AUTH_URL, OS_REGION_NAME.*unset them"):
+        load_stack(good, {"OS_REGION_NAME": "x", "OS_AUTH_URL": "y", "HOME": "/"})
+    assert load_stack(good, {"OS_CLIENT_CONFIG_FILE": "z"}).prefix == "image-pipeline-unit"
+
+
+def test_misspelt_setting_is_named(tmp_path: Path) -> None:
+    values = {**stack_settings(tmp_path), "databseCidrs": "[]"}
+    with pytest.raises(SettingsError, match="databseCidrs is no setting.*databaseCidrs"):
+        load_stack(values, {})
