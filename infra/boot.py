@@ -40,7 +40,7 @@ def packed_user_data(
         )
         try:
             return user_data.pack(document)
-        except user_data.UserDataTooLarge as error:
+        except user_data.UserDataTooLargeError as error:
             raise Refusal(str(error)) from None
 
     inputs: dict[str, Any] = {

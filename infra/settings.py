@@ -11,11 +11,11 @@ from pulumi.runtime.config import CONFIG, get_config, get_config_env
 
 from infra.errors import SettingsError
 from infra.reader import Network, Reader, declared
+from worker.transforms import Transform
 
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
 STORES = ("openstack", "aws", "existing")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-TRANSFORMS = ("negate",)
 #: Pukki refuses wider ranges; a database open to thousands of addresses is a mistake anyway.
 WIDEST_DATABASE_PREFIX = 22
 #: By IP version; 0.0.0.0/1 and 128.0.0.0/1 are everybody too.
@@ -118,7 +118,7 @@ def read(reader: Reader, prefix: str) -> Settings:
         database_cloud=Cloud(
             reader.text("databaseCloud", needed=entry), reader.text("databaseRegion")
         ),
-        transform=reader.choice("transform", TRANSFORMS),
+        transform=reader.choice("transform", list(Transform)),
         interval=reader.text(
             "timerInterval",
             needed="the pause between two passes, for example 5s",

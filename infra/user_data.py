@@ -27,7 +27,7 @@ INTERVAL_MARK = "@INTERVAL@"
 HEADER = "#cloud-config\n"
 
 
-class UserDataTooLarge(ValueError):
+class UserDataTooLargeError(ValueError):
     """The packed document exceeds what Nova takes."""
 
 
@@ -85,7 +85,7 @@ def pack(data: Mapping[str, Any]) -> str:
     # zopfli and not zlib: interpreters link different ones, which pack differently.
     packed = base64.b64encode(zopfli.gzip.compress(text.encode())).decode()
     if len(packed) > NOVA_LIMIT:
-        raise UserDataTooLarge(_too_large(data, len(packed)))
+        raise UserDataTooLargeError(_too_large(data, len(packed)))
     return packed
 
 

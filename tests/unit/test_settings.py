@@ -96,9 +96,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
 
 
 @pytest.mark.parametrize(("overrides", "thing", "remedy"), BAD)
-def test_bad_setting(
-    tmp_path: Path, overrides: dict[str, object], thing: str, remedy: str
-) -> None:
+def test_bad_setting(tmp_path: Path, overrides: dict[str, object], thing: str, remedy: str) -> None:
     _, errors = settings_of(stack_settings(tmp_path, **overrides))
     said = [sentence for sentence in errors if thing in sentence]
     assert said, errors
@@ -142,5 +140,5 @@ def test_variables_of_one_cloud_are_refused(tmp_path: Path) -> None:
 
 def test_misspelt_setting_is_named(tmp_path: Path) -> None:
     values = {**stack_settings(tmp_path), "databseCidrs": "[]"}
-    with pytest.raises(SettingsError, match="databseCidrs is no setting.*databaseCidrs"):
+    with pytest.raises(SettingsError, match=r"databseCidrs is no setting.*databaseCidrs"):
         load_stack(values, {})

@@ -1,4 +1,4 @@
-"""user-data: the same bytes everywhere, below Nova's limit, and what cloud-init and systemd accept."""
+"""user-data: the same bytes everywhere, below Nova's limit, good for cloud-init and systemd."""
 
 import base64
 import gzip
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra import user_data
-from infra.user_data import CLOUD_INIT, NOVA_LIMIT, WORKER, UserDataTooLarge
+from infra.user_data import CLOUD_INIT, NOVA_LIMIT, WORKER, UserDataTooLargeError
 
 #: Room kept for what is still to come: 48 KB of Nova's 64.
 BUDGET = 48 * 1024
@@ -70,7 +70,9 @@ def test_size(packed: str) -> None:
 
 def test_secrets_are_for_root_alone(rendered: dict[str, Any]) -> None:
     modes = {path: entry["permissions"] for path, entry in files(rendered).items()}
-    secret = {path for path in modes if path.startswith(("/etc/pipeline/cred", "/etc/pipeline/tls"))}
+    secret = {
+        path for path in modes if path.startswith(("/etc/pipeline/cred", "/etc/pipeline/tls"))
+    }
     assert len(secret) == 5
     assert {modes[path] for path in secret} == {"0600"}
     assert {entry["owner"] for entry in rendered["write_files"]} == {"root:root"}
@@ -129,7 +131,10 @@ def pythons() -> list[str]:
     found = [sys.executable]
     for name in ("python3.11", "python3.12", "python3.13", "python3.14"):
         path = shutil.which(name)
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+        if (
+            path
+            and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+        ):
             found.append(path)
     return found
 
@@ -153,7 +158,9 @@ def test_same_bytes_from_every_python(python: str, rendered: dict[str, Any], pac
 def test_too_large_names_the_largest(rendered: dict[str, Any]) -> None:
     noise = base64.b64encode(os.urandom(60_000)).decode()
     big = {**rendered, "write_files": [*rendered["write_files"], {"path": "/x", "content": noise}]}
-    with pytest.raises(UserDataTooLarge, match=rf"Nova takes {NOVA_LIMIT:,}.*\(compressed bytes: /x"):
+    with pytest.raises(
+        UserDataTooLargeError, match=rf"Nova takes {NOVA_LIMIT:,}.*\(compressed bytes: /x"
+    ):
         user_data.pack(big)
 
 

@@ -1,0 +1,32 @@
+"""One local cloud for the whole suite: look-ups and Trove are asked over real HTTP."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.cloud import LocalCloud
+
+
+@pytest.fixture(scope="session")
+def local_cloud() -> Iterator[LocalCloud]:
+    """A cloud of this session's own, in a folder PostgreSQL's user may enter."""
+    with tempfile.TemporaryDirectory(prefix="unit-") as name:
+        Path(name).chmod(0o755)
+        cloud = LocalCloud(Path(name) / "cloud")
+        cloud.start()
+        try:
+            yield cloud
+        finally:
+            cloud.stop()
+
+
+@pytest.fixture
+def clouds_yaml(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environment as `./pipeline` makes it: the cloud's clouds.yaml and no other OS_*."""
+    for name in [name for name in os.environ if name.startswith("OS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(local_cloud.clouds_yaml))
+    return local_cloud.clouds_yaml
