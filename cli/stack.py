@@ -59,14 +59,13 @@ class Stack:
                 del os.environ[name]
         os.environ.update(environment)
         options = automation.LocalWorkspaceOptions(
+            work_dir=str(home.folder),
             env_vars=environment,
             secrets_provider="passphrase",
             pulumi_command=automation.PulumiCommand(str(root)),
         )
         self._engine = self._sentence(
-            lambda: automation.create_or_select_stack(
-                home.name, PROJECT, run_program, str(home.folder), options
-            )
+            lambda: automation.create_or_select_stack(home.name, PROJECT, run_program, opts=options)
         )
 
     def up(self) -> None:
