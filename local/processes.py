@@ -81,7 +81,10 @@ def running(folder: Path, name: str) -> bool:
     """Whether the recorded process lives, and is ours."""
     reap()
     try:
-        process = psutil.Process(int((folder / f"{name}.pid").read_text(encoding="utf-8")))
+        number = int((folder / f"{name}.pid").read_text(encoding="utf-8"))
+        if any(child.pid == number for child in _started):
+            return True  # while it executes its program, its environment still reads empty
+        process = psutil.Process(number)
         return bool(process.environ().get(VARIABLE) == marker(folder) and _alive(process))
     except (FileNotFoundError, psutil.Error):
         return False
