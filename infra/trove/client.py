@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: What PostgreSQL listens on; only a cloud that shares one address among instances names another.
 DEFAULT_PORT = 5432
-#: Trove's own page limit is 20 unless it is configured higher.
-PAGE = 20
 
 
 @dataclass(frozen=True)
@@ -61,21 +59,22 @@ def flavors(cloud: "Connection") -> dict[str, str]:
 
 
 def versions(cloud: "Connection", datastore: str) -> list[str]:
-    """Names of the versions a datastore comes in."""
+    """Names of the versions a datastore comes in, those withdrawn left out."""
     found = _ask(cloud, "GET", f"/datastores/{datastore}/versions")["versions"]
-    return [str(version["name"]) for version in found]
+    return [str(version["name"]) for version in found if version.get("active", 1)]
 
 
 def find(cloud: "Connection", name: str) -> list[Instance]:
     """Instances of that name: Trove lets several have it."""
     found: list[Instance] = []
-    marker = ""
+    path = "/instances"
     while True:
-        page = _ask(cloud, "GET", f"/instances?limit={PAGE}{marker}")["instances"]
-        found += [_instance(item) for item in page if item.get("name") == name]
-        if len(page) < PAGE:
+        page = _ask(cloud, "GET", path)
+        found += [_instance(item) for item in page["instances"] if item.get("name") == name]
+        # The link itself may say https where the API is http, so only the marker is taken.
+        if not any(link.get("rel") == "next" for link in page.get("links") or ()):
             return found
-        marker = f"&marker={page[-1]['id']}"
+        path = f"/instances?marker={page['instances'][-1]['id']}"
 
 
 def get(cloud: "Connection", id_: str) -> Instance | None:
