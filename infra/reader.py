@@ -1,5 +1,6 @@
 """Reading one setting after another, so that every bad one is named, not only the first."""
 
+import base64
 import difflib
 import ipaddress
 import json
@@ -12,7 +13,6 @@ import yaml
 #: Bucket names that S3, Swift and virtual-host addressing all take (S3 user guide, "Bucket naming
 #: rules", without dots, which break TLS host names).
 BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-PUBLIC_KEY = re.compile(r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]+")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -118,15 +118,17 @@ class Reader:
             return ""
 
     def public_key(self, name: str) -> str:
+        """The one line of a public key's file."""
+        before = len(self.errors)
         key = self.file(name, needed="the path of a public key, for example ~/.ssh/id_ed25519.pub")
-        if not key:
-            return ""
         path = self.text(name)
+        if len(self.errors) > before:
+            return ""
         if "PRIVATE KEY" in key:
             self.refuse(
                 f"{name} names {path}, a private key: name the file ending in .pub beside it."
             )
-        elif not PUBLIC_KEY.match(key.strip()) or len(key.strip().splitlines()) != 1:
+        elif not _is_public_key(key.strip()):
             self.refuse(
                 f"{name} names {path}, which holds no single public key: make a pair with"
                 " `ssh-keygen -t ed25519` and name its .pub file."
@@ -140,6 +142,21 @@ def _is_network(item: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_public_key(line: str) -> bool:
+    """Whether `line` is "type base64 comment", the type said again inside (RFC 4253, 6.6)."""
+    kind, _, rest = line.partition(" ")
+    try:
+        inside = base64.b64decode(rest.partition(" ")[0], validate=True)
+    except ValueError:
+        return False
+    name = kind.encode()
+    return (
+        "\n" not in line
+        and bool(name)
+        and inside[: 4 + len(name)] == (len(name).to_bytes(4, "big") + name)
+    )
 
 
 def declared(project_file: Path) -> dict[str, str]:

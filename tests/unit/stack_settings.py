@@ -7,7 +7,7 @@ from infra.reader import declared
 from infra.settings import PROJECT_FILE
 
 PROJECT = "image-pipeline"
-PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVz1Y0Qe5uR0Vw3kP1 test"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKKqQNwfujZkvsJTmZQ4wkIT8yZm/MCy1WtToz57xqLE test"
 
 
 def public_key_file(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from infra.errors import SettingsError
 from infra.reader import Reader, declared
 from infra.settings import PROJECT_FILE, Settings, load, read
 from tests.unit.program import Mocks
-from tests.unit.stack_settings import PROJECT, public_key_file, stack_settings
+from tests.unit.stack_settings import PROJECT, PUBLIC_KEY, public_key_file, stack_settings
 
 
 def settings_of(values: dict[str, str]) -> tuple[Settings, list[str]]:
@@ -117,6 +117,15 @@ def test_private_key_is_refused(tmp_path: Path) -> None:
     _, errors = settings_of(stack_settings(tmp_path, sshPublicKeyFile=str(private)))
     assert len(errors) == 1
     assert "a private key" in errors[0]
+
+
+@pytest.mark.parametrize("text", ["", "hello", "ssh-ed25519 AAAA", PUBLIC_KEY + "\n" + PUBLIC_KEY])
+def test_what_is_no_public_key_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "id.pub"
+    path.write_text(text, encoding="utf-8")
+    _, errors = settings_of(stack_settings(tmp_path, sshPublicKeyFile=str(path)))
+    assert len(errors) == 1
+    assert "holds no single public key" in errors[0]
 
 
 def test_client_certificate_needs_its_key(tmp_path: Path) -> None:
