@@ -107,7 +107,7 @@ def kill(folder: Path, name: str) -> None:
     if running(folder, name):
         process = psutil.Process(int((folder / f"{name}.pid").read_text(encoding="utf-8")))
         _signal(process, signal.SIGKILL)
-        psutil.wait_procs([process], timeout=10)
+        _await_ends({process}, 10)
 
 
 def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5.0) -> None:
@@ -122,12 +122,12 @@ def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5
     found = _marked(token)
     for process in found - {child for parent in found for child in _family(parent, token)}:
         _signal(process, first)
-    alive = set(psutil.wait_procs(found, timeout=seconds)[1])
-    while alive := {*filter(_alive, alive), *_marked(token)}:
+    _await_ends(found, seconds)
+    while alive := {*filter(_alive, found), *_marked(token)}:
         for process in alive:
             _signal(process, signal.SIGKILL)
-        alive = set(psutil.wait_procs(alive, timeout=1)[1])
-    reap()
+        _await_ends(alive, 1)
+        found |= alive
 
 
 _started: list["subprocess.Popen[bytes]"] = []
@@ -136,6 +136,14 @@ _started: list["subprocess.Popen[bytes]"] = []
 def reap() -> None:
     """Collect the ends of processes that we started ourselves, so that no zombie stays."""
     _started[:] = [child for child in _started if child.poll() is None]
+
+
+def _await_ends(found: set[psutil.Process], seconds: float) -> None:
+    """Wait until none lives. A zombie does not: its parent may take its time to collect it."""
+    deadline = time.monotonic() + seconds
+    while any(map(_alive, found)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        reap()
 
 
 def _marked(token: str) -> set[psutil.Process]:
