@@ -8,6 +8,7 @@ from typing import Any
 import click
 from pulumi.automation import OpType
 from rich.table import Table
+from rich.text import Text
 
 from cli import demo as demonstration
 from cli import machine, outputs, suites
@@ -107,7 +108,7 @@ def show_outputs(local: LocalStack, as_json: bool, show_secrets: bool) -> None:
         return
     grid = Table(box=None, show_header=False, pad_edge=False)
     for name, value in values.items():
-        grid.add_row(name, str(value))
+        grid.add_row(name, Text(str(value)))
     out.print(grid)
 
 

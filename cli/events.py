@@ -19,7 +19,7 @@ _PLANNED = {
     OpType.DELETE_REPLACED: "- to remove and make again",
     OpType.REPLACE: "± to replace",
 }
-_ENGINES_OWN = ("pulumi:pulumi:", "pulumi:providers:")
+_NO_RESOURCES = ("pulumi:pulumi:", "pulumi:providers:", "pipeline:infra:")
 
 
 def resource_name(step: StepEventMetadata) -> str:
@@ -29,8 +29,8 @@ def resource_name(step: StepEventMetadata) -> str:
 
 
 def is_ours(step: StepEventMetadata) -> bool:
-    """Whether a step is of a resource that the program declares, not the engine's own."""
-    return not step.type.startswith(_ENGINES_OWN)
+    """Whether a step is of a thing on a cloud, not the engine's own nor one of our components."""
+    return not step.type.startswith(_NO_RESOURCES)
 
 
 class Story:

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from local.cloud import LocalCloud
 
 from cli.errors import PipelineError
 from cli.lock import TakenError, alone
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
 from cli.stack import PROJECT, GuardedError, Stack, StackHome
+from local.cloud import LocalCloud
 
 NAME = "local"
 _ORPHAN_SECONDS = 10
@@ -57,10 +57,11 @@ class LocalStack:
     def open(self) -> Stack:
         """The stack with its cloud running, made if need be."""
         if self._stack is None:
-            with waiting("Starting the cloud on this machine"):
-                self._write_files()
-                self.cloud.start()
-                self.cloud.install_plugin(self.places.pulumi_home)
+            self._write_files()
+            if not self.cloud.running:
+                with waiting("Starting the cloud on this machine"):
+                    self.cloud.start()
+            self.cloud.install_plugin(self.places.pulumi_home)
             self._end_orphans()
             self._stack = Stack(self._home())
             self._stack.forget_lock()
@@ -85,7 +86,8 @@ class LocalStack:
         """
         failure: PipelineError | None = None
         try:
-            self.open().destroy(data=data)
+            if self._engine_has_state():
+                self.open().destroy(data=data)
         except GuardedError:
             raise
         except PipelineError as error:
@@ -97,6 +99,10 @@ class LocalStack:
             say(f"The engine could not remove all: {failure.message}")
             say("The local cloud is stopped and removed with everything in it all the same.")
         shutil.rmtree(self.places.root, ignore_errors=True)
+
+    def _engine_has_state(self) -> bool:
+        """Whether the engine ever got so far; if not, there is no need to find (or build) it."""
+        return any(self.places.state.glob(f".pulumi/stacks/{PROJECT}/{NAME}.json"))
 
     def _home(self) -> StackHome:
         places = self.places
