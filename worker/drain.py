@@ -191,7 +191,8 @@ class Pass:
 
     def _one(self, upload: Upload, alone: dict[Upload, int] | None) -> None:
         results, missed = step(self._tools, [upload], alone)
-        self._tried.update(missed)
+        if missed:
+            self._tried.add(upload)
         self.counts["gone"] += not results
         for result in results:
             self.counts[result.outcome] += 1

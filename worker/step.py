@@ -7,7 +7,7 @@ Every delete of an input object or version is issued from here, and from nowhere
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,7 @@ from worker.sandbox import Pool
 from worker.settings import StoreSettings
 from worker.store import Contents, Store, contents_of
 from worker.transforms import TransformModule
-from worker.upload import Upload
+from worker.upload import Upload, whole_seconds
 
 CRASHES = 3  # alone; then the file is quarantined
 
@@ -67,7 +67,7 @@ class Refused:
 def step(
     tools: Tools, uploads: list[Upload], alone: Mapping[Upload, int] | None = None
 ) -> tuple[list[Result], list[Upload]]:
-    """Bring uploads to their end; return their results, and which were not there to be removed.
+    """Bring uploads to their end; return their results, and what was no longer there.
 
     `alone` is given where nothing else runs meanwhile, with the crashes counted so far.
     """
@@ -87,7 +87,12 @@ def step(
 
 
 def fetch(store: Store, uploads: list[Upload], folder: Path) -> tuple[list[Fetched], list[Upload]]:
-    """Download exactly what was listed; uploads that are no longer there come back second."""
+    """Download exactly what was listed; uploads that are no longer there come back second.
+
+    Where no id pins the bytes, the upload is known from here on by the time that GET tells:
+    HEAD will tell the same, while a listing may not (rclone lists when a PUT ended, GET tells
+    when it began), and the same bytes may have been put again meanwhile.
+    """
     fetched, gone = [], []
     for number, upload in enumerate(uploads):
         since, path = time.monotonic(), folder / f"{number}.in"
@@ -98,8 +103,11 @@ def fetch(store: Store, uploads: list[Upload], folder: Path) -> tuple[list[Fetch
         except Gone:
             gone.append(upload)
             continue
-        if upload.pinned or upload.same(found.etag, found.last_modified):
+        if upload.pinned:
             fetched.append(Fetched(upload, path, sha256, found.size, since))
+        elif found.etag == upload.etag:
+            read = replace(upload, last_modified=whole_seconds(found.last_modified))
+            fetched.append(Fetched(read, path, sha256, found.size, since))
         else:
             gone.append(upload)
     return fetched, gone

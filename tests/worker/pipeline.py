@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import boto3
 import psycopg
@@ -121,11 +121,13 @@ class Pipeline:
     def settings(self) -> Path:
         return self.folder / "worker.toml"
 
-    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+    def popen(
+        self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """The worker as a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments],
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,

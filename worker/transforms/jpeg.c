@@ -212,7 +212,7 @@ static void make_runs(table *t) {
             used += length + size;
             if (size) entry.flip |= ((1u << size) - 1) << (32 - used);
             entry.ends = !size && !zeros;
-            k += entry.ends ? 0 : zeros + 1;
+            k += zeros + 1; /* an EOB needs a place too: a full block has none */
         }
         entry.length = (uint8_t)used;
         entry.coefficients = (uint8_t)k;
@@ -222,8 +222,8 @@ static void make_runs(table *t) {
 }
 
 /* A DHT segment with table K.3, which has a code for every size of a DC difference. */
-static const uint8_t k3[33] = {0xFF, 0xC4, 0, 31, 0, 0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0,
-                               0,    0,    0, 0,  0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+static const uint8_t k3[33] = {0xFF, 0xC4, 0, 31, 0, 0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0,
+                               0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
 /* ---- the image */
 
@@ -360,9 +360,338 @@ INLINE int ac_refine_block(reader *r, writer *w, scan *s, part *p, uint64_t *non
     if (s->run) {
         copy_bits(r, w, __builtin_popcountll(band & *nonzero));
         s->run--;
-    } else { /* the corrections after the last new coefficient have been copied with it */
-        copy_bits(r, w, 0);
     }
     *nonzero |= fresh;
     return DONE;
+}
+
+INLINE int dc_block(reader *r, scan *s, part *p, int16_t *dc) { /* collecting only */
+    refill(r);
+    if (s->kind == DC_REFINE) {
+        *dc |= (int16_t)(r->bits >> 63 << s->low);
+        drop(r, 1);
+        return DONE;
+    }
+    int found = symbol(p->dc, r->bits), length = found >> 8, size = found & 255;
+    if (!found || size > 11) return DAMAGED;
+    p->prediction += extend(r->bits, length, size);
+    drop(r, length + size);
+    if (p->prediction > 32767 >> s->low || p->prediction < -32768 >> s->low) return DAMAGED;
+    *dc = (int16_t)(p->prediction * (1 << s->low));
+    return DONE;
+}
+
+INLINE int negated_dc_block(writer *w, scan *s, part *p, int dc) {
+    int value = (-dc - p->c->constant) >> s->low, difference = value - p->prediction;
+    if (s->kind == DC_REFINE) {
+        put(w, (unsigned)value & 1, 1);
+        return DONE;
+    }
+    p->prediction = value;
+    return put_difference(w, p->code, difference);
+}
+
+/* ---- scans (A.2, B.2.3) */
+
+INLINE int block(jpeg *j, scan *s, part *p, size_t place) {
+    if (j->in.limit - j->in.r.at < BLOCK && !j->in.ended) fill(&j->in);
+    TRY(room(&j->out));
+    reader r = j->in.r;
+    writer w = j->out.w;
+    component *c = p->c;
+    int rc = s->kind == SEQUENTIAL ? sequential_block(&r, &w, p)
+             : s->kind == AC_FIRST ? ac_first_block(&r, &w, s, p, &c->nonzero[place])
+             : s->kind == AC_REFINE ? ac_refine_block(&r, &w, s, p, &c->nonzero[place])
+             : j->collecting ? dc_block(&r, s, p, &c->dc[place])
+                             : negated_dc_block(&w, s, p, c->dc[place]);
+    j->in.r = r;
+    j->out.w = w;
+    if (rc) return rc;
+    return overrun(&j->in) ? TRUNCATED : DONE;
+}
+
+/* Past entropy-coded data, to the marker behind it; with `restarts` over RSTn as well. */
+static const uint8_t *to_marker(const uint8_t *at, const uint8_t *end, int restarts) {
+    while ((at = at < end ? memchr(at, 0xFF, (size_t)(end - at)) : NULL)) {
+        if (end - at < 2) return end;
+        if (at[1] && !(restarts && (at[1] & 0xF8) == 0xD0)) return at;
+        at += 2;
+    }
+    return end;
+}
+
+static int restart(jpeg *j, scan *s, size_t number, int reading) {
+    if (reading) {
+        const uint8_t *at = j->at;
+        while (j->end - at > 2 && at[1] == 0xFF) at++;
+        if (j->end - at < 2 || at[1] == 0xD9) return TRUNCATED;
+        if (at[1] != (0xD0 | (number & 7))) return DAMAGED;
+        open_source(&j->in, at + 2, j->end);
+    }
+    for (int i = 0; i < s->n; i++) s->parts[i].prediction = 0, s->parts[i].first = 1;
+    s->run = 0;
+    if (j->collecting) return DONE;
+    TRY(room(&j->out));
+    *j->out.w.at++ = 0xFF;
+    *j->out.w.at++ = (uint8_t)(0xD0 | (number & 7));
+    return DONE;
+}
+
+static void close_interval(jpeg *j, int reading) {
+    const reader *r = &j->in.r;
+    int left = reading && (j->in.limit - r->at) * 8 + r->count > 0;
+    if (reading) j->at = to_marker(j->in.next, j->end, 0); /* what is left over is dropped */
+    if (!j->collecting) pad(&j->out.w, !left || r->bits >> 63);
+}
+
+static int entropy_coded(jpeg *j, scan *s) {
+    int dc_scan = s->kind == DC_FIRST || s->kind == DC_REFINE;
+    const uint8_t *after = j->progressive ? to_marker(j->at, j->end, 1) : NULL;
+    if (j->collecting && !dc_scan) return j->at = after, DONE;
+    int reading = j->collecting || !dc_scan, alone = s->n == 1;
+    component *only = s->parts[0].c;
+    size_t across = alone ? only->across : j->mcus_across;
+    size_t down = alone ? only->down : j->mcus_down;
+    size_t left = 0, number = 0;
+    if (reading) open_source(&j->in, j->at, j->end);
+    for (size_t y = 0; y < down; y++) {
+        for (size_t x = 0; x < across; x++) {
+            if (!left--) {
+                if (x || y) {
+                    close_interval(j, reading);
+                    TRY(restart(j, s, number++, reading));
+                }
+                left = j->interval ? (size_t)j->interval - 1 : ~(size_t)0;
+            }
+            if (alone) {
+                TRY(block(j, s, &s->parts[0], y * only->stride + x));
+                continue;
+            }
+            for (int i = 0; i < s->n; i++) {
+                part *p = &s->parts[i];
+                for (int v = 0; v < p->v; v++)
+                    for (int h = 0; h < p->h; h++)
+                        TRY(block(j, s, p, (y * (size_t)p->v + (size_t)v) * p->c->stride +
+                                               x * (size_t)p->h + (size_t)h));
+            }
+        }
+    }
+    close_interval(j, reading);
+    if (after) j->at = after;
+    return DONE;
+}
+
+/* As libjpeg tells colour spaces apart: does the component rise with brightness? */
+static int is_brightness(const jpeg *j, int i) {
+    const component *c = j->components;
+    if (j->n == 4) return j->adobe < 0 || j->adobe == 0 || i == 0 || i == 3;
+    int rgb = j->adobe >= 0 ? j->adobe == 0 : c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B';
+    return j->n == 1 || i == 0 || (rgb && !j->jfif);
+}
+
+static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
+    scan s = {.n = length ? header[0] : 0};
+    if (!j->n || s.n < 1 || s.n > j->n || length < 4 + 2 * (size_t)s.n) return DAMAGED;
+    if (++j->scans > MOST_SCANS) return DAMAGED;
+    const uint8_t *tail = header + 1 + 2 * s.n;
+    s.start = tail[0], s.stop = tail[1], s.high = tail[2] >> 4, s.low = tail[2] & 15;
+    if (j->progressive) {
+        if (s.start > s.stop || s.stop > 63 || s.low > 13 || (s.start ? s.n > 1 : s.stop))
+            return DAMAGED;
+        if (s.high && s.high != s.low + 1) return UNSUPPORTED;
+        s.kind = (s.start ? AC_FIRST : DC_FIRST) + !!s.high;
+    } else {
+        s.kind = SEQUENTIAL, s.start = s.stop = s.low = s.high = 0;
+    }
+    int blocks = 0;
+    for (int i = 0; i < s.n; i++) {
+        const uint8_t *q = header + 1 + 2 * i;
+        int which = 0, td = q[1] >> 4, ta = q[1] & 15;
+        while (which < j->n && j->components[which].id != q[0]) which++;
+        if (which == j->n || td > 3 || ta > 3) return DAMAGED;
+        component *c = &j->components[which];
+        for (int other = 0; other < i; other++)
+            if (s.parts[other].c == c) return DAMAGED;
+        s.parts[i] = (part){c, &j->dc[td], j->anew ? &j->standard : &j->dc[td], &j->ac[ta],
+                            c->h, c->v, 0, 1};
+        if (s.kind <= DC_FIRST && !j->dc[td].defined) return DAMAGED;
+        if ((s.kind == SEQUENTIAL || s.kind >= AC_FIRST) && !j->ac[ta].defined) return DAMAGED;
+        if (s.kind == SEQUENTIAL) make_runs(&j->ac[ta]);
+        blocks += c->h * c->v;
+        for (int k = s.start; k <= s.stop; k++) {
+            if (j->progressive && c->low[k] != (s.high ? s.high : -1)) return UNSUPPORTED;
+            c->low[k] = (int8_t)s.low;
+        }
+        if (j->collecting) continue;
+        if (!c->known) { /* a decoder takes the table that holds when a component begins */
+            int q0 = j->q0[c->tq];
+            if (!q0) return DAMAGED;
+            c->known = 1;
+            c->constant = is_brightness(j, which) ? (16 + q0) / (2 * q0) : 0;
+        }
+        if (j->anew && s.kind <= DC_FIRST) {
+            TRY(emit(&j->out, k3, 4));
+            TRY(emit(&j->out, (uint8_t[]){(uint8_t)td}, 1));
+            TRY(emit(&j->out, k3 + 5, sizeof k3 - 5));
+        }
+    }
+    if (s.n > 1 && blocks > 10) return UNSUPPORTED;
+    if (!j->collecting) {
+        TRY(emit(&j->out, header - 4, length + 4));
+    }
+    return entropy_coded(j, &s);
+}
+
+/* ---- segments (B.2) */
+
+static int frame(jpeg *j, const uint8_t *p, size_t length) {
+    if (j->n || length < 6 || p[0] != 8) return j->n || length < 6 ? DAMAGED : UNSUPPORTED;
+    j->height = word(p + 1), j->width = word(p + 3);
+    int n = p[5];
+    if ((n != 1 && n != 3 && n != 4) || !j->height || !j->width) return UNSUPPORTED;
+    if (length < 6 + 3 * (size_t)n) return DAMAGED;
+    j->h_most = j->v_most = 1;
+    for (int i = 0; i < n; i++) {
+        component *c = &j->components[i];
+        const uint8_t *q = p + 6 + 3 * i;
+        c->id = q[0], c->h = q[1] >> 4, c->v = q[1] & 15, c->tq = q[2];
+        if (c->h < 1 || c->h > 4 || c->v < 1 || c->v > 4 || c->tq > 3) return DAMAGED;
+        if (c->h > j->h_most) j->h_most = c->h;
+        if (c->v > j->v_most) j->v_most = c->v;
+        memset(c->low, -1, sizeof c->low);
+    }
+    j->n = n;
+    size_t h_most = (size_t)j->h_most, v_most = (size_t)j->v_most;
+    j->mcus_across = ((size_t)j->width + 8 * h_most - 1) / (8 * h_most);
+    j->mcus_down = ((size_t)j->height + 8 * v_most - 1) / (8 * v_most);
+    for (int i = 0; i < n; i++) {
+        component *c = &j->components[i];
+        size_t wide = ((size_t)j->width * (size_t)c->h + h_most - 1) / h_most;
+        size_t high = ((size_t)j->height * (size_t)c->v + v_most - 1) / v_most;
+        c->across = (wide + 7) / 8, c->down = (high + 7) / 8;
+        c->stride = j->mcus_across * (size_t)c->h;
+        if (c->across * c->down / 8 > j->body) return TRUNCATED; /* each takes a bit or more */
+        size_t places = c->stride * j->mcus_down * (size_t)c->v;
+        if (!j->progressive || c->dc) continue;
+        c->dc = calloc(places, sizeof *c->dc);
+        c->nonzero = calloc(places, sizeof *c->nonzero);
+        if (!c->dc || !c->nonzero) return NO_MEMORY;
+    }
+    return DONE;
+}
+
+static int quantization(jpeg *j, const uint8_t *p, size_t length) {
+    for (size_t size; length; p += size, length -= size) {
+        int wide = p[0] >> 4, which = p[0] & 15;
+        size = wide ? 129 : 65;
+        if (wide > 1 || which > 3 || length < size) return DAMAGED;
+        j->q0[which] = wide ? word(p + 1) : p[1];
+    }
+    return DONE;
+}
+
+static int huffman(jpeg *j, const uint8_t *p, size_t length) {
+    for (size_t size; length; p += size, length -= size) {
+        int which = p[0] & 15, count = 0;
+        if (p[0] >> 4 > 1 || which > 3 || length < 17) return DAMAGED;
+        for (int i = 1; i <= 16; i++) count += p[i];
+        size = 17 + (size_t)count;
+        if (count > 256 || length < size) return DAMAGED;
+        TRY(define(p[0] >> 4 ? &j->ac[which] : &j->dc[which], p + 1, p + 17, count));
+    }
+    return DONE;
+}
+
+/* An EOI ends it; so does the end of a sequential file whose scans are all there. */
+static int finish(const jpeg *j, int at_marker) {
+    for (int i = 0; i < j->n; i++)
+        if (j->components[i].low[0] < 0) return TRUNCATED;
+    return j->n && (at_marker || !j->progressive) ? DONE : TRUNCATED;
+}
+
+static int segment(jpeg *j, int marker, const uint8_t *p, size_t length) {
+    if (marker == 0xC0 || marker == 0xC1 || marker == 0xC2) {
+        j->progressive = marker == 0xC2;
+        return frame(j, p, length);
+    }
+    if ((marker >= 0xC3 && marker <= 0xCF && marker != 0xC4 && marker != 0xCC) ||
+        (marker >= 0xDC && marker <= 0xDF && marker != 0xDD))
+        return UNSUPPORTED;
+    if (marker == 0xC4) return huffman(j, p, length);
+    if (marker == 0xDB) return quantization(j, p, length);
+    if (marker == 0xDD) return length == 2 ? j->interval = word(p), DONE : DAMAGED;
+    if (marker == 0xE0 && length >= 12 && !memcmp(p, "JFIF", 5)) j->jfif = 1;
+    if (marker == 0xEE && length >= 12 && !memcmp(p, "Adobe", 5)) j->adobe = p[11];
+    return DONE;
+}
+
+/* All segments of head, then of tail; j->at is left behind the EOI. */
+static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size) {
+    j->at = head, j->end = head + head_size;
+    j->n = j->progressive = j->scans = j->interval = j->jfif = 0;
+    j->adobe = -1;
+    memset(j->q0, 0, sizeof j->q0);
+    for (int i = 0; i < 4; i++) j->dc[i].defined = j->ac[i].defined = 0;
+    if (head_size < 2 || word(head) != 0xFFD8) return DAMAGED;
+    if (!j->collecting) TRY(emit(&j->out, head, 2));
+    for (j->at += 2;;) {
+        if (j->at == j->end && j->end != tail + size) j->at = tail, j->end = tail + size;
+        if (j->end - j->at < 2) return finish(j, 0);
+        if (j->at[0] != 0xFF) return DAMAGED;
+        int marker = j->at[1];
+        if (marker == 0xFF) { /* B.1.1.2: fill bytes */
+            if (!j->collecting) TRY(emit(&j->out, j->at, 1));
+            j->at++;
+            continue;
+        }
+        const uint8_t *from = j->at;
+        j->at += 2;
+        if (marker == 0xD9) {
+            if (!j->collecting) TRY(emit(&j->out, from, 2));
+            return finish(j, 1);
+        }
+        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) continue; /* stray: dropped */
+        if (marker < 0xC0 || marker == 0xD8) return DAMAGED;
+        if (j->end - j->at < 2 || word(j->at) > j->end - j->at) return TRUNCATED;
+        size_t length = (size_t)word(j->at);
+        if (length < 2) return DAMAGED;
+        j->at += length;
+        if (marker == 0xDA) {
+            TRY(start_scan(j, from + 4, length - 2));
+            continue;
+        }
+        TRY(segment(j, marker, from + 4, length - 2));
+        if (j->collecting && j->n && !j->progressive) return DONE;
+        /* Applications' segments between scans could hold previews: dropped. */
+        if (!j->collecting && !(j->scans && (marker & 0xF0) == 0xE0))
+            TRY(emit(&j->out, from, length + 2));
+    }
+}
+
+/* Negate head + tail, parted between two segments before the first scan, into `descriptor`, or
+   into the buffer alone (descriptor < 0). anew: DC are coded by table K.3. consumed: bytes of
+   tail, EOI included; written: bytes of the result. */
+int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size,
+                uint8_t *buffer, size_t room, int descriptor, int anew, size_t *consumed,
+                size_t *written) {
+    *consumed = *written = 0;
+    if (room < 4 * BLOCK) return NO_SPACE;
+    jpeg *j = calloc(1, sizeof *j);
+    if (!j) return NO_MEMORY;
+    j->out.buffer = j->out.w.at = buffer;
+    j->out.limit = buffer + room;
+    j->out.descriptor = descriptor;
+    j->body = size + head_size;
+    j->anew = anew;
+    define(&j->standard, k3 + 5, k3 + 21, 12);
+    j->collecting = 1;
+    int rc = walk(j, head, head_size, tail, size);
+    j->collecting = 0;
+    if (!rc) rc = walk(j, head, head_size, tail, size);
+    if (!rc && descriptor >= 0) rc = flush(&j->out);
+    *consumed = (size_t)(j->at - tail);
+    *written = j->out.flushed + (size_t)(j->out.w.at - j->out.buffer);
+    for (int i = 0; i < 4; i++) free(j->components[i].dc), free(j->components[i].nonzero);
+    free(j);
+    return rc;
 }
