@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import signal
-import sys
+import sysconfig
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def _start_rclone(folder: Path, access_key: str, secret_key: str) -> str:
     objects.mkdir(exist_ok=True)
     log = folder / f"{NAME}.log"
     log.unlink(missing_ok=True)
-    program = Path(sys.executable).parent / "rclone"
+    program = Path(sysconfig.get_path("scripts")) / "rclone"
     argv = [str(program), "serve", "s3", str(objects), "--addr", "127.0.0.1:0"]
     # A key on the command line could be read by everyone; the variable is a CSV list of pairs.
     # No configuration of the user's is read: its path must not exist.

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,23 @@ def _own_folder(folder: Path) -> Path:
     record = folder / "home"
     if not record.exists():
         name = f"pipeline-postgres-{processes.marker(folder)}"
-        files.write(record, str(Path(tempfile.gettempdir()).absolute() / name))
+        files.write(record, str(_open_folder() / name))
     own = Path(record.read_text(encoding="utf-8"))
     own.mkdir(mode=0o700, exist_ok=True)  # the marker in its name cannot be guessed
     return own
+
+
+def _open_folder() -> Path:
+    """A temporary folder that another user may reach; TMPDIR may lie below /root."""
+    for folder in (Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+        if folder.is_dir() and all(
+            part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents)
+        ):
+            return folder
+    raise LocalCloudError(
+        f"PostgreSQL does not run as root, and the user {UNPRIVILEGED} can reach no temporary "
+        "folder: set TMPDIR to one that everyone may enter."
+    )
 
 
 def _installed() -> Path:

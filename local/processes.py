@@ -150,11 +150,20 @@ def _marked(token: str) -> set[psutil.Process]:
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         try:
-            if process.environ().get(VARIABLE) == token:
+            if _environment(process).get(VARIABLE) == token:
                 found |= {process, *_family(process, token)}
         except psutil.Error:
             continue
     return {process for process in found if process.pid != os.getpid() and _alive(process)}
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """A process's environment; while it just executes its program that reads empty."""
+    found: dict[str, str] = process.environ()
+    if not found and process.exe():  # a kernel's thread has no program
+        time.sleep(0.01)
+        found = process.environ()
+    return found
 
 
 def _family(process: psutil.Process, token: str) -> set[psutil.Process]:

@@ -1,0 +1,103 @@
+"""Processes that outlive their starter are found again, whatever was or was not written down."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local import processes
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=0)"
+STARTER = """
+import sys
+from pathlib import Path
+from local import processes
+sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+print(processes.start(Path(sys.argv[1]), "it", sleep))
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: object, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_outlives_who_started_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTER, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(processes.CHECKOUT)},
+    )
+    pid = int(done.stdout)
+    assert processes.running(tmp_path, "it")
+    assert os.getsid(pid) == pid
+    processes.end(tmp_path)
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize("lost", ["it.pid", None])
+def test_end_finds_it_with_and_without_its_id_written_down(
+    tmp_path: Path, lost: str | None
+) -> None:
+    pid = processes.start(tmp_path, "it", SLEEP)
+    if lost:
+        (tmp_path / lost).unlink()
+    processes.end(tmp_path)
+    assert not alive(pid)
+
+
+def test_end_ends_children_too(tmp_path: Path) -> None:
+    pid = processes.start(tmp_path, "it", [sys.executable, "-c", PARENT])
+    processes.end(tmp_path)
+    assert not alive(pid)
+    process = psutil.Process()
+    assert not [child for child in process.children(recursive=True) if alive(child.pid)]
+
+
+def test_another_folder_s_child_goes_on(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for folder in (mine, other):
+        folder.mkdir()
+    nested = STARTER + "import time; time.sleep(600)"
+    pid = processes.start(mine, "it", [sys.executable, "-c", nested, str(other)])
+    until(lambda: processes.running(other, "it"))
+    processes.end(mine)
+    assert not alive(pid)
+    assert processes.running(other, "it")
+    processes.end(other)
+    assert not processes.running(other, "it")
+
+
+def test_a_recycled_id_is_not_ours(tmp_path: Path) -> None:
+    processes.marker(tmp_path)
+    (tmp_path / "it.pid").write_text(str(os.getpid()), encoding="utf-8")
+    assert not processes.running(tmp_path, "it")
+    processes.kill(tmp_path, "it")
+    processes.end(tmp_path)  # this very process goes on
+
+
+def test_what_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
+    stubborn = (
+        "import signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "pathlib.Path('deaf').touch(); time.sleep(600)"
+    )
+    pid = processes.start(tmp_path, "it", [sys.executable, "-c", stubborn])
+    until((tmp_path / "deaf").exists)
+    processes.end(tmp_path, seconds=0.2)
+    assert not alive(pid)
