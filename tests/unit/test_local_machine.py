@@ -1,0 +1,167 @@
+"""The process machine: what it makes of user-data, and its worker's life."""
+
+import base64
+import gzip
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local import processes
+from local.machine import machine, timer, user_data
+
+WORKER = """
+import os, subprocess, sys, time
+from pathlib import Path
+here = Path(os.environ["STATE_DIRECTORY"])
+with (here / "said").open("a") as said:
+    said.write(f"{sys.argv[3]}\\n")
+if sys.argv[3] == "migrate" and (here / "said").read_text().count("migrate") < 3:
+    sys.exit("the database is not there yet")
+if sys.argv[3] == "log":
+    print("settings", Path(sys.argv[2]).read_text())
+    print("environment", sorted(os.environ))
+if sys.argv[3] == "drain" and (here.parent / "hang").exists():
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
+"""
+
+
+def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
+    return {"path": path, "content": content, "permissions": mode}
+
+
+FILES = [
+    entry("/opt/pipeline/source/worker/__init__.py", ""),
+    entry("/opt/pipeline/source/worker/__main__.py", WORKER),
+    entry("/etc/pipeline/worker.toml", 'sslrootcert = "/etc/pipeline/tls/root.pem"\n'),
+    entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
+    entry("/etc/systemd/system/pipeline-worker.timer", "OnUnitInactiveSec=200ms\n"),
+]
+
+
+def packed(files: list[dict[str, str]]) -> str:
+    text = "#cloud-config\n" + json.dumps({"write_files": files, "runcmd": ["true"]})
+    return base64.b64encode(gzip.compress(text.encode())).decode()
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[machine.Machine]:
+    folder = tmp_path / "a machine"
+    machine.start(folder, "vm", packed(FILES))
+    yield machine.load(folder)
+    machine.stop(folder)
+
+
+def said(host: machine.Machine) -> str:
+    path = host.folder / "state/said"
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def test_it_migrates_until_that_succeeds_and_then_drains_again_and_again(
+    host: machine.Machine,
+) -> None:
+    until(lambda: said(host).count("drain") >= 2)
+    assert said(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
+    assert "the database is not there yet" in host.journal.read_text("utf-8")
+
+
+def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: machine.Machine) -> None:
+    shown = host.run(["log"]).stdout
+    assert f'sslrootcert = "{host.root}/etc/pipeline/tls/root.pem"' in shown
+    secret = host.root / "etc/pipeline/credentials/s3-secret-key"
+    assert secret.read_text("utf-8") == "s3cret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert host.settings.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_command_on_it_sees_none_of_the_caller_s_keys_and_proxies(
+    host: machine.Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("HTTPS_PROXY", "x")
+    shown = host.run(["log"]).stdout
+    assert "PYTHONPATH" in shown
+    assert "AWS_" not in shown
+    assert "PROXY" not in shown
+
+
+def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: machine.Machine) -> None:
+    (host.folder / "hang").touch()
+    pid = int((host.folder / "machine.pid").read_text("utf-8"))
+    service = psutil.Process(pid)
+    until(lambda: len(service.children(recursive=True)) >= 2)
+    family = service.children(recursive=True)
+    begun = time.monotonic()
+    machine.stop(host.folder)
+    assert time.monotonic() - begun < 3
+    assert not [one for one in family if one.is_running() and one.status() != "zombie"]
+    assert not host.folder.exists()
+
+
+def test_a_killed_machine_boots_again_with_its_state(host: machine.Machine) -> None:
+    until(lambda: "drain" in said(host))
+    processes.end(host.folder, first=signal.SIGKILL)
+    assert not machine.running(host.folder)
+    before = said(host).count("migrate")
+    machine.start(host.folder, "vm", packed(FILES))
+    until(lambda: said(host).count("migrate") > before)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (base64.b64encode(b"#!/bin/sh\n").decode(), "does not begin with '#cloud-config'"),
+        (base64.b64encode(b"\x1f\x8bbroken").decode(), "cannot be read"),
+        (base64.b64encode(b"#cloud-config\n{").decode(), "cannot be read"),
+        (base64.b64encode(b"#cloud-config\n[]").decode(), "not a mapping"),
+    ],
+)
+def test_user_data_that_cannot_be_carried_out_says_why(text: str, words: str) -> None:
+    with pytest.raises(user_data.UserDataError, match=words):
+        user_data.files(text)
+
+
+def test_a_path_out_of_the_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(user_data.UserDataError, match="leaves its folder"):
+        user_data.write([entry("/../../escaped", "x")], tmp_path / "root")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("", "text"),
+        ("b64", base64.b64encode(b"text").decode()),
+        ("gz+b64", base64.b64encode(gzip.compress(b"text")).decode()),
+    ],
+)
+def test_encodings_of_write_files(tmp_path: Path, encoding: str, content: str) -> None:
+    user_data.write([{**entry("/a", content), "encoding": encoding}], tmp_path)
+    assert (tmp_path / "a").read_text("utf-8") == "text"
+
+
+@pytest.mark.parametrize(
+    ("span", "seconds"),
+    [
+        *(("5s", 5), ("1", 1), ("500ms", 0.5), ("2min 30s", 150), ("1h", 3600), ("1min30s", 90)),
+        *(("soon", None), ("5 parsecs", None), ("", None)),
+    ],
+)
+def test_time_spans_of_systemd(span: str, seconds: float | None) -> None:
+    assert timer.seconds(span) == seconds
+
+
+def test_the_interval_is_read_from_the_unit() -> None:
+    assert timer.interval("[Timer]\nOnBootSec=9s\nOnUnitInactiveSec = 5s\n") == 5
+    assert timer.interval("[Timer]\nOnBootSec=9s\n") is None
