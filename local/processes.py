@@ -82,10 +82,11 @@ def running(folder: Path, name: str) -> bool:
     reap()
     try:
         number = int((folder / f"{name}.pid").read_text(encoding="utf-8"))
-        if any(child.pid == number for child in _started):
-            return True  # while it executes its program, its environment still reads empty
         process = psutil.Process(number)
-        return bool(process.environ().get(VARIABLE) == marker(folder) and _alive(process))
+        # While a child executes its program, its environment still reads empty.
+        ours = any(child.pid == number for child in _started)
+        ours = ours or process.environ().get(VARIABLE) == marker(folder)
+        return ours and _alive(process)
     except (FileNotFoundError, psutil.Error):
         return False
 
@@ -182,8 +183,10 @@ def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
 
 
 def _alive(process: psutil.Process) -> bool:
+    """A zombie lives as long as threads of it do: until then its ports are taken."""
     try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+        return bool(process.is_running() and not ended)
     except psutil.Error:
         return False
 

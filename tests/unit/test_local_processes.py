@@ -12,7 +12,7 @@ import pytest
 from local import processes
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=0)"
+PARENT = f"import subprocess; subprocess.run({SLEEP!r})"
 STARTER = """
 import sys
 from pathlib import Path
@@ -63,11 +63,11 @@ def test_end_finds_it_with_and_without_its_id_written_down(
 
 
 def test_end_ends_children_too(tmp_path: Path) -> None:
-    pid = processes.start(tmp_path, "it", [sys.executable, "-c", PARENT])
+    parent = psutil.Process(processes.start(tmp_path, "it", [sys.executable, "-c", PARENT]))
+    until(parent.children)
+    family = [parent, *parent.children()]
     processes.end(tmp_path)
-    assert not alive(pid)
-    process = psutil.Process()
-    assert not [child for child in process.children(recursive=True) if alive(child.pid)]
+    assert not [one.pid for one in family if alive(one.pid)]
 
 
 def test_another_folder_s_child_goes_on(tmp_path: Path) -> None:

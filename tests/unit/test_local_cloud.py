@@ -1,0 +1,155 @@
+"""The local cloud as a whole: it survives kills, and after `stop` there is nothing of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openstack
+import psutil
+import pytest
+from openstack.config import OpenStackConfig
+
+from local import processes
+from local.cloud import DAEMON, LocalCloud
+from local.layout import DATABASES, STORE
+
+START = "import sys; from pathlib import Path; from local.cloud import LocalCloud; "
+START += "LocalCloud(Path(sys.argv[1])).start()"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
+    cloud = LocalCloud(tmp_path / "a cloud")
+    yield cloud
+    cloud.stop()
+
+
+def trove(cloud: LocalCloud) -> Any:
+    config = OpenStackConfig(config_files=[str(cloud.clouds_yaml)], load_envvars=False)
+    return openstack.connection.Connection(config=config.get_one("local")).database
+
+
+def of(folder: Path) -> set[psutil.Process]:
+    """Every living process that names the folder, or carries a marker of it."""
+    tokens = {path.read_text("utf-8") for path in folder.rglob("marker")}
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            named = any(str(folder) in part for part in process.cmdline())
+            if named or process.environ().get(processes.VARIABLE) in tokens:
+                found.add(process)
+        except psutil.Error:
+            continue
+    return {one for one in found if one.pid != os.getpid()}
+
+
+def begin_database(api: Any) -> str:
+    flavor = api.get("/flavors").json()["flavors"][0]["id"]
+    body = {"name": "db", "flavorRef": flavor, "volume": {"size": 1}}
+    return str(api.post("/instances", json={"instance": body}).json()["instance"]["id"])
+
+
+def healthy(api: Any, identifier: str) -> None:
+    deadline = time.monotonic() + 30
+    one = f"/instances/{identifier}"
+    while api.get(one).json()["instance"]["operating_status"] != "HEALTHY":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def check_gone(cloud: LocalCloud, found: set[psutil.Process], homes: list[Path]) -> None:
+    assert not [one for one in found if one.is_running() and one.status() != "zombie"]
+    assert not cloud.folder.exists()
+    assert not [home for home in homes if home.exists()]
+
+
+def homes(cloud: LocalCloud) -> list[Path]:
+    return [Path(path.read_text("utf-8")) for path in cloud.folder.rglob("home") if path.is_file()]
+
+
+def test_start_is_idempotent_and_its_secrets_are_its_owner_s(cloud: LocalCloud) -> None:
+    assert not cloud.running
+    cloud.start()
+    before = of(cloud.folder)
+    assert cloud.running
+    cloud.start()
+    assert of(cloud.folder) == before
+    assert cloud.clouds_yaml.stat().st_mode & 0o777 == 0o600
+    assert cloud.folder.stat().st_mode & 0o777 == 0o700
+    assert cloud.machines() == []
+
+
+def test_stop_without_start_is_fine(cloud: LocalCloud) -> None:
+    cloud.stop()
+    assert not cloud.folder.exists()
+
+
+def test_a_killed_daemon_comes_back_and_knows_what_it_had(cloud: LocalCloud) -> None:
+    cloud.start()
+    api = trove(cloud)
+    identifier = begin_database(api)
+    healthy(api, identifier)
+    before = api.get(f"/instances/{identifier}").json()["instance"]
+    address = api.get_endpoint()
+    processes.kill(cloud.folder, DAEMON)
+    assert not cloud.running
+    cloud.start()
+    assert trove(cloud).get_endpoint() == address
+    healthy(api, identifier)
+    after = api.get(f"/instances/{identifier}").json()["instance"]
+    assert {**after, "updated": ""} == {**before, "updated": ""}
+
+
+def test_a_build_that_a_kill_cut_short_is_finished_after_the_next_start(
+    cloud: LocalCloud,
+) -> None:
+    cloud.start()
+    identifier = begin_database(trove(cloud))
+    processes.kill(cloud.folder, DAEMON)
+    cloud.start()
+    healthy(trove(cloud), identifier)
+
+
+def test_a_dead_object_store_is_started_at_its_address(cloud: LocalCloud) -> None:
+    cloud.start()
+    address = (cloud.folder / STORE / "object-store.json").read_text("utf-8")
+    processes.kill(cloud.folder / STORE, "object-store")
+    cloud.start()
+    assert (cloud.folder / STORE / "object-store.json").read_text("utf-8") == address
+    assert cloud.running
+
+
+def test_after_stop_there_is_nothing_even_when_everything_was_killed_before(
+    cloud: LocalCloud,
+) -> None:
+    cloud.start()
+    api = trove(cloud)
+    healthy(api, begin_database(api))
+    begin_database(api)  # and one in the middle of being built
+    found, places = of(cloud.folder), homes(cloud)
+    processes.kill(cloud.folder, DAEMON)
+    processes.end(cloud.folder / STORE, first=signal.SIGKILL)
+    found |= of(cloud.folder)
+    places += homes(cloud)
+    assert (cloud.folder / DATABASES).exists()
+    LocalCloud(cloud.folder).stop()
+    check_gone(cloud, found, places)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.5])
+def test_a_start_killed_in_the_middle_leaves_nothing_after_stop(
+    cloud: LocalCloud, seconds: float
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(processes.CHECKOUT)}
+    command = [sys.executable, "-c", START, str(cloud.folder)]
+    with subprocess.Popen(command, env=environment) as starter:
+        time.sleep(seconds)  # somewhere on the way, wherever that is on this machine
+        starter.kill()
+    found = of(cloud.folder)
+    cloud.stop()
+    check_gone(cloud, found, [])
