@@ -148,23 +148,32 @@ def _await_ends(found: set[psutil.Process], seconds: float) -> None:
 
 
 def _marked(token: str) -> set[psutil.Process]:
+    seen = [(process, _environment(process)) for process in psutil.process_iter()]
+    unread = [process for process, environment in seen if not environment and _program(process)]
+    if unread:  # one that just executes its program has none for a moment
+        time.sleep(0.01)
+        seen += [(process, _environment(process)) for process in unread]
     found: set[psutil.Process] = set()
-    for process in psutil.process_iter():
-        try:
-            if _environment(process).get(VARIABLE) == token:
-                found |= {process, *_family(process, token)}
-        except psutil.Error:
-            continue
+    for process, environment in seen:
+        if environment.get(VARIABLE) == token:
+            found |= {process, *_family(process, token)}
     return {process for process in found if process.pid != os.getpid() and _alive(process)}
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
-    """A process's environment; while it just executes its program that reads empty."""
-    found: dict[str, str] = process.environ()
-    if not found and process.exe():  # a kernel's thread has no program
-        time.sleep(0.01)
-        found = process.environ()
+    try:
+        found: dict[str, str] = process.environ()
+    except psutil.Error:
+        return {}
     return found
+
+
+def _program(process: psutil.Process) -> str:
+    """Empty for what belongs to others and for the kernel's threads."""
+    try:
+        return str(process.exe())
+    except psutil.Error:
+        return ""
 
 
 def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
@@ -175,7 +184,7 @@ def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
     found: set[psutil.Process] = set()
     try:
         for child in process.children():
-            if child.environ().get(VARIABLE, token) == token:
+            if _environment(child).get(VARIABLE, token) == token:
                 found |= {child, *_family(child, token)}
     except psutil.Error:
         return found
