@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageSequence, PngImagePlugin, UnidentifiedImageError
 
 from worker.errors import Verdict
-from worker.transforms import gif, saving
+from worker.transforms import gif, jpeg, png, saving
 from worker.transforms.pixels import negative
 
 # Pillow reads more, some of it by programs of others (EPS by Ghostscript): none of that here.
@@ -25,6 +25,14 @@ CONTENT_TYPES = {
 }
 
 
+# Ways that need no decoding, by first bytes; they answer False to what they leave to Pillow.
+_FAST = {
+    b"\xff\xd8": ("JPEG", jpeg.negate),
+    b"\x89PNG": ("PNG", png.negate),
+    b"GIF8": ("GIF", gif.negate),
+}
+
+
 def output_key(key: str) -> str:
     """The prefix is kept: a/x.jpg and b/x.jpg do not collide."""
     prefix, slash, name = key.rpartition("/")
@@ -34,6 +42,11 @@ def output_key(key: str) -> str:
 def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
     """Write the negative of source to target; Verdict where source is not a whole image."""
     pixels = parameters["pixels"]
+    with source.open("rb") as file:
+        beginning = file.read(4)
+    for magic, (kind, way) in _FAST.items():
+        if beginning.startswith(magic) and way(source, target, pixels):
+            return CONTENT_TYPES[kind]
     Image.MAX_IMAGE_PIXELS = pixels
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,15 +78,10 @@ def _check_pixels(image: Image.Image, pixels: int) -> None:
         and image.mode != "I;16"
     ):
         # Pillow would round them to 8 bits without a word.
-        raise Verdict("PNG with 16 bits a channel and several channels is not supported yet")
+        raise Verdict("PNG with 16 bits a channel and several channels needs the compiled kernels")
 
 
 def _negate(image: Image.Image, source: Path, target: Path) -> None:
-    if image.format == "GIF":
-        for frame in ImageSequence.Iterator(image):
-            frame.load()  # a broken frame raises here
-        target.write_bytes(gif.negate(source.read_bytes()))
-        return
     if not saving.has_frames(image):
         image.load()
         negative(image).save(target, _kind(image), **saving.options(image, source))

@@ -20,18 +20,24 @@ INLINE uint64_t load(const uint8_t *p) {
     return v;
 }
 
-/* Eight bytes at a time; colour: which of them are colours, not alpha. */
-static void change(uint8_t *row, size_t length, uint64_t colour, int negate) {
+/* colour: which of eight bytes are colours, not alpha. */
+INLINE uint64_t changed(uint64_t x, uint64_t colour, int negate) {
     const uint64_t sevens = 0x7F7F7F7F7F7F7F7F, one = 0x0101010101010101;
-    for (size_t i = 0; i < length; i += 8) {
-        size_t n = length - i < 8 ? length - i : 8;
-        uint64_t x = 0, y;
-        memcpy(&x, row + i, n);
-        y = ~x;
-        if (negate) y = ((y & sevens) + one) ^ (y & ~sevens);
-        x = (x & ~colour) | (y & colour);
-        memcpy(row + i, &x, n);
+    uint64_t y = ~x;
+    if (negate) y = ((y & sevens) + one) ^ (y & ~sevens);
+    return (x & ~colour) | (y & colour);
+}
+
+static void change(uint8_t *row, size_t length, uint64_t colour, int negate) {
+    size_t whole = length & ~(size_t)7;
+    for (size_t i = 0; i < whole; i += 8) {
+        uint64_t x = changed(load(row + i), colour, negate);
+        memcpy(row + i, &x, 8);
     }
+    uint64_t x = 0;
+    memcpy(&x, row + whole, length - whole);
+    x = changed(x, colour, negate);
+    memcpy(row + whole, &x, length - whole);
 }
 
 static void average(uint8_t *row, size_t length, size_t bpp, size_t colours, const uint8_t *left,

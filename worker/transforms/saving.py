@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from worker.transforms import previews
+
 _SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
 # Tags that Pillow writes itself, from the pixels it is given.
 _TIFF_LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322}
@@ -19,6 +21,10 @@ def options(image: Image.Image, source: Path) -> dict[str, Any]:
         for name in ("exif", "icc_profile", "dpi", "xmp", "comment")
         if image.info.get(name)
     }
+    if "exif" in kept:
+        kept["exif"] = b"Exif\0\0" + previews.exif(kept["exif"].removeprefix(b"Exif\0\0"))
+    if "xmp" in kept:
+        kept["xmp"] = previews.xmp(kept["xmp"])
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         return kept | {
             "qtables": image.quantization,
@@ -81,7 +87,7 @@ def _tiff(image: Image.Image) -> dict[str, Any]:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     for tag, value in image.tag_v2.items():
         if tag not in _TIFF_LAYOUT:
-            tags[tag] = value
+            tags[tag] = previews.tag(tag, value) if isinstance(value, bytes) else value
             tags.tagtype[tag] = image.tag_v2.tagtype[tag]
     return {"tiffinfo": tags, "compression": image.info.get("compression")}
 
