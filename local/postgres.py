@@ -161,7 +161,7 @@ def _with_data(folder: Path) -> Home:
         capture_output=True,
         text=True,
         cwd=home.data,
-        env=processes.environment(folder),
+        env=processes.environment(folder, {"TZ": "UTC"}),  # else initdb compares all of them
         user=home.user,
         group=home.group,
         extra_groups=None if home.user is None else [],

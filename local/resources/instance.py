@@ -24,7 +24,11 @@ class Instance(Kind):
     def create(self, inputs: Inputs, auth_method: str) -> Record:
         """Make and boot it."""
         record = super().create(inputs, auth_method)
-        self.boot(record)
+        try:
+            self.boot(record)
+        except OSError:  # no process can be started
+            self.delete(record["id"])
+            raise
         return record
 
     def boot(self, record: Record) -> None:
