@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import files, processes
+from local import files, processes, shared_memory
 from local.errors import LocalCloudError
 
 UNPRIVILEGED = "nobody"
@@ -59,10 +59,12 @@ def prepare(folder: Path) -> Home:
 
 
 def remove(folder: Path) -> None:
-    """Remove what `prepare` made outside of `folder`."""
+    """Remove what the ended server has outside of `folder`."""
     record = folder / "home"
-    if record.exists():
-        shutil.rmtree(record.read_text(encoding="utf-8"), ignore_errors=True)
+    own = Path(record.read_text(encoding="utf-8")) if record.exists() else folder
+    shared_memory.release(own / "data")
+    if own != folder:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _own_folder(folder: Path) -> Path:

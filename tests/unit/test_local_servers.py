@@ -23,6 +23,15 @@ START = "import sys; from pathlib import Path; from local import postgres as ser
 START += "server.start(Path(sys.argv[1]))"
 
 
+SEGMENTS = "/proc/sysvipc/shm"
+
+
+def segments() -> set[str]:
+    """The ids of the kernel's System V shared memory segments."""
+    rows = Path(SEGMENTS).read_text("utf-8").splitlines()[1:]
+    return {row.split()[1] for row in rows}
+
+
 def s3(store: ObjectStore) -> Any:
     return boto3.client(
         "s3",
@@ -144,6 +153,19 @@ def test_the_server_listens_on_loopback_only_and_its_secrets_are_its_owner_s(
     assert (folder / "password").stat().st_mode & 0o777 == 0o600
     assert pg.password not in " ".join(process.cmdline())
     assert os.geteuid() != 0 or process.uids().real != 0
+
+
+@pytest.mark.skipif(not Path(SEGMENTS).exists(), reason="no /proc/sysvipc/shm")
+def test_a_killed_server_leaves_no_shared_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    postgres.start(folder)
+    noted = folder / "home"  # as root it lives elsewhere
+    data = Path(noted.read_text("utf-8")) / "data" if noted.exists() else folder / "data"
+    segment = (data / "postmaster.pid").read_text("utf-8").splitlines()[6].split()[1]
+    processes.end(folder, first=signal.SIGKILL)
+    assert segment in segments()
+    postgres.stop(folder)
+    assert segment not in segments()
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.3, 0.45, 0.6])
