@@ -23,6 +23,7 @@ from cli.lock import TakenError, alone
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
 from cli.stack import PROJECT, GuardedError, Stack, StackHome
+from local import processes
 from local.cloud import LocalCloud
 
 NAME = "local"
@@ -135,21 +136,21 @@ class LocalStack:
         copy.write_text(yaml.safe_dump(settings))
 
     def _end_orphans(self) -> None:
-        """End engines of this stack whose command was killed; known by their PULUMI_HOME."""
-        home = str(self.places.pulumi_home)
-        orphans = [process for process in psutil.process_iter() if _works_for(process, home)]
-        for process in orphans:
+        """End engines of this stack, and their plugins, whose command was killed."""
+        orphans = [each for each in psutil.process_iter() if self._is_orphan(each)]
+        for process in orphans:  # an engine that is interrupted still writes its state
             process.send_signal(signal.SIGINT)
         for process in psutil.wait_procs(orphans, timeout=_ORPHAN_SECONDS)[1]:
             process.kill()
 
-
-def _works_for(process: psutil.Process, pulumi_home: str) -> bool:
-    try:
-        is_engine = process.pid != os.getpid() and process.name().startswith("pulumi")
-        return is_engine and process.environ().get("PULUMI_HOME") == pulumi_home
-    except psutil.Error:
-        return False
+    def _is_orphan(self, process: psutil.Process) -> bool:
+        """Known by this stack's PULUMI_HOME; the cloud's own processes are the cloud's to end."""
+        try:
+            environment = process.environ()
+        except psutil.Error:
+            return False
+        ours = environment.get("PULUMI_HOME") == str(self.places.pulumi_home)
+        return ours and process.pid != os.getpid() and processes.VARIABLE not in environment
 
 
 def _write_private(places: LocalPlaces) -> None:
