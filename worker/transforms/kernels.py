@@ -32,16 +32,19 @@ def file_name() -> str:
 
 def cache() -> Path:
     """The user's cache; without environment variables, which a sandboxed child has not."""
-    return Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache" / "image-pipeline"
+    try:
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # a user without an entry has no home
+        home = Path("/nonexistent")
+    return home / ".cache" / "image-pipeline"
 
 
-def _load() -> ctypes.CDLL | None:
-    name = file_name()
-    for cached in (False, True):
-        # No such user, a home that is hidden, or a file for another C library: go on without.
-        with suppress(KeyError, OSError):
-            folder = cache() if cached else _HERE
-            library = ctypes.CDLL(str(folder / name), use_errno=True)
+def load(*folders: Path) -> ctypes.CDLL | None:
+    """The shared object in the first of the folders that has it."""
+    for folder in folders:
+        # A home that is hidden, or a file for another C library: go on without.
+        with suppress(OSError):
+            library = ctypes.CDLL(str(folder / file_name()), use_errno=True)
             library.jpeg_negate.argtypes = [
                 *(_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _SIZE),
                 *(_INT, _INT, _OUT, _OUT),
@@ -54,7 +57,7 @@ def _load() -> ctypes.CDLL | None:
 
 
 #: None where nobody has built it.
-library = _load()
+library = load(_HERE, cache())
 
 _SIZE_OF_BUFFER = 1 << 18
 

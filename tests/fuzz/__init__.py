@@ -1,0 +1,1 @@
+"""Mutated files against the compiled kernels and the Python around them."""

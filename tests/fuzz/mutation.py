@@ -1,0 +1,72 @@
+"""Mutating files and calling the transform's fast ways on them in this process."""
+
+import random
+import struct
+import tempfile
+import time
+from pathlib import Path
+
+from tests.fuzz import seeds
+from worker.errors import Verdict
+from worker.transforms import gif, jpeg, png
+
+WAYS = {"jpg": jpeg.negate, "png": png.negate, "gif": gif.negate}
+PIXELS = 1_000_000
+SLOWEST = 2.0  # seconds for any one file
+
+
+def mutate(data: bytes, dice: random.Random) -> bytes:
+    """A few bytes changed, moved or lost."""
+    result = bytearray(data)
+    for _ in range(dice.randrange(1, 6)):
+        at = dice.randrange(len(result))
+        kind = dice.randrange(8)
+        if kind <= 2:
+            result[at] ^= 1 << dice.randrange(8)
+        elif kind <= 5:
+            result[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
+        elif kind == 6:
+            start = dice.randrange(len(result))
+            result[at:at] = result[start : start + dice.randrange(40)]
+        elif not dice.randrange(3):
+            del result[at + 1 :]
+    return bytes(result)
+
+
+def mend(data: bytes) -> bytes:
+    """A PNG's chunks with right CRCs again, so that mutations get behind them."""
+    result, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        length = struct.unpack(">I", data[at : at + 4])[0]
+        if at + 12 + length > len(data):
+            break
+        result.append(seeds.chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return b"".join(result) + data[at:]
+
+
+def run(seconds: float, seed: int) -> dict[str, int]:
+    """Mutate for so long; AssertionError for anything but a result or a Verdict in time."""
+    dice = random.Random(seed)  # noqa: S311
+    known = [("jpg", data) for data in seeds.jpegs().values()]
+    known += [("png", data) for data in seeds.pngs().values()]
+    known += [("gif", data) for data in seeds.gifs().values()]
+    counts = {"taken": 0, "refused": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source", Path(folder) / "target"
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            kind, data = dice.choice(known)
+            mutated = mutate(data, dice)
+            if kind == "png" and dice.randrange(4):
+                mutated = mend(mutated)
+            source.write_bytes(mutated)
+            begun = time.monotonic()
+            try:
+                counts["taken"] += WAYS[kind](source, target, PIXELS)
+            except Verdict:
+                counts["refused"] += 1
+            except Exception as error:
+                raise AssertionError(f"{error!r} for {kind} {mutated.hex()}") from error
+            assert time.monotonic() - begun < SLOWEST, f"slow: {kind} {mutated.hex()}"
+    return counts

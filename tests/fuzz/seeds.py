@@ -1,0 +1,86 @@
+"""Small files of every kind the kernels take, to be mutated."""
+
+import io
+import itertools
+import struct
+import zlib
+
+from tests.worker.pictures import encode, picture
+
+
+def jpegs() -> dict[str, bytes]:
+    """Sequential and progressive, subsampled, with restarts, with a thumbnail and more pictures."""
+    photo = picture(1, (41, 29))
+    found = {
+        f"{quality}-{sampling}-{progressive}-{restarts}": encode(
+            photo,
+            "JPEG",
+            quality=quality,
+            subsampling=sampling,
+            progressive=progressive,
+            restart_marker_blocks=restarts,
+        )
+        for quality, sampling, progressive, restarts in itertools.product(
+            (30, 90, 100), (0, 1, 2), (False, True), (0, 2)
+        )
+    }
+    found["gray"] = encode(photo.convert("L"), "JPEG", progressive=True)
+    found["cmyk"] = encode(photo.convert("CMYK"), "JPEG")
+    found["exif"] = encode(photo, "JPEG", exif=exif(encode(picture(2, (16, 16)), "JPEG")))
+    buffer = io.BytesIO()
+    photo.save(buffer, "MPO", save_all=True, append_images=[picture(3, (24, 24))])
+    found["mpf"] = buffer.getvalue()
+    return found
+
+
+def exif(thumbnail: bytes, tail: bytes = b"") -> bytes:
+    """An EXIF block with a thumbnail in IFD1, then tail."""
+    first = struct.pack(">2sHIH", b"MM", 42, 8, 1) + struct.pack(">HHIHHI", 0x112, 3, 1, 6, 0, 26)
+    entries = ((0x103, 3, 1, 6 << 16), (0x201, 4, 1, 68), (0x202, 4, 1, len(thumbnail)))
+    second = struct.pack(">H", 3) + b"".join(struct.pack(">HHII", *entry) for entry in entries)
+    return b"Exif\0\0" + first + second + struct.pack(">I", 0) + thumbnail + tail
+
+
+def pngs() -> dict[str, bytes]:
+    """Every colour type, all filters, interlaced, animated."""
+    found = {
+        mode: encode(picture(4, (21, 17)).convert(mode), "PNG")
+        for mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+    }
+    frames = [picture(seed, (12, 9), "RGBA") for seed in (5, 6, 7)]
+    found["animated"] = encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    for kind, depth, interlace in itertools.product((0, 2, 4, 6), (8, 16), (0, 1)):
+        found[f"{kind}-{depth}-{interlace}"] = raw_png(kind, depth, interlace)
+    return found
+
+
+def raw_png(kind: int, depth: int, interlace: int, size: tuple[int, int] = (13, 11)) -> bytes:
+    """Noise in rows of all filters."""
+    bits = {0: 1, 2: 3, 4: 2, 6: 4}[kind] * depth
+    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    steps += [(0, 1, 1, 2)]
+    rows, number = b"", kind
+    for x, y, across, down in steps if interlace else [(0, 0, 1, 1)]:
+        width, height = -(-(size[0] - x) // across), -(-(size[1] - y) // down)
+        for _ in range(max(0, height) if width > 0 else 0):
+            length = (width * bits + 7) // 8
+            rows += bytes([number % 5]) + bytes((number * 37 + i * i) % 256 for i in range(length))
+            number += 1
+    header = struct.pack(">IIBBBBB", *size, depth, kind, 0, 0, interlace)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A PNG chunk, length and CRC right."""
+    crc = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+
+def gifs() -> dict[str, bytes]:
+    """One frame and several."""
+    frames = [picture(seed, (15, 11)) for seed in (8, 9)]
+    return {
+        "one": encode(frames[0], "GIF"),
+        "animated": encode(frames[0], "GIF", save_all=True, append_images=frames[1:], loop=0),
+    }

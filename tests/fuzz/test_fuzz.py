@@ -1,0 +1,33 @@
+"""A short run of both fuzzers. A long one: `python -m tests.fuzz 3600`."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import mutation, sanitized
+from worker.transforms import build, kernels
+
+SECONDS = 25
+
+
+@pytest.mark.skipif(sanitized.COMPILER is None, reason="no C compiler")
+@pytest.mark.timeout(120)
+def test_kernels_under_sanitizers(tmp_path: Path) -> None:
+    """No sanitizer speaks; results are JPEGs that the kernel takes; some mutants are taken."""
+    said = sanitized.run(tmp_path, SECONDS, 1)
+    tried, taken = map(int, re.findall(r"\d+", said))
+    assert tried > 2_000
+    assert 0 < taken < tried
+
+
+@pytest.mark.skipif(sanitized.COMPILER is None, reason="no C compiler")
+@pytest.mark.timeout(120)
+def test_mutated_files_are_taken_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JPEG, PNG and GIF: a result or a Verdict within 2 s, never another error."""
+    monkeypatch.setattr(kernels, "library", kernels.load(build.build(tmp_path).parent))
+    counts = mutation.run(SECONDS, 1)
+    assert counts["taken"] > 100
+    assert counts["refused"] > 100
