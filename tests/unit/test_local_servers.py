@@ -132,6 +132,18 @@ def test_users_and_databases_are_as_trove_makes_them(server: tuple[Path, Postgre
             assert right
 
 
+def test_the_server_has_its_libraries_and_time_zones(server: tuple[Path, PostgreSQL]) -> None:
+    with psycopg.connect(server[1].dsn()) as connection:
+        connection.execute("SET timezone = 'Europe/Helsinki'")
+        connection.execute("CREATE EXTENSION pg_trgm")
+        row = connection.execute(
+            "SELECT to_char('2026-07-01T00:00Z'::timestamptz, 'HH24'), similarity('cat', 'cat1')"
+        ).fetchone()
+    assert row is not None
+    assert row[0] == "03"
+    assert row[1] > 0
+
+
 def test_a_killed_server_comes_back_with_data_port_and_password(
     server: tuple[Path, PostgreSQL],
 ) -> None:
