@@ -114,16 +114,21 @@ def kill(folder: Path, name: str) -> None:
 def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5.0) -> None:
     """End everything that carries the folder's marker, and what came from it; wait for it.
 
-    `first` is asked of the topmost ones; whatever lives after `seconds` is killed. A process
-    may appear while we look (a child just forked), so this repeats until a look finds none.
+    `first` is asked of the topmost ones, then of those they leave behind; whatever lives after
+    `seconds` is killed. A process may appear while we look (a child just forked), so this
+    repeats until a look finds none.
     """
     if not (folder / "marker").exists():
         return
     token = marker(folder)
     found = _marked(token)
-    for process in found - {child for parent in found for child in _family(parent, token)}:
-        _signal(process, first)
-    _await_ends(found, seconds)
+    asked: set[psutil.Process] = set()
+    deadline = time.monotonic() + seconds
+    while (alive := set(filter(_alive, found))) and time.monotonic() < deadline:
+        for process in _topmost(alive) - asked:
+            _signal(process, first)
+            asked.add(process)
+        _await_ends(alive, 0.05)
     while alive := {*filter(_alive, found), *_marked(token)}:
         for process in alive:
             _signal(process, signal.SIGKILL)
@@ -188,6 +193,18 @@ def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
                 found |= {child, *_family(child, token)}
     except psutil.Error:
         return found
+    return found
+
+
+def _topmost(processes: set[psutil.Process]) -> set[psutil.Process]:
+    """Those whose parent is not among them."""
+    found, numbers = set(), {process.pid for process in processes}
+    for process in processes:
+        try:
+            if process.ppid() not in numbers:
+                found.add(process)
+        except psutil.Error:
+            continue
     return found
 
 

@@ -23,6 +23,10 @@ RETRY_SECONDS = 1.0
 SHUTDOWN_SECONDS = 2.0
 
 
+class ShutDown(BaseException):
+    """Raised by the signal: whatever the machine does, it stops doing it."""
+
+
 class Service:
     """The machine's life, until a signal ends it."""
 
@@ -53,7 +57,7 @@ class Service:
             self._worker("drain")
             time.sleep(every)
 
-    def shut_down(self, _number: int, _frame: FrameType | None) -> None:
+    def shut_down(self) -> None:
         """End the worker and everything it started, then ourselves."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)  # we lead our own group
@@ -88,10 +92,17 @@ def main(folder: Path) -> None:
     host = machine.load(folder)
     with host.journal.open("a", encoding="utf-8") as journal:
         service = Service(host, journal)
-        signal.signal(signal.SIGTERM, service.shut_down)
-        service.run()
-        while True:  # booted in vain, but a machine that is up
-            signal.pause()
+        signal.signal(signal.SIGTERM, _power_button)
+        try:
+            service.run()
+            while True:  # booted in vain, but a machine that is up
+                signal.pause()
+        except ShutDown:
+            service.shut_down()
+
+
+def _power_button(_number: int, _frame: FrameType | None) -> None:
+    raise ShutDown
 
 
 if __name__ == "__main__":
