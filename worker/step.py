@@ -79,9 +79,10 @@ def step(
             results += seclude(tools, [one for one in attempts if isinstance(one, Refused)])
             tools.ledger.record(results)
         except (Left, Obstacle):
-            with suppress(Obstacle):
-                for one in attempts:
-                    tools.ledger.forget(one.source.upload)
+            if alone is None:  # alone, whatever counts against a file shall stay counted
+                with suppress(Obstacle):
+                    for one in attempts:
+                        tools.ledger.forget(one.source.upload)
             raise
     return results, gone + remove(tools.store, [result.upload for result in results])
 

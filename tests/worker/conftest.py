@@ -41,6 +41,7 @@ def pipeline(
     kind = "rclone" if request.param == "rclone" else "moto"
     store: ObjectStore = request.getfixturevalue(kind)
     with Pipeline(tmp_path, store, database, versions=request.param == "versions") as made:
+        made.kind = request.param
         made.migrate()
         yield made
 

@@ -56,6 +56,7 @@ class Pipeline:
         self.database = self.name
         self.admin, self.user = f"{self.name}-admin", f"{self.name}-worker"
         self.admin_password, self.password = secrets.token_hex(8), secrets.token_hex(8)
+        self.kind = ""  # of the store, where a test runs on several
         self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Self:

@@ -1,0 +1,106 @@
+"""A loopback proxy that sees where one request ends and the next begins, and can act there."""
+
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+_CHUNK = 1 << 16
+
+
+class Proxy:
+    """Between a client and a server that speak in turns, as HTTP/1.1 and PostgreSQL do.
+
+    The n-th time that any client begins to speak, `act(n, "before", first bytes)` is called with
+    nothing of it passed on; `act(n, "after", first bytes)` when the server has begun to answer,
+    with nothing of the answer passed on.
+    """
+
+    def __init__(self, host: str, port: int, act: Callable[[int, str, bytes], None]) -> None:
+        self._upstream, self._act = (host, port), act
+        self._turn, self._lock = 0, threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: set[socket.socket] = set()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._listener.close()
+        for one in list(self._open):
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._upstream)
+            except OSError:
+                return
+            self._open |= {client, server}
+            for one in (client, server):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = _Connection(self, client, server)
+            for run in (connection.requests, connection.answers):
+                threading.Thread(target=run, daemon=True).start()
+
+    def act(self, phase: str, turn: int, data: bytes) -> int:
+        """Count a turn that begins (turn 0), and act."""
+        with self._lock:
+            if not turn:
+                self._turn += 1
+                turn = self._turn
+            self._act(turn, phase, data)
+            return turn
+
+
+class _Connection:
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy, self._client, self._server = proxy, client, server
+        self._turn = 0  # 0: the server spoke last
+        self._asked = b""
+
+    def requests(self) -> None:
+        while data := _receive(self._client):
+            if not self._turn:
+                self._asked = data
+                self._turn = self._proxy.act("before", 0, data)
+            _send(self._server, data)
+        _end(self._server)
+
+    def answers(self) -> None:
+        while data := _receive(self._server):
+            if self._turn:
+                self._proxy.act("after", self._turn, self._asked)
+                self._turn = 0
+            _send(self._client, data)
+        _end(self._client)
+
+
+def _receive(one: socket.socket) -> bytes:
+    try:
+        return one.recv(_CHUNK)
+    except OSError:
+        return b""
+
+
+def _send(one: socket.socket, data: bytes) -> None:
+    try:
+        one.sendall(data)
+    except OSError:
+        return
+
+
+def _end(one: socket.socket) -> None:
+    try:
+        one.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
