@@ -2,8 +2,8 @@
 
     .venv/bin/python -m bench.commands [ROUNDS]
 
-Prints the least, median and largest of each, wall clock, and names the machine. Nothing may stand in
-this checkout: the local stack is made and taken down each round.
+Prints the least, median and largest of each, wall clock, and names the machine. Nothing may stand
+in this checkout: the local stack is made and taken down each round.
 """
 
 import platform
