@@ -498,7 +498,7 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
     if (j->progressive) {
         if (s.start > s.stop || s.stop > 63 || s.low > 13 || (s.start ? s.n > 1 : s.stop))
             return DAMAGED;
-        if (s.high && s.high != s.low + 1) return UNSUPPORTED;
+        if (s.high && s.high != s.low + 1) return DAMAGED;
         s.kind = (s.start ? AC_FIRST : DC_FIRST) + !!s.high;
     } else {
         s.kind = SEQUENTIAL, s.start = s.stop = s.low = s.high = 0;
@@ -519,7 +519,7 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
         if (s.kind == SEQUENTIAL) make_runs(&j->ac[ta]);
         blocks += c->h * c->v;
         for (int k = s.start; k <= s.stop; k++) {
-            if (j->progressive && c->low[k] != (s.high ? s.high : -1)) return UNSUPPORTED;
+            if (j->progressive && c->low[k] != (s.high ? s.high : -1)) return DAMAGED;
             c->low[k] = (int8_t)s.low;
         }
         if (j->collecting) continue;

@@ -1,0 +1,188 @@
+"""Pictures besides the picture: none leaves as it was, and twice negated all bytes are back."""
+
+import base64
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.fuzz.seeds import chunk, exif
+from tests.worker.kernel_build import compiled_kernels, negative
+from tests.worker.pictures import decode, encode, error, negated, picture
+from worker.transforms import kernels
+
+__all__ = ["compiled_kernels"]
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("compiled")
+
+PREVIEW = encode(picture(11, (32, 24)), "JPEG", quality=85)
+PHOTO = encode(picture(12, (64, 48)), "JPEG")
+LARGEST = 5
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def _with(*segments: bytes, tail: bytes = b"") -> bytes:
+    return PHOTO[:2] + b"".join(segments) + PHOTO[2:] + tail
+
+
+def _packet(preview: bytes, width: int = 76) -> bytes:
+    text = base64.b64encode(preview)
+    lines = b"&#xA;".join(text[i : i + width] for i in range(0, len(text), width))
+    return b"<xmpGImg:image>" + lines + b"</xmpGImg:image>"
+
+
+def _resources(preview: bytes) -> bytes:
+    header = struct.pack(">6I2H", 1, 32, 24, 96, 2304, len(preview), 24, 1)
+    resource = b"8BIM\x04\x0c\0\0" + (len(preview) + 28).to_bytes(4, "big") + header + preview
+    return b"Photoshop 3.0\0" + resource + b"\0" * (len(preview) % 2) + b"8BIM\x04\x04\0\0\0\0\0\0"
+
+
+def _png(*chunks: tuple[bytes, bytes]) -> bytes:
+    data = encode(picture(12, (64, 48)), "PNG")
+    return data[:33] + b"".join(chunk(*each) for each in chunks) + data[33:]
+
+
+REVERSIBLE: dict[str, bytes] = {
+    "exif": _with(_segment(0xE1, exif(PREVIEW))),
+    "exif, room behind": _with(_segment(0xE1, exif(PREVIEW, bytes(64) + b"maker's"))),
+    "photoshop": _with(_segment(0xED, _resources(PREVIEW))),
+    "xmp": _with(_segment(0xE1, XMP + _packet(PREVIEW))),
+    "jfxx": _with(_segment(0xE0, b"JFXX\0\x10" + PREVIEW + bytes(64))),
+    "unknown": _with(_segment(0xEA, b"Maker\0" + PREVIEW + bytes(64) + b"end")),
+    "behind": PHOTO + bytes(100) + PREVIEW,
+    "png": _png((b"eXIf", exif(PREVIEW)[6:])),
+}
+
+
+DROPPED: dict[str, bytes] = {
+    "film": PHOTO + b"\0\0\0\x18ftypmp42" + PREVIEW,
+    "trailer after preview": PHOTO + PREVIEW + b"SEFT" + PREVIEW,
+    "cut preview behind": PHOTO + PREVIEW[:-30],
+    "flashpix": _with(_segment(0xE2, b"FPXR\0\0" + PREVIEW)),
+    "extended xmp": _with(
+        _segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + base64.b64encode(PREVIEW)),
+    ),
+    "exif, no room": _with(_segment(0xE1, exif(PREVIEW, b"\1" * 64))),
+    "cut in a segment": _with(_segment(0xEA, b"Maker\0" + PREVIEW[:-40])),
+    "arithmetic in a segment": _with(
+        _segment(0xEA, PREVIEW.replace(b"\xff\xc0", b"\xff\xc9") + b"tail")
+    ),
+    "png profile": _png(
+        (
+            b"zTXt",
+            b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 99\n" + PREVIEW.hex().encode()),
+        )
+    ),
+    "png layer": _png((b"mkBF", PREVIEW), (b"prVW", PREVIEW)),
+    "png behind": _png() + PREVIEW,
+}
+
+
+def _streams(data: bytes) -> list[Image.Image]:
+    """Every JPEG picture anywhere in a file, in whatever coding we know of."""
+    text = re.sub(rb"&#xA;|\s", b"", data)
+    for match in re.finditer(rb"/9j/[A-Za-z0-9+/=]+", text):
+        data += base64.b64decode(match[0])
+    for match in re.finditer(rb"(?i)ffd8ff[0-9a-f]{200,}", data):
+        data += bytes.fromhex(match[0][: len(match[0]) // 2 * 2].decode())
+    found = []
+    for match in re.finditer(rb"\xff\xd8\xff", data):
+        try:
+            found.append(decode(data[match.start() :]))
+        except OSError:
+            continue
+    return found
+
+
+def _leaks(data: bytes) -> bool:
+    """Whether the preview, as it was, can be had from the file; also a part of its data."""
+    original, middle = decode(PREVIEW), PREVIEW[-60:-44]
+    return middle in data or any(
+        one.size == original.size and error(one, original) < 20 for one in _streams(data)
+    )
+
+
+@pytest.mark.parametrize("name", REVERSIBLE)
+def test_previews_are_negated(name: str, tmp_path: Path) -> None:
+    """There, negative, and back again."""
+    data = REVERSIBLE[name]
+    assert _leaks(data)  # the positive control
+    once = negative(tmp_path, data)
+    assert not _leaks(once)
+    previews = [one for one in _streams(once) if one.size == (32, 24)]
+    assert previews
+    assert all(error(one, negated(PREVIEW)) <= LARGEST for one in previews)
+    twice = negative(tmp_path, once)
+    if name == "png":  # its pixels are deflated anew
+        assert exif(PREVIEW)[6:] in twice
+    else:
+        assert twice == data
+
+
+@pytest.mark.parametrize("name", DROPPED)
+def test_what_cannot_be_negated_does_not_leave(name: str, tmp_path: Path) -> None:
+    """The picture itself is there, the other is not."""
+    data = DROPPED[name]
+    once = negative(tmp_path, data)
+    assert not _leaks(once)
+    assert error(decode(once), negated(data)) <= LARGEST
+    assert negative(tmp_path, negative(tmp_path, once)) == once or name == "exif, no room"
+
+
+def test_multi_picture_index_follows(tmp_path: Path) -> None:
+    """Both pictures are found through the MPF index and are negative; twice gives the bytes."""
+    first, second = picture(13, (80, 60)), picture(14, (40, 30))
+    buffer = BytesIO()
+    first.save(buffer, "MPO", save_all=True, append_images=[second], exif=exif(PREVIEW))
+    data = buffer.getvalue()
+    once = negative(tmp_path, data)
+    with Image.open(BytesIO(data)) as before, Image.open(BytesIO(once)) as after:
+        assert after.n_frames == 2  # type: ignore[attr-defined]
+        for number in range(2):
+            before.seek(number)
+            after.seek(number)
+            old = Image.eval(before.convert("RGB"), lambda value: 255 - value)
+            assert error(after, old) <= LARGEST
+    assert negative(tmp_path, once) == data
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_without_compiled_kernels(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower, but done; a thumbnail is blanked, since nothing negates it."""
+    monkeypatch.setattr(kernels, "library", None)
+    options = {} if kind == "GIF" else {"exif": exif(PREVIEW)}
+    data = encode(picture(16), kind, **options)
+    once = negative(tmp_path, data)
+    assert not _leaks(once)
+    assert error(decode(once), negated(data)) <= 20  # decoded and encoded anew
+
+
+def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
+    """`python -m worker.transforms.build` where there is none."""
+    result = subprocess.run(
+        [sys.executable, "-m", "worker.transforms.build", tmp_path / "new"],
+        env={"PATH": "", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = "The fast transforms were not built: there is no C compiler (install gcc).\n"
+    assert (result.returncode, result.stderr) == (1, said)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+def test_previews_in_other_formats(kind: str, tmp_path: Path) -> None:
+    """EXIF carried by Pillow."""
+    assert not _leaks(negative(tmp_path, encode(picture(15), kind, exif=exif(PREVIEW))))
