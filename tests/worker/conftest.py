@@ -55,6 +55,13 @@ def versioned(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterat
 
 
 @pytest.fixture
+def idle(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+    """One whose schema nobody has made yet."""
+    with Pipeline(tmp_path, moto, database, versions=True) as made:
+        yield made
+
+
+@pytest.fixture
 def unversioned(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
     """One on a store without versions that honours conditional requests."""
     with Pipeline(tmp_path, moto, database, versions=False) as made:

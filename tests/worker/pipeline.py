@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import secrets
 import subprocess
 import sys
@@ -58,6 +59,7 @@ class Pipeline:
         self.admin_password, self.password = secrets.token_hex(8), secrets.token_hex(8)
         self.kind = ""  # of the store, where a test runs on several
         self.environment: dict[str, str] = {}
+        self.largest_file: int | None = None  # bytes; what the worker itself may write
 
     def __enter__(self) -> Self:
         for bucket in (self.input, self.output, self.quarantine):
@@ -126,12 +128,19 @@ class Pipeline:
         self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE
     ) -> subprocess.Popen[str]:
         """The worker as a process of its own."""
+        limit = self.largest_file
+
+        def confine() -> None:
+            if limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
         return subprocess.Popen(
             [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments],
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
+            preexec_fn=confine,  # noqa: PLW1509
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | self.environment,
         )
 

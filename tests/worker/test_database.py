@@ -1,0 +1,84 @@
+"""The two roles, and the schema between them."""
+
+import psycopg
+import pytest
+
+from tests.worker.pictures import encode, picture
+from tests.worker.pipeline import Pipeline
+
+FORBIDDEN = [
+    "CREATE TABLE pipeline.mine (id int)",
+    "CREATE TABLE public.mine (id int)",
+    "CREATE SCHEMA mine",
+    "DROP TABLE pipeline.results",
+    "DROP VIEW pipeline.log_records",
+    "ALTER TABLE pipeline.results ADD COLUMN mine int",
+    "TRUNCATE pipeline.results",
+    "SELECT * FROM pipeline.migrations",
+    "DELETE FROM pipeline.log_records",
+    "CREATE ROLE mine",
+    "DROP SCHEMA pipeline CASCADE",
+]
+
+
+def test_the_worker_may_use_its_tables_and_nothing_else(versioned: Pipeline) -> None:
+    for table in ("results", "attempts", "heartbeats"):
+        for statement in ("TABLE", "DELETE FROM"):
+            versioned.sql(f"{statement} pipeline.{table}", user=versioned.user)
+    versioned.sql("SELECT * FROM pipeline.log_records", user=versioned.user)
+    for statement in FORBIDDEN:
+        with pytest.raises(
+            (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported)
+        ):
+            versioned.sql(statement, user=versioned.user)
+
+
+def test_migrating_again_changes_nothing(versioned: Pipeline) -> None:
+    versioned.put("x.png", encode(picture(), "PNG"))
+    versioned.drain()
+    before = versioned.rows(), versioned.sql("SELECT * FROM pipeline.migrations")
+    done = versioned.run("migrate")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (versioned.rows(), versioned.sql("SELECT * FROM pipeline.migrations")) == before
+
+
+def test_many_migrate_at_once(idle: Pipeline) -> None:
+    processes = [idle.popen("migrate") for _ in range(4)]
+    ends = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], ends
+    assert sorted(out for out, _ in ends)[:3] == ["", "", ""]
+    assert sorted(out for out, _ in ends)[3].startswith("applied 001_")
+
+
+def test_the_admin_has_no_more_than_the_cloud_gave(idle: Pipeline) -> None:
+    """ALL on a database that belongs to `postgres`, as Trove grants it."""
+    (owner,) = idle.sql(
+        "SELECT pg_get_userbyid(datdba) AS name FROM pg_database WHERE datname = current_database()"
+    )
+    assert owner["name"] == "postgres"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        idle.sql("CREATE ROLE mine", user=idle.admin)
+    idle.migrate()
+    (schema,) = idle.sql(
+        "SELECT pg_get_userbyid(nspowner) AS name FROM pg_namespace WHERE nspname = 'pipeline'"
+    )
+    assert schema["name"] == idle.admin
+
+
+def test_hostile_names_are_only_names(versioned: Pipeline) -> None:
+    """The tutorial glued its SQL from strings."""
+    key = "x'); DROP TABLE pipeline.results; --.png"
+    versioned.put(key, encode(picture(), "PNG"))
+    versioned.drain()
+    assert [row["key"] for row in versioned.rows()] == [key]
+    assert versioned.run("log", "--like", "'); DROP").stdout.count("\n") == 1
+
+
+def test_many_in_one_second_do_not_collide(versioned: Pipeline) -> None:
+    """The tutorial's primary key was a time in whole seconds."""
+    for number in range(20):
+        versioned.put(f"{number}.png", encode(picture(number), "PNG"))
+    versioned.drain()
+    stamps = versioned.sql('SELECT "timestamp" FROM log_records', user=versioned.admin)
+    assert len(stamps) == 20
+    assert len({row["timestamp"] for row in stamps}) < 20

@@ -1,0 +1,138 @@
+"""What stands in the way: one sentence, exit status 1, nothing touched; then all goes well."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from local import postgres
+from tests.worker.pictures import encode, picture
+from tests.worker.pipeline import Pipeline
+
+PHOTO = encode(picture(), "PNG")
+
+
+def _wrong_secret(pipeline: Pipeline, name: str) -> None:
+    (pipeline.folder / "credentials" / name).write_text("wrong")
+
+
+def _without_bucket(pipeline: Pipeline, bucket: str) -> None:
+    pipeline.s3.delete_bucket(Bucket=bucket)
+
+
+OBSTACLES: dict[str, tuple[Callable[[Pipeline], object], str]] = {
+    "no store": (
+        lambda p: p.configure(store={"endpoint": "http://127.0.0.1:9"}),
+        "did not answer (EndpointConnectionError): is the endpoint right and up?",
+    ),
+    "no input bucket": (
+        lambda p: p.configure(store={"input": "nobody-s-bucket"}),
+        "The bucket 'nobody-s-bucket' at",
+    ),
+    "no output bucket": (lambda p: _without_bucket(p, p.output), "-output' at"),
+    "no quarantine bucket": (lambda p: _without_bucket(p, p.quarantine), "-quarantine' at"),
+    "no database server": (
+        lambda p: p.configure(database={"port": 9}),
+        "The database",
+    ),
+    "no database": (lambda p: p.configure(database={"name": "nothing"}), "does not exist"),
+    "wrong password": (
+        lambda p: _wrong_secret(p, "database-password"),
+        "password authentication failed",
+    ),
+    "not migrated": (
+        lambda p: p.sql("DROP SCHEMA pipeline CASCADE"),
+        "run `python -m worker migrate`",
+    ),
+    "no state folder": (
+        lambda p: (p.folder / "state").write_text("a file"),
+        "The state folder",
+    ),
+}
+UNDONE: dict[str, Callable[[Pipeline], object]] = {
+    "no output bucket": lambda p: p.s3.create_bucket(Bucket=p.output),
+    "no quarantine bucket": lambda p: p.s3.create_bucket(Bucket=p.quarantine),
+    "no state folder": lambda p: (p.folder / "state").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_one_sentence_and_nothing_touched(versioned: Pipeline, name: str) -> None:
+    obstruct, words = OBSTACLES[name]
+    versioned.put("x.png", PHOTO)
+    obstruct(versioned)
+    done = versioned.drain(1)
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    for secret in (versioned.password, versioned.store.secret_key):
+        assert secret not in done.stdout + done.stderr
+    assert versioned.left() == ["x.png"]
+    if name in UNDONE:
+        UNDONE[name](versioned)
+    versioned.configure()
+    versioned.migrate()
+    assert versioned.rows() == []
+    versioned.drain()
+    assert versioned.left() == []
+    assert len(versioned.rows()) == 1
+
+
+def test_status_tells_what_was_in_the_way(versioned: Pipeline) -> None:
+    versioned.put("x.png", PHOTO)
+    _without_bucket(versioned, versioned.output)
+    versioned.drain(1)
+    status = json.loads(versioned.run("status", "--json").stdout)
+    assert "does not exist" in status["machines"][0]["obstacle"]
+    assert status["last_error"] == status["machines"][0]["obstacle"]
+    assert (status["backlog"]["count"], status["backlog"]["bytes"]) == (1, len(PHOTO))
+    assert status["backlog"]["oldest"].endswith("Z")
+    assert "in the way: The bucket" in versioned.run("status").stdout
+    versioned.s3.create_bucket(Bucket=versioned.output)
+    versioned.drain()
+    status = json.loads(versioned.run("status", "--json").stdout)
+    assert status["machines"][0]["obstacle"] is None
+    assert "does not exist" in status["last_error"]
+
+
+@pytest.mark.parametrize("command", ["log", "status", "migrate"])
+def test_commands_say_it_too(versioned: Pipeline, command: str) -> None:
+    versioned.configure(database={"port": 9})
+    done = versioned.run(command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk(versioned: Pipeline) -> None:
+    """The worker's own limit on a file's size stands in for a disk that takes no more."""
+    versioned.put("x.png", encode(picture(1, (600, 600)), "BMP"))
+    versioned.put("y.png", PHOTO)
+    versioned.largest_file = 100_000
+    done = versioned.drain(1)
+    assert "The state folder cannot be used: File too large" in done.stderr
+    assert "x.png" in versioned.left()
+    versioned.largest_file = None
+    versioned.drain()
+    assert versioned.left() == []
+    assert {row["outcome"] for row in versioned.rows()} == {"done"}
+
+
+def test_a_row_that_cannot_be_written_keeps_the_input(versioned: Pipeline) -> None:
+    """The tutorial's script deleted the input whatever had failed."""
+    versioned.put("x.png", PHOTO)
+    revoke = f'REVOKE INSERT ON pipeline.results FROM "{versioned.user}"'
+    versioned.sql(revoke)
+    assert "permission denied" in versioned.drain(1).stderr
+    assert versioned.left() == ["x.png"]
+    versioned.migrate()
+    versioned.drain()
+    assert versioned.left() == []
+    assert len(versioned.rows()) == 1
+
+
+def test_a_database_password_changed_in_place(versioned: Pipeline) -> None:
+    versioned.password = "new"
+    postgres.change_password(versioned.server, versioned.user, "new")
+    versioned.drain(1)
+    versioned.configure()
+    versioned.drain()

@@ -1,0 +1,110 @@
+"""What a transform's process has and may, seen from outside; and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.worker.pipeline import ROOT, Pipeline
+from tests.worker.slow import caught, children, slow_photo, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc is looked at")
+
+
+def test_it_has_nothing_it_does_not_need(versioned: Pipeline) -> None:
+    versioned.environment = {"AWS_SECRET_ACCESS_KEY": "in the worker's environment"}
+    versioned.put("slow.webp", slow_photo())
+    with caught(versioned, "slow.webp") as (_, child):
+        proc = Path(f"/proc/{child.pid}")
+        environment = {
+            line.partition(b"=")[0] for line in (proc / "environ").read_bytes().split(b"\0") if line
+        }
+        assert environment <= {b"PYTHONPATH", b"LC_ALL"}
+        status = dict(
+            line.split(":\t", 1)
+            for line in (proc / "status").read_text().splitlines()
+            if ":\t" in line
+        )
+        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+        assert (proc / "oom_score_adj").read_text().strip() == "1000"
+        limits = (proc / "limits").read_text()
+        for name, value in {
+            "Max address space": str(1024 * 2**20),
+            "Max open files": "64",
+            "Max core file size": "0",
+        }.items():
+            (line,) = [line for line in limits.splitlines() if line.startswith(name)]
+            assert line.removeprefix(name).split()[:2] == [value, value]
+        opened = [str(path.readlink()) for path in (proc / "fd").iterdir()]
+        assert not [name for name in opened if name.startswith("socket:")]
+        secrets = [versioned.password, versioned.store.secret_key, versioned.admin_password]
+        assert not [secret for secret in secrets if secret in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "import socket; socket.socket()",
+        "import socket; socket.socketpair()",
+        "import os; os.execv('/bin/true', ['true'])",
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.kill(os.getppid(), 0)",
+        "import ctypes\nif ctypes.CDLL(None).ptrace(0, 0, 0, 0): raise PermissionError",
+        "open('large', 'wb').truncate(6 * 1024**3)",
+        "bytearray(600 * 2**20)",
+    ],
+)
+def test_it_may_not(tmp_path: Path, action: str) -> None:
+    """The same action, free and confined: the first must work, or the second would tell nothing."""
+    confine = (
+        "import os; from worker.confine import confine; assert confine(2**29, os.getppid()) == []"
+    )
+    for prelude, works in (("pass", True), (confine, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{prelude}\n{action}"],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        )
+        assert (done.returncode == 0) == works, done.stderr
+        if not works:
+            assert any(
+                word in done.stderr for word in ("PermissionError", "MemoryError", "too large")
+            ), done.stderr
+
+
+def test_children_go_with_a_killed_worker(versioned: Pipeline) -> None:
+    versioned.put("slow.webp", slow_photo())
+    with caught(versioned, "slow.webp") as (worker, _):
+        family = children(worker)
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: not any(child.is_running() for child in family), seconds=10)
+    assert versioned.left() == ["slow.webp"]
+
+
+def test_a_signal_ends_the_pass_soon_and_counts_nothing(versioned: Pipeline) -> None:
+    versioned.put("slow.webp", slow_photo())
+    with caught(versioned, "slow.webp") as (worker, _):
+        family, start = children(worker), time.monotonic()
+        os.kill(worker, signal.SIGTERM)
+        until(lambda: '"event": "pass"' in (versioned.folder / "pass.log").read_text(), 8)
+        until(lambda: not any(child.is_running() for child in family), 8)
+        assert time.monotonic() - start < 8
+    assert versioned.left() == ["slow.webp"]
+    assert versioned.sql("SELECT * FROM pipeline.attempts") == []
+    versioned.drain()
+    assert [(row["outcome"], row["reason"]) for row in versioned.rows()] == [("done", None)]
+
+
+def test_one_pass_at_a_time(versioned: Pipeline) -> None:
+    versioned.put("slow.webp", slow_photo())
+    with caught(versioned, "slow.webp"):
+        done = versioned.drain(1)
+    assert "Another pass is under way" in done.stderr
+    assert done.stderr.count("\n") == 1

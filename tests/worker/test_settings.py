@@ -1,0 +1,87 @@
+"""Bad settings: every problem named at once, each in one sentence, exit status 2."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.worker.pipeline import Pipeline
+
+ALL = ("drain", "migrate", "log", "status")
+
+
+@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize(
+    ("old", "new", "sentences"),
+    [
+        ('machine = "vm-1"', "", ["machine is missing: set it."]),
+        ('machine = "vm-1"', "machine = 7", ["machine is 7: it must be text in quotes."]),
+        ('machine = "vm-1"', 'machine = ""', ["machine is empty: set it."]),
+        ('"negate"', '"sharpen"', ["transform is 'sharpen': choose one of negate."]),
+        ("port = ", 'port = "x" #', ["database.port is 'x': it must be a whole number."]),
+        ("port = ", "port = 0 #", ["database.port is 0: it must be from 1 to 65535."]),
+        ("port = ", "port = true #", ["database.port is True: it must be a whole number."]),
+        ('"disable"', '"maybe"', ["database.sslmode is 'maybe': choose one of disable, "]),
+        ("http://", "ftp://", ["it must begin with https:// or http://."]),
+        ("[limits]", "[limits]\npixels = -1", ["limits.pixels is -1: it must be above 0."]),
+        ("[limits]", "[limits]\npixel = 1", ["limits.pixel is not a setting: remove it or "]),
+        ("[limits]", "[limit]", ["limit is not a setting: remove it or correct its name."]),
+        ("[store]", "[[store]]", ["store must be a table: write [store]."]),
+        ("[store]", "[store", ["are not TOML"]),
+        ("-output", "-input", ["must be three different buckets"]),
+        (
+            'pipeline = "',
+            'colour = "red"\npipelin = "',
+            ["colour is not a setting", "pipelin is not a setting", "pipeline is missing"],
+        ),
+    ],
+)
+def test_each_problem_is_named(
+    idle: Pipeline, command: str, old: str, new: str, sentences: list[str]
+) -> None:
+    text = idle.settings.read_text()
+    assert old in text
+    idle.settings.write_text(text.replace(old, new, 1))
+    done = idle.run(command)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(sentences)
+    for sentence in sentences:
+        assert any(sentence in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [
+        ("drain", ["database-password", "s3-access-key", "s3-secret-key"]),
+        ("status", ["database-password", "s3-access-key", "s3-secret-key"]),
+        ("log", ["database-password"]),
+        ("migrate", ["database-admin-password"]),
+    ],
+)
+def test_missing_credentials_are_named_all(idle: Pipeline, command: str, needed: list[str]) -> None:
+    for path in (idle.folder / "credentials").iterdir():
+        path.unlink()
+    done = idle.run(command)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(needed)
+    for name, line in zip(needed, sorted(lines), strict=True):
+        assert f"/{name} is missing, empty or not readable: write it there." in line
+
+
+def test_settings_that_are_not_there(idle: Pipeline) -> None:
+    idle.settings.unlink()
+    done = idle.run("drain")
+    assert done.returncode == 2
+    assert done.stderr.endswith("(No such file or directory): name them with --settings.\n")
+
+
+def test_places_come_from_the_environment(idle: Pipeline, tmp_path: Path) -> None:
+    """As systemd gives them: CREDENTIALS_DIRECTORY, STATE_DIRECTORY."""
+    secrets, state = tmp_path / "secrets", tmp_path / "var"
+    (idle.folder / "credentials").rename(secrets)
+    idle.environment = {"CREDENTIALS_DIRECTORY": str(secrets), "STATE_DIRECTORY": str(state)}
+    idle.migrate()
+    idle.drain()
+    assert (state / "lock").exists()
+    assert not (idle.folder / "state").exists()
