@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from worker import listing, transforms
@@ -48,15 +48,15 @@ def drain(settings: Settings) -> None:
         one_pass = Pass(tools, threads)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one_pass.stop())
-        obstacle: str | None = None
         try:
             one_pass.run()
         except Obstacle as error:
-            obstacle = str(error)
+            say("pass", obstacle=str(error), **one_pass.counts)
+            with suppress(Obstacle):  # where the database is what failed
+                ledger.heartbeat(settings.machine, str(error))
             raise
-        finally:
-            say("pass", obstacle=obstacle, **one_pass.counts)
-            ledger.heartbeat(settings.machine, obstacle)
+        say("pass", unenforced=pool.unenforced or None, **one_pass.counts)
+        ledger.heartbeat(settings.machine, None)
 
 
 def store_of(settings: Settings, connections: int = 2) -> Store:

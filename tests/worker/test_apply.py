@@ -1,0 +1,82 @@
+"""`apply` on files: a folder or a name, a sentence for each bad file, the others still done."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.worker.pictures import decode, encode, error, negated, picture
+from tests.worker.pipeline import ROOT
+
+PHOTO = encode(picture(), "PNG")
+
+
+def apply(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In the folder, without any settings."""
+    return subprocess.run(
+        [sys.executable, "-m", "worker", "apply", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two good files, a bad one, a folder for results."""
+    for name, body in {"a.png": PHOTO, "b b.png": PHOTO, "bad.png": b"bad"}.items():
+        (tmp_path / name).write_bytes(body)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.png").write_bytes(PHOTO)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "results"),
+    [
+        (["a.png", "result.png"], ["result.png"]),
+        (["a.png", "out"], ["out/negated_a.png"]),
+        (["a.png", "b b.png", "out"], ["out/negated_a.png", "out/negated_b b.png"]),
+        (["a.png", "a.png"], ["a.png"]),
+    ],
+)
+def test_results(folder: Path, arguments: list[str], results: list[str]) -> None:
+    before = sorted(folder.rglob("*"))
+    done = apply(folder, "negate", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for name in results:
+        assert error(decode((folder / name).read_bytes()), negated(PHOTO)) == 0
+    assert sorted(folder.rglob("*")) == sorted({*before, *(folder / name for name in results)})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["negate", "bad.png", "a.png", "out"], 1, "bad.png: it is not an image of a kind we take"),
+        (["negate", "nowhere.png", "a.png", "out"], 1, "nowhere.png: No such file or directory."),
+        (["negate", "out", "a.png", "out"], 1, "out: Is a directory."),
+        (["negate", "a.png", "b b.png", "nowhere"], 1, "nowhere is not a folder: "),
+        (["negate", "a.png", "other/a.png", "out"], 1, "have the same name"),
+        (["negate", "a.png", "nowhere/x.png"], 1, "a.png: No such file or directory."),
+        (["sharpen", "a.png", "out"], 2, "invalid choice: 'sharpen'"),
+    ],
+)
+def test_problems(folder: Path, arguments: list[str], status: int, sentence: str) -> None:
+    before = sorted(folder.rglob("*"))
+    done = apply(folder, *arguments)
+    assert done.returncode == status
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    others = [folder / "out/negated_a.png"] if arguments[2:] == ["a.png", "out"] else []
+    assert sorted(folder.rglob("*")) == sorted(before + others)
+
+
+def test_the_result_is_the_same_every_time(folder: Path) -> None:
+    for name in ("first.png", "second.png"):
+        assert apply(folder, "negate", "a.png", name).returncode == 0
+    assert (folder / "first.png").read_bytes() == (folder / "second.png").read_bytes()

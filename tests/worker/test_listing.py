@@ -1,0 +1,77 @@
+"""What lines of a listing mean, and that pages do not matter."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.listing import Entry, Page, classify, work
+
+START = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+def entries(text: str) -> list[Entry]:
+    """`v2 m1 v1`: versions and markers of one key, newest first, each with its second.
+
+    A name may follow the second: `v1a v1b` came within one second.
+    """
+    return [
+        Entry(
+            "x",
+            START + timedelta(seconds=int(word[1])),
+            version_id=word if not word.endswith("null") else "null",
+            etag=word,
+            latest=number == 0,
+            marker=word[0] == "m",
+        )
+        for number, word in enumerate(text.split())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listing", "purge", "uploads"),
+    [
+        ("v1", "", "v1"),
+        ("v3 v2 v1", "", "v1 v2 v3"),
+        ("m1", "m1", ""),
+        ("m2 v1", "v1 m2", ""),
+        ("v3 m2 v1", "v1 m2", "v3"),
+        ("v5 m4 v3 m2 v1", "v1 v3 m2 m4", "v5"),
+        ("m3 m2 v1", "v1 m2 m3", ""),
+        ("v1c v1b v1a", "", "v1a v1b v1c"),  # one second: the store's order
+        ("m1 v1", "v1 m1", ""),  # the marker is the latest
+        ("v1 m1", "m1", "v1"),  # the version is
+        ("v2 v1 m1", "m1", "v1 v2"),  # nobody knows: rather done than lost
+        ("v2 m1null", "", "v2"),  # a newer upload may come under that id
+    ],
+)
+def test_one_key(listing: str, purge: str, uploads: str) -> None:
+    found = classify("bucket", "x", entries(listing))
+    assert [upload.version_id for upload in found.purge] == purge.split()
+    assert [upload.version_id for upload in found.uploads] == uploads.split()
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_key_on_two_pages(cut: int) -> None:
+    lines = [Entry("a", START), *entries("v5 m4 v3 m2 v1"), Entry("z", START)]
+    whole = list(work("bucket", [Page(lines)]))
+    pages = [Page(lines[:cut], lines[cut - 1].key), Page(lines[cut:])]
+    assert list(work("bucket", pages)) == whole
+    assert [one.key for one in whole] == ["a", "x", "z"]
+
+
+def test_a_key_on_many_pages_and_at_the_end() -> None:
+    lines = entries("v4 v3 v2 v1")
+    pages = [Page([line], "x") for line in lines]
+    (only,) = work("bucket", pages)
+    assert [upload.version_id for upload in only.uploads] == ["v1", "v2", "v3", "v4"]
+
+
+@pytest.mark.parametrize("key", ["folder/", "/", "a/b/"])
+def test_folder_markers(key: str) -> None:
+    assert list(work("bucket", [Page([Entry(key, START)])])) == []
+
+
+def test_times_are_whole_seconds_and_utc() -> None:
+    moment = datetime.fromisoformat("2026-08-01T03:00:00.999+03:00")
+    (only,) = work("bucket", [Page([Entry("x", moment)])])
+    assert only.uploads[0].last_modified == START
