@@ -11,27 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import demo as demonstration
-from cli import machine, outputs, suites
+from cli import on_machine, options, outputs, suites, unknown
 from cli.bucket_client import BucketClient, photos
 from cli.errors import PipelineError
-from cli.local_stack import NAME, LocalStack
-from cli.screen import counting, out
+from cli.local_stack import LocalStack
+from cli.screen import counting, out, say
+from cli.target import LOCAL, Target, command
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 _PATHS = click.Path(path_type=Path)
-
-
-def _named(_context: click.Context, _option: click.Parameter, value: str) -> LocalStack:
-    if value != NAME:
-        raise PipelineError(
-            f"Stack '{value}' is not on this machine: ./pipeline drives the stack '{NAME}' so far; "
-            "for a real cloud run 'pulumi up' as README.md says under 'On a real cloud'."
-        )
-    return LocalStack()
-
-
-_stack = click.option(
-    "--stack", "local", default=NAME, show_default=True, callback=_named, help="Which stack."
+_BACKUPS = (
+    "Backups that the database service made stay as long as the cloud keeps them (Pukki: 90 days); "
+    "users cannot remove those."
 )
 
 
@@ -51,57 +41,79 @@ def demo(files: tuple[Path, ...], keep: bool) -> None:
 
 
 @main.command()
-@_stack
-def up(local: LocalStack) -> None:
+@options.stack
+def up(target: Target) -> None:
     """Make, change and replace what the program asks for."""
-    with local.alone():
-        local.open().up()
-    out.print("The pipeline stands: './pipeline put FILE…' sends photos.")
+    with target.alone():
+        target.open().up()
+    out.print(f"The pipeline stands: '{command('put FILE…', target.name)}' sends photos.")
 
 
 @main.command()
-@_stack
-def preview(local: LocalStack) -> None:
+@options.stack
+def preview(target: Target) -> None:
     """Say what `up` would do."""
-    with local.alone():
-        stood = local.exists
-        steps = local.open().preview()
+    with target.alone():
+        stood = target.exists
+        steps = target.open().preview()
         if not stood:
-            local.destroy()
+            target.forget_preview()
+    if unknown.shows_machine_replaced(steps):
+        say(unknown.EXPLANATION)
     changed = {step.urn for step in steps if step.op != OpType.SAME}
     out.print(f"{len(changed)} resources would change." if changed else "No change.")
 
 
 @main.command()
-@_stack
-def refresh(local: LocalStack) -> None:
+@options.stack
+def refresh(target: Target) -> None:
     """Compare with what is really there; `up` then makes what is missing again."""
-    with local.alone():
-        local.require().refresh()
+    with target.alone():
+        target.require().refresh()
 
 
 @main.command()
-@_stack
-@click.option("--data", is_flag=True, help="Also where protectData guards the data.")
-def destroy(local: LocalStack, data: bool) -> None:
+@options.stack
+@click.option("--data", is_flag=True, help="Also what protectData guards: buckets and database.")
+@click.option("--yes", is_flag=True, help="Do not ask for the stack's name.")
+def destroy(target: Target, data: bool, yes: bool) -> None:
     """Take everything down; nothing is left."""
-    with local.alone():
-        if not local.exists:
-            out.print("No local pipeline is standing: nothing to take down.")
+    with target.alone():
+        if not target.exists:
+            what = "No local pipeline" if target.name == LOCAL else f"Nothing of '{target.name}'"
+            out.print(f"{what} is standing: nothing to take down.")
             return
-        local.destroy(data=data)
+        if data and not yes and target.name != LOCAL:
+            _confirm(target.name)
+        target.destroy(data=data)
     out.print("Nothing is left of it.")
+    if target.name != LOCAL:
+        say(_BACKUPS)
+
+
+def _confirm(stack: str) -> None:
+    """Data go for good, so a slip of the fingers must not be enough."""
+    typed = click.prompt(
+        f"All uploads, results and the database of '{stack}' will be gone. Type the stack's name",
+        default="",
+        show_default=False,
+        err=True,
+    )
+    if typed.strip() != stack:
+        raise PipelineError(
+            f"'{typed.strip()}' is not '{stack}': nothing was removed (scripts say --yes)."
+        )
 
 
 @main.command("outputs")
-@_stack
-@_as_json
+@options.stack
+@options.as_json
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys too.")
-def show_outputs(local: LocalStack, as_json: bool, show_secrets: bool) -> None:
+def show_outputs(target: Target, as_json: bool, show_secrets: bool) -> None:
     """Print the stack's outputs."""
     values: dict[str, Any] = {
         name: "[secret]" if output.secret and not show_secrets else output.value
-        for name, output in sorted(local.require().outputs().items())
+        for name, output in sorted(target.require().outputs().items())
     }
     if as_json:
         click.echo(json.dumps(values, indent=2))
@@ -114,47 +126,26 @@ def show_outputs(local: LocalStack, as_json: bool, show_secrets: bool) -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=_PATHS)
-@_stack
-def put(files: tuple[Path, ...], local: LocalStack) -> None:
+@options.stack
+def put(files: tuple[Path, ...], target: Target) -> None:
     """Send FILES to the input bucket."""
     items = photos(files)
-    client = BucketClient(outputs.read(local.require()))
+    client = BucketClient(outputs.read(target.require()), target.name)
     with counting("Sending", len(items)) as bar:
         client.put(items, bar.at)
-    out.print(f"Sent {len(items)}: './pipeline log' shows them when they are done.")
+    out.print(f"Sent {len(items)}: '{command('log', target.name)}' shows them when they are done.")
 
 
 @main.command()
 @click.argument("name")
 @click.option("--folder", "-d", default=Path(), type=_PATHS, help="Where to put it.")
-@_stack
-def get(name: str, folder: Path, local: LocalStack) -> None:
+@options.stack
+def get(name: str, folder: Path, target: Target) -> None:
     """Fetch the negative of NAME from the output bucket."""
     if not folder.is_dir():
         raise PipelineError(f"'{folder}' is not a folder: make it first or name another.")
-    out.print(str(BucketClient(outputs.read(local.require())).get(name, folder)), soft_wrap=True)
-
-
-@main.command()
-@_stack
-@click.option("--like", metavar="TEXT", help="Only names that contain TEXT.")
-@_as_json
-def log(local: LocalStack, like: str | None, as_json: bool) -> None:
-    """What was done, from the database."""
-    rows = machine.ask(local.standing_cloud(), ["log", *(["--like", like] if like else [])])
-    click.echo(json.dumps(rows, indent=2)) if as_json else out.print(demonstration.table(rows))
-
-
-@main.command()
-@_stack
-@_as_json
-def status(local: LocalStack, as_json: bool) -> None:
-    """Machines, backlog, rate, quarantine, last error."""
-    answer = machine.ask(local.standing_cloud(), ["status"])
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-        return
-    out.print(machine.status_table(answer))
+    client = BucketClient(outputs.read(target.require()), target.name)
+    out.print(str(client.get(name, folder)), soft_wrap=True)
 
 
 @main.command()
@@ -163,6 +154,10 @@ def status(local: LocalStack, as_json: bool) -> None:
 def test(everything: bool, pytest_arguments: tuple[str, ...]) -> None:
     """Lint, unit, worker and engine tests; what is skipped is said, and why."""
     sys.exit(suites.run(everything=everything, extra=pytest_arguments))
+
+
+for each in (on_machine.log, on_machine.status, on_machine.logs, on_machine.ssh):
+    main.add_command(each)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.errors import PipelineError
 from cli.outputs import Outputs
+from cli.target import LOCAL, command
 
 _AT_ONCE = 8
 
@@ -42,8 +43,9 @@ def photos(paths: Sequence[Path]) -> list[Photo]:
 class BucketClient:
     """The pipeline's buckets, with the keys from the stack's outputs."""
 
-    def __init__(self, outputs: Outputs) -> None:
+    def __init__(self, outputs: Outputs, stack: str = LOCAL) -> None:
         self._outputs = outputs
+        self._stack = stack
         # Stores other than AWS's refuse the checksums that boto3 adds by itself since 1.36.
         config = Config(
             request_checksum_calculation="when_required",
@@ -106,8 +108,8 @@ class BucketClient:
         if self._exists(outputs.input_bucket, name):
             return f"'{name}' still waits in bucket {outputs.input_bucket}: try again in a moment."
         return (
-            f"Bucket {outputs.output_bucket} has no result of '{name}': './pipeline log' tells "
-            "what was done and what was refused."
+            f"Bucket {outputs.output_bucket} has no result of '{name}': "
+            f"'{command('log', self._stack)}' tells what was done and what was refused."
         )
 
     def _exists(self, bucket: str, key: str) -> bool:
@@ -127,6 +129,7 @@ class BucketClient:
             return call()
         except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
             raise PipelineError(
-                f"The object store at {self._outputs.s3_endpoint} said: {error}. If it does not "
-                "run, './pipeline refresh' and './pipeline up' repair the stack."
+                f"The object store at {self._outputs.s3_endpoint} said: {error}. If something is "
+                f"gone there, '{command('refresh', self._stack)}' and "
+                f"'{command('up', self._stack)}' repair the stack."
             ) from None

@@ -15,6 +15,7 @@ from cli.local_stack import LocalStack
 from cli.places import CHECKOUT, cache
 from cli.screen import counting, out, say
 from cli.sheet import contact_sheet
+from cli.target import command
 
 _POLL_SECONDS = 0.25
 _PATIENCE_SECONDS = 120  # without any photo becoming ready
@@ -57,7 +58,7 @@ def _show(local: LocalStack, items: Sequence[Photo]) -> int:
     with counting("Sending photos", len(items)) as bar:
         client.put(items, bar.at)
     _wait(client, items)
-    rows = machine.ask(local.cloud, ["log"])
+    rows = machine.ask(machine.first(local.hosts(), command("up")), ["log"])
     out.print(table(rows))
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache() / "demo" / "before-and-after.png"

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,22 +19,24 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cli.errors import PipelineError
+from cli.local_host import LocalHost
 from cli.lock import TakenError, alone
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
 from cli.stack import PROJECT, GuardedError, Stack, StackHome
+from cli.target import LOCAL, nothing_stands
 from local import processes
 from local.cloud import LocalCloud
 
-NAME = "local"
+NAME = LOCAL
 _ORPHAN_SECONDS = 10
-_NOTHING = "No local pipeline is standing: './pipeline up' makes one."
 
 
 class LocalStack:
     """Stands between the commands and the folder `.local/`."""
 
     def __init__(self, places: LocalPlaces | None = None) -> None:
+        self.name: str = NAME
         self.places = places or LocalPlaces()
         self.cloud = LocalCloud(self.places.cloud)
         self._stack: Stack | None = None
@@ -71,14 +73,18 @@ class LocalStack:
     def require(self) -> Stack:
         """The standing stack; raises PipelineError where there is none."""
         if not self.exists:
-            raise PipelineError(_NOTHING)
+            raise nothing_stands(NAME)
         return self.open()
 
-    def standing_cloud(self) -> LocalCloud:
-        """The cloud, without asking the engine; raises PipelineError where nothing stands."""
+    def forget_preview(self) -> None:
+        """Stop the cloud that was started for it."""
+        self.destroy()
+
+    def hosts(self) -> Sequence[LocalHost]:
+        """The cloud's machines, without asking the engine."""
         if not self.exists:
-            raise PipelineError(_NOTHING)
-        return self.cloud
+            raise nothing_stands(NAME)
+        return [LocalHost(machine) for machine in self.cloud.machines()]
 
     def destroy(self, *, data: bool = False) -> None:
         """Take everything down through the engine, then the cloud itself, then the folder.

@@ -1,24 +1,52 @@
 """The worker's own commands, run where it runs: the database admits only the machine."""
 
 import json
+import subprocess
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from local.cloud import LocalCloud
 from rich.table import Table
 
 from cli.errors import PipelineError
 
 
-def ask(cloud: LocalCloud, command: Sequence[str]) -> Any:
-    """The JSON answer of `python -m worker <command> --json` on the first machine."""
-    machines = cloud.machines()
-    if not machines:
-        raise PipelineError("No machine of the pipeline is running: './pipeline up' starts one.")
-    answer = machines[0].run([*command, "--json"])
+class UnreachableError(PipelineError):
+    """No way to the machine; the message tells why."""
+
+
+class Host(Protocol):
+    """A machine of the pipeline, however it is reached."""
+
+    @property
+    def name(self) -> str:
+        """As its rows and heartbeats have it."""
+
+    def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run `python -m worker <arguments>` there; raises UnreachableError."""
+
+    def journal(self, lines: int, *, follow: bool) -> list[str]:
+        """The command, for this machine, that prints what the pipeline's services said."""
+
+    def login(self) -> list[str]:
+        """The command, for this machine, that opens a shell there; raises PipelineError."""
+
+    def console(self) -> str:
+        """What can be seen of it from outside, "" where nothing can."""
+
+
+def first(hosts: Sequence[Host], up: str) -> Host:
+    """The machine to ask; raises PipelineError, naming the command that starts one."""
+    if not hosts:
+        raise PipelineError(f"No machine of the pipeline is running: '{up}' starts one.")
+    return hosts[0]
+
+
+def ask(host: Host, command: Sequence[str]) -> Any:
+    """The JSON answer of `python -m worker <command> --json`."""
+    answer = host.worker([*command, "--json"])
     if answer.returncode != 0:
         lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no answer"]
-        raise PipelineError(f"Machine {machines[0].name} could not tell: {lines[-1]}")
+        raise PipelineError(f"Machine {host.name} could not tell: {lines[-1]}")
     return json.loads(answer.stdout)
 
 
@@ -31,6 +59,8 @@ def status_table(answer: dict[str, Any]) -> Table:
         grid.add_row(
             "machine", f"{machine['machine']}: last pass {machine['last_pass']}, {obstacle}"
         )
+    # What answers has just asked both for what follows.
+    grid.add_row("reachable", "database and object store, from the machine")
     oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
     grid.add_row("backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}")
     grid.add_row("done", f"{answer['done']} ({answer['rate']:g} a minute)")

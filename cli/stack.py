@@ -20,6 +20,7 @@ from cli.screen import say, waiting
 
 PROJECT = "image-pipeline"
 _CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
+_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ class GuardedError(PipelineError):
     """Data is guarded."""
 
     def __init__(self, stack: str) -> None:
+        which = "" if stack == "local" else f" --stack {stack}"
         super().__init__(
             f"Stack '{stack}' guards its data (protectData: true), so nothing was removed: "
-            "'./pipeline destroy --data' lifts the guard and removes buckets, database and all."
+            f"'./pipeline destroy --data{which}' lifts the guard and removes buckets, database "
+            "and all."
         )
 
 
@@ -57,6 +60,9 @@ class Stack:
         for name in [name for name in os.environ if name.startswith("OS_")]:
             if name != _CLOUDS_FILE:
                 del os.environ[name]
+        for name in _PASSPHRASE:  # one of the caller's would win over the stack's own
+            if name not in environment:
+                os.environ.pop(name, None)
         os.environ.update(environment)
         options = automation.LocalWorkspaceOptions(
             work_dir=str(home.folder),
@@ -103,10 +109,14 @@ class Stack:
         except automation.CommandError:
             return  # there was none
 
+    def resources(self) -> list[dict[str, Any]]:
+        """What the state knows, secrets still encrypted."""
+        deployment = self._sentence(self._engine.export_stack).deployment or {}
+        return list(deployment.get("resources") or [])
+
     def _is_guarded(self) -> bool:
         """Whether the state holds resources that `protectData` protects."""
-        deployment = self._sentence(self._engine.export_stack).deployment or {}
-        return any(resource.get("protect") for resource in deployment.get("resources", []))
+        return any(resource.get("protect") for resource in self.resources())
 
     def _lift_guard(self) -> None:
         command = ["state", "unprotect", "--all", "--yes", "--stack", self.home.name]

@@ -24,7 +24,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["up", "--stack", "prod"], ["'prod'", "pulumi up"]),
+        (["up", "--stack", "prod"], ["'prod'", "./pipeline init prod"]),
         (["put", "missing.jpg"], ["'missing.jpg'", "name existing files"]),
         (["put", "a/cat.jpg", "b/cat.jpg"], ["a/cat.jpg", "b/cat.jpg", "rename"]),
         (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "make it first"]),

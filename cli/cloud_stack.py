@@ -1,0 +1,134 @@
+"""A stack on a cloud: settings in the checkout, state and passphrase where `init` recorded them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli import registry
+from cli.errors import PipelineError
+from cli.lock import TakenError, alone
+from cli.places import CHECKOUT
+from cli.screen import say
+from cli.ssh_host import SshHost
+from cli.stack import PROJECT, Stack, StackHome
+from cli.stale_lock import stale_lock
+from cli.target import nothing_stands
+
+_DEFAULT_USER = "ubuntu"
+
+
+class CloudStack:
+    """Stands between the commands and one stack that `init` made."""
+
+    def __init__(self, name: str) -> None:
+        if not registry.NAME.fullmatch(name):
+            raise PipelineError(
+                f"'{name}' is no name for a stack: use letters, digits, '-', '_' and '.'."
+            )
+        self.name = name
+        self.record = registry.load(name)
+        self._stack: Stack | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the state knows of anything."""
+        return bool(self.open().resources())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands on this computer out; the engine's own lock keeps out all others."""
+        try:
+            with alone(registry.folder(self.name)):
+                yield
+        except TakenError:
+            raise PipelineError(
+                f"Another ./pipeline command is changing stack '{self.name}': wait until it has "
+                "ended."
+            ) from None
+
+    def open(self) -> Stack:
+        """The stack in its backend, made there if need be."""
+        if self._stack is None:
+            self._check_files()
+            self._stack = Stack(self.home())
+            if stale_lock(self.record.backend, self.name):
+                say("An engine that was killed left its lock: lifted.")
+                self._stack.forget_lock()
+        return self._stack
+
+    def require(self) -> Stack:
+        """The stack with something standing."""
+        stack = self.open()
+        if not stack.resources():
+            raise nothing_stands(self.name)
+        return stack
+
+    def forget_preview(self) -> None:
+        """An empty stack costs nothing, and `init` wanted it."""
+
+    def destroy(self, *, data: bool = False) -> None:
+        """Take everything down through the engine; settings, state and passphrase stay."""
+        self.open().destroy(data=data)
+
+    def hosts(self) -> Sequence[SshHost]:
+        """The state's VMs, behind the floating IP of the outputs."""
+        stack = self.require()
+        outputs = {name: output.value for name, output in stack.outputs().items()}
+        settings = self.settings()
+        return [
+            SshHost(
+                name=str(vm["outputs"]["name"]),
+                instance=str(vm["id"]),
+                address=str(outputs.get("floatingIp", "")),
+                user=str(settings.get("sshUser") or _DEFAULT_USER),
+                key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
+                known_hosts=registry.folder(self.name) / "known_hosts",
+                cloud=str(settings.get("computeCloud", "")),
+            )
+            for vm in stack.resources()
+            if vm["type"].endswith("compute/instance:Instance")
+        ]
+
+    def settings(self) -> Mapping[str, Any]:
+        """What the stack's file sets, without the project's name before each setting."""
+        text = registry.settings_file(self.name).read_text(encoding="utf-8")
+        found = (yaml.safe_load(text) or {}).get("config") or {}
+        return {key.removeprefix(f"{PROJECT}:"): value for key, value in found.items()}
+
+    def home(self) -> StackHome:
+        """Bare `pulumi` in the checkout finds the same stack with this environment."""
+        return StackHome(
+            self.name,
+            CHECKOUT,
+            {
+                "PULUMI_BACKEND_URL": self.record.backend,
+                "PULUMI_CONFIG_PASSPHRASE_FILE": self.record.passphrase_file,
+            },
+        )
+
+    def _check_files(self) -> None:
+        file, passphrase = registry.settings_file(self.name), Path(self.record.passphrase_file)
+        if not file.is_file():
+            raise PipelineError(
+                f"{file.name} is not in {CHECKOUT}: put the stack's settings back there, or write "
+                f"them anew with './pipeline init {self.name}'."
+            )
+        if not passphrase.is_file():
+            raise PipelineError(
+                f"The passphrase of stack '{self.name}' is not at {passphrase}: put the file back, "
+                "or name the one you have with "
+                f"'./pipeline init {self.name} --passphrase-file FILE'."
+            )
+        if self.record.backend.startswith("file://"):
+            folder = Path(self.record.backend.removeprefix("file://")).expanduser()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _private_key(public: str) -> Path:
+    """The private half beside a public key; the public one where an agent holds the other."""
+    path = Path(public).expanduser()
+    private = path.with_suffix("") if path.suffix == ".pub" else path
+    return private if private.is_file() else path

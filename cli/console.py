@@ -1,0 +1,27 @@
+"""What Nova's console log tells of a machine that cannot be asked."""
+
+import re
+from collections.abc import Sequence
+
+from infra.errors import CloudError
+from infra.sdk import connect, sentences
+
+_LINES = 400
+_SHOWN = 12
+_TELLING = re.compile(r"cloud-init|pipeline|error|fail|denied|unable", re.IGNORECASE)
+
+
+def console_log(cloud: str, instance: str) -> str:
+    """The last lines of the console, or why there are none; asks Nova as clouds.yaml's entry."""
+    try:
+        with sentences(cloud):
+            found = connect(cloud).compute.get_server_console_output(instance, length=_LINES)
+    except CloudError as error:
+        return str(error)
+    return str((found or {}).get("output") or "")
+
+
+def telling(log: str) -> Sequence[str]:
+    """Its lines about cloud-init, install and migrate, the latest last; else simply the last."""
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    return ([line for line in lines if _TELLING.search(line)] or lines)[-_SHOWN:]

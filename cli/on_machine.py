@@ -1,0 +1,65 @@
+"""The commands that a machine of the pipeline answers: log, status, logs, ssh."""
+
+import json
+import subprocess
+import sys
+
+import click
+
+from cli import demo, machine, options
+from cli.console import telling
+from cli.machine import Host, UnreachableError
+from cli.screen import out, say
+from cli.target import Target, command
+
+
+def _host(target: Target) -> Host:
+    return machine.first(target.hosts(), command("up", target.name))
+
+
+@click.command()
+@options.stack
+@click.option("--like", metavar="TEXT", help="Only names that contain TEXT.")
+@options.as_json
+def log(target: Target, like: str | None, as_json: bool) -> None:
+    """What was done, from the database."""
+    rows = machine.ask(_host(target), ["log", *(["--like", like] if like else [])])
+    click.echo(json.dumps(rows, indent=2)) if as_json else out.print(demo.table(rows))
+
+
+@click.command()
+@options.stack
+@options.as_json
+def status(target: Target, as_json: bool) -> None:
+    """Machines, backlog, rate, quarantine, last error."""
+    host = _host(target)
+    try:
+        answer = machine.ask(host, ["status"])
+    except UnreachableError:
+        for line in telling(host.console()):
+            say(f"  {host.name}: {line}")
+        raise
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    out.print(machine.status_table(answer))
+
+
+@click.command()
+@options.stack
+@click.option("--lines", "-n", default=100, show_default=True, help="How many of the last ones.")
+@click.option("--follow", "-f", is_flag=True, help="Go on as more is said; Ctrl-C ends it.")
+def logs(target: Target, lines: int, follow: bool) -> None:
+    """What the machine's services said."""
+    argv = _host(target).journal(lines, follow=follow)
+    try:
+        sys.exit(subprocess.run(argv, check=False).returncode)
+    except KeyboardInterrupt:
+        return
+
+
+@click.command()
+@options.stack
+def ssh(target: Target) -> None:
+    """Open a shell on the machine."""
+    sys.exit(subprocess.run(_host(target).login(), check=False).returncode)

@@ -1,0 +1,53 @@
+"""A stack as the commands see it: one on this machine, or one on a cloud."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from cli.errors import PipelineError
+from cli.machine import Host
+from cli.stack import Stack
+
+LOCAL = "local"
+"""The stack on this machine; every other name is a stack on a cloud."""
+
+
+class Target(Protocol):
+    """What every command needs of a stack; two implementations, LocalStack and CloudStack."""
+
+    @property
+    def name(self) -> str:
+        """As Pulumi knows it."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether something may be standing."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other commands out; raises PipelineError where one is at work."""
+
+    def open(self) -> Stack:
+        """The stack, made if need be."""
+
+    def require(self) -> Stack:
+        """The standing stack; raises PipelineError where there is none."""
+
+    def forget_preview(self) -> None:
+        """Leave nothing of a stack that was made only to preview it."""
+
+    def destroy(self, *, data: bool = False) -> None:
+        """Take everything down; raises GuardedError where data is guarded and `data` not set."""
+
+    def hosts(self) -> Sequence[Host]:
+        """The machines that run the worker; raises PipelineError where nothing stands."""
+
+
+def command(words: str, stack: str = LOCAL) -> str:
+    """A command as a person would type it for this stack."""
+    return f"./pipeline {words}" + ("" if stack == LOCAL else f" --stack {stack}")
+
+
+def nothing_stands(stack: str) -> PipelineError:
+    """What to say where a command needs a standing stack."""
+    what = "No local pipeline" if stack == LOCAL else f"Nothing of stack '{stack}'"
+    return PipelineError(f"{what} is standing: '{command('up', stack)}' makes it.")
