@@ -65,8 +65,8 @@ static void open_source(source *s, const uint8_t *at, const uint8_t *end) {
 }
 
 /* Bits past the limit were made up. */
-INLINE int overrun(const source *s) {
-    return (s->r.at - s->limit) * 8 > s->r.count;
+INLINE int overrun(const source *s, const reader *r) {
+    return (r->at - s->limit) * 8 > r->count;
 }
 
 INLINE void refill(reader *r) { /* to at least 56 bits */
@@ -120,8 +120,8 @@ static int emit(sink *o, const uint8_t *from, size_t length) {
     return DONE;
 }
 
-INLINE int room(sink *o) {
-    return o->limit - o->w.at < 2 * BLOCK + 16 ? flush(o) : DONE;
+INLINE int full(const sink *o, const writer *w) {
+    return o->limit - w->at < 2 * BLOCK + 16;
 }
 
 static void put_byte(writer *w, uint8_t byte) {
@@ -129,28 +129,30 @@ static void put_byte(writer *w, uint8_t byte) {
     if (byte == 0xFF) *w->at++ = 0;
 }
 
-INLINE void put(writer *w, uint64_t bits, int n) { /* n <= 32 */
-    w->bits = w->bits << n | bits;
-    w->count += n;
-    if (w->count < 32) return;
-    w->count -= 32;
-    uint32_t word = (uint32_t)(w->bits >> w->count), inverse = ~word;
-    if ((inverse - 0x01010101u) & word & 0x80808080u) {
-        for (int shift = 24; shift >= 0; shift -= 8) put_byte(w, (uint8_t)(word >> shift));
+/* The n <= 56 topmost of bits; eight bytes are stored, of which the whole ones count. */
+INLINE void put_top(writer *w, uint64_t bits, int n) {
+    uint64_t word = w->bits | (bits & ~(~(uint64_t)0 >> n)) >> w->count;
+    const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    int bytes = (w->count + n) >> 3;
+    w->count = (w->count + n) & 7;
+    w->bits = word << (8 * bytes);
+    if (__builtin_expect(!!((~word - ones) & word & tops), 0)) {
+        for (int i = 0; i < bytes; i++) put_byte(w, (uint8_t)(word >> (56 - 8 * i)));
         return;
     }
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap32(word);
+    word = __builtin_bswap64(word);
 #endif
-    memcpy(w->at, &word, 4);
-    w->at += 4;
+    memcpy(w->at, &word, 8);
+    w->at += bytes;
+}
+
+INLINE void put(writer *w, uint64_t bits, int n) {
+    if (n) put_top(w, bits << (64 - n), n);
 }
 
 static void pad(writer *w, int ones) { /* F.1.2.3: with 1-bits; we do as the input did */
-    int n = -w->count & 7;
-    put(w, ones ? (1u << n) - 1 : 0, n);
-    for (; w->count > 0; w->count -= 8) put_byte(w, (uint8_t)(w->bits >> (w->count - 8)));
-    w->bits = 0;
+    if (w->count) put(w, ones ? (1u << (8 - w->count)) - 1 : 0, 8 - w->count);
 }
 
 /* ---- Huffman tables (C.2, F.2.2.3) */
@@ -199,8 +201,9 @@ INLINE int symbol(const table *t, uint64_t bits) {
     return 0;
 }
 
-/* For each RUNS bits: the whole AC symbols in them, and the additional bits to flip. */
-static void make_runs(table *t) {
+/* For each RUNS bits: the whole AC symbols in them, or the one of a DC difference, and the
+   additional bits to flip. */
+static void make_runs(table *t, int dc) {
     for (uint32_t i = 0; i < 1u << RUNS && !t->runs_ready; i++) {
         run entry = {0, 0, 0, 0};
         int used = 0, k = 0;
@@ -208,10 +211,10 @@ static void make_runs(table *t) {
             int found = symbol(t, (uint64_t)i << (64 - RUNS) << used);
             int length = found >> 8, zeros = found >> 4 & 15, size = found & 15;
             if (!found || length > RUNS - used || used + length + size > 32) break;
-            if (!size && zeros && zeros != 15) break;
+            if (dc ? zeros || size > 11 : !size && zeros && zeros != 15) break;
             used += length + size;
             if (size) entry.flip |= ((1u << size) - 1) << (32 - used);
-            entry.ends = !size && !zeros;
+            entry.ends = dc || (!size && !zeros);
             k += zeros + 1; /* an EOB needs a place too: a full block has none */
         }
         entry.length = (uint8_t)used;
@@ -247,7 +250,12 @@ typedef struct {
     table dc[4], ac[4], standard;
 } jpeg;
 
-typedef struct { component *c; const table *dc, *code, *ac; int h, v, prediction, first; } part;
+typedef struct {
+    component *c;
+    const table *dc, *code, *ac; /* code: what DC are written by */
+    int h, v, prediction;
+    int first, anew; /* of the interval; DC are coded anew, not flipped */
+} part;
 typedef struct { int kind, start, stop, high, low, n, run; part parts[4]; } scan;
 
 static int word(const uint8_t *p) { return p[0] << 8 | p[1]; }
@@ -271,21 +279,25 @@ INLINE int extend(uint64_t bits, int length, int size) {
 
 INLINE int sequential_block(reader *r, writer *w, part *p) {
     refill(r);
-    int found = symbol(p->dc, r->bits), length = found >> 8, size = found & 255;
-    if (!found || size > 11) return DAMAGED;
-    if ((p->first && p->c->constant) || p->code != p->dc) {
+    const run *difference = &p->dc->runs[r->bits >> (64 - RUNS)];
+    int found, length, size;
+    if (__builtin_expect(difference->length && !p->anew, 1)) {
+        put_top(w, r->bits ^ (uint64_t)difference->flip << 32, difference->length);
+        drop(r, difference->length);
+    } else {
+        found = symbol(p->dc, r->bits), length = found >> 8, size = found & 255;
+        if (!found || size > 11) return DAMAGED;
         int value = -extend(r->bits, length, size) - (p->first ? p->c->constant : 0);
         TRY(put_difference(w, p->code, value));
-    } else {
-        put(w, (r->bits >> (64 - length - size)) ^ ((1u << size) - 1), length + size);
+        drop(r, length + size);
+        p->anew = p->code != p->dc;
+        p->first = 0;
     }
-    p->first = 0;
-    drop(r, length + size);
     for (int k = 1; k < 64;) {
         refill(r);
         const run *runs = &p->ac->runs[r->bits >> (64 - RUNS)];
         if (__builtin_expect(runs->length && k + runs->coefficients <= 64, 1)) {
-            put(w, (r->bits ^ (uint64_t)runs->flip << 32) >> (64 - runs->length), runs->length);
+            put_top(w, r->bits ^ (uint64_t)runs->flip << 32, runs->length);
             drop(r, runs->length);
             k += runs->coefficients;
             if (runs->ends) break;
@@ -393,21 +405,50 @@ INLINE int negated_dc_block(writer *w, scan *s, part *p, int dc) {
 
 /* ---- scans (A.2, B.2.3) */
 
-INLINE int block(jpeg *j, scan *s, part *p, size_t place) {
+INLINE int progressive_block(jpeg *j, scan *s, part *p, size_t place) {
     if (j->in.limit - j->in.r.at < BLOCK && !j->in.ended) fill(&j->in);
-    TRY(room(&j->out));
+    if (full(&j->out, &j->out.w)) TRY(flush(&j->out));
     reader r = j->in.r;
     writer w = j->out.w;
     component *c = p->c;
-    int rc = s->kind == SEQUENTIAL ? sequential_block(&r, &w, p)
-             : s->kind == AC_FIRST ? ac_first_block(&r, &w, s, p, &c->nonzero[place])
+    int rc = s->kind == AC_FIRST    ? ac_first_block(&r, &w, s, p, &c->nonzero[place])
              : s->kind == AC_REFINE ? ac_refine_block(&r, &w, s, p, &c->nonzero[place])
              : j->collecting ? dc_block(&r, s, p, &c->dc[place])
                              : negated_dc_block(&w, s, p, c->dc[place]);
     j->in.r = r;
     j->out.w = w;
     if (rc) return rc;
-    return overrun(&j->in) ? TRUNCATED : DONE;
+    return overrun(&j->in, &r) ? TRUNCATED : DONE;
+}
+
+/* Reader and writer are locals here: they stay in registers from block to block. */
+static int sequential_mcus(jpeg *j, scan *s, size_t count) {
+    source *in = &j->in;
+    sink *out = &j->out;
+    reader r = in->r;
+    writer w = out->w;
+    int rc = DONE;
+    while (count-- && !rc) {
+        for (part *p = s->parts; p < s->parts + s->n; p++) {
+            for (int n = s->n == 1 ? 1 : p->h * p->v; n && !rc; n--) {
+                if (__builtin_expect(in->limit - r.at < BLOCK && !in->ended, 0)) {
+                    in->r = r;
+                    fill(in);
+                    r = in->r;
+                }
+                if (__builtin_expect(full(out, &w), 0)) {
+                    out->w = w;
+                    TRY(flush(out));
+                    w = out->w;
+                }
+                rc = sequential_block(&r, &w, p);
+                if (!rc && overrun(in, &r)) rc = TRUNCATED;
+            }
+        }
+    }
+    in->r = r;
+    out->w = w;
+    return rc;
 }
 
 /* Past entropy-coded data, to the marker behind it; with `restarts` over RSTn as well. */
@@ -428,10 +469,10 @@ static int restart(jpeg *j, scan *s, size_t number, int reading) {
         if (at[1] != (0xD0 | (number & 7))) return DAMAGED;
         open_source(&j->in, at + 2, j->end);
     }
-    for (int i = 0; i < s->n; i++) s->parts[i].prediction = 0, s->parts[i].first = 1;
+    for (part *p = s->parts; p < s->parts + s->n; p++) p->prediction = 0, p->first = p->anew = 1;
     s->run = 0;
     if (j->collecting) return DONE;
-    TRY(room(&j->out));
+    if (full(&j->out, &j->out.w)) TRY(flush(&j->out));
     *j->out.w.at++ = 0xFF;
     *j->out.w.at++ = (uint8_t)(0xD0 | (number & 7));
     return DONE;
@@ -444,40 +485,49 @@ static void close_interval(jpeg *j, int reading) {
     if (!j->collecting) pad(&j->out.w, !left || r->bits >> 63);
 }
 
-static int entropy_coded(jpeg *j, scan *s) {
-    int dc_scan = s->kind == DC_FIRST || s->kind == DC_REFINE;
-    const uint8_t *after = j->progressive ? to_marker(j->at, j->end, 1) : NULL;
-    if (j->collecting && !dc_scan) return j->at = after, DONE;
-    int reading = j->collecting || !dc_scan, alone = s->n == 1;
-    component *only = s->parts[0].c;
-    size_t across = alone ? only->across : j->mcus_across;
-    size_t down = alone ? only->down : j->mcus_down;
-    size_t left = 0, number = 0;
+static int sequential_scan(jpeg *j, scan *s, size_t mcus) {
+    size_t most = j->interval ? (size_t)j->interval : mcus, number = 0;
+    open_source(&j->in, j->at, j->end);
+    for (size_t done = 0; done < mcus; done += most) {
+        if (done) {
+            close_interval(j, 1);
+            TRY(restart(j, s, number++, 1));
+        }
+        TRY(sequential_mcus(j, s, mcus - done < most ? mcus - done : most));
+    }
+    close_interval(j, 1);
+    return DONE;
+}
+
+static int progressive_mcu(jpeg *j, scan *s, size_t x, size_t y) {
+    if (s->n == 1) return progressive_block(j, s, s->parts, y * s->parts[0].c->stride + x);
+    for (part *p = s->parts; p < s->parts + s->n; p++) {
+        size_t across = (size_t)p->h, down = (size_t)p->v;
+        for (size_t v = 0; v < down; v++)
+            for (size_t h = 0; h < across; h++)
+                TRY(progressive_block(j, s, p, (y * down + v) * p->c->stride + x * across + h));
+    }
+    return DONE;
+}
+
+/* AC scans are read and written; of DC scans the first walk reads, the second writes. */
+static int progressive_scan(jpeg *j, scan *s, size_t across, size_t down) {
+    const uint8_t *after = to_marker(j->at, j->end, 1);
+    if (j->collecting && s->kind >= AC_FIRST) return j->at = after, DONE;
+    int reading = j->collecting || s->kind >= AC_FIRST;
+    size_t mcu = 0, number = 0;
     if (reading) open_source(&j->in, j->at, j->end);
     for (size_t y = 0; y < down; y++) {
-        for (size_t x = 0; x < across; x++) {
-            if (!left--) {
-                if (x || y) {
-                    close_interval(j, reading);
-                    TRY(restart(j, s, number++, reading));
-                }
-                left = j->interval ? (size_t)j->interval - 1 : ~(size_t)0;
+        for (size_t x = 0; x < across; x++, mcu++) {
+            if (j->interval && mcu && mcu % (size_t)j->interval == 0) {
+                close_interval(j, reading);
+                TRY(restart(j, s, number++, reading));
             }
-            if (alone) {
-                TRY(block(j, s, &s->parts[0], y * only->stride + x));
-                continue;
-            }
-            for (int i = 0; i < s->n; i++) {
-                part *p = &s->parts[i];
-                for (int v = 0; v < p->v; v++)
-                    for (int h = 0; h < p->h; h++)
-                        TRY(block(j, s, p, (y * (size_t)p->v + (size_t)v) * p->c->stride +
-                                               x * (size_t)p->h + (size_t)h));
-            }
+            TRY(progressive_mcu(j, s, x, y));
         }
     }
     close_interval(j, reading);
-    if (after) j->at = after;
+    j->at = after;
     return DONE;
 }
 
@@ -513,10 +563,10 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
         for (int other = 0; other < i; other++)
             if (s.parts[other].c == c) return DAMAGED;
         s.parts[i] = (part){c, &j->dc[td], j->anew ? &j->standard : &j->dc[td], &j->ac[ta],
-                            c->h, c->v, 0, 1};
+                            c->h, c->v, 0, 1, 1};
         if (s.kind <= DC_FIRST && !j->dc[td].defined) return DAMAGED;
         if ((s.kind == SEQUENTIAL || s.kind >= AC_FIRST) && !j->ac[ta].defined) return DAMAGED;
-        if (s.kind == SEQUENTIAL) make_runs(&j->ac[ta]);
+        if (s.kind == SEQUENTIAL) make_runs(&j->dc[td], 1), make_runs(&j->ac[ta], 0);
         blocks += c->h * c->v;
         for (int k = s.start; k <= s.stop; k++) {
             if (j->progressive && c->low[k] != (s.high ? s.high : -1)) return DAMAGED;
@@ -539,7 +589,11 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
     if (!j->collecting) {
         TRY(emit(&j->out, header - 4, length + 4));
     }
-    return entropy_coded(j, &s);
+    component *only = s.n == 1 ? s.parts[0].c : NULL; /* A.2.2: a block is its MCU */
+    size_t across = only ? only->across : j->mcus_across;
+    size_t down = only ? only->down : j->mcus_down;
+    return j->progressive ? progressive_scan(j, &s, across, down)
+                          : sequential_scan(j, &s, across * down);
 }
 
 /* ---- segments (B.2) */
