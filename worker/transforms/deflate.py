@@ -15,7 +15,7 @@ with suppress(ImportError):  # no wheel for this machine: the standard library i
     fast = import_module("isal.isal_zlib")
 
 crc32: Callable[..., int] = fast.crc32
-_LEVEL = 2 if fast is zlib else 1
+_LEVEL = 2
 _PIECE = 1 << 18
 _LONGEST_ROW = 1 << 24
 _ERRORS = (zlib.error, getattr(fast, "error", zlib.error))

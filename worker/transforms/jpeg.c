@@ -277,13 +277,17 @@ INLINE int extend(uint64_t bits, int length, int size) {
 
 /* ---- one block of each kind of scan */
 
+INLINE void flip(reader *r, writer *w, const run *symbols) {
+    put_top(w, r->bits ^ (uint64_t)symbols->flip << 32, symbols->length);
+    drop(r, symbols->length);
+}
+
 INLINE int sequential_block(reader *r, writer *w, part *p) {
     refill(r);
     const run *difference = &p->dc->runs[r->bits >> (64 - RUNS)];
     int found, length, size;
     if (__builtin_expect(difference->length && !p->anew, 1)) {
-        put_top(w, r->bits ^ (uint64_t)difference->flip << 32, difference->length);
-        drop(r, difference->length);
+        flip(r, w, difference);
     } else {
         found = symbol(p->dc, r->bits), length = found >> 8, size = found & 255;
         if (!found || size > 11) return DAMAGED;
@@ -297,8 +301,13 @@ INLINE int sequential_block(reader *r, writer *w, part *p) {
         refill(r);
         const run *runs = &p->ac->runs[r->bits >> (64 - RUNS)];
         if (__builtin_expect(runs->length && k + runs->coefficients <= 64, 1)) {
-            put_top(w, r->bits ^ (uint64_t)runs->flip << 32, runs->length);
-            drop(r, runs->length);
+            flip(r, w, runs);
+            k += runs->coefficients;
+            if (runs->ends) break;
+            if (k > 63 || runs->length > 20) continue;
+            runs = &p->ac->runs[r->bits >> (64 - RUNS)]; /* the bits suffice for another */
+            if (!runs->length || k + runs->coefficients > 64) continue;
+            flip(r, w, runs);
             k += runs->coefficients;
             if (runs->ends) break;
             continue;
