@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pulumi_openstack as openstack
 
+from infra import credential
 from infra.errors import CloudError
 from infra.sdk import connect, region_config, sentences
 from infra.settings import Database, Machine, Settings
@@ -73,6 +74,8 @@ def compute(settings: Settings) -> Compute:
     with sentences(entry):
         region = _region(entry, settings.compute.region, "compute", "computeRegion")
         cloud = connect(entry, region)
+        store = settings.store
+        credential.check(cloud, makes_keys=store.kind == "openstack" and not store.access_key)
         project = str(cloud.session.get_project_id())
         network = _machine_needs(cloud, settings.machine, project)
         endpoint = cloud.session.get_endpoint(
@@ -93,6 +96,7 @@ def database(settings: Settings) -> DatabaseCloud:
     with sentences(entry):
         region = _region(entry, settings.database_cloud.region, "database", "databaseRegion")
         cloud = connect(entry, region)
+        credential.check(cloud, makes_keys=False)
         flavors = trove.flavors(cloud)
         versions = trove.versions(cloud, DATASTORE)
     if wanted.flavor not in flavors:
@@ -129,23 +133,29 @@ def name_hash(project_id: str) -> str:
     return hashlib.sha256(project_id.encode()).hexdigest()[:8]
 
 
+def regions(entry: str, service: str) -> list[str]:
+    """Regions in which the entry's catalog has a service of that type, sorted."""
+    with sentences(entry):
+        session = connect(entry).session
+        access: Any = session.auth.get_access(session)  # type: ignore[union-attr]
+    catalog = access.service_catalog.get_endpoints(service_type=service, interface="public")
+    return sorted({point["region"] for points in catalog.values() for point in points})
+
+
 def _region(entry: str, setting: str, service: str, name: str) -> str:
     configured = region_config(entry).get_region_name() or ""
-    session = connect(entry).session
-    access: Any = session.auth.get_access(session)  # type: ignore[union-attr]
-    catalog = access.service_catalog.get_endpoints(service_type=service, interface="public")
-    regions = sorted({point["region"] for points in catalog.values() for point in points})
-    if not regions:
+    found = regions(entry, service)
+    if not found:
         raise CloudError(f"Cloud {entry!r} has no service of type {service} in its catalog.")
     wanted = setting or configured
-    if wanted and wanted not in regions:
-        raise _miss(name, wanted, entry, f"regions for {service}", regions)
-    if not wanted and len(regions) > 1:
+    if wanted and wanted not in found:
+        raise _miss(name, wanted, entry, f"regions for {service}", found)
+    if not wanted and len(found) > 1:
         raise CloudError(
-            f"{name} is missing: cloud {entry!r} has the regions {', '.join(regions)} for"
+            f"{name} is missing: cloud {entry!r} has the regions {', '.join(found)} for"
             f" {service}, so name one."
         )
-    return wanted or regions[0]
+    return wanted or found[0]
 
 
 def _machine_needs(cloud: "Connection", machine: Machine, project: str) -> str:
@@ -168,22 +178,13 @@ def _machine_needs(cloud: "Connection", machine: Machine, project: str) -> str:
 
 def _network(cloud: "Connection", wanted: str, project: str) -> str:
     entry = cloud.config.name
-    internal = {
-        net.id: net.name
-        for net in cloud.network.networks(is_router_external=False)
-        if net.project_id == project or net.is_shared
-    }
+    internal = _internal_networks(cloud, project)
     if wanted:
         ids = [id_ for id_, name in internal.items() if wanted in (id_, name)]
         if len(ids) != 1:
             raise _miss("network", wanted, entry, "internal networks", internal.values())
         return str(ids[0])
-    routed = {
-        port.network_id
-        for port in cloud.network.ports()
-        if str(port.device_owner).startswith(ROUTER_OWNERS)
-    }
-    found = {id_: name for id_, name in internal.items() if id_ in routed}
+    found = routed_networks(cloud, project)
     if not found:
         raise CloudError(
             f"Cloud {entry!r} has no internal network with a router: make one, then set network"
@@ -195,6 +196,25 @@ def _network(cloud: "Connection", wanted: str, project: str) -> str:
             " router, so name one."
         )
     return str(next(iter(found)))
+
+
+def _internal_networks(cloud: "Connection", project: str) -> dict[str, str]:
+    return {
+        net.id: net.name
+        for net in cloud.network.networks(is_router_external=False)
+        if net.project_id == project or net.is_shared
+    }
+
+
+def routed_networks(cloud: "Connection", project: str) -> dict[str, str]:
+    """Internal networks of the project that a router serves, id -> name."""
+    routed = {
+        port.network_id
+        for port in cloud.network.ports()
+        if str(port.device_owner).startswith(ROUTER_OWNERS)
+    }
+    internal = _internal_networks(cloud, project)
+    return {id_: name for id_, name in internal.items() if id_ in routed}
 
 
 def _miss(setting: str, value: str, entry: str, what: str, names: Iterable[str]) -> CloudError:

@@ -93,12 +93,12 @@ def purge(s3: Any, bucket: str) -> int:
 def _some(s3: Any, bucket: str) -> list[dict[str, str]]:
     """Up to a batch of what the bucket holds, versions and markers included."""
     code, page = _ask((*UNKNOWN_VERB, *ABSENT), s3.list_object_versions, Bucket=bucket)
-    if code in ABSENT:
-        return []
     if not code:
         found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         return [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found][:BATCH]
-    listing = s3.list_objects_v2(Bucket=bucket, MaxKeys=BATCH)
+    code, listing = _ask(ABSENT, s3.list_objects_v2, Bucket=bucket, MaxKeys=BATCH)
+    if code:
+        return []
     return [{"Key": item["Key"]} for item in listing.get("Contents", ())]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infra.errors import CloudError
 
 if TYPE_CHECKING:
+    from openstack.config import OpenStackConfig
     from openstack.config.cloud_region import CloudRegion
     from openstack.connection import Connection
 
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 120
 
 
-def region_config(entry: str, region: str = "") -> "CloudRegion":
-    """What clouds.yaml says of `entry`; no variable fills gaps of it."""
-    import openstack.exceptions
+def _loader() -> "OpenStackConfig":
+    """clouds.yaml as the SDK finds it, or the file that OS_CLIENT_CONFIG_FILE names."""
     from openstack.config import OpenStackConfig
 
     named = os.environ.get("OS_CLIENT_CONFIG_FILE")
@@ -31,13 +31,27 @@ def region_config(entry: str, region: str = "") -> "CloudRegion":
         raise CloudError(
             f"OS_CLIENT_CONFIG_FILE names {named}, which is no file: name a clouds.yaml."
         )
+    # Without variables the SDK would not see OS_CLIENT_CONFIG_FILE either.
+    return OpenStackConfig(load_envvars=False, config_files=[named] if named else None)
+
+
+def entries() -> tuple[list[str], str]:
+    """The names of clouds.yaml's entries, and its path ("" where there is no such file)."""
+    with sentences("clouds.yaml"):
+        loader = _loader()
+        return sorted(loader.get_cloud_names()), loader.config_filename or ""
+
+
+def region_config(entry: str, region: str = "") -> "CloudRegion":
+    """What clouds.yaml says of `entry`; no variable fills gaps of it."""
+    import openstack.exceptions
+
     with sentences(entry):
-        # Without variables the SDK would not see OS_CLIENT_CONFIG_FILE either.
-        loader = OpenStackConfig(load_envvars=False, config_files=[named] if named else None)
-        entries = sorted(loader.get_cloud_names())
-        if entry not in entries:
+        loader = _loader()
+        names = sorted(loader.get_cloud_names())
+        if entry not in names:
             raise CloudError(
-                f"clouds.yaml has no entry {entry!r}: it has {', '.join(entries) or 'none'}"
+                f"clouds.yaml has no entry {entry!r}: it has {', '.join(names) or 'none'}"
                 f" ({loader.config_filename or 'no clouds.yaml was found'})."
             )
         options: dict[str, Any] = {"region_name": region} if region else {}
@@ -64,8 +78,8 @@ def sentences(entry: str) -> Iterator[None]:
         yield
     except keystone.Unauthorized as error:
         raise CloudError(
-            f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}):"
-            " renew them there."
+            f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}): they"
+            " are wrong or have expired, so renew them there."
         ) from None
     except (keystone.ClientException, openstack.exceptions.SDKException, OSError) as error:
         raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None

@@ -12,6 +12,8 @@ from typing import Any
 
 import zopfli.gzip
 
+from infra.strip import strip
+
 #: What Nova takes, counted after base64 (API reference, "user_data").
 NOVA_LIMIT = 65_535
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,14 +34,18 @@ class UserDataTooLargeError(ValueError):
 
 
 def worker_files(folder: Path = WORKER) -> dict[str, str]:
-    """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order."""
+    """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order.
+
+    Python comes without comments and docstrings: only Nova's limit asks for that.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         hidden = any(part.startswith((".", "__pycache__")) for part in name.parts)
         wanted = path.suffix in WORKER_SUFFIXES or name.as_posix() == WORKER_LOCK
         if path.is_file() and wanted and not hidden:
-            found[f"worker/{name.as_posix()}"] = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
+            found[f"worker/{name.as_posix()}"] = strip(text) if path.suffix == ".py" else text
     return dict(sorted(found.items()))
 
 

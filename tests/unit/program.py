@@ -81,7 +81,7 @@ class _Monitor(mocks.MockMonitor):
         self.run = run
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        answer = super().RegisterResource(request)
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         marked = rpc.deserialize_properties(request.object)
         secret = frozenset(name for name, value in marked.items() if _holds_secret(value))
         plain = {name: _plain(value) for name, value in marked.items()}

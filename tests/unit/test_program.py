@@ -253,3 +253,25 @@ def test_both_clouds_are_asked_before_it_fails(folder: Path) -> None:
     with pytest.raises(CloudError) as failure:
         run_program(stack_settings(folder, flavor="huge", databaseFlavor="huge"))
     assert len(str(failure.value).splitlines()) == 2
+
+
+def test_buckets_on_aws(folder: Path) -> None:
+    run = run_program(
+        stack_settings(
+            folder,
+            objectStore="aws",
+            objectStoreEndpoint="https://s3.eu-north-1.amazonaws.com",
+            objectStoreRegion="eu-north-1",
+            s3AccessKey="unit-access-key",
+            s3SecretKey="unit-secret-key",
+        )
+    )
+    assert len(run.of("Bucket")) == 3
+    assert not run.of("Container")
+    provider = run.one("aws")
+    assert {"accessKey", "secretKey"} <= provider.secret
+    for bucket in run.of("Bucket"):
+        assert "object-store" in bucket.request.provider
+        assert bucket.request.protect
+        assert bucket.inputs["forceDestroy"] is False
+    assert written(run)["/etc/pipeline/worker.toml"].count("eu-north-1") == 2

@@ -1,5 +1,6 @@
 """user-data: the same bytes everywhere, below Nova's limit, good for cloud-init and systemd."""
 
+import ast
 import base64
 import gzip
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from infra import user_data
+from infra.strip import strip
 from infra.user_data import CLOUD_INIT, NOVA_LIMIT, WORKER, UserDataTooLargeError
 
 #: Room kept for what is still to come: 48 KB of Nova's 64.
@@ -49,6 +51,17 @@ def unpack(packed: str) -> str:
 
 def files(document: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {entry["path"]: entry for entry in document["write_files"]}
+
+
+def without_docstrings(source: str) -> str:
+    """What `source` does: its syntax tree, docstrings emptied."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            match node.body:
+                case [ast.Expr(value=ast.Constant(value=str()) as docstring), *_]:
+                    docstring.value = ""
+    return ast.dump(tree)
 
 
 def tool(name: str, *, why: str) -> str:
@@ -87,6 +100,35 @@ def test_whole_worker_travels(rendered: dict[str, Any]) -> None:
     assert not any("__pycache__" in path or path.endswith(".in") for path in paths)
 
 
+def test_worker_loses_words_and_no_code(rendered: dict[str, Any]) -> None:
+    """Comments and docstrings stay here; code stays on its line, so tracebacks fit the clone."""
+    paths = files(rendered)
+    for path in WORKER.rglob("*.py"):
+        ours = path.read_text(encoding="utf-8")
+        theirs = paths[f"/opt/pipeline/source/worker/{path.relative_to(WORKER)}"]["content"]
+        assert without_docstrings(theirs) == without_docstrings(ours)
+        assert len(theirs.splitlines()) == len(ours.splitlines())
+        assert len(theirs) <= len(ours)
+
+
+TRICKY = [
+    ('x = "# no comment"  # one\n', 'x = "# no comment"\n'),
+    (
+        'def f():\n    """Says ä\n\n    more."""\n    return 1\n',
+        'def f():\n    ""\n\n\n    return 1\n',
+    ),
+    ('def ä(): """x"""; return 1\n', 'def ä(): ""; return 1\n'),
+    ('X = """\n# text \n"""\n', 'X = """\n# text \n"""\n'),
+    ('class A:\n    # c\n    x = f"{1}#"\n', 'class A:\n\n    x = f"{1}#"\n'),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("source", "stripped"), TRICKY)
+def test_strip(source: str, stripped: str) -> None:
+    assert strip(source) == stripped
+
+
 def test_only_the_installer_is_enabled(rendered: dict[str, Any]) -> None:
     (command,) = rendered["runcmd"]
     assert command[:2] == ["systemctl", "enable"]
@@ -120,10 +162,16 @@ def test_same_bytes_from_every_clone(tmp_path: Path, packed: str) -> None:
         assert user_data.pack(other) == packed
 
 
-PACK = (
-    "import json, sys; from infra import user_data;"
-    " sys.stdout.write(user_data.pack(json.load(sys.stdin)))"
-)
+PACK = """
+import json, sys
+from infra import user_data
+document = json.load(sys.stdin)
+source = user_data.worker_files()
+for entry in document["write_files"]:
+    path = entry["path"].removeprefix("/opt/pipeline/source/")
+    entry["content"] = source.get(path, entry["content"])
+sys.stdout.write(user_data.pack(document))
+"""
 
 
 def pythons() -> list[str]:

@@ -1,0 +1,189 @@
+"""Claims, adoptions and contents of buckets, against real S3 servers with and without versions."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import s3
+from infra.bucket_providers import (
+    BucketAdoptionProvider,
+    BucketClaimProvider,
+    BucketContentsProvider,
+)
+from infra.errors import StoreError
+from local import object_store
+
+CLAIM, ADOPTION, CONTENTS = (
+    BucketClaimProvider(),
+    BucketAdoptionProvider(),
+    BucketContentsProvider(),
+)
+#: One more than a DeleteObjects takes.
+MANY = s3.BATCH + 1
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[dict[str, dict[str, str]]]:
+    """Kind of server -> what providers are told of it."""
+    with tempfile.TemporaryDirectory(prefix="stores-") as name:
+        found = {}
+        for kind in ("moto", "rclone"):
+            store = object_store.start(Path(name) / kind, kind)
+            found[kind] = {
+                "endpoint": store.endpoint,
+                "store_region": "",
+                "access_key": store.access_key,
+                "secret_key": store.secret_key,
+            }
+        try:
+            yield found
+        finally:
+            for kind in found:
+                object_store.stop(Path(name) / kind)
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def store(request: pytest.FixtureRequest, stores: dict[str, dict[str, str]]) -> dict[str, str]:
+    return stores[request.param]
+
+
+@pytest.fixture
+def versioned(stores: dict[str, dict[str, str]]) -> dict[str, str]:
+    return stores["moto"]
+
+
+def test_free_name_is_claimed(store: dict[str, str]) -> None:
+    props = {**store, "bucket": "free-name"}
+    assert CLAIM.create(props).id == "free-name"
+    assert s3.find(s3.client(store), "free-name") == "absent"
+
+
+def test_own_bucket_is_never_claimed(store: dict[str, str]) -> None:
+    client = s3.client(store)
+    client.create_bucket(Bucket="dear-to-me")
+    client.put_object(Bucket="dear-to-me", Key="only copy", Body=b"x")
+    with pytest.raises(StoreError, match=r"dear-to-me exists already and is yours.*adoptBuckets"):
+        CLAIM.create({**store, "bucket": "dear-to-me"})
+    CLAIM.delete("dear-to-me", {**store, "bucket": "dear-to-me"})
+    assert client.get_object(Bucket="dear-to-me", Key="only copy")["Body"].read() == b"x"
+
+
+def test_bucket_of_somebody_else_is_taken(stores: dict[str, dict[str, str]]) -> None:
+    """rclone answers a wrong key with 403, as a store does for another owner's bucket."""
+    wrong = {**stores["rclone"], "secret_key": "wrong", "bucket": "theirs"}
+    with pytest.raises(StoreError, match=r"theirs belongs to somebody else.*another name"):
+        CLAIM.create(wrong)
+
+
+def test_unreachable_store_is_one_sentence() -> None:
+    nowhere = {
+        "endpoint": "http://127.0.0.1:9",
+        "store_region": "",
+        "access_key": "a",
+        "secret_key": "b",
+        "bucket": "x-1",
+    }
+    with pytest.raises(StoreError, match=r"cannot be asked for bucket x-1") as refusal:
+        CLAIM.create(nowhere)
+    assert "\n" not in str(refusal.value)
+
+
+def test_adoption_needs_the_bucket(store: dict[str, str]) -> None:
+    with pytest.raises(StoreError, match=r"to be adopted.*find none.*correct its name"):
+        ADOPTION.create({**store, "bucket": "not-there", "queue": False})
+
+
+def filled_with_old_versions(store: dict[str, str], bucket: str) -> Any:
+    client = s3.client(store)
+    client.create_bucket(Bucket=bucket)
+    assert s3.keep_versions(client, bucket)
+    for body in (b"1", b"2", b"3"):
+        client.put_object(Bucket=bucket, Key="cat + 1%.jpg", Body=body)
+    client.delete_object(Bucket=bucket, Key="cat + 1%.jpg")
+    return client
+
+
+def test_old_versions_are_no_queue(versioned: dict[str, str]) -> None:
+    filled_with_old_versions(versioned, "history")
+    props = {**versioned, "bucket": "history"}
+    with pytest.raises(StoreError, match=r"3 noncurrent versions and 1 delete markers.*lifecycle"):
+        ADOPTION.create({**props, "queue": True})
+    assert ADOPTION.create({**props, "queue": False}).id == "history"
+    assert CONTENTS.read("history", props).id == "history"
+
+
+def test_adoption_changes_nothing(store: dict[str, str]) -> None:
+    client = s3.client(store)
+    client.create_bucket(Bucket="adopted")
+    client.put_object(Bucket="adopted", Key="a", Body=b"x")
+    props = {**store, "bucket": "adopted", "queue": True}
+    outs = ADOPTION.create(props).outs or {}
+    ADOPTION.delete("adopted", outs)
+    assert [item["Key"] for item in client.list_objects_v2(Bucket="adopted")["Contents"]] == ["a"]
+
+
+def test_adoption_leaves_versions_off(versioned: dict[str, str]) -> None:
+    client = s3.client(versioned)
+    client.create_bucket(Bucket="plain")
+    ADOPTION.create({**versioned, "bucket": "plain", "queue": True})
+    assert "Status" not in client.get_bucket_versioning(Bucket="plain")
+
+
+def test_versions_are_turned_on_where_there_are_some(stores: dict[str, dict[str, str]]) -> None:
+    seen = {}
+    for kind, store in stores.items():
+        s3.client(store).create_bucket(Bucket="queue")
+        props = {**store, "bucket": "queue", "versions": True}
+        seen[kind] = (CONTENTS.create(props).outs or {})["versioned"]
+    assert seen == {"moto": True, "rclone": False}
+
+
+def test_purge_takes_versions_and_markers(versioned: dict[str, str]) -> None:
+    client = filled_with_old_versions(versioned, "to-empty")
+    CONTENTS.delete("to-empty", {**versioned, "bucket": "to-empty"})
+    assert s3.old_versions(client, "to-empty") == (0, 0)
+    client.delete_bucket(Bucket="to-empty")
+
+
+def test_purge_takes_more_than_a_batch(store: dict[str, str]) -> None:
+    client = s3.client(store)
+    client.create_bucket(Bucket="many")
+    for number in range(MANY):
+        client.put_object(Bucket="many", Key=f"a/{number}", Body=b"")
+    assert s3.purge(client, "many") == MANY
+    client.delete_bucket(Bucket="many")
+
+
+def test_purge_of_a_lost_bucket(store: dict[str, str]) -> None:
+    assert s3.purge(s3.client(store), "lost") == 0
+
+
+def test_lost_bucket_is_seen(store: dict[str, str]) -> None:
+    assert CONTENTS.read("lost", {**store, "bucket": "lost"}).id == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "changes", "replaces"),
+    [
+        ({}, False, []),
+        ({"bucket": "b"}, True, ["bucket"]),
+        ({"endpoint": "http://other"}, True, ["endpoint"]),
+        ({"access_key": "k", "secret_key": "s"}, True, []),
+    ],
+)
+def test_other_keys_replace_nothing(
+    change: dict[str, str], changes: bool, replaces: list[str]
+) -> None:
+    olds = {
+        "endpoint": "e",
+        "bucket": "a",
+        "store_region": "",
+        "access_key": "1",
+        "secret_key": "2",
+    }
+    for provider in (CLAIM, ADOPTION, CONTENTS):
+        diff = provider.diff("a", olds, {**olds, **change})
+        assert (diff.changes, diff.replaces) == (changes, replaces)
