@@ -2,12 +2,12 @@
 
 python -m bench.kernels [--photos FOLDER] [--turns 7] [--quick] [--json]
 
-Photographs: FOLDER's four largest files (Debian's mate-backgrounds: /usr/share/backgrounds/mate, found by
-itself), else samples/. P12 and P2 are mosaics of them of 4240 x 2832 and 1734 x 1158 pixels, E12 a
-piece of a large painting's scan where FOLDER has one. ImageMagick is timed as a process of its own,
-as users run it; Pillow, libvips (where pyvips is installed) and libjpeg-turbo's identity transcode
-(tjTransform, where libturbojpeg is installed) inside this process, from file to file like ours.
-Each turn runs every way once; a ratio is of one turn, so slow moments of the machine cancel.
+Photographs: FOLDER's four largest files (Debian's mate-backgrounds: /usr/share/backgrounds/mate,
+found by itself), else samples/. P12 and P2 are mosaics of them of 4240 x 2832 and 1734 x 1158
+pixels, E12 a piece of a large painting's scan where FOLDER has one. ImageMagick is
+timed as a process of its own, as users run it; Pillow, libvips (where pyvips is installed) and
+libjpeg-turbo's identity transcode (tjTransform, where libturbojpeg is installed) inside this
+process, from file to file like ours. Each turn runs every way once; a ratio is of one turn, so slow moments of the machine cancel.
 """
 
 import argparse

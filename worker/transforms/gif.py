@@ -6,10 +6,12 @@ previews negated.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from worker.errors import Verdict
 from worker.transforms import kernels, previews
+from worker.transforms.files import Source
 
 _HEADER = 13  # signature and logical screen descriptor
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
@@ -18,35 +20,43 @@ _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 
 def negate(source: Path, target: Path, pixels: int) -> bool:
     """Write the negative of source to target; Verdict where it is damaged or too large."""
-    data = bytearray(source.read_bytes())
-    width, height = (int.from_bytes(data[at : at + 2], "little") for at in (6, 8))
+    file = Source(source)
+    width, height = (int.from_bytes(file.data[at : at + 2], "little") for at in (6, 8))
     if width * height > pixels:
         raise Verdict(f"it has more than {pixels} pixels")
-    try:
-        end = _complement_tables(data)
-    except IndexError:
-        raise Verdict("the GIF ends too early") from None
+    if not re.match(rb"GIF8[79]a", file.data):
+        raise Verdict("the GIF's signature is damaged")
+    done = 0
     with target.open("wb") as out:
-        out.write(memoryview(data)[:end])
+        try:
+            for start, end, new in _changes(file.data):
+                file.copy(done, start, out)
+                out.write(new)
+                done = end
+        except IndexError:
+            raise Verdict("the GIF ends too early") from None
     return True
 
 
-def _complement_tables(data: bytearray) -> int:
-    """Negate in place; return where the trailer ends."""
-    if not re.match(rb"GIF8[79]a", data):
-        raise Verdict("the GIF's signature is damaged")
-    has_table, at = _complement(data, data[10], _HEADER)
-    frames = 0
+def _changes(data: memoryview) -> Iterator[tuple[int, int, bytes]]:
+    """(first byte, end, what comes in their place) to the trailer; IndexError: it ends early."""
+    at, frames = _HEADER, 0
+    has_table = bool(data[10] & 0x80)
+    if has_table:
+        yield _table(data, at, data[10])
+        at += 3 * (2 << (data[10] & 7))
     while data[at] != _TRAILER:
         if data[at] == _EXTENSION:
             end = kernels.gif_blocks(data, at + 2)
-            if data.startswith(_XMP, at):
-                data[at:end] = new = _negated_xmp(bytes(data[at:end]))
-                end = at + len(new)
+            if data[at : at + len(_XMP)] == _XMP:
+                yield at, end, _negated_xmp(bytes(data[at:end]))
             at = end
         elif data[at] == _IMAGE:
-            own_table, at = _complement(data, data[at + 9], at + 10)
-            if not (has_table or own_table):
+            packed, at = data[at + 9], at + 10
+            if packed & 0x80:
+                yield _table(data, at, packed)
+                at += 3 * (2 << (packed & 7))
+            elif not has_table:
                 raise Verdict("a frame of the GIF has no colour table")
             at = kernels.gif_blocks(data, at + 1)  # the byte between is the LZW code size
             frames += 1
@@ -54,16 +64,12 @@ def _complement_tables(data: bytearray) -> int:
             raise Verdict(f"the GIF has an unknown block at byte {at}")
     if not frames:
         raise Verdict("the GIF has no picture")
-    return at + 1
+    yield at, at + 1, bytes([_TRAILER])
 
 
-def _complement(data: bytearray, packed: int, at: int) -> tuple[bool, int]:
-    """Negate the table that the packed field announces; return whether, and where it ends."""
-    if not packed & 0x80:
-        return False, at
+def _table(data: memoryview, at: int, packed: int) -> tuple[int, int, bytes]:
     end = at + 3 * (2 << (packed & 7))
-    data[at:end] = data[at:end].translate(previews.COMPLEMENT)
-    return True, end
+    return at, end, bytes(data[at:end]).translate(previews.COMPLEMENT)
 
 
 def _negated_xmp(block: bytes) -> bytes:

@@ -8,7 +8,6 @@ Negating twice gives the same bytes, unless something was dropped or blanked, or
 lacked a code and table K.3 came in its place: then the same coefficients.
 """
 
-import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import BinaryIO, Literal
 
 from worker.errors import Verdict
 from worker.transforms import kernels, previews
+from worker.transforms.files import Source
 
 _NOT_ZERO = re.compile(rb"[^\0]")
 _SOI = b"\xff\xd8"
@@ -35,8 +35,7 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
     """
     if kernels.library is None:
         return False
-    with source.open("rb") as file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    data = Source(source).data
     if not _is_ours(data, pixels):
         return False
     head, scan = previews.head(data)

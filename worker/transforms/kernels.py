@@ -59,7 +59,7 @@ def load(*folders: Path) -> ctypes.CDLL | None:
 #: None where nobody has built it.
 library = load(_HERE, cache())
 
-_SIZE_OF_BUFFER = 1 << 18
+_SIZE_OF_BUFFER = 1 << 16
 
 
 def _address(data: bytes | bytearray | memoryview) -> "int | ctypes.Array[ctypes.c_char] | bytes":
@@ -127,7 +127,7 @@ def png_rows(
     return answer
 
 
-def gif_blocks(data: bytearray, at: int) -> int:
+def gif_blocks(data: memoryview, at: int) -> int:
     """Where the sub-blocks at `at` end; IndexError where they do not."""
     if library:
         end: int = library.gif_blocks(_address(data), len(data), at)

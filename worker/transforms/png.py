@@ -6,7 +6,6 @@ copy (14.2) are dropped, as the specification asks, and with them editors' layer
 what follows IEND. Negating twice gives the same pixels; of a palette image the same bytes.
 """
 
-import mmap
 import re
 import struct
 import zlib
@@ -17,6 +16,7 @@ from typing import BinaryIO
 from worker.errors import Verdict
 from worker.transforms import kernels, previews
 from worker.transforms.deflate import Layout, NeedsDecodedError, Picture, crc32
+from worker.transforms.files import Source
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD, _NUMBER, _FRAME = struct.Struct(">I4s"), struct.Struct(">I"), struct.Struct(">4I")
@@ -36,12 +36,11 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
 
     Verdict where it is damaged, ends too early, or has more than so many pixels.
     """
-    with source.open("rb") as file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    file = Source(source)
     for decoding in (False, True):
         try:
             with target.open("wb") as out:
-                return _Negation(out, pixels, decoding=decoding).run(data)
+                return _Negation(out, pixels, decoding=decoding).run(file)
         except NeedsDecodedError:
             continue
     raise AssertionError
@@ -80,16 +79,20 @@ class _Negation:
         self._number = 0  # of the next fcTL or fdAT (APNG's sequence_number)
         self._seen: set[bytes] = set()
 
-    def run(self, data: memoryview) -> bool:
+    def run(self, file: Source) -> bool:
+        data, copied = file.data, (0, 0)
         if data[: len(SIGNATURE)] != SIGNATURE:
             raise Verdict("the PNG's signature is damaged")
         self._out.write(SIGNATURE)
         last = b""
         for kind, at, end in _chunks(data):
-            if (kind == b"IHDR") == bool(self._seen):
-                raise Verdict("the PNG does not begin with one header")
-            if kind == b"IDAT" and last != kind and kind in self._seen:
-                raise Verdict("the PNG's image data are not in one place")
+            as_it_is = self._palette and kind in (b"IDAT", b"fdAT")
+            if as_it_is and copied[1] == at - 8:
+                copied = (copied[0], end + 4)
+                continue
+            file.copy(*copied, self._out)
+            copied = (at - 8, end + 4) if as_it_is else (0, 0)
+            self._check_order(kind, last)
             if self._picture and kind != last:
                 self._end_picture(last)
             last = kind
@@ -98,17 +101,21 @@ class _Negation:
                 self._header(bytes(data[at:end]))
                 if not self._palette and kernels.library is None:
                     return False
-            if self._palette and kind in (b"IDAT", b"fdAT"):
-                self._out.write(data[at - 8 : end + 4])
-            elif kind == b"IDAT":
+            if kind == b"IDAT" and not as_it_is:
                 self._image_data(kind, data[at:end])
-            elif kind == b"fdAT":
+            elif kind == b"fdAT" and not as_it_is:
                 self._image_data(kind, data[at + 4 : end])
-            else:
+            elif not as_it_is:
                 self._other(kind, bytes(data[at:end]))
         if b"IDAT" not in self._seen or (self._palette and b"PLTE" not in self._seen):
             raise Verdict("the PNG has no image data or no palette")
         return True
+
+    def _check_order(self, kind: bytes, last: bytes) -> None:
+        if (kind == b"IHDR") == bool(self._seen):
+            raise Verdict("the PNG does not begin with one header")
+        if kind == b"IDAT" and last != kind and kind in self._seen:
+            raise Verdict("the PNG's image data are not in one place")
 
     def _header(self, content: bytes) -> None:
         if len(content) != 13:  # noqa: PLR2004
