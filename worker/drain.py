@@ -79,6 +79,7 @@ class Pass:
         self._suspects: dict[Upload, int] = {}  # to run alone, with the crashes counted
         self._alone: list[Work] = []
         self.counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def run(self) -> None:
         """Go on until a listing brings nothing new; Obstacle where anything was in the way."""
@@ -162,7 +163,7 @@ class Pass:
         since the newest one's output must be the last to be written."""
         try:
             self._tried.update(remove(self._tools.store, work.purge))
-            self.counts["withdrawn"] += len(work.purge)
+            self._count("withdrawn", len(work.purge))
             for number, upload in enumerate(work.uploads):
                 if self._halted.is_set():
                     return
@@ -187,15 +188,16 @@ class Pass:
             say("left", key=work.key, reason=text)
             self._tried.update(work.uploads)
             self._left.append(text)
-            self.counts["left"] += 1
+            self._count("left")
 
     def _one(self, upload: Upload, alone: dict[Upload, int] | None) -> None:
         results, missed = step(self._tools, [upload], alone)
         if missed:
             self._tried.add(upload)
-        self.counts["gone"] += not results
+        if not results:
+            self._count("gone")
         for result in results:
-            self.counts[result.outcome] += 1
+            self._count(result.outcome)
             say(
                 result.outcome,
                 key=upload.key,
@@ -204,6 +206,10 @@ class Pass:
                 seconds=result.seconds,
                 reason=result.reason,
             )
+
+    def _count(self, what: str, number: int = 1) -> None:
+        with self._lock:
+            self.counts[what] += number
 
     def _crashed(self, work: Work, crash: Crash, alone: dict[Upload, int] | None) -> None:
         upload = work.uploads[0]
