@@ -1,6 +1,7 @@
 """The commands that a person types."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import demo as demonstration
-from cli import on_machine, options, outputs, suites, unknown
+from cli import machine_kind, on_machine, options, outputs, suites, unknown
 from cli.bucket_client import BucketClient, photos
 from cli.errors import PipelineError
+from cli.init.command import cost, init
 from cli.local_stack import LocalStack
 from cli.screen import counting, out, say
 from cli.target import LOCAL, Target, command
@@ -33,17 +35,21 @@ def main() -> None:
 @main.command()
 @click.argument("files", nargs=-1, type=_PATHS)
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
-def demo(files: tuple[Path, ...], keep: bool) -> None:
+@machine_kind.options
+def demo(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -> None:
     """Stand the pipeline up here, send photos (ours or FILES), show the result, tear it down."""
     local = LocalStack()
+    machine_kind.choose(local, machine, suite)
     with local.alone():
         demonstration.demo(local, files, keep=keep)
 
 
 @main.command()
 @options.stack
-def up(target: Target) -> None:
+@machine_kind.options
+def up(target: Target, machine: str | None, suite: str) -> None:
     """Make, change and replace what the program asks for."""
+    machine_kind.choose(target, machine, suite)
     with target.alone():
         target.open().up()
     out.print(f"The pipeline stands: '{command('put FILE…', target.name)}' sends photos.")
@@ -125,6 +131,14 @@ def show_outputs(target: Target, as_json: bool, show_secrets: bool) -> None:
 
 
 @main.command()
+@options.stack
+def env(target: Target) -> None:
+    """Print what bare `pulumi` needs to drive the same stack: eval "$(./pipeline env …)"."""
+    for name, value in target.home().environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, type=_PATHS)
 @options.stack
 def put(files: tuple[Path, ...], target: Target) -> None:
@@ -156,7 +170,7 @@ def test(everything: bool, pytest_arguments: tuple[str, ...]) -> None:
     sys.exit(suites.run(everything=everything, extra=pytest_arguments))
 
 
-for each in (on_machine.log, on_machine.status, on_machine.logs, on_machine.ssh):
+for each in (init, cost, on_machine.log, on_machine.status, on_machine.logs, on_machine.ssh):
     main.add_command(each)
 
 

@@ -55,9 +55,9 @@ class Story:
                 self.under_way[step.urn] = resource_name(step)
         if event.res_op_failed_event:
             self.under_way.pop(event.res_op_failed_event.metadata.urn, None)
-        done = event.res_outputs_event or (
-            event.resource_pre_event if self._words is _PLANNED else None
-        )
+        # A plan's steps have both events, and nothing is done between them.
+        planning = self._words is _PLANNED
+        done = event.resource_pre_event if planning else event.res_outputs_event
         if done is None:
             return None
         self.under_way.pop(done.metadata.urn, None)

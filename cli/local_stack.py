@@ -66,7 +66,7 @@ class LocalStack:
                     self.cloud.start()
             self.cloud.install_plugin(self.places.pulumi_home)
             self._end_orphans()
-            self._stack = Stack(self._home())
+            self._stack = Stack(self.home())
             self._stack.forget_lock()
         return self._stack
 
@@ -111,7 +111,8 @@ class LocalStack:
         """Whether the engine ever got so far; if not, there is no need to find (or build) it."""
         return any(self.places.state.glob(f".pulumi/stacks/{PROJECT}/{NAME}.json"))
 
-    def _home(self) -> StackHome:
+    def home(self) -> StackHome:
+        """All of it below `.local/`."""
         places = self.places
         return StackHome(
             NAME,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 def write_private(path: Path, text: str) -> None:
     """Put `text` at `path`, mode 0600 in folders of mode 0700; whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in reversed(path.parents):  # `parents=True` would leave all but the last open
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

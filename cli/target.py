@@ -6,7 +6,7 @@ from typing import Protocol
 
 from cli.errors import PipelineError
 from cli.machine import Host
-from cli.stack import Stack
+from cli.stack import Stack, StackHome
 
 LOCAL = "local"
 """The stack on this machine; every other name is a stack on a cloud."""
@@ -31,6 +31,9 @@ class Target(Protocol):
 
     def require(self) -> Stack:
         """The standing stack; raises PipelineError where there is none."""
+
+    def home(self) -> StackHome:
+        """Where settings and state are, and by which environment the engine finds them."""
 
     def forget_preview(self) -> None:
         """Leave nothing of a stack that was made only to preview it."""

@@ -38,9 +38,10 @@ def main(folder: Path) -> None:
         store_key=(store.access_key, store.secret_key),
     )
     trove, instances = Trove(cloud), Instance(cloud)
-    services = (Keystone(cloud), Nova(cloud), Neutron(cloud), Glance(cloud), trove)
+    keystone = Keystone(cloud)
+    services = (keystone, Nova(cloud), Neutron(cloud), Glance(cloud), trove)
     routes = [route for service in services for route in service.routes()]
-    server.router = Router([*routes, *PluginPath(cloud).routes()], me.method_of)
+    server.router = Router([*routes, *PluginPath(cloud).routes()], keystone.authorize)
     trove.resume()
     for record in instances.all():
         instances.boot(record)

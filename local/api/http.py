@@ -86,7 +86,10 @@ class Route:
 class Router:
     """Finds the route and checks the token."""
 
-    def __init__(self, routes: Iterable[Route], authenticate: Callable[[str], str]) -> None:
+    def __init__(
+        self, routes: Iterable[Route], authenticate: Callable[[str, str, str], str]
+    ) -> None:
+        """`authenticate` takes token, method and path, and tells how its bearer logged in."""
         self._routes = list(routes)
         self._authenticate = authenticate
 
@@ -107,7 +110,8 @@ class Router:
                 continue
             method = ""
             if not route.public:
-                method = self._authenticate(_token(request.headers))
+                token = _token(request.headers)
+                method = self._authenticate(token, request.method, request.path)
             return route.handler(replace(request, names=names, auth_method=method))
         raise ApiError(NOT_FOUND, f"The resource {request.path} could not be found.")
 

@@ -7,6 +7,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
+from local.api.application_credentials import METHOD, ApplicationCredentials, token_part
 from local.api.cloud import REGION, Cloud, now
 from local.api.http import FORBIDDEN, NOT_FOUND, ApiError, Reply, Request, Route
 from local.api.records import Record
@@ -19,6 +20,7 @@ class Keystone:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._applications = ApplicationCredentials(cloud)
 
     def routes(self) -> list[Route]:
         """What this service answers."""
@@ -35,6 +37,7 @@ class Keystone:
             Route("POST", ec2, self.create_credential),
             Route("GET", f"{ec2}/{{access}}", self.credential),
             Route("DELETE", f"{ec2}/{{access}}", self.delete_credential),
+            *self._applications.routes(),
         ]
 
     def versions(self, _request: Request) -> Reply:
@@ -47,9 +50,10 @@ class Keystone:
 
     def authenticate(self, request: Request) -> Reply:
         """A token for a password or an application credential."""
-        identity = self._cloud.identity
-        method = identity.prove(request.json("auth"))
-        token, ends = identity.token(method)
+        identity, auth = self._cloud.identity, request.json("auth")
+        application = self._applications.prove(auth)
+        method = METHOD if application else identity.prove(auth)
+        token, ends = identity.token(f"{METHOD}:{application['id']}" if application else method)
         domain = {"id": "default", "name": "Default"}
         body = {
             "methods": [method],
@@ -62,7 +66,15 @@ class Keystone:
             "expires_at": datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
             "audit_ids": [secrets.token_urlsafe(16)],
         }
+        if application:
+            body[METHOD] = token_part(application)
         return Reply({"token": body}, 201, {"X-Subject-Token": token})
+
+    def authorize(self, token: str, method: str, path: str) -> str:
+        """How the bearer of a token logged in; 401 where it may not do this."""
+        auth_method = self._cloud.identity.method_of(token)
+        self._applications.permit(auth_method, method, path)
+        return auth_method
 
     def catalog(self, _request: Request) -> Reply:
         """The services."""
@@ -97,7 +109,7 @@ class Keystone:
 
     def new_credential(self, auth_method: str) -> Record:
         """Keys for the object store; a restricted application credential may not make them."""
-        if auth_method == "application_credential":
+        if self._applications.is_restricted(auth_method):
             raise ApiError(
                 FORBIDDEN,
                 "Using method 'application_credential' is not allowed for managing additional "

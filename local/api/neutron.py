@@ -9,6 +9,7 @@ from typing import Any
 from local.api.cloud import Cloud
 from local.api.http import NOT_FOUND, ApiError, Reply, Request, Route
 from local.api.listing import select
+from local.api.neutron_more import NetworksByHand
 from local.api.records import Record
 from local.resources import networks
 from local.resources.base import Kind
@@ -45,6 +46,7 @@ class Neutron:
         return [
             Route("GET", "/network", self.versions, public=True),
             Route("GET", "/network/v2.0/extensions", self.extensions),
+            *NetworksByHand(self._cloud).routes(),
             Route("GET", "/network/v2.0/{collection}", self.index),
             Route("GET", "/network/v2.0/{collection}/{id}", self.show),
             Route("DELETE", "/network/v2.0/{collection}/{id}", self.delete),
@@ -91,7 +93,8 @@ class Neutron:
 
     def _ports(self) -> list[Record]:
         made = [_port(self._cloud, port) for port in Port(self._cloud).all()]
-        return [networks.router_port(self._cloud), *made]
+        routers = [networks.router_port(self._cloud), *self._cloud.records.all(networks.MADE_PORTS)]
+        return [*routers, *made]
 
     def _groups(self) -> list[Record]:
         rules = [_rule(rule) for rule in SecurityGroupRule(self._cloud).all()]

@@ -9,14 +9,12 @@ from local.api import flavors
 from local.api.cloud import Cloud
 from local.api.http import BAD_REQUEST, NOT_FOUND, ApiError, Reply, Request, Route
 from local.api.listing import select
+from local.api.quotas import Quotas
 from local.api.records import Record
 from local.layout import MACHINES
 from local.machine import machine
 from local.resources.instance import Instance
 from local.resources.keys import Keypair
-
-QUOTA = {"maxTotalInstances": 8, "maxTotalCores": 8, "maxTotalRAMSize": 32000}
-"""cPouta's default for a project."""
 
 
 class Nova:
@@ -25,6 +23,7 @@ class Nova:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._instances = Instance(cloud)
+        self._quotas = Quotas(cloud)
 
     def routes(self) -> list[Route]:
         """What this service answers."""
@@ -36,6 +35,8 @@ class Nova:
             Route("GET", f"{v2}/flavors/detail", self.flavors),
             Route("GET", f"{v2}/flavors/{{id}}", self.flavor),
             Route("GET", f"{v2}/limits", self.limits),
+            Route("GET", f"{v2}/os-quota-sets/{{project}}", self.quota),
+            Route("PUT", f"{v2}/os-quota-sets/{{project}}", self.change_quota),
             Route("GET", f"{v2}/os-keypairs", self.keypairs),
             Route("GET", f"{v2}/os-keypairs/{{name}}", self.keypair),
             Route("DELETE", f"{v2}/os-keypairs/{{name}}", self.delete_keypair),
@@ -68,13 +69,24 @@ class Nova:
     def limits(self, _request: Request) -> Reply:
         """The quota and its use."""
         used = [self._flavor_of(record) for record in self._instances.all()]
+        quota = self._quotas.of("compute")
         absolute = {
-            **QUOTA,
+            "maxTotalInstances": quota["instances"],
+            "maxTotalCores": quota["cores"],
+            "maxTotalRAMSize": quota["ram"],
             "totalInstancesUsed": len(used),
             "totalCoresUsed": sum(flavor["vcpus"] for flavor in used),
             "totalRAMUsed": sum(flavor["ram"] for flavor in used),
         }
         return Reply({"limits": {"rate": [], "absolute": absolute}})
+
+    def quota(self, _request: Request) -> Reply:
+        """The quota alone."""
+        return Reply({"quota_set": self._quotas.of("compute")})
+
+    def change_quota(self, request: Request) -> Reply:
+        """As an admin may."""
+        return Reply({"quota_set": self._quotas.change("compute", request.json("quota_set"))})
 
     def keypairs(self, _request: Request) -> Reply:
         """All key pairs."""

@@ -10,7 +10,8 @@ from typing import Any
 from local import postgres
 from local.api import flavors, trove_checks
 from local.api.cloud import REGION, Cloud, new_id, now
-from local.api.http import NOT_FOUND, UNPROCESSABLE, ApiError, Reply, Request, Route
+from local.api.http import NOT_FOUND, OVER_LIMIT, UNPROCESSABLE, ApiError, Reply, Request, Route
+from local.api.quotas import Quotas
 from local.api.records import Record
 from local.api.trove_accounts import Accounts
 from local.api.trove_guest import Guest
@@ -26,6 +27,7 @@ class Trove:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._guest = Guest(cloud)
+        self._quotas = Quotas(cloud)
 
     def resume(self) -> None:
         """Go on after a restart of the daemon."""
@@ -44,6 +46,8 @@ class Trove:
             Route("GET", f"{base}/datastores", self.datastores),
             Route("GET", f"{base}/datastores/{{name}}/versions", self.datastore_versions),
             Route("GET", f"{base}/backups", self.backups),
+            Route("GET", f"{base}/limits", self.limits),
+            Route("PUT", f"{base}/mgmt/quotas/{{tenant}}", self.change_quota),
             Route("GET", f"{base}/instances", self.index),
             Route("GET", f"{base}/instances/detail", self.index),
             Route("POST", f"{base}/instances", self.create),
@@ -91,6 +95,15 @@ class Trove:
         """None are made here."""
         return Reply({"backups": []})
 
+    def limits(self, _request: Request) -> Reply:
+        """The quota, not its use."""
+        quota = {f"max_{name}": most for name, most in self._quotas.of("database").items()}
+        return Reply({"limits": [{"verb": "ABSOLUTE", **quota}]})
+
+    def change_quota(self, request: Request) -> Reply:
+        """As an admin may."""
+        return Reply({"quotas": self._quotas.change("database", request.json("quotas"))})
+
     def index(self, _request: Request) -> Reply:
         """All instances; real Trove filters none by name."""
         return Reply({"instances": [self._view(record) for record in self._all()]})
@@ -105,6 +118,7 @@ class Trove:
         trove_checks.instance(body)
         size = trove_checks.volume_size(body.get("volume"))
         self._check_flavor(body["flavorRef"])
+        self._check_quota(size)
         users = body.get("users", [])
         asked = body.get("access", {})
         record: Record = {
@@ -224,6 +238,12 @@ class Trove:
                 f"performed (status was {status}).",
             )
         return record
+
+    def _check_quota(self, size: int) -> None:
+        sizes = [record["volume_size"] for record in self._all()]
+        wanted = {"instances": len(sizes) + 1, "volumes": sum(sizes) + size}
+        if over := self._quotas.over("database", wanted):
+            raise ApiError(OVER_LIMIT, f"Quota exceeded for resources: {over}.")
 
     def _check_flavor(self, flavor: object) -> None:
         if flavors.find(flavors.database(self._cloud), str(flavor)) is None:

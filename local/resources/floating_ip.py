@@ -3,6 +3,7 @@
 import secrets
 
 from local.api.http import CONFLICT, NOT_FOUND, ApiError
+from local.api.quotas import Quotas
 from local.api.records import Record
 from local.resources import networks
 from local.resources.base import Inputs, Kind
@@ -25,6 +26,8 @@ class FloatingIp(Kind):
                 NOT_FOUND, f"Network {pool} could not be found: the pool is {networks.EXTERNAL}."
             )
         taken = {record["computed"]["address"] for record in self.all()}
+        if Quotas(self.cloud).over("network", {"floatingip": len(taken) + 1}):
+            raise ApiError(CONFLICT, "Quota exceeded for resources: ['floatingip'].")
         while (address := _loopback_address()) in taken:
             pass
         identifier, computed = super().compute(inputs)

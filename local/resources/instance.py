@@ -5,7 +5,8 @@ from typing import Any
 
 from local.api import flavors, glance
 from local.api.cloud import REGION, new_id, now
-from local.api.http import BAD_REQUEST, NOT_FOUND, ApiError
+from local.api.http import BAD_REQUEST, FORBIDDEN, NOT_FOUND, ApiError
+from local.api.quotas import Quotas
 from local.api.records import Record
 from local.layout import MACHINES
 from local.machine import machine, user_data
@@ -44,6 +45,7 @@ class Instance(Kind):
         if key := inputs.get("keyPair"):
             Keypair(self.cloud).find(str(key))
         self._check_user_data(name, inputs)
+        self._check_quota(flavor)
         attached: list[Record] = []
         try:
             for network in inputs.get("networks") or [{}]:
@@ -136,6 +138,17 @@ class Instance(Kind):
                 f"The user_data of '{name}' has {size} bytes after base64, Nova takes "
                 f"{user_data.MAX_BYTES}.",
             )
+
+    def _check_quota(self, flavor: dict[str, Any]) -> None:
+        sizes = {each["id"]: each for each in flavors.compute(self.cloud)}
+        all_of_them = [sizes[r["computed"]["flavorId"]] for r in self.all()] + [flavor]
+        wanted = {
+            "instances": len(all_of_them),
+            "cores": sum(each["vcpus"] for each in all_of_them),
+            "ram": sum(each["ram"] for each in all_of_them),
+        }
+        if over := Quotas(self.cloud).over("compute", wanted):
+            raise ApiError(FORBIDDEN, f"Quota exceeded for {', '.join(over)}.")
 
     def _attach(self, network: dict[str, Any], identifier: str) -> Record:
         """Hold the port that is named, or make one in the network that is."""

@@ -8,41 +8,43 @@ from local.api.records import Record
 INTERNAL_CIDR, GATEWAY = "192.168.1.0/24", "192.168.1.1"
 ROUTER_ADDRESS = "127.0.0.2"
 EXTERNAL = "public"
+MADE, MADE_SUBNETS, MADE_PORTS = "networks", "subnets", "router-ports"
+"""Records of what was made by hand, beside what exists from the start."""
 
 
 def networks(cloud: Cloud) -> list[Record]:
-    """Neutron's view of both networks."""
-    name, project = cloud.identity.project_name, cloud.identity.project_id
-    common = {
+    """Neutron's view: the external one, the project's own, and those made by hand."""
+    external = {
+        **own(cloud, cloud.fixed_id("network/external"), EXTERNAL),
+        "router:external": True,
+        "is_default": True,
+        "tenant_id": "admin",
+        "project_id": "admin",
+        "subnets": [cloud.fixed_id("subnet/external")],
+    }
+    first = {
+        **own(cloud, cloud.fixed_id("network/internal"), cloud.identity.project_name),
+        "subnets": [cloud.fixed_id("subnet/internal")],
+    }
+    return [external, first, *cloud.records.all(MADE)]
+
+
+def own(cloud: Cloud, identifier: str, name: str) -> Record:
+    """An internal network of the project."""
+    return {
+        "id": identifier,
+        "name": name,
         "status": "ACTIVE",
         "admin_state_up": True,
         "mtu": 1500,
         "port_security_enabled": True,
         "availability_zones": ["nova"],
+        "router:external": False,
+        "shared": False,
+        "tenant_id": cloud.identity.project_id,
+        "project_id": cloud.identity.project_id,
+        "subnets": [],
     }
-    return [
-        {
-            **common,
-            "id": cloud.fixed_id("network/external"),
-            "name": EXTERNAL,
-            "router:external": True,
-            "shared": False,
-            "is_default": True,
-            "tenant_id": "admin",
-            "project_id": "admin",
-            "subnets": [cloud.fixed_id("subnet/external")],
-        },
-        {
-            **common,
-            "id": cloud.fixed_id("network/internal"),
-            "name": name,
-            "router:external": False,
-            "shared": False,
-            "tenant_id": project,
-            "project_id": project,
-            "subnets": [cloud.fixed_id("subnet/internal")],
-        },
-    ]
 
 
 def internal(cloud: Cloud) -> Record:
@@ -67,7 +69,8 @@ def subnets(cloud: Cloud) -> list[Record]:
             "allocation_pools": [{"start": "192.168.1.10", "end": "192.168.1.250"}],
             "dns_nameservers": [],
             "host_routes": [],
-        }
+        },
+        *cloud.records.all(MADE_SUBNETS),
     ]
 
 

@@ -1,0 +1,1 @@
+"""`./pipeline init`: asks, checks, and writes a stack's settings."""

@@ -1,0 +1,200 @@
+"""`./pipeline init STACK` and `./pipeline cost`."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import cost as costs
+from cli import registry
+from cli.errors import PipelineError
+from cli.init import checks, file
+from cli.init.ask import Asker
+from cli.init.wizard import Wizard
+from cli.places import CHECKOUT
+from cli.private import write_private
+from cli.screen import out, say
+from cli.target import LOCAL, command
+from infra.errors import Refusal
+from infra.reader import declared
+from infra.settings import PROJECT_FILE
+
+#: Flag -> setting; every other setting goes by --set.
+_FLAGS = {
+    "compute_cloud": "computeCloud",
+    "compute_region": "computeRegion",
+    "database_cloud": "databaseCloud",
+    "database_region": "databaseRegion",
+    "image": "image",
+    "flavor": "flavor",
+    "network": "network",
+    "external_network": "externalNetwork",
+    "ssh_key": "sshPublicKeyFile",
+    "database_version": "databaseVersion",
+    "database_flavor": "databaseFlavor",
+    "input_bucket": "inputBucket",
+    "output_bucket": "outputBucket",
+    "quarantine_bucket": "quarantineBucket",
+}
+
+
+def _flags(function: Any) -> Any:
+    for name, setting in reversed(_FLAGS.items()):
+        flag = "--" + name.replace("_", "-")
+        function = click.option(flag, name, metavar="TEXT", help=f"Setting {setting}.")(function)
+    return function
+
+
+@click.command()
+@click.argument("stack")
+@_flags
+@click.option("--volume", type=int, help="Setting databaseVolumeSize, GiB.")
+@click.option("--operator-cidr", multiple=True, help="Setting operatorCidrs; may be repeated.")
+@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
+@click.option("--state", metavar="FOLDER|URL", help="Where the state lives.")
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="One that you have.")
+@click.option("--check", is_flag=True, help="Only check the stack's settings; write nothing.")
+def init(
+    stack: str,
+    *,
+    volume: int | None,
+    operator_cidr: tuple[str, ...],
+    more: tuple[str, ...],
+    state: str | None,
+    passphrase_file: Path | None,
+    check: bool,
+    **flags: str | None,
+) -> None:
+    """Ask what a pipeline on a cloud needs, check it, and write Pulumi.STACK.yaml.
+
+    What a flag gives, or the file has already, is not asked.
+    """
+    if not registry.NAME.fullmatch(stack) or stack == LOCAL:
+        raise PipelineError(
+            f"'{stack}' cannot be a stack on a cloud: use letters, digits, '-', '_' and '.', and "
+            "not 'local', which is the one on this machine."
+        )
+    path = registry.settings_file(stack)
+    given = _existing(path)
+    if check:
+        if not path.is_file():
+            raise PipelineError(f"There is no {path.name} to check: './pipeline init {stack}'.")
+        _report(stack, given)
+        return
+    given |= {_FLAGS[name]: value for name, value in flags.items() if value is not None}
+    given |= {"databaseVolumeSize": volume} if volume is not None else {}
+    given |= {"operatorCidrs": list(operator_cidr)} if operator_cidr else {}
+    given |= dict(_assignment(each) for each in more)
+    asker = Asker()
+    try:
+        settings = Wizard(stack, given, asker).run()
+    except Refusal as error:
+        raise PipelineError(str(error)) from None
+    record = _record(stack, state, passphrase_file, asker)
+    path.write_text(file.text(stack, settings) + file.salt(path), encoding="utf-8")
+    registry.save(stack, record)
+    say(f"Written: {path}")
+    say(f"State: {record.backend}")
+    say(f"Passphrase: {record.passphrase_file} (keep a copy: without it the state is lost).")
+    _report(stack, settings)
+
+
+@click.command()
+@click.option("--stack", "stack", default=LOCAL, show_default=True, metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def cost(stack: str, as_json: bool) -> None:
+    """Estimate what a stack costs, in CSC's billing units (docs/costs.md)."""
+    path = registry.settings_file(stack)
+    if not path.is_file():
+        raise PipelineError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
+    bill = costs.of_stack(_whole(_existing(path)))
+    if as_json:
+        rows = [
+            {"resource": i.resource, "of": i.of, "amount": i.amount, "rate": i.rate} for i in bill
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    out.print(costs.table(bill))
+    say(costs.NOTE)
+
+
+def _existing(path: Path) -> dict[str, Any]:
+    try:
+        return file.read(path) if path.is_file() else {}
+    except ValueError as error:
+        raise PipelineError(f"{error} (correct it, or remove it and init again).") from None
+
+
+def _whole(settings: Mapping[str, Any]) -> dict[str, str]:
+    return declared(PROJECT_FILE) | {name: str(value) for name, value in settings.items()}
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign or name not in declared(PROJECT_FILE):
+        raise PipelineError(
+            f"--set {text}: write NAME=VALUE with a setting's name; Pulumi.yaml lists them."
+        )
+    if name in ("s3AccessKey", "s3SecretKey"):
+        raise PipelineError(
+            f"{name} is a secret: set it with 'pulumi config set --secret {name}', which encrypts "
+            "it, not here."
+        )
+    try:
+        structured = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, structured if isinstance(structured, list | bool | int) else value
+
+
+def _record(
+    stack: str, state: str | None, passphrase_file: Path | None, asker: Asker
+) -> registry.Record:
+    try:
+        former = registry.load(stack) if (registry.folder(stack) / "stack.json").exists() else None
+    except PipelineError:
+        former = None
+    if state is None and former is not None:
+        backend = former.backend
+    else:
+        home = registry.data_folder() / "state"
+        question = "Folder (or Pulumi backend's URL) for the state, outside git"
+        where = asker.text(state, "--state", question, str(home))
+        backend = _backend(where)
+    if passphrase_file is not None:
+        if not passphrase_file.is_file():
+            raise PipelineError(f"--passphrase-file names {passphrase_file}, which is no file.")
+        return registry.Record(backend, str(passphrase_file.absolute()))
+    if former is not None:
+        return registry.Record(backend, former.passphrase_file)
+    path = registry.folder(stack) / "passphrase"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(24) + "\n")
+    return registry.Record(backend, str(path))
+
+
+def _backend(where: str) -> str:
+    if "://" in where:
+        return where
+    folder = Path(where).expanduser().absolute()
+    if folder.is_relative_to(CHECKOUT):
+        raise PipelineError(
+            f"The state would lie in the checkout ({folder}), where a git clean removes it: name a "
+            "folder outside."
+        )
+    return folder.as_uri()
+
+
+def _report(stack: str, settings: Mapping[str, Any]) -> None:
+    """What stands in the way, else what it will cost and what to type next."""
+    found = checks.problems(stack, settings)
+    if found:
+        raise PipelineError(
+            "\n".join([*found, f"Then check again with './pipeline init {stack} --check'."])
+        )
+    out.print(costs.table(costs.of_stack(_whole(settings))))
+    say(costs.NOTE)
+    out.print(f"Nothing stands in the way: '{command('up', stack)}' makes it.")

@@ -1,0 +1,86 @@
+"""Pulumi.STACK.yaml with comments, so that its owner can read and change it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.stack import PROJECT
+
+_HEAD = """\
+# The stack '{stack}', written by './pipeline init'. Change what you like, then
+# './pipeline up --stack {stack}'. Pulumi.yaml describes every setting. No credential belongs in
+# here: those are in clouds.yaml. The line 'encryptionsalt' that Pulumi adds belongs to the stack's
+# passphrase: keep it.
+"""
+#: Heading, then the settings below it in this order.
+_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "Entries of clouds.yaml, and their regions.",
+        ("computeCloud", "computeRegion", "databaseCloud", "databaseRegion"),
+    ),
+    (
+        "The machine. Only operatorCidrs reach its port 22: your address, as the cloud sees it.",
+        (
+            *("image", "flavor", "network", "externalNetwork"),
+            *("operatorCidrs", "sshPublicKeyFile", "sshUser"),
+        ),
+    ),
+    (
+        "The buckets. Names are shared by all users of a store.",
+        (
+            *("objectStore", "objectStoreEndpoint", "objectStoreRegion", "s3AccessKey"),
+            *("s3SecretKey", "inputBucket", "outputBucket", "quarantineBucket", "adoptBuckets"),
+        ),
+    ),
+    (
+        "The database. The machine's address is let in by itself; the volume (GiB) can only grow.",
+        (
+            *("databaseName", "databaseVersion", "databaseFlavor", "databaseVolumeSize"),
+            *("databaseCidrs", "databaseSslMode"),
+        ),
+    ),
+    ("What is done, and how often it is looked for work.", ("transform", "timerInterval")),
+    ("Database and buckets are not removed by a plain destroy.", ("protectData",)),
+)
+
+
+def text(stack: str, settings: Mapping[str, Any]) -> str:
+    """The file; settings that no part names come last."""
+    left = dict(settings)
+    lines = [_HEAD.format(stack=stack) + "config:"]
+    for heading, names in _PARTS:
+        present = [name for name in names if name in left]
+        if present:
+            lines += ["", f"  # {heading}"]
+            lines += [_line(name, left.pop(name)) for name in present]
+    lines += [_line(name, value) for name, value in left.items()]
+    return "\n".join(lines) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The settings of a stack's file; a secret is a mapping. Raises ValueError."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        config = content.get("config") or {}
+        items = config.items()
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is no YAML that can be read: {error}") from None
+    return {str(key).removeprefix(f"{PROJECT}:"): value for key, value in items}
+
+
+def salt(path: Path) -> str:
+    """The line that ties an existing file's secrets to the passphrase, to be kept; else ""."""
+    if not path.is_file():
+        return ""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(
+        line for line in lines if line.startswith(("encryptionsalt:", "secretsprovider:"))
+    )
+
+
+def _line(name: str, value: Any) -> str:
+    # JSON is YAML, and quotes what must be quoted.
+    return f"  {PROJECT}:{name}: {json.dumps(value, ensure_ascii=False)}"

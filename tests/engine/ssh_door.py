@@ -1,0 +1,99 @@
+"""A door to a `process` machine of the local cloud: a real SSH server that lets its key in.
+
+The `ssh` of the machine that runs the test is the system's own. What it asks for is run as on a
+real machine, but that paths below /opt and /etc are the machine's, and that sudo and journalctl are
+small stand-ins: there is no root and no journald of its own.
+"""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncssh
+
+from local.machine.machine import Machine
+
+_SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
+_JOURNALCTL = '#!/bin/sh\nexec cat "$JOURNAL"\n'
+
+
+class _Server(asyncssh.SSHServer):
+    """Lets one user with one key in."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+
+    def begin_auth(self, username: str) -> bool:
+        if username != self._user:
+            raise asyncssh.PermissionDenied(f"no user {username}")
+        return True
+
+
+@contextmanager
+def ssh_door(
+    machine: Machine, address: str, public_key: Path, folder: Path, user: str = "ubuntu"
+) -> Iterator[Path]:
+    """Serve until left; yields a folder for PATH whose `ssh` knows the server's port."""
+    programs = folder / "machine-bin"
+    for name, text in (("sudo", _SUDO), ("journalctl", _JOURNALCTL)):
+        _program(programs / name, text)
+    loop, started, port = asyncio.new_event_loop(), threading.Event(), [0]
+
+    async def serve() -> None:
+        async def answer(process: "asyncssh.SSHServerProcess[str]") -> None:
+            done = await asyncio.to_thread(_run, machine, programs, process.command or "")
+            process.stdout.write(done.stdout)
+            process.stderr.write(done.stderr)
+            process.exit(done.returncode)
+
+        server = await asyncssh.create_server(
+            lambda: _Server(user),
+            address,
+            0,
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            authorized_client_keys=str(public_key),
+            process_factory=answer,
+        )
+        port[0] = server.get_port()
+        started.set()
+
+    loop.create_task(serve())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    assert started.wait(20)
+    yield _client(folder, port[0])
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+
+
+def _run(machine: Machine, programs: Path, command: str) -> "subprocess.CompletedProcess[str]":
+    here = command.replace("/opt/pipeline/venv/bin/python", shlex.quote(sys.executable))
+    here = here.replace("/opt/pipeline", str(machine.root / "opt/pipeline"))
+    environment = {
+        **machine.environment(),
+        "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+        "PIPELINE_SETTINGS": str(machine.settings),
+        "JOURNAL": str(machine.journal),
+    }
+    return subprocess.run(
+        ["/bin/sh", "-c", here], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _client(folder: Path, port: int) -> Path:
+    """Only root may listen on port 22, so the client is told another; it is the system's ssh."""
+    found = folder / "client-bin"
+    _program(found / "ssh", f'#!/bin/sh\nexec /usr/bin/ssh -o Port={port} "$@"\n')
+    return found
+
+
+def _program(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)

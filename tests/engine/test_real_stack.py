@@ -1,0 +1,151 @@
+"""A researcher's first hour, typed at a terminal, on a cloud that is reached by clouds.yaml."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import open_folder
+from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.engine.ssh_door import ssh_door
+from tests.engine.terminal import Terminal
+
+STACK = ("--stack", "lab")
+
+
+@pytest.fixture(scope="module")
+def person(pulumi: Path) -> Iterator[Researcher]:
+    """Somebody who has a clouds.yaml and an SSH key, and nothing else."""
+    with open_folder() as folder, researcher(folder, pulumi) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[ExitStack]:
+    """Closed at the end."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def terminal(person: Researcher, *words: str) -> Terminal:
+    """Type a command."""
+    checkout = person.checkout
+    return Terminal(checkout.command(*words), checkout.folder, checkout.environment)
+
+
+def test_init_asks_what_it_cannot_know(person: Researcher) -> None:
+    with terminal(person, "init", "lab", *LOCALLY) as session:
+        session.expect("Entry for machine and buckets: local")
+        session.answer("Number or name [Ubuntu-24.04]", "2")
+        session.answer("[standard.tiny]")
+        session.answer("[17]")
+        session.answer("[standard.small]")
+        session.answer("Volume of the database in GiB", "2")
+        session.answer("Address that may log in over ssh", "127.0.0.1/32")
+        for role in ("input", "output", "quarantine"):
+            session.answer(f"Name of the {role} bucket")
+        session.answer("state, outside git")
+        shown = session.end()
+    assert "all that is known" in shown
+    assert "./pipeline up --stack lab" in shown
+    settings = person.settings_file("lab").read_text()
+    assert 'image-pipeline:image: "Ubuntu-24.04"' in settings
+    assert "image-pipeline:databaseVolumeSize: 2" in settings
+    assert modes(person.data) <= {0o600, 0o700}
+
+
+def modes(folder: Path) -> set[int]:
+    """Of the folder and all below it."""
+    return {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
+
+
+def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
+    with terminal(person, "up", *STACK) as session:
+        session.expect("made  TroveReady")
+        assert "./pipeline put" in session.end()
+    [machine] = person.cloud.machines()
+    key = person.base / "home" / ".ssh" / "id_ed25519.pub"
+    [ip] = person.openstack().network.ips()
+    client = doors.enter_context(ssh_door(machine, ip.floating_ip_address, key, person.base))
+    path = os.pathsep.join([str(client), person.checkout.environment["PATH"]])
+    person.checkout.environment["PATH"] = path  # type: ignore[index]
+
+
+def test_a_photo_comes_back(person: Researcher) -> None:
+    with terminal(person, "put", "samples/cat.jpg", *STACK) as session:
+        assert "Sent 1" in session.end()
+    deadline = time.monotonic() + 60
+    while not person.checkout.json("log", *STACK):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    with terminal(person, "log", "--like", "cat", *STACK) as session:
+        assert re.search(r"negated_cat.jpg +[0-9a-f]{16}", session.end())
+    with terminal(person, "get", "cat.jpg", *STACK) as session:
+        assert "negated_cat.jpg" in session.end()
+    assert (person.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_status_and_logs_come_from_the_machine(person: Researcher) -> None:
+    with terminal(person, "status", *STACK) as session:
+        assert "database and object store, from the machine" in session.end()
+    with terminal(person, "logs", "-n", "20", *STACK) as session:
+        assert '"event": "done"' in session.end()
+
+
+def test_the_machine_is_known_by_its_instance(person: Researcher) -> None:
+    [vm] = person.openstack().compute.servers()
+    known = person.data / "stacks" / "lab" / "known_hosts"
+    subprocess.run(["ssh-keygen", "-F", vm.id, "-f", str(known)], check=True)
+
+
+def test_bare_pulumi_shares_the_state(person: Researcher) -> None:
+    shown = person.checkout.pipeline("env", *STACK).stdout
+    answer = subprocess.run(
+        ["/bin/sh", "-c", 'eval "$1"; pulumi stack output floatingIp --stack lab', "sh", shown],
+        cwd=person.checkout.folder,
+        env=person.checkout.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == person.checkout.json("outputs", *STACK)["floatingIp"]
+
+
+def test_a_second_up_changes_nothing(person: Researcher) -> None:
+    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
+def test_a_machine_that_cannot_be_reached_is_seen_from_outside(person: Researcher) -> None:
+    environment = dict(person.checkout.environment)
+    path = environment["PATH"].split(os.pathsep)[1:]  # without the door's client
+    answer = subprocess.run(
+        person.checkout.command("status", *STACK),
+        cwd=person.checkout.folder,
+        env={**environment, "PATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "operatorCidrs" in answer.stderr
+    assert '"event"' in answer.stderr  # its console
+
+
+def test_data_goes_only_where_the_name_is_typed(person: Researcher) -> None:
+    with terminal(person, "destroy", *STACK) as session:
+        assert "protectData" in session.end(code=1)
+    with terminal(person, "destroy", "--data", *STACK) as session:
+        session.answer("Type the stack's name", "lap")
+        assert "nothing was removed" in session.end(code=1)
+    with terminal(person, "destroy", "--data", *STACK) as session:
+        session.answer("Type the stack's name", "lab")
+        assert "Nothing is left of it." in session.end()
+    cloud = person.openstack()
+    assert list(cloud.compute.servers()) == []
+    assert cloud.database.get("/instances").json()["instances"] == []
+    assert list(cloud.network.ips()) == []
