@@ -23,10 +23,15 @@ def local_cloud() -> Iterator[LocalCloud]:
             cloud.stop()
 
 
-@pytest.fixture
-def clouds_yaml(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Path:
+def use_cloud(environment: pytest.MonkeyPatch, cloud: LocalCloud) -> None:
     """The environment as `./pipeline` makes it: the cloud's clouds.yaml and no other OS_*."""
     for name in [name for name in os.environ if name.startswith("OS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(local_cloud.clouds_yaml))
+        environment.delenv(name)
+    environment.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
+
+
+@pytest.fixture
+def clouds_yaml(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This cloud's clouds.yaml, which the environment names."""
+    use_cloud(monkeypatch, local_cloud)
     return local_cloud.clouds_yaml

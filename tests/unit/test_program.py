@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from infra.errors import CloudError
+from local.cloud import LocalCloud
+from tests.unit.conftest import use_cloud
 from tests.unit.program import FLOATING_IP, Run, run_program
 from tests.unit.stack_settings import PUBLIC_KEY, stack_settings
 from worker import settings as worker_settings
@@ -26,11 +28,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("program")
 
 
-@pytest.fixture
-def run(folder: Path) -> Run:
-    return run_program(
-        stack_settings(folder, operatorCidrs=OPERATORS, databaseCidrs=["198.51.100.0/24"])
-    )
+@pytest.fixture(scope="module")
+def run(local_cloud: LocalCloud, folder: Path) -> Run:
+    settings = stack_settings(folder, operatorCidrs=OPERATORS, databaseCidrs=["198.51.100.0/24"])
+    with pytest.MonkeyPatch.context() as environment:
+        use_cloud(environment, local_cloud)
+        return run_program(settings)
 
 
 def written(run: Run) -> dict[str, str]:
