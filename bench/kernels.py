@@ -7,7 +7,8 @@ found by itself), else samples/. P12 and P2 are mosaics of them of 4240 x 2832 a
 pixels, E12 a piece of a large painting's scan where FOLDER has one. ImageMagick is
 timed as a process of its own, as users run it; Pillow, libvips (where pyvips is installed) and
 libjpeg-turbo's identity transcode (tjTransform, where libturbojpeg is installed) inside this
-process, from file to file like ours. Each turn runs every way once; a ratio is of one turn, so slow moments of the machine cancel.
+process, from file to file like ours. Each turn runs every way once; a ratio is of one turn, so slow
+moments of the machine cancel.
 """
 
 import argparse

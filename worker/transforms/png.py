@@ -20,7 +20,7 @@ from worker.transforms.files import Source
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD, _NUMBER, _FRAME = struct.Struct(">I4s"), struct.Struct(">I"), struct.Struct(">4I")
-_MOST_CHUNKS = 400_000
+_MOST_CHUNKS = 150_000
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PALETTE = 3
