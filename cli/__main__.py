@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import demo as demonstration
-from cli import on_machine, options, outputs, suites, unknown
+from cli import machine_kind, on_machine, options, outputs, suites, unknown
 from cli.bucket_client import BucketClient, photos
 from cli.errors import PipelineError
 from cli.init.command import cost, init
@@ -35,17 +35,21 @@ def main() -> None:
 @main.command()
 @click.argument("files", nargs=-1, type=_PATHS)
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
-def demo(files: tuple[Path, ...], keep: bool) -> None:
+@machine_kind.options
+def demo(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -> None:
     """Stand the pipeline up here, send photos (ours or FILES), show the result, tear it down."""
     local = LocalStack()
+    machine_kind.choose(local, machine, suite)
     with local.alone():
         demonstration.demo(local, files, keep=keep)
 
 
 @main.command()
 @options.stack
-def up(target: Target) -> None:
+@machine_kind.options
+def up(target: Target, machine: str | None, suite: str) -> None:
     """Make, change and replace what the program asks for."""
+    machine_kind.choose(target, machine, suite)
     with target.alone():
         target.open().up()
     out.print(f"The pipeline stands: '{command('put FILE…', target.name)}' sends photos.")

@@ -18,7 +18,7 @@ from cli.sheet import contact_sheet
 from cli.target import command
 
 _POLL_SECONDS = 0.25
-_PATIENCE_SECONDS = 120  # without any photo becoming ready
+_PATIENCE_SECONDS = 300  # without any photo becoming ready; a container installs its worker first
 
 
 def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:

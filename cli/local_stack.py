@@ -18,15 +18,19 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from cli.container_host import container_host
 from cli.errors import PipelineError
 from cli.local_host import LocalHost
 from cli.lock import TakenError, alone
+from cli.machine import Host
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
 from cli.stack import PROJECT, GuardedError, Stack, StackHome
 from cli.target import LOCAL, nothing_stands
 from local import processes
 from local.cloud import LocalCloud
+from local.machine import kinds
+from local.machine.container import Container
 
 NAME = LOCAL
 _ORPHAN_SECONDS = 10
@@ -80,11 +84,26 @@ class LocalStack:
         """Stop the cloud that was started for it."""
         self.destroy()
 
-    def hosts(self) -> Sequence[LocalHost]:
+    def make_machines_of(self, kind: kinds.Kind) -> None:
+        """What VMs will be; raises PipelineError where they stand as something else already."""
+        standing = kinds.kept(self.places.cloud)
+        if self.cloud.folder.exists() and standing != kind:
+            raise PipelineError(
+                f"The local pipeline stands with a machine of kind '{standing.name}' or of another "
+                "suite: take it down first with './pipeline destroy'."
+            )
+        self.cloud = LocalCloud(self.places.cloud, kind.name, Path(kind.tree))
+
+    def hosts(self) -> Sequence[Host]:
         """The cloud's machines, without asking the engine."""
         if not self.exists:
             raise nothing_stands(NAME)
-        return [LocalHost(machine) for machine in self.cloud.machines()]
+        return [
+            container_host(machine, self.places)
+            if isinstance(machine, Container)
+            else LocalHost(machine)
+            for machine in self.cloud.machines()
+        ]
 
     def destroy(self, *, data: bool = False) -> None:
         """Take everything down through the engine, then the cloud itself, then the folder.

@@ -13,7 +13,9 @@ _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 _COMMAND_NOT_FOUND = 127
 # The worker's files are root's; its credentials are found beside its settings (worker/settings.py).
+# It may answer with half of its packages there: the stamp is what ends the installation.
 _WORKER = (
+    f"test -e /opt/pipeline/venv/.installed || exit {_COMMAND_NOT_FOUND}; "
     "sudo -n env PYTHONPATH=/opt/pipeline/source PYTHONDONTWRITEBYTECODE=1 "
     "/opt/pipeline/venv/bin/python -m worker "
 )
@@ -31,6 +33,7 @@ class SshHost:
     key: Path
     known_hosts: Path
     cloud: str
+    port: int = 22
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run the worker's command there; raises UnreachableError also while it is installed."""
@@ -77,4 +80,5 @@ class SshHost:
             "LogLevel=ERROR",
         )
         pairs = [word for option in more for word in ("-o", option)]
-        return ["ssh", *options, *pairs, "-i", str(self.key), f"{self.user}@{self.address}"]
+        where = ["-p", str(self.port), "-i", str(self.key), f"{self.user}@{self.address}"]
+        return ["ssh", *options, *pairs, *where]

@@ -14,7 +14,8 @@ from local.api.cloud import REGION
 from local.api.http import HOST
 from local.errors import LocalCloudError
 from local.layout import DATABASES, MACHINES, STORE
-from local.machine import machine
+from local.machine import kinds, machine
+from local.machine.kinds import Kind
 from local.machine.machine import Machine
 
 NAME = "local"
@@ -26,8 +27,13 @@ START_SECONDS = 60
 class LocalCloud:
     """Everything it starts outlives the caller, until `stop`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, machine: str | None = None, tree: Path | None = None) -> None:
+        """`machine`: "process" or "container", by default what the folder has, else "process".
+
+        `tree`: what containers boot from (local/machine/container_tree.py).
+        """
         self.folder = folder.absolute()
+        self._kind = Kind(machine, str(tree or "")) if machine else None
 
     @property
     def clouds_yaml(self) -> Path:
@@ -44,6 +50,8 @@ class LocalCloud:
         with self._alone(make=True):
             if self.running and processes.running(self.folder / STORE, object_store.NAME):
                 return
+            if self._kind:
+                kinds.keep(self.folder, self._kind)
             processes.kill(self.folder, DAEMON)  # it would not know a new object store's address
             port_file = self.folder / "daemon.port"
             port_file.unlink(missing_ok=True)
@@ -64,7 +72,7 @@ class LocalCloud:
             for folder in self._folders(DATABASES):
                 postgres.stop(folder)
             for folder in self._folders(MACHINES):
-                machine.stop(folder)
+                kinds.stop(folder)
             object_store.stop(self.folder / STORE)
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -74,9 +82,7 @@ class LocalCloud:
 
     def machines(self) -> list[Machine]:
         """The machines that run."""
-        return [
-            machine.load(folder) for folder in self._folders(MACHINES) if machine.running(folder)
-        ]
+        return [kinds.load(folder) for folder in self._folders(MACHINES) if machine.running(folder)]
 
     def _folders(self, kind: str) -> list[Path]:
         parent = self.folder / kind

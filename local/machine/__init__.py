@@ -1,1 +1,1 @@
-"""The `process` machine: a VM's user-data carried out without a VM and without privileges."""
+"""Machines: a VM's user-data carried out by a process, or booted in a container."""

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,13 +78,18 @@ class Machine:
 
 def start(folder: Path, name: str, user_data: str) -> None:
     """Boot a machine with packed user-data, or boot it again; does not wait for it."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare(folder, {"name": name}, user_data)
     (folder / "state").mkdir(exist_ok=True, mode=0o700)
-    files.write(folder / "user-data", user_data)
-    files.write(folder / "machine.json", json.dumps({"name": name}))
     if not running(folder):
         processes.end(folder)
         processes.start_module(folder, NAME, "local.machine.service", [str(folder)])
+
+
+def prepare(folder: Path, record: Mapping[str, str], user_data: str) -> None:
+    """Write down what a machine is started from."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.write(folder / "user-data", user_data)
+    files.write(folder / "machine.json", json.dumps(record))
 
 
 def load(folder: Path) -> Machine:

@@ -1,4 +1,4 @@
-"""A virtual machine; here the `process` machine."""
+"""A virtual machine; what it is here, the cloud's folder tells (local/machine/kinds.py)."""
 
 import hashlib
 from typing import Any
@@ -9,7 +9,7 @@ from local.api.http import BAD_REQUEST, FORBIDDEN, NOT_FOUND, ApiError
 from local.api.quotas import Quotas
 from local.api.records import Record
 from local.layout import MACHINES
-from local.machine import machine, user_data
+from local.machine import kinds, user_data
 from local.resources import networks
 from local.resources.base import Inputs, Kind
 from local.resources.keys import Keypair
@@ -36,7 +36,9 @@ class Instance(Kind):
         """Start its process unless it runs (a machine boots again after the host did)."""
         text = user_data.packed(str(record["inputs"].get("userData") or ""))
         folder = self.cloud.folder / MACHINES / record["id"]
-        machine.start(folder, record["computed"]["name"], text)
+        kind, name = kinds.kept(self.cloud.folder), record["computed"]["name"]
+        key = Keypair(self.cloud).read(str(record["inputs"].get("keyPair") or "")) or {"inputs": {}}
+        kinds.start(folder, kind, name, text, str(key["inputs"].get("publicKey") or ""))
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
         """Everything it names must exist, and its ports be free."""
@@ -92,7 +94,7 @@ class Instance(Kind):
     def delete(self, identifier: str) -> None:
         """Shut it down and wait; its ports are free again."""
         record = self.find(identifier)
-        machine.stop(self.cloud.folder / MACHINES / identifier)
+        kinds.stop(self.cloud.folder / MACHINES / identifier)
         with self.cloud.records.lock:
             ports = Port(self.cloud)
             ports.release(network["port"] for network in record["computed"]["networks"])

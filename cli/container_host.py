@@ -1,0 +1,40 @@
+"""A `container` machine of the local stack, reached as a cloud's VM is: over ssh, with its key."""
+
+from dataclasses import dataclass
+
+from cli.places import LocalPlaces
+from cli.ssh_host import SshHost
+from local.machine.container import Container
+
+_USER = "ubuntu"  # as in the image that the tree stands for
+
+
+@dataclass(frozen=True)
+class ContainerHost(SshHost):
+    """A guest on this machine."""
+
+    machine: Container | None = None
+
+    def console(self) -> str:
+        """The console log, which Nova would have."""
+        if self.machine is None:
+            return ""
+        try:
+            return self.machine.console.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def container_host(machine: Container, places: LocalPlaces) -> ContainerHost:
+    """The way to a running container."""
+    return ContainerHost(
+        name=machine.name,
+        instance=machine.folder.name,
+        address="127.0.0.1",
+        user=_USER,
+        key=places.ssh_key,
+        known_hosts=places.root / "known_hosts",
+        cloud="local",
+        port=machine.ssh_port,
+        machine=machine,
+    )

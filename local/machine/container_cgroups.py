@@ -1,0 +1,43 @@
+"""A `container` machine's control groups: all below one of its own, so that none can be left."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+def _hierarchies() -> list[Path]:
+    """Where systemd-nspawn makes groups: cgroup v2, or v1's `systemd` and what goes with it."""
+    if (_ROOT / "cgroup.controllers").exists():
+        return [_ROOT]
+    return [each for each in (_ROOT / "systemd", _ROOT / "unified") if each.is_dir()]
+
+
+def _groups(identifier: str) -> list[Path]:
+    return [each / f"image-pipeline-{identifier}" for each in _hierarchies()]
+
+
+def make(identifier: str) -> list[Path]:
+    """The machine's groups, made if need be."""
+    groups = _groups(identifier)
+    for group in groups:
+        group.mkdir(exist_ok=True)
+    return groups
+
+
+def enter(groups: Sequence[Path]) -> None:
+    """Move the calling process there."""
+    for group in groups:
+        (group / "cgroup.procs").write_text("0")
+
+
+def remove(identifier: str) -> None:
+    """Remove them with all that the guest made below; its processes have ended."""
+    for group in _groups(identifier):
+        for below in sorted(group.rglob("*"), reverse=True):
+            if below.is_dir():
+                with contextlib.suppress(OSError):
+                    below.rmdir()
+        with contextlib.suppress(OSError):
+            group.rmdir()
