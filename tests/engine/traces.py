@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -28,39 +29,45 @@ class Traces:
         return {name: left for name, left in found.items() if left}
 
 
-def traces(folders: list[Path], but: list[Path]) -> Traces:
-    """The machine now; files are those below `folders`, except below `but`."""
+def traces(base: Path) -> Traces:
+    """The machine now, as far as it has to do with `base`.
+
+    Processes are those that name it in their command line, environment or working folder, sockets
+    those of these processes: what else runs on the machine comes and goes as it likes. The files
+    are those of the home and the temporary folder below it, without the user's cache.
+    """
+    processes = dict(_processes(str(base)))
+    home, temporary = base / "home", base / "tmp"
     return Traces(
-        processes=frozenset(_processes()),
-        sockets=frozenset(_sockets()),
+        processes=frozenset(processes.values()),
+        sockets=frozenset(_sockets(set(processes))),
         mounts=frozenset(Path("/proc/self/mounts").read_text().splitlines()),
         accounts=frozenset(Path("/etc/passwd").read_text().splitlines()),
-        files=frozenset(line for folder in folders for line in _files(folder, but)),
+        files=frozenset([*_files(home, home / ".cache"), *_files(temporary, None)]),
     )
 
 
-def _processes() -> list[str]:
-    """Those that are not this test's own: kernel threads come and go by themselves."""
-    lines = []
-    for process in psutil.process_iter(["pid", "cmdline", "create_time"]):
-        if process.info["cmdline"]:
-            lines.append(f"{process.info['pid']} {' '.join(process.info['cmdline'])[:200]}")
-    return lines
+def _processes(base: str) -> Iterator[tuple[int, str]]:
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+            told = [line, process.cwd(), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if process.pid != os.getpid() and any(base in text for text in told):
+            yield process.pid, f"{process.pid} {line[:200]}"
 
 
-def _sockets() -> list[str]:
-    listing = subprocess.run(
-        ["ss", "-lntupH"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    return [" ".join(line.split()) for line in listing]
+def _sockets(processes: set[int]) -> list[str]:
+    command = ["ss", "-lntupH"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = [" ".join(line.split()) for line in listing.splitlines()]
+    return [line for line in lines if any(f"pid={pid}," in line for pid in processes)]
 
 
-def _files(folder: Path, but: list[Path]) -> list[str]:
-    found = []
+def _files(folder: Path, but: Path | None) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
         here = Path(place)
-        folders[:] = [name for name in folders if here / name not in but]
+        folders[:] = [name for name in folders if here / name != but]
         for path in (here, *(here / name for name in names)):
-            if path not in but:
-                found.append(f"{path} {stat.filemode(path.lstat().st_mode)}")
-    return found
+            yield f"{path} {stat.filemode(path.lstat().st_mode)}"
