@@ -18,6 +18,7 @@ from cli.errors import PipelineError
 from cli.init.command import cost, init
 from cli.local_stack import LocalStack
 from cli.screen import counting, out, say
+from cli.strays import remove
 from cli.target import LOCAL, Target, command
 
 _PATHS = click.Path(path_type=Path)
@@ -51,6 +52,7 @@ def up(target: Target, machine: str | None, suite: str) -> None:
     """Make, change and replace what the program asks for."""
     machine_kind.choose(target, machine, suite)
     with target.alone():
+        target.check()
         target.open().up()
     out.print(f"The pipeline stands: '{command('put FILE…', target.name)}' sends photos.")
 
@@ -109,6 +111,26 @@ def _confirm(stack: str) -> None:
         raise PipelineError(
             f"'{typed.strip()}' is not '{stack}': nothing was removed (scripts say --yes)."
         )
+
+
+@main.command()
+@options.stack
+@click.option("--remove", "removing", is_flag=True, help="Delete them, buckets excepted.")
+@click.option("--yes", is_flag=True, help="Do not ask for the stack's name.")
+def strays(target: Target, removing: bool, yes: bool) -> None:
+    """List what the clouds have under a stack's names though its state does not know it."""
+    with target.alone():
+        found = target.strays()
+        for stray in found:
+            out.print(f"{stray.kind}  {stray.name}  {stray.id}", soft_wrap=True)
+        if not found:
+            out.print("The clouds have nothing that the state does not know.")
+            return
+        if removing and not yes:
+            _confirm(target.name)
+        for stray in found if removing else ():
+            say(f"  - removing {stray.kind} {stray.name}")
+            remove(stray)
 
 
 @main.command("outputs")

@@ -5,17 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cli import registry
 from cli.errors import PipelineError
+from cli.init import file
+from cli.init.checks import problems
 from cli.lock import TakenError, alone
 from cli.places import CHECKOUT
 from cli.screen import say
 from cli.ssh_host import SshHost
-from cli.stack import PROJECT, Stack, StackHome
+from cli.stack import Stack, StackHome
 from cli.stale_lock import stale_lock
+from cli.strays import Stray, find
 from cli.target import nothing_stands
+from infra.errors import Refusal
 
 _DEFAULT_USER = "ubuntu"
 
@@ -48,6 +50,33 @@ class CloudStack:
                 f"Another ./pipeline command is changing stack '{self.name}': wait until it has "
                 "ended."
             ) from None
+
+    def check(self) -> None:
+        """Settings and clouds; of a new stack also quotas, bucket names and what is left over."""
+        self._check_files()
+        settings = self.settings()
+        found = problems(self.name, settings, lambda: self.exists)
+        if found:
+            raise PipelineError("\n".join(found))
+        left, stands = self.strays(), self.exists
+        if left:
+            names = ", ".join(f"{stray.kind} {stray.name} ({stray.id})" for stray in left)
+            remedy = f"'./pipeline strays --stack {self.name} --remove' removes them"
+            if not stands:
+                raise PipelineError(
+                    f"The state of stack '{self.name}' ({self.record.backend}) knows of nothing, "
+                    f"but the clouds have {names}: put the lost state back from a copy, or "
+                    f"{remedy}; buckets are adopted by adoptBuckets, or init another name."
+                )
+            say(f"The clouds also have {names}, perhaps of an 'up' that was killed: {remedy}.")
+
+    def strays(self) -> list[Stray]:
+        """What the clouds have under this stack's names and its state does not know."""
+        known = {str(each.get("id", "")) for each in self.open().resources()}
+        try:
+            return find(self.name, self.settings(), known)
+        except Refusal as error:
+            raise PipelineError(str(error)) from None
 
     def open(self) -> Stack:
         """The stack in its backend, made there if need be."""
@@ -94,9 +123,10 @@ class CloudStack:
 
     def settings(self) -> Mapping[str, Any]:
         """What the stack's file sets, without the project's name before each setting."""
-        text = registry.settings_file(self.name).read_text(encoding="utf-8")
-        found = (yaml.safe_load(text) or {}).get("config") or {}
-        return {key.removeprefix(f"{PROJECT}:"): value for key, value in found.items()}
+        try:
+            return file.read(registry.settings_file(self.name))
+        except ValueError as error:
+            raise PipelineError(f"{error} (correct it).") from None
 
     def home(self) -> StackHome:
         """Bare `pulumi` in the checkout finds the same stack with this environment."""

@@ -26,6 +26,7 @@ from cli.machine import Host
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
 from cli.stack import PROJECT, GuardedError, Stack, StackHome
+from cli.strays import Stray
 from cli.target import LOCAL, nothing_stands
 from local import processes
 from local.cloud import LocalCloud
@@ -61,6 +62,9 @@ class LocalStack:
                 "Another ./pipeline command is changing the local stack: wait until it has ended."
             ) from None
 
+    def check(self) -> None:
+        """Its cloud has all that Pulumi.local.yaml asks for."""
+
     def open(self) -> Stack:
         """The stack with its cloud running, made if need be."""
         if self._stack is None:
@@ -79,6 +83,10 @@ class LocalStack:
         if not self.exists:
             raise nothing_stands(NAME)
         return self.open()
+
+    def strays(self) -> Sequence[Stray]:
+        """None: its cloud goes with it."""
+        return ()
 
     def forget_preview(self) -> None:
         """Stop the cloud that was started for it."""

@@ -16,6 +16,7 @@ from cli.engine.launcher import folder_with_launcher
 from cli.errors import PipelineError
 from cli.events import Story
 from cli.places import CHECKOUT
+from cli.remedies import remedy
 from cli.screen import say, waiting
 
 PROJECT = "image-pipeline"
@@ -152,7 +153,8 @@ class Stack:
             ) from None
         except automation.CommandError as error:
             lines = story.errors if story and story.errors else _error_lines(str(error))
-            raise PipelineError("\n".join(lines)) from None
+            more = remedy("\n".join(lines), self.home.name)
+            raise PipelineError("\n".join([*lines, *([more] if more else [])])) from None
 
 
 def _environment(home: StackHome, bin_folder: Path) -> dict[str, str]:

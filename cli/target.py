@@ -7,6 +7,7 @@ from typing import Protocol
 from cli.errors import PipelineError
 from cli.machine import Host
 from cli.stack import Stack, StackHome
+from cli.strays import Stray
 
 LOCAL = "local"
 """The stack on this machine; every other name is a stack on a cloud."""
@@ -26,6 +27,9 @@ class Target(Protocol):
     def alone(self) -> AbstractContextManager[None]:
         """Keep other commands out; raises PipelineError where one is at work."""
 
+    def check(self) -> None:
+        """Refuse an `up` that is known to fail; raises PipelineError, with nothing touched."""
+
     def open(self) -> Stack:
         """The stack, made if need be."""
 
@@ -34,6 +38,9 @@ class Target(Protocol):
 
     def home(self) -> StackHome:
         """Where settings and state are, and by which environment the engine finds them."""
+
+    def strays(self) -> Sequence[Stray]:
+        """What its clouds have under its names and its state does not know."""
 
     def forget_preview(self) -> None:
         """Leave nothing of a stack that was made only to preview it."""

@@ -25,7 +25,8 @@ class Reader:
         self.errors: list[str] = []
 
     def refuse(self, sentence: str) -> None:
-        self.errors.append(sentence)
+        if sentence not in self.errors:  # a setting may be read twice
+            self.errors.append(sentence)
 
     def text(self, name: str, *, needed: str = "", pattern: str = "", like: str = "") -> str:
         """A text; `needed` says what to set when it is empty, `like` what fits `pattern`."""

@@ -35,11 +35,16 @@ def _loader() -> "OpenStackConfig":
     return OpenStackConfig(load_envvars=False, config_files=[named] if named else None)
 
 
+def _names(loader: "OpenStackConfig") -> list[str]:
+    """Entries of the file; without one, the SDK makes up an entry of its own."""
+    return sorted(loader.get_cloud_names()) if loader.config_filename else []
+
+
 def entries() -> tuple[list[str], str]:
     """The names of clouds.yaml's entries, and its path ("" where there is no such file)."""
     with sentences("clouds.yaml"):
         loader = _loader()
-        return sorted(loader.get_cloud_names()), loader.config_filename or ""
+        return _names(loader), loader.config_filename or ""
 
 
 def region_config(entry: str, region: str = "") -> "CloudRegion":
@@ -48,7 +53,7 @@ def region_config(entry: str, region: str = "") -> "CloudRegion":
 
     with sentences(entry):
         loader = _loader()
-        names = sorted(loader.get_cloud_names())
+        names = _names(loader)
         if entry not in names:
             raise CloudError(
                 f"clouds.yaml has no entry {entry!r}: it has {', '.join(names) or 'none'}"

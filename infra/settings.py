@@ -246,7 +246,7 @@ def _machine(reader: Reader) -> Machine:
             "sshUser", needed="the image's login", pattern=r"[a-z_][a-z0-9_-]*", like="ubuntu"
         ),
     )
-    if not reader.items("operatorCidrs"):
+    if reader.text("operatorCidrs") in ("", "[]"):
         reader.refuse(
             "operatorCidrs is missing: list the addresses that may log in, for example"
             " [192.0.2.7/32], since log and status run over ssh."

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cli.init.bucket_check import taken
@@ -35,10 +35,13 @@ def parse(stack: str, values: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     return read, reader.errors
 
 
-def problems(stack: str, values: Mapping[str, Any], *, standing: bool = False) -> list[str]:
+def problems(
+    stack: str, values: Mapping[str, Any], stands: Callable[[], bool] = lambda: False
+) -> list[str]:
     """One sentence for each thing in the way of `up`; none where all is well.
 
-    Of a stack that stands, quotas and bucket names are not asked: it has what it needs.
+    Of a stack that stands, quotas and bucket names are not asked: it has what it needs. Whether it
+    does is asked last, since the engine is slow to tell.
     """
     wanted, errors = parse(stack, values)
     if errors:
@@ -46,7 +49,7 @@ def problems(stack: str, values: Mapping[str, Any], *, standing: bool = False) -
     with _only_clouds_yaml():
         try:
             compute, database = clouds.look_up(wanted)
-            return [] if standing else list(_for_a_new_one(wanted, compute, database))
+            return [] if stands() else list(_for_a_new_one(wanted, compute, database))
         except Refusal as error:
             return str(error).splitlines()
 
