@@ -1,4 +1,4 @@
-"""Python sources without comments and docstrings: user-data has room for what runs.
+"""Sources without comments and docstrings: user-data has room for what runs.
 
 Line numbers stay, so that a traceback of the machine fits the clone. The result depends on the
 text alone, not on the Python that makes it.
@@ -6,13 +6,32 @@ text alone, not on the Python that makes it.
 
 import ast
 import io
+import re
 import tokenize
+from collections.abc import Callable
 
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def strip(source: str) -> str:
-    """`source` with the same code on the same lines; each docstring becomes an empty string."""
+_C_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)  # ours have no string with a comment mark
+_SQL_COMMENT = re.compile(r"^ *--.*$", re.MULTILINE)
+
+
+def strip(suffix: str, source: str) -> str:
+    """`source` with the same code on the same lines; what `suffix` does not tell stays as it is."""
+    return _BY_SUFFIX.get(suffix, str)(source)
+
+
+def _strip_c(source: str) -> str:
+    return _C_COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), source)
+
+
+def _strip_sql(source: str) -> str:
+    return _SQL_COMMENT.sub("", source)
+
+
+def _strip_python(source: str) -> str:
+    """Each docstring becomes an empty string."""
     text = _without_docstrings(source)
     lines = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -41,3 +60,10 @@ def _docstring(node: ast.AST) -> ast.Expr | None:
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
         return first if isinstance(first.value.value, str) else None
     return None
+
+
+_BY_SUFFIX: dict[str, Callable[[str], str]] = {
+    ".py": _strip_python,
+    ".c": _strip_c,
+    ".sql": _strip_sql,
+}

@@ -36,7 +36,8 @@ class UserDataTooLargeError(ValueError):
 def worker_files(folder: Path = WORKER) -> dict[str, str]:
     """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order.
 
-    Python comes without comments and docstrings: only Nova's limit asks for that.
+    They come without comments and docstrings, and each language together, since that packs
+    smaller: only Nova's limit asks for either.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -45,8 +46,8 @@ def worker_files(folder: Path = WORKER) -> dict[str, str]:
         wanted = path.suffix in WORKER_SUFFIXES or name.as_posix() == WORKER_LOCK
         if path.is_file() and wanted and not hidden:
             text = path.read_text(encoding="utf-8")
-            found[f"worker/{name.as_posix()}"] = strip(text) if path.suffix == ".py" else text
-    return dict(sorted(found.items()))
+            found[f"worker/{name.as_posix()}"] = strip(path.suffix, text)
+    return dict(sorted(found.items(), key=lambda item: (Path(item[0]).suffix, item[0])))
 
 
 def templates(folder: Path = CLOUD_INIT) -> dict[str, str]:

@@ -51,6 +51,7 @@ class Service:
         if every is None:
             self._say(f"{TIMER} has no OnUnitInactiveSec=: nothing will be drained.")
             return
+        self._build_transforms()
         while self._worker("migrate") != 0:
             time.sleep(RETRY_SECONDS)
         while True:
@@ -68,19 +69,27 @@ class Service:
                 self._say("The worker did not end when asked; killed.")
         os.killpg(0, signal.SIGKILL)
 
+    def _build_transforms(self) -> None:
+        """As the installation does; a worker without them is slower, and says so."""
+        folder = self._host.root / "opt/pipeline/source/worker/transforms"
+        self._run([sys.executable, "-m", "worker.transforms.build", str(folder)])
+
     def _worker(self, command: str) -> int:
+        code = self._run(self._host.command([command]))
+        if code:
+            self._say(f"worker {command} ended with {code}.")
+        return code
+
+    def _run(self, command: list[str]) -> int:
         self._child = subprocess.Popen(
-            self._host.command([command]),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=self._journal,
             stderr=self._journal,
             cwd=self._host.folder,
             env=self._host.environment(),
         )
-        code = self._child.wait()
-        if code:
-            self._say(f"worker {command} ended with {code}.")
-        return code
+        return self._child.wait()
 
     def _say(self, text: str) -> None:
         self._journal.write(f"machine: {text}\n")
