@@ -9,6 +9,7 @@ ends all that is in the namespace, and mounts and networks go with the last proc
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,11 @@ def _mount_root(folder: Path, record: dict[str, str]) -> Path:
         each.mkdir(exist_ok=True)
     upper.chmod(0o755)
     seed.write(upper, folder, record)
-    options = f"lowerdir={record['tree']},upperdir={upper},workdir={work}"
+    # Without syncs, which would write out all that this machine has: the disk is for one life of
+    # it. The kernel marks a disk mounted so, lest somebody rely on it after a crash.
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    options = f"lowerdir={record['tree']},upperdir={upper},workdir={work},volatile"
     namespaces.mount("overlay", root, "overlay", options)
     return root
 
