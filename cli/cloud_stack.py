@@ -10,6 +10,7 @@ from cli.errors import PipelineError
 from cli.init import file
 from cli.init.checks import problems
 from cli.lock import TakenError, alone
+from cli.orphans import end_orphans
 from cli.places import CHECKOUT
 from cli.screen import say
 from cli.ssh_host import SshHost
@@ -52,12 +53,14 @@ class CloudStack:
             ) from None
 
     def check(self) -> None:
-        """Settings and clouds; of a new stack also quotas, bucket names and what is left over."""
+        """Settings and clouds; of a new stack also what is left over, quotas and bucket names."""
         self._check_files()
-        settings = self.settings()
-        found = problems(self.name, settings, lambda: self.exists)
+        found = problems(self.name, self.settings(), self._stands_with_all_it_has)
         if found:
             raise PipelineError("\n".join(found))
+
+    def _stands_with_all_it_has(self) -> bool:
+        """Whether it stands; raises PipelineError where a lost state would be made once more."""
         left, stands = self.strays(), self.exists
         if left:
             names = ", ".join(f"{stray.kind} {stray.name} ({stray.id})" for stray in left)
@@ -66,9 +69,10 @@ class CloudStack:
                 raise PipelineError(
                     f"The state of stack '{self.name}' ({self.record.backend}) knows of nothing, "
                     f"but the clouds have {names}: put the lost state back from a copy, or "
-                    f"{remedy}; buckets are adopted by adoptBuckets, or init another name."
+                    f"{remedy} (buckets are adopted by adoptBuckets), or init another name."
                 )
             say(f"The clouds also have {names}, perhaps of an 'up' that was killed: {remedy}.")
+        return stands
 
     def strays(self) -> list[Stray]:
         """What the clouds have under this stack's names and its state does not know."""
@@ -82,6 +86,7 @@ class CloudStack:
         """The stack in its backend, made there if need be."""
         if self._stack is None:
             self._check_files()
+            end_orphans(self.record.passphrase_file)
             self._stack = Stack(self.home())
             if stale_lock(self.record.backend, self.name):
                 say("An engine that was killed left its lock: lifted.")

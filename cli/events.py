@@ -19,6 +19,7 @@ _PLANNED = {
     OpType.DELETE_REPLACED: "- to remove and make again",
     OpType.REPLACE: "± to replace",
 }
+_NO_NEWS = ("update failed", "preview failed")
 _NO_RESOURCES = ("pulumi:pulumi:", "pulumi:providers:", "pipeline:infra:")
 
 
@@ -46,7 +47,7 @@ class Story:
         """Take an event in; the line it is worth, if any."""
         if event.diagnostic_event and event.diagnostic_event.severity == "error":
             message = event.diagnostic_event.message.strip()
-            if message and message not in self.errors:
+            if message and message not in (*self.errors, *_NO_NEWS):
                 self.errors.append(message)
         if event.resource_pre_event:
             step = event.resource_pre_event.metadata

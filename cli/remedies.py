@@ -30,9 +30,9 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "internet, then run the same command again.",
     ),
     (
-        r"Key pair '[^']*' already exists",
-        "It is of a stack whose state is not this one's: './pipeline strays{flag}' lists what "
-        "there is.",
+        r"Key pair '[^']*' already exists|database instance .* not in this stack's state",
+        "What an 'up' that was killed, or a lost state, left is listed by './pipeline "
+        "strays{flag}' and removed, data and all, by './pipeline strays{flag} --remove'.",
     ),
     (
         r"no such host|connection refused|i/o timeout|[Nn]ame or service not known",

@@ -15,6 +15,7 @@ from cli.engine.find import pulumi_root
 from cli.engine.launcher import folder_with_launcher
 from cli.errors import PipelineError
 from cli.events import Story
+from cli.orphans import OWNER
 from cli.places import CHECKOUT
 from cli.remedies import remedy
 from cli.screen import say, waiting
@@ -166,6 +167,7 @@ def _environment(home: StackHome, bin_folder: Path) -> dict[str, str]:
         "PYTHONPATH": str(CHECKOUT),
         "PULUMI_PYTHON_CMD": str(python),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        OWNER: str(os.getpid()),
         **home.environment,
     }
 

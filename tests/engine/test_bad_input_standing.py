@@ -1,0 +1,158 @@
+"""Bad moments: what a person gets while a stack is made, or when something of it was lost.
+
+Each test leaves the stack `lab` as it found it, so that the next begins from one that stands.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.engine.conftest import open_folder
+from tests.engine.researcher import LOCALLY, Researcher, researcher
+
+STACK = ("--stack", "lab")
+
+
+@pytest.fixture(scope="module")
+def person(pulumi: Path) -> Iterator[Researcher]:
+    """Somebody with a stack `lab`."""
+    with open_folder() as folder, researcher(folder, pulumi) as made:
+        made.checkout.pipeline("init", "lab", *LOCALLY)
+        yield made
+
+
+def state(person: Researcher) -> Path:
+    """The folder of Pulumi's file backend."""
+    return person.data / "state"
+
+
+def test_an_up_that_was_killed_goes_on(person: Researcher) -> None:
+    """Of what was asked for in that moment the state may not know: then that is told."""
+    process = person.checkout.start("up", *STACK)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "made  BucketClaim" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    answer = person.checkout.pipeline("up", *STACK, code=None)
+    if answer.returncode:
+        assert "./pipeline strays --stack lab --remove" in answer.stderr
+        person.checkout.pipeline("strays", "--remove", "--yes", *STACK)
+        person.checkout.pipeline("up", *STACK)
+    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
+def test_two_ups_at_once(person: Researcher) -> None:
+    first = person.checkout.start("refresh", *STACK)
+    assert first.stdout is not None
+    first.stdout.readline()
+    second = person.checkout.pipeline("up", *STACK, code=1)
+    assert "Another ./pipeline command is changing stack 'lab': wait" in second.stderr
+    assert first.wait(120) == 0
+    first.stdout.close()
+    person.checkout.pipeline("up", *STACK)
+
+
+def test_a_lock_of_somebody_else_is_not_lifted(person: Researcher) -> None:
+    folder = state(person) / ".pulumi/locks/organization/image-pipeline/lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / "1b4b.json"
+    lock.write_text(
+        '{"pid": 4242, "username": "anna", "hostname": "elsewhere", '
+        '"timestamp": "2026-11-24T09:00:00Z"}'
+    )
+    answer = person.checkout.pipeline("up", *STACK, code=1)
+    assert "'lab' is being changed by another command: wait" in answer.stderr
+    lock.unlink()
+    person.checkout.pipeline("outputs", *STACK)
+
+
+def test_a_wrong_passphrase(person: Researcher) -> None:
+    file = person.data / "stacks" / "lab" / "passphrase"
+    kept = file.read_text()
+    file.write_text("guessed\n")
+    answer = person.checkout.pipeline("up", *STACK, code=1)
+    assert "passphrase does not fit" in answer.stderr
+    assert "init lab --passphrase-file" in answer.stderr
+    file.unlink()
+    answer = person.checkout.pipeline("up", *STACK, code=1)
+    assert f"not at {file}: put the file back" in answer.stderr
+    elsewhere = person.base / "from-a-colleague"
+    elsewhere.write_text(kept)
+    person.checkout.pipeline("init", "lab", "--passphrase-file", str(elsewhere), code=None)
+    person.checkout.pipeline("outputs", *STACK)
+    file.write_text(kept)
+    person.checkout.pipeline("init", "lab", "--passphrase-file", str(file), code=None)
+
+
+def test_a_colleague_takes_over(person: Researcher) -> None:
+    """With the state, the passphrase and the stack's file; nothing is replaced."""
+    home = person.base / "colleague"
+    shutil.copytree(person.base / "home" / ".config", home / ".config")
+    theirs = {**person.checkout.environment, "HOME": str(home)}
+    passphrase = person.data / "stacks" / "lab" / "passphrase"
+    for words, told in (
+        (["up", *STACK], "'./pipeline init lab' makes it, or takes over"),
+        (
+            ["init", "lab", "--state", str(state(person)), "--passphrase-file", str(passphrase)],
+            "",
+        ),
+        (["preview", *STACK], "No change."),
+    ):
+        answer = subprocess.run(
+            person.checkout.command(*words),
+            cwd=person.checkout.folder,
+            env=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told in answer.stdout + answer.stderr, answer.stderr
+
+
+def test_a_lost_state_is_told_and_cleaned_up(person: Researcher) -> None:
+    kept = state(person).rename(person.base / "kept-state")
+    answer = person.checkout.pipeline("up", *STACK, code=1)
+    for told in ("machine image-pipeline-lab-vm", "floating IP 127.", "database", "strays"):
+        assert told in answer.stderr
+    shutil.rmtree(state(person), ignore_errors=True)
+    kept.rename(state(person))
+    assert (
+        "nothing that the state does not know" in person.checkout.pipeline("strays", *STACK).stdout
+    )
+
+
+def test_a_database_that_failed(person: Researcher) -> None:
+    """Its server is killed: Trove tells ERROR, and so do we, with what to do."""
+    port = person.checkout.json("outputs", *STACK)["databasePort"]
+    [server] = {
+        each.pid
+        for each in psutil.net_connections("tcp4")
+        if each.laddr.port == port and each.status == psutil.CONN_LISTEN
+    }
+    os.kill(server or 0, signal.SIGKILL)
+    person.change("lab", databaseCidrs=["192.0.2.0/24"])
+    answer = person.checkout.pipeline("up", *STACK, code=1)
+    assert "is in status ERROR" in answer.stderr
+    assert "destroy --data" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    person.checkout.pipeline("up", *STACK)
+
+
+def test_nothing_is_left(person: Researcher) -> None:
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    deadline = time.monotonic() + 20
+    while person.cloud.machines():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert "Nothing of 'lab' is standing" in person.checkout.pipeline("destroy", *STACK).stdout
