@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cli.boot_steps import Step
 from cli.errors import PipelineError
 from local.machine.machine import Machine
 
@@ -22,6 +23,10 @@ class LocalHost:
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run the worker's command with the machine's settings."""
         return self.machine.run(arguments)
+
+    def steps(self) -> list[Step]:
+        """Nothing is installed on it."""
+        return []
 
     def journal(self, lines: int, *, follow: bool) -> list[str]:
         """All of its services write one file."""

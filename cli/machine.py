@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from rich.table import Table
 
+from cli.boot_steps import Step
 from cli.errors import PipelineError
 
 
@@ -23,6 +24,9 @@ class Host(Protocol):
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run `python -m worker <arguments>` there; raises UnreachableError."""
+
+    def steps(self) -> list[Step]:
+        """What of its first boot fails or lasts; [] also where it does not tell."""
 
     def journal(self, lines: int, *, follow: bool) -> list[str]:
         """The command, for this machine, that prints what the pipeline's services said."""

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import click
 
 from cli import demo, machine, options
+from cli.boot_steps import sentences
 from cli.console import telling
+from cli.errors import PipelineError
 from cli.machine import Host, UnreachableError
 from cli.screen import out, say
 from cli.target import Target, command
@@ -35,8 +38,11 @@ def status(target: Target, as_json: bool) -> None:
     host = _host(target)
     try:
         answer = machine.ask(host, ["status"])
-    except UnreachableError:
-        for line in telling(host.console()):
+    except PipelineError as error:
+        lines: Sequence[str] = sentences(host.steps())
+        if not lines and isinstance(error, UnreachableError):
+            lines = telling(host.console())
+        for line in lines:
             say(f"  {host.name}: {line}")
         raise
     if as_json:

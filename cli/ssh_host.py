@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.boot_steps import SCRIPT, Step, obstacles
 from cli.console import console_log
 from cli.machine import UnreachableError
 
@@ -57,6 +58,17 @@ class SshHost:
                 "some minutes after the first boot."
             )
         return answer
+
+    def steps(self) -> list[Step]:
+        """What of its first boot fails or lasts; [] too where it cannot be reached."""
+        answer = subprocess.run(
+            [*self._ssh("-o", "BatchMode=yes"), "sudo -n sh"],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=SCRIPT,
+        )
+        return obstacles(answer.stdout)
 
     def journal(self, lines: int, *, follow: bool) -> list[str]:
         """journald there has what the units said."""
