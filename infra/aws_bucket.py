@@ -3,17 +3,15 @@
 pulumi_aws is large: only stacks with `objectStore: aws` import this module.
 """
 
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_aws as aws
 
-if TYPE_CHECKING:
-    from infra.buckets import Access
+from infra.store_access import StoreAccess
 
 
-def aws_provider(access: "Access", opts: pulumi.ResourceOptions) -> aws.Provider:
+def aws_provider(access: StoreAccess, opts: pulumi.ResourceOptions) -> aws.Provider:
     """The explicit provider of the store's buckets."""
     if (urlsplit(access.endpoint).hostname or "").endswith(".amazonaws.com"):
         return aws.Provider(

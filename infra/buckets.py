@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
 
-from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -12,18 +11,9 @@ from pulumi.dynamic import Resource, ResourceProvider
 from infra import bucket_providers
 from infra.clouds import Compute, name_hash
 from infra.settings import Settings, Store
+from infra.store_access import StoreAccess
 
 ROLES = ("input", "output", "quarantine")
-
-
-@dataclass(frozen=True)
-class Access:
-    """How the store is reached; the keys are secret."""
-
-    endpoint: str
-    region: str
-    access_key: pulumi.Output[str]
-    secret_key: pulumi.Output[str]
 
 
 class _OverS3(Resource, name="OverS3"):
@@ -32,7 +22,7 @@ class _OverS3(Resource, name="OverS3"):
     provider: type[ResourceProvider]
 
     def __init__(
-        self, name: str, access: Access, props: dict[str, Any], opts: pulumi.ResourceOptions
+        self, name: str, access: StoreAccess, props: dict[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
         where = {
             "endpoint": access.endpoint,
@@ -65,7 +55,7 @@ class Buckets(pulumi.ComponentResource):
     """Names by role, access, and what must be gone before a machine's buckets are emptied."""
 
     names: dict[str, pulumi.Output[str]]
-    access: Access
+    access: StoreAccess
     contents: list[pulumi.Resource]
 
     def __init__(
@@ -83,18 +73,18 @@ class Buckets(pulumi.ComponentResource):
                 self._make(role, bucket, settings)
         self.register_outputs({"names": self.names, "endpoint": self.access.endpoint})
 
-    def _access(self, store: Store, cloud: Compute) -> Access:
+    def _access(self, store: Store, cloud: Compute) -> StoreAccess:
         endpoint = store.endpoint or cloud.store_endpoint
         if store.access_key:
             keys = (pulumi.Output.secret(store.access_key), pulumi.Output.secret(store.secret_key))
-            return Access(endpoint, store.region, *keys)
+            return StoreAccess(endpoint, store.region, *keys)
         made = openstack.identity.Ec2CredentialV3(
             "store-keys",
             opts=pulumi.ResourceOptions(
                 parent=self, additional_secret_outputs=["access", "secret"]
             ),
         )
-        return Access(
+        return StoreAccess(
             endpoint,
             store.region,
             pulumi.Output.secret(made.access),
