@@ -16,6 +16,7 @@ from cli.screen import say
 from cli.ssh_host import SshHost
 from cli.stack import Stack, StackHome
 from cli.stale_lock import stale_lock
+from cli.state_folder import check_room, folder_of, mend
 from cli.strays import Stray, find
 from cli.target import nothing_stands
 from infra.errors import Refusal
@@ -55,6 +56,7 @@ class CloudStack:
     def check(self) -> None:
         """Settings and clouds; of a new stack also what is left over, quotas and bucket names."""
         self._check_files()
+        check_room(self.record.backend)
         found = problems(self.name, self.settings(), self._stands_with_all_it_has)
         if found:
             raise PipelineError("\n".join(found))
@@ -87,6 +89,7 @@ class CloudStack:
         if self._stack is None:
             self._check_files()
             end_orphans(self.record.passphrase_file)
+            mend(self.record.backend, self.name)
             self._stack = Stack(self.home())
             if stale_lock(self.record.backend, self.name):
                 say("An engine that was killed left its lock: lifted.")
@@ -157,8 +160,8 @@ class CloudStack:
                 "or name the one you have with "
                 f"'./pipeline init {self.name} --passphrase-file FILE'."
             )
-        if self.record.backend.startswith("file://"):
-            folder = Path(self.record.backend.removeprefix("file://")).expanduser()
+        folder = folder_of(self.record.backend)
+        if folder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

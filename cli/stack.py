@@ -174,6 +174,6 @@ def _environment(home: StackHome, bin_folder: Path) -> dict[str, str]:
 
 def _error_lines(text: str) -> list[str]:
     """The engine's own `error:` lines out of all that a failed command printed."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip().removeprefix("stderr: ") for line in text.splitlines()]
     errors = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
     return list(dict.fromkeys(errors)) or [line for line in lines if line][-3:]

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from cli.stack import PROJECT
+from cli.state_folder import folder_of
 
 
 def stale_lock(backend: str, stack: str) -> bool:
@@ -16,9 +17,9 @@ def stale_lock(backend: str, stack: str) -> bool:
     Pulumi writes one JSON file a lock, with pid, username and hostname
     (pulumi/pkg/backend/diy/lock.go). Other backends' locks are not ours to judge.
     """
-    if not backend.startswith("file://"):
+    folder = folder_of(backend)
+    if folder is None:
         return False
-    folder = Path(backend.removeprefix("file://")).expanduser()
     locks = list(folder.glob(f".pulumi/locks/**/{PROJECT}/{stack}/*.json"))
     return bool(locks) and all(_is_dead(lock) for lock in locks)
 

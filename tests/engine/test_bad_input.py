@@ -4,6 +4,9 @@ One row a test: a condition, provoked in the stack's settings, in clouds.yaml or
 services; what `./pipeline up` then says; and that without the condition nothing stands in the way.
 """
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ import boto3
 import pytest
 import yaml
 
+from cli.engine.find import pulumi_root
 from tests.engine.conftest import open_folder
 from tests.engine.researcher import LOCALLY, Researcher, researcher
 
@@ -116,6 +120,21 @@ def test_a_bucket_that_exists_is_adopted_or_renamed(person: Researcher) -> None:
     person.change("lab", inputBucket="holiday")
     refused(person, "holiday", "exists already", "inputBucket", "adoptBuckets")
     person.change("lab", adoptBuckets=["holiday"])
+    person.checkout.pipeline(*CHECK)
+
+
+def test_a_bucket_of_somebody_else_needs_another_name(person: Researcher) -> None:
+    theirs = boto3.client(
+        "sts",
+        endpoint_url=s3(person).meta.endpoint_url,
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        region_name="us-east-1",
+    ).assume_role(RoleArn="arn:aws:iam::222222222222:role/anna", RoleSessionName="anna")
+    s3(person, access=theirs["Credentials"]["AccessKeyId"]).create_bucket(Bucket="annas")
+    person.change("lab", outputBucket="annas")
+    refused(person, "annas", "exists already", "outputBucket", "another name")
+    person.change("lab", outputBucket="annas-no-more")
     person.checkout.pipeline(*CHECK)
 
 
@@ -257,6 +276,47 @@ def test_variables_of_another_cloud_do_no_harm(person: Researcher) -> None:
 
 def test_an_unknown_stack_is_not_made_by_a_slip(person: Researcher) -> None:
     refused(person, "'lap'", "known: lab", "./pipeline init lap", words=("up", "--stack", "lap"))
+
+
+def test_an_old_pulumi_is_named_and_left_alone(person: Researcher) -> None:
+    """The one that is new enough comes from the cache, as on a second run."""
+    root = pulumi_root()
+    cache, old = person.base / "cache" / "image-pipeline", person.base / "old"
+    for link, target in ((cache / root.name, root), (old / "git", Path(shutil.which("git") or ""))):
+        link.parent.mkdir(parents=True)
+        link.symlink_to(target)
+    (old / "pulumi").write_text("#!/bin/sh\necho v3.100.0\n")
+    (old / "pulumi").chmod(0o755)
+    environment = person.checkout.environment
+    path = [each for each in environment["PATH"].split(os.pathsep) if each != str(root / "bin")]
+    environment["PATH"] = os.pathsep.join([str(old), *path])  # type: ignore[index]
+    environment["XDG_CACHE_HOME"] = str(cache.parent)  # type: ignore[index]
+    told = person.checkout.pipeline("strays", "--stack", "lab").stderr
+    assert "pulumi on PATH is v3.100.0, older than v3.259.0: using our own." in told
+
+
+def test_a_python_without_venv(person: Researcher) -> None:
+    """The command's first sentence on a bare Debian."""
+    bare, folder = person.base / "bare", person.base / "clone"
+    bare.mkdir()
+    folder.mkdir()
+    for name in ("pipeline", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy2(person.checkout.folder / name, folder / name)
+    shutil.copytree(person.checkout.folder / "local", folder / "local")
+    real = shutil.which("python3.11") or shutil.which("python3")
+    (bare / "python3").write_text(f'#!/bin/sh\n[ "$2" = venv ] && exit 1\nexec "{real}" "$@"\n')
+    (bare / "python3").chmod(0o755)
+    environment = {**person.checkout.environment, "PATH": f"{bare}:/usr/bin:/bin"}
+    answer = subprocess.run(
+        ["./pipeline", "demo"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert "'python3 -m venv' does not work here: install it" in answer.stderr
 
 
 def test_after_all_that_nothing_was_made(person: Researcher) -> None:

@@ -149,6 +149,32 @@ def test_a_database_that_failed(person: Researcher) -> None:
     person.checkout.pipeline("up", *STACK)
 
 
+def test_a_full_disk_is_seen_before_it_cuts_the_state_off(person: Researcher) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    kept = state(person).rename(person.base / "kept-state")
+    state(person).mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(state(person))]
+    subprocess.run(mount, check=True)
+    try:
+        answer = person.checkout.pipeline("up", *STACK, code=1)
+    finally:
+        subprocess.run(["umount", str(state(person))], check=True)
+    assert f"{state(person)} has 1 MiB left: make room" in answer.stderr
+    state(person).rmdir()
+    kept.rename(state(person))
+    person.checkout.pipeline("up", *STACK)
+
+
+def test_a_state_that_was_cut_off_is_mended(person: Researcher) -> None:
+    file = state(person) / ".pulumi/stacks/image-pipeline/lab.json"
+    file.write_text(file.read_text()[:1000])
+    answer = person.checkout.pipeline("outputs", *STACK)
+    assert "the engine's last copy of it was put back" in answer.stderr
+    person.checkout.pipeline("up", *STACK)
+    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
 def test_nothing_is_left(person: Researcher) -> None:
     person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
     deadline = time.monotonic() + 20

@@ -1,0 +1,60 @@
+"""A backend that is a folder: room in it, and what a full disk did to it."""
+
+import json
+import shutil
+from pathlib import Path
+
+from cli.errors import PipelineError
+from cli.screen import say
+from cli.stack import PROJECT
+
+#: A state takes some 100 KB, twice; the engine cannot be trusted to stop well without room.
+_NEEDED_MIB = 20
+_MIB = 2**20
+
+
+def folder_of(backend: str) -> Path | None:
+    """The folder, where the backend is one."""
+    if not backend.startswith("file://"):
+        return None
+    return Path(backend.removeprefix("file://")).expanduser()
+
+
+def check_room(backend: str) -> None:
+    """Raises PipelineError where the engine could not write the state down.
+
+    Seen with Pulumi 3.259: on a full disk it goes on for a minute, then leaves half a file.
+    """
+    folder = folder_of(backend)
+    if folder is None:
+        return
+    free = shutil.disk_usage(folder).free // _MIB
+    if free < _NEEDED_MIB:
+        raise PipelineError(
+            f"The disk of the state's folder {folder} has {free} MiB left: make room for "
+            f"{_NEEDED_MIB} MiB, then run the same command again."
+        )
+
+
+def mend(backend: str, stack: str) -> None:
+    """Put the engine's own copy in place of a state that was cut off; raises PipelineError."""
+    folder = folder_of(backend)
+    file = folder and folder / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+    if not file or not file.exists() or _is_whole(file):
+        return
+    copy = file.with_name(file.name + ".bak")
+    if not _is_whole(copy):
+        raise PipelineError(
+            f"The state {file} is cut off, and so is its copy: put one from a backup there, or "
+            f"remove the file and see './pipeline strays --stack {stack}'."
+        )
+    shutil.copyfile(copy, file)
+    say(f"The state was cut off: the engine's last copy of it was put back ({copy.name}).")
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
