@@ -23,6 +23,7 @@ from local.machine import container_seed as seed
 from local.machine import namespaces
 
 _FIRST = 1  # the process number that a namespace begins with
+_REBOOT = 133  # systemd-nspawn --keep-unit: the guest asks to be started again
 
 
 def main(folder: Path) -> None:
@@ -56,19 +57,26 @@ def _boot(folder: Path) -> int:
     root = _mount_root(folder, record)
     needed = network.start(folder, network.ports((folder / "user-data").read_text("utf-8")))
     group = cgroups.make(record["id"])
-    with (folder / "console.log").open("ab") as console:
-        guest = subprocess.Popen(
-            _nspawn(root, record, needed.namespace),
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            # trixie's systemd has no other; the older ones manage with it as well.
-            env={**os.environ, "UNIFIED_CGROUP_HIERARCHY": "1"},
-            preexec_fn=lambda: cgroups.enter(group),  # noqa: PLW1509 - no other thread
-        )
-    files.write(folder / "booted", "")
-    vital = {guest.pid, *needed.processes}
-    while True:  # the first process collects what others left behind
+    status = _REBOOT
+    while status == _REBOOT:
+        with (folder / "console.log").open("ab") as console:
+            guest = subprocess.Popen(
+                _nspawn(root, record, needed.namespace),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                # trixie's systemd has no other; the older ones manage with it as well.
+                env={**os.environ, "UNIFIED_CGROUP_HIERARCHY": "1"},
+                preexec_fn=lambda: cgroups.enter(group),  # noqa: PLW1509 - no other thread
+            )
+        files.write(folder / "booted", "")
+        status = _await({guest.pid, *needed.processes})
+    return status
+
+
+def _await(vital: set[int]) -> int:
+    """The exit status of the first of these to end; collects what others left behind, too."""
+    while True:
         number, status = os.waitpid(-1, 0)
         if number in vital:
             return os.waitstatus_to_exitcode(status) % 256

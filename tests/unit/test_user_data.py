@@ -259,7 +259,7 @@ def analyze() -> Analyze:
 
 
 def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze) -> None:
-    assert len(units) == 4
+    assert len(units) == 5
     good = analyze("verify", *units)
     assert (good.returncode, good.stderr) == (0, "")
     broken = units[0]
