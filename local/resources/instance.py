@@ -80,11 +80,14 @@ class Instance(Kind):
         }
 
     def update(self, identifier: str, inputs: Inputs) -> Record:
-        """Name, metadata and tags change in place."""
+        """Name, metadata and tags change in place; another flavor resizes it."""
+        flavor = self._flavor(inputs)
         with self.cloud.records.lock:
             computed = {
                 **self.find(identifier)["computed"],
                 "name": str(inputs["name"]),
+                "flavorId": flavor["id"],
+                "flavorName": flavor["name"],
                 "allMetadata": inputs.get("metadata") or {},
                 "allTags": inputs.get("tags") or [],
                 "updated": now(),

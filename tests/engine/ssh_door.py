@@ -41,6 +41,9 @@ def ssh_door(
 ) -> Iterator[Path]:
     """Serve until left; yields a folder for PATH whose `ssh` knows the server's port."""
     programs = folder / "machine-bin"
+    installed = machine.root / "opt/pipeline/venv/.installed"  # its packages are this Python's
+    installed.parent.mkdir(parents=True, exist_ok=True)
+    installed.touch()
     for name, text in (("sudo", _SUDO), ("journalctl", _JOURNALCTL)):
         _program(programs / name, text)
     loop, started, port = asyncio.new_event_loop(), threading.Event(), [0]
@@ -82,7 +85,12 @@ def _run(machine: Machine, programs: Path, command: str) -> "subprocess.Complete
         "JOURNAL": str(machine.journal),
     }
     return subprocess.run(
-        ["/bin/sh", "-c", here], env=environment, capture_output=True, text=True, check=False
+        ["/bin/sh", "-c", here],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

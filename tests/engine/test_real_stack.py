@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import PROJECT
 from tests.engine.conftest import open_folder
 from tests.engine.researcher import LOCALLY, Researcher, researcher
 from tests.engine.ssh_door import ssh_door
 from tests.engine.terminal import Terminal
 
 STACK = ("--stack", "lab")
+DOCUMENT = PROJECT / "docs" / "csc.md"
+#: The commands of the document, in order; each is typed as it stands there.
+DOCUMENTED = iter(
+    line.split()[1:]
+    for block in re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +46,15 @@ def terminal(person: Researcher, *words: str) -> Terminal:
     return Terminal(checkout.command(*words), checkout.folder, checkout.environment)
 
 
+def documented(person: Researcher, command: str, *more: str) -> Terminal:
+    """Type the document's next command, which must be this one."""
+    words = next(DOCUMENTED)
+    assert words[0] == command
+    return terminal(person, *words, *more)
+
+
 def test_init_asks_what_it_cannot_know(person: Researcher) -> None:
-    with terminal(person, "init", "lab", *LOCALLY) as session:
+    with documented(person, "init", *LOCALLY) as session:
         session.expect("Entry for machine and buckets: local")
         session.answer("Number or name [Ubuntu-24.04]", "2")
         session.answer("[standard.tiny]")
@@ -64,8 +79,15 @@ def modes(folder: Path) -> set[int]:
     return {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
 
 
+def test_cost_is_an_estimate(person: Researcher) -> None:
+    with documented(person, "cost") as session:
+        shown = session.end()
+    assert re.search(r"all that is known +2.47 +1803", shown)  # two GiB
+    assert "estimate" in shown
+
+
 def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
-    with terminal(person, "up", *STACK) as session:
+    with documented(person, "up") as session:
         session.expect("made  TroveReady")
         assert "./pipeline put" in session.end()
     [machine] = person.cloud.machines()
@@ -77,22 +99,22 @@ def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
 
 
 def test_a_photo_comes_back(person: Researcher) -> None:
-    with terminal(person, "put", "samples/cat.jpg", *STACK) as session:
+    with documented(person, "put") as session:
         assert "Sent 1" in session.end()
     deadline = time.monotonic() + 60
     while not person.checkout.json("log", *STACK):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    with terminal(person, "log", "--like", "cat", *STACK) as session:
+    with documented(person, "status") as session:
+        assert "database and object store, from the machine" in session.end()
+    with documented(person, "log") as session:
         assert re.search(r"negated_cat.jpg +[0-9a-f]{16}", session.end())
-    with terminal(person, "get", "cat.jpg", *STACK) as session:
+    with documented(person, "get") as session:
         assert "negated_cat.jpg" in session.end()
     assert (person.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
-def test_status_and_logs_come_from_the_machine(person: Researcher) -> None:
-    with terminal(person, "status", *STACK) as session:
-        assert "database and object store, from the machine" in session.end()
+def test_logs_come_from_the_machine(person: Researcher) -> None:
     with terminal(person, "logs", "-n", "20", *STACK) as session:
         assert '"event": "done"' in session.end()
 
@@ -120,6 +142,26 @@ def test_a_second_up_changes_nothing(person: Researcher) -> None:
     assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
 
 
+def test_volume_and_flavor_grow_and_nothing_is_lost(person: Researcher) -> None:
+    before = person.openstack().database.get("/instances").json()["instances"]
+    person.change("lab", databaseVolumeSize=3, flavor="standard.small")
+    person.checkout.pipeline("up", *STACK)
+    [instance] = person.openstack().database.get("/instances").json()["instances"]
+    assert instance["id"] == before[0]["id"]
+    assert instance["volume"]["size"] == 3
+    [vm] = person.openstack().compute.servers()
+    assert vm.flavor.original_name == "standard.small"
+
+
+def test_a_second_stack_stands_beside_the_first(person: Researcher) -> None:
+    person.checkout.pipeline("init", "lab2", *LOCALLY)
+    person.checkout.pipeline("up", "--stack", "lab2")
+    names = {server.name for server in person.openstack().compute.servers()}
+    assert names == {"image-pipeline-lab-vm", "image-pipeline-lab2-vm"}
+    person.checkout.pipeline("destroy", "--data", "--yes", "--stack", "lab2")
+    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
 def test_a_machine_that_cannot_be_reached_is_seen_from_outside(person: Researcher) -> None:
     environment = dict(person.checkout.environment)
     path = environment["PATH"].split(os.pathsep)[1:]  # without the door's client
@@ -133,7 +175,7 @@ def test_a_machine_that_cannot_be_reached_is_seen_from_outside(person: Researche
     )
     assert answer.returncode == 1
     assert "operatorCidrs" in answer.stderr
-    assert '"event"' in answer.stderr  # its console
+    assert "  image-pipeline-lab-vm: " in answer.stderr  # lines of its console
 
 
 def test_data_goes_only_where_the_name_is_typed(person: Researcher) -> None:
@@ -142,10 +184,11 @@ def test_data_goes_only_where_the_name_is_typed(person: Researcher) -> None:
     with terminal(person, "destroy", "--data", *STACK) as session:
         session.answer("Type the stack's name", "lap")
         assert "nothing was removed" in session.end(code=1)
-    with terminal(person, "destroy", "--data", *STACK) as session:
+    with documented(person, "destroy") as session:
         session.answer("Type the stack's name", "lab")
         assert "Nothing is left of it." in session.end()
     cloud = person.openstack()
     assert list(cloud.compute.servers()) == []
     assert cloud.database.get("/instances").json()["instances"] == []
     assert list(cloud.network.ips()) == []
+    assert list(DOCUMENTED) == []  # the document has no command that was not typed
