@@ -6,7 +6,7 @@ import pulumi
 
 from infra import clouds, outputs, settings
 from infra.buckets import Buckets
-from infra.database import Database
+from infra.database import database as database_of
 from infra.machines import Machines
 from infra.network import Network
 
@@ -18,7 +18,7 @@ on_openstack = pulumi.ResourceOptions(providers=[clouds.provider(stack, compute)
 # all it needs to know in its user-data.
 network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
-database = Database(stack, database_cloud, network.address)
+database = database_of(stack, database_cloud, network.address)
 machines = Machines(stack, network, buckets, database, on_openstack)
 
 outputs.export(stack, buckets, database, network, machines)

@@ -40,10 +40,14 @@ def items(settings: Mapping[str, str], known: Mapping[tuple[str, str], float]) -
     wanted = [
         ("machine", settings["flavor"], 1),
         ("floating IP", "each", 1),
+    ]
+    made = [
         ("database", settings["databaseFlavor"], 1),
         ("database volume", "GiB", int(settings["databaseVolumeSize"])),
     ]
-    return [Item(name, of, amount, known.get((name, of))) for name, of, amount in wanted]
+    if settings.get("database") == "existing":
+        made = []
+    return [Item(name, of, amount, known.get((name, of))) for name, of, amount in wanted + made]
 
 
 def table(bill: Sequence[Item]) -> Table:

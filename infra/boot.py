@@ -7,14 +7,14 @@ import pulumi
 
 from infra import user_data
 from infra.buckets import Buckets
-from infra.database import ADMIN, USER, Database
+from infra.database import AnyDatabase
 from infra.errors import Refusal
 from infra.settings import Settings
 from infra.worker_settings import certificates, worker_toml
 
 
 def packed_user_data(
-    settings: Settings, machine: str, buckets: Buckets, database: Database
+    settings: Settings, machine: str, buckets: Buckets, database: AnyDatabase
 ) -> pulumi.Output[str]:
     """Packed user-data of the machine called `machine`."""
     source, pieces = user_data.worker_files(), user_data.templates()
@@ -27,8 +27,8 @@ def packed_user_data(
             buckets=known["buckets"],
             host=known["host"],
             port=int(known["port"]),
-            admin=ADMIN,
-            user=USER,
+            admin=database.admin,
+            user=database.user,
         )
         document = user_data.document(
             source,

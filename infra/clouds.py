@@ -43,19 +43,20 @@ class DatabaseCloud:
     version: str
 
 
-def look_up(settings: Settings) -> tuple[Compute, DatabaseCloud]:
-    """Asks both clouds; raises CloudError with one sentence for each thing they have not."""
+def look_up(settings: Settings) -> tuple[Compute, DatabaseCloud | None]:
+    """Asks the clouds; raises CloudError with one sentence for each thing they have not."""
     missing: list[str] = []
-    answers: list[Compute | DatabaseCloud] = []
-    for ask in (compute, database):
-        try:
-            answers.append(ask(settings))
-        except CloudError as error:
-            missing.append(str(error))
-    if missing:
+    first, second = None, None
+    try:
+        first = compute(settings)
+    except CloudError as error:
+        missing.append(str(error))
+    try:
+        second = None if settings.existing_database else database(settings)
+    except CloudError as error:
+        missing.append(str(error))
+    if missing or first is None:
         raise CloudError("\n".join(missing))
-    first, second = answers
-    assert isinstance(first, Compute) and isinstance(second, DatabaseCloud)  # noqa: S101
     return first, second
 
 

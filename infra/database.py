@@ -7,6 +7,7 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.clouds import DATASTORE, DatabaseCloud
+from infra.existing_database import ExistingDatabase
 from infra.settings import Settings
 from infra.trove.providers import TroveInstanceProvider, TroveReadyProvider
 
@@ -45,6 +46,7 @@ class TroveReady(Resource, name="TroveReady"):
 class Database(pulumi.ComponentResource):
     """Instance and wait; `host` and `port` are known once it can be used."""
 
+    admin, user = ADMIN, USER
     host: pulumi.Output[str]
     port: pulumi.Output[int]
 
@@ -92,6 +94,19 @@ class Database(pulumi.ComponentResource):
         self.admin_password = instance.admin_password
         self.user_password = instance.user_password
         self.register_outputs({"host": self.host, "port": self.port})
+
+
+AnyDatabase = Database | ExistingDatabase
+
+
+def database(
+    settings: Settings, cloud: DatabaseCloud | None, machine_ip: pulumi.Input[str]
+) -> AnyDatabase:
+    """One that Trove makes, or the one that the settings name."""
+    if settings.existing_database:
+        return ExistingDatabase(settings.existing_database)
+    assert cloud is not None  # noqa: S101 - looked up where the database is to be made
+    return Database(settings, cloud, machine_ip)
 
 
 def allowed(machine_ip: str, cidrs: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ import pulumi_openstack as openstack
 
 from infra.boot import packed_user_data
 from infra.buckets import Buckets
-from infra.database import Database
+from infra.database import AnyDatabase
 from infra.network import Network
 from infra.settings import Settings
 
@@ -20,7 +20,7 @@ class Machines(pulumi.ComponentResource):
         settings: Settings,
         network: Network,
         buckets: Buckets,
-        database: Database,
+        database: AnyDatabase,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("pipeline:infra:Machines", "machines", None, opts)

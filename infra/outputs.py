@@ -5,14 +5,18 @@ from typing import Any
 import pulumi
 
 from infra.buckets import Buckets
-from infra.database import ADMIN, USER, Database
+from infra.database import AnyDatabase
 from infra.machines import Machines
 from infra.network import Network
 from infra.settings import Settings
 
 
 def export(
-    settings: Settings, buckets: Buckets, database: Database, network: Network, machines: Machines
+    settings: Settings,
+    buckets: Buckets,
+    database: AnyDatabase,
+    network: Network,
+    machines: Machines,
 ) -> None:
     """Exports them; keys and passwords are secret."""
     login = f"ssh {settings.machine.user}@"
@@ -26,9 +30,9 @@ def export(
         "databaseHost": database.host,
         "databasePort": database.port,
         "databaseName": settings.database.name,
-        "databaseAdmin": ADMIN,
+        "databaseAdmin": database.admin,
         "databaseAdminPassword": pulumi.Output.secret(database.admin_password),
-        "databaseUser": USER,
+        "databaseUser": database.user,
         "databaseUserPassword": pulumi.Output.secret(database.user_password),
         "floatingIp": network.address,
         "sshCommand": pulumi.Output.concat(login, network.address),

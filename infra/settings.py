@@ -9,11 +9,14 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config, get_config_env
 
+from infra import existing_database
 from infra.errors import SettingsError
+from infra.existing_database import Existing
 from infra.reader import Network, Reader, declared
 from worker.transforms import Transform
 
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
+DATABASES = ("trove", "existing")
 STORES = ("openstack", "aws", "existing")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: Pukki refuses wider ranges; a database open to thousands of addresses is a mistake anyway.
@@ -88,6 +91,7 @@ class Settings:
     interval: str
     store: Store
     database: Database
+    existing_database: Existing | None
     machine: Machine
     protect_data: bool
 
@@ -112,11 +116,13 @@ def load(environment: Mapping[str, str]) -> Settings:
 def read(reader: Reader, prefix: str) -> Settings:
     """Settings from what `reader` holds; meaningless where it then has errors."""
     entry = "the name of an entry in your clouds.yaml"
+    existing = reader.choice("database", DATABASES) == "existing"
     return Settings(
         prefix=prefix,
         compute=Cloud(reader.text("computeCloud", needed=entry), reader.text("computeRegion")),
         database_cloud=Cloud(
-            reader.text("databaseCloud", needed=entry), reader.text("databaseRegion")
+            reader.text("databaseCloud", needed="" if existing else entry),
+            reader.text("databaseRegion"),
         ),
         transform=reader.choice("transform", list(Transform)),
         interval=reader.text(
@@ -127,6 +133,7 @@ def read(reader: Reader, prefix: str) -> Settings:
         ),
         store=_store(reader),
         database=_database(reader),
+        existing_database=existing_database.read(reader) if existing else None,
         machine=_machine(reader),
         protect_data=reader.boolean("protectData"),
     )

@@ -54,7 +54,9 @@ def problems(
             return str(error).splitlines()
 
 
-def _for_a_new_one(wanted: Settings, compute: Compute, database: DatabaseCloud) -> Iterator[str]:
+def _for_a_new_one(
+    wanted: Settings, compute: Compute, database: DatabaseCloud | None
+) -> Iterator[str]:
     yield from shortages(wanted, compute, database)
     yield from taken(wanted, compute)
 

@@ -41,6 +41,9 @@ _FLAGS = {
 }
 
 
+_SECRET = ("s3AccessKey", "s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
+
+
 def _flags(function: Any) -> Any:
     for name, setting in reversed(_FLAGS.items()):
         flag = "--" + name.replace("_", "-")
@@ -138,7 +141,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise PipelineError(
             f"--set {text}: write NAME=VALUE with a setting's name; Pulumi.yaml lists them."
         )
-    if name in ("s3AccessKey", "s3SecretKey"):
+    if name in _SECRET:
         raise PipelineError(
             f"{name} is a secret: set it with 'pulumi config set --secret {name}', which encrypts "
             "it, not here."
@@ -185,6 +188,7 @@ def _backend(where: str) -> str:
             f"The state would lie in the checkout ({folder}), where a git clean removes it: name a "
             "folder outside."
         )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder.as_uri()
 
 

@@ -38,6 +38,8 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "The database. The machine's address is let in by itself; the volume (GiB) can only grow.",
         (
+            *("database", "databaseHost", "databasePort", "databaseAdmin", "databaseUser"),
+            *("databaseAdminPassword", "databaseUserPassword"),
             *("databaseName", "databaseVersion", "databaseFlavor", "databaseVolumeSize"),
             *("databaseCidrs", "databaseSslMode"),
         ),

@@ -18,7 +18,7 @@ _REMEDY = "remove something there, or ask the cloud's support for more"
 
 
 def shortages(
-    settings: Settings, compute: Compute, database: DatabaseCloud, *, trove: bool = True
+    settings: Settings, compute: Compute, database: DatabaseCloud | None
 ) -> Iterator[str]:
     """One sentence for each thing of which the quota is used up; raises CloudError."""
     entry = settings.compute.entry
@@ -26,7 +26,7 @@ def shortages(
         cloud = connect(entry, compute.region)
         yield from _nova(cloud, entry, settings.machine.flavor)
         yield from _neutron(cloud, entry, compute.project_id)
-    if trove:
+    if database:
         entry = database.entry
         with sentences(entry):
             yield from _trove(connect(entry, database.region), entry, settings.database.volume)

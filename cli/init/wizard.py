@@ -44,12 +44,18 @@ class Wizard:
         self.settings.setdefault("protectData", True)
         return self.settings
 
+    @property
+    def _database_exists(self) -> bool:
+        return bool(self.settings.get("database") == "existing")
+
     def _entries(self) -> None:
         names, file = entries()
         if not names:
             raise PipelineError(_MAKE_CLOUDS_YAML)
         say(f"{file} has {', '.join(names)}.")
         self._choose("computeCloud", "--compute-cloud", "Entry for machine and buckets", names)
+        if self._database_exists:
+            return
         likely = next((n for n in names if "pukki" in n or "database" in n or "dbaas" in n), "")
         self._choose("databaseCloud", "--database-cloud", "Entry for the database", names, likely)
 
@@ -67,6 +73,8 @@ class Wizard:
         self._choose("externalNetwork", "--external-network", "Network of floating IPs", external)
 
     def _database(self) -> None:
+        if self._database_exists:
+            return
         entry = self.settings["databaseCloud"]
         region = self._region(entry, "database", "databaseRegion", "--database-region")
         with waiting(f"Asking cloud {entry} what databases it has"):

@@ -80,6 +80,11 @@ SETTINGS = {
     "no boolean": Wrong({"protectData": "maybe"}, ("'maybe'", "true or false")),
     "no list": Wrong({"operatorCidrs": "127.0.0.1/32"}, ("'127.0.0.1/32'", "list")),
     "no setting": Wrong({"flavour": "x"}, ("flavour", "no setting")),
+    "no such database": Wrong({"database": "mine"}, ("'mine'", "trove, existing")),
+    "no host": Wrong({"database": "existing"}, ("databaseHost is missing", "set it to")),
+    "one user for both": Wrong(
+        {"database": "existing", "databaseUser": "db_admin"}, ("'db_admin'", "user of its own")
+    ),
     "no entry": Wrong({"computeCloud": "pouta"}, ("'pouta'", "it has local")),
 }
 

@@ -1,0 +1,124 @@
+"""A database and buckets that are there already: used as they are, and left as they were."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+
+from local import postgres
+from tests.engine.conftest import open_folder
+from tests.engine.researcher import LOCALLY, Researcher, researcher
+
+STACK = ("--stack", "lab")
+BUCKETS = {"input": "in-there", "output": "out-there", "quarantine": "refused-there"}
+PASSWORDS = {"db_admin": "of-the-owner", "pipeline_worker": "of-the-worker"}
+
+
+@pytest.fixture(scope="module")
+def person(pulumi: Path) -> Iterator[Researcher]:
+    """Somebody with an account on a cloud."""
+    with open_folder() as folder, researcher(folder, pulumi) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(person: Researcher) -> Iterator[postgres.PostgreSQL]:
+    """A PostgreSQL of their own, with what docs/other-clouds.md says to make in it."""
+    folder = person.base / "own-database"
+    made = postgres.start(folder)
+    with psycopg.connect(made.dsn(), autocommit=True) as connection:
+        for name, password in PASSWORDS.items():
+            connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'".encode())
+        connection.execute("CREATE DATABASE pipeline_db OWNER db_admin")
+    yield made
+    postgres.stop(folder)
+
+
+@pytest.fixture(scope="module")
+def store(person: Researcher) -> dict[str, str]:
+    """Three buckets of their own, and keys for them."""
+    cloud = person.openstack()
+    path = f"/users/{cloud.session.get_user_id()}/credentials/OS-EC2"
+    keys = cloud.identity.post(path, json={}).json()["credential"]
+    endpoint = str(cloud.session.get_endpoint(service_type="object-store", interface="public"))
+    found = {"endpoint": endpoint.split("/swift", maxsplit=1)[0], **keys}
+    for bucket in BUCKETS.values():
+        s3(found).create_bucket(Bucket=bucket)
+    return found
+
+
+def s3(store: dict[str, str]) -> Any:
+    """A client of the store."""
+    return boto3.client(
+        "s3",
+        endpoint_url=store["endpoint"],
+        aws_access_key_id=store["access"],
+        aws_secret_access_key=store["secret"],
+        region_name="us-east-1",
+    )
+
+
+def rows(server: postgres.PostgreSQL) -> list[Any]:
+    """What the database remembers, asked as its owner."""
+    access = {"host": server.host, "port": server.port, "dbname": "pipeline_db"}
+    with psycopg.connect(user="db_admin", password=PASSWORDS["db_admin"], **access) as connection:  # type: ignore[arg-type]
+        return connection.execute("SELECT negated_image_name FROM pipeline.log_records").fetchall()
+
+
+def test_init_asks_for_the_secrets_by_pulumis_own_command(
+    person: Researcher, server: postgres.PostgreSQL, store: dict[str, str]
+) -> None:
+    settings = {
+        "database": "existing",
+        "databaseHost": server.host,
+        "databasePort": server.port,
+        "objectStore": "existing",
+        "objectStoreEndpoint": store["endpoint"],
+    }
+    flags = [word for role, name in BUCKETS.items() for word in (f"--{role}-bucket", name)]
+    flags += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    told = person.checkout.pipeline("init", "lab", *LOCALLY, *flags, code=1).stderr
+    secrets = {
+        "databaseAdminPassword": PASSWORDS["db_admin"],
+        "databaseUserPassword": PASSWORDS["pipeline_worker"],
+        "s3AccessKey": store["access"],
+        "s3SecretKey": store["secret"],
+    }
+    pulumi = 'eval "$(./pipeline env --stack lab)" && '
+    first = "pulumi stack init lab && "
+    for name, value in secrets.items():
+        assert f"{name} is missing" in told
+        subprocess.run(
+            ["/bin/sh", "-c", pulumi + first + f"pulumi config set --stack lab --secret {name}"],
+            cwd=person.checkout.folder,
+            env=person.checkout.environment,
+            input=value,
+            text=True,
+            check=True,
+        )
+        first = ""
+    text = person.settings_file("lab").read_text()
+    assert not any(value in text for value in secrets.values())
+    assert "Nothing stands in the way" in person.checkout.pipeline("init", "lab", "--check").stdout
+
+
+def test_what_is_there_is_used_and_left(
+    person: Researcher, server: postgres.PostgreSQL, store: dict[str, str]
+) -> None:
+    told = person.checkout.pipeline("up", *STACK).stderr
+    assert "Container" not in told
+    assert "Trove" not in told
+    person.checkout.pipeline("put", "samples/cat.jpg", *STACK)
+    deadline = time.monotonic() + 60
+    while not (done := s3(store).list_objects_v2(Bucket=BUCKETS["output"]).get("Contents")):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    person.checkout.pipeline("get", "cat.jpg", *STACK)
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    assert rows(server) == [("negated_cat.jpg",)]
+    assert s3(store).list_objects_v2(Bucket=BUCKETS["output"])["Contents"] == done
