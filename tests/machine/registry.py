@@ -1,0 +1,65 @@
+"""A package registry on this machine's loopback, for a guest that is to meet one that fails."""
+
+import functools
+import hashlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli.places import cache
+from tests.checkout import PROJECT
+
+LOCK = PROJECT / "worker/requirements.txt"
+
+
+def wheelhouse(python: str) -> Path:
+    """The worker's locked wheels for a CPython such as 3.13, downloaded once a lock."""
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+    target = cache() / f"wheels-{python}-{digest}"
+    if not target.exists():
+        partial = target.with_suffix(f".{os.getpid()}")
+        command = [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"),
+            *("--only-binary", ":all:", "--python-version", python, "--dest", str(partial)),
+            *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
+            *("--requirement", str(LOCK)),
+        ]
+        subprocess.run(command, check=True, env=dict(os.environ))
+        for wheel in list(partial.glob("*.whl")):
+            name = wheel.name.split("-")[0].replace("_", "-").lower()
+            (partial / "simple" / name).mkdir(parents=True, exist_ok=True)
+            wheel.rename(partial / "simple" / name / wheel.name)
+        partial.rename(target)
+    return target
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[None]:
+    """A simple index (PEP 503): a folder's listing has just its form."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,78 @@
+"""`./pipeline demo --machine container`: from nothing to negatives by cloud-init and the timer."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.places import cache
+from local.machine import container, container_tree
+from tests.checkout import Checkout
+from tests.engine.conftest import make_checkout, open_folder
+from tests.engine.test_demo import assert_demo_tells_all
+from tests.engine.traces import traces
+from tests.machine.guest import eventually
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A folder that others may enter."""
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
+    """A copy whose cache is this machine's: trees are built once."""
+    del able
+    made = make_checkout(base, pulumi)
+    made = Checkout(made.folder, {**made.environment, "XDG_CACHE_HOME": str(cache().parent)})
+    yield made
+    made.pipeline("destroy", "--data", code=None)
+
+
+@pytest.mark.parametrize("suite", container_tree.SUITES)
+def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None:
+    before = traces(base)
+    text = checkout.pipeline("demo", "--machine", "container", "--suite", suite).stdout
+    assert_demo_tells_all(text)
+    assert traces(base).left_since(before) == {}
+    assert not (checkout.folder / ".local").exists()
+
+
+def test_one_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
+    before = traces(base)
+    demo = checkout.start("demo", "--machine", "container")
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if re.search(r"made +Instance\b", line):
+            break
+    else:
+        pytest.fail("the demo never made a machine")
+    os.killpg(demo.pid, signal.SIGKILL)
+    demo.wait()
+    (folder,) = (checkout.folder / ".local/cloud/machines").iterdir()
+    refused = checkout.pipeline("up", "--machine", "process", code=1)
+    assert "stands with a machine of kind 'container'" in refused.stderr
+    checkout.pipeline("destroy")
+    eventually(lambda: traces(base).left_since(before) == {}, 20, "nothing is left")
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/image-pipeline-{folder.name}"))
+    assert not list(Path("/sys/fs/cgroup").glob(f"image-pipeline-{folder.name}"))
+
+
+def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    assert container.missing() == (
+        "Machines of kind 'container' need root: become root, or leave out '--machine container'."
+    )
+
+
+def test_without_a_tool_it_is_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
+    del able
+    monkeypatch.setenv("PATH", "/nonexistent")
+    said = container.missing()
+    assert said is not None
+    assert "mmdebstrap, systemd-nspawn, slirp4netns" in said

@@ -1,0 +1,115 @@
+"""What the worker may not, tried from inside its own unit; each with what root may as a control."""
+
+import re
+
+import pytest
+
+from tests.machine.guest import DROP_IN, WORKER, Guest
+
+READ = """
+import sys
+for path in (
+    "/etc/pipeline/credentials/database-admin-password", "/etc/pipeline/credentials/s3-secret-key",
+    "/etc/shadow", "/var/lib/cloud/instance/user-data.txt", "/var/lib/cloud/seed/nocloud/user-data",
+    "/root", "/proc/1/environ",
+):
+    try:
+        import os
+        os.listdir(path) if os.path.isdir(path) else open(path, "rb").read()
+        print("read", path)
+    except OSError as error:
+        print("refused", path)
+"""
+WRITE = """
+import os
+skip = {"/proc", "/sys"}
+for folder, folders, _ in os.walk("/"):
+    folders[:] = [f for f in folders if os.path.join(folder, f) not in skip]
+    path = os.path.join(folder, "written-by-a-probe")
+    try:
+        open(path, "w").close()
+        os.unlink(path)
+        print("wrote", folder)
+    except OSError:
+        pass
+print("looked everywhere")
+"""
+METADATA = """
+import socket
+for address in ("127.0.0.9", "169.254.169.254"):
+    try:
+        socket.create_connection((address, 8099), 3).close()
+        print("reached", address)
+    except OSError:
+        print("refused", address)
+"""
+HOG = """
+held = bytearray(400 << 20)
+print("held", len(held) >> 20)
+"""
+
+
+def exposure(guest: Guest, unit: str) -> float:
+    told = guest.root(f"systemd-analyze security --no-pager {unit} | tail -n 1")
+    found = re.search(r"exposure level for \S+: ([\d.]+)", told)
+    assert found, told
+    return float(found[1])
+
+
+def test_exposure_is_at_most_two(guest: Guest) -> None:
+    assert exposure(guest, WORKER) <= 2.0
+    assert exposure(guest, "ssh.service") > 2.0  # the measure tells units apart
+
+
+def test_worker_cannot_read_what_is_roots(guest: Guest) -> None:
+    control = guest.as_root(READ).splitlines()
+    assert len(control) == 7
+    assert all(line.startswith("read ") for line in control), control
+    tried = guest.as_worker(READ).splitlines()
+    assert [line.split()[1] for line in tried] == [line.split()[1] for line in control]
+    assert all(line.startswith("refused ") for line in tried), tried
+
+
+def test_worker_writes_nowhere_but_in_its_state(guest: Guest) -> None:
+    assert "wrote /etc" in guest.as_root(WRITE).splitlines()
+    *wrote, last = guest.as_worker(WRITE).splitlines()
+    assert last == "looked everywhere"
+    # /tmp and /var/tmp are private to the pass and gone after it.
+    state = "/var/lib/private/pipeline"
+    places = {line.removeprefix("wrote ") for line in wrote}
+    assert {state, "/tmp", "/var/tmp"} == {p for p in places if not p.startswith(f"{state}/")}  # noqa: S108
+    assert "written-by-a-probe" not in guest.root("ls /tmp /var/tmp")
+
+
+def test_worker_cannot_reach_the_metadata(guest: Guest) -> None:
+    listener = 'ThreadingHTTPServer(("", 8099), SimpleHTTPRequestHandler).serve_forever()'
+    guest.root(
+        "ip addr add 169.254.169.254/32 dev lo\n"
+        "systemd-run -q --unit=listener --working-directory=/run python3 -c "
+        f"'from http.server import *; {listener}'\n"
+        "for each in 1 2 3 4 5 6 7 8 9; do ss -ltnH | grep -q :8099 && break; sleep 0.5; done"
+    )
+    try:
+        reached = ["reached 127.0.0.9", "reached 169.254.169.254"]
+        assert guest.as_root(METADATA).splitlines() == reached
+        # It is its rule that keeps it out: the same unit without the rule gets there.
+        assert guest.as_worker(METADATA, "IPAddressDeny=").splitlines() == reached
+        refused = ["reached 127.0.0.9", "refused 169.254.169.254"]
+        assert guest.as_worker(METADATA).splitlines() == refused
+    finally:
+        guest.root("systemctl stop listener; ip addr del 169.254.169.254/32 dev lo", code=None)
+
+
+def test_worker_cannot_use_more_than_its_memory(guest: Guest) -> None:
+    if "memory" not in guest.root("cat /sys/fs/cgroup/cgroup.controllers").split():
+        pytest.skip("this kernel's unified control groups have no memory controller")
+    assert guest.as_worker(HOG, "MemoryMax=infinity") == "held 400"
+    assert "held" not in guest.as_worker(HOG, "MemoryMax=200M")
+
+
+def test_unit_is_ours_again(guest: Guest) -> None:
+    """The tests above went through a drop-in: none is left, and the limit is the template's."""
+    assert guest.root(f"ls {DROP_IN}", code=None).endswith("No such file or directory")
+    shown = guest.root(f"systemctl show -P MemoryMax {WORKER}")
+    total = int(guest.root("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) * 1024
+    assert 0.75 * total < int(shown) < 0.85 * total

@@ -1,0 +1,124 @@
+"""Kill whatever a container lives by, at whatever moment: nothing of it is left."""
+
+import base64
+import gzip
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from cli.places import cache
+from local.machine import container_tree, kinds, machine
+from local.machine.container import Container
+from local.machine.kinds import Kind
+from tests.engine.conftest import open_folder
+from tests.engine.traces import traces
+from tests.machine.guest import eventually
+
+USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
+
+
+def networks(processes: list[psutil.Process]) -> set[str]:
+    """The network namespaces of these."""
+    found = set()
+    for process in processes:
+        with suppress(OSError):
+            found.add(str(Path(f"/proc/{process.pid}/ns/net").readlink()))
+    return found
+
+
+def groups(guest: Container) -> set[str]:
+    """Control groups of a guest."""
+    pattern = f"image-pipeline-{guest.folder.name}"
+    root = Path("/sys/fs/cgroup")
+    return {str(path) for path in (*root.glob(pattern), *root.glob(f"*/{pattern}"))}
+
+
+@pytest.fixture
+def booting(able: None) -> Iterator[Container]:
+    """A guest at the beginning of its boot."""
+    del able
+    tree = container_tree.build(cache() / "trees", "bookworm")
+    with open_folder() as base:
+        before, folder = traces(base), base / "machines" / str(uuid4())
+        kinds.start(folder, Kind(kinds.CONTAINER, str(tree)), "vm", USER_DATA, "")
+        made = kinds.load(folder)
+        assert isinstance(made, Container)
+        try:
+            yield made
+        finally:
+            members = family(made)
+            kinds.stop(folder)
+        assert not any(map(alive, members))
+        assert not folder.exists()
+        assert traces(base).left_since(before) == {}
+        assert groups(made) == set()
+
+
+def family(guest: Container) -> list[psutil.Process]:
+    """The outer process and all below it, in the order of their start; [] when it has ended."""
+    try:
+        outer = psutil.Process(int((guest.folder / "machine.pid").read_text()))
+        return [outer, *outer.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def up(guest: Container) -> bool:
+    """Whether systemd in the guest has begun to start units."""
+    try:
+        return guest.enter(["systemctl", "is-system-running"]).stdout.strip() == "starting"
+    except ProcessLookupError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "victim", ["container_service", "container_forwarder", "slirp4netns", "systemd-nspawn"]
+)
+def test_killing_any_part_ends_the_machine(booting: Container, victim: str) -> None:
+    eventually(lambda: up(booting), 30)
+    members = family(booting)
+    own = networks(members) - networks([psutil.Process()])
+    assert len(own) == 1
+    assert groups(booting)  # there is something to leave behind
+    target = next(each for each in members if victim in command(each))
+    os.kill(target.pid, signal.SIGKILL)
+    eventually(lambda: not any(map(alive, members)), 15, "all of it has ended")
+    assert not machine.running(booting.folder)
+    assert not own & networks(list(psutil.process_iter()))
+
+
+def command(process: psutil.Process) -> str:
+    """Its command line, "" once it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def alive(process: psutil.Process) -> bool:
+    """Zombies are not; nobody has collected them yet."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def test_killed_while_it_starts(booting: Container) -> None:
+    os.kill(family(booting)[0].pid, signal.SIGKILL)
+
+
+def test_it_boots_again_on_its_disk(booting: Container) -> None:
+    eventually(lambda: up(booting), 30)
+    booting.enter(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
+    os.kill(family(booting)[0].pid, signal.SIGKILL)
+    eventually(lambda: not machine.running(booting.folder), 15)
+    kind = Kind(kinds.CONTAINER, str(container_tree.place(cache() / "trees", "bookworm")))
+    kinds.start(booting.folder, kind, "vm", USER_DATA, "")
+    eventually(lambda: up(booting), 30)
+    assert booting.enter(["cat", "/etc/something"]).stdout == "kept\n"

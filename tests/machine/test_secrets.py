@@ -1,0 +1,53 @@
+"""The stack's secrets lie on the machine in root's files, and nowhere else that one can look."""
+
+from tests.machine.guest import WORKER, Guest
+
+NAMES = ("s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
+LIST = "/root/secrets-to-look-for"
+_LOOK = f"grep -rlsF -f {LIST} --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev /"
+
+
+def test_secrets_are_in_no_file_that_others_can_read(guest: Guest) -> None:
+    secrets = guest.secrets(NAMES)
+    guest.write(LIST, "\n".join(secrets))
+    found = set(guest.root(f"chmod 0600 {LIST}; {_LOOK}", code=None).splitlines()) - {LIST}
+    kept = "/etc/pipeline/credentials/"
+    wanted = {"s3-secret-key", "database-admin-password", "database-password"}
+    assert {path.removeprefix(kept) for path in found if path.startswith(kept)} == wanted
+    for path in found:  # cloud-init's own copy of user-data may be among them
+        owner, group, mode = guest.root(f"stat -c '%U %G %a' {path}").split()
+        assert (owner, group, mode[-1]) == ("root", "root", "0"), path
+
+
+def test_somebody_else_finds_none(guest: Guest) -> None:
+    public = guest.root("sed -n 's/^machine = \"\\(.*\\)\"/\\1/p' /etc/pipeline/worker.toml")
+    assert "/etc/pipeline/worker.toml" in _as_nobody(guest, [public])  # it can look
+    assert _as_nobody(guest, guest.secrets(NAMES)) == []
+
+
+def _as_nobody(guest: Guest, words: list[str]) -> list[str]:
+    """The files in which somebody without rights finds one of the words."""
+    guest.write(LIST, "\n".join(words))
+    nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+    return guest.root(f"{nobody} {_LOOK.replace(LIST, '-')} < {LIST}; true").splitlines()
+
+
+def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> None:
+    """Looked at while passes run: each photo takes the worker some time."""
+    guest.pause()
+    guest.put("coffee.png", "galaxies.jpg", "rocket.jpg", "cat.jpg")
+    guest.root(f"systemctl start --no-block {WORKER}")
+    seen = guest.root(
+        f"for each in $(seq 200); do [ $(systemctl show -P MainPID {WORKER}) != 0 ] && break; "
+        "sleep 0.05; done; "
+        "for each in $(seq 15); do ps axeww -o pid,args; "
+        "cat /proc/[0-9]*/environ | tr '\\0' '\\n'; sleep 0.2; done"
+    )
+    guest.resume()
+    journal = guest.root("journalctl --no-pager -o verbose")
+    assert "worker drain" in seen  # a pass was seen
+    assert "CREDENTIALS_DIRECTORY=/run/credentials/" in seen  # and its environment
+    assert '"event": "done"' in journal
+    for secret in guest.secrets(NAMES):
+        assert secret not in seen
+        assert secret not in journal
