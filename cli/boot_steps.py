@@ -28,6 +28,11 @@ class Step:
     state: str
     lines: tuple[str, ...]
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has gone wrong, not only lasts."""
+        return self.state.startswith(_FAILED)
+
 
 def obstacles(text: str) -> list[Step]:
     """What SCRIPT printed -> the steps that fail or last; later ones wait for the first of them."""
@@ -50,7 +55,7 @@ def sentences(steps: Sequence[Step]) -> list[str]:
     return lines
 
 
-_NOT_YET = "not yet begun"
+_NOT_YET, _FAILED = "not yet begun", "failed"
 
 
 def _cloud_init(result: str) -> str:
@@ -58,7 +63,7 @@ def _cloud_init(result: str) -> str:
         errors = json.loads(result)["v1"]["errors"]
     except (ValueError, KeyError):
         return "still at work"
-    return f"failed: {'; '.join(map(str, errors))}" if errors else ""
+    return f"{_FAILED}: {'; '.join(map(str, errors))}" if errors else ""
 
 
 def _unit(shown: str) -> str:
@@ -68,7 +73,9 @@ def _unit(shown: str) -> str:
     if sub == "auto-restart" or result not in ("success", ""):
         tries = int(values.get("NRestarts") or 0) + 1
         times = f", {tries} tries so far" if tries > 1 else ""
-        return f"failed ({result}){times}" + ("; is tried again" if sub == "auto-restart" else "")
+        return f"{_FAILED} ({result}){times}" + (
+            "; is tried again" if sub == "auto-restart" else ""
+        )
     if values.get("ActiveState") == "activating":
         return "at work"
     return "" if int(values.get("ExecMainExitTimestampMonotonic") or 0) else _NOT_YET

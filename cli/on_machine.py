@@ -49,6 +49,9 @@ def status(target: Target, as_json: bool) -> None:
         click.echo(json.dumps(answer, indent=2))
         return
     out.print(machine.status_table(answer))
+    # What fails beside it, such as a migration that the database refuses after a reboot.
+    for line in sentences([step for step in host.steps() if step.failed]):
+        say(f"  {host.name}: {line}")
 
 
 @click.command()
