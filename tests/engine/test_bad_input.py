@@ -4,53 +4,30 @@ One row a test: a condition, provoked in the stack's settings, in clouds.yaml or
 services; what `./pipeline up` then says; and that without the condition nothing stands in the way.
 """
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-import yaml
 
-from cli.engine.find import pulumi_root
-from tests.engine.conftest import open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
-
-UP = ("up", "--stack", "lab")
-CHECK = ("init", "lab", "--check")
+from tests.engine.refusals import CHECK, UP, refused, s3, undone, with_a_stack
+from tests.engine.researcher import Researcher
 
 
 @pytest.fixture(scope="module")
 def person(pulumi: Path) -> Iterator[Researcher]:
     """Somebody with a stack `lab` that is not up yet."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
-        made.checkout.pipeline("init", "lab", *LOCALLY)
-        (folder / "home" / "secret").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    with with_a_stack(pulumi) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 def as_it_was(person: Researcher) -> Iterator[None]:
-    """Whatever a test did to the person's files is undone."""
-    files = (person.settings_file("lab"), person.clouds_yaml)
-    before, environment = [file.read_text() for file in files], dict(person.checkout.environment)
-    yield
-    for file, text in zip(files, before, strict=True):
-        file.write_text(text)
-    person.checkout.environment.clear()  # type: ignore[attr-defined]
-    person.checkout.environment.update(environment)  # type: ignore[attr-defined]
-
-
-def refused(person: Researcher, *told: str, words: tuple[str, ...] = UP) -> None:
-    """The command fails, and one sentence of it says all of `told`."""
-    answer = person.checkout.pipeline(*words, code=None)
-    assert answer.returncode != 0, answer.stdout + answer.stderr
-    sentences = answer.stderr.strip().splitlines()
-    assert any(all(text in each for text in told) for each in sentences), answer.stderr
+    """Each test finds the person's files as the first one did."""
+    with undone(person):
+        yield
 
 
 @dataclass(frozen=True)
@@ -103,21 +80,6 @@ def test_all_wrong_settings_are_named_at_once(person: Researcher) -> None:
 
 def test_without_a_wrong_setting_nothing_stands_in_the_way(person: Researcher) -> None:
     assert "Nothing stands in the way" in person.checkout.pipeline(*CHECK).stdout
-
-
-def s3(person: Researcher, **more: str) -> Any:
-    """A client of the cloud's object store with keys of its user's own."""
-    cloud = person.openstack()
-    user = cloud.session.get_user_id()
-    made = cloud.identity.post(f"/users/{user}/credentials/OS-EC2", json={}).json()["credential"]
-    endpoint = str(cloud.session.get_endpoint(service_type="object-store", interface="public"))
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint.split("/swift", maxsplit=1)[0],
-        aws_access_key_id=more.get("access") or made["access"],
-        aws_secret_access_key=made["secret"],
-        region_name="us-east-1",
-    )
 
 
 def test_a_bucket_that_exists_is_adopted_or_renamed(person: Researcher) -> None:
@@ -183,145 +145,8 @@ def test_a_quota_that_is_used_up_is_found_first(
     person.checkout.pipeline(*CHECK)
 
 
-Spoil = Callable[[dict[str, Any]], None]
-
-
-def spoiled(person: Researcher, spoil: Spoil) -> str:
-    """Change the entry `local` of clouds.yaml; the file as it was."""
-    before = person.clouds_yaml.read_text()
-    content = yaml.safe_load(before)
-    spoil(content["clouds"]["local"])
-    person.clouds_yaml.write_text(yaml.safe_dump(content))
-    return before
-
-
-def closed_port(entry: dict[str, Any]) -> None:
-    entry["auth"]["auth_url"] = "http://127.0.0.1:9/identity/v3"
-
-
-def wrong_password(entry: dict[str, Any]) -> None:
-    entry["auth"]["password"] = "guessed"
-
-
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        (wrong_password, ("Cloud 'local' refuses the credentials", "renew them")),
-        (closed_port, ("Cloud 'local' cannot be asked", "127.0.0.1")),
-    ],
-)
-def test_a_bad_entry_of_clouds_yaml(
-    spoil: Spoil, told: tuple[str, ...], person: Researcher
-) -> None:
-    before = spoiled(person, spoil)
-    refused(person, *told)
-    person.clouds_yaml.write_text(before)
-    person.checkout.pipeline(*CHECK)
-
-
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        ({}, ("'mine'", "restricted", "unrestricted one")),
-        (
-            {"unrestricted": True, "access_rules": [{"method": "GET", "path": "/v2.1/servers"}]},
-            ("'mine'", "access rules", "without access rules"),
-        ),
-        (
-            {"unrestricted": True, "expires_at": "2020-01-01T00:00:00"},
-            ("refuses the credentials", "expired", "renew them"),
-        ),
-    ],
-    ids=["restricted", "access rules", "expired"],
-)
-def test_an_application_credential_that_will_not_do(
-    asked: dict[str, Any], told: tuple[str, ...], person: Researcher
-) -> None:
-    log_in = application_credential(person, **asked)
-    before = spoiled(person, log_in)
-    refused(person, *told)
-    person.clouds_yaml.write_text(before)
-    spoiled(person, application_credential(person, unrestricted=True))
-    person.checkout.pipeline(*CHECK)
-    person.clouds_yaml.write_text(before)
-
-
-def application_credential(person: Researcher, **asked: Any) -> Spoil:
-    """Make one; what puts it into an entry of clouds.yaml."""
-    cloud = person.openstack()
-    path = f"/users/{cloud.session.get_user_id()}/application_credentials"
-    body = {"application_credential": {"name": "mine", **asked}}
-    made = cloud.identity.post(path, json=body).json()["application_credential"]
-
-    def log_in(entry: dict[str, Any]) -> None:
-        entry["auth_type"] = "v3applicationcredential"
-        entry["auth"] = {
-            "auth_url": entry["auth"]["auth_url"],
-            "application_credential_id": made["id"],
-            "application_credential_secret": made["secret"],
-        }
-
-    return log_in
-
-
-def test_no_clouds_yaml(person: Researcher) -> None:
-    kept = person.clouds_yaml.rename(person.clouds_yaml.with_suffix(".kept"))
-    refused(person, "OS_CLIENT_CONFIG_FILE names", "no file", "name a clouds.yaml")
-    named = person.checkout.environment.pop("OS_CLIENT_CONFIG_FILE")  # type: ignore[attr-defined]
-    refused(person, "No clouds.yaml", "~/.config/openstack/clouds.yaml", words=("init", "new"))
-    person.checkout.environment["OS_CLIENT_CONFIG_FILE"] = named  # type: ignore[index]
-    kept.rename(person.clouds_yaml)
-    person.checkout.pipeline(*CHECK)
-
-
-def test_variables_of_another_cloud_do_no_harm(person: Researcher) -> None:
-    person.checkout.environment["OS_REGION_NAME"] = "elsewhere"  # type: ignore[index]
-    person.checkout.pipeline(*CHECK)
-
-
 def test_an_unknown_stack_is_not_made_by_a_slip(person: Researcher) -> None:
     refused(person, "'lap'", "known: lab", "./pipeline init lap", words=("up", "--stack", "lap"))
-
-
-def test_an_old_pulumi_is_named_and_left_alone(person: Researcher) -> None:
-    """The one that is new enough comes from the cache, as on a second run."""
-    root = pulumi_root()
-    cache, old = person.base / "cache" / "image-pipeline", person.base / "old"
-    for link, target in ((cache / root.name, root), (old / "git", Path(shutil.which("git") or ""))):
-        link.parent.mkdir(parents=True)
-        link.symlink_to(target)
-    (old / "pulumi").write_text("#!/bin/sh\necho v3.100.0\n")
-    (old / "pulumi").chmod(0o755)
-    environment = person.checkout.environment
-    path = [each for each in environment["PATH"].split(os.pathsep) if each != str(root / "bin")]
-    environment["PATH"] = os.pathsep.join([str(old), *path])  # type: ignore[index]
-    environment["XDG_CACHE_HOME"] = str(cache.parent)  # type: ignore[index]
-    told = person.checkout.pipeline("strays", "--stack", "lab").stderr
-    assert "pulumi on PATH is v3.100.0, older than v3.259.0: using our own." in told
-
-
-def test_a_python_without_venv(person: Researcher) -> None:
-    """The command's first sentence on a bare Debian."""
-    bare, folder = person.base / "bare", person.base / "clone"
-    bare.mkdir()
-    folder.mkdir()
-    for name in ("pipeline", "requirements.txt", "requirements-dev.txt"):
-        shutil.copy2(person.checkout.folder / name, folder / name)
-    shutil.copytree(person.checkout.folder / "local", folder / "local")
-    real = shutil.which("python3.11") or shutil.which("python3")
-    (bare / "python3").write_text(f'#!/bin/sh\n[ "$2" = venv ] && exit 1\nexec "{real}" "$@"\n')
-    (bare / "python3").chmod(0o755)
-    environment = {**person.checkout.environment, "PATH": f"{bare}:/usr/bin:/bin"}
-    answer = subprocess.run(
-        ["./pipeline", "demo"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 2
-    assert "'python3 -m venv' does not work here: install it" in answer.stderr
 
 
 def test_after_all_that_nothing_was_made(person: Researcher) -> None:
