@@ -12,6 +12,7 @@ from cli.init.checks import problems
 from cli.lock import TakenError, alone
 from cli.orphans import end_orphans
 from cli.places import CHECKOUT
+from cli.private import make_folder
 from cli.screen import say
 from cli.ssh_host import SshHost
 from cli.stack import Stack, StackHome
@@ -162,7 +163,7 @@ class CloudStack:
             )
         folder = folder_of(self.record.backend)
         if folder:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
 
 
 def _private_key(public: str) -> Path:

@@ -1,5 +1,7 @@
 """The engine's events as lines that a person reads."""
 
+import re
+
 from pulumi.automation import OpType
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
@@ -19,6 +21,8 @@ _PLANNED = {
     OpType.DELETE_REPLACED: "- to remove and make again",
     OpType.REPLACE: "± to replace",
 }
+# What infra/trove/waiting.py writes while a database is made or changed, which takes minutes.
+_WAITING = re.compile(r"Database instance .*; waiting\.")
 _NO_NEWS = ("update failed", "preview failed")
 _NO_RESOURCES = ("pulumi:pulumi:", "pulumi:providers:", "pipeline:infra:")
 
@@ -49,6 +53,9 @@ class Story:
             message = event.diagnostic_event.message.strip()
             if message and message not in (*self.errors, *_NO_NEWS):
                 self.errors.append(message)
+        waiting = event.diagnostic_event and _WAITING.search(event.diagnostic_event.message)
+        if waiting:
+            return f"    {waiting[0]}"
         if event.resource_pre_event:
             step = event.resource_pre_event.metadata
             self.steps += [step] if is_ours(step) else []

@@ -15,7 +15,7 @@ from cli.init import checks, file
 from cli.init.ask import Asker
 from cli.init.wizard import Wizard
 from cli.places import CHECKOUT
-from cli.private import write_private
+from cli.private import make_folder, write_private
 from cli.screen import out, say
 from cli.target import LOCAL, command
 from infra.errors import Refusal
@@ -188,7 +188,7 @@ def _backend(where: str) -> str:
             f"The state would lie in the checkout ({folder}), where a git clean removes it: name a "
             "folder outside."
         )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     return folder.as_uri()
 
 

@@ -88,6 +88,7 @@ def test_cost_is_an_estimate(person: Researcher) -> None:
 
 def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
     with documented(person, "up") as session:
+        session.expect("is BUILD/")  # what it waits for
         session.expect("made  TroveReady")
         assert "./pipeline put" in session.end()
     [machine] = person.cloud.machines()
@@ -145,6 +146,7 @@ def test_a_second_up_changes_nothing(person: Researcher) -> None:
 def test_volume_and_flavor_grow_and_nothing_is_lost(person: Researcher) -> None:
     before = person.openstack().database.get("/instances").json()["instances"]
     person.change("lab", databaseVolumeSize=3, flavor="standard.small")
+    assert "'up' keeps the machine" in person.checkout.pipeline("preview", *STACK).stderr
     person.checkout.pipeline("up", *STACK)
     [instance] = person.openstack().database.get("/instances").json()["instances"]
     assert instance["id"] == before[0]["id"]
