@@ -15,6 +15,10 @@ class UnreachableError(PipelineError):
     """No way to the machine; the message tells why."""
 
 
+class NotReadyError(UnreachableError):
+    """The machine answers, but has no worker yet."""
+
+
 class Host(Protocol):
     """A machine of the pipeline, however it is reached."""
 

@@ -11,7 +11,7 @@ from cli import demo, machine, options
 from cli.boot_steps import sentences
 from cli.console import telling
 from cli.errors import PipelineError
-from cli.machine import Host, UnreachableError
+from cli.machine import Host, NotReadyError, UnreachableError
 from cli.screen import out, say
 from cli.target import Target, command
 
@@ -39,9 +39,8 @@ def status(target: Target, as_json: bool) -> None:
     try:
         answer = machine.ask(host, ["status"])
     except PipelineError as error:
-        lines: Sequence[str] = sentences(host.steps())
-        if not lines and isinstance(error, UnreachableError):
-            lines = telling(host.console())
+        answers = isinstance(error, NotReadyError) or not isinstance(error, UnreachableError)
+        lines: Sequence[str] = sentences(host.steps()) if answers else telling(host.console())
         for line in lines:
             say(f"  {host.name}: {line}")
         raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.boot_steps import SCRIPT, Step, obstacles
 from cli.console import console_log
-from cli.machine import UnreachableError
+from cli.machine import NotReadyError, UnreachableError
 
 _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
@@ -53,7 +53,7 @@ class SshHost:
                 f"{self.key} is the key's file."
             )
         if answer.returncode == _COMMAND_NOT_FOUND or "command not found" in answer.stderr:
-            raise UnreachableError(
+            raise NotReadyError(
                 f"Machine {self.name} has no worker yet: it is still being installed, which takes "
                 "some minutes after the first boot."
             )

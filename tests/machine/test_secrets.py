@@ -15,7 +15,10 @@ def test_secrets_are_in_no_file_that_others_can_read(guest: Guest) -> None:
     wanted = {"s3-secret-key", "database-admin-password", "database-password"}
     assert {path.removeprefix(kept) for path in found if path.startswith(kept)} == wanted
     for path in found:  # cloud-init's own copy of user-data may be among them
-        owner, group, mode = guest.root(f"stat -c '%U %G %a' {path}").split()
+        shown = guest.root(f"stat -c '%U %G %a' {path} 2>/dev/null", code=None).split()
+        if not shown and path.startswith("/run/credentials/"):
+            continue  # of a pass that has ended meanwhile
+        owner, group, mode = shown
         assert (owner, group, mode[-1]) == ("root", "root", "0"), path
 
 
