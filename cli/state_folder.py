@@ -36,10 +36,15 @@ def check_room(backend: str) -> None:
         )
 
 
+def state_file(backend: str, stack: str) -> Path | None:
+    """Where the engine keeps the stack's state, in a backend that is a folder."""
+    folder = folder_of(backend)
+    return folder and folder / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+
+
 def mend(backend: str, stack: str) -> None:
     """Put the engine's own copy in place of a state that was cut off; raises PipelineError."""
-    folder = folder_of(backend)
-    file = folder and folder / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+    file = state_file(backend, stack)
     if not file or not file.exists() or _is_whole(file):
         return
     copy = file.with_name(file.name + ".bak")

@@ -10,6 +10,7 @@ import click
 
 from cli import cost as costs
 from cli import registry
+from cli.cloud_stack import CloudStack
 from cli.errors import PipelineError
 from cli.init import checks, file
 from cli.init.ask import Asker
@@ -17,6 +18,7 @@ from cli.init.wizard import Wizard
 from cli.places import CHECKOUT
 from cli.private import make_folder, write_private
 from cli.screen import out, say
+from cli.state_folder import state_file
 from cli.target import LOCAL, command
 from infra.errors import Refusal
 from infra.reader import declared
@@ -192,9 +194,17 @@ def _backend(where: str) -> str:
     return folder.as_uri()
 
 
+def _stands(stack: str) -> bool:
+    """Whether the state has anything; an engine is asked only where there may be some."""
+    if stack not in registry.known():
+        return False
+    file = state_file(registry.load(stack).backend, stack)
+    return (file is None or file.exists()) and CloudStack(stack).exists
+
+
 def _report(stack: str, settings: Mapping[str, Any]) -> None:
     """What stands in the way, else what it will cost and what to type next."""
-    found = checks.problems(stack, settings)
+    found = checks.problems(stack, settings, lambda: _stands(stack))
     if found:
         raise PipelineError(
             "\n".join([*found, f"Then check again with './pipeline init {stack} --check'."])

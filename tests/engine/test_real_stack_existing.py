@@ -90,7 +90,7 @@ def test_init_asks_for_the_secrets_by_pulumis_own_command(
         "s3SecretKey": store["secret"],
     }
     pulumi = 'eval "$(./pipeline env --stack lab)" && '
-    first = "pulumi stack init lab && "
+    first = "pulumi stack select --create lab && "
     for name, value in secrets.items():
         assert f"{name} is missing" in told
         subprocess.run(
