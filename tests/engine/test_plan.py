@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from local.cloud import LocalCloud
 
+from local.cloud import LocalCloud
 from tests.checkout import PROJECT
 
 PLANNER = Path(__file__).parent / "planner.py"
