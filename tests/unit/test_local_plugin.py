@@ -14,14 +14,12 @@ from urllib.request import Request, urlopen
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import provider_pb2 as pb
-from pulumi.runtime.proto import provider_pb2_grpc
 
 from local.cloud import LocalCloud
+from tests.unit.plugin_engine import Engine, secret, struct
 
-SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 BUCKET = "openstack:objectstorage/container:Container"
 EC2 = "openstack:identity/ec2CredentialV3:Ec2CredentialV3"
@@ -33,63 +31,6 @@ RULE = "openstack:networking/secGroupRule:SecGroupRule"
 TO_PORT = "openstack:networking/floatingIpAssociate:FloatingIpAssociate"
 VM = "openstack:compute/instance:Instance"
 KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519" + bytes(36)).decode() + " me"
-
-
-def struct(values: dict[str, Any]) -> Struct:
-    return ParseDict(values, Struct())
-
-
-def secret(value: object) -> dict[str, object]:
-    return {**SECRET, "value": value}
-
-
-class Engine:
-    """Speaks the protocol as the engine does."""
-
-    def __init__(self, address: str) -> None:
-        self.stub = provider_pb2_grpc.ResourceProviderStub(grpc.insecure_channel(address))
-
-    def urn(self, token: str, name: str) -> str:
-        return f"urn:pulumi:dev::test::my:Component${token}::{name}"
-
-    def check(self, token: str, news: dict[str, Any], olds: dict[str, Any] | None = None) -> Any:
-        return self.stub.Check(
-            pb.CheckRequest(
-                urn=self.urn(token, "it"),
-                news=struct(news),
-                olds=struct(olds or {}),
-                randomSeed=b"seed",
-            )
-        )
-
-    def diff(self, token: str, olds: dict[str, Any], news: dict[str, Any]) -> Any:
-        return self.stub.Diff(
-            pb.DiffRequest(
-                urn=self.urn(token, "it"), old_inputs=struct(olds), news=struct(news), id="x"
-            )
-        )
-
-    def create(
-        self, token: str, inputs: dict[str, Any], *, preview: bool = False
-    ) -> tuple[str, dict[str, Any]]:
-        request = pb.CreateRequest(
-            urn=self.urn(token, "it"), properties=struct(inputs), preview=preview
-        )
-        made = self.stub.Create(request)
-        return made.id, MessageToDict(made.properties)
-
-    def read(self, token: str, identifier: str, inputs: dict[str, Any]) -> Any:
-        return self.stub.Read(
-            pb.ReadRequest(urn=self.urn(token, "it"), id=identifier, inputs=struct(inputs))
-        )
-
-    def delete(self, token: str, identifier: str) -> None:
-        self.stub.Delete(pb.DeleteRequest(urn=self.urn(token, "it"), id=identifier))
-
-    def refused(self, token: str, inputs: dict[str, Any]) -> str:
-        with pytest.raises(grpc.RpcError) as caught:
-            self.create(token, inputs)
-        return str(caught.value.details())
 
 
 @pytest.fixture(scope="module")
