@@ -12,14 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import demo as demonstration
-from cli import machine_kind, on_machine, options, outputs, suites, unknown
+from cli import on_machine, options, suites, unknown
 from cli.bucket_client import BucketClient, photos
 from cli.errors import PipelineError
 from cli.init.command import cost, init
-from cli.local_stack import LocalStack
+from cli.machines import machine_kind
 from cli.screen import counting, out, say
-from cli.strays import remove
-from cli.target import LOCAL, Target, command
+from cli.stacks import outputs
+from cli.stacks.local_stack import LocalStack
+from cli.stacks.strays import remove
+from cli.stacks.target import LOCAL, Target, command
 
 _PATHS = click.Path(path_type=Path)
 _BACKUPS = (

@@ -11,8 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.errors import PipelineError
-from cli.outputs import Outputs
-from cli.target import LOCAL, command
+from cli.stacks.outputs import Outputs
+from cli.stacks.target import LOCAL, command
 
 _AT_ONCE = 8
 

@@ -8,14 +8,15 @@ from typing import Any
 
 from rich.table import Table
 
-from cli import machine, outputs
 from cli.bucket_client import BucketClient, Photo, photos
 from cli.errors import PipelineError
-from cli.local_stack import LocalStack
+from cli.machines import machine
 from cli.places import CHECKOUT, cache
 from cli.screen import counting, out, say
 from cli.sheet import contact_sheet
-from cli.target import command
+from cli.stacks import outputs
+from cli.stacks.local_stack import LocalStack
+from cli.stacks.target import command
 
 _POLL_SECONDS = 0.25
 _PATIENCE_SECONDS = 300  # without any photo becoming ready; a container installs its worker first

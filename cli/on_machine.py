@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import click
 
-from cli import demo, machine, options
-from cli.boot_steps import sentences
-from cli.console import telling
+from cli import demo, options
 from cli.errors import PipelineError
-from cli.machine import Host, NotReadyError, UnreachableError
+from cli.machines import machine
+from cli.machines.boot_steps import sentences
+from cli.machines.console import telling
+from cli.machines.machine import Host, NotReadyError, UnreachableError
 from cli.screen import out, say
-from cli.target import Target, command
+from cli.stacks.target import Target, command
 
 
 def _host(target: Target) -> Host:

@@ -2,9 +2,9 @@
 
 import click
 
-from cli.cloud_stack import CloudStack
-from cli.local_stack import LocalStack
-from cli.target import LOCAL, Target
+from cli.stacks.cloud_stack import CloudStack
+from cli.stacks.local_stack import LocalStack
+from cli.stacks.target import LOCAL, Target
 
 
 def named(name: str) -> Target:

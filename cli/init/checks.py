@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.init.bucket_check import taken
 from cli.init.quota import shortages
-from cli.stack import PROJECT
+from cli.stacks.stack import PROJECT
 from infra import clouds, settings
 from infra.clouds import Compute, DatabaseCloud
 from infra.errors import Refusal

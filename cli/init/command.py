@@ -9,8 +9,6 @@ from typing import Any
 import click
 
 from cli import cost as costs
-from cli import registry
-from cli.cloud_stack import CloudStack
 from cli.errors import PipelineError
 from cli.init import checks, file
 from cli.init.ask import Asker
@@ -18,8 +16,10 @@ from cli.init.wizard import Wizard
 from cli.places import CHECKOUT
 from cli.private import make_folder, write_private
 from cli.screen import out, say
-from cli.state_folder import state_file
-from cli.target import LOCAL, command
+from cli.stacks import registry
+from cli.stacks.cloud_stack import CloudStack
+from cli.stacks.state_folder import state_file
+from cli.stacks.target import LOCAL, command
 from infra.errors import Refusal
 from infra.reader import declared
 from infra.settings import PROJECT_FILE

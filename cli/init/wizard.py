@@ -10,7 +10,7 @@ from cli.init.ask import Asker
 from cli.init.bucket_check import taken
 from cli.init.keys import public_key
 from cli.screen import say, waiting
-from cli.stack import PROJECT
+from cli.stacks.stack import PROJECT
 from infra.buckets import ROLES
 from infra.clouds import Compute, name_hash
 from infra.reader import declared

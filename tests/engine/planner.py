@@ -12,9 +12,9 @@ from pathlib import Path
 import yaml
 
 from cli.errors import PipelineError
-from cli.events import resource_name
 from cli.places import CHECKOUT
-from cli.stack import PROJECT, Stack, StackHome
+from cli.stacks.events import resource_name
+from cli.stacks.stack import PROJECT, Stack, StackHome
 
 STACK = "devplan"
 

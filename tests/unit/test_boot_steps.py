@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.boot_steps import obstacles, sentences
+from cli.machines.boot_steps import obstacles, sentences
 
 WELL = "ActiveState=inactive SubState=dead Result=success NRestarts=0 "
 ENDED = f"{WELL}ExecMainExitTimestampMonotonic=99"

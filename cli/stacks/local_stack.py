@@ -18,16 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from cli.container_host import container_host
 from cli.errors import PipelineError
-from cli.local_host import LocalHost
 from cli.lock import TakenError, alone
-from cli.machine import Host
+from cli.machines.container_host import container_host
+from cli.machines.local_host import LocalHost
+from cli.machines.machine import Host
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
-from cli.stack import PROJECT, GuardedError, Stack, StackHome
-from cli.strays import Stray
-from cli.target import LOCAL, nothing_stands
+from cli.stacks.stack import PROJECT, GuardedError, Stack, StackHome
+from cli.stacks.strays import Stray
+from cli.stacks.target import LOCAL, nothing_stands
 from local import processes
 from local.cloud import LocalCloud
 from local.machine import kinds

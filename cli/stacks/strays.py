@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cli.stack import PROJECT
+from cli.stacks.stack import PROJECT
 from infra.errors import CloudError
 from infra.sdk import connect, sentences
 from infra.trove import client as trove

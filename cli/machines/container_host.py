@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from cli.machines.ssh_host import SshHost
 from cli.places import LocalPlaces
-from cli.ssh_host import SshHost
 from local.machine.container import Container
 
 _USER = "ubuntu"  # as in the image that the tree stands for

@@ -5,21 +5,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cli import registry
 from cli.errors import PipelineError
 from cli.init import file
 from cli.init.checks import problems
 from cli.lock import TakenError, alone
-from cli.orphans import end_orphans
+from cli.machines.ssh_host import SshHost
 from cli.places import CHECKOUT
 from cli.private import make_folder
 from cli.screen import say
-from cli.ssh_host import SshHost
-from cli.stack import Stack, StackHome
-from cli.stale_lock import stale_lock
-from cli.state_folder import check_room, folder_of, mend
-from cli.strays import Stray, find
-from cli.target import nothing_stands
+from cli.stacks import registry
+from cli.stacks.orphans import end_orphans
+from cli.stacks.stack import Stack, StackHome
+from cli.stacks.stale_lock import stale_lock
+from cli.stacks.state_folder import check_room, folder_of, mend
+from cli.stacks.strays import Stray, find
+from cli.stacks.target import nothing_stands
 from infra.errors import Refusal
 
 _DEFAULT_USER = "ubuntu"

@@ -14,11 +14,11 @@ from pulumi.automation.events import StepEventMetadata
 from cli.engine.find import pulumi_root
 from cli.engine.launcher import folder_with_launcher
 from cli.errors import PipelineError
-from cli.events import Story
-from cli.orphans import OWNER
 from cli.places import CHECKOUT
-from cli.remedies import remedy
 from cli.screen import say, waiting
+from cli.stacks.events import Story
+from cli.stacks.orphans import OWNER
+from cli.stacks.remedies import remedy
 
 PROJECT = "image-pipeline"
 _CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"

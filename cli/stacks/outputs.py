@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.errors import PipelineError
-from cli.stack import Stack
+from cli.stacks.stack import Stack
 
 
 @dataclass(frozen=True)

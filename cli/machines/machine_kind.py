@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from cli.errors import PipelineError
-from cli.local_stack import LocalStack
 from cli.places import cache
 from cli.screen import waiting
-from cli.target import Target
+from cli.stacks.local_stack import LocalStack
+from cli.stacks.target import Target
 from local.machine import container, container_tree, kinds
 from local.machine.container_tree import TreeError
 

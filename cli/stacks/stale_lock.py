@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
-from cli.stack import PROJECT
-from cli.state_folder import folder_of
+from cli.stacks.stack import PROJECT
+from cli.stacks.state_folder import folder_of
 
 
 def stale_lock(backend: str, stack: str) -> bool:

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from cli.errors import PipelineError
-from cli.machine import Host
-from cli.stack import Stack, StackHome
-from cli.strays import Stray
+from cli.machines.machine import Host
+from cli.stacks.stack import Stack, StackHome
+from cli.stacks.strays import Stray
 
 LOCAL = "local"
 """The stack on this machine; every other name is a stack on a cloud."""

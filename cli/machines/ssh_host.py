@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.boot_steps import SCRIPT, Step, obstacles
-from cli.console import console_log
-from cli.machine import NotReadyError, UnreachableError
+from cli.machines.boot_steps import SCRIPT, Step, obstacles
+from cli.machines.console import console_log
+from cli.machines.machine import NotReadyError, UnreachableError
 
 _CONNECT_SECONDS = 15
 _SSH_FAILED = 255

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from rich.table import Table
 
-from cli.boot_steps import Step
 from cli.errors import PipelineError
+from cli.machines.boot_steps import Step
 
 
 class UnreachableError(PipelineError):

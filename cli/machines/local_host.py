@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cli.boot_steps import Step
 from cli.errors import PipelineError
+from cli.machines.boot_steps import Step
 from local.machine.machine import Machine
 
 

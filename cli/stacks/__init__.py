@@ -1,0 +1,1 @@
+"""What a stack is to the commands: on this machine, or on a cloud."""
