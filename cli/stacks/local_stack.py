@@ -1,14 +1,11 @@
 """The stack `local`: the same program on the cloud on this machine, all of it below `.local/`."""
 
-import os
 import secrets
 import shutil
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -25,16 +22,15 @@ from cli.machines.local_host import LocalHost
 from cli.machines.machine import Host
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
+from cli.stacks.orphans import end_orphans
 from cli.stacks.stack import PROJECT, GuardedError, Stack, StackHome
 from cli.stacks.strays import Stray
 from cli.stacks.target import LOCAL, nothing_stands
-from local import processes
 from local.cloud import LocalCloud
 from local.machine import kinds
 from local.machine.container import Container
 
 NAME = LOCAL
-_ORPHAN_SECONDS = 10
 
 
 class LocalStack:
@@ -73,7 +69,7 @@ class LocalStack:
                 with waiting("Starting the cloud on this machine"):
                     self.cloud.start()
             self.cloud.install_plugin(self.places.pulumi_home)
-            self._end_orphans()
+            end_orphans(str(self.places.passphrase))
             self._stack = Stack(self.home())
             self._stack.forget_lock()
         return self._stack
@@ -126,7 +122,7 @@ class LocalStack:
             raise
         except PipelineError as error:
             failure = error
-        self._end_orphans()
+        end_orphans(str(self.places.passphrase))
         with waiting("Stopping the cloud on this machine"):
             self.cloud.stop()
         if failure:
@@ -168,23 +164,6 @@ class LocalStack:
         if copy.exists():  # the engine's salt is the copy's own
             settings = {**yaml.safe_load(copy.read_text()), "config": settings["config"]}
         copy.write_text(yaml.safe_dump(settings))
-
-    def _end_orphans(self) -> None:
-        """End engines of this stack, and their plugins, whose command was killed."""
-        orphans = [each for each in psutil.process_iter() if self._is_orphan(each)]
-        for process in orphans:  # an engine that is interrupted still writes its state
-            process.send_signal(signal.SIGINT)
-        for process in psutil.wait_procs(orphans, timeout=_ORPHAN_SECONDS)[1]:
-            process.kill()
-
-    def _is_orphan(self, process: psutil.Process) -> bool:
-        """Known by this stack's PULUMI_HOME; the cloud's own processes are the cloud's to end."""
-        try:
-            environment = process.environ()
-        except psutil.Error:
-            return False
-        ours = environment.get("PULUMI_HOME") == str(self.places.pulumi_home)
-        return ours and process.pid != os.getpid() and processes.VARIABLE not in environment
 
 
 def _write_private(places: LocalPlaces) -> None:
