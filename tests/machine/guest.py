@@ -1,28 +1,19 @@
 """A stack whose machine is a container, as the tests see it: from outside, and inside as root."""
 
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from local.cloud import LocalCloud
 from local.machine.container import Container
 from tests.checkout import Checkout
+from tests.eventually import eventually
 
 WORKER = "pipeline-worker.service"
 PROBE = "/usr/local/lib/probe.py"
 DROP_IN = f"/run/systemd/system/{WORKER}.d/probe.conf"
 BOOT_SECONDS = 300
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 60, what: str = "") -> Any:
-    """Wait for something true and return it; the test fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"did not become true in {seconds} s: {what or holds}"
-        time.sleep(0.3)
-    return found
 
 
 @dataclass

@@ -13,7 +13,8 @@ import yaml
 
 from local import postgres, processes
 from local.layout import DATABASES
-from tests.machine.guest import WORKER, Guest, eventually
+from tests.eventually import eventually
+from tests.machine.guest import WORKER, Guest
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
 STATE = "/var/lib/private/pipeline"

@@ -18,7 +18,7 @@ from local.machine.container import Container
 from local.machine.kinds import Kind
 from tests.engine.conftest import open_folder
 from tests.engine.traces import traces
-from tests.machine.guest import eventually
+from tests.eventually import eventually
 
 USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
 
