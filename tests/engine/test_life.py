@@ -4,8 +4,7 @@ import base64
 import gzip
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from openstack.connection import Connection
 from PIL import Image, ImageChops
 
 from tests.checkout import Checkout
+from tests.eventually import eventually
 
 # The access key is a name, not a secret: providers use it as the credential's id in the state.
 SECRETS = ("s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
@@ -37,14 +37,6 @@ def send(checkout: Checkout, *names: str) -> None:
     before = len(checkout.json("log"))
     checkout.pipeline("put", *(f"samples/{name}" for name in names))
     eventually(lambda: len(checkout.json("log")) == before + len(names))
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for a condition; the test fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not become true in time"
-        time.sleep(0.3)
 
 
 def outputs(checkout: Checkout) -> dict[str, Any]:

@@ -5,15 +5,15 @@ import gzip
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from local import processes
 from local.machine import machine, timer, user_data
+from tests.eventually import eventually
 
 WORKER = """
 import os, subprocess, sys, time
@@ -49,13 +49,6 @@ def packed(files: list[dict[str, str]]) -> str:
     return base64.b64encode(gzip.compress(text.encode())).decode()
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[machine.Machine]:
     folder = tmp_path / "a machine"
@@ -72,7 +65,7 @@ def said(host: machine.Machine) -> str:
 def test_it_migrates_until_that_succeeds_and_then_drains_again_and_again(
     host: machine.Machine,
 ) -> None:
-    until(lambda: said(host).count("drain") >= 2)
+    eventually(lambda: said(host).count("drain") >= 2)
     assert said(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
     assert "the database is not there yet" in host.journal.read_text("utf-8")
 
@@ -101,7 +94,7 @@ def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: machine.Mach
     (host.folder / "hang").touch()
     pid = int((host.folder / "machine.pid").read_text("utf-8"))
     service = psutil.Process(pid)
-    until(lambda: len(service.children(recursive=True)) >= 2)
+    eventually(lambda: len(service.children(recursive=True)) >= 2)
     family = service.children(recursive=True)
     begun = time.monotonic()
     machine.stop(host.folder)
@@ -111,12 +104,12 @@ def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: machine.Mach
 
 
 def test_a_killed_machine_boots_again_with_its_state(host: machine.Machine) -> None:
-    until(lambda: "drain" in said(host))
+    eventually(lambda: "drain" in said(host))
     processes.end(host.folder, first=signal.SIGKILL)
     assert not machine.running(host.folder)
     before = said(host).count("migrate")
     machine.start(host.folder, "vm", packed(FILES))
-    until(lambda: said(host).count("migrate") > before)
+    eventually(lambda: said(host).count("migrate") > before)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from local import processes
+from tests.eventually import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = f"import subprocess; subprocess.run({SLEEP!r})"
@@ -27,13 +27,6 @@ def alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def until(condition: object, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_it_outlives_who_started_it(tmp_path: Path) -> None:
@@ -64,7 +57,7 @@ def test_end_finds_it_with_and_without_its_id_written_down(
 
 def test_end_ends_children_too(tmp_path: Path) -> None:
     parent = psutil.Process(processes.start(tmp_path, "it", [sys.executable, "-c", PARENT]))
-    until(parent.children)
+    eventually(parent.children)
     family = [parent, *parent.children()]
     processes.end(tmp_path)
     assert not [one.pid for one in family if alive(one.pid)]
@@ -76,7 +69,7 @@ def test_another_folder_s_child_goes_on(tmp_path: Path) -> None:
         folder.mkdir()
     nested = STARTER + "import time; time.sleep(600)"
     pid = processes.start(mine, "it", [sys.executable, "-c", nested, str(other)])
-    until(lambda: processes.running(other, "it"))
+    eventually(lambda: processes.running(other, "it"))
     processes.end(mine)
     assert not alive(pid)
     assert processes.running(other, "it")
@@ -98,6 +91,6 @@ def test_what_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
         "pathlib.Path('deaf').touch(); time.sleep(600)"
     )
     pid = processes.start(tmp_path, "it", [sys.executable, "-c", stubborn])
-    until((tmp_path / "deaf").exists)
+    eventually((tmp_path / "deaf").exists)
     processes.end(tmp_path, seconds=0.2)
     assert not alive(pid)

@@ -1,7 +1,6 @@
 """The local cloud's Trove: what real Trove and Pukki refuse, and what changes when."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from openstack.config import OpenStackConfig
 from local import processes
 from local.cloud import LocalCloud
 from local.layout import DATABASES
+from tests.eventually import eventually
 
 Api = Any
 MINE = "203.0.113.7/32"
@@ -61,15 +61,8 @@ def show(trove: Api, identifier: str) -> dict[str, Any]:
     return view
 
 
-def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def healthy(trove: Api, identifier: str) -> dict[str, Any]:
-    until(lambda: show(trove, identifier)["operating_status"] == "HEALTHY")
+    eventually(lambda: show(trove, identifier)["operating_status"] == "HEALTHY")
     return show(trove, identifier)
 
 
@@ -142,7 +135,7 @@ def test_an_instance_from_build_to_404(trove: Api, flavors: dict[str, str]) -> N
     assert users["pipeline_worker"]["databases"] == []
     assert trove.delete(one).status_code == 202
     assert show(trove, born["id"])["status"] == "SHUTDOWN"
-    until(lambda: trove.get(one).status_code == 404)
+    eventually(lambda: trove.get(one).status_code == 404)
     assert not admitted(view, "db_admin", "a")
 
 
@@ -150,7 +143,7 @@ def test_one_being_built_can_be_deleted(trove: Api, flavors: dict[str, str]) -> 
     answer = trove.post("/instances", json={"instance": wanted(flavors, name="unwanted")})
     one = f"/instances/{answer.json()['instance']['id']}"
     assert trove.delete(one).status_code == 202
-    until(lambda: trove.get(one).status_code == 404)
+    eventually(lambda: trove.get(one).status_code == 404)
 
 
 def test_put_replaces_access_as_a_whole_and_not_at_once(trove: Api, instance: str) -> None:
@@ -161,19 +154,19 @@ def test_put_replaces_access_as_a_whole_and_not_at_once(trove: Api, instance: st
     at_once = show(trove, instance)
     assert (at_once["operating_status"], at_once["access"]) == ("HEALTHY", OPEN)
     assert trove.put(one, json={"instance": {"access": OPEN}}).status_code == 422
-    until(lambda: show(trove, instance)["operating_status"] != "HEALTHY")
+    eventually(lambda: show(trove, instance)["operating_status"] != "HEALTHY")
     assert healthy(trove, instance)["access"] == other
 
     trove.put(one, json={"instance": {"access": {"allowed_cidrs": [MINE]}}})
-    until(lambda: not show(trove, instance)["access"]["is_public"])
+    eventually(lambda: not show(trove, instance)["access"]["is_public"])
     closed = healthy(trove, instance)
     assert {entry["type"] for entry in closed["addresses"]} == {"private"}
 
     trove.put(one, json={"instance": {"access": {"is_public": True}}})
-    until(lambda: show(trove, instance)["access"]["is_public"])
+    eventually(lambda: show(trove, instance)["access"]["is_public"])
     assert healthy(trove, instance)["access"]["allowed_cidrs"] == []
     trove.put(one, json={"instance": {"access": OPEN}})
-    until(lambda: show(trove, instance)["access"] == OPEN)
+    eventually(lambda: show(trove, instance)["access"] == OPEN)
     healthy(trove, instance)
 
 
@@ -234,7 +227,7 @@ def test_root_is_the_superuser(trove: Api, instance: str) -> None:
 def test_volume_grows_and_never_shrinks(trove: Api, instance: str) -> None:
     action = f"/instances/{instance}/action"
     assert trove.post(action, json={"resize": {"volume": {"size": 3}}}).status_code == 202
-    until(lambda: show(trove, instance)["volume"]["size"] == 3)
+    eventually(lambda: show(trove, instance)["volume"]["size"] == 3)
     healthy(trove, instance)
     assert trove.post(action, json={"resize": {"volume": {"size": 2}}}).status_code == 400
 
@@ -252,7 +245,7 @@ def test_a_new_flavor_costs_the_sessions_but_no_data(
     asked = {"resize": {"flavorRef": flavors["standard.medium"]}}
     assert trove.post(action, json=asked).status_code == 202
     assert show(trove, instance)["status"] == "RESIZE"
-    until(lambda: show(trove, instance)["flavor"]["id"] == flavors["standard.medium"])
+    eventually(lambda: show(trove, instance)["flavor"]["id"] == flavors["standard.medium"])
     healthy(trove, instance)
     with pytest.raises(psycopg.OperationalError):
         session.execute("SELECT 1")
@@ -276,4 +269,4 @@ def test_a_dead_server_shows_as_error(
     put = trove.put(f"/instances/{identifier}", json={"instance": {"access": OPEN}})
     assert put.status_code == 422
     trove.delete(f"/instances/{identifier}")
-    until(lambda: trove.get(f"/instances/{identifier}").status_code == 404)
+    eventually(lambda: trove.get(f"/instances/{identifier}").status_code == 404)

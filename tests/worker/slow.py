@@ -1,14 +1,14 @@
 """A photo that takes the transform a while, and ways to catch the worker over it."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
 import psutil
 from PIL import Image
 
+from tests.eventually import eventually
 from tests.worker.pictures import encode
 from tests.worker.pipeline import Pipeline
 
@@ -18,14 +18,6 @@ def slow_photo() -> bytes:
     """Noise, which WebP compresses losslessly at its slowest: seconds on any machine."""
     noise = Image.frombytes("RGB", (4000, 3000), os.urandom(4000 * 3000 * 3))
     return encode(noise, "WEBP", lossless=True, method=0, quality=0)
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Return once it is true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.005)
 
 
 def children(parent: int) -> list[psutil.Process]:
@@ -61,7 +53,7 @@ def caught(pipeline: Pipeline, key: str) -> Iterator[tuple[int, psutil.Process]]
             begun = [row["key"] for row in pipeline.sql("SELECT key FROM pipeline.attempts")]
             return busy(process.pid) if key in begun else []
 
-        until(lambda: bool(at_it()))
+        eventually(lambda: bool(at_it()))
         yield process.pid, at_it()[0]
     finally:
         process.kill()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
-from tests.worker.slow import caught, children, slow_photo, until
+from tests.worker.slow import caught, children, slow_photo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc is looked at")
 
@@ -84,7 +85,7 @@ def test_children_go_with_a_killed_worker(versioned: Pipeline) -> None:
     with caught(versioned, "slow.webp") as (worker, _):
         family = children(worker)
         os.kill(worker, signal.SIGKILL)
-        until(lambda: not any(child.is_running() for child in family), seconds=10)
+        eventually(lambda: not any(child.is_running() for child in family), seconds=10)
     assert versioned.left() == ["slow.webp"]
 
 
@@ -93,8 +94,8 @@ def test_a_signal_ends_the_pass_soon_and_counts_nothing(versioned: Pipeline) -> 
     with caught(versioned, "slow.webp") as (worker, _):
         family, start = children(worker), time.monotonic()
         os.kill(worker, signal.SIGTERM)
-        until(lambda: '"event": "pass"' in (versioned.folder / "pass.log").read_text(), 8)
-        until(lambda: not any(child.is_running() for child in family), 8)
+        eventually(lambda: '"event": "pass"' in (versioned.folder / "pass.log").read_text(), 8)
+        eventually(lambda: not any(child.is_running() for child in family), 8)
         assert time.monotonic() - start < 8
     assert versioned.left() == ["slow.webp"]
     assert versioned.sql("SELECT * FROM pipeline.attempts") == []

@@ -1,0 +1,16 @@
+"""Waiting for what others do, without sleeping for luck."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def eventually(
+    holds: Callable[[], Any], seconds: float = 60, what: str = "", every: float = 0.02
+) -> Any:
+    """Ask until the answer is true and return it; the test fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"did not become true in {seconds} s: {what or holds}"
+        time.sleep(every)
+    return found
