@@ -11,8 +11,7 @@ from cli.places import cache
 from local.machine import container, container_tree
 from tests.checkout import Checkout
 from tests.engine.conftest import make_checkout, open_folder
-from tests.eventually import eventually
-from tests.machine.guest import BOOT_SECONDS, Guest
+from tests.machine.guest import BOOT_SECONDS, Guest, eventually
 from tests.machine.registry import free_port, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from local.cloud import LocalCloud
 from local.machine.container import Container
 from tests.checkout import Checkout
-from tests.eventually import eventually
+from tests.eventually import eventually as asked
 
 WORKER = "pipeline-worker.service"
 PROBE = "/usr/local/lib/probe.py"
 DROP_IN = f"/run/systemd/system/{WORKER}.d/probe.conf"
 BOOT_SECONDS = 300
+# Each look is a login: the guest shall have time for its own work.
+eventually = partial(asked, every=0.3)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from tests.checkout import Checkout
 from tests.engine.conftest import make_checkout, open_folder
 from tests.engine.test_demo import assert_demo_tells_all
 from tests.engine.traces import traces
-from tests.eventually import eventually
+from tests.machine.guest import eventually
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ import yaml
 
 from local import postgres, processes
 from local.layout import DATABASES
-from tests.eventually import eventually
-from tests.machine.guest import WORKER, Guest
+from tests.machine.guest import WORKER, Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
 STATE = "/var/lib/private/pipeline"

@@ -18,7 +18,7 @@ from local.machine.container import Container
 from local.machine.kinds import Kind
 from tests.engine.conftest import open_folder
 from tests.engine.traces import traces
-from tests.eventually import eventually
+from tests.machine.guest import eventually
 
 USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
 

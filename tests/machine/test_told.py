@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.eventually import eventually
-from tests.machine.guest import Guest
+from tests.machine.guest import Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
 LOCK = "/opt/pipeline/source/worker/requirements.txt"
