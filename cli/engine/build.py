@@ -54,6 +54,7 @@ def _environment(aside: Path) -> dict[str, str]:
         "GOPATH": str(aside / "gopath"),
         "GOCACHE": str(aside / "gocache"),
         "GOTMPDIR": str(aside),
+        "XDG_CONFIG_HOME": str(aside / "config"),  # Go keeps its telemetry there
         "GOFLAGS": "-mod=mod -modcacherw -buildvcs=false",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
