@@ -26,6 +26,17 @@ def copy_project(target: Path) -> None:
         subprocess.run(["git", *words], cwd=target, check=True)
 
 
+def settle(base: Path) -> tuple[Path, Path, Path]:
+    """A copy that shares this run's packages, a home and a temporary folder, all below `base`."""
+    folder, home, temporary = base / "project", base / "home", base / "tmp"
+    for each in (folder, home, temporary):
+        each.mkdir()
+    temporary.chmod(0o1777)
+    copy_project(folder)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    return folder, home, temporary
+
+
 @dataclass(frozen=True)
 class Checkout:
     """One copy with an environment: home, cache and temporary folder of its own."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.engine.find import pulumi_root
-from tests.checkout import PROJECT, Checkout, copy_project, environment
+from tests.checkout import Checkout, environment, settle
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +53,7 @@ def open_folder() -> Iterator[Path]:
 
 def make_checkout(base: Path, pulumi: Path) -> Checkout:
     """A copy below `base`; home and temporary folder are its own, the packages are ours."""
-    folder, home, temporary = base / "project", base / "home", base / "tmp"
-    for each in (folder, home, temporary):
-        each.mkdir()
-    temporary.chmod(0o1777)
-    copy_project(folder)
-    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    folder, home, temporary = settle(base)
     path = os.pathsep.join([str(pulumi / "bin"), os.environ["PATH"]])
     return Checkout(folder, environment(home, temporary, PATH=path))
 

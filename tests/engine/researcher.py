@@ -23,7 +23,7 @@ from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 from local.cloud import LocalCloud
-from tests.checkout import PROJECT, Checkout, copy_project, environment
+from tests.checkout import Checkout, environment, settle
 
 #: What a local cloud needs beside what a real one does: its PostgreSQL has no TLS.
 LOCALLY = ("--set", "databaseSslMode=disable", "--set", "timerInterval=1s")
@@ -71,12 +71,7 @@ class Researcher:
 @contextmanager
 def researcher(base: Path, pulumi: Path) -> Iterator[Researcher]:
     """All of it below `base`, and nothing left of it."""
-    folder, home, temporary = base / "project", base / "home", base / "tmp"
-    for each in (folder, home, temporary):
-        each.mkdir()
-    temporary.chmod(0o1777)
-    copy_project(folder)
-    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    folder, home, temporary = settle(base)
     _make_key(home / ".ssh" / "id_ed25519")
     cloud = LocalCloud(base / "cloud")
     cloud.install_plugin(base / "pulumi")
