@@ -36,7 +36,7 @@ class UserDataTooLargeError(ValueError):
 def worker_files(folder: Path = WORKER) -> dict[str, str]:
     """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order.
 
-    They come without comments and docstrings, and each language together, since that packs
+    They come without comments, docstrings and annotations, and each language together, since that packs
     smaller: only Nova's limit asks for either.
     """
     found = {}
@@ -51,8 +51,9 @@ def worker_files(folder: Path = WORKER) -> dict[str, str]:
 
 
 def templates(folder: Path = CLOUD_INIT) -> dict[str, str]:
-    """Name -> text of the files of cloud-init/."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+    """Name -> text of the files of cloud-init/, without comments as the worker's."""
+    paths = sorted(folder.iterdir())
+    return {path.name: strip(path.suffix, path.read_text(encoding="utf-8")) for path in paths}
 
 
 def document(
