@@ -36,8 +36,8 @@ class UserDataTooLargeError(ValueError):
 def worker_files(folder: Path = WORKER) -> dict[str, str]:
     """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order.
 
-    They come without comments, docstrings and annotations, and each language together, since that packs
-    smaller: only Nova's limit asks for either.
+    They come without comments, docstrings and annotations, each language together: that packs
+    smaller, and only Nova's limit asks for either.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
