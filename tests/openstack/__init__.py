@@ -1,0 +1,1 @@
+"""Against real OpenStack (and, beside it, real Ceph) on loopback."""

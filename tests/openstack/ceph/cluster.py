@@ -1,0 +1,172 @@
+"""Starting and ending the cluster that a folder holds.
+
+Its daemons are marked as `local.processes` marks all that it starts, and the kernel ends them with
+the process that called `start`: a test run that is killed leaves none behind.
+"""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from local import files, processes
+from local.errors import LocalCloudError
+from local.object_store import ObjectStore
+from tests.openstack.ceph import configuration
+from tests.openstack.ceph.configuration import GATEWAY, MON, Keystone
+
+PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "setpriv")
+OWNER = "alice"
+ATTEMPTS = 3  # a port that was free may be taken by the time a daemon binds it
+SECONDS = 120
+
+
+def missing() -> str | None:
+    """One sentence where this machine cannot run Ceph."""
+    if lacking := [name for name in PROGRAMS if shutil.which(name) is None]:
+        return (
+            f"Ceph cannot be started without {', '.join(lacking)}: on Debian, 'apt-get install "
+            "--no-install-recommends ceph-mon ceph-osd radosgw' brings them."
+        )
+    return None
+
+
+def version() -> str:
+    """Ceph's own, such as 16.2.15."""
+    answer = subprocess.run(["radosgw", "--version"], capture_output=True, text=True, check=True)
+    return answer.stdout.split()[2]
+
+
+def start(folder: Path, keystone: Keystone | None = None) -> ObjectStore:
+    """A new cluster in `folder`, which must be empty or absent; the store as its first user has it.
+
+    Raises LocalCloudError with one sentence. What was in a cluster is gone when it ends.
+    """
+    if (lacking := missing()) is not None:
+        raise LocalCloudError(lacking)
+    for _ in range(ATTEMPTS):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        endpoint = _start(folder, keystone)
+        if endpoint is not None:
+            files.write(folder / "endpoint", endpoint)
+            return owner(folder, OWNER)
+        log = _last_words(folder)
+        stop(folder)
+    raise LocalCloudError(f"Ceph did not start in {folder}: {log}")
+
+
+def stop(folder: Path) -> None:
+    """End the daemons and remove the folder; fine when there is none."""
+    # Objects are in memory and a monitor's shutdown takes its time: nothing here is worth waiting.
+    processes.end(folder, first=signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def owner(folder: Path, name: str) -> ObjectStore:
+    """The store as another user of the gateway has it: made now, with keys of its own."""
+    answer = _run(
+        folder, "radosgw-admin", "-n", GATEWAY, "user", "create", "--uid", name,
+        "--display-name", name,
+    )  # fmt: skip
+    (key,) = json.loads(answer)["keys"]
+    endpoint = (folder / "endpoint").read_text(encoding="utf-8")
+    return ObjectStore(endpoint, key["access_key"], key["secret_key"])
+
+
+def _start(folder: Path, keystone: Keystone | None) -> str | None:
+    """The endpoint, or None where a daemon did not come up."""
+    fsid, mon_port, gateway_port = str(uuid.uuid4()), _free_port(), _free_port()
+    conf = configuration.text(folder, fsid, mon_port, gateway_port, keystone)
+    files.write(folder / "ceph.conf", conf)
+    for name in ("osd", "gateway"):
+        (folder / name).mkdir()
+    _make_monitor(folder, fsid, mon_port)
+    _daemon(folder, "ceph-mon", "-i", MON)
+    osd = str(uuid.uuid4())
+    if not _eventually(folder, "ceph-mon", lambda: _asked(folder, "osd", "new", osd) is not None):
+        return None
+    _run(folder, "ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
+    _daemon(folder, "ceph-osd", "-i", "0")
+    _daemon(folder, "radosgw", "-n", GATEWAY)  # it waits for the OSD by itself
+    endpoint = f"http://127.0.0.1:{gateway_port}"
+    return endpoint if _eventually(folder, "radosgw", lambda: _answers(endpoint)) else None
+
+
+def _make_monitor(folder: Path, fsid: str, port: int) -> None:
+    keyring, monitors = str(folder / "keyring"), str(folder / "monitors")
+    _run(
+        folder, "ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.",
+        "--cap", "mon", "allow *",
+    )  # fmt: skip
+    address = f"[v1:127.0.0.1:{port}]"
+    _run(folder, "monmaptool", "--create", "--fsid", fsid, "--addv", MON, address, monitors)
+    _run(folder, "ceph-mon", "--mkfs", "-i", MON, "--monmap", monitors, "--keyring", keyring)
+
+
+def _daemon(folder: Path, program: str, *arguments: str) -> None:
+    """The kernel ends it with us; it stays in the foreground, so that it is found as started."""
+    argv = ["setpriv", "--pdeathsig", "KILL", program, "-f", *arguments]
+    processes.start(folder, program, argv, extra=_environment(folder))
+
+
+def _run(folder: Path, *command: str) -> str:
+    """What a tool of Ceph's prints; raises LocalCloudError with its last words."""
+    answer = subprocess.run(
+        command,
+        env=processes.environment(folder, _environment(folder)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    if answer.returncode:
+        raise LocalCloudError(f"{command[0]} failed: {answer.stderr.strip()[-500:]}")
+    return answer.stdout
+
+
+def _asked(folder: Path, *words: str) -> str | None:
+    """The monitor's answer; None while it has none."""
+    try:
+        return _run(folder, "ceph", "--connect-timeout", "5", *words)
+    except (LocalCloudError, subprocess.TimeoutExpired):
+        return None
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"CEPH_CONF": str(folder / "ceph.conf")}
+
+
+def _eventually(folder: Path, program: str, holds: Callable[[], bool]) -> bool:
+    """Whether it becomes true while the daemon lives."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and processes.running(folder, program):
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(endpoint, timeout=10):  # noqa: S310 - our own http endpoint
+            return True
+    except OSError:
+        return False
+
+
+def _last_words(folder: Path) -> str:
+    """The end of what the daemons said."""
+    logs = [folder / f"{name}.log" for name in ("ceph-mon", "ceph-osd", "radosgw")]
+    said = [path.read_text(encoding="utf-8")[-500:] for path in logs if path.exists()]
+    return " … ".join(said)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
