@@ -78,8 +78,10 @@ class Buckets(pulumi.ComponentResource):
         if store.access_key:
             keys = (pulumi.Output.secret(store.access_key), pulumi.Output.secret(store.secret_key))
             return StoreAccess(endpoint, store.region, *keys)
+        # A credential has nothing that could change: another round is another resource, made before
+        # all that uses it is changed, and the old one goes last.
         made = openstack.identity.Ec2CredentialV3(
-            "store-keys",
+            "store-keys" if store.key_round == 1 else f"store-keys-{store.key_round}",
             opts=pulumi.ResourceOptions(
                 parent=self, additional_secret_outputs=["access", "secret"]
             ),

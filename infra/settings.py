@@ -44,6 +44,7 @@ class Store:
     region: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
+    key_round: int
     input: str
     output: str
     quarantine: str
@@ -150,6 +151,7 @@ def _store(reader: Reader) -> Store:
         region=reader.text("objectStoreRegion"),
         access_key=reader.text("s3AccessKey"),
         secret_key=reader.text("s3SecretKey"),
+        key_round=reader.integer("s3KeyRound", 1, 1_000_000),
         input=reader.bucket("inputBucket"),
         output=reader.bucket("outputBucket"),
         quarantine=reader.bucket("quarantineBucket"),

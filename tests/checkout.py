@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,3 +89,23 @@ def environment(home: Path, temporary: Path, **more: str) -> dict[str, str]:
     kept = ("PATH", "LANG", "SSL_CERT_", "PIP_", "REQUESTS_CA", "CURL_CA", "GO", "HTTP", "http")
     inherited = {name: value for name, value in os.environ.items() if name.startswith(kept)}
     return {**inherited, "HOME": str(home), "TMPDIR": str(temporary), **more}
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder with modes that let others look."""
+    with tempfile.TemporaryDirectory(prefix="engine-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def make_checkout(base: Path, pulumi: Path) -> Checkout:
+    """A copy below `base`; home and temporary folder are its own, the packages are ours."""
+    folder, home, temporary = settle(base)
+    path = os.pathsep.join([str(pulumi / "bin"), os.environ["PATH"]])
+    return Checkout(folder, environment(home, temporary, PATH=path))
+
+
+def seed_cache(home: Path, pulumi: Path) -> None:
+    """Put the CLI where a second run would find it."""
+    shutil.copytree(pulumi, home / ".cache" / "image-pipeline" / pulumi.name, symlinks=True)

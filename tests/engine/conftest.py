@@ -1,16 +1,13 @@
 """A project copy per test, with the Pulumi CLI found or built once for all."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cli.engine.find import pulumi_root
-from tests.checkout import Checkout, environment, settle
+from tests.checkout import Checkout, make_checkout, open_folder
+from tests.engine.researcher import LOCALLY, Researcher, researcher
 
 
 @pytest.fixture(scope="session")
@@ -43,21 +40,21 @@ def shared_checkout(pulumi: Path) -> Iterator[Checkout]:
         made.pipeline("destroy", "--data", code=None)
 
 
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """A temporary folder with modes that let others look."""
-    with tempfile.TemporaryDirectory(prefix="engine-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+@pytest.fixture(scope="module")
+def person(pulumi: Path) -> Iterator[Researcher]:
+    """Somebody with a stack `lab` that is not up yet."""
+    with open_folder() as folder, researcher(folder, pulumi) as made:
+        made.checkout.pipeline("init", "lab", *LOCALLY)
+        yield made
 
 
-def make_checkout(base: Path, pulumi: Path) -> Checkout:
-    """A copy below `base`; home and temporary folder are its own, the packages are ours."""
-    folder, home, temporary = settle(base)
-    path = os.pathsep.join([str(pulumi / "bin"), os.environ["PATH"]])
-    return Checkout(folder, environment(home, temporary, PATH=path))
-
-
-def seed_cache(home: Path, pulumi: Path) -> None:
-    """Put the CLI where a second run would find it."""
-    shutil.copytree(pulumi, home / ".cache" / "image-pipeline" / pulumi.name, symlinks=True)
+@pytest.fixture
+def as_it_was(person: Researcher) -> Iterator[None]:
+    """Whatever a test does to the person's files and environment is undone."""
+    files = (person.settings_file("lab"), person.clouds_yaml)
+    before, environment = [file.read_text() for file in files], dict(person.checkout.environment)
+    yield
+    for file, text in zip(files, before, strict=True):
+        file.write_text(text)
+    person.checkout.environment.clear()  # type: ignore[attr-defined]
+    person.checkout.environment.update(environment)  # type: ignore[attr-defined]

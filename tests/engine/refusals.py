@@ -1,38 +1,13 @@
-"""What the tests of bad input share: somebody with a stack that is not up, and what is refused."""
+"""What the tests of bad input share: how a command is refused, and the store it is about."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import boto3
 
-from tests.engine.conftest import open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.engine.researcher import Researcher
 
 UP = ("up", "--stack", "lab")
 CHECK = ("init", "lab", "--check")
-
-
-@contextmanager
-def with_a_stack(pulumi: Path) -> Iterator[Researcher]:
-    """Somebody with a stack `lab` that is not up yet."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
-        made.checkout.pipeline("init", "lab", *LOCALLY)
-        (folder / "home" / "secret").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-        yield made
-
-
-@contextmanager
-def undone(person: Researcher) -> Iterator[None]:
-    """Whatever is done to the person's files and environment is undone."""
-    files = (person.settings_file("lab"), person.clouds_yaml)
-    before, environment = [file.read_text() for file in files], dict(person.checkout.environment)
-    yield
-    for file, text in zip(files, before, strict=True):
-        file.write_text(text)
-    person.checkout.environment.clear()  # type: ignore[attr-defined]
-    person.checkout.environment.update(environment)  # type: ignore[attr-defined]
 
 
 def refused(person: Researcher, *told: str, words: tuple[str, ...] = UP) -> None:

@@ -50,7 +50,9 @@ def ssh_door(
 
     async def serve() -> None:
         async def answer(process: "asyncssh.SSHServerProcess[str]") -> None:
-            done = await asyncio.to_thread(_run, machine, programs, process.command or "")
+            # Without a command it is a shell, which ends after what is typed first.
+            command = process.command or (await process.stdin.readline()).strip()
+            done = await asyncio.to_thread(_run, machine, programs, command)
             process.stdout.write(done.stdout)
             process.stderr.write(done.stderr)
             process.exit(done.returncode)

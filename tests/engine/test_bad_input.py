@@ -4,30 +4,16 @@ One row a test: a condition, provoked in the stack's settings, in clouds.yaml or
 services; what `./pipeline up` then says; and that without the condition nothing stands in the way.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.engine.refusals import CHECK, UP, refused, s3, undone, with_a_stack
+from tests.engine.refusals import CHECK, UP, refused, s3
 from tests.engine.researcher import Researcher
 
-
-@pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
-    """Somebody with a stack `lab` that is not up yet."""
-    with with_a_stack(pulumi) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(person: Researcher) -> Iterator[None]:
-    """Each test finds the person's files as the first one did."""
-    with undone(person):
-        yield
+pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
 @dataclass(frozen=True)
@@ -49,7 +35,7 @@ SETTINGS = {
     "unknown database flavor": Wrong({"databaseFlavor": "x"}, ("databaseFlavor is 'x'", "medium")),
     "unknown database version": Wrong({"databaseVersion": "9"}, ("databaseVersion is '9'", "17.")),
     "no SSH key": Wrong({"sshPublicKeyFile": "~/.ssh/none.pub"}, ("none.pub", "cannot be read")),
-    "a private key": Wrong({"sshPublicKeyFile": "~/secret"}, ("~/secret", "ending in .pub")),
+    "a private key": Wrong({"sshPublicKeyFile": "~/.ssh/id_ed25519"}, ("ending in .pub",)),
     "no CIDR": Wrong({"operatorCidrs": ["home"]}, ("'home'", "192.0.2.7/32")),
     "ssh for everybody": Wrong({"operatorCidrs": ["0.0.0.0/0"]}, ("'0.0.0.0/0'", "your own")),
     "database too wide": Wrong({"databaseCidrs": ["10.0.0.0/21"]}, ("'10.0.0.0/21'", "/22")),

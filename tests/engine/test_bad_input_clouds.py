@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,10 @@ import pytest
 import yaml
 
 from cli.engine.find import pulumi_root
-from tests.engine.refusals import CHECK, refused, undone, with_a_stack
+from tests.engine.refusals import CHECK, refused
 from tests.engine.researcher import Researcher
 
-
-@pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
-    """Somebody with a stack `lab` that is not up yet."""
-    with with_a_stack(pulumi) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(person: Researcher) -> Iterator[None]:
-    """Each test finds the person's files as the first one did."""
-    with undone(person):
-        yield
+pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
 Spoil = Callable[[dict[str, Any]], None]

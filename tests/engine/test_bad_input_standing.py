@@ -8,29 +8,34 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.engine.conftest import open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
+from local.layout import DATABASES
+from tests.engine.researcher import Researcher
 
 STACK = ("--stack", "lab")
-
-
-@pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
-    """Somebody with a stack `lab`."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
-        made.checkout.pipeline("init", "lab", *LOCALLY)
-        yield made
 
 
 def state(person: Researcher) -> Path:
     """The folder of Pulumi's file backend."""
     return person.data / "state"
+
+
+def test_a_database_that_is_never_built(person: Researcher) -> None:
+    """Where its data would go, the cloud has no room: Trove tells ERROR while it builds."""
+    in_the_way = person.cloud.folder / DATABASES
+    in_the_way.touch()
+    answer = person.checkout.pipeline("up", *STACK, code=1)
+    assert "is in status ERROR: " in answer.stderr
+    assert "destroy --data" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    in_the_way.unlink()
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    person.checkout.pipeline("up", *STACK)
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
 
 
 def test_an_up_that_was_killed_goes_on(person: Researcher) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.checkout import Checkout, copy_project, environment
-from tests.engine.conftest import make_checkout, seed_cache
+from tests.checkout import Checkout, copy_project, environment, make_checkout, seed_cache
 from tests.engine.traces import traces
 
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")

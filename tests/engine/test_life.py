@@ -192,11 +192,17 @@ def test_database_access_is_changed_without_replacing_anything(standing: Checkou
     assert len(standing.json("log")) >= len(SAMPLES)
 
 
-def test_new_passwords_reach_the_machine(standing: Checkout) -> None:
-    old = outputs(standing)["databaseUserPassword"]
+def test_new_passwords_and_keys_reach_the_machine(standing: Checkout) -> None:
+    old = outputs(standing)
     change(standing, "databasePasswordRound", 2)
+    change(standing, "s3KeyRound", 2)
     standing.pipeline("up")
-    assert outputs(standing)["databaseUserPassword"] != old
+    new = outputs(standing)
+    for name in ("databaseUserPassword", "s3AccessKey", "s3SecretKey"):
+        assert new[name] != old[name]
+    cloud = openstack(standing)
+    kept = cloud.identity.get(f"/users/{cloud.session.get_user_id()}/credentials/OS-EC2").json()
+    assert [each["access"] for each in kept["credentials"]] == [new["s3AccessKey"]]
     send(standing, "cat.jpg")
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import PROJECT
-from tests.engine.conftest import open_folder
+from tests.checkout import PROJECT, open_folder
 from tests.engine.researcher import LOCALLY, Researcher, researcher
 from tests.engine.ssh_door import ssh_door
 from tests.engine.terminal import Terminal
@@ -120,6 +119,12 @@ def test_logs_come_from_the_machine(person: Researcher) -> None:
         assert '"event": "done"' in session.end()
 
 
+def test_a_shell_on_the_machine(person: Researcher) -> None:
+    with terminal(person, "ssh", *STACK) as session:
+        session.answer("", "cd /opt/pipeline/source && ls worker")
+        assert "requirements.txt" in session.end()
+
+
 def test_the_machine_is_known_by_its_instance(person: Researcher) -> None:
     [vm] = person.openstack().compute.servers()
     known = person.data / "stacks" / "lab" / "known_hosts"
@@ -143,14 +148,18 @@ def test_a_second_up_changes_nothing(person: Researcher) -> None:
     assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_volume_and_flavor_grow_and_nothing_is_lost(person: Researcher) -> None:
+def test_volume_and_flavors_grow_and_nothing_is_lost(person: Researcher) -> None:
     before = person.openstack().database.get("/instances").json()["instances"]
-    person.change("lab", databaseVolumeSize=3, flavor="standard.small")
+    changed = {"databaseVolumeSize": 3, "databaseFlavor": "standard.medium"}
+    person.change("lab", **changed, flavor="standard.small")
     assert "'up' keeps the machine" in person.checkout.pipeline("preview", *STACK).stderr
     person.checkout.pipeline("up", *STACK)
     [instance] = person.openstack().database.get("/instances").json()["instances"]
     assert instance["id"] == before[0]["id"]
     assert instance["volume"]["size"] == 3
+    flavors = person.openstack().database.get("/flavors").json()["flavors"]
+    names = {str(flavor["id"]): flavor["name"] for flavor in flavors}
+    assert names[str(instance["flavor"]["id"])] == "standard.medium"
     [vm] = person.openstack().compute.servers()
     assert vm.flavor.original_name == "standard.small"
 

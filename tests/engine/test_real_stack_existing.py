@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from local import postgres
-from tests.engine.conftest import open_folder
+from tests.checkout import open_folder
 from tests.engine.researcher import LOCALLY, Researcher, researcher
 
 STACK = ("--stack", "lab")

@@ -9,8 +9,7 @@ import pytest
 from cli.engine.find import pulumi_root
 from cli.places import cache
 from local.machine import container, container_tree
-from tests.checkout import Checkout
-from tests.engine.conftest import make_checkout, open_folder
+from tests.checkout import Checkout, make_checkout, open_folder
 from tests.machine.guest import BOOT_SECONDS, Guest, eventually
 from tests.machine.registry import free_port, serving, wheelhouse
 

@@ -10,8 +10,7 @@ import pytest
 
 from cli.places import cache
 from local.machine import container, container_tree
-from tests.checkout import Checkout
-from tests.engine.conftest import make_checkout, open_folder
+from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.test_demo import assert_demo_tells_all
 from tests.engine.traces import traces
 from tests.machine.guest import eventually

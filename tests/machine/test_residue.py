@@ -16,7 +16,7 @@ from cli.places import cache
 from local.machine import container_tree, kinds, machine
 from local.machine.container import Container
 from local.machine.kinds import Kind
-from tests.engine.conftest import open_folder
+from tests.checkout import open_folder
 from tests.engine.traces import traces
 from tests.machine.guest import eventually
 

@@ -88,6 +88,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"databaseVolumeSize": "big"}, "databaseVolumeSize is 'big'", "whole number"),
     ({"databaseVolumeSize": 0}, "databaseVolumeSize is '0'", "from 1"),
     ({"databasePasswordRound": "1.5"}, "databasePasswordRound is '1.5'", "whole number"),
+    ({"s3KeyRound": 0}, "s3KeyRound is '0'", "1"),
     ({"databaseSslMode": "yes"}, "databaseSslMode is 'yes'", "verify-full"),
     ({"databaseSslMode": "verify-full"}, "databaseSslRootCert is missing", "verify-full"),
     ({"databaseSslRootCert": "/nonexistent/ca"}, "databaseSslRootCert names", "No such file"),
