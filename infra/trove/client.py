@@ -55,7 +55,8 @@ class Instance:
 def flavors(cloud: "Connection") -> dict[str, str]:
     """Flavors of the database service, name -> id."""
     found = _ask(cloud, "GET", "/flavors")["flavors"]
-    return {str(flavor["name"]): str(flavor["id"]) for flavor in found}
+    # `id` is null where Nova's is not a number, as it seldom is (trove/flavor/views.py).
+    return {str(flavor["name"]): str(flavor.get("str_id") or flavor["id"]) for flavor in found}
 
 
 def versions(cloud: "Connection", datastore: str) -> list[str]:

@@ -36,13 +36,13 @@ def compute(cloud: Cloud) -> list[dict[str, Any]]:
 
 
 def database(cloud: Cloud) -> list[dict[str, Any]]:
-    """Trove's view of its flavors."""
-    return [_view(cloud, "database", flavor) for flavor in DATABASE]
+    """Trove's view of its flavors: `id` is for numbers only (trove/flavor/views.py)."""
+    return [{**_view(cloud, "database", flavor), "id": None} for flavor in DATABASE]
 
 
 def find(flavors: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
     """The flavor with this id."""
-    return next((flavor for flavor in flavors if flavor["id"] == identifier), None)
+    return next((flavor for flavor in flavors if flavor["str_id"] == identifier), None)
 
 
 def _view(cloud: Cloud, service: str, flavor: Flavor) -> dict[str, Any]:

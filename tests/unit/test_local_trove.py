@@ -28,7 +28,7 @@ def trove(local_cloud: LocalCloud) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def flavors(trove: Api) -> dict[str, str]:
-    return {flavor["name"]: flavor["id"] for flavor in trove.get("/flavors").json()["flavors"]}
+    return {flavor["name"]: flavor["str_id"] for flavor in trove.get("/flavors").json()["flavors"]}
 
 
 @pytest.fixture(scope="module")
