@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cli import demo as demonstration
 from cli import on_machine, options, suites, unknown
+from cli.bench import bench
 from cli.bucket_client import BucketClient, photos
 from cli.errors import PipelineError
 from cli.init.command import cost, init
@@ -194,7 +195,7 @@ def test(everything: bool, pytest_arguments: tuple[str, ...]) -> None:
     sys.exit(suites.run(everything=everything, extra=pytest_arguments))
 
 
-for each in (init, cost, on_machine.log, on_machine.status, on_machine.logs, on_machine.ssh):
+for each in (bench, init, cost, on_machine.log, on_machine.status, on_machine.logs, on_machine.ssh):
     main.add_command(each)
 
 

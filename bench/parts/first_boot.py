@@ -1,4 +1,4 @@
-"""Phases of a machine's first boot: `python -m bench.first_boot`, as root, while a stack stands.
+"""Phases of a machine's first boot.
 
 First `./pipeline up --machine container --suite SUITE`, and once it works `./pipeline put PHOTO`
 right after `up` for the last line. Seconds are the guest's own, since its systemd began; a phase
@@ -6,14 +6,19 @@ ends when its mark is in the guest's journal.
 """
 
 import json
-import sys
 
+from bench.part import Request, Result
+from bench.table import Table
+from cli.errors import PipelineError
 from cli.places import LocalPlaces
 from local.cloud import LocalCloud
 from local.machine.container import Container
 
+TITLE = "First boot of a machine, its last one"
+TEXT = """Seconds since the guest's systemd began, of the `container` machine that stood."""
+
 #: What ends a phase: unit whose journal is read, words of the first line that tells, its name.
-MARKS = (
+_MARKS = (
     ("cloud-final", "Finished", "cloud-init"),
     ("pipeline-install", "Installing the worker's Python packages", "python3-venv by apt"),
     ("pipeline-install", "Finished", "packages by pip"),
@@ -24,33 +29,28 @@ MARKS = (
 )
 
 
-def main() -> int:
-    """Print the phases of the machine that runs."""
+def measure(_request: Request) -> Result:
+    """The phases of the machine that runs."""
     for machine in LocalCloud(LocalPlaces().cloud).machines():
         if isinstance(machine, Container):
-            print(f"{'seconds':>8}  {'phase':>8}  of {machine.name}")
-            _show(machine)
-            return 0
-    print("No container runs: './pipeline up --machine container' starts one.", file=sys.stderr)
-    return 1
+            columns = ["phase ends with", "at, s", "took, s"]
+            return Result([Table(machine.name, columns, _phases(machine))], {})
+    raise PipelineError("No container runs: './pipeline up --machine container' starts one.")
 
 
-def _show(machine: Container) -> None:
+def _phases(machine: Container) -> list[list[str]]:
     told = machine.enter(
         ["journalctl", "-b", "--no-pager", "-o", "json", "-u", "cloud-*", "-u", "pipeline-*"]
     )
     entries = [json.loads(line) for line in told.stdout.splitlines()]
     start = int(machine.enter(["systemctl", "show", "-P", "UserspaceTimestampMonotonic"]).stdout)
-    last = 0.0
-    for unit, words, name in MARKS:
+    last, lines = 0.0, []
+    for unit, words, name in _MARKS:
         for entry in entries:
             of = str(entry.get("UNIT") or entry.get("_SYSTEMD_UNIT"))
             if of == f"{unit}.service" and words in str(entry["MESSAGE"]):
                 at = (int(entry["__MONOTONIC_TIMESTAMP"]) - start) / 1e6
-                print(f"{at:8.1f}  {at - last:8.1f}  {name}")
+                lines.append([name, f"{at:.1f}", f"{at - last:.1f}"])
                 last = at
                 break
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return lines

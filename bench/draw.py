@@ -1,0 +1,62 @@
+"""Plots as PNG files."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+from bench.plot import Bars, Plot
+
+mpl.use("Agg")  # no display is asked for
+from matplotlib import pyplot
+
+_WIDTH, _DPI = 8.0, 110
+
+
+def draw(plot: Plot, folder: Path) -> Path:
+    """Write the plot into the folder, under its name, and return the file."""
+    if isinstance(plot, Bars):
+        figure = _bars(plot)
+    else:
+        figure, axes = pyplot.subplots(figsize=(_WIDTH, 4), layout="constrained")
+        for name, points in plot.series.items():
+            marker = "o" if len(points) < 20 else None  # noqa: PLR2004
+            axes.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=4)
+        if plot.logarithmic:
+            axes.set_xscale("log")
+        axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    path = folder / f"{plot.name}.png"
+    # No program's version inside: the same figures give the same file.
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    pyplot.close(figure)
+    return path
+
+
+def _bars(plot: Bars) -> pyplot.Figure:
+    """Horizontal and logarithmic: ratios go from 1 to 40."""
+    names = list(dict.fromkeys(name for group in plot.groups.values() for name in group))
+    colours = {name: f"C{i}" for i, name in enumerate(names)}
+    count = sum(len(group) for group in plot.groups.values())
+    size = (_WIDTH, 1 + 0.16 * count + 0.12 * len(plot.groups))
+    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
+    place, ticks = 0.0, []
+    for group, values in plot.groups.items():
+        start = place
+        for name, (middle, least, most) in values.items():
+            spread = [[max(middle - least, 0)], [max(most - middle, 0)]]
+            axes.barh(place, middle, color=colours[name], xerr=spread, ecolor="#555555")
+            axes.text(max(middle, most) * 1.03, place, f"{middle:.1f}", va="center", fontsize=7)
+            place += 1
+        ticks.append(((start + place - 1) / 2, group))
+        place += 0.8
+    axes.set_yticks([at for at, _ in ticks], [group for _, group in ticks])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.1)
+    axes.set(title=plot.title, xlabel=plot.unit)
+    axes.grid(axis="x", alpha=0.3)
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
+    axes.legend(handles, names, fontsize="x-small", loc="best")
+    return figure

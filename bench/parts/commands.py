@@ -1,0 +1,46 @@
+"""Seconds of the commands a person waits for: `up`, `preview`, `destroy` and `demo`.
+
+Nothing may stand in this checkout: the local stack is made and taken down each round.
+"""
+
+import statistics
+import subprocess
+import time
+from collections.abc import Sequence
+
+from bench.part import Request, Result
+from bench.table import Table
+from cli.errors import PipelineError
+from cli.places import CHECKOUT
+from cli.stacks.local_stack import LocalStack
+
+TITLE = "What a person waits for"
+TEXT = """Seconds, wall clock, the CLI and the packages installed already, the local stack with a
+`process` machine."""
+
+_COMMANDS = (["up"], ["preview"], ["destroy"], ["demo"])
+
+
+def measure(request: Request) -> Result:
+    """Run the commands in turn."""
+    if LocalStack().exists:
+        raise PipelineError(
+            "A local pipeline stands in this checkout, and this part makes its own: take it down "
+            "first with './pipeline destroy'."
+        )
+    found: dict[str, list[float]] = {words[0]: [] for words in _COMMANDS}
+    for _ in range(1 if request.quick else 3):
+        for words in _COMMANDS:
+            found[words[0]].append(_seconds(words))
+    lines = [
+        [f"`./pipeline {name}`"]
+        + [f"{value:.1f}" for value in (min(times), statistics.median(times), max(times))]
+        for name, times in found.items()
+    ]
+    return Result([Table("", ["command", "least", "median", "largest"], lines)], {})
+
+
+def _seconds(words: Sequence[str]) -> float:
+    started = time.monotonic()
+    subprocess.run(["./pipeline", *words], cwd=CHECKOUT, check=True, capture_output=True)
+    return time.monotonic() - started

@@ -1,0 +1,158 @@
+"""CPU time an image of our negation against others', in one run, in turns."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench import meter, peers
+from bench.part import Request, Result
+from bench.peers import Peer
+from bench.pictures import Gallery
+from bench.plot import Bars
+from bench.table import Table
+
+TITLE = "Negating without decoding"
+TEXT = """CPU time (user + system, children included) from file to file. P12 is a mosaic of
+photographs of 4240 × 2832 pixels, P2 one of 1734 × 1158, E12 a piece of a painting's scan of
+4240 × 2832. `convert` is a process of its own, as users run it; the others run inside one
+process. Each turn runs every way once and a ratio is of one turn, so slow moments of the
+machine cancel; of ratios the median, the least and the largest are given, of times the least.
+Pillow saves at the source's own quantisation tables and subsampling, libvips at the same
+quality. The identity transcode decodes and codes the entropy-coded data and nothing else. Size:
+of the result to the source's. Error: of the result's pixels against 255 − the source's, as Pillow
+decodes both."""
+
+_QUICK = ("P2 JPEG q90", "P2 JPEG progressive", "P2 PNG", "P2 PNG palette", "P2 GIF")
+_FULL = (
+    *("P12 JPEG q90", "E12 JPEG q90", "P12 JPEG 4:4:4 q95", "P12 JPEG progressive"),
+    *("E12 JPEG progressive", "P12 PNG", "P12 PNG palette", "P12 GIF"),
+)
+_ENOUGH = 0.025  # seconds a turn: what is faster is repeated
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way on one file."""
+
+    peer: Peer
+    milliseconds: float  # the least of all turns
+    ratio: tuple[float, float, float]  # of its CPU time to ours: median, least, most
+    size: float  # of the result to the source
+    error: tuple[int, float] | None  # largest and mean, of 255 levels
+
+
+def measure(request: Request) -> Result:
+    """All ways on all pictures."""
+    gallery = Gallery(request.photos)
+    found, missing = peers.all_peers()
+    rows: dict[str, list[Row]] = {}
+    for name, path in gallery.files(request.folder, [*_QUICK, *(() if request.quick else _FULL)]):
+        rows[name] = _rows([peer for peer in found if peer.suits(path)], path, request.quick)
+        path.unlink()
+    versions = sorted({f"{peer.name.split()[0]}: {peer.version}" for peer in found})
+    return Result(
+        [_ratios(rows), *(_details(name, each) for name, each in rows.items())],
+        _figures(rows),
+        [_plot(rows)],
+        [f"Of what: {'; '.join(versions)}.", *missing],
+    )
+
+
+def _rows(ways: Sequence[Peer], path: Path, quick: bool) -> list[Row]:
+    target = path.with_name(f"target{path.suffix}")
+    times: dict[str, list[float]] = {peer.name: [] for peer in ways}
+    sizes, errors, repeats = {}, {}, {}
+    for peer in ways:  # once each, to warm up and to see what it makes
+        once = _seconds(peer, path, target, 1)
+        repeats[peer.name] = max(1, min(10, round(_ENOUGH / once)))
+        sizes[peer.name] = target.stat().st_size / path.stat().st_size
+        errors[peer.name] = _error(path, target) if peer.negates else None
+        if once > 2:  # noqa: PLR2004  no cold start matters any more
+            times[peer.name].append(once)
+    turns = 2 if quick else 7
+    for turn in range(turns):
+        for peer in ways:
+            if not times[peer.name] or times[peer.name][0] < 2 or turn == 0:  # noqa: PLR2004
+                times[peer.name].append(_seconds(peer, path, target, repeats[peer.name]))
+    own = times[peers.OURS]
+    rows = []
+    for peer in ways:
+        ratios = [taken / each for taken, each in zip(times[peer.name], own, strict=False)]
+        spread = (statistics.median(ratios), min(ratios), max(ratios))
+        least = min(times[peer.name]) * 1000
+        rows.append(Row(peer, least, spread, sizes[peer.name], errors[peer.name]))
+    return rows
+
+
+def _seconds(peer: Peer, source: Path, target: Path, repeats: int) -> float:
+    before = meter.cpu()
+    for _ in range(repeats):
+        peer.run(source, target)
+    return max(meter.cpu() - before, 1e-6) / repeats
+
+
+def _error(source: Path, target: Path) -> tuple[int, float]:
+    before, after = (
+        np.asarray(Image.open(path).convert("RGB"), dtype=np.int16) for path in (source, target)
+    )
+    wrong = np.abs(255 - before - after)
+    return int(wrong.max()), float(wrong.mean())
+
+
+def _ratios(rows: dict[str, list[Row]]) -> Table:
+    names = list(dict.fromkeys(row.peer.name for each in rows.values() for row in each[1:]))
+    lines = []
+    for picture, each in rows.items():
+        by_name = {row.peer.name: row for row in each}
+        cells = [
+            "{:.1f}× ({:.1f}–{:.1f})".format(*by_name[name].ratio) if name in by_name else "–"
+            for name in names
+        ]
+        own = by_name[peers.OURS]
+        lines.append([picture, f"{own.milliseconds:.2f}", *cells, f"{own.size:.3f}"])
+    columns = ["picture", "ours, ms", *names, "our size"]
+    return Table("CPU time to ours: median (least–most).", columns, lines)
+
+
+def _details(picture: str, rows: list[Row]) -> Table:
+    lines = [
+        [
+            row.peer.name,
+            f"{row.milliseconds:.2f}",
+            f"{row.ratio[0]:.2f}",
+            "{:.2f}–{:.2f}".format(*row.ratio[1:]),
+            f"{row.size:.3f}",
+            *(("–", "–") if row.error is None else (str(row.error[0]), f"{row.error[1]:.3f}")),
+        ]
+        for row in rows
+    ]
+    columns = ["way", "CPU ms", "to ours", "spread", "size", "largest error", "mean error"]
+    return Table(f"**{picture}**", columns, lines)
+
+
+def _figures(rows: dict[str, list[Row]]) -> dict[str, float]:
+    figures = {}
+    for picture, each in rows.items():
+        by_name = {row.peer.name: row for row in each}
+        figures[f"{picture}: size"] = by_name[peers.OURS].size
+        for name in (peers.CONVERT, peers.IDENTITY, peers.VIPS):
+            if name in by_name:
+                figures[f"{picture}: {name}"] = by_name[name].ratio[0]
+        figures[f"{picture}: Pillow"] = min(by_name[name].ratio[0] for name in peers.PILLOW)
+        if peers.COPY in by_name:
+            more = by_name[peers.OURS].milliseconds - by_name[peers.COPY].milliseconds
+            figures[f"{picture}: ms more than a copy"] = more
+    return figures
+
+
+def _plot(rows: dict[str, list[Row]]) -> Bars:
+    groups = {
+        picture: {row.peer.name: row.ratio for row in each if row.peer.name != peers.OURS}
+        for picture, each in rows.items()
+        if "palette" not in picture and "GIF" not in picture
+    }
+    return Bars("kernels", "CPU time an image, ours = 1", "times ours (logarithmic)", groups)

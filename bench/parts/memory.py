@@ -1,0 +1,73 @@
+"""Memory that a transform's process needs for a picture, against its megapixels."""
+
+import subprocess
+import sys
+
+from bench.part import Request, Result
+from bench.pictures import Gallery
+from bench.plot import Lines
+from bench.table import Table
+
+TITLE = "Memory against megapixels"
+TEXT = """Largest resident set (`VmHWM`, proc(5); pages of the mapped source count) of a process
+that negates one picture, less that of one which negates a picture of 64 × 64 pixels of the same
+kind. Mosaics of photographs, JPEG at quality 90, 4:2:0. Allowed for JPEG: 1.5 times the file +
+16 MB."""
+
+_SIZES = {1: (1224, 816), 12: (4240, 2832), 25: (6124, 4082), 50: (8660, 5774), 100: (12248, 8165)}
+_KINDS = {
+    "JPEG": ("jpg", {"quality": 90}),
+    "progressive JPEG": ("jpg", {"quality": 90, "progressive": True}),
+    "PNG": ("png", {"compress_level": 1}),
+}
+_MEGABYTE = 1e6
+# ru_maxrss would begin with the parent's.
+_PROGRAM = r"""
+import re, sys
+from pathlib import Path
+from worker.transforms import negate
+negate.apply(Path(sys.argv[1]), Path(sys.argv[2]), {"pixels": 250_000_000})
+print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+def measure(request: Request) -> Result:
+    """Each kind at each size, in processes of their own."""
+    gallery = Gallery(request.photos)
+    lines, figures = [], {}
+    series: dict[str, list[tuple[float, float]]] = {name: [] for name in _KINDS}
+    allowed: list[tuple[float, float]] = []
+    sizes = {count: _SIZES[count] for count in ((1, 12) if request.quick else _SIZES)}
+    base = {name: _peak(request, gallery, name, (64, 64))[0] for name in _KINDS}
+    for count, size in sizes.items():
+        for name in _KINDS:
+            peak, length = _peak(request, gallery, name, size)
+            extra = (peak - base[name]) / _MEGABYTE
+            most = 1.5 * length / _MEGABYTE + 16
+            lines.append([f"{count} MP {name}", f"{length / _MEGABYTE:.1f}", f"{extra:.1f}"])
+            lines[-1].append(f"{most:.1f}" if "JPEG" in name else "–")
+            series[name].append((count, extra))
+            if name == "JPEG":
+                allowed.append((count, most))
+            figures[f"{count} MP {name}: MB more than allowed"] = extra - most
+    columns = ["picture", "file, MB", "extra memory, MB", "allowed, MB"]
+    axes = ("megapixels", "MB above baseline")
+    plot = Lines("memory", "Extra memory", *axes, {**series, "allowed for JPEG": allowed})
+    return Result([Table("", columns, lines)], figures, [plot])
+
+
+def _peak(
+    request: Request, gallery: Gallery, kind: str, size: tuple[int, int]
+) -> tuple[float, int]:
+    """Bytes of the process at most, and of the file."""
+    suffix, options = _KINDS[kind]
+    source, target = (request.folder / f"{name}.{suffix}" for name in ("source", "target"))
+    gallery.mosaic(*size).save(source, **options)  # type: ignore[arg-type]
+    answer = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, source, target],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(request.source)},
+    )
+    return float(answer.stdout), source.stat().st_size

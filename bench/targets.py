@@ -1,0 +1,144 @@
+"""What was to be reached, and whether it was."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench import peers
+from bench.table import Table
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on a figure of a part; `least` or `most` is None."""
+
+    what: str
+    part: str
+    value: Callable[[Figures], float]
+    unit: str
+    least: float | None = None
+    most: float | None = None
+
+    def wanted(self) -> str:
+        """In words."""
+        if self.least is not None:
+            return f"≥ {self.least:g}{self.unit}"
+        return f"≤ {self.most:g}{self.unit}"
+
+    def met(self, value: float) -> bool:
+        """Whether it is within its bound."""
+        return value >= self.least if self.least is not None else value <= (self.most or 0)
+
+
+def _figure(name: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[name]
+
+
+def _least(*names: str) -> Callable[[Figures], float]:
+    return lambda figures: min(figures[name] for name in names)
+
+
+def _most(*names: str) -> Callable[[Figures], float]:
+    return lambda figures: max(figures[name] for name in names)
+
+
+def _quotient(above: str, below: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[above] / figures[below]
+
+
+def _kernel(what: str, picture: str, peer: str, least: float) -> Target:
+    return Target(what, "kernels", _figure(f"{picture}: {peer}"), "×", least=least)
+
+
+def _png(size: str) -> list[Target]:
+    name = f"{size} PNG"
+    against = f"PNG RGB {size[1:]} MP, against"
+    return [
+        _kernel(f"{against} `convert`", name, peers.CONVERT, 15),
+        _kernel(f"{against} Pillow's default", name, "Pillow", 15),
+        Target(f"{name}, size", "kernels", _figure(f"{name}: size"), "×", most=1.12),
+    ]
+
+
+def _palette(picture: str) -> Target:
+    name = f"{picture}: ms more than a copy"
+    return Target(f"{picture}, more than a copy", "kernels", _figure(name), " ms", most=1)
+
+
+_PHOTO, _SCAN = "12 MP JPEG q90, photographs,", "12 MP JPEG q90, painting,"
+_P12, _E12 = "P12 JPEG q90", "E12 JPEG q90"
+TARGETS: Sequence[Target] = (
+    _kernel(f"{_PHOTO} against `convert -negate`", _P12, peers.CONVERT, 20),
+    _kernel(f"{_SCAN} against `convert -negate`", _E12, peers.CONVERT, 12),
+    _kernel(f"{_PHOTO} against the fastest of Pillow", _P12, "Pillow", 7),
+    _kernel(f"{_SCAN} against the fastest of Pillow", _E12, "Pillow", 4),
+    Target(
+        "12 MP JPEG q90, against an identity transcode",
+        "kernels",
+        _least(f"{_P12}: {peers.IDENTITY}", f"{_E12}: {peers.IDENTITY}"),
+        "×",
+        least=2,
+    ),
+    Target(
+        "progressive JPEG, against `convert`",
+        "kernels",
+        _least(*(f"{size} JPEG progressive: {peers.CONVERT}" for size in ("P2", "P12", "E12"))),
+        "×",
+        least=3,
+    ),
+    *_png("P2"),
+    *_png("P12"),
+    *(_palette(f"{size} {form}") for size in ("P2", "P12") for form in ("PNG palette", "GIF")),
+    Target(
+        "extra memory for a 100 MP JPEG (progressive too) beyond 1.5 × the file + 16 MB",
+        "memory",
+        _most(*(f"100 MP {kind}: MB more than allowed" for kind in ("JPEG", "progressive JPEG"))),
+        " MB",
+        most=0,
+    ),
+    Target(
+        "end to end, 2 MP photographs, against the script without its sleep",
+        "end-to-end",
+        _figure("times the script without its sleep"),
+        "×",
+        least=60,
+    ),
+    Target(
+        "CPU of the worker's processes a 2 MP photograph, 2,000 of them",
+        "end-to-end",
+        _figure("ours, a long pass: CPU ms"),
+        " ms",
+        most=8,
+    ),
+    Target("`put` to negative, median", "latency", _figure("median s"), " s", most=1),
+    Target("`put` to negative, p99", "latency", _figure("p99 s"), " s", most=3),
+    Target(
+        "100,000 objects: worker's CPU an object, to that for 1,000",
+        "growth-100000",
+        _quotient("100000: CPU ms", "1000: CPU ms"),
+        "×",
+        most=1.1,
+    ),
+    Target(
+        "100,000 objects: peak memory, to that for 1,000",
+        "growth-100000",
+        _quotient("100000: peak MB", "1000: peak MB"),
+        "×",
+        most=1.2,
+    ),
+)
+
+
+def judge(measured: Mapping[str, Figures]) -> Table:
+    """Every target, with what its part measured last."""
+    lines = []
+    for target in TARGETS:
+        try:
+            value = target.value(measured[target.part])
+        except KeyError:
+            cells = ["–", f"not measured: `{target.part}`"]
+        else:
+            cells = [f"{value:.3g}{target.unit}", "yes" if target.met(value) else "**no**"]
+        lines.append([target.what, target.wanted(), *cells])
+    return Table("", ["what", "target", "measured", "met?"], lines)

@@ -1,0 +1,38 @@
+"""`./pipeline bench`: measurements, and where they are written."""
+
+from pathlib import Path
+
+import click
+
+from bench import parts
+from cli.errors import PipelineError
+from local.machine import kinds
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar=f"[{'|'.join(parts.NAMES)}]...")
+@click.option("--quick", is_flag=True, help="Small and short; docs/measurements.md stays as it is.")
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path),
+    help="A folder of photographs (JPEG), of any depth.  [default: Debian's mate-backgrounds where"
+    " installed, else samples]",
+)
+@click.option(
+    "--machine",
+    type=click.Choice([kinds.PROCESS, kinds.CONTAINER]),
+    default=kinds.PROCESS,
+    show_default=True,
+    help="What latency is measured on.",
+)
+def bench(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
+    """Measure parts, or the usual ones: ratios with their spread, tables and plots."""
+    for name in names:
+        if name not in parts.NAMES:
+            known = ", ".join(parts.NAMES)
+            raise PipelineError(f"'{name}' is no part of the bench: name some of {known}.")
+    if photos is not None and not any(photos.rglob("*.jpg")):
+        raise PipelineError(f"'{photos}' has no file *.jpg in it: name a folder of photographs.")
+    from bench.run import run  # noqa: PLC0415  its packages are installed for this command alone
+
+    run(names, quick=quick, photos=photos, machine=machine)
