@@ -1,0 +1,34 @@
+"""Folders of runs whose guardian was killed too: the next run ends what they left."""
+
+import fcntl
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import processes
+
+PREFIX = "image-pipeline-openstack-"
+LOCK = "owner.lock"
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Shows other runs that the folder's owner lives; a kill lets go."""
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def remove() -> None:
+    """End and remove every folder that nobody owns any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            with (folder / LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                processes.end(folder, signal.SIGKILL)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # owned, not ours, or just being made
+            continue

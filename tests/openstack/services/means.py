@@ -1,0 +1,51 @@
+"""What this machine must have, for OpenStack to run on it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+#: Programs and the Debian package that has each.
+PROGRAMS = {
+    "mariadbd": "mariadb-server-core",
+    "mariadb-install-db": "mariadb-server-core",
+    "mariadb": "mariadb-client-core",
+    "rabbitmq-server": "rabbitmq-server",
+    "epmd": "erlang-base",
+}
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+#: Where Debian keeps servers, which is not on every user's PATH.
+SERVER_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> str:
+    """One sentence on what is missing, or "" when nothing is."""
+    if sys.platform != "linux":
+        return f"Real OpenStack runs on Linux only, this is {sys.platform}: use a Debian machine."
+    if sys.version_info[:2] not in PYTHONS:
+        ours = ".".join(map(str, sys.version_info[:2]))
+        return f"Real OpenStack's pinned packages want Python 3.11 to 3.13, this is {ours}."
+    packages = {package for name, package in PROGRAMS.items() if not _found(name)}
+    if packages:
+        return (
+            "Real OpenStack needs MariaDB and RabbitMQ as Debian has them: as root, "
+            f"'apt-get install --no-install-recommends {' '.join(sorted(packages))}'."
+        )
+    return ""
+
+
+def program(name: str) -> str:
+    """The path of one of PROGRAMS; `missing` has said so where there is none."""
+    found = _found(name)
+    if found is None:
+        raise FileNotFoundError(name)
+    return found
+
+
+def _found(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=SERVER_PATH)
+
+
+def rabbitmq_server() -> str:
+    """The server's own script: Debian's wrapper would change to the user `rabbitmq`."""
+    scripts = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    return str(scripts[-1]) if scripts else program("rabbitmq-server")

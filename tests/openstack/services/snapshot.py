@@ -1,0 +1,91 @@
+"""The seeded databases, made once and kept beside the environment: a start then takes seconds."""
+
+import hashlib
+import signal
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from local import processes
+from tests.openstack.services import (
+    configuration,
+    daemons,
+    databases,
+    entries,
+    means,
+    schemas,
+    seed,
+)
+from tests.openstack.services.layout import Layout
+
+HERE = Path(__file__).parent
+#: What decides what a snapshot holds.
+SOURCES = ("etc/*", "schemas.py", "seed.py", "databases.py", "stand_ins/trove_datastores.py")
+
+
+def unpack(layout: Layout) -> None:
+    """Give the folder seeded databases; minutes when nobody has made this snapshot yet."""
+    with tarfile.open(kept(layout.environment)) as archive:
+        archive.extractall(layout.root, filter="data")
+
+
+def kept(environment: Path) -> Path:
+    """The snapshot of these sources, made when there is none; `installation.alone` guards it."""
+    path = environment / f"state-{_digest()}.tar.gz"
+    if not path.exists():
+        for old in environment.glob("state-*.tar.gz"):
+            old.unlink()
+        with tempfile.TemporaryDirectory(prefix="openstack-seed-") as name:
+            layout = Layout(Path(name), environment)
+            try:
+                _seed(layout)
+                # The databases must have ended of themselves to be whole.
+                processes.end(layout.root, signal.SIGTERM, seconds=120)
+            finally:
+                processes.end(layout.root, signal.SIGKILL)
+            part = path.with_suffix(".part")
+            with tarfile.open(part, "w:gz", compresslevel=1) as archive:
+                archive.add(layout.state, "state")
+            part.rename(path)
+    return path
+
+
+def correct_addresses(layout: Layout) -> None:
+    """Where things are in this folder, told to the databases of another."""
+    databases.execute(layout, "addresses.sql")
+
+
+def _seed(layout: Layout) -> None:
+    for folder in (layout.etc, layout.state, layout.run):
+        folder.mkdir(mode=0o700)
+    (layout.state / "images").mkdir()
+    configuration.write(layout)
+    entries.write(layout)
+    databases.create(layout)
+    databases.start(layout)
+    schemas.create(layout)
+    keystones, apis = daemons.identities(layout), daemons.apis(layout)
+    for daemon in keystones:
+        daemons.start(layout, daemon)
+    for daemon in keystones:
+        daemons.await_answer(layout, daemon)
+    seed.identities(layout)
+    correct_addresses(layout)
+    for daemon in apis:
+        daemons.start(layout, daemon)
+    for daemon in apis:
+        daemons.await_answer(layout, daemon)
+    seed.resources(layout)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(HERE.glob(pattern)):
+            digest.update(path.name.encode() + path.read_bytes())
+    version = subprocess.run(
+        [means.program("mariadbd"), "--version"], capture_output=True, check=True
+    )
+    digest.update(version.stdout)
+    return digest.hexdigest()[:12]
