@@ -45,7 +45,13 @@ def state_file(backend: str, stack: str) -> Path | None:
 def mend(backend: str, stack: str) -> None:
     """Put the engine's own copy in place of a state that was cut off; raises PipelineError."""
     file = state_file(backend, stack)
-    if not file or not file.exists() or _is_whole(file):
+    if not file:
+        return
+    # Content type and hash, beside every file; the engine does without, but not with half of one.
+    attributes = file.with_name(file.name + ".attrs")
+    if attributes.exists() and not _is_whole(attributes):
+        attributes.unlink()
+    if not file.exists() or _is_whole(file):
         return
     copy = file.with_name(file.name + ".bak")
     if not _is_whole(copy):

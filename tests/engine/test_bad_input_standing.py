@@ -176,6 +176,9 @@ def test_a_state_that_was_cut_off_is_mended(person: Researcher) -> None:
     file.write_text(file.read_text()[:1000])
     answer = person.checkout.pipeline("outputs", *STACK)
     assert "the engine's last copy of it was put back" in answer.stderr
+    attributes = file.with_name(f"{file.name}.attrs")  # written beside each file of a state
+    assert attributes.read_text()
+    attributes.write_text("")
     person.checkout.pipeline("up", *STACK)
     assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
 
