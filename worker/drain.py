@@ -37,7 +37,7 @@ def drain(settings: Settings) -> None:
         threads = 2 * (cores or 1) + 2  # downloads and uploads overlap with the transforms
         pool = Pool(settings.transform, settings.limits, folder, cores or 1)
         tools = Tools(
-            store_of(settings, threads),
+            store_of(settings),
             settings.store,
             ledger,
             pool,
@@ -59,10 +59,10 @@ def drain(settings: Settings) -> None:
         ledger.heartbeat(settings.machine, None)
 
 
-def store_of(settings: Settings, connections: int = 2) -> Store:
+def store_of(settings: Settings) -> Store:
     """The pipeline's object store."""
     access, secret = settings.credential("s3-access-key"), settings.credential("s3-secret-key")
-    return Store(settings.store, access, secret, connections)
+    return Store(settings.store, access, secret)
 
 
 class Pass:

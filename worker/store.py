@@ -1,23 +1,23 @@
-"""The object store over S3. Every retry is botocore's, set here; no rule about deleting is here.
+"""The object store: what the worker asks of its buckets. No rule about deleting is here.
 
 Works on stores without versions and without conditional requests (rclone), and on Ceph RGW.
 """
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from email.message import Message
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
 
 from worker.errors import Gone, Left, Obstacle
 from worker.listing import Entry, Page
+from worker.s3 import Answer, BrokenOff, Client, Refused, Signer, Unanswered
 from worker.settings import StoreSettings
 
 _CHUNK = 1 << 20
@@ -64,80 +64,55 @@ def contents_of(path: Path) -> Contents:
 
 
 class Store:
-    """One S3 endpoint. Raises Obstacle, Left or Gone; nothing of botocore leaves it."""
+    """One S3 endpoint. Raises Obstacle, Left or Gone; nothing of HTTP leaves it."""
 
-    def __init__(self, settings: StoreSettings, access: str, secret: str, connections: int) -> None:
+    def __init__(self, settings: StoreSettings, access: str, secret: str) -> None:
         self.endpoint = settings.endpoint
-
-        def client(attempts: int) -> Any:
-            return boto3.client(
-                "s3",
-                endpoint_url=settings.endpoint,
-                region_name=settings.region or "us-east-1",  # signed, and ignored by Ceph
-                aws_access_key_id=access,
-                aws_secret_access_key=secret,
-                config=Config(
-                    retries={"mode": "standard", "total_max_attempts": attempts},
-                    connect_timeout=5,
-                    read_timeout=60,
-                    max_pool_connections=connections,
-                    s3={"addressing_style": "path"},
-                    # boto3 1.36 and later send and want checksums that Ceph does not know.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                ),
-            )
-
-        self._client = client(4)
-        self._new_client = client
-
-    @cached_property
-    def _impatient(self) -> Any:
-        return self._new_client(1)
+        # The region is signed, and ignored by Ceph.
+        signer = Signer(settings.region or "us-east-1", access, secret)
+        self._client = Client(settings.endpoint, signer)
 
     def versioned(self, bucket: str) -> bool:
         """Whether the bucket has, or once had, versions."""
         try:
-            answer = self._call("get_bucket_versioning", bucket)
-        except ClientError as error:
-            if _code(error) in _UNSUPPORTED:
+            answer = self._call("GET", bucket, query={"versioning": ""}).xml()
+        except Refused as error:
+            if error.code in _UNSUPPORTED:
                 return False
             raise Obstacle(self._refused(bucket, error)) from error
-        return answer.get("Status") in ("Enabled", "Suspended")
+        return answer.findtext("Status") in ("Enabled", "Suspended")
 
     def reach(self, bucket: str) -> None:
         """Raise Obstacle unless the bucket is there for us."""
         try:
-            self._call("head_bucket", bucket)
-        except ClientError as error:
-            if _code(error) in _MISSING:
+            self._call("HEAD", bucket)
+        except Refused as error:
+            if error.code in _MISSING:
                 raise Obstacle(self._sentence(bucket, _EVERYWHERE["NoSuchBucket"])) from error
             raise Obstacle(self._refused(bucket, error)) from error
 
     def pages(self, bucket: str, versioned: bool) -> Iterator[Page]:
         """List the bucket, a page of at most 1,000 lines at a time."""
-        name = "list_object_versions" if versioned else "list_objects_v2"
-        arguments: dict[str, str] = {}
+        # Keys may hold what XML cannot.
+        query = {"encoding-type": "url"} | ({"versions": ""} if versioned else {"list-type": "2"})
         while True:
             try:
-                page = self._call(name, bucket, **arguments)
-            except ClientError as error:
+                page = self._call("GET", bucket, query=query).xml()
+            except Refused as error:
                 raise Obstacle(self._refused(bucket, error)) from error
-            if versioned:
-                entries = [_entry(line, False) for line in page.get("Versions", [])]
-                entries += [_entry(line, True) for line in page.get("DeleteMarkers", [])]
-            else:
-                entries = [_entry(line, False) for line in page.get("Contents", [])]
-            if not page.get("IsTruncated"):
+            encoded = page.findtext("EncodingType") == "url"
+            kinds = ("Version", "DeleteMarker") if versioned else ("Contents",)
+            entries = [_entry(line, encoded) for kind in kinds for line in page.iterfind(kind)]
+            if page.findtext("IsTruncated") != "true":
                 yield Page(entries)
                 return
             if versioned:
-                arguments = {"KeyMarker": page["NextKeyMarker"]}
-                if page.get("NextVersionIdMarker"):
-                    arguments["VersionIdMarker"] = page["NextVersionIdMarker"]
-                yield Page(entries, page["NextKeyMarker"])
+                key = _text(page, "NextKeyMarker", encoded)
+                version = page.findtext("NextVersionIdMarker")
+                query |= {"key-marker": key} | ({"version-id-marker": version} if version else {})
+                yield Page(entries, key)
             else:
-                arguments = {"ContinuationToken": page["NextContinuationToken"]}
+                query |= {"continuation-token": _text(page, "NextContinuationToken")}
                 yield Page(entries)
 
     def get(
@@ -147,33 +122,44 @@ class Store:
 
         Gone: it is not there, or no longer with this ETag where the store looks at that.
         """
-        pin = {"VersionId": version_id} if version_id else {"IfMatch": f'"{etag}"'}
-        try:
-            answer = self._call("get_object", bucket, Key=key, **pin)
-            size, sha256 = 0, hashlib.sha256()
-            with target.open("wb") as file:
-                while chunk := answer["Body"].read(_CHUNK):
-                    size += file.write(chunk)
-                    sha256.update(chunk)
-        except ClientError as error:
-            raise self._of_object(bucket, key, error) from error
-        except BotoCoreError as error:  # the body ended early, or never came
-            raise Left(self._sentence(bucket, f"broke off while {key!r} was read")) from error
-        return Found(_etag(answer), answer["LastModified"], size), sha256.hexdigest()
+        pin = {} if version_id else {"if-match": f'"{etag}"'}
+        sha256 = hashlib.sha256()
+        with target.open("wb") as file:
+
+            def sink() -> Callable[[bytes], object]:
+                nonlocal sha256
+                sha256 = hashlib.sha256()
+                file.seek(0)
+                file.truncate()
+
+                def take(piece: bytes) -> None:
+                    file.write(piece)
+                    sha256.update(piece)
+
+                return take
+
+            try:
+                answer = self._call(
+                    "GET", bucket, key, query=_version(version_id), headers=pin, sink=sink
+                )
+            except Refused as error:
+                raise self._of_object(bucket, key, error) from error
+            size = file.tell()
+        return _found(answer.headers, size), sha256.hexdigest()
 
     def head(self, bucket: str, key: str, version_id: str = "") -> Found:
         """What the object, or the version, is now. Gone: it is not there."""
+        # Not HEAD for a version: some stores refuse it for the one called "null".
+        method = "GET" if version_id else "HEAD"
         try:
-            if version_id:  # not HEAD: some stores refuse it for the version "null"
-                answer = self._call("get_object", bucket, Key=key, VersionId=version_id)
-                answer["Body"].close()
-            else:
-                answer = self._call("head_object", bucket, Key=key)
-        except ClientError as error:
-            if version_id and _code(error) in _UNSUPPORTED:  # a delete marker by now
+            answer = self._call(
+                method, bucket, key, query=_version(version_id), sink=lambda: lambda _: None
+            )
+        except Refused as error:
+            if version_id and error.code in _UNSUPPORTED:  # a delete marker by now
                 raise Gone(key) from error
             raise self._of_object(bucket, key, error) from error
-        return Found(_etag(answer), answer["LastModified"], answer["ContentLength"])
+        return _found(answer.headers, int(answer.headers["content-length"]))
 
     def put(
         self,
@@ -184,23 +170,19 @@ class Store:
         metadata: dict[str, str],
     ) -> None:
         """Write a file as an object; the store has checked its md5 and length, or we have."""
+        headers = {
+            "x-amz-content-sha256": contents.sha256,
+            "content-md5": b64encode(contents.md5).decode(),
+            "content-type": content_type,
+            **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
+        }
         try:
-            with contents.path.open("rb") as body:
-                answer = self._call(
-                    "put_object",
-                    bucket,
-                    Key=key,
-                    Body=body,
-                    ContentLength=contents.size,
-                    ContentMD5=b64encode(contents.md5).decode(),
-                    ContentType=content_type,
-                    Metadata=metadata,
-                )
-        except ClientError as error:
-            if _code(error) in ("AccessDenied", "403"):
+            answer = self._call("PUT", bucket, key, headers=headers, body=contents.path)
+        except Refused as error:
+            if error.code in ("AccessDenied", "403"):
                 raise Obstacle(self._refused(bucket, error)) from error
             raise self._of_object(bucket, key, error) from error
-        if _etag(answer) != contents.md5.hex():  # encrypted stores differ
+        if _etag(answer.headers["etag"]) != contents.md5.hex():  # encrypted stores differ
             try:
                 stored = self.head(bucket, key).size
             except Gone:
@@ -215,79 +197,91 @@ class Store:
     def delete_version(self, bucket: str, key: str, version_id: str) -> None:
         """Delete one version or marker; deleting it again does no harm."""
         try:
-            self._call("delete_object", bucket, Key=key, VersionId=version_id)
-        except ClientError as error:
+            self._call("DELETE", bucket, key, query=_version(version_id))
+        except Refused as error:
             raise self._of_delete(bucket, key, error) from error
 
     def delete_if(self, bucket: str, key: str, version_id: str, etag: str) -> None:
         """Delete the object if it still has the ETag, as far as the store looks at that.
 
-        Sent once: a repeat that botocore sent by itself could hit an upload that came after the
-        first one had worked. Gone: it has another ETag.
+        Sent once: a repeat could hit an upload that came after the first one had worked. Gone: it
+        has another ETag.
         """
-        pin = {"VersionId": version_id} if version_id else {}
-        client = self._impatient
+
+        def delete(headers: dict[str, str]) -> None:
+            self._call(
+                "DELETE", bucket, key, query=_version(version_id), headers=headers, attempts=1
+            )
+
         try:
             try:
-                self._call("delete_object", bucket, client, Key=key, IfMatch=f'"{etag}"', **pin)
-            except ClientError as error:
-                if _code(error) not in ("501", "NotImplemented"):
+                delete({"if-match": f'"{etag}"'})
+            except Refused as error:
+                if error.code not in ("501", "NotImplemented"):
                     raise
-                self._call("delete_object", bucket, client, Key=key, **pin)
-        except ClientError as error:
+                delete({})
+        except Refused as error:
             raise self._of_delete(bucket, key, error) from error
 
-    def _call(self, name: str, bucket: str, client: Any = None, **arguments: Any) -> dict[str, Any]:
+    def _call(self, method: str, bucket: str, key: str = "", **arguments: Any) -> Answer:
         try:
-            answer: dict[str, Any] = getattr(client or self._client, name)(
-                Bucket=bucket, **arguments
-            )
-        except BotoCoreError as error:
-            problem = f"did not answer ({type(error).__name__})"
+            return self._client.call(method, bucket, key, **arguments)
+        except Unanswered as error:
+            if key and isinstance(error, BrokenOff):
+                raise Left(self._sentence(bucket, f"broke off its answer for {key!r}")) from error
+            problem = f"did not answer ({error})"
             raise Obstacle(
                 self._sentence(bucket, f"{problem}: is the endpoint right and up?")
-            ) from (error)
-        return answer
+            ) from error
 
-    def _of_object(self, bucket: str, key: str, error: ClientError) -> Exception:
-        code = _code(error)
-        if code in _EVERYWHERE:
+    def _of_object(self, bucket: str, key: str, error: Refused) -> Exception:
+        if error.code in _EVERYWHERE:
             return Obstacle(self._refused(bucket, error))
-        if code in _MISSING or code in _CHANGED:
+        if error.code in _MISSING or error.code in _CHANGED:
             return Gone(key)
-        return Left(self._sentence(bucket, f"answered {code} for {key!r}"))
+        return Left(self._sentence(bucket, f"answered {error.code} for {key!r}"))
 
-    def _of_delete(self, bucket: str, key: str, error: ClientError) -> Exception:
-        if _code(error) in ("AccessDenied", "403"):
+    def _of_delete(self, bucket: str, key: str, error: Refused) -> Exception:
+        if error.code in ("AccessDenied", "403"):
             return Obstacle(self._sentence(bucket, "does not let us delete: grant it to our key"))
         return self._of_object(bucket, key, error)
 
-    def _refused(self, bucket: str, error: ClientError) -> str:
-        code = _code(error)
+    def _refused(self, bucket: str, error: Refused) -> str:
         return self._sentence(
-            bucket, _EVERYWHERE.get(code) or f"refuses us ({code}): check its keys"
+            bucket,
+            _EVERYWHERE.get(error.code) or f"refuses us ({error.code}): check its keys",
         )
 
     def _sentence(self, bucket: str, problem: str) -> str:
         return f"The bucket {bucket!r} at {self.endpoint} {problem}."
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
+def _version(version_id: str) -> dict[str, str]:
+    return {"versionId": version_id} if version_id else {}
 
 
-def _etag(answer: dict[str, Any]) -> str:
+def _etag(text: str | None) -> str:
     """Without its quotes: rclone lists it bare and answers GET with them."""
-    return str(answer.get("ETag", "")).strip('"')
+    return (text or "").strip('"')
 
 
-def _entry(line: dict[str, Any], marker: bool) -> Entry:
+def _found(headers: Message, size: int) -> Found:
+    return Found(_etag(headers["etag"]), parsedate_to_datetime(headers["last-modified"]), size)
+
+
+def _text(element: ET.Element, name: str, encoded: bool = False) -> str:
+    text = element.findtext(name) or ""
+    return unquote_plus(text) if encoded else text
+
+
+def _entry(line: ET.Element, encoded: bool) -> Entry:
+    """A line of ListObjectsV2 or ListObjectVersions."""
     return Entry(
-        key=line["Key"],
-        last_modified=line["LastModified"],
-        version_id=line.get("VersionId", ""),
-        etag=_etag(line),
-        size=line.get("Size", 0),
-        latest=line.get("IsLatest", True),
-        marker=marker,
+        key=_text(line, "Key", encoded),
+        last_modified=datetime.fromisoformat(_text(line, "LastModified")),
+        version_id=_text(line, "VersionId"),
+        etag=_etag(line.findtext("ETag")),
+        size=int(_text(line, "Size") or 0),
+        latest=line.findtext("IsLatest") != "false",
+        marker=line.tag == "DeleteMarker",
     )

@@ -1,0 +1,139 @@
+"""Requests to the store: signed as botocore signs them, repeated where that may help, and told
+apart by how they ended."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.eventually import eventually
+from worker.s3 import Client, Refused, Signer, Unanswered
+
+SIGNER = Signer("us-east-1", "access", "secret")
+PATHS = ["/b", "/b/plain.jpg", "/b/two%20words", "/b//a%2Fx", "/b/%E7%8C%AB%2B%26~.png"]
+QUERIES = ["", "delete=", "list-type=2&prefix=a%20b%2Fc", "versionId=x%2By%3D"]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
+BROKEN_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody"
+DOWN = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+DENIED = (
+    b"HTTP/1.1 403 No\r\nContent-Length: 46\r\n\r\n<Error><Code>QuotaExceeded</Code><A/></Error >"
+)
+LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast"
+HUNG_UP = 0  # among the connections' numbers
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("query", QUERIES)
+def test_signatures_are_botocore_s(path: str, query: str) -> None:
+    headers = {"host": "127.0.0.1:9000", "x-amz-content-sha256": "0" * 64, "if-match": '"etag"'}
+    url = f"http://127.0.0.1:9000{path}?{query}"
+    theirs = AWSRequest("GET", url, {k: v for k, v in headers.items() if k != "host"})
+    botocore = S3SigV4Auth(Credentials("access", "secret"), "s3", "us-east-1")
+    botocore.payload = lambda _request: "0" * 64
+    botocore.add_auth(theirs)
+    when = time.strptime(theirs.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+    ours = SIGNER.sign("GET", path, query, headers, when)
+    assert ours["authorization"] == theirs.headers["Authorization"]
+
+
+@contextmanager
+def server(*answers: bytes) -> Iterator[tuple[str, list[int]]]:
+    """Answers requests in turn, and hangs up after some of them; the connection that each came on,
+    by number, and when one ended."""
+    listener, seen, left = socket.create_server(("127.0.0.1", 0)), [], list(answers)
+
+    def serve() -> None:
+        number = 0
+        while left:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            number += 1
+            with client:
+                while left and client.recv(1 << 16):
+                    seen.append(number)
+                    answer = left.pop(0)
+                    client.sendall(answer)
+                    if answer in (BROKEN_OFF, b"", LAST):
+                        break
+            seen.append(HUNG_UP)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+    finally:
+        listener.close()
+
+
+def body(client: Client) -> bytes:
+    return client.call("GET", "bucket", "key").body
+
+
+@pytest.mark.parametrize(
+    ("answers", "connections"),
+    [
+        ([OK, OK], [1, 1]),
+        ([DOWN, OK, OK], [1, 1, 1]),
+        ([b"", OK, OK], [1, 2, 2]),
+        ([BROKEN_OFF, OK, OK], [1, 2, 2]),
+    ],
+    ids=["kept", "503", "hung up", "broken off"],
+)
+def test_a_passing_failure_is_tried_again(answers: list[bytes], connections: list[int]) -> None:
+    with server(*answers) as (endpoint, seen):
+        client = Client(endpoint, SIGNER)
+        assert (body(client), body(client)) == (b"body", b"body")
+    assert [number for number in seen if number != HUNG_UP] == connections
+
+
+def test_a_connection_that_the_store_closed_meanwhile_is_no_failure() -> None:
+    with server(LAST, OK) as (endpoint, seen):
+        client = Client(endpoint, SIGNER)
+        assert body(client) == b"last"
+        eventually(lambda: HUNG_UP in seen)
+        assert client.call("DELETE", "bucket", "key", attempts=1).body == b"body"
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "words"),
+    [
+        ([DENIED], Refused, "QuotaExceeded"),
+        ([DOWN], Refused, "503"),
+        ([BROKEN_OFF], Unanswered, "the answer broke off"),
+        ([b""], Unanswered, "closed connection"),
+    ],
+)
+def test_how_it_ended_is_told(answers: list[bytes], error: type[Exception], words: str) -> None:
+    with server(*answers) as (endpoint, _), pytest.raises(error, match=words):
+        Client(endpoint, SIGNER).call("DELETE", "bucket", "key", attempts=1)
+
+
+def test_a_sink_begins_anew_with_each_attempt(tmp_path: Path) -> None:
+    pieces: list[bytes] = []
+
+    def sink() -> Callable[[bytes], object]:
+        pieces.clear()
+        return pieces.append
+
+    with server(BROKEN_OFF, OK) as (endpoint, _):
+        Client(endpoint, SIGNER).call("GET", "bucket", "key", sink=sink)
+    assert b"".join(pieces) == b"body"
+
+
+def test_a_file_is_sent_as_it_is_and_whole_again(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 1000)
+    with server(b"", OK) as (endpoint, seen):
+        Client(endpoint, SIGNER).call(
+            "PUT", "bucket", "key", headers={"x-amz-content-sha256": "0" * 64}, body=file
+        )
+    assert {1, 2} <= set(seen)
