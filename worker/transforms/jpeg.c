@@ -157,15 +157,12 @@ static void pad(writer *w, int ones) { /* F.1.2.3: with 1-bits; we do as the inp
 
 /* ---- Huffman tables (C.2, F.2.2.3) */
 
-typedef struct { uint32_t flip; uint8_t length, coefficients, ends; } run; /* several symbols */
-
 typedef struct {
-    int defined, runs_ready;
+    int defined;
     int32_t mincode[17], maxcode[17], valptr[17];
     uint8_t huffval[256], ehufsi[256];
     uint16_t ehufco[256];
     uint16_t look[1 << LOOK]; /* length << 8 | value */
-    run runs[1 << RUNS];
 } table;
 
 static int define(table *t, const uint8_t *bits, const uint8_t *values, int count) {
@@ -173,7 +170,6 @@ static int define(table *t, const uint8_t *bits, const uint8_t *values, int coun
     memset(t->ehufsi, 0, sizeof t->ehufsi);
     memcpy(t->huffval, values, (size_t)count);
     t->defined = 1;
-    t->runs_ready = 0;
     for (int length = 1, code = 0, k = 0; length <= 16; length++, code <<= 1) {
         t->mincode[length] = code;
         t->valptr[length] = k;
@@ -201,27 +197,30 @@ INLINE int symbol(const table *t, uint64_t bits) {
     return 0;
 }
 
-/* For each RUNS bits: the whole AC symbols in them, or the one of a DC difference, and the
-   additional bits to flip. */
-static void make_runs(table *t, int dc) {
-    for (uint32_t i = 0; i < 1u << RUNS && !t->runs_ready; i++) {
-        run entry = {0, 0, 0, 0};
+/* Several symbols: a bit that says whether the block ends, the additional bits to flip, 7 bits for
+   their coefficients, 6 for their length. */
+typedef uint32_t run;
+enum { FLIP = 0x7FFFE000, SUMS = 0x1FFF, COUNT = 6, BLOCK_FULL = 64 << COUNT };
+enum { NO_RUN = 127 << COUNT, LONGEST = 18 }; /* more than any block has; three fit into 56 bits */
+
+/* For each RUNS bits: the whole AC symbols in them; where dc is given, a DC difference first. */
+static void make_runs(run *runs, const table *dc, const table *ac) {
+    for (uint32_t i = 0; i < 1u << RUNS; i++) {
+        uint32_t flip = 0, ends = 0;
         int used = 0, k = 0;
-        while (used < RUNS && k < 63 && !entry.ends) {
+        while (used < RUNS && k < 63 && !ends) {
+            const table *t = dc && !k ? dc : ac;
             int found = symbol(t, (uint64_t)i << (64 - RUNS) << used);
             int length = found >> 8, zeros = found >> 4 & 15, size = found & 15;
-            if (!found || length > RUNS - used || used + length + size > 32) break;
-            if (dc ? zeros || size > 11 : !size && zeros && zeros != 15) break;
+            if (!found || length > RUNS - used || used + length + size > LONGEST) break;
+            if (t == dc ? zeros || size > 11 : !size && zeros && zeros != 15) break;
             used += length + size;
-            if (size) entry.flip |= ((1u << size) - 1) << (32 - used);
-            entry.ends = dc || (!size && !zeros);
-            k += zeros + 1; /* an EOB needs a place too: a full block has none */
+            if (size) flip |= ((1u << size) - 1) << (31 - used);
+            if (t == ac && !size && !zeros) ends = 1u << 31;
+            else k += zeros + 1;
         }
-        entry.length = (uint8_t)used;
-        entry.coefficients = (uint8_t)k;
-        t->runs[i] = entry;
+        runs[i] = used ? ends | flip | (uint32_t)(k << COUNT | used) : NO_RUN;
     }
-    t->runs_ready = 1;
 }
 
 /* A DHT segment with table K.3, which has a code for every size of a DC difference. */
@@ -240,6 +239,20 @@ typedef struct {
 } component;
 
 typedef struct {
+    component *c;
+    const table *dc, *code, *ac; /* code: what DC are written by */
+    int h, v, prediction, first;  /* first: of the interval */
+} part;
+typedef struct { int kind, start, stop, high, low, n, run; part parts[4]; } scan;
+
+/* A block of an MCU. Sequential scans only. */
+typedef struct position {
+    part *of;
+    const run *ac;        /* what comes behind its DC */
+    intptr_t skip, step; /* from those to the next block's first runs, and to its position */
+} position;
+
+typedef struct {
     source in;
     sink out;
     const uint8_t *at, *end;
@@ -248,15 +261,10 @@ typedef struct {
     size_t mcus_across, mcus_down, body;
     component components[4];
     table dc[4], ac[4], standard;
+    position positions[10];
+    size_t blocks; /* of an MCU */
+    run runs[4][2][1 << RUNS], none[1 << RUNS];
 } jpeg;
-
-typedef struct {
-    component *c;
-    const table *dc, *code, *ac; /* code: what DC are written by */
-    int h, v, prediction;
-    int first, anew; /* of the interval; DC are coded anew, not flipped */
-} part;
-typedef struct { int kind, start, stop, high, low, n, run; part parts[4]; } scan;
 
 static int word(const uint8_t *p) { return p[0] << 8 | p[1]; }
 
@@ -277,50 +285,26 @@ INLINE int extend(uint64_t bits, int length, int size) {
 
 /* ---- one block of each kind of scan */
 
-INLINE void flip(reader *r, writer *w, const run *symbols) {
-    put_top(w, r->bits ^ (uint64_t)symbols->flip << 32, symbols->length);
-    drop(r, symbols->length);
-}
-
-INLINE int sequential_block(reader *r, writer *w, part *p) {
+/* One symbol of a sequential block; *k: of its coefficient, 64 or more at the block's end. */
+static int sequential_symbol(reader *r, writer *w, part *p, unsigned *k) {
     refill(r);
-    const run *difference = &p->dc->runs[r->bits >> (64 - RUNS)];
-    int found, length, size;
-    if (__builtin_expect(difference->length && !p->anew, 1)) {
-        flip(r, w, difference);
-    } else {
-        found = symbol(p->dc, r->bits), length = found >> 8, size = found & 255;
-        if (!found || size > 11) return DAMAGED;
+    int found = symbol(*k ? p->ac : p->dc, r->bits), length = found >> 8, size = found & 15;
+    unsigned zeros = found >> 4 & 15;
+    if (!found) return DAMAGED;
+    if (!*k) {
+        if (zeros || size > 11) return DAMAGED;
         int value = -extend(r->bits, length, size) - (p->first ? p->c->constant : 0);
         TRY(put_difference(w, p->code, value));
-        drop(r, length + size);
-        p->anew = p->code != p->dc;
         p->first = 0;
-    }
-    for (int k = 1; k < 64;) {
-        refill(r);
-        const run *runs = &p->ac->runs[r->bits >> (64 - RUNS)];
-        if (__builtin_expect(runs->length && k + runs->coefficients <= 64, 1)) {
-            flip(r, w, runs);
-            k += runs->coefficients;
-            if (runs->ends) break;
-            if (k > 63 || runs->length > 20) continue;
-            runs = &p->ac->runs[r->bits >> (64 - RUNS)]; /* the bits suffice for another */
-            if (!runs->length || k + runs->coefficients > 64) continue;
-            flip(r, w, runs);
-            k += runs->coefficients;
-            if (runs->ends) break;
-            continue;
-        }
-        found = symbol(p->ac, r->bits), length = found >> 8, size = found & 15;
-        int zeros = found >> 4 & 15;
-        if (!found || (!size && zeros && zeros != 15)) return DAMAGED;
+    } else {
+        if (!size && zeros && zeros != 15) return DAMAGED;
         put(w, (r->bits >> (64 - length - size)) ^ ((1u << size) - 1), length + size);
-        drop(r, length + size);
-        if (!size && !zeros) break;
-        k += zeros + 1;
-        if (k > 64) return DAMAGED;
     }
+    drop(r, length + size);
+    int ends = *k && !size && !zeros;
+    *k += zeros + 1;
+    if (*k > 64) return DAMAGED;
+    if (ends) *k = 64;
     return DONE;
 }
 
@@ -430,34 +414,77 @@ INLINE int progressive_block(jpeg *j, scan *s, part *p, size_t place) {
     return overrun(&j->in, &r) ? TRUNCATED : DONE;
 }
 
-/* Reader and writer are locals here: they stay in registers from block to block. */
-static int sequential_mcus(jpeg *j, scan *s, size_t count) {
+/* Where block i of the MCUs begins: with a DC that is coded anew, or with runs. */
+static void begin_with(jpeg *j, size_t i, const run *runs) {
+    position *before = &j->positions[i ? i - 1 : j->blocks - 1];
+    before->skip = runs - before->ac;
+}
+
+/* The DC of a part that follow its first one are flipped. */
+static void admit_runs(jpeg *j, const part *of) {
+    for (size_t i = 0; i < j->blocks; i++)
+        if (j->positions[i].of == of) begin_with(j, i, j->positions[i].ac - (1 << RUNS));
+}
+
+/* The blocks of an interval. Nearly all is done by runs, without a branch that depends on the data:
+   where a block ends would be guessed wrong too often. The output has a run's bits in their place,
+   so runs only gather what to flip. Reader and writer are locals: they stay in registers. */
+static __attribute__((noinline)) int sequential_blocks(jpeg *j, size_t left) {
     source *in = &j->in;
     sink *out = &j->out;
     reader r = in->r;
     writer w = out->w;
-    int rc = DONE;
-    while (count-- && !rc) {
-        for (part *p = s->parts; p < s->parts + s->n; p++) {
-            for (int n = s->n == 1 ? 1 : p->h * p->v; n && !rc; n--) {
-                if (__builtin_expect(in->limit - r.at < BLOCK && !in->ended, 0)) {
-                    in->r = r;
-                    fill(in);
-                    r = in->r;
-                }
-                if (__builtin_expect(full(out, &w), 0)) {
-                    out->w = w;
-                    TRY(flush(out));
-                    w = out->w;
-                }
-                rc = sequential_block(&r, &w, p);
-                if (!rc && overrun(in, &r)) rc = TRUNCATED;
+    for (size_t i = 0; i < j->blocks; i++) begin_with(j, i, j->none);
+    const position *p = j->positions;
+    const run *runs = j->none;
+    unsigned k = 0; /* coefficients << COUNT */
+    while (left) {
+        if (__builtin_expect(in->limit - r.at < BLOCK, 0)) {
+            if (in->ended && overrun(in, &r)) break;
+            in->r = r;
+            if (!in->ended) fill(in);
+            r = in->r;
+        }
+        if (__builtin_expect(full(out, &w), 0)) {
+            out->w = w;
+            TRY(flush(out));
+            w = out->w;
+        }
+        refill(&r);
+        uint64_t flips = 0;
+        unsigned sums = k, stuck = left < 3; /* sums: coefficients, and below them bits used */
+#pragma GCC unroll 3
+        for (int n = 0; n < 3 && !stuck; n++) {
+            run step = runs[r.bits << (sums & 63) >> (64 - RUNS)];
+            if (__builtin_expect(sums + (step & SUMS) >= BLOCK_FULL, 0)) {
+                stuck = 1;
+                break;
             }
+            intptr_t ends = (int32_t)step >> 31; /* all ones, or 0 */
+            flips |= (uint64_t)(step & FLIP) << 33 >> (sums & 63);
+            sums = (sums + (step & SUMS)) & ~((unsigned)ends << COUNT);
+            left += (size_t)ends;
+            runs = p->ac + (p->skip & ends);
+            p = (const position *)((const char *)p + (p->step & ends));
+        }
+        put_top(&w, r.bits ^ flips, (int)(sums & 63));
+        drop(&r, (int)(sums & 63));
+        k = sums >> COUNT << COUNT;
+        if (__builtin_expect(stuck, 0)) {
+            int first = p->of->first;
+            k >>= COUNT;
+            TRY(sequential_symbol(&r, &w, p->of, &k));
+            if (first && p->of->code == p->of->dc) admit_runs(j, p->of);
+            intptr_t ends = -(intptr_t)(k == 64);
+            k = (k & 63) << COUNT;
+            left += (size_t)ends;
+            runs = p->ac + (p->skip & ends);
+            p = (const position *)((const char *)p + (p->step & ends));
         }
     }
     in->r = r;
     out->w = w;
-    return rc;
+    return overrun(in, &r) ? TRUNCATED : DONE;
 }
 
 /* Past entropy-coded data, to the marker behind it; with `restarts` over RSTn as well. */
@@ -478,7 +505,7 @@ static int restart(jpeg *j, scan *s, size_t number, int reading) {
         if (at[1] != (0xD0 | (number & 7))) return DAMAGED;
         open_source(&j->in, at + 2, j->end);
     }
-    for (part *p = s->parts; p < s->parts + s->n; p++) p->prediction = 0, p->first = p->anew = 1;
+    for (part *p = s->parts; p < s->parts + s->n; p++) p->prediction = 0, p->first = 1;
     s->run = 0;
     if (j->collecting) return DONE;
     if (full(&j->out, &j->out.w)) TRY(flush(&j->out));
@@ -496,13 +523,22 @@ static void close_interval(jpeg *j, int reading) {
 
 static int sequential_scan(jpeg *j, scan *s, size_t mcus) {
     size_t most = j->interval ? (size_t)j->interval : mcus, number = 0;
+    j->blocks = 0;
+    for (int i = 0; i < s->n; i++) {
+        part *p = &s->parts[i];
+        make_runs(j->runs[i][0], p->dc, p->ac);
+        make_runs(j->runs[i][1], NULL, p->ac);
+        for (int n = s->n == 1 ? 1 : p->h * p->v; n; n--)
+            j->positions[j->blocks++] = (position){p, j->runs[i][1], 0, sizeof(position)};
+    }
+    j->positions[j->blocks - 1].step -= (intptr_t)(j->blocks * sizeof(position));
     open_source(&j->in, j->at, j->end);
     for (size_t done = 0; done < mcus; done += most) {
         if (done) {
             close_interval(j, 1);
             TRY(restart(j, s, number++, 1));
         }
-        TRY(sequential_mcus(j, s, mcus - done < most ? mcus - done : most));
+        TRY(sequential_blocks(j, j->blocks * (mcus - done < most ? mcus - done : most)));
     }
     close_interval(j, 1);
     return DONE;
@@ -572,10 +608,9 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
         for (int other = 0; other < i; other++)
             if (s.parts[other].c == c) return DAMAGED;
         s.parts[i] = (part){c, &j->dc[td], j->anew ? &j->standard : &j->dc[td], &j->ac[ta],
-                            c->h, c->v, 0, 1, 1};
+                            c->h, c->v, 0, 1};
         if (s.kind <= DC_FIRST && !j->dc[td].defined) return DAMAGED;
         if ((s.kind == SEQUENTIAL || s.kind >= AC_FIRST) && !j->ac[ta].defined) return DAMAGED;
-        if (s.kind == SEQUENTIAL) make_runs(&j->dc[td], 1), make_runs(&j->ac[ta], 0);
         blocks += c->h * c->v;
         for (int k = s.start; k <= s.stop; k++) {
             if (j->progressive && c->low[k] != (s.high ? s.high : -1)) return DAMAGED;
@@ -747,6 +782,7 @@ int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size
     j->body = size + head_size;
     j->anew = anew;
     define(&j->standard, k3 + 5, k3 + 21, 12);
+    for (int i = 0; i < 1 << RUNS; i++) j->none[i] = NO_RUN;
     j->collecting = 1;
     int rc = walk(j, head, head_size, tail, size);
     j->collecting = 0;
