@@ -16,6 +16,7 @@ from cli import on_machine, options, suites, unknown
 from cli.bench import bench
 from cli.bucket_client import BucketClient, photos
 from cli.errors import PipelineError
+from cli.check_store.command import check_store
 from cli.init.command import cost, init
 from cli.machines import machine_kind
 from cli.screen import counting, out, say
@@ -189,13 +190,23 @@ def get(name: str, folder: Path, target: Target) -> None:
 
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Add the long suites.")
+@click.option("--openstack", is_flag=True, help="Only those against real OpenStack and Ceph.")
 @click.argument("pytest_arguments", nargs=-1)
-def test(everything: bool, pytest_arguments: tuple[str, ...]) -> None:
+def test(everything: bool, openstack: bool, pytest_arguments: tuple[str, ...]) -> None:
     """Lint, unit, worker and engine tests; what is skipped is said, and why."""
-    sys.exit(suites.run(everything=everything, extra=pytest_arguments))
+    sys.exit(suites.run(everything=everything, openstack=openstack, extra=pytest_arguments))
 
 
-for each in (bench, init, cost, on_machine.log, on_machine.status, on_machine.logs, on_machine.ssh):
+for each in (
+    bench,
+    check_store,
+    init,
+    cost,
+    on_machine.log,
+    on_machine.status,
+    on_machine.logs,
+    on_machine.ssh,
+):
     main.add_command(each)
 
 

@@ -30,7 +30,6 @@ def watching(folder: Path) -> Iterator[None]:
 
 def main(folder: Path) -> None:
     """Wait, then clean up."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the last to go
     sys.stdin.read()
     processes.end(folder, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from tests.openstack.services import (
     daemons,
     databases,
     entries,
+    guardian,
     means,
     schemas,
     seed,
@@ -25,30 +26,36 @@ SOURCES = ("etc/*", "schemas.py", "seed.py", "databases.py", "stand_ins/trove_da
 
 
 def unpack(layout: Layout) -> None:
-    """Give the folder seeded databases; minutes when nobody has made this snapshot yet."""
-    with tarfile.open(kept(layout.environment)) as archive:
+    """Give the folder seeded databases; `make` has made them."""
+    with tarfile.open(path(layout.environment)) as archive:
         archive.extractall(layout.root, filter="data")
 
 
-def kept(environment: Path) -> Path:
-    """The snapshot of these sources, made when there is none; `installation.alone` guards it."""
-    path = environment / f"state-{_digest()}.tar.gz"
-    if not path.exists():
-        for old in environment.glob("state-*.tar.gz"):
-            old.unlink()
-        with tempfile.TemporaryDirectory(prefix="openstack-seed-") as name:
-            layout = Layout(Path(name), environment)
+def path(environment: Path) -> Path:
+    """Where the snapshot of these sources lies, whether or not it is there."""
+    return environment / f"state-{_digest()}.tar.gz"
+
+
+def make(environment: Path) -> None:
+    """Make the snapshot when there is none; `installation.alone` guards it."""
+    wanted = path(environment)
+    if wanted.exists():
+        return
+    for old in environment.glob("state-*.tar.gz"):
+        old.unlink()
+    with tempfile.TemporaryDirectory(prefix="image-pipeline-seed-") as name:
+        layout = Layout(Path(name), environment)
+        with guardian.watching(layout.root):
             try:
                 _seed(layout)
                 # The databases must have ended of themselves to be whole.
                 processes.end(layout.root, signal.SIGTERM, seconds=120)
             finally:
                 processes.end(layout.root, signal.SIGKILL)
-            part = path.with_suffix(".part")
-            with tarfile.open(part, "w:gz", compresslevel=1) as archive:
-                archive.add(layout.state, "state")
-            part.rename(path)
-    return path
+        part = wanted.with_suffix(".part")
+        with tarfile.open(part, "w:gz", compresslevel=1) as archive:
+            archive.add(layout.state, "state")
+        part.rename(wanted)
 
 
 def correct_addresses(layout: Layout) -> None:

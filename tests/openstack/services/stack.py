@@ -77,11 +77,18 @@ class OpenStack:
         return next(daemon for daemon in self._daemons() if daemon.name == name)
 
 
+def prepared() -> bool:
+    """Whether `prepare` has nothing to do."""
+    return (installation.folder() / "complete").exists() and snapshot.path(
+        installation.folder()
+    ).exists()
+
+
 def prepare() -> Path:
     """Environment and seeded databases, made when they are not yet; returns the environment."""
     environment = installation.environment()
     with installation.alone():
-        snapshot.kept(environment)
+        snapshot.make(environment)
     return environment
 
 
