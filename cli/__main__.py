@@ -15,8 +15,8 @@ from cli import demo as demonstration
 from cli import on_machine, options, suites, unknown
 from cli.bench import bench
 from cli.bucket_client import BucketClient, photos
-from cli.errors import PipelineError
 from cli.check_store.command import check_store
+from cli.errors import PipelineError
 from cli.init.command import cost, init
 from cli.machines import machine_kind
 from cli.screen import counting, out, say

@@ -5,6 +5,7 @@ boto3 is imported inside: dynamic providers load this module.
 
 # ruff: noqa: PLC0415
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from infra.errors import StoreError
 
 #: Most keys that one DeleteObjects takes (S3 API reference).
 BATCH = 1000
+#: How often the same batch may be listed again after its deletion, a second longer each time.
+TRIES = 4
 #: What stores without versions answer: rclone, some appliances, proxies that know no such verb.
 UNKNOWN_VERB = ("NotImplemented", "MethodNotAllowed")
 ABSENT = ("NoSuchBucket", "404")
@@ -81,12 +84,22 @@ def old_versions(s3: Any, bucket: str) -> tuple[int, int]:
 
 def purge(s3: Any, bucket: str) -> int:
     """Removes every object, version and delete marker; returns how many. A lost bucket is empty."""
-    removed = 0
+    removed = tries = 0
+    former: list[dict[str, str]] = []
     with sentences(bucket):
         # Each listing starts anew: what was listed is gone, so no token outlives its keys.
         while batch := _some(s3, bucket):
+            tries = tries + 1 if batch == former else 0
+            if tries == TRIES:
+                raise StoreError(
+                    f"Bucket {bucket} still lists {batch[0]['Key'][:80]!r} though the store says "
+                    "that it is deleted: run destroy again in some minutes, or remove it by hand."
+                )
+            if tries:  # some list for a moment what is gone
+                time.sleep(tries)
             _delete(s3, bucket, batch)
-            removed += len(batch)
+            removed += 0 if tries else len(batch)
+            former = batch
     return removed
 
 

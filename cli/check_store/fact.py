@@ -18,7 +18,7 @@ class Weight(StrEnum):
 
     BREAKS = "does not work"  # the pipeline needs it
     LOSES = "may be lost"  # a picture, or that only its owner sees it
-    LESS = "less comfort"
+    LESS = "good to know"
 
 
 def always(_: Answers) -> bool:
