@@ -34,8 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Modules are imported where they are needed: `log` shall not wait for boto3, nor a pass with
-    # nothing to do for Pillow.
+    # Modules are imported where they are needed: `apply` shall not wait for a database's.
     if options.command == "apply":
         from worker.apply import apply  # noqa: PLC0415
 

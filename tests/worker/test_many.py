@@ -14,8 +14,8 @@ from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
 # Largest difference of any channel, of a JPEG at quality 90 from the exact negative of what its
-# source decodes to; lossless kinds have none.
-JPEG_ERROR = 4
+# source decodes to (3 by the kernels, 6 by Pillow where nobody built them); others have none.
+JPEG_ERROR = 8
 FORMATS: dict[str, tuple[str, dict[str, object]]] = {
     "jpg": ("JPEG", {"quality": 90}),
     "png": ("PNG", {}),
