@@ -30,7 +30,7 @@ class Killer:
             self.process.wait()
 
 
-@pytest.mark.parametrize("pipeline", ["versions", "rclone"], indirect=True)
+@pytest.mark.parametrize("pipeline", ["versions", "plain"], indirect=True)
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("peer", ["store", "database"])
 def test_killed_at_every_request(pipeline: Pipeline, peer: str, phase: str) -> None:

@@ -53,7 +53,7 @@ def test_uploaded_at_every_request(pipeline: Pipeline, phase: str) -> None:
         pipeline.drain()
         assert pipeline.left() == []
         newest = NEWER if done else OLDER
-        if uploader.in_the_window and pipeline.kind == "rclone":
+        if uploader.in_the_window and pipeline.kind == "plain":
             windows += 1
         else:
             assert error(decode(pipeline.get("negated_x.png")), negated(newest)) == 0
@@ -63,4 +63,4 @@ def test_uploaded_at_every_request(pipeline: Pipeline, phase: str) -> None:
         pipeline.sql("TRUNCATE pipeline.results")
         pipeline.s3.delete_object(Bucket=pipeline.output, Key="negated_x.png")
     assert turn > 5
-    assert windows == (pipeline.kind == "rclone")
+    assert windows == (pipeline.kind == "plain")

@@ -33,37 +33,55 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     postgres.stop(folder)
 
 
-@pytest.fixture(params=["versions", "moto", "rclone"])
+@pytest.fixture(scope="session")
+def pipelines() -> type[Pipeline]:
+    """How a pipeline is made; another suite makes its buckets elsewhere and otherwise."""
+    return Pipeline
+
+
+#: What a bucket may have, and the server that stands for it.
+KINDS = {"versions": "moto", "conditional": "moto", "plain": "rclone"}
+
+
+@pytest.fixture(params=KINDS)
 def pipeline(
-    request: pytest.FixtureRequest, tmp_path: Path, database: PostgreSQL
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    database: PostgreSQL,
+    pipelines: type[Pipeline],
 ) -> Iterator[Pipeline]:
-    """One on each kind of store: with versions, without, and without conditional requests."""
-    kind = "rclone" if request.param == "rclone" else "moto"
-    store: ObjectStore = request.getfixturevalue(kind)
-    with Pipeline(tmp_path, store, database, versions=request.param == "versions") as made:
+    """One on each kind: with versions, without, and without conditional deletes either."""
+    store: ObjectStore = request.getfixturevalue(KINDS[request.param])
+    with pipelines(tmp_path, store, database, versions=request.param == "versions") as made:
         made.kind = request.param
         made.migrate()
         yield made
 
 
 @pytest.fixture
-def versioned(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+def versioned(
+    tmp_path: Path, moto: ObjectStore, database: PostgreSQL, pipelines: type[Pipeline]
+) -> Iterator[Pipeline]:
     """One on a store with versions."""
-    with Pipeline(tmp_path, moto, database, versions=True) as made:
+    with pipelines(tmp_path, moto, database, versions=True) as made:
         made.migrate()
         yield made
 
 
 @pytest.fixture
-def idle(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+def idle(
+    tmp_path: Path, moto: ObjectStore, database: PostgreSQL, pipelines: type[Pipeline]
+) -> Iterator[Pipeline]:
     """One whose schema nobody has made yet."""
-    with Pipeline(tmp_path, moto, database, versions=True) as made:
+    with pipelines(tmp_path, moto, database, versions=True) as made:
         yield made
 
 
 @pytest.fixture
-def unversioned(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+def unversioned(
+    tmp_path: Path, moto: ObjectStore, database: PostgreSQL, pipelines: type[Pipeline]
+) -> Iterator[Pipeline]:
     """One on a store without versions that honours conditional requests."""
-    with Pipeline(tmp_path, moto, database, versions=False) as made:
+    with pipelines(tmp_path, moto, database, versions=False) as made:
         made.migrate()
         yield made

@@ -57,13 +57,13 @@ class Pipeline:
         self.database = self.name
         self.admin, self.user = f"{self.name}-admin", f"{self.name}-worker"
         self.admin_password, self.password = secrets.token_hex(8), secrets.token_hex(8)
-        self.kind = ""  # of the store, where a test runs on several
+        self.kind = ""  # of its input bucket, where a test runs on several
         self.environment: dict[str, str] = {}
         self.largest_file: int | None = None  # bytes; what the worker itself may write
 
     def __enter__(self) -> Self:
         for bucket in (self.input, self.output, self.quarantine):
-            self.s3.create_bucket(Bucket=bucket)
+            self.make_bucket(bucket)
         if self.versions:
             self.s3.put_bucket_versioning(
                 Bucket=self.input, VersioningConfiguration={"Status": "Enabled"}
@@ -83,6 +83,9 @@ class Pipeline:
         postgres.drop_database(self.server, self.database)
         postgres.drop_user(self.server, self.admin)
         postgres.drop_user(self.server, self.user)
+
+    def make_bucket(self, name: str) -> None:
+        self.s3.create_bucket(Bucket=name)
 
     def configure(self, **changes: dict[str, object]) -> None:
         """Write worker.toml, with other values in some of its tables."""

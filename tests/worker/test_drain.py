@@ -9,6 +9,7 @@ import pytest
 
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
+from tests.worker.conftest import KINDS
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
@@ -31,15 +32,18 @@ KEYS = [
 KEYS_OF_OBJECT_STORES = ["/a/x.png", "//x.png", "a//x.png", "../x.png", "a/./b.png", "tab\t.png"]
 
 
-@pytest.fixture(scope="module", params=["versions", "moto", "rclone"])
+@pytest.fixture(scope="module", params=KINDS)
 def drained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, database: PostgreSQL
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    database: PostgreSQL,
+    pipelines: type[Pipeline],
 ) -> Iterator[tuple[Pipeline, dict[str, bytes]]]:
     """One pass over all the keys, looked at by the tests of this module."""
-    kind = "rclone" if request.param == "rclone" else "moto"
+    kind = KINDS[request.param]
     store: ObjectStore = request.getfixturevalue(kind)
     folder = tmp_path_factory.mktemp("drained")
-    with Pipeline(folder, store, database, versions=request.param == "versions") as made:
+    with pipelines(folder, store, database, versions=request.param == "versions") as made:
         made.migrate()
         keys = KEYS + (KEYS_OF_OBJECT_STORES if kind == "moto" else [])
         photos = {key: encode(picture(number), "PNG") for number, key in enumerate(keys)}

@@ -52,9 +52,8 @@ def start(folder: Path, keystone: Keystone | None = None) -> ObjectStore:
         raise LocalCloudError(lacking)
     for _ in range(ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        endpoint = _start(folder, keystone)
-        if endpoint is not None:
-            files.write(folder / "endpoint", endpoint)
+        if (answering := _start(folder, keystone)) is not None:
+            files.write(folder / "endpoint", answering)
             return owner(folder, OWNER)
         log = _last_words(folder)
         stop(folder)
@@ -68,6 +67,11 @@ def stop(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def endpoint(folder: Path) -> str:
+    """Where the gateway of a running cluster answers."""
+    return (folder / "endpoint").read_text(encoding="utf-8")
+
+
 def owner(folder: Path, name: str) -> ObjectStore:
     """The store as another user of the gateway has it: made now, with keys of its own."""
     answer = _run(
@@ -75,8 +79,7 @@ def owner(folder: Path, name: str) -> ObjectStore:
         "--display-name", name,
     )  # fmt: skip
     (key,) = json.loads(answer)["keys"]
-    endpoint = (folder / "endpoint").read_text(encoding="utf-8")
-    return ObjectStore(endpoint, key["access_key"], key["secret_key"])
+    return ObjectStore(endpoint(folder), key["access_key"], key["secret_key"])
 
 
 def _start(folder: Path, keystone: Keystone | None) -> str | None:
@@ -94,8 +97,8 @@ def _start(folder: Path, keystone: Keystone | None) -> str | None:
     _run(folder, "ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
     _daemon(folder, "ceph-osd", "-i", "0")
     _daemon(folder, "radosgw", "-n", GATEWAY)  # it waits for the OSD by itself
-    endpoint = f"http://127.0.0.1:{gateway_port}"
-    return endpoint if _eventually(folder, "radosgw", lambda: _answers(endpoint)) else None
+    address = f"http://127.0.0.1:{gateway_port}"
+    return address if _eventually(folder, "radosgw", lambda: _answers(address)) else None
 
 
 def _make_monitor(folder: Path, fsid: str, port: int) -> None:
@@ -152,9 +155,9 @@ def _eventually(folder: Path, program: str, holds: Callable[[], bool]) -> bool:
     return False
 
 
-def _answers(endpoint: str) -> bool:
+def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(endpoint, timeout=10):  # noqa: S310 - our own http endpoint
+        with urllib.request.urlopen(address, timeout=10):  # noqa: S310 - our own http endpoint
             return True
     except OSError:
         return False

@@ -1,0 +1,74 @@
+"""The worker's own fixtures with Ceph in place of its stores, so that its tests run there too.
+
+Containers are made over Swift, and S3 is asked with a credential that Keystone has made, as on
+Allas. A bucket without versions is a "plain" one there: DELETE ignores If-Match.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.object_store import ObjectStore
+from tests.openstack.ceph import cluster
+from tests.openstack.ceph.configuration import Keystone
+from tests.openstack.ceph.project import Project
+from tests.openstack.services.stack import OpenStack
+from tests.worker.conftest import database, pipeline, unversioned, versioned
+from tests.worker.pipeline import Pipeline
+
+__all__ = ["database", "pipeline", "unversioned", "versioned"]
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the kind of bucket that Ceph does not have."""
+    no = [one for one in items if HERE in one.path.parents and "conditional" in one.name]
+    items[:] = [one for one in items if one not in no]
+    config.hook.pytest_deselected(items=no)
+
+
+@pytest.fixture(scope="session")
+def gateway(cloud: OpenStack) -> Iterator[Path]:
+    """The folder of a running cluster that asks the cloud's Keystone who somebody is."""
+    if sentence := cluster.missing():
+        pytest.skip(sentence)
+    keystone = Keystone(
+        cloud.auth_url.removesuffix("/v3"), "nova", cloud.layout.passwords.service, "service"
+    )
+    with tempfile.TemporaryDirectory(prefix="image-pipeline-ceph-") as name:
+        folder = Path(name) / "ceph"
+        cluster.start(folder, keystone)
+        yield folder
+        cluster.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def project(cloud: OpenStack, gateway: Path) -> Iterator[Project]:
+    """The customer's."""
+    with cloud.customer() as connection:
+        yield Project(connection, cluster.endpoint(gateway))
+
+
+@pytest.fixture(scope="session")
+def moto(project: Project) -> ObjectStore:
+    """Not moto's: the gateway, with the project's keys."""
+    return project.ec2_credential()
+
+
+@pytest.fixture(scope="session")
+def rclone(moto: ObjectStore) -> ObjectStore:
+    return moto
+
+
+@pytest.fixture(scope="session")
+def pipelines(project: Project) -> type[Pipeline]:
+    """Pipelines whose buckets are the project's containers."""
+
+    class OnCeph(Pipeline):
+        def make_bucket(self, name: str) -> None:
+            project.make_container(name)
+
+    return OnCeph

@@ -1,0 +1,34 @@
+"""A project of Keystone's as the gateway has it: containers over Swift, objects over S3."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the program's Container and Ec2CredentialV3 ask for, asked for by hand."""
+
+    connection: "Connection"
+    endpoint: str
+
+    def ec2_credential(self) -> ObjectStore:
+        """The store with keys that Keystone makes: the project's, and they never expire.
+
+        https://docs.openstack.org/api-ref/identity/v3-ext/ (OS-EC2)
+        """
+        credential = self.connection.identity.post(
+            f"/users/{self.connection.current_user_id}/credentials/OS-EC2",
+            json={"tenant_id": self.connection.current_project_id},
+        ).json()["credential"]
+        return ObjectStore(self.endpoint, credential["access"], credential["secret"])
+
+    def make_container(self, name: str) -> None:
+        """As `openstack.objectstorage.Container` does: a bare PUT."""
+        account = f"{self.endpoint}/swift/v1/AUTH_{self.connection.current_project_id}"
+        answer = self.connection.session.put(f"{account}/{name}")
+        assert answer.status_code in (201, 202), answer.text

@@ -1,0 +1,3 @@
+"""tests/worker/test_drain.py, on Ceph."""
+
+from tests.worker.test_drain import *  # noqa: F403

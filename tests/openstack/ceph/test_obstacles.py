@@ -1,0 +1,3 @@
+"""tests/worker/test_obstacles.py, on Ceph."""
+
+from tests.worker.test_obstacles import *  # noqa: F403

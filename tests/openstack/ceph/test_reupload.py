@@ -1,0 +1,3 @@
+"""tests/faults/test_reupload.py, on Ceph."""
+
+from tests.faults.test_reupload import *  # noqa: F403
