@@ -64,7 +64,7 @@ def _peak(
     source, target = (request.folder / f"{name}.{suffix}" for name in ("source", "target"))
     gallery.mosaic(*size).save(source, **options)  # type: ignore[arg-type]
     answer = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, source, target],
+        [sys.executable, "-P", "-c", _PROGRAM, source, target],
         check=True,
         capture_output=True,
         text=True,

@@ -2,12 +2,10 @@
 
 import mmap
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _SMALL = 1 << 16
-_POPULATE_READ = 22  # madvise(2): MADV_POPULATE_READ, Linux 5.14
 
 
 class Source:
@@ -16,8 +14,6 @@ class Source:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        with suppress(OSError, AttributeError):  # a hint: fewer page faults
-            mapped.madvise(_POPULATE_READ)
         self.data = memoryview(mapped)
 
     def copy(self, start: int, end: int, out: BinaryIO) -> None:

@@ -233,9 +233,12 @@ typedef struct {
     int id, h, v, tq;
     int constant, known; /* what is taken from -DC; whether it has been worked out */
     int8_t low[64];      /* G.1.1.1.2: Al of the last scan, by coefficient; -1: none yet */
-    size_t across, down, stride; /* blocks of a scan of its own; blocks in a row of MCUs */
-    int16_t *dc;                 /* progressive: all DC, in their order in `stride` */
-    uint64_t *nonzero;           /* progressive: AC so far, a bit each in zigzag order */
+    size_t across, down, stride, places; /* blocks of its own scans; in a row of MCUs, in all */
+    /* Progressive, in their order in `stride`. bits: while DC are collected, the DC; then a bit
+       each for AC that are not 0, in zigzag order, and in the lowest the DC's own lowest one.
+       dc: negated, where a scan leaves two bits or more to later ones. */
+    uint64_t *bits;
+    int *dc;
 } component;
 
 typedef struct {
@@ -370,10 +373,10 @@ INLINE int ac_refine_block(reader *r, writer *w, scan *s, part *p, uint64_t *non
     return DONE;
 }
 
-INLINE int dc_block(reader *r, scan *s, part *p, int16_t *dc) { /* collecting only */
+INLINE int dc_block(reader *r, scan *s, part *p, uint64_t *bits) { /* collecting only */
     refill(r);
     if (s->kind == DC_REFINE) {
-        *dc |= (int16_t)(r->bits >> 63 << s->low);
+        *bits |= r->bits >> 63 << s->low;
         drop(r, 1);
         return DONE;
     }
@@ -382,16 +385,27 @@ INLINE int dc_block(reader *r, scan *s, part *p, int16_t *dc) { /* collecting on
     p->prediction += extend(r->bits, length, size);
     drop(r, length + size);
     if (p->prediction > 32767 >> s->low || p->prediction < -32768 >> s->low) return DAMAGED;
-    *dc = (int16_t)(p->prediction * (1 << s->low));
+    *bits = (uint16_t)(p->prediction * (1 << s->low));
     return DONE;
 }
 
-INLINE int negated_dc_block(writer *w, scan *s, part *p, int dc) {
-    int value = (-dc - p->c->constant) >> s->low, difference = value - p->prediction;
+INLINE int negated_dc_block(writer *w, scan *s, part *p, size_t place) {
+    uint64_t *bits = &p->c->bits[place];
+    int value = *bits & 1;
+    if (s->kind == DC_FIRST) {
+        value = -(int16_t)*bits - p->c->constant;
+        *bits = 0;
+        if (s->low > 1) p->c->dc[place] = value;
+    } else if (s->low) {
+        value = p->c->dc[place];
+    }
+    if (s->low == 1) *bits |= value & 1;
+    value >>= s->low;
     if (s->kind == DC_REFINE) {
         put(w, (unsigned)value & 1, 1);
         return DONE;
     }
+    int difference = value - p->prediction;
     p->prediction = value;
     return put_difference(w, p->code, difference);
 }
@@ -404,10 +418,10 @@ INLINE int progressive_block(jpeg *j, scan *s, part *p, size_t place) {
     reader r = j->in.r;
     writer w = j->out.w;
     component *c = p->c;
-    int rc = s->kind == AC_FIRST    ? ac_first_block(&r, &w, s, p, &c->nonzero[place])
-             : s->kind == AC_REFINE ? ac_refine_block(&r, &w, s, p, &c->nonzero[place])
-             : j->collecting ? dc_block(&r, s, p, &c->dc[place])
-                             : negated_dc_block(&w, s, p, c->dc[place]);
+    int rc = s->kind == AC_FIRST    ? ac_first_block(&r, &w, s, p, &c->bits[place])
+             : s->kind == AC_REFINE ? ac_refine_block(&r, &w, s, p, &c->bits[place])
+             : j->collecting ? dc_block(&r, s, p, &c->bits[place])
+                             : negated_dc_block(&w, s, p, place);
     j->in.r = r;
     j->out.w = w;
     if (rc) return rc;
@@ -616,7 +630,12 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
             if (j->progressive && c->low[k] != (s.high ? s.high : -1)) return DAMAGED;
             c->low[k] = (int8_t)s.low;
         }
+        if (s.kind >= AC_FIRST && c->low[0] < 0) return UNSUPPORTED;
         if (j->collecting) continue;
+        if (s.kind == DC_FIRST && s.low > 1) {
+            c->dc = calloc(c->places, sizeof *c->dc);
+            if (!c->dc) return NO_MEMORY;
+        }
         if (!c->known) { /* a decoder takes the table that holds when a component begins */
             int q0 = j->q0[c->tq];
             if (!q0) return DAMAGED;
@@ -669,11 +688,10 @@ static int frame(jpeg *j, const uint8_t *p, size_t length) {
         c->across = (wide + 7) / 8, c->down = (high + 7) / 8;
         c->stride = j->mcus_across * (size_t)c->h;
         if (c->across * c->down / 8 > j->body) return TRUNCATED; /* each takes a bit or more */
-        size_t places = c->stride * j->mcus_down * (size_t)c->v;
-        if (!j->progressive || c->dc) continue;
-        c->dc = calloc(places, sizeof *c->dc);
-        c->nonzero = calloc(places, sizeof *c->nonzero);
-        if (!c->dc || !c->nonzero) return NO_MEMORY;
+        c->places = c->stride * j->mcus_down * (size_t)c->v;
+        if (!j->progressive || c->bits) continue;
+        c->bits = calloc(c->places, sizeof *c->bits);
+        if (!c->bits) return NO_MEMORY;
     }
     return DONE;
 }
@@ -698,6 +716,12 @@ static int huffman(jpeg *j, const uint8_t *p, size_t length) {
         TRY(define(p[0] >> 4 ? &j->ac[which] : &j->dc[which], p + 1, p + 17, count));
     }
     return DONE;
+}
+
+static int dc_complete(const jpeg *j) {
+    for (int i = 0; i < j->n; i++)
+        if (j->components[i].low[0]) return 0;
+    return 1;
 }
 
 /* An EOI ends it; so does the end of a sequential file whose scans are all there. */
@@ -756,6 +780,7 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
         j->at += length;
         if (marker == 0xDA) {
             TRY(start_scan(j, from + 4, length - 2));
+            if (j->collecting && dc_complete(j)) return DONE;
             continue;
         }
         TRY(segment(j, marker, from + 4, length - 2));
@@ -790,7 +815,7 @@ int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size
     if (!rc && descriptor >= 0) rc = flush(&j->out);
     *consumed = (size_t)(j->at - tail);
     *written = j->out.flushed + (size_t)(j->out.w.at - j->out.buffer);
-    for (int i = 0; i < 4; i++) free(j->components[i].dc), free(j->components[i].nonzero);
+    for (int i = 0; i < 4; i++) free(j->components[i].dc), free(j->components[i].bits);
     free(j);
     return rc;
 }
