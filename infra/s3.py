@@ -93,7 +93,7 @@ def purge(s3: Any, bucket: str) -> int:
             if tries == TRIES:
                 raise StoreError(
                     f"Bucket {bucket} still lists {batch[0]['Key'][:80]!r} though the store says "
-                    "that it is deleted: run destroy again in some minutes, or remove it by hand."
+                    "that it is deleted: try again in some minutes, or remove it by hand."
                 )
             if tries:  # some list for a moment what is gone
                 time.sleep(tries)

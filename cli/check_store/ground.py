@@ -93,4 +93,4 @@ class Ground:
         except (StoreError, ClientError, BotoCoreError) as problem:
             if isinstance(problem, ClientError) and "NoSuchBucket" in told(problem):
                 return
-            say(f"Bucket {bucket} could not be removed ({problem}): remove it by hand.")
+            say(f"The check's own bucket {bucket} is still there: {problem}")

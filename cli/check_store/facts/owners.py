@@ -74,7 +74,11 @@ FACTS = (
         "anonymous",
         "A request without keys is refused",
         _anonymous,
-        Loss(Weight.LOSES, f"{_OPEN}, without any key: run it where only you can reach it."),
+        Loss(
+            Weight.LOSES,
+            "Whoever reaches the store gets at pictures, or at their names, without any key: run "
+            "it where only you can reach it.",
+        ),
     ),
     Fact(
         "others-objects",
