@@ -37,7 +37,10 @@ class Network(pulumi.ComponentResource):
             "operators",
             name=f"{prefix}-operators",
             description="ssh from the operators' addresses only",
-            opts=child,
+            # A group that something else uses cannot go: the provider would try for ten minutes.
+            opts=pulumi.ResourceOptions(
+                parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="2m")
+            ),
         )
         self.rules: list[pulumi.Resource] = [
             openstack.networking.SecGroupRule(

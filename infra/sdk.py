@@ -6,6 +6,7 @@ openstacksdk is imported inside: it takes most of a second, and dynamic provider
 # ruff: noqa: PLC0415
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,8 +87,21 @@ def sentences(entry: str) -> Iterator[None]:
             f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}): they"
             " are wrong or have expired, so renew them there."
         ) from None
+    except keystone.ConnectFailure as error:
+        raise CloudError(
+            f"Cloud {entry!r} cannot be asked: {_silence(str(error))}; check the network and the"
+            " addresses in clouds.yaml, then run the same command again."
+        ) from None
     except (keystone.ClientException, openstack.exceptions.SDKException, OSError) as error:
         raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
+
+
+def _silence(told: str) -> str:
+    """keystoneauth's text, which repeats itself, as "http://… does not answer (reason)"."""
+    address = re.search(r"https?://[^\s'\"]+", told)
+    reason = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", told)
+    where = address[0].rstrip(":,.") if address else "it"
+    return f"{where} does not answer" + (f" ({reason[1]})" if reason else "")
 
 
 def first_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from cli.places import CHECKOUT
 from cli.private import make_folder
 from cli.screen import say
 from cli.stacks import registry
+from cli.stacks.in_use import users_of_groups
 from cli.stacks.orphans import end_orphans
 from cli.stacks.stack import Stack, StackHome
 from cli.stacks.stale_lock import stale_lock
@@ -108,8 +109,18 @@ class CloudStack:
         """An empty stack costs nothing, and `init` wanted it."""
 
     def destroy(self, *, data: bool = False) -> None:
-        """Take everything down through the engine; settings, state and passphrase stay."""
-        self.open().destroy(data=data)
+        """Take everything down through the engine; settings, state and passphrase stay.
+
+        Raises PipelineError, with nothing touched, where the cloud would not let go of a part.
+        """
+        stack = self.open()
+        try:
+            found = list(users_of_groups(self.settings(), stack.resources()))
+        except Refusal as error:
+            raise PipelineError(str(error)) from None
+        if found:
+            raise PipelineError("\n".join(found))
+        stack.destroy(data=data)
 
     def hosts(self) -> Sequence[SshHost]:
         """The state's VMs, behind the floating IP of the outputs."""

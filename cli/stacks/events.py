@@ -5,6 +5,8 @@ import re
 from pulumi.automation import OpType
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
+from cli.stacks.provider_words import plain
+
 _DONE = {
     OpType.CREATE: "+ made",
     OpType.CREATE_REPLACEMENT: "+ made again",
@@ -50,7 +52,7 @@ class Story:
     def tell(self, event: EngineEvent) -> str | None:
         """Take an event in; the line it is worth, if any."""
         if event.diagnostic_event and event.diagnostic_event.severity == "error":
-            message = event.diagnostic_event.message.strip()
+            message = plain(event.diagnostic_event.message)
             if message and message not in (*self.errors, *_NO_NEWS):
                 self.errors.append(message)
         waiting = event.diagnostic_event and _WAITING.search(event.diagnostic_event.message)

@@ -35,7 +35,12 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "strays{flag}' and removed, data and all, by './pipeline strays{flag} --remove'.",
     ),
     (
-        r"no such host|connection refused|i/o timeout|[Nn]ame or service not known",
+        r"Error deleting openstack_networking_secgroup_v2",
+        "Another machine uses the pipeline's security group: take it off there ('openstack port "
+        "list --security-group ID' shows where), then run the same command again.",
+    ),
+    (
+        r"no such host|[Cc]onnection refused|i/o timeout|[Nn]ame or service not known",
         "A service cannot be reached: check the network and the addresses in clouds.yaml, then "
         "run the same command again.",
     ),

@@ -1,0 +1,34 @@
+"""What the real provider said (5.5.3, on real OpenStack), and what a person reads of it."""
+
+import pytest
+
+from cli.stacks.provider_words import plain
+
+QUOTA = (
+    "Error creating openstack_networking_secgroup_v2: Expected HTTP response code [201 202] when "
+    "accessing [POST http://127.0.0.1:9696/v2.0/security-groups], but got 409 instead: "
+    '{"NeutronError": {"type": "OverQuota", "message": "Quota exceeded for resources: '
+    '[\'security_group\'].", "detail": ""}}'
+)
+PLAIN = (
+    "Error creating openstack_networking_secgroup_v2: POST "
+    "http://127.0.0.1:9696/v2.0/security-groups answered 409: Quota exceeded for resources: "
+    "['security_group']."
+)
+IN_USE = "Error deleting openstack_networking_secgroup_v2: context deadline exceeded"
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        (f"sdk-v2/provider2.go:571: sdk.helper_schema: {QUOTA}: provider=openstack@5.5.3", PLAIN),
+        (f"1 error occurred:\n\t* {QUOTA}\n\n", PLAIN),
+        (f"deleting urn:pulumi:lab::p::x$y:z::operators: 1 error occurred:\n\t* {IN_USE}", IN_USE),
+        ("an unhandled error occurred: flavor is 'x'.", "flavor is 'x'."),
+        (f"{QUOTA[:-40]}", f"{PLAIN[: PLAIN.index('Quota')]}{QUOTA[QUOTA.index('{') : -40]}"),
+        ("Bucket b belongs to somebody else.", "Bucket b belongs to somebody else."),
+    ],
+    ids=["logged", "handed over", "of a resource", "of the program", "no JSON", "ours"],
+)
+def test_a_refusal_is_one_sentence(told: str, read: str) -> None:
+    assert plain(told) == read
