@@ -37,7 +37,7 @@ class Store:
                 s3={"addressing_style": "path"},
                 connect_timeout=10,
                 read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 3},
+                retries={"mode": "standard", "total_max_attempts": 2},
                 request_checksum_calculation=checksums,
                 response_checksum_validation=checksums,
                 **signing,

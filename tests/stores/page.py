@@ -18,7 +18,7 @@ What the stores that we test with do, and what that costs you. Ask your own befo
 pictures:
 
 ```
-./pipeline check-store --stack mine                              # the store that a stack uses
+./pipeline check-store --stack mine                            # the store that a stack uses
 ./pipeline check-store --endpoint https://a3s.fi --keys FILE   # any other
 ```
 
@@ -81,3 +81,8 @@ def read(text: str) -> list[Asked]:
         answers = {questions[row[0]]: row[number + 1] for row in rows if row[0] in questions}
         found.append(Asked(name, version, answers))
     return found
+
+
+def column(text: str, name: str) -> Asked:
+    """What the page says of one store."""
+    return next(one for one in read(text) if one.name == name)

@@ -1,10 +1,6 @@
-"""`./pipeline check-store` as a person uses it."""
+"""`./pipeline check-store` interrupted, and mistakes made with it; answers are test_stores.py's."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,36 +8,14 @@ import pytest
 from cli.check_store.ground import PREFIX
 from local.object_store import ObjectStore
 from tests.eventually import eventually
-from tests.worker.pipeline import ROOT, client
-
-SHAPE = "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
-
-
-def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", "check-store", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "COLUMNS": "200"}
-        | environment,
-    )
-
-
-def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    with started(*arguments, **environment) as process:
-        out, err = process.communicate(timeout=300)
-        return process.returncode, out, err
+from tests.stores.command import keys_file, run, start
+from tests.worker.pipeline import client
 
 
 @pytest.fixture
 def keys(tmp_path: Path, moto: ObjectStore) -> Path:
     """A file of keys, as AWS's tools have it."""
-    file = tmp_path / "keys"
-    file.write_text(SHAPE.format(moto.access_key, moto.secret_key))
-    file.chmod(0o600)
-    return file
+    return keys_file(tmp_path, moto)
 
 
 def own_buckets(store: ObjectStore) -> list[str]:
@@ -49,33 +23,11 @@ def own_buckets(store: ObjectStore) -> list[str]:
     return [name for name in names if name.startswith(PREFIX)]
 
 
-def test_a_store_that_cannot_be_trusted_is_said_to_be_one(moto: ObjectStore, keys: Path) -> None:
-    """moto takes every key: fine on loopback, not for pictures of value."""
-    status, out, err = run("--endpoint", moto.endpoint, "--keys", str(keys))
-    assert status == 1, err
-    assert "May be lost: Whoever reaches the store can see, replace and delete pictures" in out
-    assert "Do not trust this store with pictures" in out
-    assert moto.secret_key not in out + err
-    assert own_buckets(moto) == []
-
-
-def test_machines_can_read_it(rclone: ObjectStore) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": rclone.access_key, "AWS_SECRET_ACCESS_KEY": rclone.secret_key}
-    status, out, err = run("--endpoint", rclone.endpoint, "--json", **keys)
-    found = json.loads(out)
-    assert (status, found["trusted"]) == (1, False), err
-    answers = {fact["name"]: fact["answer"] for fact in found["facts"]}
-    assert answers["versions"] == "501 NotImplemented"
-    assert answers["versions-order"] == "–"
-    assert "delete-if-match" in {loss["name"] for loss in found["losses"]}
-    assert rclone.secret_key not in out + err
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "TERM"])
 def test_an_interrupted_check_leaves_nothing(
     moto: ObjectStore, keys: Path, number: signal.Signals
 ) -> None:
-    with started("--endpoint", moto.endpoint, "--keys", str(keys)) as process:
+    with start("--endpoint", moto.endpoint, "--keys", str(keys)) as process:
         eventually(lambda: own_buckets(moto))
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
@@ -104,15 +56,15 @@ def test_one_sentence_for_each_mistake(name: str, keys: Path) -> None:
         (keys.parent / file).write_text(text)
         (keys.parent / file).chmod(mode)
     here = {path.name: str(path) for path in keys.parent.iterdir()}
-    status, out, err = run(*(here.get(argument, argument) for argument in arguments))
-    assert status == 1
-    assert words in err
-    assert (out, err.count("\n")) == ("", 1)
+    ended = run(*(here.get(argument, argument) for argument in arguments))
+    assert ended.status == 1
+    assert words in ended.err
+    assert (ended.out, ended.err.count("\n")) == ("", 1)
 
 
 def test_keys_that_may_make_no_bucket_are_one_sentence(rclone: ObjectStore, keys: Path) -> None:
     """The file's keys are another store's."""
-    status, _, err = run("--endpoint", rclone.endpoint, "--keys", str(keys))
-    assert status == 1
-    assert "does not let these keys make a bucket (403 " in err
-    assert err.count("\n") == 1
+    ended = run("--endpoint", rclone.endpoint, "--keys", str(keys))
+    assert ended.status == 1
+    assert "does not let these keys make a bucket (403 " in ended.err
+    assert ended.err.count("\n") == 1

@@ -29,6 +29,14 @@ class Project:
 
     def make_container(self, name: str) -> None:
         """As `openstack.objectstorage.Container` does: a bare PUT."""
-        account = f"{self.endpoint}/swift/v1/AUTH_{self.connection.current_project_id}"
-        answer = self.connection.session.put(f"{account}/{name}")
+        answer = self.connection.session.put(f"{self._account}/{name}")
         assert answer.status_code in (201, 202), answer.text
+
+    def listed(self, name: str) -> list[str]:
+        """A container's objects, as Swift names them."""
+        answer = self.connection.session.get(f"{self._account}/{name}?format=json")
+        return [line["name"] for line in answer.json()]
+
+    @property
+    def _account(self) -> str:
+        return f"{self.endpoint}/swift/v1/AUTH_{self.connection.current_project_id}"
