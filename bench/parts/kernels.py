@@ -20,11 +20,11 @@ TEXT = """CPU time (user + system, children included) from file to file. P12 is 
 photographs of 4240 × 2832 pixels, P2 one of 1734 × 1158, E12 a piece of a painting's scan of
 4240 × 2832. `convert` is a process of its own, as users run it; the others run inside one
 process. Each turn runs every way once and a ratio is of one turn, so slow moments of the
-machine cancel; of ratios the median, the least and the largest are given, of times the least.
-Pillow saves at the source's own quantisation tables and subsampling, libvips at the same
-quality. The identity transcode decodes and codes the entropy-coded data and nothing else. Size:
-of the result to the source's. Error: of the result's pixels against 255 − the source's, as Pillow
-decodes both."""
+machine cancel (what takes over 2 s runs once). Of ratios the median, the least and the largest
+are given, of times the least. Pillow saves at the source's own quantisation tables and
+subsampling, libvips at the same quality. The identity transcode decodes and codes the
+entropy-coded data and nothing else. Size: of the result to the source's. Error: of the result's
+pixels against 255 − the source's, as Pillow decodes both."""
 
 _QUICK = ("P2 JPEG q90", "P2 JPEG progressive", "P2 PNG", "P2 PNG palette", "P2 GIF")
 _FULL = (
@@ -32,6 +32,7 @@ _FULL = (
     *("E12 JPEG progressive", "P12 PNG", "P12 PNG palette", "P12 GIF"),
 )
 _ENOUGH = 0.025  # seconds a turn: what is faster is repeated
+_SLOW = 2.0  # seconds: once is enough
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,15 @@ def _rows(ways: Sequence[Peer], path: Path, quick: bool) -> list[Row]:
     sizes, errors, repeats = {}, {}, {}
     for peer in ways:  # once each, to warm up and to see what it makes
         once = _seconds(peer, path, target, 1)
-        repeats[peer.name] = max(1, min(10, round(_ENOUGH / once)))
+        repeats[peer.name] = min(10, round(_ENOUGH / once)) or 1
+        if once > _SLOW:  # a start does not matter, and a minute is saved
+            repeats[peer.name] = 0
+            times[peer.name].append(once)
         sizes[peer.name] = target.stat().st_size / path.stat().st_size
         errors[peer.name] = _error(path, target) if peer.negates else None
-        if once > 2:  # noqa: PLR2004  no cold start matters any more
-            times[peer.name].append(once)
-    turns = 2 if quick else 7
-    for turn in range(turns):
+    for _ in range(2 if quick else 5):
         for peer in ways:
-            if not times[peer.name] or times[peer.name][0] < 2 or turn == 0:  # noqa: PLR2004
+            if repeats[peer.name]:
                 times[peer.name].append(_seconds(peer, path, target, repeats[peer.name]))
     own = times[peers.OURS]
     rows = []
