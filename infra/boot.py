@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from infra import user_data
+from infra import user_data, worker_archive
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
 from infra.errors import Refusal
@@ -17,7 +17,7 @@ def packed_user_data(
     settings: Settings, machine: str, buckets: Buckets, database: AnyDatabase
 ) -> pulumi.Output[str]:
     """Packed user-data of the machine called `machine`."""
-    source, pieces = user_data.worker_files(), user_data.templates()
+    source, pieces = worker_archive.bootstrap(), user_data.templates()
 
     def pack(known: Mapping[str, Any]) -> str:
         toml = worker_toml(
@@ -25,6 +25,7 @@ def packed_user_data(
             machine=machine,
             endpoint=buckets.access.endpoint,
             buckets=known["buckets"],
+            archive=buckets.worker,
             host=known["host"],
             port=int(known["port"]),
             admin=database.admin,

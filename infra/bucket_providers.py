@@ -7,7 +7,7 @@ from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
-from infra import dynamic, s3
+from infra import dynamic, s3, worker_archive
 from infra.errors import StoreError
 
 WHERE = ("endpoint", "bucket")
@@ -99,3 +99,31 @@ class BucketContentsProvider(_OverS3):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         s3.purge(s3.client(props), props["bucket"])
+
+
+class WorkerArchiveProvider(_OverS3):
+    """The worker's package in a bucket, from where the machine fetches it.
+
+    Further inputs: key, sha256. Another worker is another object, and the old one goes last: until
+    then a machine may boot from it.
+    """
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        found = dynamic.diff(olds, news, replace=(*WHERE, "key", "sha256"), update=KEYS)
+        return DiffResult(changes=found.changes, replaces=found.replaces)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        archive = worker_archive.pack()
+        if archive.sha256 != props["sha256"]:
+            raise StoreError("The files of worker/ changed meanwhile: run the same command again.")
+        s3.put(s3.client(props), props["bucket"], props["key"], archive.content)
+        return CreateResult(props["key"], props)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """One that somebody removed is put there again by the next `up`."""
+        if not s3.holds(s3.client(props), props["bucket"], props["key"]):
+            return ReadResult("", {})
+        return ReadResult(id_, props)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        s3.remove(s3.client(props), props["bucket"], props["key"])

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_openstack as openstack
 from pulumi.dynamic import Resource, ResourceProvider
 
-from infra import bucket_providers
+from infra import bucket_providers, worker_archive
 from infra.clouds import Compute, name_hash
 from infra.settings import Settings, Store
 from infra.store_access import StoreAccess
@@ -51,12 +51,22 @@ class BucketContents(_OverS3, name="BucketContents"):
     provider = bucket_providers.BucketContentsProvider
 
 
+class WorkerArchive(_OverS3, name="WorkerArchive"):
+    """See WorkerArchiveProvider."""
+
+    provider = bucket_providers.WorkerArchiveProvider
+
+
 class Buckets(pulumi.ComponentResource):
-    """Names by role, access, and what must be gone before a machine's buckets are emptied."""
+    """Names by role, access, and what must be gone before a machine's buckets are emptied.
+
+    `worker` is the archive that the machine boots from.
+    """
 
     names: dict[str, pulumi.Output[str]]
     access: StoreAccess
     contents: list[pulumi.Resource]
+    worker: worker_archive.Archive
 
     def __init__(
         self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
@@ -71,6 +81,18 @@ class Buckets(pulumi.ComponentResource):
                 self._adopt(role, bucket)
             else:
                 self._make(role, bucket, settings)
+        self.worker = worker_archive.pack()
+        uploaded = WorkerArchive(
+            "worker",
+            self.access,
+            {
+                "bucket": self.names["quarantine"],
+                "key": self.worker.key,
+                "sha256": self.worker.sha256,
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=self.contents),
+        )
+        self.contents = [*self.contents, uploaded]
         self.register_outputs({"names": self.names, "endpoint": self.access.endpoint})
 
     def _access(self, store: Store, cloud: Compute) -> StoreAccess:

@@ -103,6 +103,25 @@ def purge(s3: Any, bucket: str) -> int:
     return removed
 
 
+def put(s3: Any, bucket: str, key: str, content: bytes) -> None:
+    """Stores an object."""
+    with sentences(bucket):
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def holds(s3: Any, bucket: str, key: str) -> bool:
+    """Whether an object is there."""
+    with sentences(bucket):
+        code, _ = _ask(ABSENT, s3.head_object, Bucket=bucket, Key=key)
+    return not code
+
+
+def remove(s3: Any, bucket: str, key: str) -> None:
+    """Removes an object; one that is gone, or whose bucket is, is removed."""
+    with sentences(bucket):
+        _ask(ABSENT, s3.delete_object, Bucket=bucket, Key=key)
+
+
 def _some(s3: Any, bucket: str) -> list[dict[str, str]]:
     """Up to a batch of what the bucket holds, versions and markers included."""
     code, page = _ask((*UNKNOWN_VERB, *ABSENT), s3.list_object_versions, Bucket=bucket)

@@ -1,4 +1,4 @@
-"""The machine's user-data: cloud-init's document with the worker in it, packed for Nova.
+"""The machine's user-data: cloud-init's document, packed for Nova.
 
 Byte-identical from every clone, umask and Python: a difference would replace the machine.
 """
@@ -12,15 +12,9 @@ from typing import Any
 
 import zopfli.gzip
 
-from infra.strip import strip
-
 #: What Nova takes, counted after base64 (API reference, "user_data").
 NOVA_LIMIT = 65_535
-ROOT = Path(__file__).resolve().parent.parent
-CLOUD_INIT, WORKER = ROOT / "cloud-init", ROOT / "worker"
-#: What of worker/ runs on the machine: sources, migrations and the lock of its packages.
-WORKER_SUFFIXES = (".py", ".sql", ".c", ".h", ".toml")
-WORKER_LOCK = "requirements.txt"
+CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
 SOURCE_FOLDER = "/opt/pipeline/source"
 CREDENTIALS_FOLDER = "/etc/pipeline/credentials"
 TLS_FOLDER = "/etc/pipeline/tls"
@@ -33,27 +27,9 @@ class UserDataTooLargeError(ValueError):
     """The packed document exceeds what Nova takes."""
 
 
-def worker_files(folder: Path = WORKER) -> dict[str, str]:
-    """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order.
-
-    They come without comments, docstrings and annotations, each language together: that packs
-    smaller, and only Nova's limit asks for either.
-    """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith((".", "__pycache__")) for part in name.parts)
-        wanted = path.suffix in WORKER_SUFFIXES or name.as_posix() == WORKER_LOCK
-        if path.is_file() and wanted and not hidden:
-            text = path.read_text(encoding="utf-8")
-            found[f"worker/{name.as_posix()}"] = strip(path.suffix, text)
-    return dict(sorted(found.items(), key=lambda item: (Path(item[0]).suffix, item[0])))
-
-
 def templates(folder: Path = CLOUD_INIT) -> dict[str, str]:
-    """Name -> text of the files of cloud-init/, without comments as the worker's."""
-    paths = sorted(folder.iterdir())
-    return {path.name: strip(path.suffix, path.read_text(encoding="utf-8")) for path in paths}
+    """Name -> text of the files of cloud-init/."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
 def document(
@@ -67,9 +43,9 @@ def document(
 ) -> dict[str, Any]:
     """cloud-init's document as plain data.
 
-    `source` and `pieces` as `worker_files` and `templates` give them; `settings` is worker.toml;
-    `credentials` and `certificates` are name -> text. All are written by cloud-init as they stand,
-    so that they are compressed once, together.
+    `source` is the part of the worker that fetches the whole (worker_archive.bootstrap), `pieces`
+    are the `templates`, `settings` is worker.toml; `credentials` and `certificates` are name ->
+    text. All are written by cloud-init as they stand, so that they are compressed once, together.
     """
     files = [_file(f"{SOURCE_FOLDER}/{path}", text, 0o644) for path, text in source.items()]
     files.append(_file("/etc/pipeline/worker.toml", settings, 0o644))

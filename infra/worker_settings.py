@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from infra.settings import Database, Settings
 from infra.user_data import TLS_FOLDER
+from infra.worker_archive import Archive
 
 ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
 
@@ -15,6 +17,7 @@ def worker_toml(
     machine: str,
     endpoint: str,
     buckets: Mapping[str, str],
+    archive: Archive,
     host: str,
     port: int,
     admin: str,
@@ -35,9 +38,15 @@ def worker_toml(
         "sslcert": f"{TLS_FOLDER}/{CLIENT_CERT}" if CLIENT_CERT in present else "",
         "sslkey": f"{TLS_FOLDER}/{CLIENT_KEY}" if CLIENT_KEY in present else "",
     }
-    return "\n".join(
-        [*_lines(top), "", "[store]", *_lines(store), "", "[database]", *_lines(database), ""]
-    )
+    tables: dict[str, Mapping[str, Any]] = {
+        "store": store,
+        "database": database,
+        "archive": {"key": archive.key, "sha256": archive.sha256},
+    }
+    parts = [*_lines(top), ""]
+    for name, table in tables.items():
+        parts += [f"[{name}]", *_lines(table), ""]
+    return "\n".join(parts)
 
 
 def certificates(database: Database) -> dict[str, str]:
@@ -50,6 +59,6 @@ def certificates(database: Database) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def _lines(table: Mapping[str, str | int]) -> list[str]:
+def _lines(table: Mapping[str, Any]) -> list[str]:
     # A JSON string is a TOML basic string, but for DEL, which no value here can hold.
     return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]

@@ -52,6 +52,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """The whole worker, as a machine fetches it from the quarantine bucket; its hash in hex."""
+
+    key: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """worker.toml; `credentials` and `state` are folders."""
 
@@ -61,6 +69,7 @@ class Settings:
     store: StoreSettings
     database: DatabaseSettings
     limits: Limits
+    archive: Archive
     credentials: Path = field(default=Path())
     state: Path = field(default=Path())
 

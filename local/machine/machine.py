@@ -34,6 +34,11 @@ class Machine:
         return self.root / "etc/pipeline/worker.toml"
 
     @property
+    def source(self) -> Path:
+        """Where the worker's package is."""
+        return self.root / "opt/pipeline/source"
+
+    @property
     def journal(self) -> Path:
         """What the machine's services said."""
         return self.folder / "journal.log"
@@ -69,7 +74,7 @@ class Machine:
         return {
             **kept,
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(self.root / "opt/pipeline/source"),
+            "PYTHONPATH": str(self.source),
             "PYTHONDONTWRITEBYTECODE": "1",
             "STATE_DIRECTORY": str(self.folder / "state"),
             processes.VARIABLE: processes.marker(self.folder),

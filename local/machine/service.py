@@ -1,8 +1,8 @@
 """What runs on a `process` machine: `python -m local.machine.service FOLDER`.
 
-It does the part of the user-data that needs no privileges: writes the files, migrates the
-database, then drains on the timer's interval, as the units would. It proves the worker; that
-the units and the installation work is proven on a real machine.
+It does the part of the user-data that needs no privileges: writes the files, fetches the worker,
+migrates the database, then drains on the timer's interval, as the units would. It proves the worker;
+that the units and the installation work is proven on a real machine.
 """
 
 import os
@@ -36,7 +36,7 @@ class Service:
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
-        """Boot, migrate until it succeeds, then drain for ever."""
+        """Boot, fetch and migrate until that succeeds, then drain for ever."""
         try:
             entries = user_data.files((self._host.folder / "user-data").read_text("utf-8"))
             user_data.write(entries, self._host.root)
@@ -47,6 +47,8 @@ class Service:
             (timer.interval(str(unit["content"])) for unit in entries if unit["path"] == TIMER),
             None,
         )
+        while self._fetch() != 0:
+            time.sleep(RETRY_SECONDS)
         files.write(self._host.folder / "booted", "")
         if every is None:
             self._say(f"{TIMER} has no OnUnitInactiveSec=: nothing will be drained.")
@@ -69,9 +71,14 @@ class Service:
                 self._say("The worker did not end when asked; killed.")
         os.killpg(0, signal.SIGKILL)
 
+    def _fetch(self) -> int:
+        """As the installation begins: user-data brings a part of the worker."""
+        where = [str(self._host.settings), str(self._host.source)]
+        return self._run([sys.executable, "-m", "worker.fetch", *where])
+
     def _build_transforms(self) -> None:
-        """As the installation does; a worker without them is slower, and says so."""
-        folder = self._host.root / "opt/pipeline/source/worker/transforms"
+        """As the installation ends; a worker without them is slower, and says so."""
+        folder = self._host.source / "worker/transforms"
         self._run([sys.executable, "-m", "worker.transforms.build", str(folder)])
 
     def _worker(self, command: str) -> int:

@@ -221,10 +221,11 @@ def test_a_new_worker_replaces_the_machine_and_keeps_the_data(
 def test_damage_behind_the_engines_back_is_seen_and_repaired(standing: Checkout) -> None:
     client, values = s3(standing), outputs(standing)
     before = machine_ids(standing)
-    bucket = values["outputBucket"]
-    keys = [{"Key": o["Key"]} for o in client.list_objects_v2(Bucket=bucket)["Contents"]]
-    client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
-    client.delete_bucket(Bucket=bucket)
+    # The quarantine bucket has the package that the next machine boots from.
+    for bucket in (values["outputBucket"], values["quarantineBucket"]):
+        keys = [{"Key": o["Key"]} for o in client.list_objects_v2(Bucket=bucket)["Contents"]]
+        client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    client.delete_bucket(Bucket=values["outputBucket"])
     cloud = openstack(standing)
     for machine in before:
         cloud.compute.delete_server(machine)

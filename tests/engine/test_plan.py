@@ -74,6 +74,7 @@ EXPECTED = {
     "Instance": 1,
     "BucketClaim": 3,
     "BucketContents": 3,
+    "WorkerArchive": 1,
     "TroveInstance": 1,
     "TroveReady": 1,
 }

@@ -9,6 +9,7 @@ from tests.machine.guest import Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
 LOCK = "/opt/pipeline/source/worker/requirements.txt"
+SETTINGS = "/etc/pipeline/worker.toml"
 PASSWORD = "/etc/pipeline/credentials/database-admin-password"
 NOTHING = "0" * 64
 
@@ -24,9 +25,15 @@ class Failure:
 
 
 FAILURES = {
+    "no worker": Failure(
+        SETTINGS,
+        f"sed -i 's/^key = .*/key = \"nowhere\"/' {SETTINGS}; rm /opt/pipeline/source/.fetched",
+        "pipeline-install",
+        "The object store refuses the worker, nowhere in bucket",
+    ),
     "wrong hash": Failure(
         LOCK,
-        f"sed -i 's/^\\(jmespath==[^ ]*\\) .*/\\1 --hash=sha256:{NOTHING}/' {LOCK}",
+        f"sed -i 's/^\\(isal==[^ ]*\\) .*/\\1 --hash=sha256:{NOTHING}/' {LOCK}",
         "pipeline-install",
         "DO NOT MATCH THE HASHES",
     ),

@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
-from infra import s3
+from infra import s3, worker_archive
 from infra.bucket_providers import (
     BucketAdoptionProvider,
     BucketClaimProvider,
     BucketContentsProvider,
+    WorkerArchiveProvider,
 )
 from infra.errors import StoreError
 from local import object_store
 
-CLAIM, ADOPTION, CONTENTS = (
+CLAIM, ADOPTION, CONTENTS, ARCHIVE = (
     BucketClaimProvider(),
     BucketAdoptionProvider(),
     BucketContentsProvider(),
+    WorkerArchiveProvider(),
 )
 #: One more than a DeleteObjects takes.
 MANY = s3.BATCH + 1
@@ -187,3 +189,26 @@ def test_other_keys_replace_nothing(
     for provider in (CLAIM, ADOPTION, CONTENTS):
         diff = provider.diff("a", olds, {**olds, **change})
         assert (diff.changes, diff.replaces) == (changes, replaces)
+
+
+def test_worker_is_put_missed_and_removed(store: dict[str, str]) -> None:
+    client, archive = s3.client(store), worker_archive.pack()
+    client.create_bucket(Bucket="with-worker")
+    props = {
+        **store,
+        "bucket": "with-worker",
+        "key": archive.key,
+        "sha256": archive.sha256,
+    }
+    made = ARCHIVE.create(props)
+    stored = client.get_object(Bucket="with-worker", Key=archive.key)["Body"].read()
+    assert stored == archive.content
+    assert ARCHIVE.read(made.id, props).id == made.id
+    newer = {**props, "key": "another", "sha256": "0" * 64}
+    assert ARCHIVE.diff(made.id, props, newer).replaces == ["key", "sha256"]
+    assert not ARCHIVE.diff(made.id, props, newer).delete_before_replace
+    with pytest.raises(StoreError, match="changed meanwhile"):
+        ARCHIVE.create(newer)
+    ARCHIVE.delete(made.id, props)
+    assert not ARCHIVE.read(made.id, props).id
+    ARCHIVE.delete(made.id, props)

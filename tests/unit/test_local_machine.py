@@ -30,6 +30,17 @@ if sys.argv[3] == "drain" and (here.parent / "hang").exists():
     subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
 """
 
+# On its first try there is no store yet.
+FETCH = f"""
+import sys
+from pathlib import Path
+tried = Path(sys.argv[2]) / "tried"
+if not tried.exists():
+    tried.touch()
+    sys.exit("the store is not there yet")
+(Path(sys.argv[2]) / "worker" / "__main__.py").write_text({WORKER!r})
+"""
+
 
 def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
     return {"path": path, "content": content, "permissions": mode}
@@ -37,7 +48,7 @@ def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
 
 FILES = [
     entry("/opt/pipeline/source/worker/__init__.py", ""),
-    entry("/opt/pipeline/source/worker/__main__.py", WORKER),
+    entry("/opt/pipeline/source/worker/fetch.py", FETCH),
     entry("/etc/pipeline/worker.toml", 'sslrootcert = "/etc/pipeline/tls/root.pem"\n'),
     entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
     entry("/etc/systemd/system/pipeline-worker.timer", "OnUnitInactiveSec=200ms\n"),
@@ -62,11 +73,12 @@ def said(host: machine.Machine) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 
-def test_it_migrates_until_that_succeeds_and_then_drains_again_and_again(
+def test_it_fetches_and_migrates_until_that_succeeds_and_then_drains_again_and_again(
     host: machine.Machine,
 ) -> None:
     eventually(lambda: said(host).count("drain") >= 2)
     assert said(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
+    assert "the store is not there yet" in host.journal.read_text("utf-8")
     assert "the database is not there yet" in host.journal.read_text("utf-8")
 
 

@@ -52,6 +52,7 @@ def test_every_resource_of_the_design(run: Run) -> None:
         + ["SecGroupRule"] * len(OPERATORS)
         + ["Ec2CredentialV3"]
         + ["BucketClaim", "Container", "BucketContents"] * 3
+        + ["WorkerArchive"]
         + ["TroveInstance", "TroveReady"]
     )
 
@@ -85,9 +86,16 @@ def test_floating_ip_comes_before_the_database_and_database_before_the_machine(r
     assert [name for name in order if name in wanted] == wanted
 
 
-def test_user_data_carries_worker_and_timer(run: Run) -> None:
+def test_user_data_says_where_the_worker_is(run: Run) -> None:
+    archive = run.one("WorkerArchive").inputs
+    told = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])
+    assert told["archive"] == {"key": archive["key"], "sha256": archive["sha256"]}
+    assert told["store"]["quarantine"] == archive["bucket"]
+    assert "/opt/pipeline/source/worker/fetch.py" in written(run)
+
+
+def test_user_data_carries_settings_and_timer(run: Run) -> None:
     files = written(run)
-    assert "/opt/pipeline/source/worker/__main__.py" in files
     assert "OnUnitInactiveSec=5s" in files["/etc/systemd/system/pipeline-worker.timer"]
     settings = tomllib.loads(files["/etc/pipeline/worker.toml"])
     assert settings["database"]["host"] == "198.51.100.9"

@@ -1,6 +1,5 @@
 """user-data: the same bytes everywhere, below Nova's limit, good for cloud-init and systemd."""
 
-import ast
 import base64
 import gzip
 import json
@@ -14,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from infra import user_data
-from infra.strip import strip
-from infra.user_data import CLOUD_INIT, NOVA_LIMIT, WORKER, UserDataTooLargeError
+from infra import user_data, worker_archive
+from infra.user_data import CLOUD_INIT, NOVA_LIMIT, UserDataTooLargeError
+from infra.worker_archive import WORKER
 
 #: After base64, as Nova counts; the rest of its 65,535 is for three certificates and long secrets.
-BUDGET = 54_000
+BUDGET = 48 * 1024
 INTERVAL = "7s"
 
 
@@ -37,7 +36,7 @@ def sample(source: dict[str, str], pieces: dict[str, str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, Any]:
-    return sample(user_data.worker_files(), user_data.templates())
+    return sample(worker_archive.bootstrap(), user_data.templates())
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +52,6 @@ def files(document: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {entry["path"]: entry for entry in document["write_files"]}
 
 
-def without_words(source: str) -> str:
-    """What `source` does: its syntax tree, docstrings emptied, functions without annotations."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            match node.body:
-                case [ast.Expr(value=ast.Constant(value=str()) as docstring), *_]:
-                    docstring.value = ""
-    return ast.dump(tree)
-
-
 def tool(name: str, *, why: str) -> str:
     found = shutil.which(name)
     if found is None:
@@ -81,8 +65,9 @@ def test_document_survives_packing(rendered: dict[str, Any], packed: str) -> Non
     assert json.loads(text.partition("\n")[2]) == rendered
 
 
-def test_size(packed: str) -> None:
-    assert len(packed) < BUDGET
+def test_size_leaves_a_wide_margin(packed: str) -> None:
+    """A third of what it may be: certificates and what is to come have room."""
+    assert len(packed) < BUDGET / 3
 
 
 def test_secrets_are_for_root_alone(rendered: dict[str, Any]) -> None:
@@ -93,55 +78,6 @@ def test_secrets_are_for_root_alone(rendered: dict[str, Any]) -> None:
     assert len(secret) == 5
     assert {modes[path] for path in secret} == {"0600"}
     assert {entry["owner"] for entry in rendered["write_files"]} == {"root:root"}
-
-
-def test_whole_worker_travels(rendered: dict[str, Any]) -> None:
-    paths = files(rendered)
-    for path in WORKER.rglob("*.py"):
-        assert f"/opt/pipeline/source/worker/{path.relative_to(WORKER)}" in paths
-    assert "/opt/pipeline/source/worker/requirements.txt" in paths
-    assert any(path.endswith(".sql") for path in paths)
-    assert not any("__pycache__" in path or path.endswith(".in") for path in paths)
-
-
-def test_worker_loses_words_and_no_code(rendered: dict[str, Any]) -> None:
-    """Comments and docstrings stay here; code stays on its line, so tracebacks fit the clone."""
-    paths = files(rendered)
-    for path in WORKER.rglob("*.py"):
-        ours = path.read_text(encoding="utf-8")
-        theirs = paths[f"/opt/pipeline/source/worker/{path.relative_to(WORKER)}"]["content"]
-        assert without_words(theirs) == without_words(ours)
-        assert len(theirs.splitlines()) == len(ours.splitlines())
-        assert len(theirs) <= len(ours)
-
-
-TRICKY = [
-    (".sql", "-- why\n  SELECT 1 -- one\n", "\nSELECT 1 -- one\n"),
-    (".c", "  a /* b\n * c */ = 1; /* d */\n", "a \n= 1; \n"),
-    (".service", "# why\n[Unit]\nA=b # c\n", "\n[Unit]\nA=b # c\n"),
-    ("", "#!/bin/sh\n# why\n  # too\na#b\n", "#!/bin/sh\n\n\na#b\n"),
-    (".txt", "# stays\n", "# stays\n"),
-    (".py", 'x = "# no comment"  # one\n', 'x = "# no comment"\n'),
-    (
-        ".py",
-        'def f():\n    """Says ä\n\n    more."""\n    return 1\n',
-        'def f():\n    ""\n\n\n    return 1\n',
-    ),
-    (".py", 'def ä(): """x"""; return 1\n', 'def ä(): ""; return 1\n'),
-    (".py", 'X = """\n# text \n"""\n', 'X = """\n# text \n"""\n'),
-    (".py", 'class A:\n    # c\n    x = f"{1}#"\n', 'class A:\n\n    x = f"{1}#"\n'),
-    (".py", "def f(ä: int = 1, *b: str, **c: 'x') -> int: ...\n", "def f(ä = 1, *b, **c): ...\n"),
-    (".py", "def f(\n    a: dict[\n        int, int\n    ],\n): ...\n", None),
-    (".py", "def f() -> (\n    int\n): ...\n", None),
-    (".py", "class A:\n    x: int = 1\n", None),
-    (".py", "", ""),
-]
-
-
-@pytest.mark.parametrize(("suffix", "source", "stripped"), TRICKY)
-def test_strip(suffix: str, source: str, stripped: str | None) -> None:
-    """`None`: stays as it is."""
-    assert strip(suffix, source) == (source if stripped is None else stripped)
 
 
 def test_only_the_installer_is_enabled(rendered: dict[str, Any]) -> None:
@@ -173,19 +109,20 @@ def test_same_bytes_from_every_clone(tmp_path: Path, packed: str) -> None:
         folder = tmp_path / f"{umask:o}"
         folder.mkdir(mode=0o700)
         worker, cloud_init = copied(folder, umask)
-        other = sample(user_data.worker_files(worker), user_data.templates(cloud_init))
+        other = sample(worker_archive.bootstrap(worker), user_data.templates(cloud_init))
+        assert worker_archive.pack(worker) == worker_archive.pack()
         assert user_data.pack(other) == packed
 
 
 PACK = """
 import json, sys
-from infra import user_data
+from infra import user_data, worker_archive
 document = json.load(sys.stdin)
-source = user_data.worker_files()
+source = worker_archive.bootstrap()
 for entry in document["write_files"]:
     path = entry["path"].removeprefix("/opt/pipeline/source/")
     entry["content"] = source.get(path, entry["content"])
-sys.stdout.write(user_data.pack(document))
+sys.stdout.write(user_data.pack(document) + worker_archive.pack().sha256)
 """
 
 
@@ -215,7 +152,7 @@ def test_same_bytes_from_every_python(python: str, rendered: dict[str, Any], pac
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == packed
+    assert done.stdout == packed + worker_archive.pack().sha256
 
 
 def test_too_large_names_the_largest(rendered: dict[str, Any]) -> None:
