@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Seconds between two looks: short at first, since a stand-in is ready at once.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 FAILED = ("ERROR", "FAILED")
+BUILDING = "BUILD"
 
 T = TypeVar("T")
 
@@ -25,8 +26,10 @@ def obstacle(instance: Instance, access: Access | None) -> str:
     `status` stays ACTIVE while access changes and `operating_status` HEALTHY while a size does, so
     ready means all at once: both, the access that was asked for, and a public address.
     """
-    if (instance.status, instance.operating_status) != ("ACTIVE", "HEALTHY"):
-        return f"is {instance.status or 'unknown'}/{instance.operating_status or 'unknown'}"
+    told = (instance.status, instance.operating_status)
+    if told != ("ACTIVE", "HEALTHY"):
+        # The second is empty while the service is at work on the instance.
+        return f"is {'/'.join(filter(None, told)) or 'in no known status'}"
     if access is not None and not instance.access.same_as(access):
         return "still has other ranges than asked for"
     if access is not None and access.is_public and not instance.host:
@@ -61,6 +64,17 @@ def until_ready(
     instance = _until(look, id_, minutes)
     assert instance is not None  # noqa: S101
     return instance
+
+
+def until_built(cloud: "Connection", id_: str, minutes: float) -> None:
+    """Returns once the instance is no longer being built, well or badly, or is gone."""
+
+    def look() -> tuple[None, str]:
+        instance = client.get(cloud, id_)
+        building = instance is not None and instance.status == BUILDING
+        return None, f"is {BUILDING}" if building else ""
+
+    _until(look, id_, minutes)
 
 
 def until_gone(cloud: "Connection", id_: str, minutes: float) -> None:

@@ -14,10 +14,10 @@ from local.api.http import NOT_FOUND, OVER_LIMIT, UNPROCESSABLE, ApiError, Reply
 from local.api.quotas import Quotas
 from local.api.records import Record
 from local.api.trove_accounts import Accounts
+from local.api.trove_catalog import VERSIONS, Catalog
 from local.api.trove_guest import Guest
 from local.layout import DATABASES
 
-VERSIONS = ("17.5", "16.9")
 _PRIVATE = "192.168.1.5"
 
 
@@ -38,16 +38,7 @@ class Trove:
         base = "/database/v1.0/{project}"
         one = f"{base}/instances/{{id}}"
         return [
-            Route("GET", "/database", self.versions, public=True),
-            Route("GET", "/database/v1.0", self.versions, public=True),
-            Route("GET", base, self.versions, public=True),
-            Route("GET", f"{base}/flavors", self.flavors),
-            Route("GET", f"{base}/flavors/{{id}}", self.flavor),
-            Route("GET", f"{base}/datastores", self.datastores),
-            Route("GET", f"{base}/datastores/{{name}}/versions", self.datastore_versions),
-            Route("GET", f"{base}/backups", self.backups),
-            Route("GET", f"{base}/limits", self.limits),
-            Route("PUT", f"{base}/mgmt/quotas/{{tenant}}", self.change_quota),
+            *Catalog(self._cloud, self._quotas).routes(base),
             Route("GET", f"{base}/instances", self.index),
             Route("GET", f"{base}/instances/detail", self.index),
             Route("POST", f"{base}/instances", self.create),
@@ -56,53 +47,8 @@ class Trove:
             Route("PATCH", one, self.edit),
             Route("DELETE", one, self.delete),
             Route("POST", f"{one}/action", self.act),
-            Route("GET", f"{one}/backups", self.backups),
             *Accounts(self._guest, self._ready).routes(one),
         ]
-
-    def versions(self, _request: Request) -> Reply:
-        """The one version."""
-        link = {"rel": "self", "href": f"{self._cloud.url}/database/v1.0/"}
-        return Reply({"versions": [{"id": "v1.0", "status": "CURRENT", "links": [link]}]})
-
-    def flavors(self, _request: Request) -> Reply:
-        """Sizes of instances."""
-        return Reply({"flavors": flavors.database(self._cloud)})
-
-    def flavor(self, request: Request) -> Reply:
-        """One by id."""
-        found = flavors.find(flavors.database(self._cloud), request.names["id"])
-        if found is None:
-            raise ApiError(NOT_FOUND, f"Resource {request.names['id']} cannot be found.")
-        return Reply({"flavor": found})
-
-    def datastores(self, _request: Request) -> Reply:
-        """PostgreSQL only."""
-        identifier = self._cloud.fixed_id("datastore")
-        return Reply({"datastores": [{"id": identifier, "name": "postgresql"}]})
-
-    def datastore_versions(self, request: Request) -> Reply:
-        """The versions of a datastore, by its name or id."""
-        if request.names["name"] not in ("postgresql", self._cloud.fixed_id("datastore")):
-            raise ApiError(NOT_FOUND, f"Datastore '{request.names['name']}' cannot be found.")
-        found = [
-            {"id": self._cloud.fixed_id(f"datastore/{name}"), "name": name, "active": 1}
-            for name in VERSIONS
-        ]
-        return Reply({"versions": found})
-
-    def backups(self, _request: Request) -> Reply:
-        """None are made here."""
-        return Reply({"backups": []})
-
-    def limits(self, _request: Request) -> Reply:
-        """The quota, not its use."""
-        quota = {f"max_{name}": most for name, most in self._quotas.of("database").items()}
-        return Reply({"limits": [{"verb": "ABSOLUTE", **quota}]})
-
-    def change_quota(self, request: Request) -> Reply:
-        """As an admin may."""
-        return Reply({"quotas": self._quotas.change("database", request.json("quotas"))})
 
     def index(self, _request: Request) -> Reply:
         """All instances; real Trove filters none by name."""
@@ -142,7 +88,7 @@ class Trove:
                 for user in users
             ],
             "status": "BUILD",
-            "operating_status": "NEW",
+            "operating_status": "",
             "created": now(),
             "updated": now(),
             "root": False,
@@ -156,14 +102,17 @@ class Trove:
         return Reply({"instance": self._view(record)})
 
     def update(self, request: Request) -> Reply:
-        """PUT: one attribute besides the name, and `access` is replaced as a whole."""
+        """PUT: one attribute besides the name, and `access` is replaced as a whole.
+
+        Only an instance that is being built is not ready for it: of two, the last holds.
+        """
         body = request.json("instance")
         if len(set(body) - {"name"}) > 1:
             raise trove_checks.refuse("Only one attribute (except 'name') is allowed to update.")
         if "access" in body:
             trove_checks.access(body["access"])
         with self._cloud.records.lock:
-            record = self._ready(request)
+            record = self._built(request)
             if "name" in body:
                 record = self._guest.change(record["id"], name=body["name"]) or record
             if "access" in body:
@@ -171,7 +120,7 @@ class Trove:
                     "is_public": body["access"].get("is_public", False),
                     "allowed_cidrs": body["access"].get("allowed_cidrs", []),
                 }
-                self._begin(record, {"name": "access", "access": access})
+                self._guest.admit(record["id"], access)
         return Reply(None, 202)  # an empty body detaches the configuration group: none here
 
     def edit(self, request: Request) -> Reply:
@@ -186,6 +135,10 @@ class Trove:
         """202; the instance answers until it is gone."""
         with self._cloud.records.lock:
             record = self._find(request)
+            if record["status"] == "BUILD":
+                raise ApiError(
+                    UNPROCESSABLE, f"Instance {record['id']} is not ready. (Status is BUILD)."
+                )
             if record["status"] != "SHUTDOWN":
                 self._begin(record, {"name": "delete"}, status="SHUTDOWN")
         return Reply(None, 202)
@@ -202,15 +155,18 @@ class Trove:
                 size = trove_checks.volume_size(resize["volume"])
                 if size <= record["volume_size"]:
                     raise trove_checks.refuse(
-                        f"New volume 'size' must be greater than the current size ({size} <= "
-                        f"{record['volume_size']})."
+                        "The new volume 'size' must be larger than the current volume size of "
+                        f"'{record['volume_size']}'."
                     )
                 self._begin(record, {"name": "resize_volume", "size": size}, status="RESIZE")
             else:
                 flavor = request.json("resize", "flavorRef")
                 self._check_flavor(flavor)
                 if flavor == record["flavor_id"]:
-                    raise trove_checks.refuse("No change was requested in the size.")
+                    raise trove_checks.refuse(
+                        "The new flavor id must be different than the current flavor id of "
+                        f"'{flavor}'."
+                    )
                 task = {"name": "resize_flavor", "flavor_id": flavor}
                 self._begin(record, task, status="RESIZE")
         return Reply(None, 202)
@@ -224,7 +180,14 @@ class Trove:
     def _find(self, request: Request) -> Record:
         record = self._cloud.records.get(DATABASES, request.names["id"])
         if record is None:
-            raise ApiError(NOT_FOUND, f"Instance {request.names['id']} cannot be found.")
+            raise ApiError(NOT_FOUND, f"Resource {request.names['id']} cannot be found.")
+        return record
+
+    def _built(self, request: Request) -> Record:
+        """The instance, if it has a server."""
+        record = self._find(request)
+        if self._view(record)["status"] in ("BUILD", "ERROR"):
+            raise ApiError(UNPROCESSABLE, f"Instance {record['id']} is not ready.")
         return record
 
     def _ready(self, request: Request) -> Record:
@@ -252,7 +215,7 @@ class Trove:
     def _version(self, datastore: dict[str, Any]) -> str:
         kind = datastore.get("type", "postgresql")
         if kind not in ("postgresql", self._cloud.fixed_id("datastore")):
-            raise trove_checks.refuse(f"Datastore '{kind}' cannot be found.")
+            raise ApiError(NOT_FOUND, f"Datastore '{kind}' cannot be found.")
         asked = datastore.get("version", VERSIONS[0])
         for name in VERSIONS:
             if asked in (name, self._cloud.fixed_id(f"datastore/{name}")):
@@ -264,6 +227,8 @@ class Trove:
         settled = status == "ACTIVE" and not record["task"]
         if settled and not postgres.running(self._guest.home(record["id"])):
             status, operating = "ERROR", "CRASHED"
+        if record["task"]:
+            operating = ""  # as long as the service is at work on it
         view = {
             "id": record["id"],
             "name": record["name"],

@@ -14,7 +14,6 @@ CIDR = re.compile(r"^([0-9]{1,3}\.){3}[0-9]{1,3}(/([0-9]|[1-2][0-9]|3[0-2]))?$")
 WIDEST_PREFIX = 22
 """Pukki refuses wider ones."""
 MAX_VOLUME_GB = 200
-RESERVED_USERS = {"postgres", "root", "os_admin"}
 
 
 def refuse(message: str) -> ApiError:
@@ -24,16 +23,23 @@ def refuse(message: str) -> ApiError:
 
 def instance(body: dict[str, Any]) -> None:
     """A create's body, before any look-up."""
-    name = body.get("name")
+    if "name" not in body:
+        raise refuse("Validation error: instance 'name' is a required property")
+    name = body["name"]
     if not isinstance(name, str) or not re.search(r"[0-9a-zA-Z]", name) or len(name) > 255:  # noqa: PLR2004
-        raise refuse("Validation error: instance['name'] is missing or empty.")
+        raise refuse(
+            f"Validation error: instance['name'] '{name}' does not match '^.*[0-9a-zA-Z]+.*$'"
+        )
     if not isinstance(body.get("flavorRef"), str):
         raise refuse("Validation error: instance: 'flavorRef' is a required property.")
     if "access" in body:
         access(body["access"])
     databases = names(body.get("databases", []), "databases")
     if len(set(databases)) < len(databases):
-        raise refuse("Databases are not unique.")
+        raise refuse(
+            "Two or more databases share the same name in the initial databases list. Please "
+            "correct the names or remove the duplicate entries."
+        )
     users(body.get("users", []), databases)
     nics(body.get("nics", []))
 
@@ -41,23 +47,29 @@ def instance(body: dict[str, Any]) -> None:
 def volume_size(volume: object) -> int:
     """GiB of a `volume`; only the size is needed."""
     size = volume.get("size") if isinstance(volume, dict) else None
+    if size is None:
+        raise refuse("Volume size was not specified.")
     if isinstance(size, bool) or not re.fullmatch(r"[1-9][0-9]*", str(size)):
         raise refuse("Validation error: instance['volume']['size'] is no positive integer.")
     if int(str(size)) > MAX_VOLUME_GB:
-        raise ApiError(OVER_LIMIT, "Instance volume quota exceeded.")
+        raise ApiError(
+            OVER_LIMIT,
+            f"Volume 'size' cannot exceed maximum of {MAX_VOLUME_GB} GB, {size} cannot be "
+            "accepted.",
+        )
     return int(str(size))
 
 
 def access(value: object) -> None:
-    """Who may reach the database."""
-    if not isinstance(value, dict) or not set(value) <= {"is_public", "allowed_cidrs"}:
-        raise refuse("Validation error: instance['access'] has is_public and allowed_cidrs.")
+    """Who may reach the database: shapes only; what no firewall takes ends the build in ERROR."""
+    if not isinstance(value, dict):
+        raise refuse(f"Validation error: instance['access'] {value!r} is not of type 'object'")
     if not isinstance(value.get("is_public", False), bool):
         raise refuse("Validation error: instance['access']['is_public'] is not of type 'boolean'.")
     cidrs = value.get("allowed_cidrs", [])
     place = "instance['access']['allowed_cidrs']"
     if not isinstance(cidrs, list):
-        raise refuse(f"Validation error: {place} is not of type 'array'.")
+        raise refuse(f"Validation error: {place} {cidrs!r} is not of type 'array'")
     for at, cidr in enumerate(cidrs):
         if not isinstance(cidr, str) or not CIDR.match(cidr):
             raise refuse(
@@ -66,12 +78,17 @@ def access(value: object) -> None:
     if len(set(cidrs)) < len(cidrs):
         raise refuse(f"Validation error: {place} {cidrs} has non-unique elements.")
     for cidr in cidrs:
-        try:
-            network = ipaddress.IPv4Network(cidr, strict=False)
-        except ValueError:
-            raise refuse(f"Invalid CIDR {cidr}.") from None
-        if network.prefixlen < WIDEST_PREFIX:
+        if firewall_takes(cidr) and ipaddress.ip_interface(cidr).network.prefixlen < WIDEST_PREFIX:
             raise refuse(f"CIDR {cidr} is wider than /{WIDEST_PREFIX}, which is not allowed.")
+
+
+def firewall_takes(cidr: str) -> bool:
+    """Whether a security group's rule can be made of it."""
+    try:
+        ipaddress.IPv4Interface(cidr)
+    except ValueError:
+        return False
+    return True
 
 
 def names(entries: object, what: str) -> list[str]:
@@ -88,15 +105,20 @@ def users(entries: object, databases: Iterable[str] | None = None) -> None:
     """Users to be made; `databases` are those that there will be (None: not known here)."""
     found = names(entries, "users")
     if len(set(found)) < len(found):
-        raise refuse("Users are not unique.")
+        raise refuse(
+            "Two or more users share the same name and host in the initial users list. Please "
+            "correct the names or remove the duplicate entries."
+        )
     for entry in entries if isinstance(entries, list) else []:
         if not isinstance(entry.get("password"), str) or not entry["password"]:
             raise refuse("Validation error: users: 'password' is a required property.")
-        if entry["name"] in RESERVED_USERS:
-            raise refuse(f"User {entry['name']} cannot be used: it is reserved.")
         for database in names(entry.get("databases", []), "databases"):
             if databases is not None and database not in databases:
-                raise refuse(f"Database {database} is not in the initial databases list.")
+                raise refuse(
+                    f"The request indicates that user {entry['name']} should have access to "
+                    f"database {database}, but database {database} is not included in the initial "
+                    "databases list."
+                )
 
 
 def nics(entries: object) -> None:

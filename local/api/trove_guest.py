@@ -9,12 +9,15 @@ import time
 import traceback
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from local import postgres, processes
+from local.api import trove_checks
 from local.api.cloud import Cloud, now
 from local.api.records import Record
+from local.errors import LocalCloudError
 from local.layout import DATABASES
 from local.postgres import PostgreSQL
 
@@ -77,8 +80,22 @@ class Guest:
                 identifier, status="ERROR", operating_status="FAILED", fault=fault, task=None
             )
 
+    def admit(self, identifier: str, access: dict[str, Any]) -> None:
+        """Change who may reach the database, after what is under way."""
+        with self._records.lock:
+            record = self._records.get(DATABASES, identifier)
+            if record is None or record["task"]:
+                self.change(identifier, admit=access)
+                return
+            task = {"name": "access", "access": access}
+            self.begin(self.change(identifier, task=task) or record)
+
     def _build(self, record: Record) -> None:
-        self.change(record["id"], operating_status="BUILDING")
+        for cidr in record["access"]["allowed_cidrs"]:
+            if not trove_checks.firewall_takes(cidr):
+                raise LocalCloudError(
+                    f"Failed to create security group for instance {record['id']}"
+                )
         server = self.server(record["id"])
         for database in record["databases"]:
             _once(postgres.create_database, server, database)
@@ -87,7 +104,7 @@ class Guest:
             _once(postgres.create_user, server, user["name"], password)
             for database in user["databases"]:
                 postgres.grant(server, user["name"], database)
-        self.change(record["id"], status="ACTIVE", operating_status="RUNNING", port=server.port)
+        self.change(record["id"], port=server.port)
         time.sleep(PAUSE / 2)
         self._healthy(record["id"])
 
@@ -99,8 +116,6 @@ class Guest:
             self.change(record["id"], task=None)
 
     def _access(self, record: Record) -> None:
-        time.sleep(PAUSE)  # still HEALTHY, with the old access
-        self.change(record["id"], operating_status="RUNNING")
         time.sleep(PAUSE)
         self.change(record["id"], access=record["task"]["access"])
         self._healthy(record["id"])
@@ -126,7 +141,13 @@ class Guest:
         self._records.remove(DATABASES, record["id"])
 
     def _healthy(self, identifier: str) -> None:
-        self.change(identifier, status="ACTIVE", operating_status="HEALTHY", task=None)
+        with self._records.lock:
+            record = self._records.get(DATABASES, identifier) or {}
+            self.change(
+                identifier, status="ACTIVE", operating_status="HEALTHY", task=None, admit=None
+            )
+            if waiting := record.get("admit"):
+                self.admit(identifier, waiting)
 
 
 def _once(make: object, server: PostgreSQL, *arguments: str) -> None:

@@ -158,7 +158,7 @@ def test_volume_and_flavors_grow_and_nothing_is_lost(person: Researcher) -> None
     assert instance["id"] == before[0]["id"]
     assert instance["volume"]["size"] == 3
     flavors = person.openstack().database.get("/flavors").json()["flavors"]
-    names = {str(flavor["id"]): flavor["name"] for flavor in flavors}
+    names = {str(flavor["str_id"]): flavor["name"] for flavor in flavors}
     assert names[str(instance["flavor"]["id"])] == "standard.medium"
     [vm] = person.openstack().compute.servers()
     assert vm.flavor.original_name == "standard.small"

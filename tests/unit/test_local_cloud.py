@@ -49,7 +49,7 @@ def of(folder: Path) -> set[psutil.Process]:
 
 
 def begin_database(api: Any) -> str:
-    flavor = api.get("/flavors").json()["flavors"][0]["id"]
+    flavor = api.get("/flavors").json()["flavors"][0]["str_id"]
     body = {"name": "db", "flavorRef": flavor, "volume": {"size": 1}}
     return str(api.post("/instances", json={"instance": body}).json()["instance"]["id"])
 

@@ -1,0 +1,104 @@
+"""The Trove under test, and its raw API."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from infra.sdk import connect
+from infra.trove import client
+from tests.eventually import eventually
+
+MINE = "203.0.113.7/32"
+OPEN = {"is_public": True, "allowed_cidrs": [MINE]}
+#: Even a loaded machine gets there; what fails says so at once.
+SECONDS = 400.0
+DATABASE, ADMIN, WORKER = "pipeline_db", "db_admin", "pipeline_worker"
+
+
+@dataclass(frozen=True)
+class Service:
+    """An entry of clouds.yaml with a database service."""
+
+    entry: str
+    region: str
+    small: str = "standard.small"
+    medium: str = "standard.medium"
+
+    @property
+    def cloud(self) -> Any:
+        """A connection of the product's own."""
+        return connect(self.entry, self.region)
+
+    @property
+    def api(self) -> Any:
+        """Trove's REST API; paths begin at the project."""
+        return self.cloud.database
+
+    def flavor(self, name: str) -> str:
+        """A flavor's id."""
+        return client.flavors(self.cloud)[name]
+
+    def version(self) -> str:
+        """The version of PostgreSQL that the pipeline asks for."""
+        return next(v for v in client.versions(self.cloud, "postgresql") if v.startswith("17."))
+
+    def order(self, **changes: Any) -> dict[str, Any]:
+        """A create's `instance`, as infra/trove sends it; None takes a field away."""
+        body = {
+            "name": "pipeline",
+            "flavorRef": self.flavor(self.small),
+            "volume": {"size": 1},
+            "datastore": {"type": "postgresql", "version": self.version()},
+            "databases": [{"name": DATABASE}],
+            "users": [
+                {"name": ADMIN, "password": "a", "databases": [{"name": DATABASE}]},
+                {"name": WORKER, "password": "w"},
+            ],
+            "access": OPEN,
+            **changes,
+        }
+        return {name: value for name, value in body.items() if value is not None}
+
+    def create(self, **changes: Any) -> str:
+        """Ask for an instance; its id."""
+        answer = self.api.post("/instances", json={"instance": self.order(**changes)})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["instance"]["id"])
+
+    def show(self, identifier: str) -> dict[str, Any]:
+        """What Trove tells of an instance."""
+        view: dict[str, Any] = self.api.get(f"/instances/{identifier}").json()["instance"]
+        return view
+
+    def put(self, identifier: str, **instance: Any) -> Any:
+        """PUT; the answer."""
+        return self.api.put(f"/instances/{identifier}", json={"instance": instance})
+
+    def act(self, identifier: str, **action: Any) -> Any:
+        """POST an action; the answer."""
+        return self.api.post(f"/instances/{identifier}/action", json=action)
+
+    def healthy(self, identifier: str) -> dict[str, Any]:
+        """The instance once nothing is under way with it."""
+        return self.until(identifier, lambda _: True)
+
+    def until(self, identifier: str, holds: Any) -> dict[str, Any]:
+        """The instance once it is healthy and `holds` of it."""
+
+        def look() -> dict[str, Any] | None:
+            view = self.show(identifier)
+            return view if view["operating_status"] == "HEALTHY" and holds(view) else None
+
+        found: dict[str, Any] = eventually(look, SECONDS, f"{identifier} is healthy", every=0.1)
+        return found
+
+    def remove(self, identifier: str) -> None:
+        """Delete one that is built, and wait until it is gone."""
+        assert self.api.delete(f"/instances/{identifier}").status_code == 202
+        self.gone(identifier)
+
+    def gone(self, identifier: str) -> None:
+        """Wait until Trove knows it no more."""
+        path = f"/instances/{identifier}"
+        eventually(
+            lambda: self.api.get(path).status_code == 404, SECONDS, f"{path} goes", every=0.1
+        )
