@@ -82,7 +82,10 @@ def sentences(entry: str) -> Iterator[None]:
 
     try:
         yield
-    except keystone.Unauthorized as error:
+    except (keystone.Unauthorized, keystone.NotFound) as error:
+        # A token that is no longer good is 404 to Keystone, as is a path that is none of its.
+        if isinstance(error, keystone.NotFound) and "token" not in str(error):
+            raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
         raise CloudError(
             f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}): they"
             " are wrong or have expired, so renew them there."

@@ -1,12 +1,18 @@
 """One OpenStack for the whole suite."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.engine.find import pulumi_root
+from tests.checkout import open_folder
+from tests.openstack.ceph import cluster
+from tests.openstack.ceph.configuration import Keystone
+from tests.openstack.customer import Customer, customer, in_catalog
 from tests.openstack.services import guardian, leftovers, means, stack
 from tests.openstack.services.stack import OpenStack
 
@@ -33,3 +39,36 @@ def clouds_yaml(cloud: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
     return cloud.clouds_yaml
+
+
+@pytest.fixture(scope="session")
+def gateway(cloud: OpenStack) -> Iterator[Path]:
+    """The folder of a running Ceph that asks the cloud's Keystone who somebody is."""
+    if sentence := cluster.missing():
+        pytest.skip(sentence)
+    keystone = Keystone(
+        cloud.auth_url.removesuffix("/v3"), "nova", cloud.layout.passwords.service, "service"
+    )
+    with tempfile.TemporaryDirectory(prefix="image-pipeline-ceph-") as name:
+        folder = Path(name) / "ceph"
+        cluster.start(folder, keystone)
+        yield folder
+        cluster.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> Path:
+    """The root of a Pulumi CLI."""
+    return pulumi_root()
+
+
+@pytest.fixture(scope="module")
+def person(cloud: OpenStack, gateway: Path, pulumi: Path) -> Iterator[Customer]:
+    """A customer with a project of the module's own; buckets are in the gateway."""
+    name = f"project-{secrets.token_hex(4)}"
+    with (
+        open_folder() as folder,
+        in_catalog(cloud, cluster.endpoint(gateway)),
+        customer(folder, pulumi, cloud, name) as made,
+    ):
+        yield made

@@ -4,7 +4,6 @@ Containers are made over Swift, and S3 is asked with a credential that Keystone 
 Allas. A bucket without versions is a "plain" one there: DELETE ignores If-Match.
 """
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 
 from local.object_store import ObjectStore
 from tests.openstack.ceph import cluster
-from tests.openstack.ceph.configuration import Keystone
 from tests.openstack.ceph.project import Project
 from tests.openstack.services.stack import OpenStack
 from tests.worker.conftest import database, pipeline, unversioned, versioned
@@ -28,21 +26,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     no = [one for one in items if HERE in one.path.parents and "conditional" in one.name]
     items[:] = [one for one in items if one not in no]
     config.hook.pytest_deselected(items=no)
-
-
-@pytest.fixture(scope="session")
-def gateway(cloud: OpenStack) -> Iterator[Path]:
-    """The folder of a running cluster that asks the cloud's Keystone who somebody is."""
-    if sentence := cluster.missing():
-        pytest.skip(sentence)
-    keystone = Keystone(
-        cloud.auth_url.removesuffix("/v3"), "nova", cloud.layout.passwords.service, "service"
-    )
-    with tempfile.TemporaryDirectory(prefix="image-pipeline-ceph-") as name:
-        folder = Path(name) / "ceph"
-        cluster.start(folder, keystone)
-        yield folder
-        cluster.stop(folder)
 
 
 @pytest.fixture(scope="session")

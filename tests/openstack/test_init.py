@@ -1,0 +1,230 @@
+"""`./pipeline init` and its checks, asked of real OpenStack and real Ceph."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.openstack.customer import INIT, Customer
+
+CHECK = ("init", "lab", "--check")
+FINE = "Nothing stands in the way"
+Spoil = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stack(person: Customer) -> None:
+    """What `init` asked the clouds for is in the file."""
+    told = person.checkout.pipeline("init", "lab", *INIT).stdout
+    assert FINE in told
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(person: Customer) -> Iterator[None]:
+    """Each test finds settings and clouds.yaml as the first one did."""
+    before = person.settings_file("lab").read_text()
+    yield
+    person.settings_file("lab").write_text(before)
+    person.clouds_yaml.write_text(person.account.read_text())
+
+
+def refused(person: Customer, *told: tuple[str, ...]) -> None:
+    """The check fails; for each of `told` one sentence has all of it."""
+    answer = person.checkout.pipeline(*CHECK, code=1)
+    lines = answer.stderr.strip().splitlines()
+    for words in told:
+        assert any(all(word in line for word in words) for line in lines), answer.stderr
+    assert len(lines) == len(told) + 1, answer.stderr  # and how to check again
+
+
+def test_what_there_is_only_one_of_is_taken(person: Customer) -> None:
+    text = person.settings_file("lab").read_text()
+    for line in (
+        'externalNetwork: "public"',
+        'image: "Ubuntu-24.04"',
+        'flavor: "standard.tiny"',
+        'databaseVersion: "17"',
+        'databaseFlavor: "standard.small"',
+        'operatorCidrs: ["127.0.0.1/32"]',
+    ):
+        assert f"image-pipeline:{line}" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"image": "Ubuntu-20.04", "databaseFlavor": "huge"},
+            [
+                ("image is 'Ubuntu-20.04'", "'pouta'", "Ubuntu-24.04"),
+                ("databaseFlavor is 'huge'", "'pukki'", "standard.small"),
+            ],
+        ),
+        (
+            {"flavor": "huge", "databaseVersion": "12"},
+            [
+                ("flavor is 'huge'", "standard.tiny"),
+                ("databaseVersion is '12'", "16.9", "17.5"),
+            ],
+        ),
+        (
+            {"network": "attic", "databaseRegion": "moon"},
+            [("network is 'attic'", "inside"), ("databaseRegion is 'moon'", "pukki_dbaas")],
+        ),
+        ({"externalNetwork": "inside"}, [("externalNetwork is 'inside'", "public")]),
+        ({"computeCloud": "pukki"}, [("'pukki'", "no service of type compute")]),
+        ({"sshPublicKeyFile": "~/.ssh/gone.pub"}, [("sshPublicKeyFile", "gone.pub")]),
+    ],
+    ids=["image", "flavor", "network", "external network", "cloud", "key"],
+)
+def test_what_a_cloud_has_not(
+    settings: dict[str, str], told: list[tuple[str, ...]], person: Customer
+) -> None:
+    person.change("lab", **settings)
+    refused(person, *told)
+
+
+def test_quotas_that_are_used_up(person: Customer) -> None:
+    """All at once; with room again, the same check passes."""
+    with person.pouta() as pouta, person.cloud.admin() as admin:
+        external = pouta.network.find_network("public", ignore_missing=False)
+        taken = [pouta.network.create_ip(floating_network_id=external.id) for _ in range(2)]
+        quota = f"/os-quota-sets/{pouta.current_project_id}"
+        admin.compute.put(quota, json={"quota_set": {"instances": 0, "cores": 0, "ram": 500}})
+        person.change("lab", databaseVolumeSize=51)
+        refused(
+            person,
+            ("'pouta'", "instances: 0 of 0"),
+            ("'pouta'", "cores: 0 of 0"),
+            ("'pouta'", "1000 more of its MiB of memory: 0 of 500"),
+            ("'pouta'", "floating IPs: 2 of 2", "ask the cloud's support"),
+            ("'pukki'", "51 more of its GiB of database volumes: 0 of 50"),
+        )
+        admin.compute.delete(quota)
+        for address in taken:
+            pouta.network.delete_ip(address)
+    person.change("lab", databaseVolumeSize=50)
+    assert FINE in person.checkout.pipeline(*CHECK).stdout
+
+
+def test_a_bucket_that_is_there(person: Customer) -> None:
+    """One's own, made over Swift; names are shared by all users, so others' answer alike."""
+    name = json.loads(_setting(person, "inputBucket"))
+    with person.pouta() as pouta:
+        pouta.object_store.create_container(name)
+        refused(person, (f"Bucket {name} exists already", "inputBucket", "adoptBuckets"))
+        pouta.object_store.delete_container(name)
+
+
+def _setting(person: Customer, name: str) -> str:
+    lines = person.settings_file("lab").read_text().splitlines()
+    return next(line.partition(f"{name}: ")[2] for line in lines if f":{name}: " in line)
+
+
+def test_a_password_that_is_wrong(person: Customer) -> None:
+    """Two Keystones: the sentence names the one that it is about."""
+
+    def wrong(entry: dict[str, Any]) -> None:
+        entry["auth"]["password"] = "guessed"
+
+    _spoil(person, wrong, "pukki")
+    refused(person, ("Cloud 'pukki' refuses the credentials", "renew them"))
+
+
+def test_a_token_that_is_no_longer_good(person: Customer) -> None:
+    with person.pouta() as pouta:
+        token = pouta.auth_token
+        gone = {"X-Subject-Token": token}
+        assert pouta.identity.delete("/auth/tokens", headers=gone).status_code == 204
+
+    def stale(entry: dict[str, Any]) -> None:
+        entry["auth_type"] = "v3token"
+        del entry["auth"]["username"], entry["auth"]["password"], entry["auth"]["user_domain_name"]
+        entry["auth"]["token"] = token
+
+    _spoil(person, stale, "pouta")
+    refused(person, ("Cloud 'pouta' refuses the credentials", "renew them"))
+
+
+def _spoil(person: Customer, spoil: Spoil, *entries: str) -> None:
+    content = json.loads(person.account.read_text())
+    for entry in entries:
+        spoil(content["clouds"][entry])
+    person.clouds_yaml.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, ("'pouta'", "is restricted", "unrestricted one", "s3AccessKey")),
+        (
+            {"unrestricted": True, "access_rules": [("compute", "GET", "/v2.1/servers")]},
+            ("'pouta'", "has access rules", "without access rules"),
+        ),
+    ],
+    ids=["restricted", "access rules"],
+)
+def test_an_application_credential_that_will_not_do(
+    asked: dict[str, Any], told: tuple[str, ...], person: Customer
+) -> None:
+    _spoil(person, _application_credential(person, **asked), "pouta")
+    refused(person, told)
+
+
+def test_application_credentials_of_both_clouds(person: Customer) -> None:
+    """Unrestricted where the store's keys are made; a restricted one does for the database."""
+    content = json.loads(person.account.read_text())
+    _application_credential(person, unrestricted=True)(content["clouds"]["pouta"])
+    _application_credential(person, cloud="pukki")(content["clouds"]["pukki"])
+    person.clouds_yaml.write_text(json.dumps(content))
+    assert FINE in person.checkout.pipeline(*CHECK).stdout
+
+
+def test_an_application_credential_that_is_gone(person: Customer) -> None:
+    _spoil(person, _application_credential(person, unrestricted=True), "pouta")
+    with person.pouta() as pouta:
+        path = f"/users/{pouta.current_user_id}/application_credentials"
+        for each in pouta.identity.get(path).json()["application_credentials"]:
+            assert pouta.identity.delete(f"{path}/{each['id']}").status_code == 204
+    refused(person, ("Cloud 'pouta' refuses the credentials", "renew them"))
+
+
+def _application_credential(person: Customer, cloud: str = "pouta", **asked: Any) -> Spoil:
+    """Make one; what puts it into an entry of clouds.yaml."""
+    rules = [
+        {"service": service, "method": method, "path": path}
+        for service, method, path in asked.pop("access_rules", ())
+    ]
+    asked |= {"access_rules": rules} if rules else {}
+    connection = person.pouta() if cloud == "pouta" else person.pukki()
+    with connection:
+        user = connection.current_user_id
+        body = {"application_credential": {"name": f"mine-{len(asked)}", **asked}}
+        path = f"/users/{user}/application_credentials"
+        answer = connection.identity.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        made = answer.json()["application_credential"]
+
+    def log_in(entry: dict[str, Any]) -> None:
+        entry["auth_type"] = "v3applicationcredential"
+        entry["auth"] = {
+            "auth_url": entry["auth"]["auth_url"],
+            "application_credential_id": made["id"],
+            "application_credential_secret": made["secret"],
+        }
+
+    return log_in
+
+
+def test_a_keystone_that_is_down(person: Customer) -> None:
+    """And only that of the database: the other cloud is not blamed."""
+    person.cloud.stop("keystone-database")
+    try:
+        refused(
+            person,
+            ("Cloud 'pukki' cannot be asked: http://127.0.0.1:", "does not answer", "clouds.yaml"),
+        )
+    finally:
+        person.cloud.start("keystone-database")
+    assert FINE in person.checkout.pipeline(*CHECK).stdout
