@@ -3,16 +3,18 @@
 https://docs.openstack.org/api-ref/identity/v3/
 """
 
+import hashlib
 import secrets
 from datetime import UTC, datetime
 from typing import Any
 
 from local.api.application_credentials import METHOD, ApplicationCredentials, token_part
 from local.api.cloud import REGION, Cloud, now
-from local.api.http import FORBIDDEN, NOT_FOUND, ApiError, Reply, Request, Route
+from local.api.http import FORBIDDEN, NOT_FOUND, UNAUTHORIZED, ApiError, Reply, Request, Route
 from local.api.records import Record
 
 CREDENTIALS = "ec2-credentials"
+REVOKED = "revoked-tokens"
 
 
 class Keystone:
@@ -29,6 +31,7 @@ class Keystone:
             Route("GET", "/identity", self.versions, public=True),
             Route("GET", "/identity/v3", self.version, public=True),
             Route("POST", "/identity/v3/auth/tokens", self.authenticate, public=True),
+            Route("DELETE", "/identity/v3/auth/tokens", self.revoke),
             Route("GET", "/identity/v3/auth/catalog", self.catalog),
             Route("GET", "/identity/v3/auth/projects", self.projects),
             Route("GET", "/identity/v3/projects", self.projects),
@@ -70,8 +73,16 @@ class Keystone:
             body[METHOD] = token_part(application)
         return Reply({"token": body}, 201, {"X-Subject-Token": token})
 
+    def revoke(self, request: Request) -> Reply:
+        """A token is good no more."""
+        token = request.headers.get("X-Subject-Token", "")
+        self._cloud.records.put(REVOKED, _digest(token), {"at": now()})
+        return Reply(None, 204)
+
     def authorize(self, token: str, method: str, path: str) -> str:
         """How the bearer of a token logged in; 401 where it may not do this."""
+        if self._cloud.records.get(REVOKED, _digest(token)):
+            raise ApiError(UNAUTHORIZED, "The request you have made requires authentication.")
         auth_method = self._cloud.identity.method_of(token)
         self._applications.permit(auth_method, method, path)
         return auth_method
@@ -180,3 +191,8 @@ class Keystone:
             }
             for (kind, name), address in services.items()
         ]
+
+
+def _digest(token: str) -> str:
+    """Under which a token is remembered: what can be read from a record logs nobody in."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -8,6 +8,7 @@ import pytest
 from infra.errors import CloudError
 from infra.sdk import connect
 from infra.trove import client
+from tests.credentials import Account, CredentialRules
 
 
 def test_unreachable_cloud_is_one_sentence(
@@ -30,3 +31,14 @@ def test_wrong_password_is_one_sentence(
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(other))
     with pytest.raises(CloudError, match=r"refuses the credentials in clouds.yaml"):
         client.find(connect("local"), "x")
+
+
+@pytest.fixture
+def account(clouds_yaml: Path) -> Account:
+    return Account(
+        "local", "RegionLocal", clouds_yaml, "compute", "/v2.1/servers", "/servers", "/flavors"
+    )
+
+
+class TestLocal(CredentialRules):
+    """The local cloud's Keystone."""

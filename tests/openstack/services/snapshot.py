@@ -22,7 +22,10 @@ from tests.openstack.services.layout import Layout
 
 HERE = Path(__file__).parent
 #: What decides what a snapshot holds.
-SOURCES = ("etc/*", "schemas.py", "seed.py", "databases.py", "stand_ins/trove_datastores.py")
+SOURCES = (
+    *("etc/*.sql", "constraints.txt", "databases.py", "schemas.py", "seed.py"),
+    "stand_ins/trove_datastores.py",
+)
 
 
 def unpack(layout: Layout) -> None:

@@ -1,0 +1,61 @@
+"""Logins as users have them, against two real Keystones."""
+
+from pathlib import Path
+
+import pytest
+
+from infra import clouds
+from infra.errors import CloudError, DatabaseError
+from infra.sdk import connect, sentences
+from infra.trove import client
+from tests.credentials import Account, CredentialRules
+from tests.openstack.services.stack import OpenStack
+
+POUTA = ("pouta", "regionOne", "compute", "/v2.1/servers", "/servers", "/flavors")
+PUKKI = ("pukki", "pukki_dbaas", "database", "/v1.0/*/instances", "/instances", "/flavors")
+
+
+@pytest.fixture(params=[POUTA, PUKKI], ids=["pouta", "pukki"])
+def account(request: pytest.FixtureRequest, clouds_yaml: Path) -> Account:
+    entry, region, *service = request.param
+    return Account(entry, region, clouds_yaml, *service)
+
+
+class TestReal(CredentialRules):
+    """Each cloud's own Keystone."""
+
+
+@pytest.mark.usefixtures("clouds_yaml")
+def test_each_entry_has_its_own_catalog() -> None:
+    assert clouds.regions("pouta", "compute") == ["regionOne"]
+    assert clouds.regions("pouta", "database") == []
+    assert clouds.regions("pukki", "database") == ["pukki_dbaas"]
+    assert clouds.regions("pukki", "compute") == []
+
+
+@pytest.mark.usefixtures("clouds_yaml")
+def test_one_cloud_does_not_take_the_others_token() -> None:
+    with connect("pouta") as pouta, connect("pukki") as pukki:
+        url = pukki.database.get_endpoint()
+        headers = {"X-Auth-Token": pouta.session.get_token()}
+        answer = pukki.session.get(
+            f"{url}/instances", headers=headers, authenticated=False, raise_exc=False
+        )
+        assert answer.status_code == 401
+
+
+@pytest.mark.usefixtures("clouds_yaml")
+def test_keystone_away_halfway_is_one_sentence_and_then_forgotten(cloud: OpenStack) -> None:
+    """Trove asks its Keystone about each token, so an open connection fails, too."""
+    pukki = connect("pukki")
+    client.find(pukki, "x")
+    cloud.stop("keystone-database")
+    try:
+        with pytest.raises(DatabaseError, match=r"of cloud 'pukki' refuses GET /instances \(5"):
+            client.find(pukki, "x")
+        with pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be asked"), sentences("pukki"):
+            client.find(connect("pukki"), "x")
+        assert clouds.regions("pouta", "compute") == ["regionOne"]
+    finally:
+        cloud.start("keystone-database")
+    assert client.find(pukki, "x") == []
