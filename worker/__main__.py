@@ -6,12 +6,14 @@ Exit status: 0 done, 1 something stands in the way, 2 the settings are wrong.
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from worker import settings
 from worker.errors import Obstacle, SettingsError
 from worker.transforms import Transform
 
+MOST_SECONDS = 3600
 _SECRETS = {
     "drain": ("s3-access-key", "s3-secret-key", "database-password"),
     "migrate": ("database-admin-password",),
@@ -46,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "drain":
         from worker.drain import drain  # noqa: PLC0415
 
-        drain(loaded)
+        drain(loaded, options.linger)
     elif options.command == "migrate":
         from worker.ledger import connect, migrate  # noqa: PLC0415
 
@@ -68,7 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m worker", description=__doc__)
     parser.add_argument("--settings", metavar="PATH", help="worker.toml")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("drain", help="make one pass over the input bucket")
+    drain = commands.add_parser("drain", help="make one pass over the input bucket")
+    drain.add_argument(
+        "--linger",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0,
+        help="once all is done, look about every second for so long whether there is more",
+    )
     commands.add_parser("migrate", help="bring the database's schema up to date")
     log = commands.add_parser("log", help="what was done")
     log.add_argument("--like", metavar="TEXT", help="only names that contain it")
@@ -80,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("sources", metavar="SRC", nargs="+", type=Path)
     apply.add_argument("destination", metavar="DST", type=Path)
     return parser
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= MOST_SECONDS:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r}: give seconds, from 0 to {MOST_SECONDS}")
 
 
 if __name__ == "__main__":

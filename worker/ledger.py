@@ -93,13 +93,15 @@ class Ledger:
         counts = [row.pop("crashes") for row in rows]
         return {Upload(bucket, **row): n for row, n in zip(rows, counts, strict=True)}
 
-    def begin(self, upload: Upload, alone: bool) -> None:
-        """Count an attempt, before it starts."""
-        self._run("begin", **_identity(upload), alone=alone)
+    def begin(self, uploads: list[Upload], alone: bool) -> None:
+        """Count an attempt at each, before it starts."""
+        if uploads:
+            self._run("begin", uploads=_batch(uploads), alone=alone)
 
-    def forget(self, upload: Upload) -> None:
-        """End an attempt that says nothing against the file."""
-        self._run("forget", **_identity(upload))
+    def forget(self, uploads: list[Upload]) -> None:
+        """End attempts that say nothing against the files."""
+        if uploads:
+            self._run("forget", uploads=_batch(uploads))
 
     def uncount(self, upload: Upload) -> None:
         """Take back the crash that an attempt alone was counted as."""
@@ -109,8 +111,7 @@ class Ledger:
         """Write a batch of results: the last one counts where an upload is in it twice."""
         rows = [
             {k: v for k, v in asdict(result).items() if k != "upload"}
-            | _identity(upload)
-            | {"last_modified": upload.last_modified.isoformat()}
+            | _plain(upload)
             | self._names
             for upload, result in {result.upload: result for result in results}.items()
         ]
@@ -150,6 +151,14 @@ class Ledger:
 
 def _identity(upload: Upload) -> dict[str, Any]:
     return {name: value for name, value in asdict(upload).items() if name != "size"}
+
+
+def _plain(upload: Upload) -> dict[str, Any]:
+    return _identity(upload) | {"last_modified": upload.last_modified.isoformat()}
+
+
+def _batch(uploads: list[Upload]) -> str:
+    return json.dumps([_plain(upload) for upload in uploads])
 
 
 def migrate(connection: psycopg.Connection[dict[str, Any]], worker: str) -> list[str]:

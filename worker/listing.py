@@ -6,8 +6,12 @@ Only decisions; `store` lists and `step` deletes.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from worker.upload import NULL_VERSION, Upload, whole_seconds
+
+BATCH = 8  # uploads; what a worker had begun when it died is run alone afterwards
+BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Work:
     purge: list[Upload]
     uploads: list[Upload]
 
+    @property
+    def simple(self) -> bool:
+        """One upload and nothing else: several such may share a request."""
+        return len(self.uploads) == 1 and not self.purge
+
 
 def work(bucket: str, pages: Iterable[Page]) -> Iterator[Work]:
     """Group pages by key. At most one page and the versions of one key are held at a time."""
@@ -50,6 +59,25 @@ def work(bucket: str, pages: Iterable[Page]) -> Iterator[Work]:
         held = keys.pop(page.unfinished, []) if page.unfinished is not None else []
         yield from _classified(bucket, keys)
     yield from _classified(bucket, {held[0].key: held} if held else {})
+
+
+def batches(works: Iterable[Work], lanes: int) -> Iterator[list[Work]]:
+    """Put simple work together, as much as leaves none of the lanes empty; other work stays by
+    itself, and so does a large upload, which would keep others waiting."""
+    works = iter(works)
+    while ahead := list(islice(works, lanes * BATCH)):
+        most, batch, size = -(-len(ahead) // lanes), list[Work](), 0
+        for one in ahead:
+            if not one.simple:
+                yield [one]
+                continue
+            size += one.uploads[0].size
+            if batch and (len(batch) == most or size > BATCH_BYTES):
+                yield batch
+                batch, size = [], one.uploads[0].size
+            batch.append(one)
+        if batch:
+            yield batch
 
 
 def _classified(bucket: str, keys: dict[str, list[Entry]]) -> Iterator[Work]:

@@ -7,7 +7,7 @@ Every delete of an input object or version is issued from here, and from nowhere
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +21,9 @@ from worker.transforms import TransformModule
 from worker.upload import Upload, whole_seconds
 
 CRASHES = 3  # alone; then the file is quarantined
+_HOLD_SECONDS = (
+    1  # for so long outputs wait for their fellows, to share a row's and a delete's trip
+)
 
 
 @dataclass(frozen=True)
@@ -40,159 +43,207 @@ class Tools:
 class Fetched:
     """An upload's bytes on this machine."""
 
-    upload: Upload
+    listed: Upload
+    upload: Upload  # as GET told it
     path: Path
     sha256: str
     size: int
-    since: float  # time.monotonic()
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Made:
     """The transform's result, on this machine."""
 
-    source: Fetched
     contents: Contents
     content_type: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that belongs in quarantine, and why."""
+    """Why a file belongs in quarantine."""
 
-    source: Fetched
     reason: str
 
 
-def step(
-    tools: Tools, uploads: list[Upload], alone: Mapping[Upload, int] | None = None
-) -> tuple[list[Result], list[Upload]]:
-    """Bring uploads to their end; return their results, and what was no longer there.
+@dataclass(frozen=True)
+class Outcome:
+    """How uploads ended."""
+
+    gone: list[Upload] = field(default_factory=list)  # before they were read
+    results: list[Result] = field(default_factory=list)  # rows that are written
+    missed: list[Upload] = field(default_factory=list)  # of these, what was not there to delete
+    troubles: dict[Upload, Left | Crash] = field(default_factory=dict)  # still there, and why
+
+    def trouble(self, upload: Upload, error: Exception) -> None:
+        """Note what one upload met: it keeps no other from its end."""
+        if not isinstance(error, Left | Crash):
+            error = Left(f"{type(error).__name__}: {error}")
+        self.troubles[upload] = error
+
+
+def step(tools: Tools, uploads: list[Upload], alone: Mapping[Upload, int] | None = None) -> Outcome:
+    """Bring uploads, each of another key, to their end. Obstacle and Stopped: not all came there.
 
     `alone` is given where nothing else runs meanwhile, with the crashes counted so far.
     """
+    outcome = Outcome()
     with TemporaryDirectory(dir=tools.folder) as scratch:
-        fetched, gone = fetch(tools.store, uploads, Path(scratch))
-        attempts = [attempt(tools, one, alone) for one in fetched]
+        fetched = fetch(tools.store, uploads, Path(scratch), outcome)
+        tools.ledger.begin([one.upload for one in fetched], alone is not None)
         try:
-            results = publish(tools, [one for one in attempts if isinstance(one, Made)])
-            results += seclude(tools, [one for one in attempts if isinstance(one, Refused)])
-            tools.ledger.record(results)
-        except (Left, Obstacle):
+            _work_off(tools, fetched, alone, outcome)
+        except (Obstacle, Stopped):
             if alone is None:  # alone, whatever counts against a file shall stay counted
-                with suppress(Obstacle):
-                    for one in attempts:
-                        tools.ledger.forget(one.source.upload)
+                _forget(tools, [one for one in fetched if one.listed not in outcome.troubles])
             raise
-    return results, gone + remove(tools.store, [result.upload for result in results])
+    return outcome
 
 
-def fetch(store: Store, uploads: list[Upload], folder: Path) -> tuple[list[Fetched], list[Upload]]:
-    """Download exactly what was listed; uploads that are no longer there come back second.
+def _work_off(
+    tools: Tools,
+    fetched: list[Fetched],
+    alone: Mapping[Upload, int] | None,
+    outcome: Outcome,
+) -> None:
+    held: dict[Upload, Result] = {}  # whose outputs are there
+    since = time.monotonic()
+    for one in fetched:
+        start = time.monotonic()
+        if held and start - since > _HOLD_SECONDS:
+            settle(tools, held, outcome)
+            held, since = {}, start
+        try:
+            made = attempt(tools, one, alone)
+            result = (
+                publish(tools, one, made) if isinstance(made, Made) else seclude(tools, one, made)
+            )
+        except (Obstacle, Stopped, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  no upload may keep the others from their turn
+            outcome.trouble(one.listed, error)
+            if alone is None and not isinstance(error, Crash):
+                _forget(tools, [one])
+            continue
+        seconds = round(one.seconds + time.monotonic() - start, 3)
+        held[one.listed] = replace(result, seconds=seconds)
+    settle(tools, held, outcome)
+
+
+def _forget(tools: Tools, fetched: list[Fetched]) -> None:
+    with suppress(Obstacle):
+        tools.ledger.forget([one.upload for one in fetched])
+
+
+def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -> list[Fetched]:
+    """Download exactly what was listed.
 
     Where no id pins the bytes, the upload is known from here on by the time that GET tells:
     HEAD will tell the same, while a listing may not (rclone lists when a PUT ended, GET tells
     when it began), and the same bytes may have been put again meanwhile.
     """
-    fetched, gone = [], []
+    fetched = []
     for number, upload in enumerate(uploads):
-        since, path = time.monotonic(), folder / f"{number}.in"
+        start, path = time.monotonic(), folder / f"{number}.in"
         try:
             found, sha256 = store.get(
                 upload.bucket, upload.key, upload.version_id, upload.etag, path
             )
         except Gone:
-            gone.append(upload)
+            outcome.gone.append(upload)
             continue
-        if upload.pinned:
-            fetched.append(Fetched(upload, path, sha256, found.size, since))
-        elif found.etag == upload.etag:
+        except Left as error:
+            outcome.trouble(upload, error)
+            continue
+        read = upload
+        if not upload.pinned:
+            if found.etag != upload.etag:
+                outcome.gone.append(upload)
+                continue
             read = replace(upload, last_modified=whole_seconds(found.last_modified))
-            fetched.append(Fetched(read, path, sha256, found.size, since))
-        else:
-            gone.append(upload)
-    return fetched, gone
+        seconds = time.monotonic() - start
+        fetched.append(Fetched(upload, read, path, sha256, found.size, seconds))
+    return fetched
 
 
 def attempt(tools: Tools, source: Fetched, alone: Mapping[Upload, int] | None) -> Made | Refused:
-    """Transform a file, counted beforehand, so that one that ends the whole worker is found too."""
+    """Transform a file. It was counted beforehand, so that one that ends the whole worker is found
+    too."""
     upload, target = source.upload, source.path.with_suffix(".out")
     crashes = (alone or {}).get(upload, 0)
     if not quarantine.fits(tools.transform.output_key(upload.key)):
-        return Refused(source, "key too long")
+        return Refused("key too long")
     if crashes >= CRASHES:
-        return Refused(source, f"it ended the worker or its transform {crashes} times, alone")
-    tools.ledger.begin(upload, alone is not None)
+        return Refused(f"it ended the worker or its transform {crashes} times, alone")
     try:
         content_type = tools.pool.run(source.path, target)
     except Verdict as verdict:
-        return Refused(source, str(verdict))
+        return Refused(str(verdict))
     except Crash as crash:
         if alone is None or crashes + 1 < CRASHES:
             raise
-        return Refused(source, f"its transform crashed {CRASHES} times, alone: {crash}")
+        return Refused(f"its transform crashed {CRASHES} times, alone: {crash}")
     except (Obstacle, Stopped):
-        with suppress(Obstacle):
-            (tools.ledger.forget if alone is None else tools.ledger.uncount)(upload)
+        if alone is not None:
+            with suppress(Obstacle):
+                tools.ledger.uncount(upload)
         raise
     if alone is not None:
-        tools.ledger.forget(upload)  # whatever ends us from now on, it was not this file
-    return Made(source, contents_of(target), content_type)
+        tools.ledger.forget([upload])  # whatever ends us from now on, it was not this file
+    return Made(contents_of(target), content_type)
 
 
-def publish(tools: Tools, made: list[Made]) -> list[Result]:
-    """Put outputs under their deterministic keys."""
-    results = []
-    for one in made:
-        source, key = one.source, tools.transform.output_key(one.source.upload.key)
-        hashes = {"sha256": one.contents.sha256, "input-sha256": source.sha256}
-        tools.store.put(tools.buckets.output, key, one.contents, one.content_type, hashes)
-        results.append(
-            Result(
-                source.upload,
-                source.sha256,
-                source.size,
-                "done",
-                round(time.monotonic() - source.since, 3),
-                key,
-                one.contents.sha256,
-                one.contents.size,
-            )
-        )
-    return results
+def publish(tools: Tools, source: Fetched, made: Made) -> Result:
+    """Put an output under its deterministic key."""
+    key, contents = tools.transform.output_key(source.upload.key), made.contents
+    hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
+    tools.store.put(tools.buckets.output, key, contents, made.content_type, hashes)
+    done = (key, contents.sha256, contents.size)
+    return Result(source.upload, source.sha256, source.size, "done", 0, *done)
 
 
-def seclude(tools: Tools, refused: list[Refused]) -> list[Result]:
-    """Put files into quarantine, each with a note that says why."""
-    results = []
-    for one in refused:
-        source, upload = one.source, one.source.upload
-        key, bucket = quarantine.key(upload, source.sha256), tools.buckets.quarantine
-        # Not its own content type: nothing shall open what no transform could read.
-        file = contents_of(source.path)
-        tools.store.put(bucket, key, file, "application/octet-stream", {"sha256": file.sha256})
-        note = source.path.with_suffix(".json")
-        note.write_bytes(quarantine.note(upload, source.sha256, one.reason, tools.machine))
-        file = contents_of(note)
-        tools.store.put(bucket, quarantine.note_key(key), file, "application/json", {})
-        seconds = round(time.monotonic() - source.since, 3)
-        results.append(
-            Result(upload, source.sha256, source.size, "quarantined", seconds, reason=one.reason)
-        )
-    return results
+def seclude(tools: Tools, source: Fetched, refused: Refused) -> Result:
+    """Put a file into quarantine, with a note that says why."""
+    upload, bucket, reason = source.upload, tools.buckets.quarantine, refused.reason
+    key = quarantine.key(upload, source.sha256)
+    # Not its own content type: nothing shall open what no transform could read.
+    file = contents_of(source.path)
+    tools.store.put(bucket, key, file, "application/octet-stream", {"sha256": file.sha256})
+    note = source.path.with_suffix(".json")
+    note.write_bytes(quarantine.note(upload, source.sha256, reason, tools.machine))
+    file = contents_of(note)
+    tools.store.put(bucket, quarantine.note_key(key), file, "application/json", {})
+    return Result(upload, source.sha256, source.size, "quarantined", 0, reason=reason)
 
 
-def remove(store: Store, uploads: list[Upload]) -> list[Upload]:
-    """Delete exactly these from the input bucket; return those that were not there any more.
+def settle(tools: Tools, held: Mapping[Upload, Result], outcome: Outcome) -> None:
+    """Write the rows of uploads whose outputs are there, then delete the uploads."""
+    tools.ledger.record(list(held.values()))
+    outcome.results.extend(held.values())
+    listed = {result.upload: upload for upload, result in held.items()}
+    missed, troubles = remove(tools.store, list(listed))
+    outcome.missed.extend(listed[upload] for upload in missed)
+    for upload, error in troubles.items():
+        outcome.trouble(listed[upload], error)
 
-    A version goes by its id. Where an id does not pin the bytes, HEAD must show this very upload,
-    and DELETE follows at once, with If-Match: a store that honours it has no window at all, one
-    that ignores it has the round trip between the two, in which a newer upload would be lost.
+
+def remove(store: Store, uploads: list[Upload]) -> tuple[list[Upload], dict[Upload, Left]]:
+    """Delete exactly these from the input bucket; return those that were not there any more, and
+    those that are there still.
+
+    A version goes by its id, and many in one request. Where an id does not pin the bytes, HEAD must
+    show this very upload, and DELETE follows at once, with If-Match: a store that honours it has no
+    window at all, one that ignores it has the round trip between the two, in which a newer upload
+    would be lost. A request for many has no such condition, so each of these goes by itself.
     """
-    missed = []
+    missed, troubles = [], {}
+    pinned = [upload for upload in uploads if upload.pinned]
+    versions = {(upload.key, upload.version_id): upload for upload in pinned}
+    if pinned:
+        left = store.delete_versions(pinned[0].bucket, list(versions))
+        troubles = {versions[version]: error for version, error in left.items()}
     for upload in uploads:
         if upload.pinned:
-            store.delete_version(upload.bucket, upload.key, upload.version_id)
             continue
         try:
             now = store.head(upload.bucket, upload.key, upload.version_id)
@@ -202,4 +253,6 @@ def remove(store: Store, uploads: list[Upload]) -> list[Upload]:
                 missed.append(upload)
         except Gone:
             missed.append(upload)
-    return missed
+        except Left as error:
+            troubles[upload] = error
+    return missed, troubles

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from worker.errors import Gone, Left, Obstacle
 from worker.listing import Entry, Page
@@ -31,6 +32,9 @@ _EVERYWHERE = {  # said of one object, but true of all
     "QuotaExceeded": "is full (QuotaExceeded): make room or ask for a larger quota",
     "RequestTimeTooSkewed": "says that this machine's clock is wrong: set it",
 }
+
+
+Version = tuple[str, str]  # of an object: its key and version id
 
 
 @dataclass(frozen=True)
@@ -194,12 +198,51 @@ class Store:
                     )
                 )
 
-    def delete_version(self, bucket: str, key: str, version_id: str) -> None:
-        """Delete one version or marker; deleting it again does no harm."""
+    def delete_versions(self, bucket: str, versions: list[Version]) -> dict[Version, Left]:
+        """Delete up to 1,000 versions or markers; return what stayed and why. Deleting one again
+        does no harm."""
+        # XML cannot write every character of a key.
+        together = [version for version in versions if version[0].isprintable()]
+        left = {}
         try:
-            self._call("DELETE", bucket, key, query=_version(version_id))
+            if len(together) > 1:
+                left = self._delete_together(bucket, together)
+            else:
+                together = []
         except Refused as error:
-            raise self._of_delete(bucket, key, error) from error
+            if error.code not in _UNSUPPORTED:
+                raise self._of_delete(bucket, together[0][0], error) from error
+            together = []
+        for key, version_id in set(versions).difference(together):
+            try:
+                self._call("DELETE", bucket, key, query=_version(version_id))
+            except Refused as error:
+                left |= self._stayed(bucket, (key, version_id), error)
+        return left
+
+    def _delete_together(self, bucket: str, versions: list[Version]) -> dict[Version, Left]:
+        """DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+        objects = "".join(
+            f"<Object><Key>{escape(key)}</Key><VersionId>{escape(version_id)}</VersionId></Object>"
+            for key, version_id in versions
+        )
+        body = f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
+        md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        headers = {"content-md5": md5, "content-type": "application/xml"}
+        answer = self._call("POST", bucket, query={"delete": ""}, headers=headers, body=body).xml()
+        left: dict[Version, Left] = {}
+        for error in answer.iterfind("Error"):
+            version = _text(error, "Key"), _text(error, "VersionId")
+            left |= self._stayed(bucket, version, Refused(_text(error, "Code")))
+        return left
+
+    def _stayed(self, bucket: str, version: Version, error: Refused) -> dict[Version, Left]:
+        problem = self._of_delete(bucket, version[0], error)
+        if isinstance(problem, Gone):
+            return {}
+        if isinstance(problem, Left):
+            return {version: problem}
+        raise problem from error
 
     def delete_if(self, bucket: str, key: str, version_id: str, etag: str) -> None:
         """Delete the object if it still has the ETag, as far as the store looks at that.

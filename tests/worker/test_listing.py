@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.listing import Entry, Page, classify, work
+from worker.listing import BATCH, BATCH_BYTES, Entry, Page, Work, batches, classify, work
+from worker.upload import Upload
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -75,3 +76,27 @@ def test_times_are_whole_seconds_and_utc() -> None:
     moment = datetime.fromisoformat("2026-08-01T03:00:00.999+03:00")
     (only,) = work("bucket", [Page([Entry("x", moment)])])
     assert only.uploads[0].last_modified == START
+
+
+def test_simple_work_travels_together() -> None:
+    """Lanes are filled before batches are; what is not simple, or large, goes by itself."""
+
+    def made(*sizes: int, purge: int = 0) -> Work:
+        uploads = [Upload("bucket", "x", str(n), "e", START, size) for n, size in enumerate(sizes)]
+        return Work("x", uploads[:purge], uploads[purge:])
+
+    small, pair, withdrawn = made(1), made(1, 1), made(1, 1, purge=1)
+    large = made(BATCH_BYTES + 1)
+
+    def lengths(lanes: int, *works: Work) -> list[int]:
+        return [len(batch) for batch in batches(works, lanes)]
+
+    assert lengths(4) == []
+    assert lengths(4, small) == [1]
+    assert lengths(4, *[small] * 4) == [1, 1, 1, 1]
+    assert lengths(4, *[small] * 10) == [3, 3, 3, 1]
+    assert lengths(2, *[small] * 100) == [BATCH] * 12 + [2, 2]
+    assert lengths(1, small, pair, small, withdrawn) == [1, 1, 2]
+    assert lengths(1, small, large, small) == [1, 1, 1]
+    for works in ([small, pair, large, small, withdrawn, small],):
+        assert sum(lengths(1, *works)) == len(works)

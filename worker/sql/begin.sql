@@ -1,10 +1,12 @@
--- Count an attempt before the transform; alone, it is counted as a crash until it has ended.
+-- Count attempts before their transforms; alone, one counts as a crash until it has ended.
 INSERT INTO pipeline.attempts (
     pipeline, bucket, key, version_id, etag, last_modified, crashes, worker
 )
-VALUES (
-    %(pipeline)s, %(bucket)s, %(key)s, %(version_id)s, %(etag)s, %(last_modified)s,
+SELECT
+    %(pipeline)s, b.bucket, b.key, b.version_id, b.etag, b.last_modified,
     %(alone)s::boolean::integer, %(worker)s
+FROM jsonb_to_recordset(%(uploads)s) AS b (
+    bucket text, key text, version_id text, etag text, last_modified timestamptz
 )
 ON CONFLICT (pipeline, bucket, key, version_id, etag, last_modified) DO UPDATE SET
     crashes = attempts.crashes + excluded.crashes, worker = excluded.worker, started_at = now();

@@ -1,5 +1,9 @@
--- End an attempt that says nothing against the file.
-DELETE FROM pipeline.attempts
+-- End attempts that say nothing against their files.
+DELETE FROM pipeline.attempts AS a
+USING
+    jsonb_to_recordset(%(uploads)s) AS b (
+        bucket text, key text, version_id text, etag text, last_modified timestamptz
+    )
 WHERE
-    (pipeline, bucket, key, version_id, etag, last_modified)
-    = (%(pipeline)s, %(bucket)s, %(key)s, %(version_id)s, %(etag)s, %(last_modified)s);
+    (a.pipeline, a.bucket, a.key, a.version_id, a.etag, a.last_modified)
+    = (%(pipeline)s, b.bucket, b.key, b.version_id, b.etag, b.last_modified);

@@ -1,0 +1,125 @@
+"""Uploads that share a statement or a request: killed, or overtaken by a newer upload, right before
+and right after it."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.proxy import Proxy
+from tests.worker.pictures import decode, encode, error, negated, picture
+from tests.worker.pipeline import Pipeline
+
+KEYS = [f"{number:02}.png" for number in range(12)]
+PHOTOS = {key: encode(picture(number), "PNG") for number, key in enumerate(KEYS)}
+NEWER = encode(picture(99), "PNG")
+MOMENTS = {
+    "attempts": ("database", b"INTO pipeline.attempts"),
+    "rows": ("database", b"INTO pipeline.results"),
+    "deletes": ("store", b"?delete="),
+}
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """The fewer there are, the more uploads travel together."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def a_pass(pipeline: Pipeline, moment: str, phase: str, act: Callable[[], None]) -> int:
+    """The exit status of a pass in which something happens once, at a moment."""
+    peer, words = MOMENTS[moment]
+    acted = False
+
+    def watch(_: int, now: str, request: bytes) -> None:
+        nonlocal acted
+        if not acted and now == phase and words in request:
+            acted = True
+            act()
+
+    url = urlsplit(pipeline.store.endpoint)
+    address = (str(url.hostname), int(url.port or 0))
+    if peer == "database":
+        address = (pipeline.server.host, pipeline.server.port)
+    with Proxy(*address, watch) as proxy, one_core():
+        if peer == "store":
+            pipeline.configure(store={"endpoint": f"http://127.0.0.1:{proxy.port}"})
+        else:
+            pipeline.configure(database={"port": proxy.port})
+        process = pipeline.popen("drain")
+        running.append(process)
+        _, err = process.communicate(timeout=120)
+    pipeline.configure()
+    assert acted, err
+    return process.returncode
+
+
+running: list[subprocess.Popen[str]] = []
+
+
+def kill() -> None:
+    running[-1].send_signal(signal.SIGKILL)
+    running[-1].wait()
+
+
+def put_all(pipeline: Pipeline) -> None:
+    for key, photo in PHOTOS.items():
+        pipeline.put(key, photo)
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed(versioned: Pipeline, moment: str, phase: str) -> None:
+    put_all(versioned)
+    assert a_pass(versioned, moment, phase, kill) == -signal.SIGKILL
+    rows = {row["key"] for row in versioned.rows()}
+    outputs = set(versioned.keys(versioned.output))
+    assert set(KEYS) - set(versioned.left()) <= rows
+    assert {f"negated_{key}" for key in rows} <= outputs
+    versioned.drain()
+    assert versioned.left() == []
+    assert sorted(row["key"] for row in versioned.rows()) == KEYS
+    for key, photo in PHOTOS.items():
+        assert error(decode(versioned.get(f"negated_{key}")), negated(photo)) == 0
+    assert versioned.sql("SELECT * FROM pipeline.attempts") == []
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_newer_upload_stays(versioned: Pipeline, moment: str, phase: str) -> None:
+    put_all(versioned)
+
+    def overtake() -> None:
+        for key in KEYS:
+            versioned.put(key, NEWER)
+
+    assert a_pass(versioned, moment, phase, overtake) == 0
+    assert versioned.left() == []
+    assert sorted(row["key"] for row in versioned.rows()) == sorted(KEYS + KEYS)
+    for key in KEYS:
+        assert error(decode(versioned.get(f"negated_{key}")), negated(NEWER)) == 0
+
+
+def test_fewer_requests_than_uploads(versioned: Pipeline) -> None:
+    """Else the tests above would see no batch."""
+    put_all(versioned)
+    url, seen = urlsplit(versioned.store.endpoint), list[bytes]()
+
+    def watch(_: int, phase: str, request: bytes) -> None:
+        if phase == "before":
+            seen.append(request.partition(b" HTTP/")[0])
+
+    with Proxy(str(url.hostname), int(url.port or 0), watch) as proxy, one_core():
+        versioned.configure(store={"endpoint": f"http://127.0.0.1:{proxy.port}"})
+        versioned.drain()
+    assert sum(b"?delete=" in request for request in seen) == 4  # of three uploads each
+    assert not [request for request in seen if request.startswith(b"DELETE")]
