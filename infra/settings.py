@@ -128,9 +128,9 @@ def read(reader: Reader, prefix: str) -> Settings:
         transform=reader.choice("transform", list(Transform)),
         interval=reader.text(
             "timerInterval",
-            needed="the pause between two passes, for example 5s",
+            needed="the pause between two passes, for example 1s",
             pattern=r"[1-9]\d*(ms|s|min|h)",
-            like="a whole number and ms, s, min or h, for example 5s",
+            like="a whole number and ms, s, min or h, for example 1s",
         ),
         store=_store(reader),
         database=_database(reader),

@@ -1,8 +1,8 @@
 """What runs on a `process` machine: `python -m local.machine.service FOLDER`.
 
 It does the part of the user-data that needs no privileges: writes the files, fetches the worker,
-migrates the database, then drains on the timer's interval, as the units would. It proves the worker;
-that the units and the installation work is proven on a real machine.
+migrates the database, then drains on the timer's interval, as the units would. It proves the
+worker; that the units and the installation work is proven on a real machine.
 """
 
 import os
@@ -19,6 +19,7 @@ from local.machine import machine, timer, user_data
 from local.machine.machine import Machine
 
 TIMER = "/etc/systemd/system/pipeline-worker.timer"
+UNIT = "/etc/systemd/system/pipeline-worker.service"
 RETRY_SECONDS = 1.0
 SHUTDOWN_SECONDS = 2.0
 
@@ -43,21 +44,19 @@ class Service:
         except user_data.UserDataError as error:
             self._say(str(error))
             return
-        every = next(
-            (timer.interval(str(unit["content"])) for unit in entries if unit["path"] == TIMER),
-            None,
-        )
+        units = {unit["path"]: str(unit["content"]) for unit in entries}
+        every, drain = timer.interval(units.get(TIMER, "")), timer.arguments(units.get(UNIT, ""))
         while self._fetch() != 0:
             time.sleep(RETRY_SECONDS)
         files.write(self._host.folder / "booted", "")
-        if every is None:
-            self._say(f"{TIMER} has no OnUnitInactiveSec=: nothing will be drained.")
+        if every is None or not drain:
+            self._say(f"{TIMER} or {UNIT} tells no interval or no worker: nothing is drained.")
             return
         self._build_transforms()
-        while self._worker("migrate") != 0:
+        while self._worker(["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
         while True:
-            self._worker("drain")
+            self._worker(drain)
             time.sleep(every)
 
     def shut_down(self) -> None:
@@ -81,10 +80,10 @@ class Service:
         folder = self._host.source / "worker/transforms"
         self._run([sys.executable, "-m", "worker.transforms.build", str(folder)])
 
-    def _worker(self, command: str) -> int:
-        code = self._run(self._host.command([command]))
+    def _worker(self, command: list[str]) -> int:
+        code = self._run(self._host.command(command))
         if code:
-            self._say(f"worker {command} ended with {code}.")
+            self._say(f"worker {command[0]} ended with {code}.")
         return code
 
     def _run(self, command: list[str]) -> int:

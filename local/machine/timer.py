@@ -1,4 +1,4 @@
-"""The interval of a systemd timer.
+"""What a systemd timer starts, and how often.
 
 https://www.freedesktop.org/software/systemd/man/latest/systemd.time.html
 """
@@ -18,6 +18,12 @@ def interval(unit: str) -> float | None:
     """Seconds of `OnUnitInactiveSec=` in a unit's text, None without one."""
     found = re.search(r"^\s*OnUnitInactiveSec\s*=\s*(.+?)\s*$", unit, re.MULTILINE)
     return seconds(found[1]) if found else None
+
+
+def arguments(unit: str) -> list[str]:
+    """What `ExecStart=` of the worker's unit tells the worker."""
+    found = re.search(r"^ExecStart=.* -m worker (.+)$", unit, re.MULTILINE)
+    return found[1].split() if found else []
 
 
 def seconds(span: str) -> float | None:

@@ -54,9 +54,11 @@ class Guest:
         self.root(f"systemctl stop pipeline-worker.timer; systemctl stop {WORKER}")
 
     def resume(self) -> None:
-        """Pass after pass again, by the unit as our user-data wrote it."""
+        """Pass after pass again, by the unit as our user-data wrote it; one that was begun
+        otherwise ends."""
         self.root(
-            f"rm -f {DROP_IN}; systemctl daemon-reload; systemctl start pipeline-worker.timer"
+            f"rm -f {DROP_IN}; systemctl daemon-reload; systemctl stop {WORKER}; "
+            "systemctl start pipeline-worker.timer"
         )
 
     def override(self, *lines: str) -> None:

@@ -1,6 +1,6 @@
 """The stack's secrets lie on the machine in root's files, and nowhere else that one can look."""
 
-from tests.machine.guest import WORKER, Guest
+from tests.machine.guest import WORKER, Guest, eventually
 
 NAMES = ("s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
 LIST = "/root/secrets-to-look-for"
@@ -49,6 +49,7 @@ def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> 
         "cat /proc/[0-9]*/environ | tr '\\0' '\\n'; sleep 0.2; done"
     )
     guest.resume()
+    eventually(lambda: guest.status()["backlog"]["count"] == 0, what="all is done")
     journal = guest.root("journalctl --no-pager -o verbose")
     assert "worker drain" in seen  # a pass was seen
     assert "CREDENTIALS_DIRECTORY=/run/credentials/" in seen  # and its environment

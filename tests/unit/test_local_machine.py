@@ -20,7 +20,7 @@ import os, subprocess, sys, time
 from pathlib import Path
 here = Path(os.environ["STATE_DIRECTORY"])
 with (here / "said").open("a") as said:
-    said.write(f"{sys.argv[3]}\\n")
+    print(*sys.argv[3:], file=said)
 if sys.argv[3] == "migrate" and (here / "said").read_text().count("migrate") < 3:
     sys.exit("the database is not there yet")
 if sys.argv[3] == "log":
@@ -52,6 +52,10 @@ FILES = [
     entry("/etc/pipeline/worker.toml", 'sslrootcert = "/etc/pipeline/tls/root.pem"\n'),
     entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
     entry("/etc/systemd/system/pipeline-worker.timer", "OnUnitInactiveSec=200ms\n"),
+    entry(
+        "/etc/systemd/system/pipeline-worker.service",
+        "ExecStart=/usr/bin/python -m worker drain --linger 60\n",
+    ),
 ]
 
 
@@ -78,6 +82,7 @@ def test_it_fetches_and_migrates_until_that_succeeds_and_then_drains_again_and_a
 ) -> None:
     eventually(lambda: said(host).count("drain") >= 2)
     assert said(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
+    assert "drain --linger 60" in said(host)
     assert "the store is not there yet" in host.journal.read_text("utf-8")
     assert "the database is not there yet" in host.journal.read_text("utf-8")
 
