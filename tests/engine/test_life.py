@@ -113,6 +113,14 @@ def test_nothing_is_to_change(standing: Checkout) -> None:
     assert "No change." in standing.pipeline("preview").stdout
 
 
+def test_the_stacks_own_store_is_asked(standing: Checkout) -> None:
+    """moto takes every key, so it is not for pictures that others can reach."""
+    answer = standing.pipeline("check-store", "--stack", "local", "--json", code=1)
+    found = json.loads(answer.stdout)
+    assert "wrong-secret" in {loss["name"] for loss in found["losses"]}
+    assert {fact["answer"] for fact in found["facts"] if fact["name"] == "versions"} == {"yes"}
+
+
 def test_log_finds_by_name(standing: Checkout) -> None:
     rows = standing.json("log", "--like", "coffee")
     assert {row["output_key"] for row in rows} == {"negated_coffee.png"}
