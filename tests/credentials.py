@@ -17,6 +17,8 @@ from infra.errors import CloudError
 from infra.sdk import connect, sentences
 from tests.eventually import eventually
 
+#: Seconds between two looks.
+PAUSE = 0.3
 REFUSED = "refuses the credentials in clouds.yaml"
 #: Makes an application credential and puts it into clouds.yaml, as the entry whose name it returns.
 Make = Callable[..., str]
@@ -108,7 +110,7 @@ class CredentialRules:
                 return str(error)
             return ""
 
-        assert REFUSED in eventually(told, every=0.2)
+        assert REFUSED in eventually(told, every=PAUSE)
 
     def test_token_that_ends_midway_is_renewed(self, account: Account) -> None:
         with connect(account.entry, account.region) as cloud:
@@ -118,8 +120,12 @@ class CredentialRules:
             url = f"{_identity(cloud)}/auth/tokens"
             ended = cloud.session.delete(url, headers={"X-Subject-Token": token})
             assert ended.status_code == 204
-            assert adapter.get(account.allowed).status_code == 200
-            assert cloud.session.get_token() != token
+
+            def renewed() -> bool:
+                assert adapter.get(account.allowed).status_code == 200
+                return bool(cloud.session.get_token() != token)
+
+            eventually(renewed, every=PAUSE, what="services remember a token for a while")
 
     def test_variables_of_another_cloud_change_nothing(
         self, account: Account, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.eventually import eventually
-from tests.trove.service import ADMIN, DATABASE, MINE, OPEN, SECONDS, WORKER, Service
+from tests.trove.service import ADMIN, DATABASE, MINE, OPEN, PAUSE, SECONDS, WORKER, Service
 
 #: Fields of a create, the status they are answered with, and words of the answer.
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
@@ -101,7 +101,7 @@ class ApiTraps:
         answer = trove.api.post("/instances", json={"instance": order})
         assert answer.status_code == 200
         identifier = answer.json()["instance"]["id"]
-        eventually(lambda: trove.show(identifier)["status"] == "ERROR", SECONDS, every=0.1)
+        eventually(lambda: trove.show(identifier)["status"] == "ERROR", SECONDS, every=PAUSE)
         fault = trove.show(identifier)["fault"]["message"]
         assert "Failed to create security group" in fault
         trove.remove(identifier)

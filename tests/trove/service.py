@@ -1,6 +1,7 @@
 """The Trove under test, and its raw API."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from infra.sdk import connect
@@ -11,6 +12,8 @@ MINE = "203.0.113.7/32"
 OPEN = {"is_public": True, "allowed_cidrs": [MINE]}
 #: Even a loaded machine gets there; what fails says so at once.
 SECONDS = 400.0
+#: Between two looks: each makes real services ask each other several times.
+PAUSE = 0.3
 DATABASE, ADMIN, WORKER = "pipeline_db", "db_admin", "pipeline_worker"
 
 
@@ -23,9 +26,9 @@ class Service:
     small: str = "standard.small"
     medium: str = "standard.medium"
 
-    @property
+    @cached_property
     def cloud(self) -> Any:
-        """A connection of the product's own."""
+        """A connection of the product's own, one for all: each costs a login and a discovery."""
         return connect(self.entry, self.region)
 
     @property
@@ -88,7 +91,7 @@ class Service:
             view = self.show(identifier)
             return view if view["operating_status"] == "HEALTHY" and holds(view) else None
 
-        found: dict[str, Any] = eventually(look, SECONDS, f"{identifier} is healthy", every=0.1)
+        found: dict[str, Any] = eventually(look, SECONDS, f"{identifier} is healthy", every=PAUSE)
         return found
 
     def remove(self, identifier: str) -> None:
@@ -100,5 +103,5 @@ class Service:
         """Wait until Trove knows it no more."""
         path = f"/instances/{identifier}"
         eventually(
-            lambda: self.api.get(path).status_code == 404, SECONDS, f"{path} goes", every=0.1
+            lambda: self.api.get(path).status_code == 404, SECONDS, f"{path} goes", every=PAUSE
         )
