@@ -21,6 +21,8 @@ from tests.openstack.services import (
 from tests.openstack.services.layout import Layout
 
 HERE = Path(__file__).parent
+#: Of other states of the checkout, so that two of them do not undo each other's.
+KEPT = 3
 #: What decides what a snapshot holds.
 SOURCES = (
     *("etc/*.sql", "constraints.txt", "databases.py", "schemas.py", "seed.py"),
@@ -44,7 +46,8 @@ def make(environment: Path) -> None:
     wanted = path(environment)
     if wanted.exists():
         return
-    for old in environment.glob("state-*.tar.gz"):
+    others = sorted(environment.glob("state-*.tar.gz"), key=lambda each: each.stat().st_mtime)
+    for old in others[: 1 - KEPT]:
         old.unlink()
     with tempfile.TemporaryDirectory(prefix="image-pipeline-seed-") as name:
         layout = Layout(Path(name), environment)
