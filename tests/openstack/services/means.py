@@ -12,7 +12,8 @@ PROGRAMS = {
     "rabbitmq-server": "rabbitmq-server",
     "epmd": "erlang-base",
 }
-PYTHONS = ((3, 11), (3, 12), (3, 13))
+#: Debian 12's, with which the pins were tried.
+PYTHON = (3, 11)
 #: Where Debian keeps servers, which is not on every user's PATH.
 SERVER_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -21,9 +22,9 @@ def missing() -> str:
     """One sentence on what is missing, or "" when nothing is."""
     if sys.platform != "linux":
         return f"Real OpenStack runs on Linux only, this is {sys.platform}: use a Debian machine."
-    if sys.version_info[:2] not in PYTHONS:
-        ours = ".".join(map(str, sys.version_info[:2]))
-        return f"Real OpenStack's pinned packages want Python 3.11 to 3.13, this is {ours}."
+    if sys.version_info[:2] != PYTHON:
+        wanted, ours = (".".join(map(str, each)) for each in (PYTHON, sys.version_info[:2]))
+        return f"Real OpenStack's pinned packages want Python {wanted}, this is {ours}: use that."
     packages = {package for name, package in PROGRAMS.items() if not _found(name)}
     if packages:
         return (
