@@ -48,7 +48,7 @@ class Ground:
         if bucket not in self._made:
             self._made.append(bucket)  # before it exists: an interruption may come in between
             try:
-                self.s3.create_bucket(Bucket=bucket)
+                self.store.make_bucket(self.s3, bucket)
             except ClientError as error:
                 self._made.remove(bucket)
                 raise PipelineError(

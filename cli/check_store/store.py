@@ -44,6 +44,16 @@ class Store:
             ),
         )
 
+    def make_bucket(self, client: Any, bucket: str) -> None:
+        """A store may want to be told the region (AWS outside us-east-1); others refuse that."""
+        try:
+            client.create_bucket(Bucket=bucket)
+        except ClientError as error:
+            if "IllegalLocationConstraint" not in told(error) or not self.region:
+                raise
+            place = {"LocationConstraint": self.region}
+            client.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+
 
 def told(error: ClientError) -> str:
     """A refusal in two words: `404 NoSuchKey`."""

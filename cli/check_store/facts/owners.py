@@ -12,7 +12,7 @@ _OURS_ALREADY = "409 BucketAlreadyOwnedByYou"
 
 
 def _again(ground: Ground) -> str:
-    answer = refusal(ground.s3.create_bucket, Bucket=ground.bucket("plain"))
+    answer = refusal(ground.store.make_bucket, client=ground.s3, bucket=ground.bucket("plain"))
     return YES if answer in ("", _OURS_ALREADY) else answer
 
 
@@ -51,7 +51,7 @@ def _others_objects(ground: Ground) -> str:
 def _others_name(ground: Ground) -> str:
     if ground.other is None:
         return NO
-    answer = refusal(ground.other.create_bucket, Bucket=ground.bucket("plain"))
+    answer = refusal(ground.store.make_bucket, client=ground.other, bucket=ground.bucket("plain"))
     return answer if answer and not answer.startswith(_TAKEN) else holds(bool(answer))
 
 
