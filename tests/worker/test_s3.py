@@ -2,16 +2,22 @@
 apart by how they ended."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
 from worker.s3 import Client, Refused, Signer, Unanswered
@@ -44,7 +50,9 @@ def test_signatures_are_botocore_s(path: str, query: str) -> None:
 
 
 @contextmanager
-def server(*answers: bytes) -> Iterator[tuple[str, list[int]]]:
+def server(
+    *answers: bytes, context: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[int]]]:
     """Answers requests in turn, and hangs up after some of them; the connection that each came on,
     by number, and when one ended."""
     listener, seen, left = socket.create_server(("127.0.0.1", 0)), [], list(answers)
@@ -57,6 +65,11 @@ def server(*answers: bytes) -> Iterator[tuple[str, list[int]]]:
             except OSError:
                 return
             number += 1
+            if context:
+                try:
+                    client = context.wrap_socket(client, server_side=True)
+                except OSError:
+                    continue
             with client:
                 while left and client.recv(1 << 16):
                     seen.append(number)
@@ -72,6 +85,44 @@ def server(*answers: bytes) -> Iterator[tuple[str, list[int]]]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
     finally:
         listener.close()
+
+
+def certificate(folder: Path) -> Path:
+    """Of 127.0.0.1, signed by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "server.pem"
+    file.write_bytes(key.private_bytes(pem, *plain) + made.public_bytes(pem))
+    return file
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_store_must_prove_who_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    file = certificate(tmp_path)
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with server(OK, context=context) as (endpoint, _):
+        client = Client(endpoint.replace("http:", "https:"), SIGNER)
+        if known:
+            assert client.call("GET", "bucket", attempts=1).body == b"body"
+        else:
+            with pytest.raises(Unanswered, match="certificate verify failed"):
+                client.call("GET", "bucket", attempts=1)
 
 
 def body(client: Client) -> bytes:
