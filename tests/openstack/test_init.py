@@ -200,7 +200,9 @@ def _application_credential(person: Customer, cloud: str = "pouta", **asked: Any
     connection = person.pouta() if cloud == "pouta" else person.pukki()
     with connection:
         user = connection.current_user_id
-        body = {"application_credential": {"name": f"mine-{len(asked)}", **asked}}
+        roles = [{"name": "member"}]  # as in tests/credentials.py
+        asked = {"name": f"mine-{len(asked)}", "roles": roles, **asked}
+        body = {"application_credential": asked}
         path = f"/users/{user}/application_credentials"
         answer = connection.identity.post(path, json=body)
         assert answer.status_code == 201, answer.text
