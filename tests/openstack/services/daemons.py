@@ -129,6 +129,7 @@ def environment(layout: Layout) -> dict[str, str]:
     return {
         "PYTHONPATH": str(STAND_INS),
         "PYTHONWARNINGS": "ignore",
+        "SPT_NOENV": "1",  # else setproctitle writes over the marker by which we find it
         "HOME": str(layout.run),
         "XDG_CACHE_HOME": str(layout.environment / "cache"),  # of entry points: a faster start
         "STAND_IN_GUESTS": str(layout.run / "guests"),
