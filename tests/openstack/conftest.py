@@ -30,6 +30,7 @@ def cloud() -> Iterator[OpenStack]:
                 yield stack.up(folder)
             finally:
                 stack.down(folder)
+            assert not leftovers.naming(folder)
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from local import processes
 
@@ -20,6 +22,17 @@ def owned(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def naming(folder: Path) -> list[str]:
+    """Command lines that name the folder: of processes that lost their marker, too."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            if str(folder) in line:
+                found.append(line)
+    return found
 
 
 def remove() -> None:
