@@ -1,0 +1,97 @@
+"""A state that was lost: what is left is told, never adopted, and removed when that is asked for.
+
+It is made by hand on real OpenStack under the names that the program gives, as by an `up` whose
+state is gone.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.eventually import eventually
+from tests.openstack.customer import INIT, NETWORK, Customer
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+STACK = ("--stack", "lab")
+PREFIX = "image-pipeline-lab"
+NAMES = {
+    f"machine  {PREFIX}-vm",
+    f"port  {PREFIX}-port",
+    f"security group  {PREFIX}-operators",
+    f"key pair  {PREFIX}-operator",
+    f"database  {PREFIX}-db",
+    "floating IP  198.51.100.",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def left(person: Customer) -> Iterator[None]:
+    """Everything the program makes but buckets, and things of the customer's own beside it."""
+    person.checkout.pipeline("init", "lab", *INIT)
+    with person.pouta() as pouta, person.pukki() as pukki:
+        _machine(pouta, PREFIX, Path(f"{person.base}/home/.ssh/id_ed25519.pub"))
+        pouta.network.create_security_group(name="operators")
+        order = {
+            "name": f"{PREFIX}-db",
+            "flavorRef": _flavor(pukki),
+            "volume": {"size": 1},
+            "datastore": {"type": "postgresql", "version": "17.5"},
+            "access": {"is_public": True, "allowed_cidrs": ["192.0.2.9/32"]},
+        }
+        answer = pukki.database.post("/instances", json={"instance": order})
+        assert answer.status_code == 200, answer.text
+        yield
+
+
+def _flavor(pukki: "Connection") -> str:
+    flavors = pukki.database.get("/flavors").json()["flavors"]
+    return next(str(each["str_id"]) for each in flavors if each["name"] == "standard.small")
+
+
+def _machine(pouta: "Connection", prefix: str, key: Path) -> None:
+    network = pouta.network.find_network(NETWORK, ignore_missing=False)
+    external = pouta.network.find_network("public", ignore_missing=False)
+    group = pouta.network.create_security_group(name=f"{prefix}-operators")
+    port = pouta.network.create_port(
+        name=f"{prefix}-port", network_id=network.id, security_groups=[group.id]
+    )
+    pouta.network.create_ip(floating_network_id=external.id, description=prefix, port_id=port.id)
+    pouta.compute.create_keypair(name=f"{prefix}-operator", public_key=key.read_text())
+    image = pouta.image.find_image("Ubuntu-24.04", ignore_missing=False)
+    flavor = pouta.compute.find_flavor("standard.tiny", ignore_missing=False)
+    server: Any = pouta.compute.create_server(
+        name=f"{prefix}-vm",
+        image_id=image.id,
+        flavor_id=flavor.id,
+        networks=[{"port": port.id}],
+        key_name=f"{prefix}-operator",
+    )
+    pouta.compute.wait_for_server(server, wait=300)
+
+
+def test_up_refuses_to_make_it_once_more(person: Customer) -> None:
+    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    assert "knows of nothing" in told
+    assert "'./pipeline strays --stack lab --remove'" in told
+    for name in NAMES:
+        assert name.replace("  ", " ") in told
+
+
+def test_strays_are_listed_and_removed(person: Customer) -> None:
+    """In an order in which clouds let go; what is the customer's own stays."""
+    answer = person.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
+    lines = [line for line in answer.splitlines() if "  " in line]
+    assert len(lines) == len(NAMES)
+    assert all(any(line.startswith(name) for line in lines) for name in NAMES), answer
+    with person.pouta() as pouta, person.pukki() as pukki:
+        eventually(lambda: not pukki.database.get("/instances").json()["instances"], 180, every=0.5)
+        assert not list(pouta.compute.servers())
+        assert not list(pouta.network.ips())
+        assert not list(pouta.compute.keypairs())
+        groups = {group.name for group in pouta.network.security_groups()}
+        assert groups == {"default", "operators"}
+    assert "nothing that the state does not" in person.checkout.pipeline("strays", *STACK).stdout
