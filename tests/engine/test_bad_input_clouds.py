@@ -135,8 +135,8 @@ def test_a_python_without_venv(person: Researcher) -> None:
     bare, folder = person.base / "bare", person.base / "clone"
     bare.mkdir()
     folder.mkdir()
-    for name in ("pipeline", "requirements.txt", "requirements-dev.txt"):
-        shutil.copy2(person.checkout.folder / name, folder / name)
+    for file in (person.checkout.folder / "pipeline", *person.checkout.folder.glob("*.txt")):
+        shutil.copy2(file, folder)
     shutil.copytree(person.checkout.folder / "local", folder / "local")
     real = shutil.which("python3.11") or shutil.which("python3")
     (bare / "python3").write_text(f'#!/bin/sh\n[ "$2" = venv ] && exit 1\nexec "{real}" "$@"\n')
