@@ -1,11 +1,25 @@
 """Small files of every kind the kernels take, to be mutated."""
 
+import base64
 import io
 import itertools
 import struct
 import zlib
 
 from tests.worker.pictures import encode, picture
+
+#: Progressive, 33 x 17 pixels, 4:2:0; DC come in four scans (jpegtran -scans; Pillow writes two).
+DC_BY_BITS = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywt"
+    "QFdBRkxOUlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
+    "T09PT09PT09PT09PT09PT09PT0//wgARCAARACEDASIAAhEBAxEB/8QAGAABAQEBAQAAAAAAAAAAAAAAAAMBAgT/xAAX"
+    "AQADAQAAAAAAAAAAAAAAAAAAAQID/9oADAMBAAIQAxAAAAPeJ3Fuy7DRL89DSZ+ol0Gb/8QAIxAAAQMCBQUAAAAAAAAA"
+    "AAAAAAECAwQSBRAVITMRExQyNP/aAAgBAQABPwF9cyVvRFPBfJJehDEsLNxa1jNlNRiINnEdX24h+JOfJaRUKVCXKaO0"
+    "j9heIb9Jh3EmX//aAAwDAQACAAMAAAAy7rxjfA//xAAeEQACAgAHAAAAAAAAAAAAAAAABAEDAgUQERIUI//aAAgBAgEB"
+    "PwBdPjPkO22UxG538YgZzp//xAAgEQABAwIHAAAAAAAAAAAAAAADAAEEMTICBRARFTRS/9oACAEDAQE/ADm3vQwCkdii"
+    "4nLfTqZVlhsbT//aAAwDAQACAAMAAAAhpFM8d8//xAAdEAACAgMAAwAAAAAAAAAAAAAAARExIVFxEGGh/9oACAEBAAE/"
+    "EHRaWOCMNiBqPpTgO1uR2FUjQrcCiyz2FRbwq6fD4//aAAwDAQACAAMAAAAQcp/Cd+//2Q=="
+)
 
 
 def jpegs() -> dict[str, bytes]:
@@ -24,6 +38,7 @@ def jpegs() -> dict[str, bytes]:
             (30, 90, 100), (0, 1, 2), (False, True), (0, 2)
         )
     }
+    found["dc by bits"] = DC_BY_BITS
     found["gray"] = encode(photo.convert("L"), "JPEG", progressive=True)
     found["cmyk"] = encode(photo.convert("CMYK"), "JPEG")
     found["exif"] = encode(photo, "JPEG", exif=exif(encode(picture(2, (16, 16)), "JPEG")))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageCms
 
-from tests.fuzz.seeds import raw_png
+from tests.fuzz.seeds import DC_BY_BITS, raw_png
 from tests.worker.kernel_build import compiled_kernels, convert, imagemagick, negative
 from tests.worker.pictures import decode, encode, error, picture
 from worker.errors import Verdict
@@ -105,6 +105,7 @@ JPEGS: dict[str, Callable[[], bytes]] = {
     "jpeg/icc": partial(_jpeg, icc_profile=_ICC),
     "jpeg/optimized": partial(_jpeg, optimize=True),
     "jpeg/ycck": _ycck,
+    "jpeg/dc by bits": lambda: DC_BY_BITS,
 }
 LOSSLESS: dict[str, Callable[[], bytes]] = {
     **{
