@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 
 
 def copy_project(target: Path) -> None:
