@@ -5,6 +5,7 @@ openstacksdk is imported inside: it takes most of a second, and dynamic provider
 
 # ruff: noqa: PLC0415
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 #: Seconds a single request may take before it counts as lost.
 REQUEST_TIMEOUT = 120
+#: Keystone's words for a login that it does not know (any more).
+_UNKNOWN = re.compile(r"could not (find|recognize)", re.IGNORECASE)
+
+# What keystoneauth warns of is in the exception that follows, and `sentences` tells it.
+logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 
 
 def _loader() -> "OpenStackConfig":
@@ -83,8 +89,8 @@ def sentences(entry: str) -> Iterator[None]:
     try:
         yield
     except (keystone.Unauthorized, keystone.NotFound) as error:
-        # A token that is no longer good is 404 to Keystone, as is a path that is none of its.
-        if isinstance(error, keystone.NotFound) and "token" not in str(error):
+        # A token or application credential that is gone is 404, as is a path not of Keystone's.
+        if isinstance(error, keystone.NotFound) and not _UNKNOWN.search(str(error)):
             raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
         raise CloudError(
             f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}): they"
