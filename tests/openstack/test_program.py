@@ -1,0 +1,206 @@
+"""The real program through Pulumi's real provider, on real OpenStack and real Ceph.
+
+Where the provider cannot be had, this is skipped; `test_program_*.py` are not.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.eventually import eventually
+from tests.openstack import worker_machine
+from tests.openstack.customer import INIT, NETWORK, Customer
+from tests.openstack.provider import missing
+
+STACK = ("--stack", "lab")
+LOCALLY = ("--set", "databaseSslMode=disable", "--set", "timerInterval=1s")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stack(
+    pulumi: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """Settings as `init` writes them; skipped before anything is started for it."""
+    home = tmp_path_factory.mktemp("pulumi")
+    if sentence := missing(pulumi, home):
+        pytest.skip(sentence)
+    person: Customer = request.getfixturevalue("person")
+    person.checkout.environment["PULUMI_HOME"] = str(home)  # type: ignore[index]
+    person.checkout.pipeline("init", "lab", *INIT, *LOCALLY)
+    yield
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
+
+
+def standing(person: Customer) -> dict[str, str]:
+    """What a person would miss if it were another one."""
+    with person.pouta() as pouta, person.pukki() as pukki:
+        [vm] = pouta.compute.servers()
+        [address] = pouta.network.ips()
+        [instance] = pukki.database.get("/instances").json()["instances"]
+        return {
+            "machine": vm.id,
+            "floating IP": address.floating_ip_address,
+            "database": instance["id"],
+        }
+
+
+def admitted(person: Customer, *, database: bool) -> set[tuple[str, int, int, str]]:
+    """What Neutron lets in: to the database, or to the machine by the groups of its port."""
+    with person.cloud.admin() as admin, person.pouta() as pouta, person.pukki() as pukki:
+        if database:
+            found = list(
+                admin.network.security_group_rules(
+                    project_id=pukki.current_project_id, direction="ingress"
+                )
+            )
+        else:
+            [vm] = pouta.compute.servers()
+            [port] = pouta.network.ports(device_id=vm.id)
+            found = [
+                rule
+                for group in port.security_group_ids
+                for rule in pouta.network.security_group_rules(
+                    security_group_id=group, direction="ingress"
+                )
+            ]
+        return {
+            (rule.protocol, rule.port_range_min, rule.port_range_max, rule.remote_ip_prefix)
+            for rule in found
+        }
+
+
+def no_change(person: Customer) -> bool:
+    """Whether the program asks for nothing that is not there."""
+    return "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
+def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(person: Customer) -> None:
+    process = person.checkout.start("up", *STACK)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "made  SecGroup operators" in line:
+            person.cloud.stop("keystone")
+    process.stdout.close()
+    told = "".join(lines)
+    try:
+        assert process.wait() == 1, told
+        assert "Traceback" not in told
+        assert "Cloud 'pouta' cannot be asked" in told or "does not answer" in told, told
+    finally:
+        person.cloud.start("keystone")
+    person.checkout.pipeline("up", *STACK)
+    assert no_change(person)
+
+
+def test_strangers_reach_neither_machine_nor_database(person: Customer) -> None:
+    assert admitted(person, database=False) == {("tcp", 22, 22, "127.0.0.1/32")}
+    address = standing(person)["floating IP"]
+    assert admitted(person, database=True) == {("tcp", 5432, 5432, f"{address}/32")}
+
+
+def test_a_photo_goes_all_the_way(person: Customer) -> None:
+    """Container by Swift, keys by Keystone, put over S3, negated, logged, fetched."""
+    outputs = person.checkout.json("outputs", "--show-secrets", *STACK)
+    person.checkout.pipeline("put", "samples/cat.jpg", *STACK)
+    with worker_machine.running(person.base / "beside", user_data(person), outputs) as host:
+        eventually(
+            lambda: '"event": "done"' in host.journal.read_text(), 120, str(host.journal), every=0.5
+        )
+        log = host.run(["log", "--like", "cat", "--json"])
+        assert "negated_cat.jpg" in log.stdout, log.stderr
+    person.checkout.pipeline("get", "cat.jpg", *STACK)
+    assert (person.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def user_data(person: Customer) -> str:
+    """What Nova hands to the machine."""
+    with person.cloud.admin() as admin:
+        path = f"/servers/{standing(person)['machine']}"
+        server: Any = admin.compute.get(path, microversion="2.3").json()["server"]
+        return str(server["OS-EXT-SRV-ATTR:user_data"])
+
+
+def test_other_user_data_is_another_machine_and_nothing_else(person: Customer) -> None:
+    before = standing(person)
+    person.change("lab", timerInterval="7s")
+    person.checkout.pipeline("up", *STACK)
+    after = standing(person)
+    assert after.pop("machine") != before.pop("machine")
+    assert after == before
+    person.checkout.pipeline("get", "cat.jpg", *STACK)  # the output is still there
+    assert no_change(person)
+
+
+def test_an_image_that_the_cloud_replaces_replaces_no_machine(person: Customer) -> None:
+    before = standing(person)
+    with person.cloud.admin() as admin:
+        old = admin.image.find_image("Ubuntu-24.04", ignore_missing=False)
+        admin.image.delete_image(old.id)
+        admin.image.create_image(
+            name="Ubuntu-24.04",
+            disk_format="raw",
+            container_format="bare",
+            visibility="public",
+            data=bytes(1024),
+        )
+    person.checkout.pipeline("refresh", *STACK)
+    assert no_change(person)
+    assert standing(person) == before
+
+
+def test_a_quota_that_is_used_up_half_way(person: Customer) -> None:
+    """The floating IP is lost and none is left: told, and made good when there is one again."""
+    before = standing(person)
+    with person.pouta() as pouta:
+        [address] = pouta.network.ips()
+        pouta.network.delete_ip(address)
+    person.checkout.pipeline("refresh", *STACK)
+    person.quota(floating_ips=0)
+    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    assert "answered 409: Quota exceeded for resources: ['floatingip']." in told
+    assert "remove something there or ask its support for more" in told
+    assert told.count("Quota exceeded") == 1
+    person.quota(floating_ips=2)
+    person.checkout.pipeline("up", *STACK)
+    after = standing(person)
+    assert after["database"] == before["database"]
+    new = after["floating IP"]
+    assert admitted(person, database=True) == {("tcp", 5432, 5432, f"{new}/32")}
+    assert no_change(person)
+
+
+def test_a_group_that_something_else_uses_is_told_before_anything_goes(person: Customer) -> None:
+    before = standing(person)
+    with person.pouta() as pouta:
+        network = pouta.network.find_network(NETWORK, ignore_missing=False)
+        group = pouta.network.find_security_group(
+            "image-pipeline-lab-operators", ignore_missing=False
+        )
+        port = pouta.network.create_port(
+            network_id=network.id, name="guest", security_groups=[group.id]
+        )
+        told = person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1).stderr
+        assert "Port guest, which is not this stack's, uses its security group" in told
+        assert standing(person) == before
+        pouta.network.delete_port(port)
+
+
+def test_destroy_leaves_nothing(person: Customer) -> None:
+    assert "protectData" in person.checkout.pipeline("destroy", *STACK, code=1).stderr
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    with person.pouta() as pouta, person.pukki() as pukki:
+        assert not list(pouta.compute.servers())
+        assert not list(pouta.compute.keypairs())
+        assert not list(pouta.network.ips())
+        assert {port.device_owner for port in pouta.network.ports()} == {"network:router_interface"}
+        assert {group.name for group in pouta.network.security_groups()} == {"default"}
+        assert not list(pouta.object_store.containers())
+        user = pouta.current_user_id
+        keys = pouta.identity.get(f"/users/{user}/credentials/OS-EC2").json()["credentials"]
+        assert keys == []
+        assert pukki.database.get("/instances").json()["instances"] == []
+    assert admitted(person, database=True) == set()

@@ -1,0 +1,115 @@
+"""The program's database through Pulumi's engine, on real Trove.
+
+In the copy that runs, `__main__.py` is the program without what needs the provider `openstack`,
+which not every machine can get: the machine's address is one of documentation (RFC 5737).
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.eventually import eventually
+from tests.openstack.customer import INIT, Customer
+
+STACK = ("--stack", "lab")
+ADDRESS = "192.0.2.9"
+PROGRAM = f'''"""The program's database alone."""
+
+import os
+
+import pulumi
+
+from infra import clouds, settings
+from infra.database import database
+
+stack = settings.load(os.environ)
+_, cloud = clouds.look_up(stack)
+made = database(stack, cloud, "{ADDRESS}")
+pulumi.export("databaseHost", made.host)
+pulumi.export("databaseAdminPassword", made.admin_password)
+'''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stack(person: Customer) -> Iterator[None]:
+    """Settings as `init` writes them."""
+    (person.checkout.folder / "__main__.py").write_text(PROGRAM)
+    person.checkout.pipeline("init", "lab", *INIT)
+    yield
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
+
+
+def instances(person: Customer) -> list[dict[str, Any]]:
+    """What Trove has of the customer's."""
+    with person.pukki() as pukki:
+        found = pukki.database.get("/instances").json()["instances"]
+        return [pukki.database.get(f"/instances/{each['id']}").json()["instance"] for each in found]
+
+
+def admitted(person: Customer) -> set[tuple[str, int, int, str]]:
+    """Who reaches the database: what Neutron lets in, asked of Neutron."""
+    with person.cloud.admin() as admin, person.pukki() as pukki:
+        rules = admin.network.security_group_rules(
+            project_id=pukki.current_project_id, direction="ingress"
+        )
+        return {
+            (rule.protocol, rule.port_range_min, rule.port_range_max, rule.remote_ip_prefix)
+            for rule in rules
+        }
+
+
+def test_it_admits_the_machine_and_nobody_else(person: Customer) -> None:
+    told = person.checkout.pipeline("up", *STACK).stderr
+    assert "made  TroveReady" in told
+    [instance] = instances(person)
+    assert (instance["status"], instance["operating_status"]) == ("ACTIVE", "HEALTHY")
+    assert admitted(person) == {("tcp", 5432, 5432, f"{ADDRESS}/32")}
+    outputs = person.checkout.json("outputs", *STACK)
+    public = [each["address"] for each in instance["addresses"] if each["type"] == "public"]
+    assert outputs == {"databaseHost": public[0], "databaseAdminPassword": "[secret]"}
+
+
+def test_ranges_and_volume_change_in_place(person: Customer) -> None:
+    [before] = instances(person)
+    person.change("lab", databaseCidrs=["203.0.113.0/24"], databaseVolumeSize=2)
+    person.checkout.pipeline("up", *STACK)
+    [after] = instances(person)
+    assert (after["id"], after["volume"]["size"]) == (before["id"], 2)
+    assert admitted(person) == {
+        ("tcp", 5432, 5432, f"{ADDRESS}/32"),
+        ("tcp", 5432, 5432, "203.0.113.0/24"),
+    }
+    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
+def test_one_removed_behind_our_back_is_made_again_even_by_two_ups(person: Customer) -> None:
+    """The first of them is killed while it waits; the second goes on with the same instance."""
+    [gone] = instances(person)
+    with person.pukki() as pukki:
+        pukki.database.delete(f"/instances/{gone['id']}")
+        eventually(lambda: not instances(person), 180, every=0.5)
+    person.checkout.pipeline("refresh", *STACK)
+    person.cloud.stop("trove-taskmanager")
+    try:
+        first = person.checkout.start("up", *STACK)
+        assert first.stdout is not None
+        assert any("is BUILD/" in line for line in first.stdout)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        first.stdout.close()
+    finally:
+        person.cloud.start("trove-taskmanager")
+    [begun] = instances(person)
+    person.checkout.pipeline("up", *STACK)
+    [made] = instances(person)
+    assert made["id"] == begun["id"] != gone["id"]
+    assert made["operating_status"] == "HEALTHY"
+
+
+def test_destroy_leaves_nothing(person: Customer) -> None:
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    assert instances(person) == []
+    assert admitted(person) == set()
