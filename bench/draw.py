@@ -54,9 +54,13 @@ def _bars(plot: Bars) -> pyplot.Figure:
     axes.set_yticks([at for at, _ in ticks], [group for _, group in ticks])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.margins(x=0.1)
+    axes.set_xlim(left=plot.base, right=axes.get_xlim()[1] * 1.3)
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis(lambda value, _: f"{value:g}" if f"{value:g}".strip("0.")[:1] in "125" else "")
     axes.set(title=plot.title, xlabel=plot.unit)
     axes.grid(axis="x", alpha=0.3)
+    if names == [""]:
+        return figure
     handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
     axes.legend(handles, names, fontsize="x-small", loc="best")
     return figure

@@ -12,6 +12,7 @@ class Bars:
     title: str
     unit: str
     groups: Mapping[str, Mapping[str, tuple[float, float, float]]]  # group: series: value
+    base: float = 1.0  # where bars begin, on a logarithmic axis
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ def run(names: Sequence[str], *, quick: bool, photos: Path | None, machine: str)
             measured[name] = dict(result.figures)
             if not quick:
                 document.remember(name, result.figures)
-                command = f"./pipeline bench {name}" + ("" if photos == PACKAGED else " --photos F")
+                command = f"./pipeline bench {name}" + (
+                    "" if photos == PACKAGED else " --photos FOLDER"
+                )
                 document.write(name, _section(part, result, drawn, load, command))
     if not quick:
         table = targets.judge(document.figures())

@@ -139,6 +139,6 @@ def judge(measured: Mapping[str, Figures]) -> Table:
         except KeyError:
             cells = ["–", f"not measured: `{target.part}`"]
         else:
-            cells = [f"{value:.3g}{target.unit}", "yes" if target.met(value) else "**no**"]
+            cells = [f"{value:.4g}{target.unit}", "yes" if target.met(value) else "**no**"]
         lines.append([target.what, target.wanted(), *cells])
     return Table("", ["what", "target", "measured", "met?"], lines)

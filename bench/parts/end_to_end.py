@@ -75,5 +75,8 @@ def measure(request: Request) -> Result:
     columns = ["what", "photographs", "seconds", "a second", "spread", "CPU ms an image"]
     columns += ["store's", "database's", "peak memory, MB"]
     values = {name: {"": (median(each), min(each), max(each))} for name, each in rates.items()}
-    plot = Bars("end-to-end", "Photographs of 2 MP, end to end", "a second (logarithmic)", values)
+    plot = Bars(
+        *("end-to-end", "Photographs of 2 MP, end to end", "a second (logarithmic)", values),
+        base=0.1,
+    )
     return Result([Table("", columns, lines)], figures, [plot], notes)
