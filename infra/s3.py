@@ -135,7 +135,13 @@ def _some(s3: Any, bucket: str) -> list[dict[str, str]]:
 
 
 def _delete(s3: Any, bucket: str, batch: Sequence[Mapping[str, str]]) -> None:
-    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": list(batch), "Quiet": True})
+    # XML cannot write every character of a key, and reads a carriage return as a line's end.
+    for item in (item for item in batch if not item["Key"].isprintable()):
+        s3.delete_object(Bucket=bucket, **item)
+    together = [item for item in batch if item["Key"].isprintable()]
+    if not together:
+        return
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": together, "Quiet": True})
     for error in answer.get("Errors", ()):
         raise StoreError(
             f"Bucket {bucket} keeps {error['Key']!r} ({error['Code']}: {error.get('Message', '')}):"

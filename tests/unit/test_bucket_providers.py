@@ -159,6 +159,17 @@ def test_purge_takes_more_than_a_batch(store: dict[str, str]) -> None:
     client.delete_bucket(Bucket="many")
 
 
+def test_purge_takes_keys_that_xml_cannot_write(stores: dict[str, dict[str, str]]) -> None:
+    """Not on moto, which cannot list them either."""
+    client = s3.client(stores["rclone"])
+    client.create_bucket(Bucket="awkward")
+    keys = ["tab\t.jpg", "bell\x07.jpg", "plain.jpg"]
+    for key in keys:
+        client.put_object(Bucket="awkward", Key=key, Body=b"")
+    assert s3.purge(client, "awkward") == len(keys)
+    client.delete_bucket(Bucket="awkward")
+
+
 def test_purge_of_a_lost_bucket(store: dict[str, str]) -> None:
     assert s3.purge(s3.client(store), "lost") == 0
 

@@ -1,5 +1,6 @@
 """Versions: with them an upload is known by its id, and none is ever replaced unseen."""
 
+from collections.abc import Callable
 from typing import Any
 
 from cli.check_store.fact import NO, Fact, Loss, Weight, holds
@@ -61,6 +62,19 @@ def _pages(ground: Ground) -> str:
         for line in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
     ]
     return holds(sorted(found) == sorted(made))
+
+
+def _named(*keys: str) -> Callable[[Ground], str]:
+    def ask(ground: Ground) -> str:
+        bucket, folder = ground.versioned("named"), ground.key()
+        ids = {key: ground.put(bucket, f"{folder}/{key}")["VersionId"] for key in keys}
+        answer = ground.s3.list_object_versions(Bucket=bucket, Prefix=f"{folder}/")
+        names = {line["Key"].removeprefix(f"{folder}/") for line in answer.get("Versions", [])}
+        for key, version in ids.items():  # a key that is listed amiss is not found again
+            ground.s3.delete_object(Bucket=bucket, Key=f"{folder}/{key}", VersionId=version)
+        return holds(names == set(keys))
+
+    return ask
 
 
 def _get(ground: Ground) -> str:
@@ -149,6 +163,20 @@ FACTS = (
         "A listing in pages names every version and delete marker once",
         _pages,
         Loss(Weight.BREAKS, f"Versions are overlooked, or worked on twice. {_BROKEN}"),
+        NAME,
+    ),
+    Fact(
+        "versions-names",
+        "A listing of versions names keys with spaces, +, %, <, & and other alphabets as they are",
+        _named("two words.jpg", "a+b%2F.jpg", "<&>.jpg", "naïve 猫.jpg"),
+        Loss(Weight.BREAKS, f"Pictures with such names are never done. {_BROKEN}"),
+        NAME,
+    ),
+    Fact(
+        "versions-control",
+        "A listing of versions names keys with tabs and carriage returns as they are",
+        _named("a\tb.jpg", "a\rb.jpg"),
+        Loss(Weight.LESS, "Pictures with such names are never done: rename them first."),
         NAME,
     ),
     Fact(
