@@ -20,6 +20,7 @@ from tests.eventually import eventually
 #: Seconds between two looks.
 PAUSE = 0.3
 REFUSED = "refuses the credentials in clouds.yaml"
+NO_KEYS = r"lets no application credential make .* login by password .* s3AccessKey"
 #: Makes an application credential and puts it into clouds.yaml, as the entry whose name it returns.
 Make = Callable[..., str]
 
@@ -50,6 +51,9 @@ class Account:
 class CredentialRules:
     """The suite gives the fixture `account`, whose clouds.yaml the environment names."""
 
+    #: Whether Keystone lets unrestricted credentials make EC2 credentials, as before 30.0.
+    opens_keys = True
+
     @pytest.fixture
     def make(self, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         def make(**asked: Any) -> str:
@@ -73,10 +77,18 @@ class CredentialRules:
             credential.check(cloud, makes_keys=True)
             assert _make_key(cloud) == 201
 
-    def test_unrestricted_credential_makes_keys(self, account: Account, make: Make) -> None:
+    def test_unrestricted_credential_makes_keys_or_is_told_before(
+        self, account: Account, make: Make
+    ) -> None:
         with connect(make(unrestricted=True)) as cloud:
-            credential.check(cloud, makes_keys=True)
-            assert _make_key(cloud) == 201
+            credential.check(cloud, makes_keys=False)
+            if self.opens_keys:
+                credential.check(cloud, makes_keys=True)
+                assert _make_key(cloud) == 201
+            else:
+                with pytest.raises(CloudError, match=NO_KEYS):
+                    credential.check(cloud, makes_keys=True)
+                assert _make_key(cloud) == 403
         assert account.ask("made", account.other) == 200
 
     def test_restricted_credential_is_told_before_it_is_refused(
@@ -84,7 +96,8 @@ class CredentialRules:
     ) -> None:
         with connect(make()) as cloud:
             credential.check(cloud, makes_keys=False)
-            with pytest.raises(CloudError, match=r"is restricted.*`--unrestricted`"):
+            told = r"is restricted.*`--unrestricted`" if self.opens_keys else NO_KEYS
+            with pytest.raises(CloudError, match=told):
                 credential.check(cloud, makes_keys=True)
             assert _make_key(cloud) == 403
         assert account.ask("made", account.other) == 200
