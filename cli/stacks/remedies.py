@@ -25,6 +25,11 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "set s3AccessKey and s3SecretKey.",
     ),
     (
+        r"Delegated tokens cannot access credentials",
+        "This cloud's Keystone lets no application credential make the object store's keys: put a "
+        "login by password into clouds.yaml, or set s3AccessKey and s3SecretKey.",
+    ),
+    (
         r"no resource plugin|failed to (?:install|download) .*plugin|could not download plugin",
         "Pulumi could not get its provider for OpenStack: check that this computer reaches the "
         "internet, then run the same command again.",
