@@ -50,11 +50,10 @@ def gateway(cloud: OpenStack) -> Iterator[Path]:
     keystone = Keystone(
         cloud.auth_url.removesuffix("/v3"), "nova", cloud.layout.passwords.service, "service"
     )
-    with tempfile.TemporaryDirectory(prefix="image-pipeline-ceph-") as name:
-        folder = Path(name) / "ceph"
-        cluster.start(folder, keystone)
-        yield folder
-        cluster.stop(folder)
+    folder = cloud.layout.root / "ceph"  # goes with the cloud's folder, also when we are killed
+    cluster.start(folder, keystone)
+    yield folder
+    cluster.stop(folder)
 
 
 @pytest.fixture(scope="session")
