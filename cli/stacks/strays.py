@@ -14,6 +14,7 @@ from cli.stacks.stack import PROJECT
 from infra.errors import CloudError
 from infra.sdk import connect, sentences
 from infra.trove import client as trove
+from infra.trove import waiting
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -92,5 +93,5 @@ def _database(cloud: "Connection", prefix: str) -> Iterator[Stray]:
     for instance in trove.find(cloud, f"{prefix}-db"):
         id_ = instance.id
         yield Stray(
-            "database", instance.name, id_, cloud.config.name, partial(trove.delete, cloud, id_)
+            "database", instance.name, id_, cloud.config.name, partial(waiting.remove, cloud, id_)
         )

@@ -161,8 +161,7 @@ class TroveInstanceProvider(dynamic.Provider):
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         cloud = connect(props["cloud"], props["region"])
-        waiting.until_built(cloud, id_, CHANGE_MINUTES)  # else it refuses: 422
-        client.delete(cloud, id_)
+        waiting.remove(cloud, id_)
         waiting.until_gone(cloud, id_, GONE_MINUTES)
 
 

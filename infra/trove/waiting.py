@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 FAILED = ("ERROR", "FAILED")
 BUILDING = "BUILD"
+#: Minutes that a cloud may take to make an instance.
+BUILD_MINUTES = 60.0
 
 T = TypeVar("T")
 
@@ -66,8 +68,8 @@ def until_ready(
     return instance
 
 
-def until_built(cloud: "Connection", id_: str, minutes: float) -> None:
-    """Returns once the instance is no longer being built, well or badly, or is gone."""
+def remove(cloud: "Connection", id_: str, minutes: float = BUILD_MINUTES) -> None:
+    """Asks for the instance's removal once it is built, well or badly: before, Trove refuses."""
 
     def look() -> tuple[None, str]:
         instance = client.get(cloud, id_)
@@ -75,6 +77,7 @@ def until_built(cloud: "Connection", id_: str, minutes: float) -> None:
         return None, f"is {BUILDING}" if building else ""
 
     _until(look, id_, minutes)
+    client.delete(cloud, id_)
 
 
 def until_gone(cloud: "Connection", id_: str, minutes: float) -> None:

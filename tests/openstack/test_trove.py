@@ -11,7 +11,7 @@ from tests.openstack.services import entries
 from tests.openstack.services.configuration import DATABASE_REGION
 from tests.openstack.services.stack import OpenStack
 from tests.trove.api import ApiTraps
-from tests.trove.providers import MINUTES, OWNER, WAITER, ProviderPromises, Up, inputs, waited
+from tests.trove.providers import OWNER, WAITER, ProviderPromises, Up, inputs, waited
 from tests.trove.service import MINE, SECONDS, Service
 
 
@@ -81,8 +81,8 @@ def test_one_that_does_not_come_up_is_told_and_can_be_removed(trove: Service) ->
 def test_deleted_behind_our_back(trove: Service) -> None:
     created = OWNER.create(inputs(trove, "deleted"))
     props = created.outs or {}
-    waiting.until_built(trove.cloud, created.id, MINUTES)
-    trove.remove(created.id)
+    waiting.remove(trove.cloud, created.id)
+    trove.gone(created.id)
     with pytest.raises(DatabaseError, match=r"is gone: run `pulumi refresh`"):
         WAITER.create(waited(created.id, props))
     assert OWNER.read(created.id, props).id == ""
