@@ -24,8 +24,8 @@ from tests.openstack.ceph.configuration import GATEWAY, MON, Keystone
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "setpriv")
 OWNER = "alice"
-# A port that was free may be taken by the time a daemon binds it; and now and then, on a machine with
-# far more to do than cores, a cluster did not come up at all where the next one took twelve seconds.
+# A port that was free may be taken by the time a daemon binds it; and once, on a machine with ten
+# times more to do than cores, a start took four minutes instead of twelve seconds.
 ATTEMPTS = 5
 SECONDS = 60
 
