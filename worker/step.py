@@ -12,11 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker import quarantine
+from worker.contents import Contents, contents_of
 from worker.errors import Crash, Gone, Left, Obstacle, Stopped, Verdict
 from worker.ledger import Ledger, Result
 from worker.sandbox import Pool
 from worker.settings import StoreSettings
-from worker.store import Contents, Store, contents_of
+from worker.store import Store
 from worker.transforms import TransformModule
 from worker.upload import Upload, whole_seconds
 

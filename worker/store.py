@@ -6,22 +6,17 @@ Works on stores without versions and without conditional requests (rclone), and 
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from email.message import Message
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from worker.answers import Found, entry_of, etag_of, found, text_of
+from worker.contents import Contents
 from worker.errors import Gone, Left, Obstacle
-from worker.listing import Entry, Page
+from worker.listing import Page
 from worker.s3 import Answer, BrokenOff, Client, Refused, Signer, Unanswered
 from worker.settings import StoreSettings
 
-_CHUNK = 1 << 20
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _UNSUPPORTED = {"501", "NotImplemented", "405", "MethodNotAllowed"}
@@ -32,39 +27,7 @@ _EVERYWHERE = {  # said of one object, but true of all
     "QuotaExceeded": "is full (QuotaExceeded): make room or ask for a larger quota",
     "RequestTimeTooSkewed": "says that this machine's clock is wrong: set it",
 }
-
-
 Version = tuple[str, str]  # of an object: its key and version id
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a GET or HEAD answered about an object."""
-
-    etag: str
-    last_modified: datetime
-    size: int
-
-
-@dataclass(frozen=True)
-class Contents:
-    """A file, its hashes (sha256 in hex, the raw md5 that S3 checks a PUT by) and its length."""
-
-    path: Path
-    sha256: str
-    md5: bytes
-    size: int
-
-
-def contents_of(path: Path) -> Contents:
-    """Hash a file."""
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha256.update(chunk)
-            md5.update(chunk)
-            size += len(chunk)
-    return Contents(path, sha256.hexdigest(), md5.digest(), size)
 
 
 class Store:
@@ -106,17 +69,17 @@ class Store:
                 raise Obstacle(self._refused(bucket, error)) from error
             encoded = page.findtext("EncodingType") == "url"
             kinds = ("Version", "DeleteMarker") if versioned else ("Contents",)
-            entries = [_entry(line, encoded) for kind in kinds for line in page.iterfind(kind)]
+            entries = [entry_of(line, encoded) for kind in kinds for line in page.iterfind(kind)]
             if page.findtext("IsTruncated") != "true":
                 yield Page(entries)
                 return
             if versioned:
-                key = _text(page, "NextKeyMarker", encoded)
+                key = text_of(page, "NextKeyMarker", encoded)
                 version = page.findtext("NextVersionIdMarker")
                 query |= {"key-marker": key} | ({"version-id-marker": version} if version else {})
                 yield Page(entries, key)
             else:
-                query |= {"continuation-token": _text(page, "NextContinuationToken")}
+                query |= {"continuation-token": text_of(page, "NextContinuationToken")}
                 yield Page(entries)
 
     def get(
@@ -149,7 +112,7 @@ class Store:
             except Refused as error:
                 raise self._of_object(bucket, key, error) from error
             size = file.tell()
-        return _found(answer.headers, size), sha256.hexdigest()
+        return found(answer.headers, size), sha256.hexdigest()
 
     def head(self, bucket: str, key: str, version_id: str = "") -> Found:
         """What the object, or the version, is now. Gone: it is not there."""
@@ -163,7 +126,7 @@ class Store:
             if version_id and error.code in _UNSUPPORTED:  # a delete marker by now
                 raise Gone(key) from error
             raise self._of_object(bucket, key, error) from error
-        return _found(answer.headers, int(answer.headers["content-length"]))
+        return found(answer.headers, int(answer.headers["content-length"]))
 
     def put(
         self,
@@ -186,7 +149,7 @@ class Store:
             if error.code in ("AccessDenied", "403"):
                 raise Obstacle(self._refused(bucket, error)) from error
             raise self._of_object(bucket, key, error) from error
-        if _etag(answer.headers["etag"]) != contents.md5.hex():  # encrypted stores differ
+        if etag_of(answer.headers["etag"]) != contents.md5.hex():  # encrypted stores differ
             try:
                 stored = self.head(bucket, key).size
             except Gone:
@@ -232,8 +195,8 @@ class Store:
         answer = self._call("POST", bucket, query={"delete": ""}, headers=headers, body=body).xml()
         left: dict[Version, Left] = {}
         for error in answer.iterfind("Error"):
-            version = _text(error, "Key"), _text(error, "VersionId")
-            left |= self._stayed(bucket, version, Refused(_text(error, "Code")))
+            version = text_of(error, "Key"), text_of(error, "VersionId")
+            left |= self._stayed(bucket, version, Refused(text_of(error, "Code")))
         return left
 
     def _stayed(self, bucket: str, version: Version, error: Refused) -> dict[Version, Left]:
@@ -301,30 +264,3 @@ class Store:
 
 def _version(version_id: str) -> dict[str, str]:
     return {"versionId": version_id} if version_id else {}
-
-
-def _etag(text: str | None) -> str:
-    """Without its quotes: rclone lists it bare and answers GET with them."""
-    return (text or "").strip('"')
-
-
-def _found(headers: Message, size: int) -> Found:
-    return Found(_etag(headers["etag"]), parsedate_to_datetime(headers["last-modified"]), size)
-
-
-def _text(element: ET.Element, name: str, encoded: bool = False) -> str:
-    text = element.findtext(name) or ""
-    return unquote_plus(text) if encoded else text
-
-
-def _entry(line: ET.Element, encoded: bool) -> Entry:
-    """A line of ListObjectsV2 or ListObjectVersions."""
-    return Entry(
-        key=_text(line, "Key", encoded),
-        last_modified=datetime.fromisoformat(_text(line, "LastModified")),
-        version_id=_text(line, "VersionId"),
-        etag=_etag(line.findtext("ETag")),
-        size=int(_text(line, "Size") or 0),
-        latest=line.findtext("IsLatest") != "false",
-        marker=line.tag == "DeleteMarker",
-    )
