@@ -1,6 +1,7 @@
 """`./pipeline init` and its checks, asked of real OpenStack and real Ceph."""
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -201,7 +202,7 @@ def _application_credential(person: Customer, cloud: str = "pouta", **asked: Any
     with connection:
         user = connection.current_user_id
         roles = [{"name": "member"}]  # as in tests/credentials.py
-        asked = {"name": f"mine-{len(asked)}", "roles": roles, **asked}
+        asked = {"name": f"mine-{secrets.token_hex(4)}", "roles": roles, **asked}
         body = {"application_credential": asked}
         path = f"/users/{user}/application_credentials"
         answer = connection.identity.post(path, json=body)
