@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.eventually import eventually
-from tests.openstack import worker_machine
+from tests.openstack import admitted, worker_machine
 from tests.openstack.customer import INIT, NETWORK, Customer
 from tests.openstack.provider import missing
 
@@ -46,31 +46,6 @@ def standing(person: Customer) -> dict[str, str]:
         }
 
 
-def admitted(person: Customer, *, database: bool) -> set[tuple[str, int, int, str]]:
-    """What Neutron lets in: to the database, or to the machine by the groups of its port."""
-    with person.cloud.admin() as admin, person.pouta() as pouta, person.pukki() as pukki:
-        if database:
-            found = list(
-                admin.network.security_group_rules(
-                    project_id=pukki.current_project_id, direction="ingress"
-                )
-            )
-        else:
-            [vm] = pouta.compute.servers()
-            [port] = pouta.network.ports(device_id=vm.id)
-            found = [
-                rule
-                for group in port.security_group_ids
-                for rule in pouta.network.security_group_rules(
-                    security_group_id=group, direction="ingress"
-                )
-            ]
-        return {
-            (rule.protocol, rule.port_range_min, rule.port_range_max, rule.remote_ip_prefix)
-            for rule in found
-        }
-
-
 def no_change(person: Customer) -> bool:
     """Whether the program asks for nothing that is not there."""
     return "No change." in person.checkout.pipeline("preview", *STACK).stdout
@@ -97,9 +72,11 @@ def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(person: C
 
 
 def test_strangers_reach_neither_machine_nor_database(person: Customer) -> None:
-    assert admitted(person, database=False) == {("tcp", 22, 22, "127.0.0.1/32")}
-    address = standing(person)["floating IP"]
-    assert admitted(person, database=True) == {("tcp", 5432, 5432, f"{address}/32")}
+    there = standing(person)
+    ssh = admitted.to_machine(person.cloud, there["machine"])
+    assert ssh == {("tcp", 22, 22, "127.0.0.1/32")}
+    postgres = admitted.to_database(person.cloud, there["database"])
+    assert postgres == {("tcp", 5432, 5432, f"{there['floating IP']}/32")}
 
 
 def test_a_photo_goes_all_the_way(person: Customer) -> None:
@@ -169,7 +146,8 @@ def test_a_quota_that_is_used_up_half_way(person: Customer) -> None:
     after = standing(person)
     assert after["database"] == before["database"]
     new = after["floating IP"]
-    assert admitted(person, database=True) == {("tcp", 5432, 5432, f"{new}/32")}
+    rules = admitted.to_database(person.cloud, after["database"])
+    assert rules == {("tcp", 5432, 5432, f"{new}/32")}
     assert no_change(person)
 
 
@@ -203,4 +181,3 @@ def test_destroy_leaves_nothing(person: Customer) -> None:
         keys = pouta.identity.get(f"/users/{user}/credentials/OS-EC2").json()["credentials"]
         assert keys == []
         assert pukki.database.get("/instances").json()["instances"] == []
-    assert admitted(person, database=True) == set()
