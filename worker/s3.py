@@ -2,7 +2,7 @@
 
 Own code where boto3 would do, because each request of an upload's way passes here: boto3 takes 1.2
 to 2.4 ms of CPU for one, this 0.2 to 0.6, and a pass starts 0.3 s sooner without it
-(docs/measurements.md). tests/worker/test_s3.py holds the signatures against botocore's.
+(docs/architecture.md). tests/worker/test_s3.py holds the signatures against botocore's.
 
 Signature Version 4: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
