@@ -4,14 +4,11 @@ In the copy that runs, `__main__.py` is the program without what needs the provi
 which not every machine can get: the machine's address is one of documentation (RFC 5737).
 """
 
-import os
-import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.eventually import eventually
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
 
@@ -75,30 +72,6 @@ def test_ranges_and_volume_change_in_place(person: Customer) -> None:
         ("tcp", 5432, 5432, "203.0.113.0/24"),
     }
     assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
-
-
-def test_one_removed_behind_our_back_is_made_again_even_by_two_ups(person: Customer) -> None:
-    """The first of them is killed while it waits; the second goes on with the same instance."""
-    [gone] = instances(person)
-    with person.pukki() as pukki:
-        pukki.database.delete(f"/instances/{gone['id']}")
-        eventually(lambda: not instances(person), 180, every=0.5)
-    person.checkout.pipeline("refresh", *STACK)
-    person.cloud.stop("trove-taskmanager")
-    try:
-        first = person.checkout.start("up", *STACK)
-        assert first.stdout is not None
-        assert any("is BUILD/" in line for line in first.stdout)
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
-        first.stdout.close()
-    finally:
-        person.cloud.start("trove-taskmanager")
-    [begun] = instances(person)
-    person.checkout.pipeline("up", *STACK)
-    [made] = instances(person)
-    assert made["id"] == begun["id"] != gone["id"]
-    assert made["operating_status"] == "HEALTHY"
 
 
 def test_destroy_leaves_nothing(person: Customer) -> None:
