@@ -20,6 +20,8 @@ TRIES = 4
 UNKNOWN_VERB = ("NotImplemented", "MethodNotAllowed")
 ABSENT = ("NoSuchBucket", "404")
 FORBIDDEN = ("AccessDenied", "403")
+#: From here on it is the store that is in trouble, not the request (RFC 9110, section 15.6).
+FAILED = 500
 
 
 def client(store: Mapping[str, Any]) -> Any:
@@ -171,6 +173,11 @@ def sentences(bucket: str) -> Iterator[None]:
         yield
     except ClientError as error:
         fault = error.response["Error"]
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= FAILED:
+            raise StoreError(
+                f"The object store fails at {error.operation_name} on bucket {bucket}"
+                f" ({fault['Code']}: {fault.get('Message', '')}): run the same command again later."
+            ) from None
         raise StoreError(
             f"The object store refuses {error.operation_name} on bucket {bucket}"
             f" ({fault['Code']}: {fault.get('Message', '')}): check keys and permissions."

@@ -22,9 +22,7 @@ from worker.transforms import TransformModule
 from worker.upload import Upload, whole_seconds
 
 CRASHES = 3  # alone; then the file is quarantined
-_HOLD_SECONDS = (
-    1  # for so long outputs wait for their fellows, to share a row's and a delete's trip
-)
+_HOLD_SECONDS = 1  # outputs wait so long for their fellows, to share a row's and a delete's trip
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,11 @@ def _ask(
         answer = cloud.database.request(path, method, json=body, raise_exc=False)
     if answer.status_code == 404 and absent:  # noqa: PLR2004
         return None
+    if answer.status_code >= 500:  # noqa: PLR2004
+        raise DatabaseError(
+            f"The database service of cloud {entry!r} fails at {method} {path.partition('?')[0]}"
+            f" ({answer.status_code}): {_message(answer)}; run the same command again later."
+        )
     if answer.status_code >= 400:  # noqa: PLR2004
         raise DatabaseError(
             f"The database service of cloud {entry!r} refuses {method} {path.partition('?')[0]}"
