@@ -87,7 +87,7 @@ def test_cost_is_an_estimate(person: Researcher) -> None:
 
 def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
     with documented(person, "up") as session:
-        session.expect("is BUILD/")  # what it waits for
+        session.expect("; waiting.")  # told with what it waits for
         session.expect("made  TroveReady")
         assert "./pipeline put" in session.end()
     [machine] = person.cloud.machines()
