@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Seconds a single request may take before it counts as lost.
 REQUEST_TIMEOUT = 120
 #: Keystone's words for a login that it does not know (any more).
-_UNKNOWN = re.compile(r"could not (find|recognize)", re.IGNORECASE)
+_UNKNOWN = re.compile(r"could not (find|recognize)|failed to validate token", re.IGNORECASE)
 
 # What keystoneauth warns of is in the exception that follows, and `sentences` tells it.
 logging.getLogger("keystoneauth").addHandler(logging.NullHandler())

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.fuzz.seeds import chunk, exif
 from tests.worker.kernel_build import compiled_kernels, negative
 from tests.worker.pictures import decode, encode, error, negated, picture
-from worker.transforms import kernels
+from worker.transforms import kernels, previews
 
 __all__ = ["compiled_kernels"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,3 +186,18 @@ def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
 def test_previews_in_other_formats(kind: str, tmp_path: Path) -> None:
     """EXIF carried by Pillow."""
     assert not _leaks(negative(tmp_path, encode(picture(15), kind, exif=exif(PREVIEW))))
+
+
+@pytest.mark.timeout(60)
+def test_a_thumbnail_said_to_lie_beyond_the_block_is_blanked_where_it_lies() -> None:
+    """Its offset is near two thousand millions: nothing is made that large."""
+    stream = b"\xff\xd8\xff\xe0 no picture"
+    fields = ((0x201, 0x8000_0044), (0x202, len(stream)))
+    second = (2).to_bytes(2, "big") + b"".join(
+        tag.to_bytes(2, "big") + b"\0\4" + (1).to_bytes(4, "big") + value.to_bytes(4, "big")
+        for tag, value in fields
+    )
+    tiff = b"MM\0*" + (8).to_bytes(4, "big") + b"\0\0" + (14).to_bytes(4, "big") + second
+    found = previews.exif(tiff + stream)
+    assert len(found) == len(tiff + stream)
+    assert stream not in found

@@ -151,7 +151,7 @@ def exif(tiff: bytes, depth: int = 0) -> bytes:
         if second
     }
     (_, start), (length_at, length) = fields.get(0x201, (0, 0)), fields.get(0x202, (0, 0))
-    if start and length:
+    if 0 < start < len(tiff) and length:
         end = min(start + length, len(tiff))
         result = bytearray(scrub(tiff, depth, (start, end)))
         new, used = embedded(result[start:end], depth) or (b"", end - start)
