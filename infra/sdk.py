@@ -5,6 +5,7 @@ openstacksdk is imported inside: it takes most of a second, and dynamic provider
 
 # ruff: noqa: PLC0415
 
+import json
 import logging
 import os
 import re
@@ -111,6 +112,14 @@ def _silence(told: str) -> str:
     reason = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", told)
     where = address[0].rstrip(":,.") if address else "it"
     return f"{where} does not answer" + (f" ({reason[1]})" if reason else "")
+
+
+def fault(body: str) -> str:
+    """What an OpenStack fault says, {"badRequest": {"message": "…", "code": 400}}; "" of others."""
+    try:
+        return str(next(iter(json.loads(body).values()))["message"])
+    except (ValueError, AttributeError, StopIteration, TypeError, KeyError):
+        return ""
 
 
 def first_line(error: BaseException) -> str:

@@ -1,7 +1,8 @@
 """What Pulumi's OpenStack provider says of a refusal, said once and in one sentence."""
 
-import json
 import re
+
+from infra.sdk import fault
 
 #: The provider logs an error, with where in its code, and hands it over once more.
 _FRAME = re.compile(
@@ -29,14 +30,6 @@ def plain(message: str) -> str:
     refused = _REFUSED.search(text)
     if refused is None:
         return text
-    words = _words(refused["body"].strip())
+    body = refused["body"].strip()
+    words = fault(body) or body
     return f"{text[: refused.start()]}{refused['request']} answered {refused['code']}: {words}"
-
-
-def _words(body: str) -> str:
-    """OpenStack's faults are {"NeutronError": {"message": "…"}}, whatever the first name is."""
-    try:
-        fault = next(iter(json.loads(body).values()))
-        return str(fault["message"])
-    except (ValueError, AttributeError, StopIteration, TypeError, KeyError):
-        return body

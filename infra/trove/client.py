@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import DatabaseError
-from infra.sdk import sentences
+from infra.sdk import fault, sentences
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -172,23 +172,12 @@ def _ask(
         answer = cloud.database.request(path, method, json=body, raise_exc=False)
     if answer.status_code == 404 and absent:  # noqa: PLR2004
         return None
-    if answer.status_code >= 500:  # noqa: PLR2004
-        raise DatabaseError(
-            f"The database service of cloud {entry!r} fails at {method} {path.partition('?')[0]}"
-            f" ({answer.status_code}): {_message(answer)}; run the same command again later."
-        )
     if answer.status_code >= 400:  # noqa: PLR2004
+        failed = answer.status_code >= 500  # noqa: PLR2004
         raise DatabaseError(
-            f"The database service of cloud {entry!r} refuses {method} {path.partition('?')[0]}"
-            f" ({answer.status_code}): {_message(answer)}"
+            f"The database service of cloud {entry!r} {'fails at' if failed else 'refuses'}"
+            f" {method} {path.partition('?')[0]} ({answer.status_code}):"
+            f" {fault(answer.text) or answer.reason}"
+            f"{'; run the same command again later.' if failed else ''}"
         )
     return answer.json() if answer.content else None
-
-
-def _message(answer: Any) -> str:
-    """What OpenStack faults say: {"badRequest": {"message": "...", "code": 400}}."""
-    try:
-        fault = next(iter(answer.json().values()))
-        return str(fault["message"])
-    except (ValueError, AttributeError, StopIteration, TypeError, KeyError):
-        return str(answer.reason)
