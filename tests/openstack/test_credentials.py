@@ -63,7 +63,7 @@ def test_keystone_away_halfway_is_one_sentence_and_then_forgotten(cloud: OpenSta
             return ""
 
         sentence = eventually(told, every=PAUSE, what="Trove remembers a token for a while")
-        assert "of cloud 'pukki' refuses GET /instances (5" in sentence
+        assert "of cloud 'pukki' fails at GET /instances (5" in sentence
         with pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be asked"), sentences("pukki"):
             client.find(connect("pukki"), "x")
         assert clouds.regions("pouta", "compute") == ["regionOne"]
