@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 FAILED = ("ERROR", "FAILED")
 BUILDING = "BUILD"
+#: Trove's `operating_status` of a database of which it hears nothing, or nothing clear
+#: (trove/instance/service_status.py). While an agent starts anew that passes, so it is a failure
+#: only once it has lasted: for this share of the whole wait, and at most so many minutes.
+SILENT = "ERROR"
+SILENT_SHARE, SILENT_MINUTES = 0.1, 5.0
 #: Minutes that a cloud may take to make an instance.
 BUILD_MINUTES = 60.0
 
@@ -39,6 +44,22 @@ def obstacle(instance: Instance, access: Access | None) -> str:
     return ""
 
 
+def failure(instance: Instance, silent: float, patience: float) -> str:
+    """What no waiting mends, "" where it may; `silent`: seconds for which it has been SILENT.
+
+    A database that could not be set up, or whose volume could not be grown, is FAILED for good,
+    though its `status` may be ACTIVE.
+    """
+    told = f"{instance.status}/{instance.operating_status}"
+    if instance.status in FAILED:
+        return f"is in status {instance.status}{': ' + instance.fault if instance.fault else ''}"
+    if instance.operating_status == "FAILED":
+        return f"is in status {told}"
+    if silent > patience:
+        return f"has been {told} for {silent / 60:.1g} minutes: the cloud hears nothing of it"
+    return ""
+
+
 def until_ready(
     cloud: "Connection",
     id_: str,
@@ -47,17 +68,21 @@ def until_ready(
     also: Callable[[Instance], bool] = lambda _: True,
 ) -> Instance:
     """The instance once it is ready and `also` holds; raises DatabaseError when it fails first."""
+    patience = 60 * min(minutes * SILENT_SHARE, SILENT_MINUTES)
+    heard = time.monotonic()
 
     def look() -> tuple[Instance | None, str]:
+        nonlocal heard
         instance = client.get(cloud, id_)
         if instance is None:
             raise DatabaseError(
                 f"Database instance {id_} is gone: run `pulumi refresh`, then `up` makes a new one."
             )
-        if instance.status in FAILED:
+        now = time.monotonic()
+        heard = heard if instance.operating_status == SILENT else now
+        if failed := failure(instance, now - heard, patience):
             raise DatabaseError(
-                f"Database instance {instance.name} ({id_}) is in status {instance.status}"
-                f"{': ' + instance.fault if instance.fault else ''}: ask the cloud's support, or"
+                f"Database instance {instance.name} ({id_}) {failed}; ask the cloud's support, or"
                 " remove it with `./pipeline destroy --data` and go up again."
             )
         left = obstacle(instance, access) or ("" if also(instance) else "still has its old size")

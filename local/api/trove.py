@@ -144,9 +144,13 @@ class Trove:
         return Reply(None, 202)
 
     def act(self, request: Request) -> Reply:
-        """Resize the volume (only up) or the flavor, or restart."""
+        """Resize the volume (only up) or the flavor, restart, or forget how the database is."""
         with self._cloud.records.lock:
-            record, body = self._ready(request), request.body or {}
+            body = request.body or {}
+            if "reset_status" in body:  # an administrator's, and everybody is one here
+                self._guest.change(self._find(request)["id"], operating_status="ERROR")
+                return Reply(None, 202)
+            record = self._ready(request)
             if "restart" in body:
                 self._begin(record, {"name": "restart"}, status="REBOOT")
                 return Reply(None, 202)
@@ -193,8 +197,9 @@ class Trove:
     def _ready(self, request: Request) -> Record:
         """The instance, if nothing is under way with it."""
         record = self._find(request)
-        status = self._view(record)["status"]
-        if record["task"] or status != "ACTIVE":
+        view = self._view(record)
+        status = view["status"]
+        if record["task"] or status != "ACTIVE" or view["operating_status"] == "ERROR":
             raise ApiError(
                 UNPROCESSABLE,
                 f"Instance {record['id']} is not currently available for an action to be "
@@ -226,9 +231,9 @@ class Trove:
         status, operating = record["status"], record["operating_status"]
         settled = status == "ACTIVE" and not record["task"]
         if settled and not postgres.running(self._guest.home(record["id"])):
-            status, operating = "ERROR", "CRASHED"
-        if record["task"]:
-            operating = ""  # as long as the service is at work on it
+            status = "ERROR"
+        if record["task"] or status != "ACTIVE":
+            operating = ""  # told only of a machine that is up and that nothing is done with
         view = {
             "id": record["id"],
             "name": record["name"],

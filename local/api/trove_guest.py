@@ -76,9 +76,7 @@ class Guest:
         except Exception as error:  # noqa: BLE001 - whatever it was, the instance is in ERROR
             traceback.print_exc()
             fault = {"message": str(error), "created": now(), "details": ""}
-            self.change(
-                identifier, status="ERROR", operating_status="FAILED", fault=fault, task=None
-            )
+            self.change(identifier, status="ERROR", fault=fault, task=None)
 
     def admit(self, identifier: str, access: dict[str, Any]) -> None:
         """Change who may reach the database, after what is under way."""

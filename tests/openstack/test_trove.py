@@ -17,9 +17,9 @@ from tests.trove.service import MINE, SECONDS, Service
 
 @pytest.fixture(scope="module")
 def trove(cloud: OpenStack) -> Iterator[Service]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, cloud.admin(entries.DATABASE) as administrator:
         patch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
-        yield Service(entries.DATABASE, DATABASE_REGION)
+        yield Service(entries.DATABASE, DATABASE_REGION, administrator=administrator)
 
 
 class TestApi(ApiTraps):

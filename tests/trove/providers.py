@@ -206,6 +206,15 @@ class ProviderPromises:
         OWNER.delete(created.id, outs)
         assert client.get(trove.cloud, created.id) is None
 
+    def test_one_that_falls_silent_is_not_waited_for_to_the_end(self, trove: Service) -> None:
+        created = OWNER.create(inputs(trove, "silent"))
+        outs = created.outs or {}
+        WAITER.create(waited(created.id, outs))
+        trove.fall_silent(created.id)
+        with pytest.raises(DatabaseError, match=r"has been ACTIVE/ERROR for .*ask the cloud's sup"):
+            WAITER.create(waited(created.id, outs, wait_minutes=0.2))
+        OWNER.delete(created.id, outs)
+
     def test_gone_instance(self, trove: Service) -> None:
         props = inputs(trove, "gone-db")
         assert OWNER.read(NOBODY, props).id == ""

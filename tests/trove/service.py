@@ -25,6 +25,7 @@ class Service:
     region: str
     small: str = "standard.small"
     medium: str = "standard.medium"
+    administrator: Any = None  # a connection with all rights, where the entry's has not
 
     @cached_property
     def cloud(self) -> Any:
@@ -79,6 +80,12 @@ class Service:
     def act(self, identifier: str, **action: Any) -> Any:
         """POST an action; the answer."""
         return self.api.post(f"/instances/{identifier}/action", json=action)
+
+    def fall_silent(self, identifier: str) -> None:
+        """An administrator's request after which Trove waits for a word of the database's agent."""
+        api = (self.administrator or self.cloud).database
+        answer = api.post(f"/instances/{identifier}/action", json={"reset_status": {}})
+        assert answer.status_code == 202, answer.text
 
     def healthy(self, identifier: str) -> dict[str, Any]:
         """The instance once nothing is under way with it."""

@@ -101,7 +101,7 @@ def test_a_dead_server_shows_as_error(local_cloud: LocalCloud, trove: Service) -
     home: Path = local_cloud.folder / DATABASES / identifier
     processes.end(home)
     ended = trove.show(identifier)
-    assert (ended["status"], ended["operating_status"]) == ("ERROR", "CRASHED")
+    assert (ended["status"], ended["operating_status"]) == ("ERROR", "")
     assert trove.act(identifier, restart={}).status_code == 422
     assert trove.put(identifier, access=OPEN).status_code == 422
     trove.remove(identifier)

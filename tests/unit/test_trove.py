@@ -1,6 +1,7 @@
 """The database service's client and providers against the local cloud's Trove and its traps."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -9,7 +10,8 @@ import pytest
 from infra.errors import DatabaseError
 from infra.trove import client
 from local.cloud import LocalCloud
-from tests.trove.providers import OWNER, ProviderPromises, Up, inputs
+from tests.eventually import eventually
+from tests.trove.providers import OWNER, WAITER, ProviderPromises, Up, inputs, waited
 from tests.trove.service import Service
 
 
@@ -48,6 +50,17 @@ class TestLocal(ProviderPromises):
         assert login(up, "user", up.outs["user_password"])
         with pytest.raises(psycopg.OperationalError):
             login(up, "admin", old)
+
+    def test_one_that_is_heard_of_again_is_waited_for(
+        self, trove: Service, up: Up, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """As while its agent starts anew."""
+        trove.fall_silent(up.id)
+        with ThreadPoolExecutor(1) as executor:
+            wait = executor.submit(WAITER.create, waited(up.id, up.outs))
+            eventually(lambda: "is ACTIVE/ERROR; waiting" in capfd.readouterr().err)
+            trove.put(up.id, access=trove.show(up.id)["access"])
+            assert (wait.result().outs or {})["port"] == up.ready["port"]
 
     @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.0.0.0/21"])
     def test_pukki_refuses_wide_ranges(self, trove: Service, cidr: str) -> None:
