@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -83,6 +84,14 @@ DROPPED: dict[str, bytes] = {
             b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 99\n" + PREVIEW.hex().encode()),
         )
     ),
+    "png compressed xmp": _png(
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(_packet(PREVIEW))),
+    ),
+    "tiff layers": encode(
+        picture(12, (64, 48)),
+        "TIFF",
+        tiffinfo={37724: b"Adobe Photoshop Document Data Block\0" + PREVIEW[2:]},
+    ),
     "png layer": _png((b"mkBF", PREVIEW), (b"prVW", PREVIEW)),
     "png behind": _png() + PREVIEW,
 }
@@ -90,6 +99,9 @@ DROPPED: dict[str, bytes] = {
 
 def _streams(data: bytes) -> list[Image.Image]:
     """Every JPEG picture anywhere in a file, in whatever coding we know of."""
+    for match in re.finditer(rb"\x78\x9c", data):
+        with suppress(zlib.error):
+            data += zlib.decompressobj().decompress(data[match.start() :])
     text = re.sub(rb"&#xA;|\s", b"", data)
     for match in re.finditer(rb"/9j/[A-Za-z0-9+/=]+", text):
         data += base64.b64decode(match[0])
@@ -186,6 +198,32 @@ def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
 def test_previews_in_other_formats(kind: str, tmp_path: Path) -> None:
     """EXIF carried by Pillow."""
     assert not _leaks(negative(tmp_path, encode(picture(15), kind, exif=exif(PREVIEW))))
+
+
+def test_a_tiff_keeps_its_exif(tmp_path: Path) -> None:
+    fields = Image.Exif()
+    fields[0x010F] = "Maker"
+    fields.get_ifd(0x8769).update({0x9003: "2026:01:02 03:04:05", 0x927C: b"maker's" + PREVIEW})
+    fields.get_ifd(0x8825).update({1: "N", 2: (60.0, 10.0, 0.5)})
+    written = Image.Exif()
+    written.load(fields.tobytes())
+    once = negative(tmp_path, encode(picture(15), "TIFF", exif=written))
+    assert not _leaks(once)
+    with Image.open(BytesIO(once)) as image:
+        found = image.getexif()
+        assert found[0x010F] == "Maker"
+        assert found.get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
+        assert found.get_ifd(0x8825) == {1: "N", 2: (60.0, 10.0, 0.5)}
+
+
+def test_a_compressed_tiff_has_no_exif_that_lies_in_its_pixels(tmp_path: Path) -> None:
+    """Pillow can write none there."""
+    fields = {0x010F: "Maker", 0x8769: 8}
+    data = encode(picture(15), "TIFF", compression="tiff_lzw", tiffinfo=fields)
+    assert 0x8769 in decode(data).getexif()  # the positive control
+    with Image.open(BytesIO(negative(tmp_path, data))) as image:
+        assert image.getexif()[0x010F] == "Maker"
+        assert 0x8769 not in image.getexif()
 
 
 @pytest.mark.timeout(60)

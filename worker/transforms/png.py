@@ -27,6 +27,7 @@ _PALETTE = 3
 # Unsafe to copy, if one does not know them; we do.
 _KNOWN = {b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sBIT", b"sRGB", b"bKGD", b"hIST"}
 _KNOWN |= {b"tIME", b"acTL", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tRNS", b"gIFg", b"gIFx", b"vpAg"}
+_XMP = b"XML:com.adobe.xmp\0"
 _PROFILE = re.compile(rb"Raw profile type (?!icc)", re.IGNORECASE)
 _MOST_TEXT = 1 << 24
 
@@ -170,10 +171,10 @@ class _Negation:
             content = b"".join(value.to_bytes(2, "big") for value in values)
         elif kind == b"eXIf":
             content = previews.exif(content)
-        elif kind in (b"tEXt", b"zTXt") and _PROFILE.match(content):
+        elif _is_profile(kind, content):
             if _holds_picture(kind, content):
                 return
-        elif kind == b"iTXt" and content.startswith(b"XML:com.adobe.xmp\0\0"):
+        elif kind == b"iTXt" and content.startswith(_XMP):
             content = previews.xmp(content)
         elif kind not in _KNOWN and kind[0] & 0x20:
             if not kind[3] & 0x20:
@@ -191,15 +192,25 @@ class _Negation:
         self._out.write(_NUMBER.pack(crc32(content, crc32(kind))))
 
 
+def _is_profile(kind: bytes, content: bytes) -> bool:
+    """Whether it is text that may have to be inflated, or put together, to show a picture."""
+    if kind == b"iTXt":
+        return content.startswith(_XMP + b"\1")
+    return kind in (b"tEXt", b"zTXt") and bool(_PROFILE.match(content))
+
+
 def _holds_picture(kind: bytes, content: bytes) -> bool:
-    """Whether an ImageMagick profile (hexadecimal, perhaps deflated) has a JPEG in it."""
+    """Whether an ImageMagick profile (hexadecimal, perhaps deflated) or compressed XMP (base64) has
+    a JPEG in it, or cannot be looked through."""
     text = content.partition(b"\0")[2]
-    if kind == b"zTXt":
+    if kind != b"tEXt":
+        # iTXt: two bytes, then language and keyword, each up to a zero (11.3.3.4); zTXt: one byte.
+        packed = text[1:] if kind == b"zTXt" else text[2:].split(b"\0", 2)[-1]
         inflate = zlib.decompressobj()
         try:
-            text = inflate.decompress(text[1:], _MOST_TEXT)
+            text = inflate.decompress(packed, _MOST_TEXT)
         except zlib.error:
             return True
         if inflate.unconsumed_tail:
             return True
-    return b"ffd8ff" in b"".join(text.split()).lower()
+    return b"/9j/" in text or b"ffd8ff" in b"".join(text.split()).lower()

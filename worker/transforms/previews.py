@@ -4,7 +4,8 @@ EXIF and maker-note thumbnails (JEITA CP-3451), JFIF and JFXX thumbnails, Photos
 resources 1033 and 1036, base64 in XMP, and any other JPEG stream in a segment. Where the negative
 fits (it can differ by some bytes), negating twice gives the same bytes; a preview that does not
 fit, is damaged, or cannot be negated in its entropy-coded data is blanked with zeros. FlashPix
-segments and extended XMP with a picture, which are spread over several segments, are dropped.
+segments and extended XMP with a picture, which are spread over several segments, are dropped, as
+are a PNG's compressed XMP with one and a TIFF's Photoshop layers.
 """
 
 import base64
@@ -172,6 +173,8 @@ def exif(tiff: bytes, depth: int = 0) -> bytes:
 
 def tag(number: int, value: bytes) -> bytes:
     """A TIFF field's bytes."""
+    if number == 34675:  # noqa: PLR2004  a colour profile holds no picture
+        return value
     return {700: xmp, 34377: photoshop}.get(number, scrub)(value)
 
 

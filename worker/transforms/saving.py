@@ -12,6 +12,9 @@ _SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
 # Tags that Pillow writes itself, from the pixels it is given.
 _TIFF_LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322}
 _TIFF_LAYOUT |= {323, 324, 325, 330, 338, 339, 347, 512, 513, 514, 530, 532}
+_TIFF_LAYERS = {37724}  # ImageSourceData: Photoshop's, with their pixels as they were
+_TIFF_DIRECTORIES = {34665, 34853}  # EXIF's and GPS's, by their places in the file
+_TIFF_INTEROPERABILITY = 40965  # another such place, in EXIF's
 
 
 def options(image: Image.Image, source: Path) -> dict[str, Any]:
@@ -85,11 +88,32 @@ def _palette_bits(image: Image.Image) -> dict[str, int]:
 def _tiff(image: Image.Image) -> dict[str, Any]:
     assert isinstance(image, TiffImagePlugin.TiffImageFile)  # noqa: S101
     tags = TiffImagePlugin.ImageFileDirectory_v2()
+    compression = image.info.get("compression")
     for tag, value in image.tag_v2.items():
-        if tag not in _TIFF_LAYOUT:
+        if tag in _TIFF_DIRECTORIES:
+            # With compression Pillow can write none (13.0, "Error setting from dictionary").
+            if compression == "raw" and (directory := _tiff_directory(image, tag)):
+                tags[tag] = directory
+        elif tag not in _TIFF_LAYOUT | _TIFF_LAYERS:
             tags[tag] = previews.tag(tag, value) if isinstance(value, bytes) else value
             tags.tagtype[tag] = image.tag_v2.tagtype[tag]
-    return {"tiffinfo": tags, "compression": image.info.get("compression")}
+    return {"tiffinfo": tags, "compression": compression}
+
+
+def _tiff_directory(image: Image.Image, where: int) -> dict[int, Any]:
+    """The fields of a directory, to be written anew; none where they are damaged."""
+    fields = {
+        tag: previews.tag(tag, value) if isinstance(value, bytes) else value
+        for tag, value in image.getexif().get_ifd(where).items()
+        if tag != _TIFF_INTEROPERABILITY
+    }
+    trial = TiffImagePlugin.ImageFileDirectory_v2(group=where)
+    try:
+        trial.update(fields)
+        trial.tobytes()
+    except Exception:  # noqa: BLE001  Pillow may raise anything over a bad value
+        return {}
+    return fields
 
 
 def _webp_lossless(source: Path) -> bool:
