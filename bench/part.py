@@ -28,6 +28,7 @@ class Result:
     figures: Mapping[str, float]  # for the table of targets
     plots: Sequence[Plot] = field(default=())
     notes: Sequence[str] = field(default=())  # sentences: versions, what is missing
+    details: Sequence[Table] = field(default=())  # folded in the document
 
 
 class Part(Protocol):

@@ -10,6 +10,7 @@ from bench.document import Document
 from bench.draw import draw
 from bench.part import Part, Request, Result
 from bench.pictures import PACKAGED, ROOT, SAMPLES
+from bench.table import Table
 from cli.screen import say
 from worker.transforms import build, kernels
 
@@ -63,7 +64,7 @@ def _source(place: Path) -> Path:
 
 def _print(part: Part, result: Result, load: str) -> None:
     print(f"\n{part.TITLE} ({load})")
-    for table in result.tables:
+    for table in (*result.tables, *result.details):
         print(f"\n{table.text()}")
     for note in result.notes:
         print(note)
@@ -77,8 +78,17 @@ def _section(part: Part, result: Result, drawn: Sequence[Path], load: str, comma
         part.TEXT,
         *(f"![{path.stem}]({path.name})" for path in drawn),
         *(table.markdown().strip() for table in result.tables),
+        *_folded(result.details),
         *result.notes,
         f"{host.describe()}; {load}; commit {answer.stdout.strip() or 'unknown'}.",
         f"    {command}",
     ]
     return "\n\n".join(blocks)
+
+
+def _folded(tables: Sequence[Table]) -> list[str]:
+    """As GitHub folds them; the blank lines between make it render them."""
+    if not tables:
+        return []
+    inside = (table.markdown().strip() for table in tables)
+    return ["<details><summary>In full</summary>", *inside, "</details>"]

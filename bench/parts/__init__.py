@@ -7,9 +7,9 @@ from bench.part import Part
 
 #: Measured where no part is named.
 USUAL = ("kernels", "memory", "end-to-end", "growth")
-QUICK = (*USUAL, "latency")
+QUICK = (*USUAL, "latency", "threads")
 #: Long, or in need of a checkout where nothing stands: by name only.
-NAMES = (*USUAL, "latency", "growth-100000", "commands", "first-boot")
+NAMES = (*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot")
 
 
 def load(name: str) -> Part:

@@ -58,10 +58,11 @@ def measure(request: Request) -> Result:
         path.unlink()
     versions = sorted({f"{peer.name.split()[0]}: {peer.version}" for peer in found})
     return Result(
-        [_ratios(rows), *(_details(name, each) for name, each in rows.items())],
+        [_ratios(rows)],
         _figures(rows),
         [_plot(rows)],
         [f"Of what: {'; '.join(versions)}.", *missing],
+        [_details(name, each) for name, each in rows.items()],
     )
 
 

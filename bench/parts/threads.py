@@ -1,0 +1,90 @@
+"""The transform in processes of their own, as the worker does it, against threads of one process.
+
+`./pipeline bench threads`
+"""
+
+import subprocess
+import sys
+from statistics import median
+
+from bench import meter
+from bench.meter import Used
+from bench.part import Request, Result
+from bench.pictures import ROOT, SIZES, Gallery
+from bench.pooled_drain import PROCESSES, THREADS
+from bench.stage import Stage
+from bench.table import Table
+
+TITLE = "Threads against processes"
+TEXT = """The same pass over photographs of 2 MP (JPEG, quality 90) with its transforms in
+sandboxed processes, one a core, as the worker runs them, and in as many threads of the worker's own
+process (`bench/pooled_drain.py`); the kernels are called through ctypes, which lets go of
+Python's lock. Turn by turn, after one that is not counted; of ratios and figures the median, the
+least and the largest."""
+
+
+def measure(request: Request) -> Result:
+    """Both ways in turn, over the same photographs."""
+    uploads = Gallery(request.photos).uploads(SIZES["P2"])
+    turns, count = (1, 20) if request.quick else (7, 400)
+    found: dict[str, list[Used]] = {PROCESSES: [], THREADS: []}
+    with Stage(request.folder / "stage", request.source) as stage:
+        for turn in range(turns + 1):
+            for way, each in found.items():
+                stage.lay(count, uploads)
+                used = _drain(stage, way)
+                if turn:
+                    each.append(used)
+    lines = [
+        [
+            f"{way}, {what}",
+            *_spread(*(count / one.seconds for one in each), digits=1),
+            *_spread(*(1000 * one.cpu / count for one in each), digits=2),
+            f"{median(one.peak for one in each) / 1e6:.0f}",
+        ]
+        for way, each, what in (
+            (PROCESSES, found[PROCESSES], "as it is"),
+            (THREADS, found[THREADS], "without a sandbox"),
+        )
+    ]
+    pairs = list(zip(found[PROCESSES], found[THREADS], strict=True))
+    faster = [own.seconds / other.seconds for own, other in pairs]
+    cheaper = [other.cpu / own.cpu for own, other in pairs]
+    note = (
+        f"Threads to processes in {turns} turns of {count} photographs: "
+        f"{_text(faster)} times the photographs a second, {_text(cheaper)} times the CPU."
+    )
+    columns = ["transforms in", "a second", "spread", "CPU ms an image", "spread"]
+    columns += ["peak memory, MB"]
+    figures = {"times the rate": median(faster), "times the CPU": median(cheaper)}
+    return Result([Table("", columns, lines)], figures, notes=[note])
+
+
+def _drain(stage: Stage, way: str) -> Used:
+    """One pass to an empty bucket; RuntimeError if anything is left."""
+    pipeline = stage.pipeline
+    path = f"{pipeline.environment['PYTHONPATH']}:{ROOT}"  # the worker with kernels, our module
+    with (pipeline.folder / "pass.log").open("w", encoding="utf-8") as log:
+        used = meter.run(
+            lambda: subprocess.Popen(
+                [sys.executable, "-m", "bench.pooled_drain", str(pipeline.settings), way],
+                stdout=log,
+                text=True,
+                cwd=pipeline.folder,
+                env={**pipeline.environment, "PYTHONPATH": path},
+            )
+        )
+    if left := pipeline.left():
+        raise RuntimeError(f"{len(left)} objects were left in the input bucket")
+    return used
+
+
+def _spread(*values: float, digits: int) -> tuple[str, str]:
+    return (
+        f"{median(values):.{digits}f}",
+        f"{min(values):.{digits}f}–{max(values):.{digits}f}",
+    )
+
+
+def _text(values: list[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"

@@ -1,0 +1,68 @@
+"""`python -m bench.pooled_drain SETTINGS processes|threads`: a pass of the worker's own parts.
+
+With `processes` it is what `python -m worker drain` does. With `threads` the transform runs in the
+worker's own process: no sandbox, no limits, for comparison only.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from worker import transforms
+from worker.drain import store_of
+from worker.ledger import Ledger, connect
+from worker.one_pass import Pass
+from worker.sandbox import Pool
+from worker.settings import Settings, load
+from worker.step import Tools
+
+PROCESSES, THREADS = "processes", "threads"
+_SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
+
+
+class ThreadPool(Pool):
+    """As many transforms at a time as the pool has places; no child is ever started."""
+
+    def __init__(self, settings: Settings, folder: Path, size: int) -> None:
+        super().__init__(settings.transform, settings.limits, folder, size)
+        self._apply = transforms.load(settings.transform).apply
+        self._parameters = {"pixels": settings.limits.pixels}
+        self._places = threading.Semaphore(size)
+
+    def run(self, source: Path, target: Path) -> str:
+        """The result's content type; Verdict as the transform raises it."""
+        with self._places:
+            return self._apply(source, target, self._parameters)
+
+
+def main(path: str, kind: str) -> None:
+    """Make one pass; Obstacle where something stands in its way."""
+    settings = load(Path(path), os.environ, _SECRETS)
+    cores = len(os.sched_getaffinity(0))
+    password = settings.credential("database-password")
+    with (
+        TemporaryDirectory() as name,
+        connect(settings.database, settings.database.user, password) as connection,
+    ):
+        folder = Path(name)
+        pool = (
+            ThreadPool(settings, folder, cores)
+            if kind == THREADS
+            else Pool(settings.transform, settings.limits, folder, cores)
+        )
+        tools = Tools(
+            store_of(settings),
+            settings.store,
+            Ledger(connection, settings.pipeline, settings.machine),
+            pool,
+            transforms.load(settings.transform),
+            settings.machine,
+            folder,
+        )
+        Pass(tools, 2 * cores + 2).run(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
