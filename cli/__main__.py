@@ -42,7 +42,10 @@ def main() -> None:
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
 @machine_kind.options
 def demo(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -> None:
-    """Stand the pipeline up here, send photos (ours or FILES), show the result, tear it down."""
+    """See it work here: stand up, send photos, tear down.
+
+    The photos are FILES, or ours where none are named.
+    """
     local = LocalStack()
     machine_kind.choose(local, machine, suite)
     with local.alone():
@@ -79,7 +82,7 @@ def preview(target: Target) -> None:
 @main.command()
 @options.stack
 def refresh(target: Target) -> None:
-    """Compare with what is really there; `up` then makes what is missing again."""
+    """See what is really there; `up` then mends it."""
     with target.alone():
         target.require().refresh()
 
@@ -122,7 +125,7 @@ def _confirm(stack: str) -> None:
 @click.option("--remove", "removing", is_flag=True, help="Delete them, buckets excepted.")
 @click.option("--yes", is_flag=True, help="Do not ask for the stack's name.")
 def strays(target: Target, removing: bool, yes: bool) -> None:
-    """List what the clouds have under a stack's names though its state does not know it."""
+    """List what is on the clouds but not in the stack's state."""
     with target.alone():
         found = target.strays()
         for stray in found:
@@ -159,7 +162,12 @@ def show_outputs(target: Target, as_json: bool, show_secrets: bool) -> None:
 @main.command()
 @options.stack
 def env(target: Target) -> None:
-    """Print what bare `pulumi` needs to drive the same stack: eval "$(./pipeline env …)"."""
+    """Print what bare `pulumi` needs to drive the same stack.
+
+    In a shell: eval "$(./pipeline env --stack NAME)".
+    """
+    # To a stack that its backend does not have yet, `pulumi up` says no more than just that.
+    _ = target.require() if target.name == LOCAL else target.open()
     for name, value in target.home().environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
@@ -191,10 +199,15 @@ def get(name: str, folder: Path, target: Target) -> None:
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Add the long suites.")
 @click.option("--openstack", is_flag=True, help="Only those against real OpenStack and Ceph.")
+@click.option("--qemu", is_flag=True, help="Only the machine with a kernel of its own: an hour.")
 @click.argument("pytest_arguments", nargs=-1)
-def test(everything: bool, openstack: bool, pytest_arguments: tuple[str, ...]) -> None:
-    """Lint, unit, worker and engine tests; what is skipped is said, and why."""
-    sys.exit(suites.run(everything=everything, openstack=openstack, extra=pytest_arguments))
+def test(everything: bool, openstack: bool, qemu: bool, pytest_arguments: tuple[str, ...]) -> None:
+    """Lint, unit, worker and engine tests.
+
+    What is skipped is said, and why.
+    """
+    asked = {"everything": everything, "openstack": openstack, "qemu": qemu}
+    sys.exit(suites.run(**asked, extra=pytest_arguments))
 
 
 for each in (

@@ -26,7 +26,7 @@ from local.machine import kinds
     help="What latency is measured on.",
 )
 def bench(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
-    """Measure parts, or the usual ones: ratios with their spread, tables and plots."""
+    """Measure: ratios with their spread, tables and plots."""
     for name in names:
         if name not in parts.NAMES:
             known = ", ".join(parts.NAMES)

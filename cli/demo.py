@@ -41,7 +41,7 @@ def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
         out.print(_NEXT)
     else:
         local.destroy()
-        out.print(f"Nothing is left of it: no process, no file but {cache()}.")
+        out.print(f"Nothing is left of it but .venv and {cache()}.", soft_wrap=True)
     out.print(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise PipelineError(f"{refused} of {len(items)} files could not be negated: see the table.")

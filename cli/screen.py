@@ -1,14 +1,22 @@
 """What a person sees while something lasts: a moving line on a terminal, plain lines elsewhere."""
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.status import Status
+from rich.text import Text
 
+# A terminal that has no "…" shows a "?" there: no reason to stop.
+for _stream in (sys.stdout, sys.stderr):
+    if isinstance(_stream, io.TextIOWrapper):
+        _stream.reconfigure(errors="replace")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+_SPINNER = 3  # columns that the spinner and what is beside it take
 
 
 def say(text: str) -> None:
@@ -31,19 +39,26 @@ class Waiting:
         if self._status is None:
             say(f"{text} …")
         else:
-            self._status.update(f"{text} …")
+            self._status.update(_line(text))
 
     def show(self, text: str) -> None:
         """A detail for the moving line alone: too fleeting to be a line of a log."""
         if self._status is not None:
-            self._status.update(f"{text} …")
+            self._status.update(_line(text))
+
+
+def _line(text: str) -> Text:
+    """One line, however narrow the terminal: a text that wraps makes all above it jump."""
+    line = Text(f"{text} …")
+    line.truncate(err.width - _SPINNER, overflow="ellipsis")
+    return line
 
 
 @contextmanager
 def waiting(text: str) -> Iterator[Waiting]:
     """Show that something lasts."""
     if err.is_terminal:
-        with err.status(f"{text} …") as status:
+        with err.status(_line(text)) as status:
             yield Waiting(status)
     else:
         handle = Waiting(None)

@@ -37,7 +37,7 @@ from cli.stacks import outputs
 def check_store(
     stack: str | None, endpoint: str | None, region: str, keys_file: Path | None, as_json: bool
 ) -> None:
-    """Find out whether an object store can be trusted with pictures.
+    """Ask an object store whether pictures are safe there.
 
     Asked with buckets of its own, which are removed at the end. The exit code is 0 where nothing
     may be lost and 1 where something may.

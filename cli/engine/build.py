@@ -23,7 +23,7 @@ def build(aside: Path, target: Path) -> None:
 
     Raises PipelineError with the compiler's last line.
     """
-    say(f"Building Pulumi {VERSION} from its Go modules: once, 4 to 8 minutes on two cores.")
+    say(f"Building Pulumi {VERSION} from its Go modules: once, 4 to 8 minutes on two idle cores.")
     module = aside / "module"
     module.mkdir()
     (module / "go.mod").write_text(_WRAPPER)
@@ -31,7 +31,7 @@ def build(aside: Path, target: Path) -> None:
     go, environment = _go(aside), _environment(aside)
     with waiting("Fetching Pulumi's Go modules"):
         _run([go, "get", f"{_COMMAND}@v{VERSION}"], module, environment)
-    packages = _run([go, "list", "-deps", _COMMAND], module, environment).split()
+        packages = _run([go, "list", "-deps", _COMMAND], module, environment).split()
     flags = f"-s -w -X {_VERSION_FLAG}=v{VERSION}"
     command = [go, "build", "-v", "-ldflags", flags, "-o", str(target), _COMMAND]
     process = subprocess.Popen(

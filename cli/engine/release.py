@@ -40,7 +40,8 @@ def download(bin_folder: Path) -> str | None:
         with urllib.request.urlopen(address, timeout=_CONNECT_SECONDS) as answer:  # noqa: S310
             _unpack(answer, int(answer.headers.get("Content-Length", 0)), bin_folder)
     except (urllib.error.URLError, OSError, tarfile.TarError) as error:
-        return str(getattr(error, "reason", error))
+        reason = getattr(error, "reason", error)
+        return str(getattr(reason, "strerror", None) or reason)  # "no route", not "[Errno 113]"
     return None
 
 

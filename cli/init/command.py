@@ -73,9 +73,10 @@ def init(
     check: bool,
     **flags: str | None,
 ) -> None:
-    """Ask what a pipeline on a cloud needs, check it, and write Pulumi.STACK.yaml.
+    """Ask what a pipeline on a cloud needs; write its settings.
 
-    What a flag gives, or the file has already, is not asked.
+    They are checked against the clouds and written to Pulumi.STACK.yaml. What a flag gives, or the
+    file has already, is not asked.
     """
     if not registry.NAME.fullmatch(stack) or stack == LOCAL:
         raise PipelineError(
@@ -111,7 +112,10 @@ def init(
 @click.option("--stack", "stack", default=LOCAL, show_default=True, metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def cost(stack: str, as_json: bool) -> None:
-    """Estimate what a stack costs, in CSC's billing units (docs/costs.md)."""
+    """Estimate what a stack costs in CSC's billing units.
+
+    By the table in docs/costs.md.
+    """
     path = registry.settings_file(stack)
     if not path.is_file():
         raise PipelineError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
