@@ -14,6 +14,7 @@ import urllib.request
 import uuid
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from local import files, processes
@@ -24,10 +25,10 @@ from tests.openstack.ceph.configuration import GATEWAY, MON, Keystone
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "setpriv")
 OWNER = "alice"
-# A port that was free may be taken by the time a daemon binds it; and once, on a machine with ten
-# times more to do than cores, a start took four minutes instead of twelve seconds.
-ATTEMPTS = 5
-SECONDS = 60
+# A port that was free may be taken by the time a daemon binds it: then that daemon ends, which is
+# seen at once. What lives may be slow, on a machine with ten times more to do than cores.
+ATTEMPTS = 3
+SECONDS = 240
 
 
 def missing() -> str | None:
@@ -96,13 +97,21 @@ def _start(folder: Path, keystone: Keystone | None) -> str | None:
     _make_monitor(folder, fsid, mon_port)
     _daemon(folder, "ceph-mon", "-i", MON)
     osd = str(uuid.uuid4())
-    if not _eventually(folder, "ceph-mon", lambda: _asked(folder, "osd", "new", osd) is not None):
-        return None
-    _run(folder, "ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
-    _daemon(folder, "ceph-osd", "-i", "0")
+    announce = ("ceph", "--connect-timeout", "5", "osd", "new", osd)
+    for command in (announce, ("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)):
+        if not _eventually(folder, "ceph-mon", partial(_done, folder, *command)):
+            return None
     _daemon(folder, "radosgw", "-n", GATEWAY)  # it waits for the OSD by itself
     address = f"http://127.0.0.1:{gateway_port}"
-    return address if _eventually(folder, "radosgw", lambda: _answers(address)) else None
+
+    def served() -> bool:
+        # An OSD ends if its first command reaches the monitor before the monitor's map reaches it:
+        # "wrong fsid" (src/mon/MonClient.cc), seen where there was much else to do.
+        if not processes.running(folder, "ceph-osd"):
+            _daemon(folder, "ceph-osd", "-i", "0")
+        return _answers(address)
+
+    return address if _eventually(folder, "radosgw", served) else None
 
 
 def _make_monitor(folder: Path, fsid: str, port: int) -> None:
@@ -137,12 +146,13 @@ def _run(folder: Path, *command: str) -> str:
     return answer.stdout
 
 
-def _asked(folder: Path, *words: str) -> str | None:
-    """The monitor's answer; None while it has none."""
+def _done(folder: Path, *command: str) -> bool:
+    """Whether a tool did what it can do twice; it does not while the monitor is not there."""
     try:
-        return _run(folder, "ceph", "--connect-timeout", "5", *words)
+        _run(folder, *command)
     except (LocalCloudError, subprocess.TimeoutExpired):
-        return None
+        return False
+    return True
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -59,6 +59,9 @@ def text(
             "osd class default list": "*",
             "osd memory target": 939_524_096,  # the least it takes
             "mon allow pool size one": "true",
+            # The monitor gathers changes for a second, and a start makes ten, one after the other.
+            "paxos propose interval": 0.05,
+            "paxos min wait": 0.01,
             "mon max pg per osd": 4000,
             "mon data avail crit": 1,  # per cent: a full disk of the host is no matter of ours
             "mon data avail warn": 2,
