@@ -136,6 +136,17 @@ def test_a_lost_state_is_told_and_cleaned_up(person: Researcher) -> None:
     )
 
 
+def test_a_key_pair_that_somebody_deleted_is_made_again(person: Researcher) -> None:
+    """For the next machine: the one that stands has the key."""
+    compute = person.openstack().compute
+    [machine], [pair] = compute.servers(), compute.keypairs()
+    compute.delete_keypair(pair.name)
+    person.checkout.pipeline("refresh", *STACK)
+    person.checkout.pipeline("up", *STACK)
+    assert [each.fingerprint for each in compute.keypairs()] == [pair.fingerprint]
+    assert [each.id for each in compute.servers()] == [machine.id]
+
+
 def test_a_database_that_failed(person: Researcher) -> None:
     """Its server is killed: Trove tells ERROR, and so do we, with what to do."""
     port = person.checkout.json("outputs", *STACK)["databasePort"]
