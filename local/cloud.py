@@ -27,13 +27,10 @@ START_SECONDS = 60
 class LocalCloud:
     """Everything it starts outlives the caller, until `stop`."""
 
-    def __init__(self, folder: Path, machine: str | None = None, tree: Path | None = None) -> None:
-        """`machine`: "process" or "container", by default what the folder has, else "process".
-
-        `tree`: what containers boot from (local/machine/container_tree.py).
-        """
+    def __init__(self, folder: Path, machines: Kind | None = None) -> None:
+        """`machines`: what VMs are here, by default what the folder has, else processes."""
         self.folder = folder.absolute()
-        self._kind = Kind(machine, str(tree or "")) if machine else None
+        self._kind = machines
 
     @property
     def clouds_yaml(self) -> Path:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.eventually import patience
+
 PROJECT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 600
 
@@ -56,7 +58,7 @@ class Checkout:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS * patience(),
         )
         told = f"./pipeline {' '.join(words)}\n{answer.stdout}\n{answer.stderr}"
         assert code is None or answer.returncode == code, told

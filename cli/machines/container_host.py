@@ -1,19 +1,19 @@
-"""A `container` machine of the local stack, reached as a cloud's VM is: over ssh, with its key."""
+"""A booted machine of the local stack, reached as a cloud's VM is: over ssh, with its key."""
 
 from dataclasses import dataclass
 
 from cli.machines.ssh_host import SshHost
 from cli.places import LocalPlaces
-from local.machine.container import Container
+from local.machine.booted import Booted
 
-_USER = "ubuntu"  # as in the image that the tree stands for
+_USER = "ubuntu"  # as in a cloud's image
 
 
 @dataclass(frozen=True)
 class ContainerHost(SshHost):
     """A guest on this machine."""
 
-    machine: Container | None = None
+    machine: Booted | None = None
 
     def console(self) -> str:
         """The console log, which Nova would have."""
@@ -25,8 +25,8 @@ class ContainerHost(SshHost):
             return ""
 
 
-def container_host(machine: Container, places: LocalPlaces) -> ContainerHost:
-    """The way to a running container."""
+def container_host(machine: Booted, places: LocalPlaces) -> ContainerHost:
+    """The way to a running guest."""
     return ContainerHost(
         name=machine.name,
         instance=machine.folder.name,

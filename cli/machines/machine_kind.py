@@ -1,6 +1,7 @@
 """`--machine` and `--suite`: what the local stack's VM is made of."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from cli.places import cache
 from cli.screen import waiting
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import Target
-from local.machine import container, container_tree, kinds
+from local.machine import container, container_tree, kinds, qemu, qemu_image
 from local.machine.container_tree import TreeError
 
 
@@ -18,8 +19,9 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The two options, as `machine` and `suite`."""
     machine = click.option(
         "--machine",
-        type=click.Choice([kinds.PROCESS, kinds.CONTAINER]),
-        help="Local stack: 'container' boots the machine with cloud-init and systemd (Linux, root)."
+        type=click.Choice([kinds.PROCESS, kinds.CONTAINER, kinds.QEMU]),
+        help="Local stack: 'container' boots the machine with cloud-init and systemd (Linux, root),"
+        " 'qemu' with a kernel too (in minutes)."
         "  [default: as it stands, else process]",
     )
     suite = click.option(
@@ -27,7 +29,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(container_tree.SUITES),
         default=container_tree.SUITES[0],
         show_default=True,
-        help="The Debian that a container boots.",
+        help="The Debian that it boots.",
     )
     return machine(suite(command))
 
@@ -41,16 +43,22 @@ def choose(target: Target, machine: str | None, suite: str) -> None:
             f"--machine is for the stack on this machine, and '{target.name}' is on a cloud: leave "
             "it out."
         )
-    tree = None
-    if machine == kinds.CONTAINER:
-        if (lacking := container.missing()) is not None:
-            raise PipelineError(lacking)
-        trees = cache() / "trees"
-        tree = container_tree.place(trees, suite)
-        if not tree.exists():
-            with waiting(f"Building a Debian tree ({suite}), once; a minute or two"):
-                try:
-                    tree = container_tree.build(trees, suite)
-                except TreeError as error:
-                    raise PipelineError(str(error)) from None
-    target.make_machines_of(kinds.Kind(machine, str(tree or "")))
+    tree = "" if machine == kinds.PROCESS else str(_tree(machine, suite))
+    target.make_machines_of(kinds.Kind(machine, tree))
+
+
+def _tree(machine: str, suite: str) -> Path:
+    """What a machine of that kind boots from, built if need be; raises PipelineError."""
+    emulated = machine == kinds.QEMU
+    if (lacking := qemu.missing() if emulated else container.missing()) is not None:
+        raise PipelineError(lacking)
+    folder = cache() / ("images" if emulated else "trees")
+    recipe = qemu_image.RECIPE if emulated else container_tree.CONTAINER
+    if (tree := container_tree.place(folder, suite, recipe)).exists():
+        return tree
+    what = "disk image" if emulated else "tree"
+    with waiting(f"Building a Debian {what} ({suite}), once; a minute or two"):
+        try:
+            return (qemu_image.build if emulated else container_tree.build)(folder, suite)
+        except TreeError as error:
+            raise PipelineError(str(error)) from None

@@ -28,7 +28,7 @@ from cli.stacks.strays import Stray
 from cli.stacks.target import LOCAL, nothing_stands
 from local.cloud import LocalCloud
 from local.machine import kinds
-from local.machine.container import Container
+from local.machine.booted import Booted
 
 NAME = LOCAL
 
@@ -96,7 +96,7 @@ class LocalStack:
                 f"The local pipeline stands with a machine of kind '{standing.name}' or of another "
                 "suite: take it down first with './pipeline destroy'."
             )
-        self.cloud = LocalCloud(self.places.cloud, kind.name, Path(kind.tree))
+        self.cloud = LocalCloud(self.places.cloud, kind)
 
     def hosts(self) -> Sequence[Host]:
         """The cloud's machines, without asking the engine."""
@@ -104,7 +104,7 @@ class LocalStack:
             raise nothing_stands(NAME)
         return [
             container_host(machine, self.places)
-            if isinstance(machine, Container)
+            if isinstance(machine, Booted)
             else LocalHost(machine)
             for machine in self.cloud.machines()
         ]

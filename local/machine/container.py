@@ -8,24 +8,18 @@ import os
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
-from local.machine.machine import NAME, Machine
+from local.machine import booted, container_seed
+from local.machine.machine import NAME
 
-BOOT_SECONDS = 600
 TOOLS = ("mmdebstrap", "systemd-nspawn", "slirp4netns", "nsenter")
 _PACKAGES = "mmdebstrap systemd-container slirp4netns util-linux"
-_WORKER = (
-    *("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root"),
-    *("PYTHONPATH=/opt/pipeline/source", "PYTHONDONTWRITEBYTECODE=1"),
-    *("/opt/pipeline/venv/bin/python", "-m", "worker"),
-)
-_INSTALLED = "opt/pipeline/venv/.installed"
 
 
 def missing() -> str | None:
@@ -46,23 +40,16 @@ def missing() -> str | None:
 
 
 @dataclass(frozen=True)
-class Container(Machine):
+class Container(booted.Booted):
     """A running guest, seen from the host."""
+
+    seed: ClassVar[str] = f"/{container_seed.SEED}/user-data"
+    datasource: ClassVar[str] = "NoCloud"
 
     @property
     def root(self) -> Path:
         """The guest's `/`; raises ProcessLookupError while it has none."""
         return Path(f"/proc/{self.leader()}/root")
-
-    @property
-    def console(self) -> Path:
-        """What Nova calls the console log: systemd's and the installation's words."""
-        return self.folder / "console.log"
-
-    @property
-    def ssh_port(self) -> int:
-        """The port of 127.0.0.1 that leads to the guest's sshd."""
-        return int((self.folder / "ssh.port").read_text(encoding="utf-8"))
 
     def leader(self) -> int:
         """The guest's process 1, by its number here; raises ProcessLookupError without one."""
@@ -74,6 +61,10 @@ class Container(Machine):
         except psutil.Error:
             pass
         raise ProcessLookupError(f"Machine {self.name} has no process: it is not up.")
+
+    def boot(self) -> str:
+        """The number of its process 1: the kernel's own boot id is the host's."""
+        return str(self.leader())
 
     def enter(
         self, command: Sequence[str], seconds: float | None = None
@@ -90,20 +81,11 @@ class Container(Machine):
             timeout=seconds,
         )
 
-    def run(
-        self, arguments: Sequence[str], seconds: float | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """`python -m worker …` in the guest, which is waited for while it installs the worker."""
-        deadline = time.monotonic() + BOOT_SECONDS
-        while not self.installed and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return self.enter([*_WORKER, *arguments], seconds)
-
     @property
     def installed(self) -> bool:
         """Whether the worker's packages are there."""
         try:
-            return (self.root / _INSTALLED).exists()
+            return (self.root / booted.INSTALLED).exists()
         except OSError:
             return False
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from local import files
 from local.machine import user_data
+from local.machine.booted import SSH_PORT
 
 ADDRESS, HOST, DNS = "10.0.2.100", "10.0.2.2", "10.0.2.3"
 DEVICE = "tap0"
@@ -70,7 +71,7 @@ def start(folder: Path, forwarded: Sequence[int]) -> Network:
     )
     os.close(told)
     _await(ready, "slirp4netns")
-    files.write(folder / "ssh.port", str(_forward_ssh()))
+    files.write(folder / SSH_PORT, str(_forward_ssh()))
     return Network(f"/proc/{forwarder.pid}/ns/net", (forwarder.pid, slirp.pid))
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 SUITES = ("bookworm", "trixie")
@@ -24,13 +25,10 @@ _PACKAGES = (
 # Left out: what only people read. `minbase` has no more packages than apt needs.
 _UNREAD = ("man", "doc", "locale", "info")
 _CLOUD_CONFIG = """\
-datasource_list: [ NoCloud, None ]
 ssh_genkeytypes: [ ed25519 ]
 locale: C.UTF-8
 apt: { preserve_sources_list: true }
-growpart: { mode: "off" }
-resize_rootfs: false
-system_info: { default_user: { name: ubuntu } }
+@MORE@system_info: { default_user: { name: ubuntu } }
 """
 _CUSTOMIZE = r"""#!/bin/sh
 set -e
@@ -40,6 +38,7 @@ printf '127.0.0.1 localhost\n127.0.1.1 machine\n' > "$1/etc/hosts"
 : > "$1/etc/machine-id"
 rm -f "$1"/etc/ssh/ssh_host_*
 cat > "$1/etc/cloud/cloud.cfg.d/99-image.cfg" <<'END'
+datasource_list: [ @DATASOURCE@, None ]
 @CLOUD_CONFIG@END
 chroot "$1" systemctl -q enable systemd-networkd systemd-resolved ssh
 chroot "$1" systemctl -q mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
@@ -48,36 +47,55 @@ ln -s ../run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"
 """.replace("@CLOUD_CONFIG@", _CLOUD_CONFIG)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What differs between trees: where cloud-init looks, what it is told, and what is added."""
+
+    datasource: str = "NoCloud"
+    cloud_config: str = 'growpart: { mode: "off" }\nresize_rootfs: false\n'
+    packages: tuple[str, ...] = ()
+
+    @property
+    def customize(self) -> str:
+        """The script that finishes a tree."""
+        script = _CUSTOMIZE.replace("@DATASOURCE@", self.datasource)
+        return script.replace("@MORE@", self.cloud_config)
+
+
+CONTAINER = Recipe()
+
+
 class TreeError(Exception):
     """A tree cannot be built; the message says why."""
 
 
-def place(trees: Path, suite: str) -> Path:
+def place(trees: Path, suite: str, recipe: Recipe = CONTAINER) -> Path:
     """Where the tree of a suite is once it is built; another recipe has another place."""
-    recipe = "\n".join([suite, platform.machine(), *_PACKAGES, *_UNREAD, _CUSTOMIZE])
-    return trees / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    packages = (*_PACKAGES, *recipe.packages)
+    text = "\n".join([suite, platform.machine(), *packages, *_UNREAD, recipe.customize])
+    return trees / f"{suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def build(trees: Path, suite: str) -> Path:
+def build(trees: Path, suite: str, recipe: Recipe = CONTAINER) -> Path:
     """The tree, built by mmdebstrap (a minute or two) unless it is there; needs root.
 
     Killed half-way it leaves a folder that the next call removes. Raises TreeError.
     """
-    target = place(trees, suite)
+    target = place(trees, suite, recipe)
     trees.mkdir(parents=True, exist_ok=True)
-    with _alone(trees / f"{suite}.lock"):
+    with alone(trees / f"{suite}.lock"):
         partial = trees / f".{target.name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         if target.exists():
             return target
         partial.mkdir()
         customize = partial / "customize"
-        customize.write_text(_CUSTOMIZE, encoding="utf-8")
+        customize.write_text(recipe.customize, encoding="utf-8")
         customize.chmod(0o755)
         log = partial / "log"
         with log.open("wb") as said:
             code = subprocess.run(
-                _command(suite, partial / "tree", customize),
+                _command(suite, partial / "tree", customize, recipe),
                 input=_sources(suite),
                 stdout=said,
                 stderr=said,
@@ -95,13 +113,13 @@ def build(trees: Path, suite: str) -> Path:
     return target
 
 
-def _command(suite: str, target: Path, customize: Path) -> list[str]:
+def _command(suite: str, target: Path, customize: Path, recipe: Recipe) -> list[str]:
     options = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in _UNREAD]
     options += [f"--aptopt={line}" for line in _apt_settings()]
     return [
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
         *options,
-        f"--include={','.join(_PACKAGES)}",
+        f"--include={','.join((*_PACKAGES, *recipe.packages))}",
         f'--customize-hook={shlex.quote(str(customize))} "$1"',
         *(suite, str(target), "-"),
     ]
@@ -133,7 +151,7 @@ def _apt_settings() -> Iterator[str]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Keep a second builder waiting; a kill lets go."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

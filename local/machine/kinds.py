@@ -7,15 +7,21 @@ from pathlib import Path
 
 from local import files, processes
 from local.machine import container_cgroups, machine
+from local.machine.booted import SSH_PORT
 from local.machine.container import Container
 from local.machine.machine import Machine
+from local.machine.qemu import Qemu
 
-PROCESS, CONTAINER = "process", "container"
+PROCESS, CONTAINER, QEMU = "process", "container", "qemu"
+_SERVICES = {CONTAINER: "local.machine.container_service", QEMU: "local.machine.qemu_service"}
+_BOOTED: dict[str, type[Machine]] = {CONTAINER: Container, QEMU: Qemu}
+_PORT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`tree`: the root file system that a container boots from, "" for a process."""
+    """`tree`: the root file system that a container boots from, the folder of the image that QEMU
+    does, "" for a process."""
 
     name: str = PROCESS
     tree: str = ""
@@ -50,14 +56,17 @@ def start(folder: Path, kind: Kind, name: str, user_data: str, public_key: str) 
     machine.prepare(folder, record, user_data)
     if not machine.running(folder):
         _clean(folder)
-        module = "local.machine.container_service"
-        processes.start_module(folder, machine.NAME, module, [str(folder)])
+        port = folder / SSH_PORT
+        port.unlink(missing_ok=True)
+        processes.start_module(folder, machine.NAME, _SERVICES[kind.name], [str(folder)])
+        if kind.name == QEMU:  # it first sees what can run it
+            processes.await_file(folder, machine.NAME, port, _PORT_SECONDS)
 
 
 def load(folder: Path) -> Machine:
     """The machine of a folder."""
     record = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
-    made = Container if record.get("kind") == CONTAINER else Machine
+    made = _BOOTED.get(record.get("kind"), Machine)
     return made(record["name"], folder)
 
 

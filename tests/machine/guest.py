@@ -1,4 +1,4 @@
-"""A stack whose machine is a container, as the tests see it: from outside, and inside as root."""
+"""A stack whose machine was booted, as the tests see it: from outside, and inside as root."""
 
 import json
 from collections.abc import Iterable
@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from local.cloud import LocalCloud
-from local.machine.container import Container
+from local.machine.booted import Booted
 from tests.checkout import Checkout
 from tests.eventually import eventually as asked
+from tests.eventually import patience
 
 WORKER = "pipeline-worker.service"
 PROBE = "/usr/local/lib/probe.py"
@@ -33,15 +34,15 @@ class Guest:
         return LocalCloud(self.checkout.folder / ".local/cloud")
 
     @property
-    def machine(self) -> Container:
+    def machine(self) -> Booted:
         """The one that runs now."""
         (found,) = self.cloud.machines()
-        assert isinstance(found, Container)
+        assert isinstance(found, Booted)
         return found
 
     def root(self, script: str, *, code: int | None = 0, seconds: float = 120) -> str:
         """Run a shell script in the guest as root; its output, standard error included."""
-        answer = self.machine.enter(["/bin/sh", "-c", f"exec 2>&1\n{script}"], seconds)
+        answer = self.machine.enter(["/bin/sh", "-c", f"exec 2>&1\n{script}"], seconds * patience())
         assert code is None or answer.returncode == code, f"{script}\n{answer.stdout}"
         return answer.stdout.strip()
 

@@ -16,7 +16,7 @@ def test_cloud_init_accepts_it_byte_for_byte(guest: Guest) -> None:
     assert base64.b64decode(seen) == sent
     result = json.loads(guest.root("cat /run/cloud-init/result.json"))["v1"]
     assert result["errors"] == []
-    assert "NoCloud" in result["datasource"]
+    assert guest.machine.datasource in result["datasource"]
     assert guest.root("systemctl --failed --no-legend --plain") == ""
 
 

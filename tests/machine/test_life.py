@@ -140,7 +140,7 @@ def test_a_killed_worker_loses_nothing(guest: Guest, whom: str) -> None:
     guest.root(f"systemctl start --no-block {WORKER}")
     # systemd 252 says --kill-who, and 257 takes it too.
     guest.root(
-        f'for each in $(seq 400); do [ -n "$(ls {STATE}/work 2>/dev/null)" ] && break; '
+        f'for each in $(seq 3000); do [ -n "$(ls {STATE}/work 2>/dev/null)" ] && break; '
         f"sleep 0.02; done; systemctl kill --signal=KILL --kill-who={whom} {WORKER}"
     )
     eventually(lambda: guest.root(f"systemctl show -P ActiveState {WORKER}") == "failed")
@@ -183,9 +183,9 @@ def test_a_wrong_clock_of_the_worker_does_no_harm(guest: Guest) -> None:
 
 
 def test_reboot_installs_nothing_twice(guest: Guest) -> None:
-    leader, stamp = guest.machine.leader(), guest.root(f"stat -c %Y.%i {STAMP}")
+    boot, stamp = guest.machine.boot(), guest.root(f"stat -c %Y.%i {STAMP}")
     guest.root("systemctl reboot", code=None)
-    eventually(lambda: rebooted(guest, leader), what="another process 1")
+    eventually(lambda: rebooted(guest, boot), what="another boot")
     eventually(guest.working, what="it answers again")
     rows = guest.negate("rocket.jpg")
     assert [row["input_key"] for row in rows] == ["rocket.jpg"]
@@ -195,9 +195,9 @@ def test_reboot_installs_nothing_twice(guest: Guest) -> None:
     assert "Installing" not in said
 
 
-def rebooted(guest: Guest, leader: int) -> bool:
+def rebooted(guest: Guest, before: str) -> bool:
     try:
-        return guest.machine.leader() != leader
+        return guest.machine.boot() != before
     except (ProcessLookupError, ValueError):
         return False
 

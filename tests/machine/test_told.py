@@ -91,11 +91,12 @@ def test_ssh_opens_a_shell_there(guest: Guest) -> None:
 
 
 def test_without_a_network_the_console_tells(guest: Guest) -> None:
-    guest.root("ip link set tap0 down")
+    device = guest.root("ip -o route show default | sed 's/.* dev \\([^ ]*\\) .*/\\1/'")
+    guest.root(f"ip link set {device} down")
     try:
         answer = guest.checkout.pipeline("status", code=1)
     finally:
-        guest.root("networkctl reload; ip link set tap0 up; networkctl reconfigure tap0")
+        guest.root(f"networkctl reload; ip link set {device} up; networkctl reconfigure {device}")
     assert "cannot be reached over ssh" in answer.stderr
     assert f"{guest.machine.name}: [" in answer.stderr  # lines of the console log
     eventually(guest.working, what="it is reached again")

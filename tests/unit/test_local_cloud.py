@@ -17,6 +17,8 @@ from openstack.config import OpenStackConfig
 from local import processes
 from local.cloud import DAEMON, LocalCloud
 from local.layout import DATABASES, STORE
+from local.machine import kinds
+from local.machine.kinds import Kind
 
 START = "import sys; from pathlib import Path; from local.cloud import LocalCloud; "
 START += "LocalCloud(Path(sys.argv[1])).start()"
@@ -153,3 +155,13 @@ def test_a_start_killed_in_the_middle_leaves_nothing_after_stop(
     found = of(cloud.folder)
     cloud.stop()
     check_gone(cloud, found, [])
+
+
+def test_a_kind_of_machine_is_remembered_as_it_was_told(tmp_path: Path) -> None:
+    """`./pipeline up --machine process` twice was told that another kind stands."""
+    cloud = LocalCloud(tmp_path / "cloud", Kind(kinds.PROCESS))
+    try:
+        cloud.start()
+        assert kinds.kept(cloud.folder) == Kind(kinds.PROCESS)
+    finally:
+        cloud.stop()

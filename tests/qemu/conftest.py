@@ -1,0 +1,45 @@
+"""The guest of tests/machine with a kernel of its own, so that its tests run there too.
+
+Emulated, that is slow: TEST_PATIENCE, which `./pipeline test --qemu` sets, makes deadlines longer.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.machine import container_tree, kinds, qemu
+from local.machine.qemu import Qemu
+from tests.machine import standing
+from tests.machine.conftest import pulumi
+from tests.machine.guest import Guest
+
+__all__ = ["pulumi"]
+
+_ran: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    """This machine can boot disk images."""
+    if (lacking := qemu.missing()) is not None:
+        pytest.skip(lacking)
+
+
+@pytest.fixture(scope="session", params=container_tree.SUITES)
+def guest(request: pytest.FixtureRequest, able: None, pulumi: Path) -> Iterator[Guest]:
+    """A stack that works."""
+    del able
+    began, suite = time.monotonic(), str(request.param)
+    with standing.working(kinds.QEMU, suite, pulumi) as made:
+        assert isinstance(made.machine, Qemu)
+        took = time.monotonic() - began
+        _ran.append(f"{suite} with -accel {made.machine.accelerator}: drained after {took:.0f} s")
+        yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what ran the guests."""
+    for line in _ran:
+        terminalreporter.write_line(f"QEMU: {line}")

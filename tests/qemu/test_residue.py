@@ -1,0 +1,104 @@
+"""Kill the tests, or the machine: nothing of it is left. And what is missing is said."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from cli.places import cache
+from local.machine import kinds, machine, qemu, qemu_image
+from local.machine.kinds import Kind
+from local.machine.qemu import Qemu
+from tests.checkout import PROJECT, open_folder
+from tests.engine.traces import traces
+from tests.machine.guest import eventually
+from tests.machine.test_residue import USER_DATA, alive
+
+SUITE = "bookworm"
+STANDING = """
+import signal, sys
+from pathlib import Path
+from tests.machine import standing
+with standing.stack("qemu", "bookworm", Path(sys.argv[1])) as guest:
+    print(guest.checkout.folder.parent, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def booting(able: None) -> Iterator[Qemu]:
+    """A guest at the beginning of its boot."""
+    del able
+    image = qemu_image.build(cache() / "images", SUITE)
+    with open_folder() as base:
+        before, folder = traces(base), base / "machines" / str(uuid4())
+        kinds.start(folder, Kind(kinds.QEMU, str(image)), "vm", USER_DATA, "")
+        made = kinds.load(folder)
+        assert isinstance(made, Qemu)
+        try:
+            yield made
+        finally:
+            kinds.stop(folder)
+        assert not folder.exists()
+        assert traces(base).left_since(before) == {}
+
+
+def test_it_boots_again_on_its_disk(booting: Qemu) -> None:
+    eventually(lambda: answers(booting), 180, "its agent answers")
+    booting.enter(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
+    first = booting.boot()
+    members = [psutil.Process(int((booting.folder / "machine.pid").read_text()))]
+    os.kill(members[0].pid, signal.SIGKILL)
+    eventually(lambda: not any(map(alive, members)), 15, "the machine is one process")
+    assert not machine.running(booting.folder)
+    image = qemu_image.place(cache() / "images", SUITE)
+    kinds.start(booting.folder, Kind(kinds.QEMU, str(image)), "vm", USER_DATA, "")
+    eventually(lambda: answers(booting), 180, "its agent answers again")
+    assert booting.boot() != first
+    assert booting.enter(["cat", "/etc/something"]).stdout == "kept\n"
+
+
+def answers(guest: Qemu) -> bool:
+    """Whether commands are carried out there."""
+    try:
+        return bool(guest.boot())
+    except ProcessLookupError:
+        return False
+
+
+def test_everything_goes_with_the_tests_that_made_it(able: None, pulumi: Path) -> None:
+    del able
+    tests = subprocess.Popen(
+        [sys.executable, "-c", STANDING, str(pulumi)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+        start_new_session=True,
+    )
+    assert tests.stdout is not None
+    base = Path(tests.stdout.readline().strip())
+    assert any("qemu-system" in line for line in traces(base).processes)
+    tests.kill()
+    tests.wait()
+    eventually(lambda: not base.exists() and not traces(base).processes, 60, "all has gone")
+
+
+def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    said = qemu.missing()
+    assert said is not None
+    assert "need root" in said
+
+
+def test_without_a_tool_it_is_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
+    del able
+    monkeypatch.setenv("PATH", "/nonexistent")
+    said = qemu.missing()
+    assert said is not None
+    assert "qemu-system-x86_64, qemu-img, mmdebstrap, mke2fs, xorriso" in said
