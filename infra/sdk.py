@@ -67,11 +67,24 @@ def region_config(entry: str, region: str = "") -> "CloudRegion":
                 f"clouds.yaml has no entry {entry!r}: it has {', '.join(names) or 'none'}"
                 f" ({loader.config_filename or 'no clouds.yaml was found'})."
             )
+        if region:
+            _name_region(loader.cloud_config["clouds"][entry], region)
         options: dict[str, Any] = {"region_name": region} if region else {}
         try:
             return loader.get_one(cloud=entry, api_timeout=REQUEST_TIMEOUT, **options)
         except openstack.exceptions.ConfigException as error:
             raise CloudError(f"Entry {entry!r} of clouds.yaml cannot be used: {error}") from None
+
+
+def _name_region(described: dict[str, Any], region: str) -> None:
+    """Let an entry of clouds.yaml name this region: the SDK refuses any that its file does not.
+
+    What there is, the catalog says. Values of the entry for a region that it lists are kept.
+    """
+    listed = described.get("regions") or []
+    if region not in [each["name"] if isinstance(each, dict) else each for each in listed]:
+        described.pop("regions", None)
+        described["region_name"] = region
 
 
 def connect(entry: str, region: str = "") -> "Connection":

@@ -12,7 +12,7 @@ from cli.init.keys import public_key
 from cli.screen import say, waiting
 from cli.stacks.stack import PROJECT
 from infra.buckets import ROLES
-from infra.clouds import Compute, name_hash
+from infra.clouds import Compute, name_hash, regions
 from infra.reader import declared
 from infra.sdk import entries, region_config
 from infra.settings import PROJECT_FILE
@@ -109,7 +109,8 @@ class Wizard:
             self.settings["sshPublicKeyFile"] = public_key(None, self._asker)
 
     def _region(self, entry: str, service: str, setting: str, flag: str) -> str:
-        found = offers.regions(entry, service)
+        given = setting in self.settings  # then it may be another than clouds.yaml names
+        found = regions(entry, service) if given else offers.regions(entry, service)
         if not found:
             raise PipelineError(
                 f"Cloud '{entry}' has no service of type {service} in its catalog: choose another "
