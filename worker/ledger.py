@@ -110,7 +110,7 @@ class Ledger:
     def record(self, results: list[Result]) -> None:
         """Write a batch of results: the last one counts where an upload is in it twice."""
         rows = [
-            {k: v for k, v in asdict(result).items() if k != "upload"}
+            {k: _storable(v) for k, v in asdict(result).items() if k != "upload"}
             | _plain(upload)
             | self._names
             for upload, result in {result.upload: result for result in results}.items()
@@ -136,9 +136,8 @@ class Ledger:
 
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         try:
-            cursor = self._connection.execute(
-                _statement(name).encode(), {**self._names, **parameters}
-            )
+            values = self._names | {name: _storable(value) for name, value in parameters.items()}
+            cursor = self._connection.execute(_statement(name).encode(), values)
             return cursor.fetchall() if cursor.description else []
         except psycopg.errors.UndefinedTable as error:
             raise Obstacle(
@@ -150,7 +149,14 @@ class Ledger:
 
 
 def _identity(upload: Upload) -> dict[str, Any]:
-    return {name: value for name, value in asdict(upload).items() if name != "size"}
+    return {name: _storable(value) for name, value in asdict(upload).items() if name != "size"}
+
+
+def _storable(value: Any) -> Any:
+    """Text as PostgreSQL takes it: without zeros and halves of characters."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _plain(upload: Upload) -> dict[str, Any]:

@@ -98,7 +98,9 @@ class Client:
     def __init__(self, endpoint: str, signer: Signer) -> None:
         url = urlsplit(endpoint)
         self._class = HTTPSConnection if url.scheme == "https" else HTTPConnection
-        self._host, self._port, self._prefix = url.hostname or "", url.port, url.path.rstrip("/")
+        # Without a port http.client would look for one behind an IPv6 address's last colon.
+        self._host, self._port = url.hostname or "", url.port or self._class.default_port
+        self._prefix = url.path.rstrip("/")
         self._authority = url.netloc.rpartition("@")[2]
         self._signer = signer
         self._idle: list[HTTPConnection] = []

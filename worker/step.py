@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker import quarantine
+from worker.confine import LARGEST_FILE
 from worker.contents import Contents, contents_of
 from worker.errors import Crash, Gone, Left, Obstacle, Stopped, Verdict
 from worker.ledger import Ledger, Result
@@ -143,11 +144,13 @@ def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -
     """
     fetched = []
     for number, upload in enumerate(uploads):
-        start, path = time.monotonic(), folder / f"{number}.in"
+        start, path, key = time.monotonic(), folder / f"{number}.in", upload.key
+        if upload.size > LARGEST_FILE:
+            problem = f"{key!r} has {upload.size} bytes, more than a single PUT takes: nothing can"
+            outcome.trouble(upload, Left(f"{problem} be made of it, so remove it."))
+            continue
         try:
-            found, sha256 = store.get(
-                upload.bucket, upload.key, upload.version_id, upload.etag, path
-            )
+            found, sha256 = store.get(upload.bucket, key, upload.version_id, upload.etag, path)
         except Gone:
             outcome.gone.append(upload)
             continue
@@ -160,6 +163,10 @@ def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -
                 outcome.gone.append(upload)
                 continue
             read = replace(upload, last_modified=whole_seconds(found.last_modified))
+        if found.size != upload.size:  # what broke off may not tell: no verdict over a part
+            problem = f"The store gave {found.size} of the {upload.size} bytes of {key!r}."
+            outcome.trouble(upload, Left(problem))
+            continue
         seconds = time.monotonic() - start
         fetched.append(Fetched(upload, read, path, sha256, found.size, seconds))
     return fetched

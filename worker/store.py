@@ -20,7 +20,10 @@ from worker.settings import StoreSettings
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _UNSUPPORTED = {"501", "NotImplemented", "405", "MethodNotAllowed"}
+_ELSEWHERE = "is in another region: set objectStoreEndpoint and objectStoreRegion to its own"
 _EVERYWHERE = {  # said of one object, but true of all
+    **dict.fromkeys(("PermanentRedirect", "TemporaryRedirect", "301", "307"), _ELSEWHERE),
+    "AuthorizationHeaderMalformed": _ELSEWHERE,
     "NoSuchBucket": "does not exist: name the right one in the settings, or make it",
     "InvalidAccessKeyId": "does not know our access key: renew the credential s3-access-key",
     "SignatureDoesNotMatch": "refuses our signature: renew the credential s3-secret-key",

@@ -1,10 +1,15 @@
 """The two roles, and the schema between them."""
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
+from worker import settings
+from worker.ledger import Ledger, Result, connect
+from worker.upload import Upload
 
 FORBIDDEN = [
     "CREATE TABLE pipeline.mine (id int)",
@@ -82,3 +87,18 @@ def test_many_in_one_second_do_not_collide(versioned: Pipeline) -> None:
     stamps = versioned.sql('SELECT "timestamp" FROM log_records', user=versioned.admin)
     assert len(stamps) == 20
     assert len({row["timestamp"] for row in stamps}) < 20
+
+
+def test_text_that_postgresql_cannot_hold_stops_nobody(versioned: Pipeline) -> None:
+    """A key or a reason may have a zero in it, or half of a character."""
+    database = settings.load(versioned.settings, {}, ()).database
+    upload = Upload(versioned.input, "a\0b.png", "v1", "e", datetime(2026, 1, 2, tzinfo=UTC))
+    with connect(database, versioned.user, versioned.password) as connection:
+        ledger = Ledger(connection, versioned.name, "vm-1")
+        ledger.begin([upload], alone=True)
+        ledger.uncount(upload)
+        ledger.record([Result(upload, "s", 1, "quarantined", 0, reason="odd \0 and \udc80")])
+        ledger.heartbeat("vm-1", "an obstacle \0")
+    (row,) = versioned.rows()
+    assert (row["key"], row["reason"]) == ("a\ufffdb.png", "odd \ufffd and ?")
+    assert versioned.sql("SELECT * FROM pipeline.attempts") == []

@@ -20,7 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
+from worker.errors import Obstacle
 from worker.s3 import Client, Refused, Signer, Unanswered
+from worker.settings import StoreSettings
+from worker.step import Outcome, fetch
+from worker.store import Store
+from worker.upload import Upload
 
 SIGNER = Signer("us-east-1", "access", "secret")
 PATHS = ["/b", "/b/plain.jpg", "/b/two%20words", "/b//a%2Fx", "/b/%E7%8C%AB%2B%26~.png"]
@@ -188,3 +193,49 @@ def test_a_file_is_sent_as_it_is_and_whole_again(tmp_path: Path) -> None:
             "PUT", "bucket", "key", headers={"x-amz-content-sha256": "0" * 64}, body=file
         )
     assert {1, 2} <= set(seen)
+
+
+def test_an_ipv6_endpoint_needs_no_port() -> None:
+    """The last of its colons begins none: the address is tried, whatever comes of it."""
+    with pytest.raises(Unanswered) as told:
+        Client("http://[::1]", SIGNER).call("GET", "bucket", attempts=1)
+    assert "not known" not in str(told.value)
+
+
+def store(endpoint: str) -> Store:
+    return Store(StoreSettings(endpoint, "in", "out", "quarantine"), "access", "secret")
+
+
+@pytest.mark.parametrize("code", ["PermanentRedirect", "AuthorizationHeaderMalformed", ""])
+def test_another_region_s_bucket_is_one_sentence(code: str) -> None:
+    body = f"<Error><Code>{code}</Code></Error>".encode() if code else b""
+    answer = b"HTTP/1.1 301 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    told = pytest.raises(Obstacle, match="is in another region: set objectStoreEndpoint")
+    with server(answer) as (where, _), told:
+        store(where).versioned("in")
+
+
+def test_what_was_not_read_whole_is_left(tmp_path: Path) -> None:
+    """Without a length, as HTTP/1.0 has it, an answer that broke off looks like a whole one."""
+    answer = (
+        b'HTTP/1.0 200 OK\r\nETag: "e"\r\nLast-Modified: Wed, 21 Oct 2026 07:28:00 GMT\r\n\r\nhalf'
+    )
+    for size, whole in ((4, True), (8, False)):
+        upload, outcome = Upload("in", "x.png", "v1", "e", datetime.now(UTC), size), Outcome()
+        with server(answer) as (where, _):
+            fetched = fetch(store(where), [upload], tmp_path, outcome)
+        assert bool(fetched) == whole
+        told = [str(error) for error in outcome.troubles.values()]
+        assert told == ([] if whole else ["The store gave 4 of the 8 bytes of 'x.png'."])
+
+
+def test_what_no_put_takes_is_not_even_fetched(tmp_path: Path) -> None:
+    upload, outcome = Upload("in", "film.mov", "v1", "e", datetime.now(UTC), 6 << 30), Outcome()
+    with server(OK) as (where, seen):
+        assert fetch(store(where), [upload], tmp_path, outcome) == []
+    assert seen == []
+    (told,) = outcome.troubles.values()
+    assert str(told) == (
+        "'film.mov' has 6442450944 bytes, more than a single PUT takes: nothing can be made of it,"
+        " so remove it."
+    )
