@@ -3,7 +3,7 @@
 import os
 import runpy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from cli.engine.launcher import folder_with_launcher
 from cli.errors import PipelineError
 from cli.places import CHECKOUT
 from cli.screen import say, waiting
+from cli.stacks import late_uploads
 from cli.stacks.events import Story
+from cli.stacks.interrupt import left_to_the_engine
 from cli.stacks.orphans import OWNER
 from cli.stacks.remedies import remedy
+from infra.errors import Refusal
 
 PROJECT = "image-pipeline"
 _CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
@@ -94,11 +97,19 @@ class Stack:
 
         Raises GuardedError, with nothing touched, where data is guarded and `data` is not set.
         """
-        if self._is_guarded():
+        resources = self.resources()
+        if any(resource.get("protect") for resource in resources):
             if not data:
                 raise GuardedError(self.home.name)
             self._lift_guard()
-        self._tell("Taking the pipeline down", self._engine.destroy)
+        title = "Taking the pipeline down"
+        self._empty_again(resources)  # a former one was killed, or bare `pulumi destroy` failed
+        try:
+            self._tell(title, self._engine.destroy)
+        except PipelineError:
+            if not self._empty_again(self.resources()):
+                raise
+            self._tell(title, self._engine.destroy)
 
     def outputs(self) -> dict[str, automation.OutputValue]:
         """The stack's outputs; empty where nothing stands."""
@@ -116,9 +127,19 @@ class Stack:
         deployment = self._sentence(self._engine.export_stack).deployment or {}
         return list(deployment.get("resources") or [])
 
-    def _is_guarded(self) -> bool:
-        """Whether the state holds resources that `protectData` protects."""
-        return any(resource.get("protect") for resource in self.resources())
+    def _empty_again(self, resources: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether something had come into a bucket that was emptied and could not be removed."""
+        buckets = late_uploads.waiting_to_be_removed(resources)
+        if not buckets:
+            return False
+        outputs = {name: output.value for name, output in self.outputs().items()}
+        try:
+            found = list(late_uploads.purge(buckets, outputs))
+        except Refusal as error:
+            raise PipelineError(str(error)) from None
+        for bucket in found:
+            say(f"Uploads came to bucket {bucket} after it had been emptied: emptied it again.")
+        return bool(found)
 
     def _lift_guard(self) -> None:
         command = ["state", "unprotect", "--all", "--yes", "--stack", self.home.name]
@@ -139,9 +160,10 @@ class Stack:
                 elif story.under_way:
                     screen.show(f"{title}: {', '.join(story.under_way.values())}")
 
-            self._sentence(
-                lambda: operation(on_event=hear, suppress_outputs=True, color="never"), story
-            )
+            with left_to_the_engine():
+                self._sentence(
+                    lambda: operation(on_event=hear, suppress_outputs=True, color="never"), story
+                )
         return story
 
     def _sentence(self, call: Callable[[], Any], story: Story | None = None) -> Any:

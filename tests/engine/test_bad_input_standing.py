@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from local.layout import DATABASES
+from tests.engine.refusals import s3
 from tests.engine.researcher import Researcher
 
 STACK = ("--stack", "lab")
@@ -194,8 +195,32 @@ def test_a_state_that_was_cut_off_is_mended(person: Researcher) -> None:
     assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
 
 
+def test_an_upload_that_comes_when_the_buckets_were_emptied(person: Researcher) -> None:
+    """The cloud is held up between the two: it then has a bucket to remove that is not empty."""
+    store, bucket = s3(person), person.checkout.json("outputs", *STACK)["inputBucket"]
+    destroy = person.checkout.start("destroy", "--data", "--yes", *STACK)
+    assert destroy.stdout is not None
+    daemon = next(
+        each
+        for each in psutil.process_iter()
+        if {"local.daemon", str(person.cloud.folder)} <= set(each.cmdline())
+    )
+    told = ""
+    for line in destroy.stdout:
+        told += line
+        if "removed  Instance vm" in line:
+            daemon.suspend()
+        if "removed  BucketContents input-contents" in line:
+            store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
+            daemon.resume()
+    assert destroy.wait(60) == 0, told
+    destroy.stdout.close()
+    assert f"Uploads came to bucket {bucket} after it had been emptied" in told
+    assert "Nothing is left of it." in told
+    assert bucket not in {each["Name"] for each in store.list_buckets()["Buckets"]}
+
+
 def test_nothing_is_left(person: Researcher) -> None:
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
     deadline = time.monotonic() + 20
     while person.cloud.machines():
         assert time.monotonic() < deadline
