@@ -51,7 +51,11 @@ def pss(pid: int) -> int:
     total = 0
     try:
         root = psutil.Process(pid)
+        ours = root.cmdline()
         for one in [root, *root.children(recursive=True)]:
+            # Between vfork and exec a child is in its parent's memory, which would count twice.
+            if one.pid != pid and one.cmdline() == ours:
+                continue
             text = Path(f"/proc/{one.pid}/smaps_rollup").read_text(encoding="ascii")
             total += 1024 * int(text.partition("\nPss:")[2].split()[0])
     except (OSError, psutil.Error, IndexError):

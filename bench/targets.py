@@ -53,17 +53,24 @@ def _kernel(what: str, picture: str, peer: str, least: float) -> Target:
 
 def _png(size: str) -> list[Target]:
     name = f"{size} PNG"
-    against = f"PNG RGB {size[1:]} MP, against"
+    what = f"PNG RGB {size[1:]} MP,"
     return [
-        _kernel(f"{against} `convert`", name, peers.CONVERT, 15),
-        _kernel(f"{against} Pillow's default", name, "Pillow", 15),
-        Target(f"{name}, size", "kernels", _figure(f"{name}: size"), "×", most=1.12),
+        _kernel(f"{what} against `convert`", name, peers.CONVERT, 15),
+        _kernel(f"{what} against Pillow's default", name, "Pillow", 15),
+        Target(
+            f"{what} size of the result to the source's",
+            "kernels",
+            _figure(f"{name}: size"),
+            "×",
+            most=1.12,
+        ),
     ]
 
 
-def _palette(picture: str) -> Target:
-    name = f"{picture}: ms more than a copy"
-    return Target(f"{picture}, more than a copy", "kernels", _figure(name), " ms", most=1)
+def _palette(size: str, form: str) -> Target:
+    name = f"{size} {form}: ms more than a copy"
+    what = f"{form} {size[1:]} MP, more than a plain copy of the file"
+    return Target(what, "kernels", _figure(name), " ms", most=1)
 
 
 _PHOTO, _SCAN = "12 MP JPEG q90, photographs,", "12 MP JPEG q90, painting,"
@@ -89,7 +96,7 @@ TARGETS: Sequence[Target] = (
     ),
     *_png("P2"),
     *_png("P12"),
-    *(_palette(f"{size} {form}") for size in ("P2", "P12") for form in ("PNG palette", "GIF")),
+    *(_palette(size, form) for size in ("P2", "P12") for form in ("PNG palette", "GIF")),
     Target(
         "extra memory for a 100 MP JPEG (progressive too) beyond 1.5 × the file + 16 MB",
         "memory",
@@ -105,7 +112,7 @@ TARGETS: Sequence[Target] = (
         least=60,
     ),
     Target(
-        "CPU of the worker's processes a 2 MP photograph, 2,000 of them",
+        "CPU of the worker's processes for a 2 MP photograph, in a pass of 2,000",
         "end-to-end",
         _figure("ours, a long pass: CPU ms"),
         " ms",
