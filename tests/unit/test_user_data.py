@@ -228,3 +228,35 @@ def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> 
     unit = files(rendered)["/etc/systemd/system/pipeline-worker.service"]["content"]
     (denied,) = [line for line in unit.splitlines() if line.startswith("IPAddressDeny=")]
     assert "169.254.169.254" in denied
+
+
+@pytest.mark.parametrize(
+    ("tools", "told"),
+    [
+        (
+            {
+                "apt-get": "exit 1",
+                "python3": '[ "$1" != -V ] || echo Python 3.10.12; [ "$1" = -V ]',
+            },
+            "This image has Python 3.10.12, and the worker needs Python 3.11 or newer: set image to"
+            " a newer one, such as Ubuntu-24.04.",
+        ),
+        ({"python3": "exit 0"}, "This image has no apt-get: set image to one of Ubuntu or Debian."),
+    ],
+    ids=["Python 3.10", "no apt-get"],
+)
+def test_an_image_that_will_never_do_is_one_sentence(
+    tmp_path: Path, tools: dict[str, str], told: str
+) -> None:
+    """Nothing is touched before it."""
+    for name, script in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", CLOUD_INIT / "install"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told + "\n")
