@@ -39,13 +39,14 @@ class LocalCloud:
 
     @property
     def running(self) -> bool:
-        """Whether its API answers (its object store and the rest run with it)."""
-        return processes.running(self.folder, DAEMON) and (self.folder / "daemon.port").exists()
+        """Whether its API and its object store answer (the rest runs with them)."""
+        api = processes.running(self.folder, DAEMON) and (self.folder / "daemon.port").exists()
+        return api and processes.running(self.folder / STORE, object_store.NAME)
 
     def start(self) -> None:
         """Start what does not run: API, object store, databases and machines it had."""
         with self._alone(make=True):
-            if self.running and processes.running(self.folder / STORE, object_store.NAME):
+            if self.running:
                 return
             if self._kind:
                 kinds.keep(self.folder, self._kind)

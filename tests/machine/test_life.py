@@ -11,8 +11,8 @@ from statistics import median
 import pytest
 import yaml
 
-from local import postgres, processes
-from local.layout import DATABASES
+from local import object_store, postgres, processes
+from local.layout import DATABASES, STORE
 from tests.machine.guest import WORKER, Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
@@ -70,22 +70,6 @@ def stopped_database(guest: Guest) -> Iterator[None]:
 
 
 @contextmanager
-def unreachable_store(guest: Guest) -> Iterator[None]:
-    """moto's buckets would be gone with it, so the guest is led to where nobody listens, from its
-    next pass on."""
-    toml = "/etc/pipeline/worker.toml"
-    nobody = 'endpoint = "http://127.0.0.1:9"'
-    guest.root(
-        f"cp {toml} /run/worker.toml; sed -i 's#^endpoint = .*#{nobody}#' {toml}; "
-        f"systemctl stop {WORKER}"
-    )
-    try:
-        yield
-    finally:
-        guest.root(f"cp /run/worker.toml {toml}")
-
-
-@contextmanager
 def full_disk(guest: Guest) -> Iterator[None]:
     guest.pause()
     guest.root(
@@ -104,7 +88,6 @@ def full_disk(guest: Guest) -> Iterator[None]:
     ("trouble", "words"),
     [
         (stopped_database, "atabase"),
-        (unreachable_store, "is the endpoint right and up?"),
         (full_disk, "space"),
     ],
 )
@@ -117,6 +100,22 @@ def test_a_failing_pass_is_told_and_retried(
         eventually(lambda: words in told(guest), what=f"status tells of the {words}")
         eventually(lambda: failed_twice(guest), what="the next tick tries again")
     eventually(lambda: len(guest.rows()) > before, what="the photo is done after all")
+    eventually(lambda: guest.status()["machines"][0]["obstacle"] is None)
+
+
+def test_a_store_that_stops_is_told_and_met_again(guest: Guest) -> None:
+    """moto's buckets end with it; `refresh` and `up` make them, on the same port, for the machine
+    that stands."""
+    machine = guest.machine.folder
+    processes.end(guest.cloud.folder / STORE, first=signal.SIGKILL)
+    eventually(lambda: "is the endpoint right and up?" in told(guest), what="status tells of it")
+    eventually(lambda: failed_twice(guest), what="the next tick tries again")
+    assert not processes.running(guest.cloud.folder / STORE, object_store.NAME)
+    guest.checkout.pipeline("refresh")
+    guest.checkout.pipeline("up")
+    assert guest.machine.folder == machine
+    (row,) = guest.negate("galaxies.jpg")
+    assert row["outcome"] == "done"
     eventually(lambda: guest.status()["machines"][0]["obstacle"] is None)
 
 
