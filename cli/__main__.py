@@ -131,7 +131,11 @@ def strays(target: Target, removing: bool, yes: bool) -> None:
         for stray in found:
             out.print(f"{stray.kind}  {stray.name}  {stray.id}", soft_wrap=True)
         if not found:
-            out.print("The clouds have nothing that the state does not know.")
+            out.print("Under its names the clouds have nothing that the state does not know.")
+        keys = target.unclaimed_keys()
+        if keys:
+            say(keys)
+        if not found:
             return
         if removing and not yes:
             _confirm(target.name)

@@ -13,7 +13,7 @@ from cli.machines.ssh_host import SshHost
 from cli.places import CHECKOUT
 from cli.private import make_folder
 from cli.screen import say
-from cli.stacks import registry
+from cli.stacks import registry, store_keys
 from cli.stacks.in_use import users_of_groups
 from cli.stacks.orphans import end_orphans
 from cli.stacks.stack import Stack, StackHome
@@ -83,6 +83,14 @@ class CloudStack:
         known = {str(each.get("id", "")) for each in self.open().resources()}
         try:
             return find(self.name, self.settings(), known)
+        except Refusal as error:
+            raise PipelineError(str(error)) from None
+
+    def unclaimed_keys(self) -> str:
+        """What to say of keys that may be of a lost state, or anybody's."""
+        known = {str(each.get("id", "")) for each in self.open().resources()}
+        try:
+            return store_keys.unclaimed(self.settings(), known)
         except Refusal as error:
             raise PipelineError(str(error)) from None
 

@@ -84,6 +84,10 @@ class LocalStack:
         """None: its cloud goes with it."""
         return ()
 
+    def unclaimed_keys(self) -> str:
+        """Nothing: its cloud goes with it."""
+        return ""
+
     def forget_preview(self) -> None:
         """Stop the cloud that was started for it."""
         self.destroy()

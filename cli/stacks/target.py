@@ -42,6 +42,9 @@ class Target(Protocol):
     def strays(self) -> Sequence[Stray]:
         """What its clouds have under its names and its state does not know."""
 
+    def unclaimed_keys(self) -> str:
+        """A sentence on the store's keys that no stack knows, which may be anybody's; else ""."""
+
     def forget_preview(self) -> None:
         """Leave nothing of a stack that was made only to preview it."""
 
