@@ -20,15 +20,15 @@ _PACKAGES = "qemu-system-x86 qemu-utils mmdebstrap e2fsprogs xorriso"
 
 def missing() -> str | None:
     """What this machine lacks to run one, as a sentence; None where nothing is lacking."""
-    what, how = "Machines of kind 'qemu' need", "or use another '--machine'"
+    what = "Machines of kind 'qemu' need"
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         here = f"{platform.system()} on {platform.machine()}"
-        return f"{what} Linux on x86-64 and this is {here}: use another '--machine'."
+        return f"{what} Linux on x86-64 and this is {here}: use another kind."
     if os.geteuid() != 0:
-        return f"{what} root, who builds their image: become root, {how}."
+        return f"{what} root, who builds their image: become root."
     absent = [tool for tool in TOOLS if shutil.which(tool) is None]
     if absent:
-        return f"{what} {', '.join(absent)}: install {_PACKAGES}, {how}."
+        return f"{what} {', '.join(absent)}: install {_PACKAGES}."
     return None
 
 
