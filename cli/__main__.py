@@ -23,7 +23,7 @@ from cli.screen import counting, out, say
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.strays import remove
-from cli.stacks.target import LOCAL, Target, command
+from cli.stacks.target import LOCAL, Target, command, told_if_interrupted
 
 _PATHS = click.Path(path_type=Path)
 _BACKUPS = (
@@ -48,7 +48,7 @@ def demo(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -
     """
     local = LocalStack()
     machine_kind.choose(local, machine, suite)
-    with local.alone():
+    with local.alone(), told_if_interrupted(LOCAL):
         demonstration.demo(local, files, keep=keep)
 
 
@@ -58,7 +58,7 @@ def demo(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -
 def up(target: Target, machine: str | None, suite: str) -> None:
     """Make, change and replace what the program asks for."""
     machine_kind.choose(target, machine, suite)
-    with target.alone():
+    with target.alone(), told_if_interrupted(target.name):
         target.check()
         target.open().up()
     out.print(f"The pipeline stands: '{command('put FILE…', target.name)}' sends photos.")
@@ -83,7 +83,7 @@ def preview(target: Target) -> None:
 @options.stack
 def refresh(target: Target) -> None:
     """See what is really there; `up` then mends it."""
-    with target.alone():
+    with target.alone(), told_if_interrupted(target.name):
         target.require().refresh()
 
 
@@ -93,7 +93,7 @@ def refresh(target: Target) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask for the stack's name.")
 def destroy(target: Target, data: bool, yes: bool) -> None:
     """Take everything down; nothing is left."""
-    with target.alone():
+    with target.alone(), told_if_interrupted(target.name):
         if not target.exists:
             what = "No local pipeline" if target.name == LOCAL else f"Nothing of '{target.name}'"
             out.print(f"{what} is standing: nothing to take down.")

@@ -33,9 +33,11 @@ def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
     started = time.monotonic()
     try:
         refused = _show(local, items)
-    except BaseException:
+    except BaseException as error:
         say("Taking down what was stood up.")
-        local.destroy()
+        LocalStack(local.places).destroy()  # as another command would: what an engine left is seen
+        if isinstance(error, KeyboardInterrupt):
+            raise PipelineError("Interrupted: nothing is left of it.") from None
         raise
     if keep:
         out.print(_NEXT)

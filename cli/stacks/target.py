@@ -1,7 +1,7 @@
 """A stack as the commands see it: one on this machine, or one on a cloud."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from cli.errors import PipelineError
@@ -58,6 +58,18 @@ class Target(Protocol):
 def command(words: str, stack: str = LOCAL) -> str:
     """A command as a person would type it for this stack."""
     return f"./pipeline {words}" + ("" if stack == LOCAL else f" --stack {stack}")
+
+
+@contextmanager
+def told_if_interrupted(stack: str) -> Iterator[None]:
+    """Say what to do after a Ctrl-C: raises PipelineError for KeyboardInterrupt."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise PipelineError(
+            f"Interrupted; what was done so far is recorded: '{command('up', stack)}' goes on from "
+            f"there, '{command('destroy', stack)}' takes it down."
+        ) from None
 
 
 def nothing_stands(stack: str) -> PipelineError:

@@ -1,0 +1,66 @@
+"""Ctrl-C at a bad moment: calm words, a clean state, and what to do next."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder
+from tests.engine.traces import traces
+
+
+@pytest.fixture(scope="module")
+def interruptible(pulumi: Path) -> Iterator[tuple[Checkout, Path]]:
+    """A checkout whose commands hear Ctrl-C, also where this run itself does not (nohup)."""
+    with open_folder() as base:
+        checkout = make_checkout(base, pulumi)
+        yield replace(checkout, prefix=["env", "--default-signal=INT"]), base
+        checkout.pipeline("destroy", code=None)
+
+
+def interrupt(checkout: Checkout, command: str, moment: str) -> str:
+    """What a command tells that gets a Ctrl-C, as a terminal sends it, once it told `moment`."""
+    process = checkout.start(command)
+    assert process.stdout is not None
+    told = ""
+    for line in process.stdout:
+        told += line
+        if moment in line:
+            break
+    assert moment in told, told
+    os.killpg(process.pid, signal.SIGINT)
+    told += process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert process.returncode == 1, told
+    for noise in ("Traceback", "Exception", "Warning", "being changed", "could not"):
+        assert noise not in told, told
+    return told
+
+
+@pytest.mark.parametrize("moment", ["Starting the cloud", "made  TroveInstance", "Sending photos"])
+def test_an_interrupted_demo_leaves_nothing(
+    moment: str, interruptible: tuple[Checkout, Path]
+) -> None:
+    checkout, base = interruptible
+    before = traces(base)
+    told = interrupt(checkout, "demo", moment)
+    assert told.strip().endswith("Interrupted: nothing is left of it."), told
+    assert not (checkout.folder / ".local").exists()
+    assert traces(base).left_since(before) == {}
+
+
+def test_an_interrupted_up_and_destroy_are_gone_on_with(
+    interruptible: tuple[Checkout, Path],
+) -> None:
+    checkout, _ = interruptible
+    told = interrupt(checkout, "up", "made  TroveInstance")
+    assert "'./pipeline up' goes on" in told
+    again = checkout.pipeline("up").stderr
+    assert "made  TroveInstance" not in again, "what was made is known"
+    assert "made  Instance" in again
+    told = interrupt(checkout, "destroy", "removed  Instance")
+    assert "'./pipeline destroy' takes it down" in told
+    assert "removed  Instance" not in checkout.pipeline("destroy").stderr
+    assert not (checkout.folder / ".local").exists()
