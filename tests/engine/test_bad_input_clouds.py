@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,27 +127,3 @@ def test_an_old_pulumi_is_named_and_left_alone(person: Researcher) -> None:
     environment["XDG_CACHE_HOME"] = str(cache.parent)  # type: ignore[index]
     told = person.checkout.pipeline("strays", "--stack", "lab").stderr
     assert "pulumi on PATH is v3.100.0, older than v3.259.0: using our own." in told
-
-
-def test_a_python_without_venv(person: Researcher) -> None:
-    """The command's first sentence on a bare Debian."""
-    bare, folder = person.base / "bare", person.base / "clone"
-    bare.mkdir()
-    folder.mkdir()
-    for file in (person.checkout.folder / "pipeline", *person.checkout.folder.glob("*.txt")):
-        shutil.copy2(file, folder)
-    shutil.copytree(person.checkout.folder / "local", folder / "local")
-    real = shutil.which("python3.11") or shutil.which("python3")
-    (bare / "python3").write_text(f'#!/bin/sh\n[ "$2" = venv ] && exit 1\nexec "{real}" "$@"\n')
-    (bare / "python3").chmod(0o755)
-    environment = {**person.checkout.environment, "PATH": f"{bare}:/usr/bin:/bin"}
-    answer = subprocess.run(
-        ["./pipeline", "demo"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 2
-    assert "'python3 -m venv' does not work here: install it" in answer.stderr

@@ -42,8 +42,17 @@ def test_demo_leaves_nothing_but_the_cache(checkout: Checkout, base: Path) -> No
     assert status.stdout == b""
 
 
+def without_venv(folder: Path) -> None:
+    """A `python3` as on a bare Debian, for PATH."""
+    folder.mkdir()
+    program = folder / "python3"
+    program.write_text('#!/bin/sh\n[ "$2" = venv ] && exit 1\nexec /usr/bin/python3 "$@"\n')
+    program.chmod(0o755)
+
+
 @pytest.mark.timeout(900)
 def test_a_normal_user_needs_nothing_but_the_clone(base: Path, pulumi: Path) -> None:
+    """And a Python with venv: without, that is told, and with it the same command succeeds."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     if subprocess.run(["/usr/bin/python3", "-m", "ensurepip", "--version"], check=False).returncode:
@@ -57,9 +66,15 @@ def test_a_normal_user_needs_nothing_but_the_clone(base: Path, pulumi: Path) -> 
         for path in (place, *place.rglob("*")):
             os.chown(path, somebody.pw_uid, somebody.pw_gid, follow_symlinks=False)
     become = [f"--reuid={somebody.pw_uid}", f"--regid={somebody.pw_gid}", "--clear-groups"]
+    bare = base / "bare"
     theirs = Checkout(
-        folder, environment(home, temporary, PATH="/usr/bin:/bin"), ["setpriv", *become]
+        folder, environment(home, temporary, PATH=f"{bare}:/usr/bin:/bin"), ["setpriv", *become]
     )
+    without_venv(bare)
+    told = theirs.pipeline("demo", code=2).stderr
+    assert "'python3 -m venv' does not work here: install it" in told
+    assert "apt-get install python3-venv" in told
+    shutil.rmtree(bare)  # what that installation would do
     assert_demo_tells_all(theirs.pipeline("demo").stdout)
     assert not (folder / ".local").exists()
 
