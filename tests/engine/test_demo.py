@@ -79,18 +79,24 @@ def test_a_normal_user_needs_nothing_but_the_clone(base: Path, pulumi: Path) -> 
     assert not (folder / ".local").exists()
 
 
-def test_own_photos_and_a_file_that_is_none(checkout: Checkout, base: Path) -> None:
-    photo, broken = base / "my cat.jpg", base / "broken.jpg"
-    shutil.copy(checkout.folder / "samples" / "cat.jpg", photo)
+@pytest.fixture(scope="module")
+def kept(shared_checkout: Checkout) -> subprocess.CompletedProcess[str]:
+    """What `demo --keep` said of a photo of one's own and of a file that is none; it stands."""
+    folder = shared_checkout.folder.parent
+    photo, broken = folder / "my cat.jpg", folder / "broken.jpg"
+    shutil.copy(shared_checkout.folder / "samples" / "cat.jpg", photo)
     broken.write_bytes(b"not a picture at all")
-    answer = checkout.pipeline("demo", str(photo), str(broken), code=1)
-    assert "negated_my cat.jpg" in answer.stdout
-    assert "broken.jpg (refused)" in answer.stdout
-    assert "1 of 2 files could not be negated" in answer.stderr
+    return shared_checkout.pipeline("demo", "--keep", str(photo), str(broken), code=1)
 
 
+def test_own_photos_and_a_file_that_is_none(kept: subprocess.CompletedProcess[str]) -> None:
+    assert "negated_my cat.jpg" in kept.stdout
+    assert "broken.jpg (refused)" in kept.stdout
+    assert "1 of 2 files could not be negated" in kept.stderr
+
+
+@pytest.mark.usefixtures("kept")
 def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkout) -> None:
-    shared_checkout.pipeline("demo", "--keep")
     answer = shared_checkout.pipeline("demo", code=1)
     assert "standing already" in answer.stderr
     assert shared_checkout.json("log")  # and the standing one was left alone

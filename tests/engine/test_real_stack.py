@@ -131,19 +131,6 @@ def test_the_machine_is_known_by_its_instance(person: Researcher) -> None:
     subprocess.run(["ssh-keygen", "-F", vm.id, "-f", str(known)], check=True)
 
 
-def test_bare_pulumi_shares_the_state(person: Researcher) -> None:
-    shown = person.checkout.pipeline("env", *STACK).stdout
-    answer = subprocess.run(
-        ["/bin/sh", "-c", 'eval "$1"; pulumi stack output floatingIp --stack lab', "sh", shown],
-        cwd=person.checkout.folder,
-        env=person.checkout.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert answer.stdout.strip() == person.checkout.json("outputs", *STACK)["floatingIp"]
-
-
 def test_a_second_up_changes_nothing(person: Researcher) -> None:
     assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
 
