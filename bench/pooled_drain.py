@@ -40,7 +40,7 @@ class ThreadPool(Pool):
 def main(path: str, kind: str) -> None:
     """Make one pass; Obstacle where something stands in its way."""
     settings = load(Path(path), os.environ, _SECRETS)
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     password = settings.credential("database-password")
     with (
         TemporaryDirectory() as name,
@@ -48,9 +48,9 @@ def main(path: str, kind: str) -> None:
     ):
         folder = Path(name)
         pool = (
-            ThreadPool(settings, folder, cores)
+            ThreadPool(settings, folder, cores or 1)
             if kind == THREADS
-            else Pool(settings.transform, settings.limits, folder, cores)
+            else Pool(settings.transform, settings.limits, folder, cores or 1)
         )
         tools = Tools(
             store_of(settings),
@@ -61,7 +61,7 @@ def main(path: str, kind: str) -> None:
             settings.machine,
             folder,
         )
-        Pass(tools, 2 * cores + 2).run(0)
+        Pass(tools, 2 * (cores or 1) + 2).run(0)  # as many as drain has
 
 
 if __name__ == "__main__":
