@@ -4,16 +4,27 @@ In the copy that runs, `__main__.py` is the program without what needs the provi
 which not every machine can get: the machine's address is one of documentation (RFC 5737).
 """
 
-from collections.abc import Iterator
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.faults.proxy import Proxy
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
+from tests.openstack.regions import second_region
+from tests.openstack.services import entries
+from tests.openstack.services.layout import HOST
 
 STACK = ("--stack", "lab")
 ADDRESS = "192.0.2.9"
+REGION = "second"
+NAME = "image-pipeline-lab-db"
 PROGRAM = f'''"""The program's database alone."""
 
 import os
@@ -31,13 +42,38 @@ pulumi.export("databaseAdminPassword", made.admin_password)
 '''
 
 
+class Watch:
+    """Before Trove in the second region: `ordered` is called, once, when Trove has taken an order
+    of which it has not told yet."""
+
+    def __init__(self) -> None:
+        self.ordered: Callable[[], None] | None = None
+
+    def __call__(self, _: int, phase: str, request: bytes) -> None:
+        if self.ordered and phase == "after" and re.match(rb"POST \S+/instances ", request):
+            act, self.ordered = self.ordered, None
+            act()
+
+
+@pytest.fixture(scope="module")
+def watch() -> Watch:
+    return Watch()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def stack(person: Customer) -> Iterator[None]:
-    """Settings as `init` writes them."""
+def stack(person: Customer, watch: Watch) -> Iterator[None]:
+    """Settings as `init` writes them, in a region of the database's cloud that is one of two."""
     (person.checkout.folder / "__main__.py").write_text(PROGRAM)
-    person.checkout.pipeline("init", "lab", *INIT)
-    yield
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
+    content = json.loads(person.account.read_text())
+    del content["clouds"][entries.DATABASE]["region_name"]
+    person.clouds_yaml.write_text(json.dumps(content))
+    with (
+        Proxy(HOST, person.cloud.layout.ports.trove, watch) as proxy,
+        second_region(person.cloud, entries.DATABASE, REGION, {"database": proxy.port}),
+    ):
+        person.checkout.pipeline("init", "lab", *INIT, "--database-region", REGION)
+        yield
+        person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
 
 def instances(person: Customer) -> list[dict[str, Any]]:
@@ -49,11 +85,90 @@ def instances(person: Customer) -> list[dict[str, Any]]:
         return [answer.json()["instance"] for answer in answers if answer.status_code == 200]
 
 
+def test_an_order_that_was_lost_is_told_and_never_adopted(person: Customer, watch: Watch) -> None:
+    """Trove, in the region of the settings, has taken it, and nobody was there to hear so."""
+
+    struck: list[int] = []
+
+    def kill() -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        struck.append(process.wait())
+
+    watch.ordered = kill
+    process = person.checkout.start("up", *STACK)
+    told, _ = process.communicate()
+    assert struck == [-signal.SIGKILL], told
+    [lost] = instances(person)
+    assert lost["name"] == NAME
+    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    assert NAME in told
+    assert "./pipeline strays --stack lab --remove" in told
+    assert [each["id"] for each in instances(person)] == [lost["id"]]
+    listed = person.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
+    assert f"database  {NAME}" in listed
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+
+
+@pytest.fixture
+def no_database_is_built(person: Customer) -> Iterator[Callable[[], None]]:
+    """Until what this gives is called: Trove takes orders, and they stay in BUILD."""
+    name = "trove-taskmanager"
+    stopped = True
+
+    def go_on() -> None:
+        nonlocal stopped
+        if stopped:
+            person.cloud.start(name)
+        stopped = False
+
+    person.cloud.stop(name)
+    yield go_on
+    go_on()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_up_that_ends_while_it_waits_is_gone_on_with(
+    person: Customer, number: signal.Signals, no_database_is_built: Callable[[], None]
+) -> None:
+    """The person's Ctrl-C, or the machine's end: both reach the engine and its plugins, too."""
+    process = person.checkout.start("up", *STACK)
+    told = _until(process, "is BUILD; waiting")
+    os.killpg(process.pid, number)
+    told += process.communicate(timeout=300)[0]
+    assert process.returncode not in (0, None), told
+    assert "Traceback" not in told
+    assert ("'./pipeline up --stack lab' goes on" in told) == (number == signal.SIGINT), told
+    [before] = instances(person)
+    assert before["status"] == "BUILD"
+    no_database_is_built()
+    again = person.checkout.pipeline("up", *STACK).stderr
+    assert "made  TroveReady" in again
+    [after] = instances(person)
+    assert (after["id"], after["status"], after["operating_status"]) == (
+        before["id"],
+        "ACTIVE",
+        "HEALTHY",
+    )
+    if number == signal.SIGINT:  # the other's goes on being used
+        person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+        assert instances(person) == []
+
+
+def _until(process: subprocess.Popen[str], words: str) -> str:
+    """What it tells, as far as these words."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            break
+    told = "".join(lines)
+    assert words in told
+    return told
+
+
 def test_it_admits_the_machine_and_nobody_else(person: Customer) -> None:
-    told = person.checkout.pipeline("up", *STACK).stderr
-    assert "made  TroveReady" in told
     [instance] = instances(person)
-    assert (instance["status"], instance["operating_status"]) == ("ACTIVE", "HEALTHY")
     rules = admitted.to_database(person.cloud, instance["id"])
     assert rules == {("tcp", 5432, 5432, f"{ADDRESS}/32")}
     outputs = person.checkout.json("outputs", *STACK)
