@@ -32,8 +32,8 @@ def main() -> None:
     name, memory_mb, cpu_seconds, parent = sys.argv[1:]
     transform = load(name)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    unenforced = confine(int(memory_mb) * 2**20, int(parent))
     _silence()
+    unenforced = confine(int(memory_mb) * 2**20, int(parent))
     print(json.dumps({"ready": unenforced}), file=answers)
     for line in sys.stdin:
         limit_cpu(int(cpu_seconds))

@@ -4,15 +4,20 @@ Everything here only takes away; what this platform cannot take away is returned
 """
 
 import ctypes
+import os
 import platform
 import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 LARGEST_FILE = 5 * 1024**3  # what S3 takes in a single PUT
 _OPEN_FILES = 64
+# landlock(7), its first version: calls (numbered alike everywhere), and what may be done to files.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _PATH_BENEATH = 444, 445, 446, 1
+_WRITE, _READ, _REMOVE, _MAKE, _LINK = 1 << 1, 1 << 2, 1 << 5, 1 << 8, 1 << 12
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
@@ -35,7 +40,8 @@ _X32 = 0x40000000  # x86-64's second numbering of the same calls
 
 
 def confine(memory_bytes: int, parent: int) -> list[str]:
-    """Give up memory, files, network and other programs; return what stays possible here."""
+    """Give up memory, network, other programs, and all files but those of the current folder and
+    of Python; return what stays possible here."""
     problems = []
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
@@ -58,6 +64,9 @@ def confine(memory_bytes: int, parent: int) -> list[str]:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if _parent() != parent:
         sys.exit(1)  # it died before we asked to die with it
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if not _forbid_files(libc):
+        problems.append("other files, the worker's credentials among them: no Landlock here")
     if not _forbid_system_calls(libc):
         problems.append(f"network, other programs: no filter for {platform.machine()} here")
     return problems
@@ -72,6 +81,26 @@ def limit_cpu(seconds: int) -> None:
 
 def _parent() -> int:
     return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _forbid_files(libc: ctypes.CDLL) -> bool:
+    """Leave the current folder, and what Python and its libraries are read from; whether the kernel
+    took it. The worker's user may read more, its credentials and its memory (/proc) among it."""
+    handled = struct.pack("Q", _WRITE | _READ | _REMOVE | _MAKE | _LINK)
+    rules = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
+    if rules < 0:
+        return False
+    programs = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", sys.prefix, sys.base_prefix)
+    allowed = dict.fromkeys((*programs, str(Path(__file__).parent)), _READ)
+    allowed[str(Path.cwd())] = _WRITE | _READ | _REMOVE | _MAKE
+    for path, access in allowed.items():
+        with suppress(FileNotFoundError):
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", access, place), 0)
+            os.close(place)
+    taken = bool(libc.syscall(_RESTRICT_SELF, rules, 0) == 0)
+    os.close(rules)
+    return taken
 
 
 def _forbid_system_calls(libc: ctypes.CDLL) -> bool:
@@ -93,6 +122,4 @@ def _forbid_system_calls(libc: ctypes.CDLL) -> bool:
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
     packed = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        return False
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, packed, 0, 0)

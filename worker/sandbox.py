@@ -19,6 +19,9 @@ from worker.settings import Limits
 
 _FILES_EACH = 500  # then a new process: decoders leak
 _START_SECONDS = 30
+_ANSWERS = {"content_type", "verdict", "memory", "surroundings"}  # one of them, with a text
+_LONGEST_ANSWER = 1 << 16
+_NOT_OURS = "what it said is no answer of ours"  # a file has taken it over
 
 
 class _Child:
@@ -42,7 +45,6 @@ class _Child:
             raise Obstacle(f"No process for a transform can be started: {error.strerror}.") from (
                 error
             )
-        self._unread = b""
         try:
             self.unenforced: list[str] = self._read(_START_SECONDS)["ready"]
         except Crash as error:
@@ -62,12 +64,16 @@ class _Child:
             self._process.stdin.flush()
         except OSError as error:
             raise Crash(_cause(self._process.wait())) from error
-        return self._read(self._limits.seconds)
+        answer = self._read(self._limits.seconds)
+        if len(answer) != 1 or not _ANSWERS.issuperset(answer):
+            raise Crash(_NOT_OURS)
+        return {name: _printable(text) for name, text in answer.items()}
 
     @property
     def alive(self) -> bool:
-        """Whether it may be given a file: one that is idle may have been ended for its memory."""
-        return self._process.poll() is None
+        """Whether it may be given a file: one that is idle may have been ended for its memory, and
+        one that speaks unasked is not ours any more."""
+        return self._process.poll() is None and not self._speaks(0)
 
     def interrupt(self) -> None:
         """End it at once; whoever waits for its answer sees a Crash."""
@@ -83,19 +89,34 @@ class _Child:
 
     def _read(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout  # noqa: S101
-        descriptor, deadline = self._process.stdout.fileno(), time.monotonic() + seconds
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        while b"\n" not in self._unread:
-            if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+        line, deadline = b"", time.monotonic() + seconds
+        while not line.endswith(b"\n"):
+            if not self._speaks(max(0, deadline - time.monotonic())):
                 raise Crash(f"it took longer than {seconds} seconds")
-            data = os.read(descriptor, 1 << 16)
+            data = os.read(self._process.stdout.fileno(), _LONGEST_ANSWER)
             if not data:
                 raise Crash(_cause(self._process.wait()))
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
+            line += data
+            if len(line) > _LONGEST_ANSWER:
+                raise Crash(_NOT_OURS)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            raise Crash(_NOT_OURS) from None
+        if not isinstance(answer, dict):
+            raise Crash(_NOT_OURS)
         return answer
+
+    def _speaks(self, seconds: float) -> bool:
+        """Whether it says something, or ends, within so long."""
+        assert self._process.stdout  # noqa: S101
+        poll = select.poll()
+        poll.register(self._process.stdout, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+
+def _printable(text: object) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
 def _cause(status: int) -> str:

@@ -12,6 +12,9 @@ import pytest
 from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.slow import caught, children, slow_photo
+from worker.errors import Crash
+from worker.sandbox import Pool
+from worker.settings import Limits
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc is looked at")
 
@@ -57,6 +60,10 @@ def test_it_has_nothing_it_does_not_need(versioned: Pipeline) -> None:
         "import ctypes\nif ctypes.CDLL(None).ptrace(0, 0, 0, 0): raise PermissionError",
         "open('large', 'wb').truncate(6 * 1024**3)",
         "bytearray(600 * 2**20)",
+        "open('../s3-secret-key').read()",
+        "import os; open(f'/proc/{os.getppid()}/environ').read()",
+        "import os; os.symlink('../s3-secret-key', 'result')",
+        "open('../result', 'w')",
     ],
 )
 def test_it_may_not(tmp_path: Path, action: str) -> None:
@@ -64,13 +71,16 @@ def test_it_may_not(tmp_path: Path, action: str) -> None:
     confine = (
         "import os; from worker.confine import confine; assert confine(2**29, os.getppid()) == []"
     )
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (tmp_path / "s3-secret-key").write_text("secret")
     for prelude, works in (("pass", True), (confine, False)):
         done = subprocess.run(
             [sys.executable, "-c", f"{prelude}\n{action}"],
             check=False,
             capture_output=True,
             text=True,
-            cwd=tmp_path,
+            cwd=folder,
             env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         )
         assert (done.returncode == 0) == works, done.stderr
@@ -78,6 +88,7 @@ def test_it_may_not(tmp_path: Path, action: str) -> None:
             assert any(
                 word in done.stderr for word in ("PermissionError", "MemoryError", "too large")
             ), done.stderr
+        (folder / "result").unlink(missing_ok=True)
 
 
 def test_children_go_with_a_killed_worker(versioned: Pipeline) -> None:
@@ -109,3 +120,24 @@ def test_one_pass_at_a_time(versioned: Pipeline) -> None:
         done = versioned.drain(1)
     assert "Another pass is under way" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("answer", ["x" * 2**17, "nonsense\\n", "[]\\n", "{}\\n", "{}\\n{}\\n"])
+def test_what_it_answers_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """A decoder that a file has taken over: its process goes, and the next file gets another."""
+    taken_over = tmp_path / "python"
+    taken_over.write_text(
+        f"#!{sys.executable}\nimport sys\nprint('{{\"ready\": []}}', flush=True)\n"
+        f"for _ in sys.stdin:\n    print('{answer}', end='', flush=True)\n"
+    )
+    taken_over.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(taken_over))
+    pool = Pool("negate", Limits(seconds=60), tmp_path, 1)
+    try:
+        for _ in range(2):
+            with pytest.raises(Crash, match="no answer of ours"):
+                pool.run(tmp_path / "source", tmp_path / "target")
+    finally:
+        pool.close()
