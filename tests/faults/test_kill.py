@@ -34,9 +34,14 @@ class Killer:
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("peer", ["store", "database"])
 def test_killed_at_every_request(pipeline: Pipeline, peer: str, phase: str) -> None:
-    turn, struck = 0, True
+    killed_at_each(pipeline, peer, phase)
+
+
+def killed_at_each(pipeline: Pipeline, peer: str, phase: str, step: int = 1) -> None:
+    """Kills at the first turn and each `step` later, until a pass ends before its turn comes."""
+    turn, struck = 1 - step, True
     while struck:
-        turn += 1
+        turn += step
         assert turn < MOST
         pipeline.put("a/x.png", PHOTO)
         pipeline.put("b.png", BAD)

@@ -42,11 +42,17 @@ def one_pass(pipeline: Pipeline) -> Used:
         return meter.run(lambda: pipeline.popen("drain", stdout=log), look=0.02)
 
 
-def drained(count: int, folder: Path, moto: ObjectStore, database: PostgreSQL) -> tuple[Used, int]:
+def drained(
+    count: int,
+    folder: Path,
+    moto: ObjectStore,
+    database: PostgreSQL,
+    pipelines: type[Pipeline] = Pipeline,
+) -> tuple[Used, int]:
     """One pass over so many; what it cost and the largest error of a JPEG."""
     uploads, worst = photos(count, (64, 48)), 0
     assert len(set(uploads.values())) == count
-    with Pipeline(folder, moto, database, versions=True) as pipeline:
+    with pipelines(folder, moto, database, versions=True) as pipeline:
         pipeline.migrate()
         with ThreadPoolExecutor(4) as executor:
             list(executor.map(lambda item: pipeline.put(*item), uploads.items()))

@@ -13,10 +13,10 @@ from local.object_store import ObjectStore
 from tests.openstack.ceph import cluster
 from tests.openstack.ceph.project import Project
 from tests.openstack.services.stack import OpenStack
-from tests.worker.conftest import database, pipeline, unversioned, versioned
+from tests.worker.conftest import database, idle, pipeline, unversioned, versioned
 from tests.worker.pipeline import Pipeline
 
-__all__ = ["database", "pipeline", "unversioned", "versioned"]
+__all__ = ["database", "idle", "pipeline", "unversioned", "versioned"]
 
 HERE = Path(__file__).parent
 

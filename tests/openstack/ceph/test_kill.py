@@ -1,15 +1,25 @@
-"""SIGKILL of the worker after every request to Ceph, as tests/faults does it for other stores.
+"""SIGKILL of the worker around its requests, as tests/faults does it for other stores, on Ceph.
 
-After, not before: then the store has done what the worker does not know of. Before a request is
-after the one that came before it.
+After every request to the store: then it has done what the worker does not know of. Before a
+request is after the one that came before it, and the database is the same as elsewhere: there, a
+third of the moments will do.
 """
 
 import pytest
 
-from tests.faults import test_kill as faults
+from tests.faults.test_kill import killed_at_each
 from tests.worker.pipeline import Pipeline
 
 
 @pytest.mark.parametrize("pipeline", ["versions", "plain"], indirect=True)
-def test_killed_after_every_request(pipeline: Pipeline) -> None:
-    faults.test_killed_at_every_request(pipeline, "store", "after")
+@pytest.mark.parametrize(
+    ("peer", "phase", "step"),
+    [
+        ("store", "after", 1),
+        ("store", "before", 3),
+        ("database", "before", 3),
+        ("database", "after", 3),
+    ],
+)
+def test_killed_around_requests(pipeline: Pipeline, peer: str, phase: str, step: int) -> None:
+    killed_at_each(pipeline, peer, phase, step)

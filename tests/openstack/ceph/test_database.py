@@ -1,0 +1,3 @@
+"""tests/worker/test_database.py, on Ceph."""
+
+from tests.worker.test_database import *  # noqa: F403
