@@ -203,7 +203,7 @@ def get(name: str, folder: Path, target: Target) -> None:
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Add the long suites.")
 @click.option("--openstack", is_flag=True, help="Only those against real OpenStack and Ceph.")
-@click.option("--qemu", is_flag=True, help="Only the machine with a kernel of its own: an hour.")
+@click.option("--qemu", is_flag=True, help="Only the machine with a kernel of its own; long.")
 @click.argument("pytest_arguments", nargs=-1)
 def test(everything: bool, openstack: bool, qemu: bool, pytest_arguments: tuple[str, ...]) -> None:
     """Lint, unit, worker and engine tests.

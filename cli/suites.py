@@ -20,8 +20,8 @@ LONG = ("faults", "machine", "fuzz", OPENSTACK)
 def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) -> int:
     """Run the suites in one pytest, which says what it skips and why; pytest's exit code.
 
-    `openstack`: that suite alone, unless `everything` is asked for. `qemu`: that suite alone, an
-    hour, and never among `everything`; raises PipelineError where this machine lacks what it needs.
+    `openstack`: that suite alone, unless `everything` is asked for. `qemu`: that suite alone, which
+    is never among `everything`; raises PipelineError where this machine lacks what it needs.
     """
     wanted = [*QUICK, *(LONG if everything else ())]
     if openstack and not everything:
