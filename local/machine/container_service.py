@@ -99,11 +99,13 @@ def _mount_root(folder: Path, record: dict[str, str]) -> Path:
 
 
 def _nspawn(root: Path, record: dict[str, str], namespace: str) -> list[str]:
-    """`CAP_BPF` and bpf(2) are for IPAddressDeny=, which a VM's systemd has too."""
+    """`CAP_BPF` and bpf(2) are for IPAddressDeny=, which a VM's systemd has too; landlock(7) is for
+    the transforms' processes."""
+    calls = "bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self"
     return [
         *("systemd-nspawn", "--quiet", "--boot", f"--directory={root}"),
         *("--register=no", "--keep-unit", f"--network-namespace-path={namespace}"),
-        *("--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON", "--system-call-filter=bpf"),
+        *("--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON", f"--system-call-filter={calls}"),
         *(f"--machine={record['id'][:13]}", f"--hostname={record['name']}"),
         *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"),
     ]

@@ -43,6 +43,17 @@ for address in ("127.0.0.9", "169.254.169.254"):
     except OSError:
         print("refused", address)
 """
+TRANSFORM = """
+import os
+from worker.confine import confine
+secret = os.environ["CREDENTIALS_DIRECTORY"] + "/s3-secret-key"
+os.chdir(os.environ["STATE_DIRECTORY"])
+print(len(open(secret).read()) > 0, confine(1 << 30, os.getppid()))
+try:
+    open(secret)
+except PermissionError:
+    print("refused")
+"""
 HOG = """
 held = bytearray(400 << 20)
 print("held", len(held) >> 20)
@@ -99,6 +110,11 @@ def test_worker_cannot_reach_the_metadata(guest: Guest) -> None:
         assert guest.as_worker(METADATA).splitlines() == refused
     finally:
         guest.root("systemctl stop listener; ip addr del 169.254.169.254/32 dev lo", code=None)
+
+
+def test_a_transform_cannot_read_the_credentials(guest: Guest) -> None:
+    """Nor anything else that it gives up itself: the unit hinders none of it."""
+    assert guest.as_worker(TRANSFORM).splitlines() == ["True []", "refused"]
 
 
 def test_worker_cannot_use_more_than_its_memory(guest: Guest) -> None:
