@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.errors import PipelineError
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -11,6 +13,17 @@ def cache() -> Path:
     """The user's cache folder for us (XDG Base Directory Specification): it outlives a destroy."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "image-pipeline"
+
+
+def make_cache() -> None:
+    """Have the cache folder be there; raises PipelineError where it cannot be."""
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(
+            f"{cache()} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder where "
+            "you may write."
+        ) from None
 
 
 @dataclass(frozen=True)

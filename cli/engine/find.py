@@ -9,7 +9,7 @@ from pathlib import Path
 from cli.engine import VERSION, build, launcher, release
 from cli.errors import PipelineError
 from cli.lock import alone
-from cli.places import cache
+from cli.places import cache, make_cache
 from cli.screen import say
 
 _HASH = "pulumi.sha256"
@@ -76,7 +76,7 @@ def _sha256(path: Path) -> str:
 def _install(root: Path) -> None:
     """Put a CLI into the cache: made aside and moved in whole; a killed install leaves no half."""
     aside = cache() / "install"
-    cache().mkdir(parents=True, exist_ok=True)
+    make_cache()
     with alone(cache(), wait=True):
         shutil.rmtree(aside, ignore_errors=True)  # a killed install's
         if not _is_whole(root):  # somebody else's install, for which we waited

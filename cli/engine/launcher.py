@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cli.places import cache
+from cli.places import cache, make_cache
 
 _NAME = "pulumi-resource-pulumi-python"
 # PULUMI_PYTHON_CMD is what Pulumi's own launcher reads; ours has no other business.
@@ -17,7 +17,8 @@ def folder_with_launcher(bin_folder: Path) -> Path:
     folder = cache() / "launcher"
     target = folder / _NAME
     if not (target.is_file() and target.read_text() == _SCRIPT):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_cache()
+        folder.mkdir(exist_ok=True)
         fresh = folder / f".{_NAME}.{os.getpid()}"
         fresh.write_text(_SCRIPT)
         fresh.chmod(0o755)

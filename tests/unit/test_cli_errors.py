@@ -2,7 +2,8 @@
 
 import pytest
 
-from cli.engine.find import is_new_enough
+from cli.engine.find import is_new_enough, pulumi_root
+from cli.errors import PipelineError
 from tests.checkout import PROJECT, Checkout, copy_project, environment
 from tests.skips import parse
 
@@ -64,6 +65,13 @@ def test_destroy_of_nothing_is_no_error(checkout: Checkout) -> None:
 )
 def test_an_old_pulumi_is_not_used(version: str, fits: bool) -> None:
     assert is_new_enough(version) is fits
+
+
+def test_a_cache_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    monkeypatch.setenv("PATH", "")  # no Pulumi there
+    with pytest.raises(PipelineError, match=r"/dev/null/image-pipeline .* set XDG_CACHE_HOME"):
+        pulumi_root()
 
 
 def test_a_skip_is_allowed_only_where_its_probe_prints_as_listed() -> None:
