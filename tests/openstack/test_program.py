@@ -70,6 +70,8 @@ def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(person: C
     finally:
         person.cloud.start("keystone")
     person.checkout.pipeline("up", *STACK)
+    # The provider keeps no id of what Neutron made and could not be asked about any more.
+    person.checkout.pipeline("strays", "--remove", "--yes", *STACK)
     assert no_change(person)
 
 
@@ -128,6 +130,18 @@ def test_an_image_that_the_cloud_replaces_replaces_no_machine(person: Customer) 
     person.checkout.pipeline("refresh", *STACK)
     assert no_change(person)
     assert standing(person) == before
+
+
+def test_a_key_pair_that_somebody_deleted_is_made_again(person: Customer) -> None:
+    before = standing(person)
+    with person.pouta() as pouta:
+        [pair] = pouta.compute.keypairs()
+        pouta.compute.delete_keypair(pair.name)
+        person.checkout.pipeline("refresh", *STACK)
+        person.checkout.pipeline("up", *STACK)
+        assert [each.fingerprint for each in pouta.compute.keypairs()] == [pair.fingerprint]
+    assert standing(person) == before
+    assert no_change(person)
 
 
 def test_a_quota_that_is_used_up_half_way(person: Customer) -> None:
