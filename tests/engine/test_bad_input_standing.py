@@ -194,13 +194,13 @@ def test_a_state_that_was_cut_off_is_mended(person: Researcher) -> None:
 def test_an_upload_that_comes_when_the_buckets_were_emptied(person: Researcher) -> None:
     """The cloud is held up between the two: it then has a bucket to remove that is not empty."""
     store, bucket = s3(person), person.checkout.json("outputs", *STACK)["inputBucket"]
-    destroy = person.checkout.start("destroy", "--data", "--yes", *STACK)
-    assert destroy.stdout is not None
     daemon = next(
         each
-        for each in psutil.process_iter()
-        if {"local.daemon", str(person.cloud.folder)} <= set(each.cmdline())
+        for each in psutil.process_iter(["cmdline"])  # those that end meanwhile are left out
+        if {"local.daemon", str(person.cloud.folder)} <= set(each.info["cmdline"] or ())
     )
+    destroy = person.checkout.start("destroy", "--data", "--yes", *STACK)
+    assert destroy.stdout is not None
     told = ""
     for line in destroy.stdout:
         told += line
