@@ -10,15 +10,18 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from infra import dynamic, s3, worker_archive
 from infra.errors import StoreError
 
-WHERE = ("endpoint", "bucket")
-KEYS = ("store_region", "access_key", "secret_key")
+ACCESS = ("endpoint", "store_region", "access_key", "secret_key")
 
 
 class _OverS3(dynamic.Provider):
-    """A thing of one bucket: another bucket is another thing, other keys are just other keys."""
+    """A thing of one bucket: another bucket is another thing, another way to it is the same thing.
+
+    An endpoint may be spelled in many ways: were it part of what a bucket is, a slash more in the
+    cloud's catalog would empty it.
+    """
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        return dynamic.diff(olds, news, replace=WHERE, update=KEYS)
+        return dynamic.diff(olds, news, replace=("bucket",), update=ACCESS)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         return UpdateResult({**olds, **news})
@@ -55,7 +58,7 @@ class BucketAdoptionProvider(_OverS3):
     """
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        return dynamic.diff(olds, news, replace=(*WHERE, "queue"), update=KEYS)
+        return dynamic.diff(olds, news, replace=("bucket", "queue"), update=ACCESS)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         bucket = props["bucket"]
@@ -109,7 +112,7 @@ class WorkerArchiveProvider(_OverS3):
     """
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        found = dynamic.diff(olds, news, replace=(*WHERE, "key", "sha256"), update=KEYS)
+        found = dynamic.diff(olds, news, replace=("bucket", "key", "sha256"), update=ACCESS)
         return DiffResult(changes=found.changes, replaces=found.replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -118,6 +121,10 @@ class WorkerArchiveProvider(_OverS3):
             raise StoreError("The files of worker/ changed meanwhile: run the same command again.")
         s3.put(s3.client(props), props["bucket"], props["key"], archive.content)
         return CreateResult(props["key"], props)
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Put again: another endpoint may be another store."""
+        return UpdateResult(self.create({**olds, **news}).outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """One that somebody removed is put there again by the next `up`."""

@@ -183,11 +183,11 @@ def test_lost_bucket_is_seen(store: dict[str, str]) -> None:
     [
         ({}, False, []),
         ({"bucket": "b"}, True, ["bucket"]),
-        ({"endpoint": "http://other"}, True, ["endpoint"]),
+        ({"endpoint": "http://the-same-by-another-name"}, True, []),
         ({"access_key": "k", "secret_key": "s"}, True, []),
     ],
 )
-def test_other_keys_replace_nothing(
+def test_another_way_to_a_bucket_replaces_nothing(
     change: dict[str, str], changes: bool, replaces: list[str]
 ) -> None:
     olds = {
@@ -223,3 +223,19 @@ def test_worker_is_put_missed_and_removed(store: dict[str, str]) -> None:
     ARCHIVE.delete(made.id, props)
     assert not ARCHIVE.read(made.id, props).id
     ARCHIVE.delete(made.id, props)
+
+
+def test_worker_is_put_into_the_store_that_is_asked_from_now_on(
+    stores: dict[str, dict[str, str]],
+) -> None:
+    archive = worker_archive.pack()
+    olds, news = (
+        {**store, "bucket": "moved", "key": archive.key, "sha256": archive.sha256}
+        for store in stores.values()
+    )
+    for props in (olds, news):
+        s3.client(props).create_bucket(Bucket="moved")
+    made = ARCHIVE.create(olds)
+    assert not ARCHIVE.diff(made.id, olds, news).replaces
+    assert ARCHIVE.update(made.id, olds, news).outs == news
+    assert ARCHIVE.read(made.id, news).id == made.id
