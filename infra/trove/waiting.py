@@ -79,7 +79,9 @@ def until_ready(
                 f"Database instance {id_} is gone: run `pulumi refresh`, then `up` makes a new one."
             )
         now = time.monotonic()
-        heard = heard if instance.operating_status == SILENT else now
+        # While it is built or resized, Trove has a limit of its own.
+        silent = (instance.status, instance.operating_status) == ("ACTIVE", SILENT)
+        heard = heard if silent else now
         if failed := failure(instance, now - heard, patience):
             raise DatabaseError(
                 f"Database instance {instance.name} ({id_}) {failed}; ask the cloud's support, or"
