@@ -66,9 +66,12 @@ class Checkout:
         return answer
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Begin `./pipeline words` in a session of its own."""
+        """Begin `./pipeline words` in a session of its own.
+
+        It hears Ctrl-C, also where this run itself does not (nohup, a shell's background job).
+        """
         return subprocess.Popen(
-            self.command(*words),
+            ["env", "--default-signal=INT", *self.command(*words)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

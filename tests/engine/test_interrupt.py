@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ from tests.engine.traces import traces
 
 @pytest.fixture(scope="module")
 def interruptible(pulumi: Path) -> Iterator[tuple[Checkout, Path]]:
-    """A checkout whose commands hear Ctrl-C, also where this run itself does not (nohup)."""
+    """A checkout, and the folder of all that its commands write."""
     with open_folder() as base:
         checkout = make_checkout(base, pulumi)
-        yield replace(checkout, prefix=["env", "--default-signal=INT"]), base
+        yield checkout, base
         checkout.pipeline("destroy", code=None)
 
 
