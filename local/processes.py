@@ -7,6 +7,7 @@ just before its id was written down. The marker is also a process's identity: a 
 does not carry it, and unlike a start time it does not move with the clock.
 """
 
+import contextlib
 import os
 import secrets
 import signal
@@ -53,7 +54,10 @@ def start(
     user: int | None = None,
     group: int | None = None,
 ) -> int:
-    """Start `argv` in a session of its own, output to `folder/<name>.log`; returns its id."""
+    """Start `argv` in a session of its own, output to `folder/<name>.log`; returns its id.
+
+    From then on any process can tell that it is ours: it has its environment.
+    """
     with (folder / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
             list(argv),
@@ -68,6 +72,7 @@ def start(
             extra_groups=None if user is None else [],
         )
     _started.append(child)
+    _await_environment(child)
     files.write(folder / f"{name}.pid", str(child.pid))
     return child.pid
 
@@ -83,10 +88,7 @@ def running(folder: Path, name: str) -> bool:
     try:
         number = int((folder / f"{name}.pid").read_text(encoding="utf-8"))
         process = psutil.Process(number)
-        # While a child executes its program, its environment still reads empty.
-        ours = any(child.pid == number for child in _started)
-        ours = ours or process.environ().get(VARIABLE) == marker(folder)
-        return ours and _alive(process)
+        return process.environ().get(VARIABLE) == marker(folder) and _alive(process)
     except (FileNotFoundError, psutil.Error):
         return False
 
@@ -142,6 +144,15 @@ _started: list["subprocess.Popen[bytes]"] = []
 def reap() -> None:
     """Collect the ends of processes that we started ourselves, so that no zombie stays."""
     _started[:] = [child for child in _started if child.poll() is None]
+
+
+def _await_environment(child: "subprocess.Popen[bytes]") -> None:
+    """For a moment after exec(2) a process has none yet; a second is plenty."""
+    deadline = time.monotonic() + 1
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(child.pid)
+        while child.poll() is None and not process.environ() and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def _await_ends(found: set[psutil.Process], seconds: float) -> None:

@@ -205,6 +205,7 @@ def test_what_a_machine_names_must_exist_and_a_port_is_held_once(
     machine, running = plugin.create(VM, inputs)
     assert running["accessIpV4"] == made["allFixedIps"][0]
     assert "cloud-config" not in json.dumps(running)
+    assert [one.name for one in local_cloud.machines()] == ["vm"]
     assert "still in use" in plugin.refused(VM, {**inputs, "name": "second"})
     with pytest.raises(grpc.RpcError, match="in use"):
         plugin.delete(GROUP, group)
