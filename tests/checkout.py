@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -87,6 +88,17 @@ class Checkout:
     def command(self, *words: str) -> list[str]:
         """The whole command line."""
         return [*self.prefix, "./pipeline", *words]
+
+
+def told_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What it tells, up to the first line that `pattern` is found in, which must come."""
+    assert process.stdout is not None
+    told = ""
+    for line in process.stdout:
+        told += line
+        if re.search(pattern, line):
+            return told
+    raise AssertionError(f"it never told {pattern!r}:\n{told}")
 
 
 def environment(home: Path, temporary: Path, **more: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from cli.errors import PipelineError
 from cli.lock import TakenError, alone
-from cli.machines.container_host import container_host
+from cli.machines.guest_host import guest_host
 from cli.machines.local_host import LocalHost
 from cli.machines.machine import Host
 from cli.places import CHECKOUT, LocalPlaces
@@ -107,9 +107,7 @@ class LocalStack:
         if not self.exists:
             raise nothing_stands(NAME)
         return [
-            container_host(machine, self.places)
-            if isinstance(machine, Booted)
-            else LocalHost(machine)
+            guest_host(machine, self.places) if isinstance(machine, Booted) else LocalHost(machine)
             for machine in self.cloud.machines()
         ]
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from local.layout import DATABASES
+from tests.checkout import told_until
 from tests.engine.refusals import s3
 from tests.engine.researcher import Researcher
 
@@ -43,12 +44,10 @@ def test_a_database_that_is_never_built(person: Researcher) -> None:
 def test_an_up_that_was_killed_goes_on(person: Researcher) -> None:
     """Of what was asked for in that moment the state may not know: then that is told."""
     process = person.checkout.start("up", *STACK)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "made  BucketClaim" in line:
-            break
+    told_until(process, "made  BucketClaim")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    assert process.stdout is not None
     process.stdout.close()
     answer = person.checkout.pipeline("up", *STACK, code=None)
     if answer.returncode:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.checkout import Checkout, copy_project, environment, make_checkout, seed_cache
+from tests.checkout import (
+    Checkout,
+    copy_project,
+    environment,
+    make_checkout,
+    seed_cache,
+    told_until,
+)
 from tests.engine.traces import traces
 
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
@@ -108,12 +115,7 @@ def test_one_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulu
     checkout = make_checkout(base, pulumi)
     before = traces(base)
     demo = checkout.start("demo")
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if re.search(rf"made +{moment}\b|^{moment}", line):
-            break
-    else:
-        pytest.fail(f"the demo never said {moment}")
+    told_until(demo, rf"made +{moment}\b|^{moment}")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     checkout.pipeline("destroy")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder
+from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder, told_until
 from tests.engine.traces import traces
 
 
@@ -23,13 +23,7 @@ def interruptible(pulumi: Path) -> Iterator[tuple[Checkout, Path]]:
 def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     """What a command tells that gets a Ctrl-C, as a terminal sends it, once it told `moment`."""
     process = checkout.start(command)
-    assert process.stdout is not None
-    told = ""
-    for line in process.stdout:
-        told += line
-        if moment in line:
-            break
-    assert moment in told, told
+    told = told_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
     told += process.communicate(timeout=PATIENCE_SECONDS)[0]
     assert process.returncode == 1, told

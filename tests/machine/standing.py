@@ -1,16 +1,40 @@
-"""A stack of one kind of machine, for as long as tests want it."""
+"""A stack of one kind of machine, or a machine alone, for as long as tests want it."""
 
+import base64
+import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from cli.places import cache
+from local.machine import kinds
+from local.machine.booted import Booted
+from local.machine.kinds import Kind
 from tests.checkout import Checkout, make_checkout, open_folder
+from tests.engine.traces import traces
 from tests.machine import guardian
 from tests.machine.guest import BOOT_SECONDS, Guest, eventually
 from tests.machine.registry import free_port, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"
+USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
+
+
+@contextmanager
+def booting(kind: Kind) -> Iterator[Booted]:
+    """A machine alone, at the beginning of its boot. It leaves nothing."""
+    with open_folder() as base:
+        before, folder = traces(base), base / "machines" / str(uuid4())
+        kinds.start(folder, kind, "vm", USER_DATA, "")
+        made = kinds.load(folder)
+        assert isinstance(made, Booted)
+        try:
+            yield made
+        finally:
+            kinds.stop(folder)
+        assert not folder.exists()
+        assert traces(base).left_since(before) == {}
 
 
 @contextmanager

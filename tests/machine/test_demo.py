@@ -1,7 +1,6 @@
 """`./pipeline demo --machine container`: from nothing to negatives by cloud-init and the timer."""
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from cli.places import cache
 from local.machine import container, container_tree
-from tests.checkout import Checkout, make_checkout, open_folder
+from tests.checkout import Checkout, make_checkout, open_folder, told_until
 from tests.engine.test_demo import assert_demo_tells_all
 from tests.engine.traces import traces
 from tests.machine.guest import eventually
@@ -45,12 +44,7 @@ def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None
 def test_one_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
     before = traces(base)
     demo = checkout.start("demo", "--machine", "container")
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if re.search(r"made +Instance\b", line):
-            break
-    else:
-        pytest.fail("the demo never made a machine")
+    told_until(demo, r"made +Instance\b")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     (folder,) = (checkout.folder / ".local/cloud/machines").iterdir()

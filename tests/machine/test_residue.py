@@ -1,13 +1,10 @@
 """Kill whatever a container lives by, at whatever moment: nothing of it is left."""
 
-import base64
-import gzip
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 import pytest
@@ -16,11 +13,9 @@ from cli.places import cache
 from local.machine import container_tree, kinds, machine
 from local.machine.container import Container
 from local.machine.kinds import Kind
-from tests.checkout import open_folder
-from tests.engine.traces import traces
+from tests.machine import standing
 from tests.machine.guest import eventually
-
-USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
+from tests.machine.standing import USER_DATA
 
 
 def networks(processes: list[psutil.Process]) -> set[str]:
@@ -44,20 +39,12 @@ def booting(able: None) -> Iterator[Container]:
     """A guest at the beginning of its boot."""
     del able
     tree = container_tree.build(cache() / "trees", "bookworm")
-    with open_folder() as base:
-        before, folder = traces(base), base / "machines" / str(uuid4())
-        kinds.start(folder, Kind(kinds.CONTAINER, str(tree)), "vm", USER_DATA, "")
-        made = kinds.load(folder)
+    with standing.booting(Kind(kinds.CONTAINER, str(tree))) as made:
         assert isinstance(made, Container)
-        try:
-            yield made
-        finally:
-            members = family(made)
-            kinds.stop(folder)
-        assert not any(map(alive, members))
-        assert not folder.exists()
-        assert traces(base).left_since(before) == {}
-        assert groups(made) == set()
+        yield made
+        members = family(made)
+    assert not any(map(alive, members))
+    assert groups(made) == set()
 
 
 def family(guest: Container) -> list[psutil.Process]:

@@ -8,12 +8,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.checkout import told_until
 from tests.faults.proxy import Proxy
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
@@ -132,7 +132,7 @@ def test_an_up_that_ends_while_it_waits_is_gone_on_with(
 ) -> None:
     """The person's Ctrl-C, or the machine's end: both reach the engine and its plugins, too."""
     process = person.checkout.start("up", *STACK)
-    told = _until(process, "is BUILD; waiting")
+    told = told_until(process, "is BUILD; waiting")
     os.killpg(process.pid, number)
     told += process.communicate(timeout=300)[0]
     assert process.returncode not in (0, None), told
@@ -152,19 +152,6 @@ def test_an_up_that_ends_while_it_waits_is_gone_on_with(
     if number == signal.SIGINT:  # the other's goes on being used
         person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
         assert instances(person) == []
-
-
-def _until(process: subprocess.Popen[str], words: str) -> str:
-    """What it tells, as far as these words."""
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if words in line:
-            break
-    told = "".join(lines)
-    assert words in told
-    return told
 
 
 def test_it_admits_the_machine_and_nobody_else(person: Customer) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 import pytest
@@ -15,10 +14,12 @@ from cli.places import cache
 from local.machine import kinds, machine, qemu, qemu_image
 from local.machine.kinds import Kind
 from local.machine.qemu import Qemu
-from tests.checkout import PROJECT, open_folder
+from tests.checkout import PROJECT
 from tests.engine.traces import traces
+from tests.machine import standing
 from tests.machine.guest import eventually
-from tests.machine.test_residue import USER_DATA, alive
+from tests.machine.standing import USER_DATA
+from tests.machine.test_residue import alive
 
 SUITE = "bookworm"
 STANDING = """
@@ -36,17 +37,9 @@ def booting(able: None) -> Iterator[Qemu]:
     """A guest at the beginning of its boot."""
     del able
     image = qemu_image.build(cache() / "images", SUITE)
-    with open_folder() as base:
-        before, folder = traces(base), base / "machines" / str(uuid4())
-        kinds.start(folder, Kind(kinds.QEMU, str(image)), "vm", USER_DATA, "")
-        made = kinds.load(folder)
+    with standing.booting(Kind(kinds.QEMU, str(image))) as made:
         assert isinstance(made, Qemu)
-        try:
-            yield made
-        finally:
-            kinds.stop(folder)
-        assert not folder.exists()
-        assert traces(base).left_since(before) == {}
+        yield made
 
 
 def test_it_boots_again_on_its_disk(booting: Qemu) -> None:

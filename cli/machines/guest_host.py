@@ -10,7 +10,7 @@ _USER = "ubuntu"  # as in a cloud's image
 
 
 @dataclass(frozen=True)
-class ContainerHost(SshHost):
+class GuestHost(SshHost):
     """A guest on this machine."""
 
     machine: Booted | None = None
@@ -25,9 +25,9 @@ class ContainerHost(SshHost):
             return ""
 
 
-def container_host(machine: Booted, places: LocalPlaces) -> ContainerHost:
+def guest_host(machine: Booted, places: LocalPlaces) -> GuestHost:
     """The way to a running guest."""
-    return ContainerHost(
+    return GuestHost(
         name=machine.name,
         instance=machine.folder.name,
         address="127.0.0.1",
