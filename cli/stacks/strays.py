@@ -24,7 +24,7 @@ _GONE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Stray:
-    """One thing on a cloud; `remove` asks the cloud to delete it."""
+    """One thing on a cloud; `remove` deletes it, and for a database waits until it has gone."""
 
     kind: str
     name: str

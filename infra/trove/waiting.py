@@ -21,8 +21,8 @@ BUILDING = "BUILD"
 #: only once it has lasted: for this share of the whole wait, and at most so many minutes.
 SILENT = "ERROR"
 SILENT_SHARE, SILENT_MINUTES = 0.1, 5.0
-#: Minutes that a cloud may take to make an instance.
-BUILD_MINUTES = 60.0
+#: Minutes that a cloud may take to make an instance, and to remove one.
+BUILD_MINUTES, GONE_MINUTES = 60.0, 30.0
 
 T = TypeVar("T")
 
@@ -95,26 +95,24 @@ def until_ready(
     return instance
 
 
-def remove(cloud: "Connection", id_: str, minutes: float = BUILD_MINUTES) -> None:
-    """Asks for the instance's removal once it is built, well or badly: before, Trove refuses."""
+def remove(cloud: "Connection", id_: str) -> None:
+    """Remove the instance, and return once the service answers 404; raises DatabaseError.
 
-    def look() -> tuple[None, str]:
+    While it is built, well or badly, Trove refuses.
+    """
+
+    def built() -> tuple[None, str]:
         instance = client.get(cloud, id_)
         building = instance is not None and instance.status == BUILDING
         return None, f"is {BUILDING}" if building else ""
 
-    _until(look, id_, minutes)
-    client.delete(cloud, id_)
-
-
-def until_gone(cloud: "Connection", id_: str, minutes: float) -> None:
-    """Returns once the service answers 404; raises DatabaseError after `minutes`."""
-
-    def look() -> tuple[None, str]:
+    def gone() -> tuple[None, str]:
         instance = client.get(cloud, id_)
         return None, "" if instance is None else f"is {instance.status}"
 
-    _until(look, id_, minutes)
+    _until(built, id_, BUILD_MINUTES)
+    client.delete(cloud, id_)
+    _until(gone, id_, GONE_MINUTES)
 
 
 def _until(look: Callable[[], tuple[T, str]], id_: str, minutes: float) -> T:

@@ -106,6 +106,7 @@ def test_an_order_that_was_lost_is_told_and_never_adopted(person: Customer, watc
     assert [each["id"] for each in instances(person)] == [lost["id"]]
     listed = person.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
     assert f"database  {NAME}" in listed
+    assert instances(person) == []
     person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
 
 
