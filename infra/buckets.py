@@ -9,11 +9,9 @@ import pulumi_openstack as openstack
 from pulumi.dynamic import Resource, ResourceProvider
 
 from infra import bucket_providers, worker_archive
-from infra.clouds import Compute, name_hash
+from infra.clouds import Compute
 from infra.settings import Settings, Store
 from infra.store_access import StoreAccess
-
-ROLES = ("input", "output", "quarantine")
 
 
 class _OverS3(Resource, name="OverS3"):
@@ -76,7 +74,7 @@ class Buckets(pulumi.ComponentResource):
         self.access = self._access(store, cloud)
         self.aws = self._aws(store)
         self.names, self.contents = {}, []
-        for role, bucket in bucket_names(settings, cloud).items():
+        for role, bucket in settings.names.buckets(store.chosen, cloud.project_id).items():
             if store.kind == "existing" or bucket in store.adopted:
                 self._adopt(role, bucket)
             else:
@@ -162,13 +160,3 @@ class Buckets(pulumi.ComponentResource):
         with_provider = pulumi.ResourceOptions(provider=self.aws)
         made = aws_bucket(name, bucket, pulumi.ResourceOptions.merge(opts, with_provider))
         return made, made.bucket
-
-
-def bucket_names(settings: Settings, cloud: Compute) -> dict[str, str]:
-    """Role -> name: the setting's, else one that nobody else on the store will have chosen."""
-    store = settings.store
-    mine = {"input": store.input, "output": store.output, "quarantine": store.quarantine}
-    tail = name_hash(cloud.project_id)
-    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in settings.prefix.lower())
-    # 63 characters at most: "-quarantine-" and the hash take 20.
-    return {role: mine[role] or f"{stem[:43].strip('-')}-{role}-{tail}" for role in ROLES}

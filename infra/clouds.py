@@ -1,6 +1,5 @@
 """What the clouds have, looked up at preview: a typo fails before the database's long wait."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -127,11 +126,6 @@ def s3_endpoint(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = parts.port in (None, DEFAULT_PORTS.get(parts.scheme))
     return f"{parts.scheme}://{host}" if usual else f"{parts.scheme}://{host}:{parts.port}"
-
-
-def name_hash(project_id: str) -> str:
-    """Eight hex digits that tell one cloud project's bucket names from all others'."""
-    return hashlib.sha256(project_id.encode()).hexdigest()[:8]
 
 
 def regions(entry: str, service: str) -> list[str]:

@@ -65,7 +65,7 @@ class Database(pulumi.ComponentResource):
             "database-instance",
             {
                 **where,
-                "name": f"{settings.prefix}-db",
+                "name": settings.names.database,
                 "flavor_id": cloud.flavor_id,
                 "volume": wanted.volume,
                 "datastore": DATASTORE,

@@ -24,21 +24,21 @@ class Machines(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("pipeline:infra:Machines", "machines", None, opts)
-        machine = settings.machine
+        machine, names = settings.machine, settings.names
         key = openstack.compute.Keypair(
             "operator-key",
-            name=f"{settings.prefix}-operator",
+            name=names.keypair,
             public_key=machine.public_key,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         vm = openstack.compute.Instance(
             "vm",
-            name=machine_name(settings),
+            name=names.machine,
             image_name=machine.image,
             flavor_name=machine.flavor,
             key_pair=key.name,
             networks=[openstack.compute.InstanceNetworkArgs(port=network.port_id)],
-            user_data=packed_user_data(settings, machine_name(settings), buckets, database),
+            user_data=packed_user_data(settings, names.machine, buckets, database),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # A port is held by one VM at a time.
@@ -58,8 +58,3 @@ class Machines(pulumi.ComponentResource):
         )
         self.names = [vm.name]
         self.register_outputs({"names": self.names})
-
-
-def machine_name(settings: Settings) -> str:
-    """The VM's name, which its rows and heartbeats carry."""
-    return f"{settings.prefix}-vm"

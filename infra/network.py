@@ -25,17 +25,17 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         super().__init__("pipeline:infra:Network", "network", None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        prefix = settings.prefix
+        names = settings.names
         floating_ip = openstack.networking.FloatingIp(
             "floating-ip",
             pool=settings.machine.external_network,
-            description=prefix,
+            description=names.floating_ip_description,
             opts=child,
         )
         # Neutron's own egress rules stay: without them the metadata service is out of reach.
         group = openstack.networking.SecGroup(
             "operators",
-            name=f"{prefix}-operators",
+            name=names.security_group,
             description="ssh from the operators' addresses only",
             # A group that something else uses cannot go: the provider would try for ten minutes.
             opts=pulumi.ResourceOptions(
@@ -58,7 +58,7 @@ class Network(pulumi.ComponentResource):
         ]
         port = openstack.networking.Port(
             "port",
-            name=f"{prefix}-port",
+            name=names.port,
             network_id=cloud.network_id,
             security_group_ids=[group.id],
             opts=child,

@@ -12,6 +12,7 @@ from pulumi.runtime.config import CONFIG, get_config, get_config_env
 from infra import existing_database
 from infra.errors import SettingsError
 from infra.existing_database import Existing
+from infra.names import Names
 from infra.reader import Network, Reader, declared
 from worker.transforms import Transform
 
@@ -49,6 +50,11 @@ class Store:
     output: str
     quarantine: str
     adopted: tuple[str, ...]
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Role -> bucket name, "" where the settings leave it to the default."""
+        return {"input": self.input, "output": self.output, "quarantine": self.quarantine}
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,11 @@ class Settings:
     existing_database: Existing | None
     machine: Machine
     protect_data: bool
+
+    @property
+    def names(self) -> Names:
+        """Names of the stack's resources."""
+        return Names(self.prefix)
 
 
 def load(environment: Mapping[str, str]) -> Settings:

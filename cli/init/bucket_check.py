@@ -3,7 +3,6 @@
 import urllib.error
 import urllib.request
 
-from infra.buckets import bucket_names
 from infra.clouds import Compute
 from infra.settings import Settings
 
@@ -24,7 +23,7 @@ def taken(settings: Settings, compute: Compute) -> list[str]:
     return [
         f"Bucket {name} exists already (yours or somebody else's, names are shared by all users of "
         f"the store): set {role}Bucket to another name, or add it to adoptBuckets if it is yours."
-        for role, name in bucket_names(settings, compute).items()
+        for role, name in settings.names.buckets(store.chosen, compute.project_id).items()
         if name not in store.adopted and _exists(f"{endpoint}/{name}")
     ]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from cli.init.bucket_check import taken
 from cli.init.quota import shortages
-from cli.stacks.stack import PROJECT
 from infra import clouds, settings
 from infra.clouds import Compute, DatabaseCloud
 from infra.errors import Refusal
+from infra.names import PROJECT
 from infra.reader import Reader, declared
 from infra.settings import PROJECT_FILE, Settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cli.stacks.stack import PROJECT
+from infra.names import PROJECT
 
 _HEAD = """\
 # The stack '{stack}', written by './pipeline init'. Change what you like, then

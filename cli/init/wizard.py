@@ -10,9 +10,8 @@ from cli.init.ask import Asker
 from cli.init.bucket_check import taken
 from cli.init.keys import public_key
 from cli.screen import say, waiting
-from cli.stacks.stack import PROJECT
-from infra.buckets import ROLES
-from infra.clouds import Compute, name_hash, regions
+from infra.clouds import Compute, regions
+from infra.names import BUCKET_ROLES, Names
 from infra.reader import declared
 from infra.sdk import entries, region_config
 from infra.settings import PROJECT_FILE
@@ -134,13 +133,12 @@ class Wizard:
 
     def _buckets(self) -> None:
         """Names of the three, proposed so that nobody else will have them, until all are free."""
-        names = [f"{role}Bucket" for role in ROLES]
-        tail = name_hash(self._offer.project_id)
-        stem = f"{PROJECT}-{self.stack}".lower().replace("_", "-").replace(".", "-")[:43]
+        defaults = Names.of_stack(self.stack)
+        names = [f"{role}Bucket" for role in BUCKET_ROLES]
         missing = [name for name in names if name not in self.settings]
         for name in missing:
             role = name.removesuffix("Bucket")
-            self.settings[name] = f"{stem}-{role}-{tail}"
+            self.settings[name] = defaults.bucket(role, self._offer.project_id)
         if missing and self.settings["objectStore"] != "existing":
             for name in missing:
                 self.settings[name] = self._asker.text(

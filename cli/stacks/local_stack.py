@@ -23,9 +23,10 @@ from cli.machines.machine import Host
 from cli.places import CHECKOUT, LocalPlaces
 from cli.screen import say, waiting
 from cli.stacks.orphans import end_orphans
-from cli.stacks.stack import PROJECT, GuardedError, Stack, StackHome
+from cli.stacks.stack import GuardedError, Stack, StackHome
 from cli.stacks.strays import Stray
 from cli.stacks.target import LOCAL, nothing_stands
+from infra.names import PROJECT
 from local.cloud import LocalCloud
 from local.machine import kinds
 from local.machine.booted import Booted

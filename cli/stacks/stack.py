@@ -22,8 +22,8 @@ from cli.stacks.interrupt import left_to_the_engine
 from cli.stacks.orphans import OWNER
 from cli.stacks.remedies import remedy
 from infra.errors import Refusal
+from infra.names import PROJECT
 
-PROJECT = "image-pipeline"
 _CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
-from cli.stacks.stack import PROJECT
 from cli.stacks.state_folder import folder_of
+from infra.names import PROJECT
 
 
 def stale_lock(backend: str, stack: str) -> bool:

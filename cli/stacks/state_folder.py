@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli.errors import PipelineError
 from cli.screen import say
-from cli.stacks.stack import PROJECT
+from infra.names import PROJECT
 
 #: A state takes some 100 KB, twice; the engine cannot be trusted to stop well without room.
 _NEEDED_MIB = 20

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cli.stacks.stack import PROJECT
 from infra.errors import CloudError
+from infra.names import Names
 from infra.sdk import connect, sentences
 from infra.trove import client as trove
 from infra.trove import waiting
@@ -38,14 +38,14 @@ def find(stack: str, settings: Mapping[str, Any], known: Collection[str]) -> lis
 
     `settings` are the stack's; `known` are the ids of its state.
     """
-    prefix = f"{PROJECT}-{stack}"
+    names = Names.of_stack(stack)
     entry = str(settings.get("computeCloud", ""))
     with sentences(entry):
-        found = list(_compute(connect(entry, str(settings.get("computeRegion", ""))), prefix))
+        found = list(_compute(connect(entry, str(settings.get("computeRegion", ""))), names))
     if settings.get("databaseCloud"):
         entry = str(settings["databaseCloud"])
         with sentences(entry):
-            found += _database(connect(entry, str(settings.get("databaseRegion", ""))), prefix)
+            found += _database(connect(entry, str(settings.get("databaseRegion", ""))), names)
     return [stray for stray in found if stray.id not in known]
 
 
@@ -64,7 +64,7 @@ def remove(stray: Stray) -> None:
             return
 
 
-def _compute(cloud: "Connection", prefix: str) -> Iterator[Stray]:
+def _compute(cloud: "Connection", names: Names) -> Iterator[Stray]:
     entry, nova, neutron = cloud.config.name, cloud.compute, cloud.network
     project = str(cloud.session.get_project_id())
 
@@ -73,24 +73,24 @@ def _compute(cloud: "Connection", prefix: str) -> Iterator[Stray]:
         return Stray(kind, name, str(item.id), entry, partial(delete, item))
 
     for server in nova.servers():
-        if server.name == f"{prefix}-vm":
+        if server.name == names.machine:
             yield stray("machine", server, nova.delete_server)
     for ip in neutron.ips(project_id=project):
-        if ip.description == prefix:
+        if ip.description == names.floating_ip_description:
             yield stray("floating IP", ip, neutron.delete_ip)
     for port in neutron.ports(project_id=project):
-        if port.name == f"{prefix}-port":
+        if port.name == names.port:
             yield stray("port", port, neutron.delete_port)
     for group in neutron.security_groups(project_id=project):
-        if group.name == f"{prefix}-operators":
+        if group.name == names.security_group:
             yield stray("security group", group, neutron.delete_security_group)
     for key in nova.keypairs():
-        if key.name == f"{prefix}-operator":
+        if key.name == names.keypair:
             yield Stray("key pair", key.name, key.name, entry, partial(nova.delete_keypair, key))
 
 
-def _database(cloud: "Connection", prefix: str) -> Iterator[Stray]:
-    for instance in trove.find(cloud, f"{prefix}-db"):
+def _database(cloud: "Connection", names: Names) -> Iterator[Stray]:
+    for instance in trove.find(cloud, names.database):
         id_ = instance.id
         yield Stray(
             "database", instance.name, id_, cloud.config.name, partial(waiting.remove, cloud, id_)

@@ -14,7 +14,8 @@ import yaml
 from cli.errors import PipelineError
 from cli.places import CHECKOUT
 from cli.stacks.events import resource_name
-from cli.stacks.stack import PROJECT, Stack, StackHome
+from cli.stacks.stack import Stack, StackHome
+from infra.names import PROJECT
 
 STACK = "devplan"
 

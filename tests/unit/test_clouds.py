@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.clouds import name_hash, s3_endpoint, version
+from infra.clouds import s3_endpoint, version
 from infra.errors import CloudError
 from infra.reader import Reader
 from infra.settings import Database, read
@@ -51,8 +51,3 @@ def test_version_that_is_not_there(wanted: Database, asked: str) -> None:
 )
 def test_s3_endpoint_stands_beside_swift(swift: str, endpoint: str) -> None:
     assert s3_endpoint(swift) == endpoint
-
-
-def test_hash_tells_projects_apart() -> None:
-    assert name_hash("a") != name_hash("b")
-    assert len(name_hash("a")) == 8
