@@ -16,7 +16,7 @@ from worker.ledger import Ledger, connect
 from worker.one_pass import Pass
 from worker.sandbox import Pool
 from worker.settings import Settings, load
-from worker.step import Tools
+from worker.step import Context
 
 PROCESSES, THREADS = "processes", "threads"
 _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
@@ -32,13 +32,13 @@ class ThreadPool(Pool):
         self._places = threading.Semaphore(size)
 
     def run(self, source: Path, target: Path) -> str:
-        """The result's content type; Verdict as the transform raises it."""
+        """The result's content type; InvalidInput as the transform raises it."""
         with self._places:
             return self._apply(source, target, self._parameters)
 
 
 def main(path: str, kind: str) -> None:
-    """Make one pass; Obstacle where something stands in its way."""
+    """Make one pass; ServiceUnavailable where something stands in its way."""
     settings = load(Path(path), os.environ, _SECRETS)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     password = settings.credential("database-password")
@@ -52,7 +52,7 @@ def main(path: str, kind: str) -> None:
             if kind == THREADS
             else Pool(settings.transform, settings.limits, folder, cores or 1)
         )
-        tools = Tools(
+        context = Context(
             store_of(settings),
             settings.store,
             Ledger(connection, settings.pipeline, settings.machine),
@@ -61,7 +61,7 @@ def main(path: str, kind: str) -> None:
             settings.machine,
             folder,
         )
-        Pass(tools, 2 * (cores or 1) + 2).run(0)  # as many as drain has
+        Pass(context, 2 * (cores or 1) + 2).run(0)  # as many as drain has
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from worker import settings
-from worker.errors import Obstacle, SettingsError
+from worker.errors import InvalidSettings, ServiceUnavailable
 from worker.transforms import Transform
 
 MOST_SECONDS = 3600
@@ -27,10 +27,10 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
-    except SettingsError as error:
+    except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 2
-    except Obstacle as error:
+    except ServiceUnavailable as error:
         print(error, file=sys.stderr)
         return 1
 

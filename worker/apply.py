@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from worker import transforms
-from worker.errors import Obstacle, Verdict
+from worker.errors import InvalidInput, ServiceUnavailable
 from worker.settings import Limits
 
 
@@ -17,20 +17,24 @@ def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
     transform = transforms.load(name)
     into_folder = destination.is_dir()
     if len(sources) > 1 and not into_folder:
-        raise Obstacle(f"{destination} is not a folder: several files need one that is there.")
+        raise ServiceUnavailable(
+            f"{destination} is not a folder: several files need one that is there."
+        )
     targets = [
         destination / transform.output_key(source.name) if into_folder else destination
         for source in sources
     ]
     if len(set(targets)) < len(targets):
-        raise Obstacle("Two of the files have the same name: their results would be one file.")
+        raise ServiceUnavailable(
+            "Two of the files have the same name: their results would be one file."
+        )
     problems = []
     for source, target in zip(sources, targets, strict=True):
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             transform.apply(source, partial, {"pixels": Limits().pixels})
             partial.replace(target)
-        except Verdict as verdict:
+        except InvalidInput as verdict:
             problems.append(f"{source}: {verdict}.")
         except MemoryError:
             problems.append(f"{source}: it needs more memory than there is.")

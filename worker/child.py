@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from worker.confine import confine, limit_cpu
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import TransformModule, load
 
 # What the file cannot be blamed for; any other error of a decoder is about the file.
@@ -58,7 +58,7 @@ def _judge(error: Exception, target: Path) -> dict[str, str]:
         return {"verdict": "its result is larger than a single PUT takes"}
     if number in _SURROUNDINGS:
         return {"surroundings": f"{os.strerror(number)} in {target.parent}"}
-    plain = isinstance(error, Verdict)
+    plain = isinstance(error, InvalidInput)
     return {"verdict": str(error) if plain else f"{type(error).__name__}: {error}"}
 
 

@@ -8,19 +8,22 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from worker import transforms
-from worker.errors import Obstacle
+from worker.errors import ServiceUnavailable
 from worker.journal import say
 from worker.ledger import Ledger, connect
 from worker.one_pass import Pass
 from worker.sandbox import Pool
 from worker.settings import Settings
-from worker.step import Tools
+from worker.step import Context
 from worker.store import Store
 
 
 def drain(settings: Settings, linger: float) -> None:
-    """Make a pass that lingers for so many seconds; Obstacle where something stood in its way, also
-    in the heartbeat."""
+    """Make a pass, then list again for `linger` seconds.
+
+    Raises:
+        ServiceUnavailable: The pass failed; the heartbeat names the same reason.
+    """
     with ExitStack() as stack:
         folder = _prepare(settings.state, stack)
         password = settings.credential("database-password")
@@ -31,7 +34,7 @@ def drain(settings: Settings, linger: float) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         threads = 2 * (cores or 1) + 2  # downloads and uploads overlap with the transforms
         pool = Pool(settings.transform, settings.limits, folder, cores or 1)
-        tools = Tools(
+        context = Context(
             store_of(settings),
             settings.store,
             ledger,
@@ -40,14 +43,14 @@ def drain(settings: Settings, linger: float) -> None:
             settings.machine,
             folder,
         )
-        one_pass = Pass(tools, threads)
+        one_pass = Pass(context, threads)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one_pass.stop())
         try:
             one_pass.run(linger)
-        except Obstacle as error:
+        except ServiceUnavailable as error:
             say("pass", obstacle=str(error), **one_pass.counts)
-            with suppress(Obstacle):  # where the database is what failed
+            with suppress(ServiceUnavailable):  # where the database is what failed
                 ledger.heartbeat(settings.machine, str(error))
             raise
         say("pass", unenforced=pool.unenforced or None, **one_pass.counts)
@@ -69,7 +72,11 @@ def _prepare(state: Path, stack: ExitStack) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
     except BlockingIOError:
-        raise Obstacle(f"Another pass is under way in {state}: wait for its end.") from None
+        raise ServiceUnavailable(
+            f"Another pass is under way in {state}: wait for its end."
+        ) from None
     except OSError as error:
-        raise Obstacle(f"The state folder {state} cannot be used: {error.strerror}.") from error
+        raise ServiceUnavailable(
+            f"The state folder {state} cannot be used: {error.strerror}."
+        ) from error
     return folder

@@ -1,35 +1,60 @@
-"""Who is to blame: the settings, the surroundings, or the file itself."""
+"""The errors of the worker, and `PipelineError`, the root of all errors of this project.
 
-# Not all of these are errors: they say how something ended.
-# ruff: noqa: N818
+Standard library only: the bootstrap on a new machine imports this module.
+"""
 
 
-class SettingsError(Exception):
-    """The settings are wrong: one sentence a problem, all of them."""
+class PipelineError(Exception):
+    """Root of the project's errors: the message is one sentence for the operator."""
+
+
+class InvalidSettings(PipelineError):
+    """The settings cannot be used: one sentence for each problem, all of them at once."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
 
 
-class Obstacle(Exception):
-    """Something stands in the way of every upload (store, database, disk): the pass ends."""
+class ServiceUnavailable(PipelineError):
+    """The store, the database or the disk cannot be used for any upload: the pass ends."""
 
 
-class Left(Exception):
-    """This upload cannot be handled now, others may be: it stays for the next pass."""
+class UploadDeferred(PipelineError):
+    """This upload cannot be processed now, others may be: it is left for the next pass."""
 
 
-class Gone(Exception):
-    """The upload is no longer what was listed: there is nothing to do for it."""
+class ObjectMissing(PipelineError):
+    """The object or version is not in the bucket, or no longer with the listed ETag."""
 
 
-class Stopped(Exception):
-    """The worker was told to end: what is in hand is dropped and stays for the next pass."""
+class PassInterrupted(PipelineError):
+    """The worker was asked to stop: unfinished uploads are left for the next pass."""
 
 
-class Verdict(Exception):
-    """The file itself cannot be transformed, today or ever: it belongs in quarantine."""
+class InvalidInput(PipelineError):
+    """The file itself cannot be transformed, now or later: it belongs in quarantine."""
 
 
-class Crash(Exception):
-    """The process that worked on the file died or was ended: whose fault it was is open."""
+class TransformCrashed(PipelineError):
+    """The process that transformed the file died or was killed; the cause is unknown."""
+
+
+class NoResponse(PipelineError):
+    """The store sent no complete response to any of the attempts."""
+
+
+class ResponseTruncated(NoResponse):
+    """The store closed the connection before the end of its response."""
+
+
+class RequestRefused(PipelineError):
+    """The store answered with an error status.
+
+    Attributes:
+        code: S3's error code, or the HTTP status as text where the response has none.
+        status: The HTTP status, 0 where the error was part of a successful response.
+    """
+
+    def __init__(self, code: str, status: int = 0) -> None:
+        super().__init__(code)
+        self.code, self.status = code, status

@@ -12,8 +12,8 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
-from worker.errors import Obstacle, SettingsError
-from worker.s3 import Client, Refused, Signer, Unanswered
+from worker.errors import InvalidSettings, NoResponse, RequestRefused, ServiceUnavailable
+from worker.s3 import Client, Signer
 from worker.settings import Settings, load
 
 ACCESS, SECRET = "s3-access-key", "s3-secret-key"
@@ -21,14 +21,14 @@ STAMP = ".fetched"
 
 
 def fetch(settings: Settings, folder: Path) -> None:
-    """Unpack the archive into `folder`, unless it is there. Raises Obstacle."""
+    """Unpack the archive into `folder`, unless it is there. Raises ServiceUnavailable."""
     archive, stamp = settings.archive, folder / STAMP
     with suppress(OSError):
         if stamp.read_text() == archive.sha256:
             return
     content = _content(settings)
     if hashlib.sha256(content).hexdigest() != archive.sha256:
-        raise Obstacle(
+        raise ServiceUnavailable(
             f"{archive.key} in bucket {settings.store.quarantine} is not the worker that was put"
             " there: run `./pipeline refresh` and `up`."
         )
@@ -43,23 +43,25 @@ def _content(settings: Settings) -> bytes:
     client = Client(store.endpoint, Signer(store.region or "us-east-1", *keys))
     try:
         return client.call("GET", store.quarantine, key).body
-    except Refused as error:
-        raise Obstacle(
+    except RequestRefused as error:
+        raise ServiceUnavailable(
             f"The object store refuses the worker, {key} in bucket {store.quarantine}"
             f" ({error.code}): run `./pipeline refresh` and `up`, which put it there."
         ) from error
-    except Unanswered as error:
-        raise Obstacle(f"The object store {store.endpoint} does not answer: {error}.") from error
+    except NoResponse as error:
+        raise ServiceUnavailable(
+            f"The object store {store.endpoint} does not answer: {error}."
+        ) from error
 
 
 def main(path: str, folder: str) -> int:
     """1 where something is in the way, 2 where it is the settings."""
     try:
         fetch(load(Path(path), os.environ, (ACCESS, SECRET)), Path(folder))
-    except Obstacle as error:
+    except ServiceUnavailable as error:
         print(error, file=sys.stderr)
         return 1
-    except SettingsError as error:
+    except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from worker.errors import Obstacle
+from worker.errors import ServiceUnavailable
 from worker.settings import DatabaseSettings
 from worker.upload import Upload
 
@@ -69,7 +69,7 @@ def connect(
         )
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
-        raise Obstacle(
+        raise ServiceUnavailable(
             f"The database {settings.name!r} at {settings.host}:{settings.port} does not let "
             f"{user!r} in: {reason}."
         ) from error
@@ -140,12 +140,12 @@ class Ledger:
             cursor = self._connection.execute(_statement(name).encode(), values)
             return cursor.fetchall() if cursor.description else []
         except psycopg.errors.UndefinedTable as error:
-            raise Obstacle(
+            raise ServiceUnavailable(
                 "The database has no tables of ours yet: run `python -m worker migrate`."
             ) from error
         except psycopg.Error as error:
             reason = " ".join(str(error).split())
-            raise Obstacle(f"The database failed at {name!r}: {reason}.") from error
+            raise ServiceUnavailable(f"The database failed at {name!r}: {reason}.") from error
 
 
 def _identity(upload: Upload) -> dict[str, Any]:
@@ -187,5 +187,5 @@ def migrate(connection: psycopg.Connection[dict[str, Any]], worker: str) -> list
         connection.execute(sql.SQL(_statement("grant")).format(worker=sql.Identifier(worker)))
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
-        raise Obstacle(f"The schema cannot be brought up to date: {reason}.") from error
+        raise ServiceUnavailable(f"The schema cannot be brought up to date: {reason}.") from error
     return applied

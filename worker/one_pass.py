@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from worker import listing
-from worker.errors import Crash, Obstacle, Stopped
+from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
 from worker.journal import say
 from worker.listing import Work
-from worker.step import CRASHES, Tools, remove, step
+from worker.step import CRASHES, Context, remove, step
 from worker.upload import Upload
 
 _GRACE_SECONDS = 10  # after a signal; what is dropped is done again by the next pass
@@ -24,9 +24,9 @@ _RETRY_SECONDS = 5
 class Pass:
     """The work of one pass. A key is worked on by one thread, its uploads oldest first."""
 
-    def __init__(self, tools: Tools, threads: int) -> None:
-        self._tools, self._threads = tools, threads
-        self._bucket = tools.buckets.input
+    def __init__(self, context: Context, threads: int) -> None:
+        self._context, self._threads = context, threads
+        self._bucket = context.buckets.input
         self._executor = ThreadPoolExecutor(threads)
         self._room = threading.Semaphore(threads)
         self._halted = threading.Event()
@@ -42,22 +42,22 @@ class Pass:
 
     def run(self, linger: float) -> None:
         """Go on until a listing brings nothing new, and from then on list again for so many
-        seconds; Obstacle where anything was in the way.
+        seconds; ServiceUnavailable where anything was in the way.
 
         What was left is not tried twice in a pass. The pass ends soon for its sake, so that the
         next one can try; what comes in meanwhile is not kept waiting.
         """
-        self._suspects = self._tools.ledger.suspects(self._bucket)
+        self._suspects = self._context.ledger.suspects(self._bucket)
         self._unseen = set(self._suspects)
-        versioned = self._tools.store.versioned(self._bucket)
+        versioned = self._context.store.versioned(self._bucket)
         end = beat = 0.0
         try:
             while True:
                 news = self._once(versioned)
                 if self._obstacles:
-                    raise Obstacle(self._obstacles[0])
+                    raise ServiceUnavailable(self._obstacles[0])
                 if news and self._halted.is_set():
-                    raise Obstacle("The pass was stopped by a signal.")
+                    raise ServiceUnavailable("The pass was stopped by a signal.")
                 if news:
                     beat = 0.0
                     continue
@@ -74,31 +74,31 @@ class Pass:
                     break
         finally:
             self._executor.shutdown()
-            self._tools.pool.close()
+            self._context.pool.close()
         if self._left:
-            raise Obstacle(self._left[0])
+            raise ServiceUnavailable(self._left[0])
         self._rest()
 
     def stop(self) -> None:
         """End soon: transforms in hand are dropped, nothing new is begun."""
         self._halted.set()
-        self._tools.pool.stop()
+        self._context.pool.stop()
         timer = threading.Timer(_GRACE_SECONDS, os._exit, [1])
         timer.daemon = True
         timer.start()
 
     def _rest(self) -> None:
         """Tell the ledger that all is drained, and what was left."""
-        ledger = self._tools.ledger
+        ledger = self._context.ledger
         ledger.forget(list(self._unseen))  # removed by the user meanwhile
         self._unseen.clear()
-        ledger.heartbeat(self._tools.machine, self._left[0] if self._left else None)
+        ledger.heartbeat(self._context.machine, self._left[0] if self._left else None)
 
     def _once(self, versioned: bool) -> bool:
         """Work off one listing; whether it brought anything new."""
         news = False
         futures: set[Future[None]] = set()
-        pages = self._tools.store.pages(self._bucket, versioned)
+        pages = self._context.store.pages(self._bucket, versioned)
         fresh = self._fresh(listing.work(self._bucket, pages))
         for batch in listing.batches(fresh, self._threads):
             news = True
@@ -125,8 +125,8 @@ class Pass:
             if not (work.purge or work.uploads):
                 continue
             if not self._reached:
-                for bucket in (self._tools.buckets.output, self._tools.buckets.quarantine):
-                    self._tools.store.reach(bucket)
+                for bucket in (self._context.buckets.output, self._context.buckets.quarantine):
+                    self._context.store.reach(bucket)
                 self._reached = True
             if any(upload in self._suspects for upload in work.uploads):
                 self._alone.append(work)
@@ -155,9 +155,9 @@ class Pass:
                 self._step([work.uploads[0] for work in batch], alone)
             else:
                 self._do_key(batch[0], alone)
-        except Stopped:
+        except PassInterrupted:
             pass
-        except Obstacle as error:
+        except ServiceUnavailable as error:
             self._obstacles.append(str(error))
             self._halted.set()
         except OSError as error:
@@ -171,7 +171,7 @@ class Pass:
 
     def _do_key(self, work: Work, alone: dict[Upload, int] | None) -> None:
         for upload in work.purge:  # one by one: their order counts
-            missed, troubles = remove(self._tools.store, [upload])
+            missed, troubles = remove(self._context.store, [upload])
             self._tried.update(missed)
             if troubles:
                 return self._leave(work.key, [upload, *work.uploads], str(troubles[upload]))
@@ -189,7 +189,7 @@ class Pass:
     ) -> bool:
         """Bring uploads to their end; whether any is still there. `waiting`: newer ones of the
         same key."""
-        outcome = step(self._tools, uploads, alone)
+        outcome = step(self._context, uploads, alone)
         self._tried.update(outcome.gone, outcome.missed)
         self._count("gone", len(outcome.gone))
         for result in outcome.results:
@@ -203,7 +203,7 @@ class Pass:
                 reason=result.reason,
             )
         for upload, trouble in outcome.troubles.items():
-            if isinstance(trouble, Crash):
+            if isinstance(trouble, TransformCrashed):
                 self._crashed(Work(upload.key, [], [upload, *waiting]), trouble, alone)
             else:
                 self._leave(upload.key, [upload, *waiting], str(trouble))
@@ -219,7 +219,9 @@ class Pass:
         with self._lock:
             self.counts[what] += number
 
-    def _crashed(self, work: Work, crash: Crash, alone: dict[Upload, int] | None) -> None:
+    def _crashed(
+        self, work: Work, crash: TransformCrashed, alone: dict[Upload, int] | None
+    ) -> None:
         upload = work.uploads[0]
         if alone is None:  # perhaps for what ran beside it: it gets its turn alone, in this pass
             self._suspects[upload] = 0

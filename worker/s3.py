@@ -21,6 +21,8 @@ from select import POLLIN, poll
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
+from worker.errors import NoResponse, RequestRefused, ResponseTruncated
+
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 60
 _ATTEMPTS = 4
 _CHUNK = 1 << 20
@@ -29,35 +31,19 @@ _TRANSIENT = {429, 500, 502, 503, 504}
 _SUCCESS = range(200, 300)
 
 
-class Unanswered(Exception):  # noqa: N818  it says how a request ended
-    """No answer, or only the beginning of one, in as many attempts as there are."""
-
-
-class BrokenOff(Unanswered):
-    """The answer began, and its end never came."""
-
-
-class Refused(Exception):  # noqa: N818
-    """The store answered with an error; `code` is S3's, or the HTTP status where it sent none."""
-
-    def __init__(self, code: str, status: int = 0) -> None:
-        super().__init__(code)
-        self.code, self.status = code, status
-
-
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A success. The body is empty where it went into a sink."""
 
     headers: Message
     body: bytes
 
     def xml(self) -> ET.Element:
-        """The body as a document, its names without S3's namespace. Refused: it is none."""
+        """The body as a document, its names without S3's namespace. RequestRefused: it is none."""
         try:
             root = ET.fromstring(self.body)  # noqa: S314
         except ET.ParseError as error:
-            raise Refused("MalformedXML") from error
+            raise RequestRefused("MalformedXML") from error
         for element in root.iter():
             element.tag = element.tag.rpartition("}")[2]
         return root
@@ -116,12 +102,13 @@ class Client:
         body: bytes | Path = b"",
         sink: Callable[[], Callable[[bytes], object]] | None = None,
         attempts: int = _ATTEMPTS,
-    ) -> Answer:
+    ) -> Response:
         """Send a request; what did not come to an end, or may next time, is sent again.
 
         headers: in lower case, x-amz-content-sha256 among them where the body is a file. sink:
         called before each attempt; what it returns takes the body of a success, piece by piece.
-        Raises Refused and Unanswered; OSError where the body cannot be read or the sink not take.
+        Raises RequestRefused and NoResponse; OSError where the body cannot be read or the sink
+        not take.
         """
         path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
         text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
@@ -136,10 +123,10 @@ class Client:
                 all_headers["content-length"] = str(size)
             try:
                 return self._once(method, target, all_headers, body, sink)
-            except Unanswered:
+            except NoResponse:
                 if attempt == attempts:
                     raise
-            except Refused as error:
+            except RequestRefused as error:
                 if attempt == attempts or not _passing(error):
                     raise
             time.sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311
@@ -152,7 +139,7 @@ class Client:
         headers: dict[str, str],
         body: bytes | Path,
         sink: Callable[[], Callable[[bytes], object]] | None,
-    ) -> Answer:
+    ) -> Response:
         connection = self._connection()
         try:
             response = _ask(connection, method, target, headers, body)
@@ -171,8 +158,8 @@ class Client:
         else:
             self._idle.append(connection)
         if response.status not in _SUCCESS:
-            raise Refused(_code(data) or str(response.status), response.status)
-        return Answer(response.headers, data)
+            raise RequestRefused(_code(data) or str(response.status), response.status)
+        return Response(response.headers, data)
 
     def _connection(self) -> HTTPConnection:
         """One that is open and at rest. One that has something to say was closed by the store."""
@@ -190,7 +177,7 @@ class Client:
         try:
             connection.connect()
         except OSError as error:
-            raise Unanswered(_reason(error)) from error
+            raise NoResponse(_reason(error)) from error
         connection.sock.settimeout(_ANSWER_SECONDS)
         return connection
 
@@ -210,16 +197,16 @@ def _ask(
                 connection.request(method, target, data or None, headers)
             return connection.getresponse()
         except (OSError, HTTPException) as error:
-            raise Unanswered(_reason(error)) from error
+            raise NoResponse(_reason(error)) from error
 
 
 def _read(response: HTTPResponse) -> bytes:
     try:
         piece = response.read(_CHUNK)
     except (OSError, HTTPException) as error:
-        raise BrokenOff(_reason(error)) from error
+        raise ResponseTruncated(_reason(error)) from error
     if not piece and response.length:
-        raise BrokenOff("the answer broke off")
+        raise ResponseTruncated("the answer broke off")
     return piece
 
 
@@ -227,7 +214,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _passing(error: Refused) -> bool:
+def _passing(error: RequestRefused) -> bool:
     return error.status in _TRANSIENT or error.code == "RequestTimeout"
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from worker.errors import Crash, Obstacle, Stopped, Verdict
+from worker.errors import InvalidInput, PassInterrupted, ServiceUnavailable, TransformCrashed
 from worker.settings import Limits
 
 _FILES_EACH = 500  # then a new process: decoders leak
@@ -25,7 +25,7 @@ _NOT_OURS = "what it said is no answer of ours"  # a file has taken it over
 
 
 class _Child:
-    """One process. Its death over a file is a Crash; its failure to start an Obstacle."""
+    """One process that runs transforms."""
 
     def __init__(self, transform: str, limits: Limits, folder: Path) -> None:
         self._limits = limits
@@ -42,14 +42,14 @@ class _Child:
                 env={"PYTHONPATH": str(package), "LC_ALL": "C.UTF-8"},
             )
         except OSError as error:
-            raise Obstacle(f"No process for a transform can be started: {error.strerror}.") from (
-                error
-            )
+            raise ServiceUnavailable(
+                f"No process for a transform can be started: {error.strerror}."
+            ) from (error)
         try:
             self.unenforced: list[str] = self._read(_START_SECONDS)["ready"]
-        except Crash as error:
+        except TransformCrashed as error:
             self.kill()
-            raise Obstacle(
+            raise ServiceUnavailable(
                 f"A process for a transform did not start ({error}): is limits.memory_mb "
                 f"({limits.memory_mb}) enough for Python and its libraries?"
             ) from error
@@ -63,10 +63,10 @@ class _Child:
             self._process.stdin.write(json.dumps(job).encode() + b"\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise Crash(_cause(self._process.wait())) from error
+            raise TransformCrashed(_cause(self._process.wait())) from error
         answer = self._read(self._limits.seconds)
         if len(answer) != 1 or not _ANSWERS.issuperset(answer):
-            raise Crash(_NOT_OURS)
+            raise TransformCrashed(_NOT_OURS)
         return {name: _printable(text) for name, text in answer.items()}
 
     @property
@@ -76,7 +76,7 @@ class _Child:
         return self._process.poll() is None and not self._speaks(0)
 
     def interrupt(self) -> None:
-        """End it at once; whoever waits for its answer sees a Crash."""
+        """End it at once; whoever waits for its answer sees a TransformCrashed."""
         self._process.kill()
 
     def kill(self) -> None:
@@ -92,19 +92,19 @@ class _Child:
         line, deadline = b"", time.monotonic() + seconds
         while not line.endswith(b"\n"):
             if not self._speaks(max(0, deadline - time.monotonic())):
-                raise Crash(f"it took longer than {seconds} seconds")
+                raise TransformCrashed(f"it took longer than {seconds} seconds")
             data = os.read(self._process.stdout.fileno(), _LONGEST_ANSWER)
             if not data:
-                raise Crash(_cause(self._process.wait()))
+                raise TransformCrashed(_cause(self._process.wait()))
             line += data
             if len(line) > _LONGEST_ANSWER:
-                raise Crash(_NOT_OURS)
+                raise TransformCrashed(_NOT_OURS)
         try:
             answer = json.loads(line)
         except ValueError:
-            raise Crash(_NOT_OURS) from None
+            raise TransformCrashed(_NOT_OURS) from None
         if not isinstance(answer, dict):
-            raise Crash(_NOT_OURS)
+            raise TransformCrashed(_NOT_OURS)
         return answer
 
     def _speaks(self, seconds: float) -> bool:
@@ -144,7 +144,8 @@ class Pool:
     def run(self, source: Path, target: Path) -> str:
         """Transform a file and return the result's content type.
 
-        Raises Verdict, Crash, Obstacle, or Stopped once the pool is stopped.
+        Raises InvalidInput, TransformCrashed, ServiceUnavailable, or PassInterrupted once the pool
+        is stopped.
         """
         child = self._slots.get()
         try:
@@ -157,18 +158,18 @@ class Pool:
             if "memory" in answer or child.files >= _FILES_EACH:
                 self._end(child)
                 child = None
-        except (Crash, Obstacle):
+        except (TransformCrashed, ServiceUnavailable):
             self._end(child)
             child = None
             if self._stopped:
-                raise Stopped from None
+                raise PassInterrupted from None
             raise
         finally:
             self._slots.put(child)
         if "surroundings" in answer:
-            raise Obstacle(f"The transform could not work: {answer['surroundings']}.")
+            raise ServiceUnavailable(f"The transform could not work: {answer['surroundings']}.")
         if "content_type" not in answer:
-            raise Verdict(answer.get("verdict") or answer["memory"])
+            raise InvalidInput(answer.get("verdict") or answer["memory"])
         return answer["content_type"]
 
     def stop(self) -> None:

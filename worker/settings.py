@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.errors import SettingsError
+from worker.errors import InvalidSettings
 from worker.transforms import Transform
 
 DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
@@ -78,23 +78,23 @@ class Settings:
         try:
             return (self.credentials / name).read_text().removesuffix("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError([_credential_problem(self.credentials, name)]) from error
+            raise InvalidSettings([_credential_problem(self.credentials, name)]) from error
 
 
 def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -> Settings:
     """Read the settings a command needs.
 
-    Raises SettingsError with a sentence for each bad value and each credential that is missing.
+    Raises InvalidSettings with a sentence for each bad value and each credential that is missing.
     """
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise SettingsError(
+        raise InvalidSettings(
             [f"The settings {path} cannot be read ({reason}): name them with --settings."]
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"The settings {path} are not TOML: {error}."]) from error
+        raise InvalidSettings([f"The settings {path} are not TOML: {error}."]) from error
     problems: list[str] = []
     folder = path.resolve().parent
     places = {
@@ -108,11 +108,11 @@ def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -
         if not _readable(places["credentials"] / name)
     ]
     if problems:
-        raise SettingsError(problems)
+        raise InvalidSettings(problems)
     settings = Settings(**(values | places))
     problems = _judge(settings)
     if problems:
-        raise SettingsError(problems)
+        raise InvalidSettings(problems)
     return settings
 
 

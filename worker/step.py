@@ -14,7 +14,14 @@ from tempfile import TemporaryDirectory
 from worker import quarantine
 from worker.confine import LARGEST_FILE
 from worker.contents import Contents, contents_of
-from worker.errors import Crash, Gone, Left, Obstacle, Stopped, Verdict
+from worker.errors import (
+    InvalidInput,
+    ObjectMissing,
+    PassInterrupted,
+    ServiceUnavailable,
+    TransformCrashed,
+    UploadDeferred,
+)
 from worker.ledger import Ledger, Result
 from worker.sandbox import Pool
 from worker.settings import StoreSettings
@@ -27,7 +34,7 @@ _HOLD_SECONDS = 1  # outputs wait so long for their fellows, to share a row's an
 
 
 @dataclass(frozen=True)
-class Tools:
+class Context:
     """What a step works with."""
 
     store: Store
@@ -52,7 +59,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Made:
+class Transformed:
     """The transform's result, on this machine."""
 
     contents: Contents
@@ -60,7 +67,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Rejection:
     """Why a file belongs in quarantine."""
 
     reason: str
@@ -73,35 +80,41 @@ class Outcome:
     gone: list[Upload] = field(default_factory=list)  # before they were read
     results: list[Result] = field(default_factory=list)  # rows that are written
     missed: list[Upload] = field(default_factory=list)  # of these, what was not there to delete
-    troubles: dict[Upload, Left | Crash] = field(default_factory=dict)  # still there, and why
+    troubles: dict[Upload, UploadDeferred | TransformCrashed] = field(
+        default_factory=dict
+    )  # still there, and why
 
     def trouble(self, upload: Upload, error: Exception) -> None:
         """Note what one upload met: it keeps no other from its end."""
-        if not isinstance(error, Left | Crash):
-            error = Left(f"{type(error).__name__}: {error}")
+        if not isinstance(error, UploadDeferred | TransformCrashed):
+            error = UploadDeferred(f"{type(error).__name__}: {error}")
         self.troubles[upload] = error
 
 
-def step(tools: Tools, uploads: list[Upload], alone: Mapping[Upload, int] | None = None) -> Outcome:
-    """Bring uploads, each of another key, to their end. Obstacle and Stopped: not all came there.
+def step(
+    context: Context, uploads: list[Upload], alone: Mapping[Upload, int] | None = None
+) -> Outcome:
+    """Process uploads, each of another key.
+
+    ServiceUnavailable and PassInterrupted: not all were processed.
 
     `alone` is given where nothing else runs meanwhile, with the crashes counted so far.
     """
     outcome = Outcome()
-    with TemporaryDirectory(dir=tools.folder) as scratch:
-        fetched = fetch(tools.store, uploads, Path(scratch), outcome)
-        tools.ledger.begin([one.upload for one in fetched], alone is not None)
+    with TemporaryDirectory(dir=context.folder) as scratch:
+        fetched = fetch(context.store, uploads, Path(scratch), outcome)
+        context.ledger.begin([one.upload for one in fetched], alone is not None)
         try:
-            _work_off(tools, fetched, alone, outcome)
-        except (Obstacle, Stopped):
+            _work_off(context, fetched, alone, outcome)
+        except (ServiceUnavailable, PassInterrupted):
             if alone is None:  # alone, whatever counts against a file shall stay counted
-                _forget(tools, [one for one in fetched if one.listed not in outcome.troubles])
+                _forget(context, [one for one in fetched if one.listed not in outcome.troubles])
             raise
     return outcome
 
 
 def _work_off(
-    tools: Tools,
+    context: Context,
     fetched: list[Fetched],
     alone: Mapping[Upload, int] | None,
     outcome: Outcome,
@@ -111,28 +124,30 @@ def _work_off(
     for one in fetched:
         start = time.monotonic()
         if held and start - since > _HOLD_SECONDS:
-            settle(tools, held, outcome)
+            settle(context, held, outcome)
             held, since = {}, start
         try:
-            made = attempt(tools, one, alone)
+            made = attempt(context, one, alone)
             result = (
-                publish(tools, one, made) if isinstance(made, Made) else seclude(tools, one, made)
+                publish(context, one, made)
+                if isinstance(made, Transformed)
+                else seclude(context, one, made)
             )
-        except (Obstacle, Stopped, OSError):
+        except (ServiceUnavailable, PassInterrupted, OSError):
             raise
         except Exception as error:  # noqa: BLE001  no upload may keep the others from their turn
             outcome.trouble(one.listed, error)
-            if alone is None and not isinstance(error, Crash):
-                _forget(tools, [one])
+            if alone is None and not isinstance(error, TransformCrashed):
+                _forget(context, [one])
             continue
         seconds = round(one.seconds + time.monotonic() - start, 3)
         held[one.listed] = replace(result, seconds=seconds)
-    settle(tools, held, outcome)
+    settle(context, held, outcome)
 
 
-def _forget(tools: Tools, fetched: list[Fetched]) -> None:
-    with suppress(Obstacle):
-        tools.ledger.forget([one.upload for one in fetched])
+def _forget(context: Context, fetched: list[Fetched]) -> None:
+    with suppress(ServiceUnavailable):
+        context.ledger.forget([one.upload for one in fetched])
 
 
 def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -> list[Fetched]:
@@ -147,14 +162,14 @@ def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -
         start, path, key = time.monotonic(), folder / f"{number}.in", upload.key
         if upload.size > LARGEST_FILE:
             problem = f"{key!r} has {upload.size} bytes, more than a single PUT takes: nothing can"
-            outcome.trouble(upload, Left(f"{problem} be made of it, so remove it."))
+            outcome.trouble(upload, UploadDeferred(f"{problem} be made of it, so remove it."))
             continue
         try:
             found, sha256 = store.get(upload.bucket, key, upload.version_id, upload.etag, path)
-        except Gone:
+        except ObjectMissing:
             outcome.gone.append(upload)
             continue
-        except Left as error:
+        except UploadDeferred as error:
             outcome.trouble(upload, error)
             continue
         read = upload
@@ -165,75 +180,79 @@ def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -
             read = replace(upload, last_modified=whole_seconds(found.last_modified))
         if found.size != upload.size:  # what broke off may not tell: no verdict over a part
             problem = f"The store gave {found.size} of the {upload.size} bytes of {key!r}."
-            outcome.trouble(upload, Left(problem))
+            outcome.trouble(upload, UploadDeferred(problem))
             continue
         seconds = time.monotonic() - start
         fetched.append(Fetched(upload, read, path, sha256, found.size, seconds))
     return fetched
 
 
-def attempt(tools: Tools, source: Fetched, alone: Mapping[Upload, int] | None) -> Made | Refused:
+def attempt(
+    context: Context, source: Fetched, alone: Mapping[Upload, int] | None
+) -> Transformed | Rejection:
     """Transform a file. It was counted beforehand, so that one that ends the whole worker is found
     too."""
     upload, target = source.upload, source.path.with_suffix(".out")
     crashes = (alone or {}).get(upload, 0)
-    if not quarantine.fits(tools.transform.output_key(upload.key)):
-        return Refused("key too long")
+    if not quarantine.fits(context.transform.output_key(upload.key)):
+        return Rejection("key too long")
     if crashes >= CRASHES:
-        return Refused(f"it ended the worker or its transform {crashes} times, alone")
+        return Rejection(f"it ended the worker or its transform {crashes} times, alone")
     try:
-        content_type = tools.pool.run(source.path, target)
-    except Verdict as verdict:
-        return Refused(str(verdict))
-    except Crash as crash:
+        content_type = context.pool.run(source.path, target)
+    except InvalidInput as verdict:
+        return Rejection(str(verdict))
+    except TransformCrashed as crash:
         if alone is None or crashes + 1 < CRASHES:
             raise
-        return Refused(f"its transform crashed {CRASHES} times, alone: {crash}")
-    except (Obstacle, Stopped):
+        return Rejection(f"its transform crashed {CRASHES} times, alone: {crash}")
+    except (ServiceUnavailable, PassInterrupted):
         if alone is not None:
-            with suppress(Obstacle):
-                tools.ledger.uncount(upload)
+            with suppress(ServiceUnavailable):
+                context.ledger.uncount(upload)
         raise
     if alone is not None:
-        tools.ledger.forget([upload])  # whatever ends us from now on, it was not this file
-    return Made(contents_of(target), content_type)
+        context.ledger.forget([upload])  # whatever ends us from now on, it was not this file
+    return Transformed(contents_of(target), content_type)
 
 
-def publish(tools: Tools, source: Fetched, made: Made) -> Result:
+def publish(context: Context, source: Fetched, made: Transformed) -> Result:
     """Put an output under its deterministic key."""
-    key, contents = tools.transform.output_key(source.upload.key), made.contents
+    key, contents = context.transform.output_key(source.upload.key), made.contents
     hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
-    tools.store.put(tools.buckets.output, key, contents, made.content_type, hashes)
+    context.store.put(context.buckets.output, key, contents, made.content_type, hashes)
     done = (key, contents.sha256, contents.size)
     return Result(source.upload, source.sha256, source.size, "done", 0, *done)
 
 
-def seclude(tools: Tools, source: Fetched, refused: Refused) -> Result:
+def seclude(context: Context, source: Fetched, refused: Rejection) -> Result:
     """Put a file into quarantine, with a note that says why."""
-    upload, bucket, reason = source.upload, tools.buckets.quarantine, refused.reason
+    upload, bucket, reason = source.upload, context.buckets.quarantine, refused.reason
     key = quarantine.key(upload, source.sha256)
     # Not its own content type: nothing shall open what no transform could read.
     file = contents_of(source.path)
-    tools.store.put(bucket, key, file, "application/octet-stream", {"sha256": file.sha256})
+    context.store.put(bucket, key, file, "application/octet-stream", {"sha256": file.sha256})
     note = source.path.with_suffix(".json")
-    note.write_bytes(quarantine.note(upload, source.sha256, reason, tools.machine))
+    note.write_bytes(quarantine.note(upload, source.sha256, reason, context.machine))
     file = contents_of(note)
-    tools.store.put(bucket, quarantine.note_key(key), file, "application/json", {})
+    context.store.put(bucket, quarantine.note_key(key), file, "application/json", {})
     return Result(upload, source.sha256, source.size, "quarantined", 0, reason=reason)
 
 
-def settle(tools: Tools, held: Mapping[Upload, Result], outcome: Outcome) -> None:
+def settle(context: Context, held: Mapping[Upload, Result], outcome: Outcome) -> None:
     """Write the rows of uploads whose outputs are there, then delete the uploads."""
-    tools.ledger.record(list(held.values()))
+    context.ledger.record(list(held.values()))
     outcome.results.extend(held.values())
     listed = {result.upload: upload for upload, result in held.items()}
-    missed, troubles = remove(tools.store, list(listed))
+    missed, troubles = remove(context.store, list(listed))
     outcome.missed.extend(listed[upload] for upload in missed)
     for upload, error in troubles.items():
         outcome.trouble(listed[upload], error)
 
 
-def remove(store: Store, uploads: list[Upload]) -> tuple[list[Upload], dict[Upload, Left]]:
+def remove(
+    store: Store, uploads: list[Upload]
+) -> tuple[list[Upload], dict[Upload, UploadDeferred]]:
     """Delete exactly these from the input bucket; return those that were not there any more, and
     those that are there still.
 
@@ -257,8 +276,8 @@ def remove(store: Store, uploads: list[Upload]) -> tuple[list[Upload], dict[Uplo
                 store.delete_if(upload.bucket, upload.key, upload.version_id, upload.etag)
             else:
                 missed.append(upload)
-        except Gone:
+        except ObjectMissing:
             missed.append(upload)
-        except Left as error:
+        except UploadDeferred as error:
             troubles[upload] = error
     return missed, troubles

@@ -12,9 +12,16 @@ from xml.sax.saxutils import escape
 
 from worker.answers import Found, entry_of, etag_of, found, text_of
 from worker.contents import Contents
-from worker.errors import Gone, Left, Obstacle
+from worker.errors import (
+    NoResponse,
+    ObjectMissing,
+    RequestRefused,
+    ResponseTruncated,
+    ServiceUnavailable,
+    UploadDeferred,
+)
 from worker.listing import Page
-from worker.s3 import Answer, BrokenOff, Client, Refused, Signer, Unanswered
+from worker.s3 import Client, Response, Signer
 from worker.settings import StoreSettings
 
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
@@ -34,7 +41,7 @@ Version = tuple[str, str]  # of an object: its key and version id
 
 
 class Store:
-    """One S3 endpoint. Raises Obstacle, Left or Gone; nothing of HTTP leaves it."""
+    """One S3 endpoint. Raises ServiceUnavailable, UploadDeferred or ObjectMissing."""
 
     def __init__(self, settings: StoreSettings, access: str, secret: str) -> None:
         self.endpoint = settings.endpoint
@@ -46,20 +53,22 @@ class Store:
         """Whether the bucket has, or once had, versions."""
         try:
             answer = self._call("GET", bucket, query={"versioning": ""}).xml()
-        except Refused as error:
+        except RequestRefused as error:
             if error.code in _UNSUPPORTED:
                 return False
-            raise Obstacle(self._refused(bucket, error)) from error
+            raise ServiceUnavailable(self._refused(bucket, error)) from error
         return answer.findtext("Status") in ("Enabled", "Suspended")
 
     def reach(self, bucket: str) -> None:
-        """Raise Obstacle unless the bucket is there for us."""
+        """Raise ServiceUnavailable unless the bucket is there for us."""
         try:
             self._call("HEAD", bucket)
-        except Refused as error:
+        except RequestRefused as error:
             if error.code in _MISSING:
-                raise Obstacle(self._sentence(bucket, _EVERYWHERE["NoSuchBucket"])) from error
-            raise Obstacle(self._refused(bucket, error)) from error
+                raise ServiceUnavailable(
+                    self._sentence(bucket, _EVERYWHERE["NoSuchBucket"])
+                ) from error
+            raise ServiceUnavailable(self._refused(bucket, error)) from error
 
     def pages(self, bucket: str, versioned: bool) -> Iterator[Page]:
         """List the bucket, a page of at most 1,000 lines at a time."""
@@ -68,8 +77,8 @@ class Store:
         while True:
             try:
                 page = self._call("GET", bucket, query=query).xml()
-            except Refused as error:
-                raise Obstacle(self._refused(bucket, error)) from error
+            except RequestRefused as error:
+                raise ServiceUnavailable(self._refused(bucket, error)) from error
             encoded = page.findtext("EncodingType") == "url"
             kinds = ("Version", "DeleteMarker") if versioned else ("Contents",)
             entries = [entry_of(line, encoded) for kind in kinds for line in page.iterfind(kind)]
@@ -90,7 +99,7 @@ class Store:
     ) -> tuple[Found, str]:
         """Read an object, or one version of it, into a file; also its sha256.
 
-        Gone: it is not there, or no longer with this ETag where the store looks at that.
+        ObjectMissing: it is not there, or no longer with this ETag where the store looks at that.
         """
         pin = {} if version_id else {"if-match": f'"{etag}"'}
         sha256 = hashlib.sha256()
@@ -112,22 +121,22 @@ class Store:
                 answer = self._call(
                     "GET", bucket, key, query=_version(version_id), headers=pin, sink=sink
                 )
-            except Refused as error:
+            except RequestRefused as error:
                 raise self._of_object(bucket, key, error) from error
             size = file.tell()
         return found(answer.headers, size), sha256.hexdigest()
 
     def head(self, bucket: str, key: str, version_id: str = "") -> Found:
-        """What the object, or the version, is now. Gone: it is not there."""
+        """What the object, or the version, is now. ObjectMissing: it is not there."""
         # Not HEAD for a version: some stores refuse it for the one called "null".
         method = "GET" if version_id else "HEAD"
         try:
             answer = self._call(
                 method, bucket, key, query=_version(version_id), sink=lambda: lambda _: None
             )
-        except Refused as error:
+        except RequestRefused as error:
             if version_id and error.code in _UNSUPPORTED:  # a delete marker by now
-                raise Gone(key) from error
+                raise ObjectMissing(key) from error
             raise self._of_object(bucket, key, error) from error
         return found(answer.headers, int(answer.headers["content-length"]))
 
@@ -148,23 +157,25 @@ class Store:
         }
         try:
             answer = self._call("PUT", bucket, key, headers=headers, body=contents.path)
-        except Refused as error:
+        except RequestRefused as error:
             if error.code in ("AccessDenied", "403"):
-                raise Obstacle(self._refused(bucket, error)) from error
+                raise ServiceUnavailable(self._refused(bucket, error)) from error
             raise self._of_object(bucket, key, error) from error
         if etag_of(answer.headers["etag"]) != contents.md5.hex():  # encrypted stores differ
             try:
                 stored = self.head(bucket, key).size
-            except Gone:
+            except ObjectMissing:
                 stored = -1
             if stored != contents.size:
-                raise Left(
+                raise UploadDeferred(
                     self._sentence(
                         bucket, f"holds {stored} of {contents.size} bytes of {key!r} after a PUT"
                     )
                 )
 
-    def delete_versions(self, bucket: str, versions: list[Version]) -> dict[Version, Left]:
+    def delete_versions(
+        self, bucket: str, versions: list[Version]
+    ) -> dict[Version, UploadDeferred]:
         """Delete up to 1,000 versions or markers; return what stayed and why. Deleting one again
         does no harm."""
         # XML cannot write every character of a key.
@@ -175,18 +186,20 @@ class Store:
                 left = self._delete_together(bucket, together)
             else:
                 together = []
-        except Refused as error:
+        except RequestRefused as error:
             if error.code not in _UNSUPPORTED:
                 raise self._of_delete(bucket, together[0][0], error) from error
             together = []
         for key, version_id in set(versions).difference(together):
             try:
                 self._call("DELETE", bucket, key, query=_version(version_id))
-            except Refused as error:
+            except RequestRefused as error:
                 left |= self._stayed(bucket, (key, version_id), error)
         return left
 
-    def _delete_together(self, bucket: str, versions: list[Version]) -> dict[Version, Left]:
+    def _delete_together(
+        self, bucket: str, versions: list[Version]
+    ) -> dict[Version, UploadDeferred]:
         """DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
         objects = "".join(
             f"<Object><Key>{escape(key)}</Key><VersionId>{escape(version_id)}</VersionId></Object>"
@@ -196,25 +209,27 @@ class Store:
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         headers = {"content-md5": md5, "content-type": "application/xml"}
         answer = self._call("POST", bucket, query={"delete": ""}, headers=headers, body=body).xml()
-        left: dict[Version, Left] = {}
+        left: dict[Version, UploadDeferred] = {}
         for error in answer.iterfind("Error"):
             version = text_of(error, "Key"), text_of(error, "VersionId")
-            left |= self._stayed(bucket, version, Refused(text_of(error, "Code")))
+            left |= self._stayed(bucket, version, RequestRefused(text_of(error, "Code")))
         return left
 
-    def _stayed(self, bucket: str, version: Version, error: Refused) -> dict[Version, Left]:
+    def _stayed(
+        self, bucket: str, version: Version, error: RequestRefused
+    ) -> dict[Version, UploadDeferred]:
         problem = self._of_delete(bucket, version[0], error)
-        if isinstance(problem, Gone):
+        if isinstance(problem, ObjectMissing):
             return {}
-        if isinstance(problem, Left):
+        if isinstance(problem, UploadDeferred):
             return {version: problem}
         raise problem from error
 
     def delete_if(self, bucket: str, key: str, version_id: str, etag: str) -> None:
         """Delete the object if it still has the ETag, as far as the store looks at that.
 
-        Sent once: a repeat could hit an upload that came after the first one had worked. Gone: it
-        has another ETag.
+        Sent once: a repeat could hit an upload that came after the first one had worked.
+        ObjectMissing: it has another ETag.
         """
 
         def delete(headers: dict[str, str]) -> None:
@@ -225,37 +240,41 @@ class Store:
         try:
             try:
                 delete({"if-match": f'"{etag}"'})
-            except Refused as error:
+            except RequestRefused as error:
                 if error.code not in ("501", "NotImplemented"):
                     raise
                 delete({})
-        except Refused as error:
+        except RequestRefused as error:
             raise self._of_delete(bucket, key, error) from error
 
-    def _call(self, method: str, bucket: str, key: str = "", **arguments: Any) -> Answer:
+    def _call(self, method: str, bucket: str, key: str = "", **arguments: Any) -> Response:
         try:
             return self._client.call(method, bucket, key, **arguments)
-        except Unanswered as error:
-            if key and isinstance(error, BrokenOff):
-                raise Left(self._sentence(bucket, f"broke off its answer for {key!r}")) from error
+        except NoResponse as error:
+            if key and isinstance(error, ResponseTruncated):
+                raise UploadDeferred(
+                    self._sentence(bucket, f"broke off its answer for {key!r}")
+                ) from error
             problem = f"did not answer ({error})"
-            raise Obstacle(
+            raise ServiceUnavailable(
                 self._sentence(bucket, f"{problem}: is the endpoint right and up?")
             ) from error
 
-    def _of_object(self, bucket: str, key: str, error: Refused) -> Exception:
+    def _of_object(self, bucket: str, key: str, error: RequestRefused) -> Exception:
         if error.code in _EVERYWHERE:
-            return Obstacle(self._refused(bucket, error))
+            return ServiceUnavailable(self._refused(bucket, error))
         if error.code in _MISSING or error.code in _CHANGED:
-            return Gone(key)
-        return Left(self._sentence(bucket, f"answered {error.code} for {key!r}"))
+            return ObjectMissing(key)
+        return UploadDeferred(self._sentence(bucket, f"answered {error.code} for {key!r}"))
 
-    def _of_delete(self, bucket: str, key: str, error: Refused) -> Exception:
+    def _of_delete(self, bucket: str, key: str, error: RequestRefused) -> Exception:
         if error.code in ("AccessDenied", "403"):
-            return Obstacle(self._sentence(bucket, "does not let us delete: grant it to our key"))
+            return ServiceUnavailable(
+                self._sentence(bucket, "does not let us delete: grant it to our key")
+            )
         return self._of_object(bucket, key, error)
 
-    def _refused(self, bucket: str, error: Refused) -> str:
+    def _refused(self, bucket: str, error: RequestRefused) -> str:
         return self._sentence(
             bucket,
             _EVERYWHERE.get(error.code) or f"refuses us ({error.code}): check its keys",

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.fuzz import seeds
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import gif, jpeg, png
 
 WAYS = {"jpg": jpeg.negate, "png": png.negate, "gif": gif.negate}
@@ -46,7 +46,7 @@ def mend(data: bytes) -> bytes:
 
 
 def run(seconds: float, seed: int) -> dict[str, int]:
-    """Mutate for so long; AssertionError for anything but a result or a Verdict in time."""
+    """Mutate for so long; AssertionError for anything but a result or an InvalidInput in time."""
     dice = random.Random(seed)  # noqa: S311
     known = [("jpg", data) for data in seeds.jpegs().values()]
     known += [("png", data) for data in seeds.pngs().values()]
@@ -64,7 +64,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
             begun = time.monotonic()
             try:
                 counts["taken"] += WAYS[kind](source, target, PIXELS)
-            except Verdict:
+            except InvalidInput:
                 counts["refused"] += 1
             except Exception as error:
                 raise AssertionError(f"{error!r} for {kind} {mutated.hex()}") from error

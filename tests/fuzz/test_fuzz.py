@@ -26,7 +26,7 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
 def test_mutated_files_are_taken_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JPEG, PNG and GIF: a result or a Verdict within 2 s, never another error."""
+    """JPEG, PNG and GIF: a result or an InvalidInput within 2 s, never another error."""
     monkeypatch.setattr(kernels, "library", kernels.load(build.build(tmp_path).parent))
     counts = mutation.run(SECONDS, 1)
     assert counts["taken"] > 100

@@ -1,4 +1,4 @@
-"""Files that mean harm: refused with a Verdict, within 2 s and 64 MB above an idle worker."""
+"""Files that mean harm: refused with an InvalidInput, within 2 s and 64 MB above an idle worker."""
 
 import json
 import struct
@@ -26,7 +26,7 @@ SECONDS, MEMORY = 2, 64 * 2**20
 _CHILD = r"""
 import json, re, sys, time
 from pathlib import Path
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import kernels, negate
 kernels.library = kernels.load(Path(sys.argv[1]))
 negate.apply(Path(sys.argv[3]), Path(sys.argv[2]), {"pixels": 250_000_000})
@@ -37,7 +37,7 @@ for name in sys.argv[4:]:
     begun = time.process_time()
     try:
         said = negate.apply(Path(name), Path(sys.argv[2]), {"pixels": 250_000_000})
-    except Verdict as verdict:
+    except InvalidInput as verdict:
         said = f"refused: {verdict}"
     except OSError as error:  # Pillow's word for a damaged file
         said = f"refused: {error}"

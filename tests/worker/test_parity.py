@@ -20,7 +20,7 @@ from PIL import Image, ImageChops, ImageCms
 from tests.fuzz.seeds import DC_BY_BITS, raw_png
 from tests.worker.kernel_build import compiled_kernels, convert, imagemagick, negative
 from tests.worker.pictures import decode, encode, error, picture
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 
 __all__ = ["compiled_kernels"]
 pytestmark = [
@@ -191,7 +191,7 @@ def test_pngsuite(path: Path, tmp_path: Path) -> None:
     """
     data = path.read_bytes()
     if path.stem.startswith("x"):
-        with pytest.raises(Verdict):
+        with pytest.raises(InvalidInput):
             negative(tmp_path, data)
         return
     once = negative(tmp_path, data)
@@ -228,7 +228,7 @@ def test_truncated_is_refused(tmp_path: Path) -> None:
     data = _jpeg(size=(200, 200))
     cut = data[: len(data) * 2 // 3]
     assert convert(cut, "jpeg") != b""  # the positive control: ImageMagick does take it
-    with pytest.raises(Verdict):
+    with pytest.raises(InvalidInput):
         negative(tmp_path, cut)
 
 

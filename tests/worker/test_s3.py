@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
-from worker.errors import Obstacle
-from worker.s3 import Client, Refused, Signer, Unanswered
+from worker.errors import NoResponse, RequestRefused, ServiceUnavailable
+from worker.s3 import Client, Signer
 from worker.settings import StoreSettings
 from worker.step import Outcome, fetch
 from worker.store import Store
@@ -126,7 +126,7 @@ def test_a_store_must_prove_who_it_is(
         if known:
             assert client.call("GET", "bucket", attempts=1).body == b"body"
         else:
-            with pytest.raises(Unanswered, match="certificate verify failed"):
+            with pytest.raises(NoResponse, match="certificate verify failed"):
                 client.call("GET", "bucket", attempts=1)
 
 
@@ -162,10 +162,10 @@ def test_a_connection_that_the_store_closed_meanwhile_is_no_failure() -> None:
 @pytest.mark.parametrize(
     ("answers", "error", "words"),
     [
-        ([DENIED], Refused, "QuotaExceeded"),
-        ([DOWN], Refused, "503"),
-        ([BROKEN_OFF], Unanswered, "the answer broke off"),
-        ([b""], Unanswered, "closed connection"),
+        ([DENIED], RequestRefused, "QuotaExceeded"),
+        ([DOWN], RequestRefused, "503"),
+        ([BROKEN_OFF], NoResponse, "the answer broke off"),
+        ([b""], NoResponse, "closed connection"),
     ],
 )
 def test_how_it_ended_is_told(answers: list[bytes], error: type[Exception], words: str) -> None:
@@ -197,7 +197,7 @@ def test_a_file_is_sent_as_it_is_and_whole_again(tmp_path: Path) -> None:
 
 def test_an_ipv6_endpoint_needs_no_port() -> None:
     """The last of its colons begins none: the address is tried, whatever comes of it."""
-    with pytest.raises(Unanswered) as told:
+    with pytest.raises(NoResponse) as told:
         Client("http://[::1]", SIGNER).call("GET", "bucket", attempts=1)
     assert "not known" not in str(told.value)
 
@@ -210,7 +210,7 @@ def store(endpoint: str) -> Store:
 def test_another_region_s_bucket_is_one_sentence(code: str) -> None:
     body = f"<Error><Code>{code}</Code></Error>".encode() if code else b""
     answer = b"HTTP/1.1 301 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    told = pytest.raises(Obstacle, match="is in another region: set objectStoreEndpoint")
+    told = pytest.raises(ServiceUnavailable, match="is in another region: set objectStoreEndpoint")
     with server(answer) as (where, _), told:
         store(where).versioned("in")
 

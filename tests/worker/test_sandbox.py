@@ -13,7 +13,7 @@ import pytest
 from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.slow import caught, children, slow_photo
-from worker.errors import Crash
+from worker.errors import TransformCrashed
 from worker.sandbox import Pool
 from worker.settings import Limits
 
@@ -156,7 +156,7 @@ def test_what_it_answers_is_not_trusted(
     pool = Pool("negate", Limits(seconds=60), tmp_path, 1)
     try:
         for _ in range(2):
-            with pytest.raises(Crash, match="no answer of ours"):
+            with pytest.raises(TransformCrashed, match="no answer of ours"):
                 pool.run(tmp_path / "source", tmp_path / "target")
     finally:
         pool.close()

@@ -22,7 +22,7 @@ class TransformModule(Protocol):
     def apply(self, source: Path, target: Path, parameters: Mapping[str, int], /) -> str:
         """Write the result of source to target and return its content type.
 
-        Raises Verdict where the file itself cannot be transformed.
+        Raises InvalidInput where the file itself cannot be transformed.
         """
 
 

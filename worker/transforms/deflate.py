@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import kernels
 
 fast: Any = zlib
@@ -60,7 +60,7 @@ class Picture:
         self._rows = bytearray()
         self._inflate, self._deflate = fast.decompressobj(), fast.compressobj(_LEVEL)
         if max(length for _, length in self._passes) > _LONGEST_ROW:
-            raise Verdict("its rows are too long")
+            raise InvalidInput("its rows are too long")
         self._begin_pass()
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
@@ -77,16 +77,16 @@ class Picture:
                 return
 
     def finish(self) -> bytes:
-        """The end of the negative's data; Verdict where the picture is not whole."""
+        """The end of the negative's data; InvalidInput where the picture is not whole."""
         if self._passes or not self._inflate.eof:
-            raise Verdict("the PNG's image data end too early")
+            raise InvalidInput("the PNG's image data end too early")
         return bytes(self._deflate.flush())
 
     def _decompress(self, data: bytes | memoryview, most: int) -> bytes:
         try:
             return bytes(self._inflate.decompress(data, most))
         except _ERRORS:
-            raise Verdict("the PNG's image data are damaged") from None
+            raise InvalidInput("the PNG's image data are damaged") from None
 
     def _begin_pass(self) -> None:
         self._first = True
@@ -105,7 +105,7 @@ class Picture:
             if answer == kernels.NEEDS_DECODED:
                 raise NeedsDecodedError
             if answer:
-                raise Verdict("the PNG has a row with an unknown filter")
+                raise InvalidInput("the PNG has a row with an unknown filter")
             self._first = False
             self._passes[0] = (left - count, length)
             if left == count:

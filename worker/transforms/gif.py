@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import kernels, previews
 from worker.transforms.files import Source
 
@@ -19,13 +19,13 @@ _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 
 
 def negate(source: Path, target: Path, pixels: int) -> bool:
-    """Write the negative of source to target; Verdict where it is damaged or too large."""
+    """Write the negative of source to target; InvalidInput where it is damaged or too large."""
     file = Source(source)
     width, height = (int.from_bytes(file.data[at : at + 2], "little") for at in (6, 8))
     if width * height > pixels:
-        raise Verdict(f"it has more than {pixels} pixels")
+        raise InvalidInput(f"it has more than {pixels} pixels")
     if not re.match(rb"GIF8[79]a", file.data):
-        raise Verdict("the GIF's signature is damaged")
+        raise InvalidInput("the GIF's signature is damaged")
     done = 0
     with target.open("wb") as out:
         try:
@@ -34,7 +34,7 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
                 out.write(new)
                 done = end
         except IndexError:
-            raise Verdict("the GIF ends too early") from None
+            raise InvalidInput("the GIF ends too early") from None
     return True
 
 
@@ -57,13 +57,13 @@ def _changes(data: memoryview) -> Iterator[tuple[int, int, bytes]]:
                 yield _table(data, at, packed)
                 at += 3 * (2 << (packed & 7))
             elif not has_table:
-                raise Verdict("a frame of the GIF has no colour table")
+                raise InvalidInput("a frame of the GIF has no colour table")
             at = kernels.gif_blocks(data, at + 1)  # the byte between is the LZW code size
             frames += 1
         else:
-            raise Verdict(f"the GIF has an unknown block at byte {at}")
+            raise InvalidInput(f"the GIF has an unknown block at byte {at}")
     if not frames:
-        raise Verdict("the GIF has no picture")
+        raise InvalidInput("the GIF has no picture")
     yield at, at + 1, bytes([_TRAILER])
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import kernels, previews
 from worker.transforms.files import Source
 
@@ -31,7 +31,7 @@ _Move = tuple[int, int, int, int]
 def negate(source: Path, target: Path, pixels: int) -> bool:
     """Write the negative of source to target; False: this kind of JPEG is for another way.
 
-    Verdict where it is damaged, ends too early, or has more than so many pixels.
+    InvalidInput where it is damaged, ends too early, or has more than so many pixels.
     """
     if kernels.library is None:
         return False
@@ -54,9 +54,9 @@ def _is_ours(data: memoryview, pixels: int) -> bool:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # noqa: PLR2004
             height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (1, 3))
             if width * height > pixels:
-                raise Verdict(f"it has more than {pixels} pixels")
+                raise InvalidInput(f"it has more than {pixels} pixels")
             return marker in _FRAMES and end - at >= 6 and data[at] == 8  # noqa: PLR2004
-    raise Verdict("the JPEG has no frame before its first scan")
+    raise InvalidInput("the JPEG has no frame before its first scan")
 
 
 def _picture(data: memoryview, at: int, head: bytes, scan: int, out: BinaryIO) -> _Move | None:
@@ -69,9 +69,9 @@ def _picture(data: memoryview, at: int, head: bytes, scan: int, out: BinaryIO) -
         out.seek(begin)
         out.truncate()
         if answer == kernels.TRUNCATED:
-            raise Verdict("the JPEG ends too early")
+            raise InvalidInput("the JPEG ends too early")
         if answer == kernels.DAMAGED:
-            raise Verdict(f"the JPEG is damaged at or after byte {at + scan}")
+            raise InvalidInput(f"the JPEG is damaged at or after byte {at + scan}")
         if answer != kernels.NO_CODE:
             break
     return None
@@ -92,7 +92,7 @@ def _trailer(data: memoryview, moved: list[_Move], out: BinaryIO) -> None:
         try:
             head, scan = previews.head(data[next_one:])
             picture = _picture(data, next_one, head, scan, out)
-        except Verdict:
+        except InvalidInput:
             picture = None
         if not picture:
             out.seek(before)

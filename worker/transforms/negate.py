@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageSequence, PngImagePlugin, UnidentifiedImageError
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import gif, jpeg, png, saving
 from worker.transforms.pixels import negative
 
@@ -40,7 +40,7 @@ def output_key(key: str) -> str:
 
 
 def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
-    """Write the negative of source to target; Verdict where source is not a whole image."""
+    """Write the negative of source to target; InvalidInput where source is not a whole image."""
     pixels = parameters["pixels"]
     with source.open("rb") as file:
         beginning = file.read(4)
@@ -58,9 +58,9 @@ def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
                 return CONTENT_TYPES[_kind(image)]
         except UnidentifiedImageError:
             known = ", ".join(CONTENT_TYPES)
-            raise Verdict(f"it is not an image of a kind we take ({known})") from None
+            raise InvalidInput(f"it is not an image of a kind we take ({known})") from None
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise Verdict(f"it has more than {pixels} pixels") from None
+            raise InvalidInput(f"it has more than {pixels} pixels") from None
 
 
 def _kind(image: Image.Image) -> str:
@@ -71,14 +71,16 @@ def _kind(image: Image.Image) -> str:
 def _check_pixels(image: Image.Image, pixels: int) -> None:
     width, height = image.size
     if width * height * getattr(image, "n_frames", 1) > pixels:
-        raise Verdict(f"it has more than {pixels} pixels")
+        raise InvalidInput(f"it has more than {pixels} pixels")
     if (
         isinstance(image, PngImagePlugin.PngImageFile)
         and "16" in str(image.tile[0][3])
         and image.mode != "I;16"
     ):
         # Pillow would round them to 8 bits without a word.
-        raise Verdict("PNG with 16 bits a channel and several channels needs the compiled kernels")
+        raise InvalidInput(
+            "PNG with 16 bits a channel and several channels needs the compiled kernels"
+        )
 
 
 def _negate(image: Image.Image, source: Path, target: Path) -> None:

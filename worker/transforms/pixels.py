@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageChops
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 
 _COMPLEMENT = bytes(range(255, -1, -1))
 
@@ -28,7 +28,7 @@ def negative(image: Image.Image) -> Image.Image:
     elif image.mode == "I" and image.format == "PPM":  # 16 bits, held in 32
         result = image.point(lambda value: value * -1 + 65535)
     else:
-        raise Verdict(f"pixels of the kind {image.mode} have no negative here")
+        raise InvalidInput(f"pixels of the kind {image.mode} have no negative here")
     result.info = dict(image.info)
     if "transparency" in result.info and image.mode in ("1", "L", "RGB"):
         result.info["transparency"] = _complemented(result.info["transparency"])

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import kernels, previews
 from worker.transforms.deflate import Layout, NeedsDecodedError, Picture, crc32
 from worker.transforms.files import Source
@@ -35,7 +35,7 @@ _MOST_TEXT = 1 << 24
 def negate(source: Path, target: Path, pixels: int) -> bool:
     """Write the negative of source to target; False: for another way (kernels not built).
 
-    Verdict where it is damaged, ends too early, or has more than so many pixels.
+    InvalidInput where it is damaged, ends too early, or has more than so many pixels.
     """
     file = Source(source)
     for decoding in (False, True):
@@ -58,14 +58,14 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
         if len(data) < end + 4:
             break
         if crc32(data[at + 4 : end]) != _NUMBER.unpack_from(data, end)[0]:
-            raise Verdict(f"the PNG is damaged between bytes {at} and {end + 4}")
+            raise InvalidInput(f"the PNG is damaged between bytes {at} and {end + 4}")
         yield kind, at + 8, end
         if kind == b"IEND":
             return
         at = end + 4
     else:
-        raise Verdict(f"the PNG has more than {_MOST_CHUNKS} chunks")
-    raise Verdict("the PNG ends too early")
+        raise InvalidInput(f"the PNG has more than {_MOST_CHUNKS} chunks")
+    raise InvalidInput("the PNG ends too early")
 
 
 class _Negation:
@@ -83,7 +83,7 @@ class _Negation:
     def run(self, file: Source) -> bool:
         data, copied = file.data, (0, 0)
         if data[: len(SIGNATURE)] != SIGNATURE:
-            raise Verdict("the PNG's signature is damaged")
+            raise InvalidInput("the PNG's signature is damaged")
         self._out.write(SIGNATURE)
         last = b""
         for kind, at, end in _chunks(data):
@@ -109,22 +109,22 @@ class _Negation:
             elif not as_it_is:
                 self._other(kind, bytes(data[at:end]))
         if b"IDAT" not in self._seen or (self._palette and b"PLTE" not in self._seen):
-            raise Verdict("the PNG has no image data or no palette")
+            raise InvalidInput("the PNG has no image data or no palette")
         return True
 
     def _check_order(self, kind: bytes, last: bytes) -> None:
         if (kind == b"IHDR") == bool(self._seen):
-            raise Verdict("the PNG does not begin with one header")
+            raise InvalidInput("the PNG does not begin with one header")
         if kind == b"IDAT" and last != kind and kind in self._seen:
-            raise Verdict("the PNG's image data are not in one place")
+            raise InvalidInput("the PNG's image data are not in one place")
 
     def _header(self, content: bytes) -> None:
         if len(content) != 13:  # noqa: PLR2004
-            raise Verdict("the PNG's header has the wrong length")
+            raise InvalidInput("the PNG's header has the wrong length")
         width, height = _NUMBER.unpack(content[:4])[0], _NUMBER.unpack(content[4:8])[0]
         depth, kind, compression, filtering, interlace = content[8:]
         if depth not in _DEPTHS.get(kind, ()) or compression or filtering or interlace > 1:
-            raise Verdict("the PNG's header names a kind of picture there is not")
+            raise InvalidInput("the PNG's header names a kind of picture there is not")
         self._size = self._frame = self._checked(width, height)
         self._palette, self._kind, self._depth = kind == _PALETTE, kind, depth
         bits = _CHANNELS[kind] * depth
@@ -133,10 +133,10 @@ class _Negation:
 
     def _checked(self, width: int, height: int) -> tuple[int, int]:
         if not (0 < width < 1 << 31 and 0 < height < 1 << 31):
-            raise Verdict("the PNG has no width or no height")
+            raise InvalidInput("the PNG has no width or no height")
         self._left -= width * height
         if self._left < 0:
-            raise Verdict(f"it has more than {self._most} pixels")
+            raise InvalidInput(f"it has more than {self._most} pixels")
         return width, height
 
     def _image_data(self, kind: bytes, content: memoryview) -> None:
@@ -156,10 +156,10 @@ class _Negation:
     def _other(self, kind: bytes, content: bytes) -> None:
         if kind == b"fcTL":
             if len(content) != 26:  # noqa: PLR2004
-                raise Verdict("the PNG has a frame control chunk of the wrong length")
+                raise InvalidInput("the PNG has a frame control chunk of the wrong length")
             width, height, x, y = _FRAME.unpack(content[4:20])
             if x + width > self._size[0] or y + height > self._size[1]:
-                raise Verdict("the PNG has a frame outside the picture")
+                raise InvalidInput("the PNG has a frame outside the picture")
             self._frame = self._checked(width, height)
             content = content if self._palette else content[4:]
         elif kind == b"PLTE":
@@ -181,7 +181,7 @@ class _Negation:
                 return
             content = previews.scrub(content)
         elif kind not in _KNOWN and kind not in (b"IHDR", b"IEND"):
-            raise Verdict("the PNG has an unknown critical chunk")
+            raise InvalidInput("the PNG has an unknown critical chunk")
         self._write(kind, content)
 
     def _write(self, kind: bytes, content: bytes) -> None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from worker.errors import Verdict
+from worker.errors import InvalidInput
 from worker.transforms import kernels
 
 Buffer = bytes | bytearray | memoryview
@@ -38,13 +38,13 @@ def segments(data: Buffer) -> Iterator[tuple[int, int, int, int]]:
         while data[at : at + 2] == b"\xff\xff":
             at += 1
         if len(data) < at + 4:
-            raise Verdict("the JPEG ends too early")
+            raise InvalidInput("the JPEG ends too early")
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if data[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD9 or length < 2:  # noqa: PLR2004
-            raise Verdict(f"the JPEG is damaged at byte {at}")
+            raise InvalidInput(f"the JPEG is damaged at byte {at}")
         content, at = at + 4, at + 2 + length
         if at > len(data):
-            raise Verdict("the JPEG ends too early")
+            raise InvalidInput("the JPEG ends too early")
         yield marker, start, content, at
         if marker == _SCAN:
             return
@@ -99,7 +99,7 @@ def embedded(data: Buffer, depth: int = 0) -> tuple[bytes, int] | None:
         return None
     try:
         start, at = head(data, depth + 1)
-    except Verdict:
+    except InvalidInput:
         return None
     for anew in (False, True):
         answer, result, used = kernels.jpeg_bytes(start, data[at:], anew=anew)
