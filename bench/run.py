@@ -11,7 +11,7 @@ from bench.draw import draw
 from bench.part import Part, Request, Result
 from bench.pictures import PACKAGED, ROOT, SAMPLES
 from bench.table import Table
-from cli.screen import say
+from cli.terminal import print_progress
 from worker.transforms import build, kernels
 
 DOCUMENT = ROOT / "docs" / "measurements.md"
@@ -26,7 +26,7 @@ def run(names: Sequence[str], *, quick: bool, photos: Path | None, machine: str)
     with scratch.folder() as place:
         source = _source(place)
         for name in names:
-            say(f"Measuring {name} …")
+            print_progress(f"Measuring {name} …")
             part, before = parts.load(name), host.load()
             folder = place / name
             folder.mkdir()
@@ -56,7 +56,7 @@ def _source(place: Path) -> Path:
     try:
         made = build.build(source / "worker" / "transforms")
     except OSError as error:
-        say(f"The fast transforms were not built, so what is measured is slow: {error}.")
+        print_progress(f"The fast transforms were not built, so what is measured is slow: {error}.")
     else:
         kernels.library = kernels.load(made.parent)
     return source

@@ -16,14 +16,14 @@ from cli import on_machine, options, suites, unknown
 from cli.bench import bench
 from cli.bucket_client import BucketClient, photos
 from cli.check_store.command import check_store
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.init.command import cost, init
 from cli.machines import machine_kind
-from cli.screen import counting, out, say
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.strays import remove
 from cli.stacks.target import LOCAL, Target, command, told_if_interrupted
+from cli.terminal import out, print_progress, progress_bar
 
 _PATHS = click.Path(path_type=Path)
 _BACKUPS = (
@@ -74,7 +74,7 @@ def preview(target: Target) -> None:
         if not stood:
             target.forget_preview()
     if unknown.shows_machine_replaced(steps):
-        say(unknown.EXPLANATION)
+        print_progress(unknown.EXPLANATION)
     changed = {step.urn for step in steps if step.op != OpType.SAME}
     out.print(f"{len(changed)} resources would change." if changed else "No change.")
 
@@ -103,7 +103,7 @@ def destroy(target: Target, data: bool, yes: bool) -> None:
         target.destroy(data=data)
     out.print("Nothing is left of it.")
     if target.name != LOCAL:
-        say(_BACKUPS)
+        print_progress(_BACKUPS)
 
 
 def _confirm(stack: str) -> None:
@@ -115,7 +115,7 @@ def _confirm(stack: str) -> None:
         err=True,
     )
     if typed.strip() != stack:
-        raise PipelineError(
+        raise CommandError(
             f"'{typed.strip()}' is not '{stack}': nothing was removed (scripts say --yes)."
         )
 
@@ -134,13 +134,13 @@ def strays(target: Target, removing: bool, yes: bool) -> None:
             out.print("Under its names the clouds have nothing that the state does not know.")
         keys = target.unclaimed_keys()
         if keys:
-            say(keys)
+            print_progress(keys)
         if not found:
             return
         if removing and not yes:
             _confirm(target.name)
         for stray in found if removing else ():
-            say(f"  - removing {stray.kind} {stray.name}")
+            print_progress(f"  - removing {stray.kind} {stray.name}")
             remove(stray)
 
 
@@ -183,7 +183,7 @@ def put(files: tuple[Path, ...], target: Target) -> None:
     """Send FILES to the input bucket."""
     items = photos(files)
     client = BucketClient(outputs.read(target.require()), target.name)
-    with counting("Sending", len(items)) as bar:
+    with progress_bar("Sending", len(items)) as bar:
         client.put(items, bar.at)
     out.print(f"Sent {len(items)}: '{command('log', target.name)}' shows them when they are done.")
 
@@ -195,7 +195,7 @@ def put(files: tuple[Path, ...], target: Target) -> None:
 def get(name: str, folder: Path, target: Target) -> None:
     """Fetch the negative of NAME from the output bucket."""
     if not folder.is_dir():
-        raise PipelineError(f"'{folder}' is not a folder: make it first or name another.")
+        raise CommandError(f"'{folder}' is not a folder: make it first or name another.")
     client = BucketClient(outputs.read(target.require()), target.name)
     out.print(str(client.get(name, folder)), soft_wrap=True)
 

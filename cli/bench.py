@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench import parts
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from local.machine import kinds
 
 
@@ -30,9 +30,9 @@ def bench(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str
     for name in names:
         if name not in parts.NAMES:
             known = ", ".join(parts.NAMES)
-            raise PipelineError(f"'{name}' is no part of the bench: name some of {known}.")
+            raise CommandError(f"'{name}' is no part of the bench: name some of {known}.")
     if photos is not None and not any(photos.rglob("*.jpg")):
-        raise PipelineError(f"'{photos}' has no file *.jpg in it: name a folder of photographs.")
+        raise CommandError(f"'{photos}' has no file *.jpg in it: name a folder of photographs.")
     from bench.run import run  # noqa: PLC0415  its packages are installed for this command alone
 
     run(names, quick=quick, photos=photos, machine=machine)

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.stacks.outputs import Outputs
 from cli.stacks.target import LOCAL, command
 
@@ -26,13 +26,13 @@ class Photo:
 
 
 def photos(paths: Sequence[Path]) -> list[Photo]:
-    """One photo a path, keyed by base name; raises PipelineError on what cannot be sent."""
+    """One photo a path, keyed by base name; raises CommandError on what cannot be sent."""
     taken: dict[str, Path] = {}
     for path in paths:
         if not path.is_file():
-            raise PipelineError(f"'{path}' is not a file that can be read: name existing files.")
+            raise CommandError(f"'{path}' is not a file that can be read: name existing files.")
         if path.name in taken:
-            raise PipelineError(
+            raise CommandError(
                 f"'{taken[path.name]}' and '{path}' would both become object '{path.name}': "
                 "rename one or send them one after the other."
             )
@@ -82,7 +82,7 @@ class BucketClient:
         keys = [f"{prefix}negated_{base}", name]
         present = next((key for key in keys if self.has_result(key)), None)
         if present is None:
-            raise PipelineError(self._why_missing(name))
+            raise CommandError(self._why_missing(name))
         target = folder / present.rsplit("/", 1)[-1]
         self._sentence(
             lambda: self._s3.download_file(self._outputs.output_bucket, present, str(target))
@@ -128,7 +128,7 @@ class BucketClient:
         try:
             return call()
         except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
-            raise PipelineError(
+            raise CommandError(
                 f"The object store at {self._outputs.s3_endpoint} said: {error}. If something is "
                 f"gone there, '{command('refresh', self._stack)}' and "
                 f"'{command('up', self._stack)}' repair the stack."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from cli.places import CHECKOUT
+from cli.paths import CHECKOUT
 
 TABLE = CHECKOUT / "docs" / "costs.md"
 #: A month is a twelfth of a year.

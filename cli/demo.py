@@ -9,24 +9,24 @@ from typing import Any
 from rich.table import Table
 
 from cli.bucket_client import BucketClient, Photo, photos
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.machines import machine
-from cli.places import CHECKOUT, cache
-from cli.screen import counting, out, say
+from cli.paths import CHECKOUT, cache_folder
 from cli.sheet import contact_sheet
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import command
+from cli.terminal import out, print_progress, progress_bar
 
 _POLL_SECONDS = 0.25
 _PATIENCE_SECONDS = 300  # without any photo becoming ready; a container installs its worker first
 
 
 def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
-    """Stand up, send photos, wait, show, tear down; raises PipelineError if a photo was refused."""
+    """Stand up, send photos, wait, show, tear down; raises CommandError if a photo was refused."""
     items = photos(list(paths) or samples())
     if local.exists:
-        raise PipelineError(
+        raise CommandError(
             "A local pipeline is standing already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
@@ -34,19 +34,19 @@ def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
     try:
         refused = _show(local, items)
     except BaseException as error:
-        say("Taking down what was stood up.")
-        LocalStack(local.places).destroy()  # as another command would: what an engine left is seen
+        print_progress("Taking down what was stood up.")
+        LocalStack(local.paths).destroy()  # as another command would: what an engine left is seen
         if isinstance(error, KeyboardInterrupt):
-            raise PipelineError("Interrupted: nothing is left of it.") from None
+            raise CommandError("Interrupted: nothing is left of it.") from None
         raise
     if keep:
         out.print(_NEXT)
     else:
         local.destroy()
-        out.print(f"Nothing is left of it but .venv and {cache()}.", soft_wrap=True)
+        out.print(f"Nothing is left of it but .venv and {cache_folder()}.", soft_wrap=True)
     out.print(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
-        raise PipelineError(f"{refused} of {len(items)} files could not be negated: see the table.")
+        raise CommandError(f"{refused} of {len(items)} files could not be negated: see the table.")
 
 
 def samples() -> list[Path]:
@@ -58,13 +58,13 @@ def _show(local: LocalStack, items: Sequence[Photo]) -> int:
     stack = local.open()
     stack.up()
     client = BucketClient(outputs.read(stack))
-    with counting("Sending photos", len(items)) as bar:
+    with progress_bar("Sending photos", len(items)) as bar:
         client.put(items, bar.at)
     _wait(client, items)
     rows = machine.ask(machine.first(local.hosts(), command("up")), ["log"])
     out.print(table(rows))
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
-    sheet = cache() / "demo" / "before-and-after.png"
+    sheet = cache_folder() / "demo" / "before-and-after.png"
     with tempfile.TemporaryDirectory() as folder:
         pairs = [(i.path, client.get(i.key, Path(folder))) for i in items if i.key in done]
         if pairs:
@@ -75,7 +75,7 @@ def _show(local: LocalStack, items: Sequence[Photo]) -> int:
 
 def _wait(client: BucketClient, items: Sequence[Photo]) -> None:
     keys = [item.key for item in items]
-    with counting("Negating", len(keys)) as bar:
+    with progress_bar("Negating", len(keys)) as bar:
         done, last = 0, time.monotonic()
         while done < len(keys):
             now = client.settled(keys)
@@ -83,7 +83,7 @@ def _wait(client: BucketClient, items: Sequence[Photo]) -> None:
                 done, last = now, time.monotonic()
                 bar.at(done)
             elif time.monotonic() - last > _PATIENCE_SECONDS:
-                raise PipelineError(
+                raise CommandError(
                     f"{len(keys) - done} photos still wait after {_PATIENCE_SECONDS} s without "
                     "progress: './pipeline status' tells what stands in the way."
                 )

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-class TakenError(Exception):
-    """Another process holds the lock."""
+from cli.errors import LockHeld
 
 
 @contextmanager
 def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock on a folder; without `wait`, raise TakenError where another process has it.
+    """Hold the lock on a folder; without `wait`, raise LockHeld where another process has it.
 
     The folder itself is locked, so that no lock file is left behind.
     """
@@ -22,7 +20,7 @@ def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise TakenError(str(folder)) from None
+            raise LockHeld(str(folder)) from None
         yield
     finally:
         os.close(handle)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import click
 
 from cli import demo, options
-from cli.errors import PipelineError
+from cli.errors import CommandError, MachineNotReady, MachineUnreachable
 from cli.machines import machine
 from cli.machines.boot_steps import sentences
 from cli.machines.console import telling
-from cli.machines.machine import Host, NotReadyError, UnreachableError
-from cli.screen import out, say
+from cli.machines.machine import Host
 from cli.stacks.target import Target, command
+from cli.terminal import out, print_progress
 
 
 def _host(target: Target) -> Host:
@@ -39,11 +39,11 @@ def status(target: Target, as_json: bool) -> None:
     host = _host(target)
     try:
         answer = machine.ask(host, ["status"])
-    except PipelineError as error:
-        answers = isinstance(error, NotReadyError) or not isinstance(error, UnreachableError)
+    except CommandError as error:
+        answers = isinstance(error, MachineNotReady) or not isinstance(error, MachineUnreachable)
         lines: Sequence[str] = sentences(host.steps()) if answers else telling(host.console())
         for line in lines:
-            say(f"  {host.name}: {line}")
+            print_progress(f"  {host.name}: {line}")
         raise
     if as_json:
         click.echo(json.dumps(answer, indent=2))
@@ -51,7 +51,7 @@ def status(target: Target, as_json: bool) -> None:
     out.print(machine.status_table(answer))
     # What fails beside it, such as a migration that the database refuses after a reboot.
     for line in sentences([step for step in host.steps() if step.failed]):
-        say(f"  {host.name}: {line}")
+        print_progress(f"  {host.name}: {line}")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from cli.stacks.target import LOCAL, Target
 
 
 def named(name: str) -> Target:
-    """The stack of that name; raises PipelineError where there is none."""
+    """The stack of that name; raises CommandError where there is none."""
     return LocalStack() if name == LOCAL else CloudStack(name)
 
 

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from cli.errors import PipelineError
-from cli.places import CHECKOUT
-from cli.screen import say
+from cli.errors import CommandError
+from cli.paths import CHECKOUT
+from cli.terminal import print_progress
 from local.machine import qemu as emulated
 
 QUICK = ("lint", "unit", "worker", "engine")
@@ -21,7 +21,7 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
     """Run the suites in one pytest, which says what it skips and why; pytest's exit code.
 
     `openstack`: that suite alone, unless `everything` is asked for. `qemu`: that suite alone, which
-    is never among `everything`; raises PipelineError where this machine lacks what it needs.
+    is never among `everything`; raises CommandError where this machine lacks what it needs.
     """
     wanted = [*QUICK, *(LONG if everything else ())]
     if openstack and not everything:
@@ -29,14 +29,14 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
     environment = dict(os.environ)
     if qemu:
         if (lacking := emulated.missing()) is not None:
-            raise PipelineError(lacking)
+            raise CommandError(lacking)
         wanted = [QEMU]
         environment = {"TEST_PATIENCE": _QEMU_PATIENCE, **environment}
     present = [name for name in wanted if (CHECKOUT / "tests" / name).is_dir()]
     for name in sorted(set(wanted) - set(present)):
-        say(f"tests/{name} is not written yet.")
+        print_progress(f"tests/{name} is not written yet.")
     if wanted == [*QUICK]:
-        say(f"Left to './pipeline test --all': {', '.join(LONG)}.")
+        print_progress(f"Left to './pipeline test --all': {', '.join(LONG)}.")
     if OPENSTACK in present:
         # Minutes, once: told apart from the time that tests take. What fails here fails there.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]

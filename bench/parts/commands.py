@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from bench.part import Request, Result
 from bench.table import Table
-from cli.errors import PipelineError
-from cli.places import CHECKOUT
+from cli.errors import CommandError
+from cli.paths import CHECKOUT
 from cli.stacks.local_stack import LocalStack
 
 TITLE = "What a person waits for"
@@ -24,7 +24,7 @@ _COMMANDS = (["up"], ["preview"], ["destroy"], ["demo"])
 def measure(request: Request) -> Result:
     """Run the commands in turn."""
     if LocalStack().exists:
-        raise PipelineError(
+        raise CommandError(
             "A local pipeline stands in this checkout, and this part makes its own: take it down "
             "first with './pipeline destroy'."
         )

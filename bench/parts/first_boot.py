@@ -9,8 +9,8 @@ import json
 
 from bench.part import Request, Result
 from bench.table import Table
-from cli.errors import PipelineError
-from cli.places import LocalPlaces
+from cli.errors import CommandError
+from cli.paths import LocalPaths
 from local.cloud import LocalCloud
 from local.machine.container import Container
 
@@ -31,11 +31,11 @@ _MARKS = (
 
 def measure(_request: Request) -> Result:
     """The phases of the machine that runs."""
-    for machine in LocalCloud(LocalPlaces().cloud).machines():
+    for machine in LocalCloud(LocalPaths().cloud).machines():
         if isinstance(machine, Container):
             columns = ["phase ends with", "at, s", "took, s"]
             return Result([Table(machine.name, columns, _phases(machine))], {})
-    raise PipelineError("No container runs: './pipeline up --machine container' starts one.")
+    raise CommandError("No container runs: './pipeline up --machine container' starts one.")
 
 
 def _phases(machine: Container) -> list[list[str]]:

@@ -14,7 +14,7 @@ from bench.peers import Peer
 from bench.pictures import Gallery
 from bench.plot import Bars
 from bench.table import Table
-from cli.screen import say
+from cli.terminal import print_progress
 
 TITLE = "Negating without decoding"
 TEXT = """CPU time (user + system, children included) from file to file. P12 is a mosaic of
@@ -53,7 +53,7 @@ def measure(request: Request) -> Result:
     found, missing = peers.all_peers()
     rows: dict[str, list[Row]] = {}
     for name, path in gallery.files(request.folder, [*_QUICK, *(() if request.quick else _FULL)]):
-        say(f"  {name}")
+        print_progress(f"  {name}")
         rows[name] = _rows([peer for peer in found if peer.suits(path)], path, request.quick)
         path.unlink()
     versions = sorted({f"{peer.name.split()[0]}: {peer.version}" for peer in found})

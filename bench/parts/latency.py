@@ -15,7 +15,7 @@ from bench.pictures import SIZES, Gallery
 from bench.plot import Lines
 from bench.table import Table
 from cli.machines import machine_kind
-from cli.places import LocalPlaces
+from cli.paths import LocalPaths
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 
@@ -33,7 +33,7 @@ _PATIENCE_SECONDS = 120
 def measure(request: Request) -> Result:
     """Ten minutes of arrivals; half a minute where quick."""
     duration = 30.0 if request.quick else 600.0
-    stack = LocalStack(LocalPlaces(request.folder / "local"))
+    stack = LocalStack(LocalPaths(request.folder / "local"))
     try:
         machine_kind.choose(stack, request.machine, "bookworm")
         stack.open().up()

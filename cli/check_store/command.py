@@ -16,9 +16,9 @@ from cli.check_store.probe import probe
 from cli.check_store.questions import FACTS
 from cli.check_store.report import Report
 from cli.check_store.store import Store
-from cli.errors import PipelineError
-from cli.screen import counting
+from cli.errors import CommandError
 from cli.stacks import outputs
+from cli.terminal import progress_bar
 
 
 @click.command("check-store")
@@ -44,7 +44,7 @@ def check_store(
     """
     signal.signal(signal.SIGTERM, _interrupted)
     store = _store(stack, endpoint, region, keys_file)
-    with counting("Asking", len(FACTS)) as bar:
+    with progress_bar("Asking", len(FACTS)) as bar:
         report = Report(store.endpoint, probe(store, FACTS, bar.at))
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
@@ -60,7 +60,7 @@ def _interrupted(_signal: int, _frame: FrameType | None) -> None:
 
 def _store(stack: str | None, endpoint: str | None, region: str, keys_file: Path | None) -> Store:
     if (stack is None) == (endpoint is None):
-        raise PipelineError(
+        raise CommandError(
             "Which store? Say --stack NAME for a stack's, or --endpoint URL for another one."
         )
     own, other = from_file(keys_file) if keys_file else (None, None)
@@ -70,7 +70,7 @@ def _store(stack: str | None, endpoint: str | None, region: str, keys_file: Path
         return Store(found.s3_endpoint, ours, other, region)
     address = urlsplit(str(endpoint))
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise PipelineError(
+        raise CommandError(
             f"--endpoint '{endpoint}' is no http or https URL: write it as https://a3s.fi."
         )
     return Store(str(endpoint).rstrip("/"), own or from_environment(os.environ), other, region)

@@ -7,8 +7,8 @@ from typing import Any, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.check_store.store import Store, told
-from cli.errors import PipelineError
-from cli.screen import say
+from cli.errors import CommandError
+from cli.terminal import print_progress
 from infra import s3
 from infra.errors import StoreError
 
@@ -18,7 +18,7 @@ PREFIX = "pipeline-check-"
 class Ground:
     """A store with a few empty buckets of random names.
 
-    Raises PipelineError where the keys may not make buckets.
+    Raises CommandError where the keys may not make buckets.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,7 +51,7 @@ class Ground:
                 self.store.make_bucket(self.s3, bucket)
             except ClientError as error:
                 self._made.remove(bucket)
-                raise PipelineError(
+                raise CommandError(
                     f"The store at {self.store.endpoint} does not let these keys make a bucket "
                     f"({told(error)}): the check needs some of its own, so give it keys that may."
                 ) from None
@@ -93,4 +93,4 @@ class Ground:
         except (StoreError, ClientError, BotoCoreError) as problem:
             if isinstance(problem, ClientError) and "NoSuchBucket" in told(problem):
                 return
-            say(f"The check's own bucket {bucket} is still there: {problem}")
+            print_progress(f"The check's own bucket {bucket} is still there: {problem}")

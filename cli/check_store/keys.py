@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 
 ACCESS, SECRET = "aws_access_key_id", "aws_secret_access_key"
 OWN, OTHER = "default", "other"
@@ -26,11 +26,11 @@ class Keys:
 
 
 def from_environment(environment: Mapping[str, str]) -> Keys:
-    """AWS's own variables; raises PipelineError where they are not set."""
+    """AWS's own variables; raises CommandError where they are not set."""
     try:
         return Keys(environment[ACCESS.upper()], environment[SECRET.upper()])
     except KeyError as absent:
-        raise PipelineError(
+        raise CommandError(
             f"The environment has no {absent.args[0]}: set {ACCESS.upper()} and {SECRET.upper()}, "
             "or name a file of mode 0600 with --keys."
         ) from None
@@ -42,9 +42,9 @@ def from_file(path: Path) -> tuple[Keys, Keys | None]:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise PipelineError(f"'{path}' cannot be read ({problem}): {_SHAPE}.") from None
+        raise CommandError(f"'{path}' cannot be read ({problem}): {_SHAPE}.") from None
     if stat.S_IMODE(mode) & 0o077 or path.stat().st_uid not in (os.geteuid(), 0):
-        raise PipelineError(
+        raise CommandError(
             f"'{path}' may be read by others (mode {stat.S_IMODE(mode):04o}): 'chmod 600 {path}' "
             "first."
         )
@@ -58,4 +58,4 @@ def from_file(path: Path) -> tuple[Keys, Keys | None]:
             None if other is None else Keys(other[ACCESS], other[SECRET]),
         )
     except (configparser.Error, KeyError):  # neither may quote the file: it holds secrets
-        raise PipelineError(f"'{path}' is not as expected: {_SHAPE}.") from None
+        raise CommandError(f"'{path}' is not as expected: {_SHAPE}.") from None

@@ -12,11 +12,11 @@ from botocore.exceptions import (
 from cli.check_store.fact import NOT_ASKED, OTHER, YES, Answers, Fact
 from cli.check_store.ground import Ground
 from cli.check_store.store import Store, told
-from cli.errors import PipelineError
+from cli.errors import CommandError
 
 
 def probe(store: Store, facts: Iterable[Fact], progress: Callable[[int], None]) -> Answers:
-    """Each fact's answer. Raises PipelineError where the store cannot be asked at all."""
+    """Each fact's answer. Raises CommandError where the store cannot be asked at all."""
     answers: dict[str, str] = {}
     try:
         with Ground(store) as ground:
@@ -24,12 +24,12 @@ def probe(store: Store, facts: Iterable[Fact], progress: Callable[[int], None]) 
                 answers[fact.name] = _ask(fact, ground, answers)
                 progress(number)
     except (EndpointConnectionError, ConnectTimeoutError) as problem:
-        raise PipelineError(
+        raise CommandError(
             f"The object store at {store.endpoint} does not answer ({problem}): is the endpoint "
             "right and up?"
         ) from None
     except BotoCoreError as problem:
-        raise PipelineError(f"The object store at {store.endpoint}: {problem}.") from None
+        raise CommandError(f"The object store at {store.endpoint}: {problem}.") from None
     return answers
 
 

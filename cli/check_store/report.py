@@ -9,7 +9,7 @@ from rich.text import Text
 from cli.check_store.fact import YES, Answers
 from cli.check_store.judgement import Finding, judge, trusted
 from cli.check_store.questions import FACTS, GROUPS
-from cli.screen import out
+from cli.terminal import out
 
 
 @dataclass(frozen=True)

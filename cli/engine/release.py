@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from cli.engine import VERSION
-from cli.screen import Counting, counting
+from cli.terminal import ProgressBar, progress_bar
 
 # https://www.pulumi.com/docs/iac/download-install/: the installer script reads these archives.
 _ARCHIVE = "https://get.pulumi.com/releases/sdk/pulumi-v{version}-{system}-{machine}.tar.gz"
@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 class _Counted:
     """A stream that says how much of it was read; tarfile wants `read` alone."""
 
-    def __init__(self, stream: IO[bytes], bar: Counting) -> None:
+    def __init__(self, stream: IO[bytes], bar: ProgressBar) -> None:
         self._stream, self._bar, self._bytes = stream, bar, 0
 
     def read(self, size: int = _CHUNK) -> bytes:
@@ -47,7 +47,7 @@ def download(bin_folder: Path) -> str | None:
 
 def _unpack(stream: IO[bytes], length: int, bin_folder: Path) -> None:
     with (
-        counting("Downloading Pulumi (MB)", length >> 20) as bar,
+        progress_bar("Downloading Pulumi (MB)", length >> 20) as bar,
         tarfile.open(fileobj=_Counted(stream, bar), mode="r|gz") as archive,  # type: ignore[call-overload]
     ):
         for member in archive:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from cli.errors import PipelineError
-from cli.screen import say
+from cli.errors import CommandError
+from cli.terminal import print_progress
 
 _MOST_LISTED = 12
 
@@ -18,13 +18,13 @@ class Asker:
         self.interactive = sys.stdin.isatty() if interactive is None else interactive
 
     def text(self, given: str | None, flag: str, question: str, default: str = "") -> str:
-        """Any text; raises PipelineError where nobody can be asked and nothing is given."""
+        """Any text; raises CommandError where nobody can be asked and nothing is given."""
         if given is not None:
             return given.strip()
         if self.interactive:
             return str(click.prompt(question, default=default or None, err=True)).strip()
         if not default:
-            raise PipelineError(f"{flag} is missing and nobody can be asked here: give it.")
+            raise CommandError(f"{flag} is missing and nobody can be asked here: give it.")
         return default
 
     def choice(
@@ -38,17 +38,17 @@ class Asker:
         """One of `choices`; the only one without a question."""
         if given is not None:
             if given not in choices:
-                raise PipelineError(
+                raise CommandError(
                     f"{flag} is '{given}', which there is not: choose one of {listed(choices)}."
                 )
             return given
         if len(choices) == 1:
-            say(f"{question}: {choices[0]}, the only one.")
+            print_progress(f"{question}: {choices[0]}, the only one.")
             return choices[0]
         preferred = default if default in choices else ""
         if not self.interactive:
             if not preferred:
-                raise PipelineError(f"{flag} is missing: choose one of {listed(choices)}.")
+                raise CommandError(f"{flag} is missing: choose one of {listed(choices)}.")
             return preferred
         return self._pick(question, choices, preferred)
 
@@ -58,16 +58,16 @@ class Asker:
 
     def _pick(self, question: str, choices: Sequence[str], preferred: str) -> str:
         """By number or by name, as it is easiest to type."""
-        say(f"{question}:")
+        print_progress(f"{question}:")
         for number, name in enumerate(choices, 1):
-            say(f"  {number:2}  {name}")
+            print_progress(f"  {number:2}  {name}")
         while True:
             typed = str(click.prompt("Number or name", default=preferred or None, err=True)).strip()
             if typed in choices:
                 return typed
             if typed.isdigit() and 1 <= int(typed) <= len(choices):
                 return choices[int(typed) - 1]
-            say(f"'{typed}' is none of them.")
+            print_progress(f"'{typed}' is none of them.")
 
 
 def listed(choices: Sequence[str]) -> str:

@@ -9,17 +9,17 @@ from typing import Any
 import click
 
 from cli import cost as costs
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.init import checks, file
 from cli.init.ask import Asker
 from cli.init.wizard import Wizard
-from cli.places import CHECKOUT
-from cli.private import make_folder, write_private
-from cli.screen import out, say
+from cli.paths import CHECKOUT
+from cli.private_files import make_folder, write_private
 from cli.stacks import registry
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.state_folder import state_file
 from cli.stacks.target import LOCAL, command
+from cli.terminal import out, print_progress
 from infra.errors import Refusal
 from infra.reader import declared
 from infra.settings import PROJECT_FILE
@@ -79,7 +79,7 @@ def init(
     file has already, is not asked.
     """
     if not registry.NAME.fullmatch(stack) or stack == LOCAL:
-        raise PipelineError(
+        raise CommandError(
             f"'{stack}' cannot be a stack on a cloud: use letters, digits, '-', '_' and '.', and "
             "not 'local', which is the one on this machine."
         )
@@ -87,7 +87,7 @@ def init(
     given = _existing(path)
     if check:
         if not path.is_file():
-            raise PipelineError(f"There is no {path.name} to check: './pipeline init {stack}'.")
+            raise CommandError(f"There is no {path.name} to check: './pipeline init {stack}'.")
         _report(stack, given)
         return
     given |= {_FLAGS[name]: value for name, value in flags.items() if value is not None}
@@ -98,13 +98,15 @@ def init(
     try:
         settings = Wizard(stack, given, asker).run()
     except Refusal as error:
-        raise PipelineError(str(error)) from None
+        raise CommandError(str(error)) from None
     record = _record(stack, state, passphrase_file, asker)
     path.write_text(file.text(stack, settings) + file.salt(path), encoding="utf-8")
     registry.save(stack, record)
-    say(f"Written: {path}")
-    say(f"State: {record.backend}")
-    say(f"Passphrase: {record.passphrase_file} (keep a copy: without it the state is lost).")
+    print_progress(f"Written: {path}")
+    print_progress(f"State: {record.backend}")
+    print_progress(
+        f"Passphrase: {record.passphrase_file} (keep a copy: without it the state is lost)."
+    )
     _report(stack, settings)
 
 
@@ -118,7 +120,7 @@ def cost(stack: str, as_json: bool) -> None:
     """
     path = registry.settings_file(stack)
     if not path.is_file():
-        raise PipelineError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
+        raise CommandError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
     bill = costs.of_stack(_whole(_existing(path)))
     if as_json:
         rows = [
@@ -127,14 +129,14 @@ def cost(stack: str, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     out.print(costs.table(bill))
-    say(costs.NOTE)
+    print_progress(costs.NOTE)
 
 
 def _existing(path: Path) -> dict[str, Any]:
     try:
         return file.read(path) if path.is_file() else {}
     except ValueError as error:
-        raise PipelineError(f"{error} (correct it, or remove it and init again).") from None
+        raise CommandError(f"{error} (correct it, or remove it and init again).") from None
 
 
 def _whole(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -144,11 +146,11 @@ def _whole(settings: Mapping[str, Any]) -> dict[str, str]:
 def _assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or name not in declared(PROJECT_FILE):
-        raise PipelineError(
+        raise CommandError(
             f"--set {text}: write NAME=VALUE with a setting's name; Pulumi.yaml lists them."
         )
     if name in _SECRET:
-        raise PipelineError(
+        raise CommandError(
             f"{name} is a secret: set it with 'pulumi config set --secret {name}', which encrypts "
             "it, not here."
         )
@@ -164,7 +166,7 @@ def _record(
 ) -> registry.Record:
     try:
         former = registry.load(stack) if (registry.folder(stack) / "stack.json").exists() else None
-    except PipelineError:
+    except CommandError:
         former = None
     if state is None and former is not None:
         backend = former.backend
@@ -175,7 +177,7 @@ def _record(
         backend = _backend(where)
     if passphrase_file is not None:
         if not passphrase_file.is_file():
-            raise PipelineError(f"--passphrase-file names {passphrase_file}, which is no file.")
+            raise CommandError(f"--passphrase-file names {passphrase_file}, which is no file.")
         return registry.Record(backend, str(passphrase_file.absolute()))
     if former is not None:
         return registry.Record(backend, former.passphrase_file)
@@ -190,7 +192,7 @@ def _backend(where: str) -> str:
         return where
     folder = Path(where).expanduser().absolute()
     if folder.is_relative_to(CHECKOUT):
-        raise PipelineError(
+        raise CommandError(
             f"The state would lie in the checkout ({folder}), where a git clean removes it: name a "
             "folder outside."
         )
@@ -210,9 +212,9 @@ def _report(stack: str, settings: Mapping[str, Any]) -> None:
     """What stands in the way, else what it will cost and what to type next."""
     found = checks.problems(stack, settings, lambda: _stands(stack))
     if found:
-        raise PipelineError(
+        raise CommandError(
             "\n".join([*found, f"Then check again with './pipeline init {stack} --check'."])
         )
     out.print(costs.table(costs.of_stack(_whole(settings))))
-    say(costs.NOTE)
+    print_progress(costs.NOTE)
     out.print(f"Nothing stands in the way: '{command('up', stack)}' makes it.")

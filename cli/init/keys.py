@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.init.ask import Asker
 
 _PREFERRED = ("id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub")
@@ -36,7 +36,7 @@ def _make(folder: Path, asker: Asker) -> Path:
     if not asker.confirm(
         f"You have no SSH key: make one, {key}, without passphrase?", default=True
     ):
-        raise PipelineError(
+        raise CommandError(
             "There is no SSH public key in ~/.ssh: make a pair with 'ssh-keygen -t ed25519', then "
             "run the same command again."
         )
@@ -46,5 +46,5 @@ def _make(folder: Path, asker: Asker) -> Path:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", "") or str(error)
-        raise PipelineError(f"ssh-keygen could not make {key}: {said.strip()}") from None
+        raise CommandError(f"ssh-keygen could not make {key}: {said.strip()}") from None
     return Path(f"{key}.pub")

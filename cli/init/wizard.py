@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.init import checks, offers
 from cli.init.address import caller_address
 from cli.init.ask import Asker
 from cli.init.bucket_check import taken
 from cli.init.keys import public_key
-from cli.screen import say, waiting
+from cli.terminal import print_progress, spinner
 from infra.clouds import Compute, regions
 from infra.names import BUCKET_ROLES, Names
 from infra.reader import declared
@@ -33,7 +33,7 @@ class Wizard:
         self._defaults = declared(PROJECT_FILE)
 
     def run(self) -> dict[str, Any]:
-        """Ask all; raises PipelineError or a cloud's refusal."""
+        """Ask all; raises CommandError or a cloud's refusal."""
         self._entries()
         self._compute()
         self._database()
@@ -50,8 +50,8 @@ class Wizard:
     def _entries(self) -> None:
         names, file = entries()
         if not names:
-            raise PipelineError(_MAKE_CLOUDS_YAML)
-        say(f"{file} has {', '.join(names)}.")
+            raise CommandError(_MAKE_CLOUDS_YAML)
+        print_progress(f"{file} has {', '.join(names)}.")
         self._choose("computeCloud", "--compute-cloud", "Entry for machine and buckets", names)
         if self._database_exists:
             return
@@ -61,7 +61,7 @@ class Wizard:
     def _compute(self) -> None:
         entry = self.settings["computeCloud"]
         region = self._region(entry, "compute", "computeRegion", "--compute-region")
-        with waiting(f"Asking cloud {entry} what it has"):
+        with spinner(f"Asking cloud {entry} what it has"):
             self._offer = offers.compute(entry, region)
         offer = self._offer
         self._choose("image", "--image", "Image of the machine", offer.images)
@@ -76,7 +76,7 @@ class Wizard:
             return
         entry = self.settings["databaseCloud"]
         region = self._region(entry, "database", "databaseRegion", "--database-region")
-        with waiting(f"Asking cloud {entry} what databases it has"):
+        with spinner(f"Asking cloud {entry} what databases it has"):
             offer = offers.database(entry, region)
         versions = offer.versions
         majors = list(dict.fromkeys(version.partition(".")[0] for version in versions))
@@ -111,7 +111,7 @@ class Wizard:
         given = setting in self.settings  # then it may be another than clouds.yaml names
         found = regions(entry, service) if given else offers.regions(entry, service)
         if not found:
-            raise PipelineError(
+            raise CommandError(
                 f"Cloud '{entry}' has no service of type {service} in its catalog: choose another "
                 f"entry with {flag.replace('region', 'cloud')}."
             )
@@ -152,4 +152,4 @@ class Wizard:
             return
         compute = Compute("", self._offer.project_id, "", self._offer.store_endpoint)
         for sentence in taken(wanted, compute):
-            say(sentence)
+            print_progress(sentence)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cli.machines.ssh_host import SshHost
-from cli.places import LocalPlaces
+from cli.paths import LocalPaths
 from local.machine.booted import Booted
 
 _USER = "ubuntu"  # as in a cloud's image
@@ -25,15 +25,15 @@ class GuestHost(SshHost):
             return ""
 
 
-def guest_host(machine: Booted, places: LocalPlaces) -> GuestHost:
+def guest_host(machine: Booted, paths: LocalPaths) -> GuestHost:
     """The way to a running guest."""
     return GuestHost(
         name=machine.name,
         instance=machine.folder.name,
         address="127.0.0.1",
         user=_USER,
-        key=places.ssh_key,
-        known_hosts=places.root / "known_hosts",
+        key=paths.ssh_key,
+        known_hosts=paths.root / "known_hosts",
         cloud="local",
         port=machine.ssh_port,
         machine=machine,

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.machines.boot_steps import Step
 from local.machine.machine import Machine
 
@@ -34,7 +34,7 @@ class LocalHost:
 
     def login(self) -> list[str]:
         """There is no other machine to be on."""
-        raise PipelineError(
+        raise CommandError(
             f"Machine {self.name} is a process on this machine: there is nothing to log in to; "
             f"its files lie in {self.machine.folder}."
         )

@@ -7,16 +7,8 @@ from typing import Any, Protocol
 
 from rich.table import Table
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.machines.boot_steps import Step
-
-
-class UnreachableError(PipelineError):
-    """No way to the machine; the message tells why."""
-
-
-class NotReadyError(UnreachableError):
-    """The machine answers, but has no worker yet."""
 
 
 class Host(Protocol):
@@ -27,7 +19,7 @@ class Host(Protocol):
         """As its rows and heartbeats have it."""
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run `python -m worker <arguments>` there; raises UnreachableError."""
+        """Run `python -m worker <arguments>` there; raises MachineUnreachable."""
 
     def steps(self) -> list[Step]:
         """What of its first boot fails or lasts; [] also where it does not tell."""
@@ -36,16 +28,16 @@ class Host(Protocol):
         """The command, for this machine, that prints what the pipeline's services said."""
 
     def login(self) -> list[str]:
-        """The command, for this machine, that opens a shell there; raises PipelineError."""
+        """The command, for this machine, that opens a shell there; raises CommandError."""
 
     def console(self) -> str:
         """What can be seen of it from outside, "" where nothing can."""
 
 
 def first(hosts: Sequence[Host], up: str) -> Host:
-    """The machine to ask; raises PipelineError, naming the command that starts one."""
+    """The machine to ask; raises CommandError, naming the command that starts one."""
     if not hosts:
-        raise PipelineError(f"No machine of the pipeline is running: '{up}' starts one.")
+        raise CommandError(f"No machine of the pipeline is running: '{up}' starts one.")
     return hosts[0]
 
 
@@ -54,7 +46,7 @@ def ask(host: Host, command: Sequence[str]) -> Any:
     answer = host.worker([*command, "--json"])
     if answer.returncode != 0:
         lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no answer"]
-        raise PipelineError(f"Machine {host.name} could not tell: {lines[-1]}")
+        raise CommandError(f"Machine {host.name} could not tell: {lines[-1]}")
     return json.loads(answer.stdout)
 
 

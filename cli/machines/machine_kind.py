@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from cli.errors import PipelineError
-from cli.places import cache
-from cli.screen import waiting
+from cli.errors import CommandError
+from cli.paths import cache_folder
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import Target
+from cli.terminal import spinner
 from local.machine import container, container_tree, kinds, qemu, qemu_image
 from local.machine.container_tree import TreeError
 
@@ -35,11 +35,11 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def choose(target: Target, machine: str | None, suite: str) -> None:
-    """Have the target's VM be of that kind; raises PipelineError where it cannot be."""
+    """Have the target's VM be of that kind; raises CommandError where it cannot be."""
     if machine is None:
         return
     if not isinstance(target, LocalStack):
-        raise PipelineError(
+        raise CommandError(
             f"--machine is for the stack on this machine, and '{target.name}' is on a cloud: leave "
             "it out."
         )
@@ -48,17 +48,17 @@ def choose(target: Target, machine: str | None, suite: str) -> None:
 
 
 def _tree(machine: str, suite: str) -> Path:
-    """What a machine of that kind boots from, built if need be; raises PipelineError."""
+    """What a machine of that kind boots from, built if need be; raises CommandError."""
     emulated = machine == kinds.QEMU
     if (lacking := qemu.missing() if emulated else container.missing()) is not None:
-        raise PipelineError(lacking)
-    folder = cache() / ("images" if emulated else "trees")
+        raise CommandError(lacking)
+    folder = cache_folder() / ("images" if emulated else "trees")
     recipe = qemu_image.RECIPE if emulated else container_tree.CONTAINER
     if (tree := container_tree.place(folder, suite, recipe)).exists():
         return tree
     what = "disk image" if emulated else "tree"
-    with waiting(f"Building a Debian {what} ({suite}), once; a minute or two"):
+    with spinner(f"Building a Debian {what} ({suite}), once; a minute or two"):
         try:
             return (qemu_image.build if emulated else container_tree.build)(folder, suite)
         except TreeError as error:
-            raise PipelineError(str(error)) from None
+            raise CommandError(str(error)) from None

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.errors import MachineNotReady, MachineUnreachable
 from cli.machines.boot_steps import SCRIPT, Step, obstacles
 from cli.machines.console import console_log
-from cli.machines.machine import NotReadyError, UnreachableError
 
 _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
@@ -37,7 +37,7 @@ class SshHost:
     port: int = 22
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run the worker's command there; raises UnreachableError also while it is installed."""
+        """Run the worker's command there; raises MachineUnreachable also while it is installed."""
         answer = subprocess.run(
             [*self._ssh("-o", "BatchMode=yes"), _WORKER + shlex.join(arguments)],
             check=False,
@@ -47,13 +47,13 @@ class SshHost:
         )
         lines = answer.stderr.strip().splitlines() or ["no answer"]
         if answer.returncode == _SSH_FAILED:
-            raise UnreachableError(
+            raise MachineUnreachable(
                 f"Machine {self.name} cannot be reached over ssh at {self.address} ({lines[-1]}): "
                 "check that it has booted, that your address is in operatorCidrs, and that "
                 f"{self.key} is the key's file."
             )
         if answer.returncode == _COMMAND_NOT_FOUND or "command not found" in answer.stderr:
-            raise NotReadyError(
+            raise MachineNotReady(
                 f"Machine {self.name} has no worker yet: it is still being installed, which takes "
                 "some minutes after the first boot."
             )

@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cli.errors import PipelineError
+from cli.errors import CommandError, LockHeld
 from cli.init import file
 from cli.init.checks import problems
-from cli.lock import TakenError, alone
+from cli.lock import alone
 from cli.machines.ssh_host import SshHost
-from cli.places import CHECKOUT
-from cli.private import make_folder
-from cli.screen import say
+from cli.paths import CHECKOUT
+from cli.private_files import make_folder
 from cli.stacks import registry, store_keys
 from cli.stacks.in_use import users_of_groups
 from cli.stacks.orphans import end_orphans
@@ -21,6 +20,7 @@ from cli.stacks.stale_lock import stale_lock
 from cli.stacks.state_folder import check_room, folder_of, mend
 from cli.stacks.strays import Stray, find
 from cli.stacks.target import nothing_stands
+from cli.terminal import print_progress
 from infra.errors import Refusal
 
 _DEFAULT_USER = "ubuntu"
@@ -31,7 +31,7 @@ class CloudStack:
 
     def __init__(self, name: str) -> None:
         if not registry.NAME.fullmatch(name):
-            raise PipelineError(
+            raise CommandError(
                 f"'{name}' is no name for a stack: use letters, digits, '-', '_' and '.'."
             )
         self.name = name
@@ -49,8 +49,8 @@ class CloudStack:
         try:
             with alone(registry.folder(self.name)):
                 yield
-        except TakenError:
-            raise PipelineError(
+        except LockHeld:
+            raise CommandError(
                 f"Another ./pipeline command is changing stack '{self.name}': wait until it has "
                 "ended."
             ) from None
@@ -61,21 +61,23 @@ class CloudStack:
         check_room(self.record.backend)
         found = problems(self.name, self.settings(), self._stands_with_all_it_has)
         if found:
-            raise PipelineError("\n".join(found))
+            raise CommandError("\n".join(found))
 
     def _stands_with_all_it_has(self) -> bool:
-        """Whether it stands; raises PipelineError where a lost state would be made once more."""
+        """Whether it stands; raises CommandError where a lost state would be made once more."""
         left, stands = self.strays(), self.exists
         if left:
             names = ", ".join(f"{stray.kind} {stray.name} ({stray.id})" for stray in left)
             remedy = f"'./pipeline strays --stack {self.name} --remove' removes them"
             if not stands:
-                raise PipelineError(
+                raise CommandError(
                     f"The state of stack '{self.name}' ({self.record.backend}) knows of nothing, "
                     f"but the clouds have {names}: put the lost state back from a copy, or "
                     f"{remedy} (buckets are adopted by adoptBuckets), or init another name."
                 )
-            say(f"The clouds also have {names}, perhaps of an 'up' that was killed: {remedy}.")
+            print_progress(
+                f"The clouds also have {names}, perhaps of an 'up' that was killed: {remedy}."
+            )
         return stands
 
     def strays(self) -> list[Stray]:
@@ -84,7 +86,7 @@ class CloudStack:
         try:
             return find(self.name, self.settings(), known)
         except Refusal as error:
-            raise PipelineError(str(error)) from None
+            raise CommandError(str(error)) from None
 
     def unclaimed_keys(self) -> str:
         """What to say of keys that may be of a lost state, or anybody's."""
@@ -92,7 +94,7 @@ class CloudStack:
         try:
             return store_keys.unclaimed(self.settings(), known)
         except Refusal as error:
-            raise PipelineError(str(error)) from None
+            raise CommandError(str(error)) from None
 
     def open(self) -> Stack:
         """The stack in its backend, made there if need be."""
@@ -102,7 +104,7 @@ class CloudStack:
             mend(self.record.backend, self.name)
             self._stack = Stack(self.home())
             if stale_lock(self.record.backend, self.name):
-                say("An engine that was killed left its lock: lifted.")
+                print_progress("An engine that was killed left its lock: lifted.")
                 self._stack.forget_lock()
         return self._stack
 
@@ -119,15 +121,15 @@ class CloudStack:
     def destroy(self, *, data: bool = False) -> None:
         """Take everything down through the engine; settings, state and passphrase stay.
 
-        Raises PipelineError, with nothing touched, where the cloud would not let go of a part.
+        Raises CommandError, with nothing touched, where the cloud would not let go of a part.
         """
         stack = self.open()
         try:
             found = list(users_of_groups(self.settings(), stack.resources()))
         except Refusal as error:
-            raise PipelineError(str(error)) from None
+            raise CommandError(str(error)) from None
         if found:
-            raise PipelineError("\n".join(found))
+            raise CommandError("\n".join(found))
         stack.destroy(data=data)
 
     def hosts(self) -> Sequence[SshHost]:
@@ -154,7 +156,7 @@ class CloudStack:
         try:
             return file.read(registry.settings_file(self.name))
         except ValueError as error:
-            raise PipelineError(f"{error} (correct it).") from None
+            raise CommandError(f"{error} (correct it).") from None
 
     def home(self) -> StackHome:
         """Bare `pulumi` in the checkout finds the same stack with this environment."""
@@ -170,12 +172,12 @@ class CloudStack:
     def _check_files(self) -> None:
         file, passphrase = registry.settings_file(self.name), Path(self.record.passphrase_file)
         if not file.is_file():
-            raise PipelineError(
+            raise CommandError(
                 f"{file.name} is not in {CHECKOUT}: put the stack's settings back there, or write "
                 f"them anew with './pipeline init {self.name}'."
             )
         if not passphrase.is_file():
-            raise PipelineError(
+            raise CommandError(
                 f"The passphrase of stack '{self.name}' is not at {passphrase}: put the file back, "
                 "or name the one you have with "
                 f"'./pipeline init {self.name} --passphrase-file FILE'."

@@ -8,8 +8,8 @@ from types import FrameType
 
 import psutil
 
-from cli.errors import PipelineError
-from cli.screen import say
+from cli.errors import CommandError
+from cli.terminal import print_progress
 
 _GRACE_SECONDS = 30
 
@@ -32,12 +32,12 @@ def left_to_the_engine() -> Iterator[None]:
         if not struck:
             struck = True
             impatience.start()
-            say("Stopping once what is under way has ended, in half a minute at most …")
+            print_progress("Stopping once what is under way has ended, in half a minute at most …")
 
     signal.signal(signal.SIGINT, strike)
     try:
         yield
-    except PipelineError:
+    except CommandError:
         if not struck:
             raise
     finally:

@@ -15,17 +15,17 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from cli.errors import PipelineError
-from cli.lock import TakenError, alone
+from cli.errors import CommandError, DataGuarded, LockHeld
+from cli.lock import alone
 from cli.machines.guest_host import guest_host
 from cli.machines.local_host import LocalHost
 from cli.machines.machine import Host
-from cli.places import CHECKOUT, LocalPlaces
-from cli.screen import say, waiting
+from cli.paths import CHECKOUT, LocalPaths
 from cli.stacks.orphans import end_orphans
-from cli.stacks.stack import GuardedError, Stack, StackHome
+from cli.stacks.stack import Stack, StackHome
 from cli.stacks.strays import Stray
 from cli.stacks.target import LOCAL, nothing_stands
+from cli.terminal import print_progress, spinner
 from infra.names import PROJECT
 from local.cloud import LocalCloud
 from local.machine import kinds
@@ -37,25 +37,25 @@ NAME = LOCAL
 class LocalStack:
     """Stands between the commands and the folder `.local/`."""
 
-    def __init__(self, places: LocalPlaces | None = None) -> None:
+    def __init__(self, paths: LocalPaths | None = None) -> None:
         self.name: str = NAME
-        self.places = places or LocalPlaces()
-        self.cloud = LocalCloud(self.places.cloud)
+        self.paths = paths or LocalPaths()
+        self.cloud = LocalCloud(self.paths.cloud)
         self._stack: Stack | None = None
 
     @property
     def exists(self) -> bool:
         """Whether something may be standing."""
-        return self.places.root.exists()
+        return self.paths.root.exists()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other commands out; raises PipelineError where one is at work."""
+        """Keep other commands out; raises CommandError where one is at work."""
         try:
             with alone(CHECKOUT):
                 yield
-        except TakenError:
-            raise PipelineError(
+        except LockHeld:
+            raise CommandError(
                 "Another ./pipeline command is changing the local stack: wait until it has ended."
             ) from None
 
@@ -67,16 +67,16 @@ class LocalStack:
         if self._stack is None:
             self._write_files()
             if not self.cloud.running:
-                with waiting("Starting the cloud on this machine"):
+                with spinner("Starting the cloud on this machine"):
                     self.cloud.start()
-            self.cloud.install_plugin(self.places.pulumi_home)
-            end_orphans(str(self.places.passphrase))
+            self.cloud.install_plugin(self.paths.pulumi_home)
+            end_orphans(str(self.paths.passphrase))
             self._stack = Stack(self.home())
             self._stack.forget_lock()
         return self._stack
 
     def require(self) -> Stack:
-        """The standing stack; raises PipelineError where there is none."""
+        """The standing stack; raises CommandError where there is none."""
         if not self.exists:
             raise nothing_stands(NAME)
         return self.open()
@@ -94,91 +94,93 @@ class LocalStack:
         self.destroy()
 
     def make_machines_of(self, kind: kinds.Kind) -> None:
-        """What VMs will be; raises PipelineError where they stand as something else already."""
-        standing = kinds.kept(self.places.cloud)
+        """What VMs will be; raises CommandError where they stand as something else already."""
+        standing = kinds.kept(self.paths.cloud)
         if self.cloud.folder.exists() and standing != kind:
-            raise PipelineError(
+            raise CommandError(
                 f"The local pipeline stands with a machine of kind '{standing.name}' or of another "
                 "suite: take it down first with './pipeline destroy'."
             )
-        self.cloud = LocalCloud(self.places.cloud, kind)
+        self.cloud = LocalCloud(self.paths.cloud, kind)
 
     def hosts(self) -> Sequence[Host]:
         """The cloud's machines, without asking the engine."""
         if not self.exists:
             raise nothing_stands(NAME)
         return [
-            guest_host(machine, self.places) if isinstance(machine, Booted) else LocalHost(machine)
+            guest_host(machine, self.paths) if isinstance(machine, Booted) else LocalHost(machine)
             for machine in self.cloud.machines()
         ]
 
     def destroy(self, *, data: bool = False) -> None:
         """Take everything down through the engine, then the cloud itself, then the folder.
 
-        Raises PipelineError, with nothing touched, where data is guarded and `data` is not set.
+        Raises CommandError, with nothing touched, where data is guarded and `data` is not set.
         """
-        failure: PipelineError | None = None
+        failure: CommandError | None = None
         try:
             if self._engine_has_state():
                 self.open().destroy(data=data)
-        except GuardedError:
+        except DataGuarded:
             raise
-        except PipelineError as error:
+        except CommandError as error:
             failure = error
-        end_orphans(str(self.places.passphrase))
-        with waiting("Stopping the cloud on this machine"):
+        end_orphans(str(self.paths.passphrase))
+        with spinner("Stopping the cloud on this machine"):
             self.cloud.stop()
         if failure:
-            say(f"The engine could not remove all: {failure.message}")
-            say("The local cloud is stopped and removed with everything in it all the same.")
-        shutil.rmtree(self.places.root, ignore_errors=True)
+            print_progress(f"The engine could not remove all: {failure.message}")
+            print_progress(
+                "The local cloud is stopped and removed with everything in it all the same."
+            )
+        shutil.rmtree(self.paths.root, ignore_errors=True)
 
     def _engine_has_state(self) -> bool:
         """Whether the engine ever got so far; if not, there is no need to find (or build) it."""
-        return any(self.places.state.glob(f".pulumi/stacks/{PROJECT}/{NAME}.json"))
+        return any(self.paths.state.glob(f".pulumi/stacks/{PROJECT}/{NAME}.json"))
 
     def home(self) -> StackHome:
         """All of it below `.local/`."""
-        places = self.places
+        paths = self.paths
         return StackHome(
             NAME,
-            places.project,
+            paths.project,
             {
-                "PULUMI_HOME": str(places.pulumi_home),
-                "PULUMI_BACKEND_URL": places.state.as_uri(),
-                "PULUMI_CONFIG_PASSPHRASE_FILE": str(places.passphrase),
+                "PULUMI_HOME": str(paths.pulumi_home),
+                "PULUMI_BACKEND_URL": paths.state.as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.passphrase),
                 "OS_CLIENT_CONFIG_FILE": str(self.cloud.clouds_yaml),
             },
         )
 
     def _write_files(self) -> None:
         """The stack's files: secrets are made once, settings are taken over each time."""
-        places = self.places
-        for folder in (places.root, places.state, places.project, places.pulumi_home):
+        paths = self.paths
+        for folder in (paths.root, paths.state, paths.project, paths.pulumi_home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not places.passphrase.exists():
-            _write_private(places)
-        if not places.ssh_key.exists():
-            _make_ssh_key(places)
-        shutil.copyfile(CHECKOUT / "Pulumi.yaml", places.project / "Pulumi.yaml")
+        if not paths.passphrase.exists():
+            _write_private(paths)
+        if not paths.ssh_key.exists():
+            _make_ssh_key(paths)
+        shutil.copyfile(CHECKOUT / "Pulumi.yaml", paths.project / "Pulumi.yaml")
         settings = yaml.safe_load((CHECKOUT / f"Pulumi.{NAME}.yaml").read_text())
-        settings["config"][f"{PROJECT}:sshPublicKeyFile"] = f"{places.ssh_key}.pub"
-        copy = places.project / f"Pulumi.{NAME}.yaml"
+        settings["config"][f"{PROJECT}:sshPublicKeyFile"] = f"{paths.ssh_key}.pub"
+        copy = paths.project / f"Pulumi.{NAME}.yaml"
         if copy.exists():  # the engine's salt is the copy's own
             settings = {**yaml.safe_load(copy.read_text()), "config": settings["config"]}
         copy.write_text(yaml.safe_dump(settings))
 
 
-def _write_private(places: LocalPlaces) -> None:
-    places.passphrase.touch(mode=0o600)
-    places.passphrase.write_text(secrets.token_urlsafe(24))
+def _write_private(paths: LocalPaths) -> None:
+    paths.passphrase.touch(mode=0o600)
+    paths.passphrase.write_text(secrets.token_urlsafe(24))
 
 
-def _make_ssh_key(places: LocalPlaces) -> None:
+def _make_ssh_key(paths: LocalPaths) -> None:
     """A key pair of the stack's own, so that a newcomer needs none."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    Path(f"{places.ssh_key}.pub").write_bytes(public + b" pipeline-local\n")
-    places.ssh_key.touch(mode=0o600)
-    places.ssh_key.write_bytes(private)
+    Path(f"{paths.ssh_key}.pub").write_bytes(public + b" pipeline-local\n")
+    paths.ssh_key.touch(mode=0o600)
+    paths.ssh_key.write_bytes(private)

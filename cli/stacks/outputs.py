@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.stacks.stack import Stack
 
 
@@ -20,7 +20,7 @@ class Outputs:
 
 
 def read(stack: Stack) -> Outputs:
-    """Raises PipelineError where the stack stands only half."""
+    """Raises CommandError where the stack stands only half."""
     values: dict[str, Any] = {name: output.value for name, output in stack.outputs().items()}
     try:
         return Outputs(
@@ -32,6 +32,6 @@ def read(stack: Stack) -> Outputs:
             values["s3SecretKey"],
         )
     except KeyError as missing:
-        raise PipelineError(
+        raise CommandError(
             f"The stack has no output {missing}, so 'up' has not ended well yet: run it again."
         ) from None

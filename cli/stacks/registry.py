@@ -6,9 +6,9 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cli.errors import PipelineError
-from cli.places import CHECKOUT
-from cli.private import write_private
+from cli.errors import CommandError
+from cli.paths import CHECKOUT
+from cli.private_files import write_private
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """What Pulumi takes as a stack's name."""
@@ -49,19 +49,19 @@ def save(stack: str, record: Record) -> None:
 
 
 def load(stack: str) -> Record:
-    """What is known; raises PipelineError where `init` never was."""
+    """What is known; raises CommandError where `init` never was."""
     try:
         text = (folder(stack) / "stack.json").read_text(encoding="utf-8")
         return Record(**json.loads(text))
     except FileNotFoundError:
         others = ", ".join(known()) or "none"
-        raise PipelineError(
+        raise CommandError(
             f"Stack '{stack}' is not known on this computer (known: {others}, and 'local'): "
             f"'./pipeline init {stack}' makes it, or takes over one whose state and passphrase "
             "you have."
         ) from None
     except (ValueError, TypeError) as error:
-        raise PipelineError(
+        raise CommandError(
             f"{folder(stack) / 'stack.json'} cannot be used ({error}): run "
             f"'./pipeline init {stack}' again."
         ) from None

@@ -13,14 +13,14 @@ from pulumi.automation.events import StepEventMetadata
 
 from cli.engine.find import pulumi_root
 from cli.engine.launcher import folder_with_launcher
-from cli.errors import PipelineError
-from cli.places import CHECKOUT
-from cli.screen import say, waiting
+from cli.errors import CommandError, DataGuarded
+from cli.paths import CHECKOUT
 from cli.stacks import late_uploads
 from cli.stacks.events import Story
 from cli.stacks.interrupt import left_to_the_engine
 from cli.stacks.orphans import OWNER
 from cli.stacks.remedies import remedy
+from cli.terminal import print_progress, spinner
 from infra.errors import Refusal
 from infra.names import PROJECT
 
@@ -37,25 +37,13 @@ class StackHome:
     environment: Mapping[str, str]
 
 
-class GuardedError(PipelineError):
-    """Data is guarded."""
-
-    def __init__(self, stack: str) -> None:
-        which = "" if stack == "local" else f" --stack {stack}"
-        super().__init__(
-            f"Stack '{stack}' guards its data (protectData: true), so nothing was removed: "
-            f"'./pipeline destroy --data{which}' lifts the guard and removes buckets, database "
-            "and all."
-        )
-
-
 def run_program() -> None:
     """The Pulumi program itself, as bare `pulumi up` would run it."""
     runpy.run_path(str(CHECKOUT / "__main__.py"), run_name="__main__")
 
 
 class Stack:
-    """Preview, up, refresh, destroy and outputs of one stack; failures are PipelineErrors."""
+    """Preview, up, refresh, destroy and outputs of one stack; failures are CommandErrors."""
 
     def __init__(self, home: StackHome) -> None:
         self.home = home
@@ -95,18 +83,18 @@ class Stack:
     def destroy(self, *, data: bool = False) -> None:
         """Remove everything the state knows.
 
-        Raises GuardedError, with nothing touched, where data is guarded and `data` is not set.
+        Raises DataGuarded, with nothing touched, where data is guarded and `data` is not set.
         """
         resources = self.resources()
         if any(resource.get("protect") for resource in resources):
             if not data:
-                raise GuardedError(self.home.name)
+                raise DataGuarded(self.home.name)
             self._lift_guard()
         title = "Taking the pipeline down"
         self._empty_again(resources)  # a former one was killed, or bare `pulumi destroy` failed
         try:
             self._tell(title, self._engine.destroy)
-        except PipelineError:
+        except CommandError:
             if not self._empty_again(self.resources()):
                 raise
             self._tell(title, self._engine.destroy)
@@ -136,9 +124,11 @@ class Stack:
         try:
             found = list(late_uploads.purge(buckets, outputs))
         except Refusal as error:
-            raise PipelineError(str(error)) from None
+            raise CommandError(str(error)) from None
         for bucket in found:
-            say(f"Uploads came to bucket {bucket} after it had been emptied: emptied it again.")
+            print_progress(
+                f"Uploads came to bucket {bucket} after it had been emptied: emptied it again."
+            )
         return bool(found)
 
     def _lift_guard(self) -> None:
@@ -151,12 +141,12 @@ class Stack:
         self, title: str, operation: Callable[..., object], *, planning: bool = False
     ) -> Story:
         story = Story(planning=planning)
-        with waiting(title) as screen:
+        with spinner(title) as screen:
 
             def hear(event: automation.EngineEvent) -> None:
                 line = story.tell(event)
                 if line:
-                    say(line)
+                    print_progress(line)
                 elif story.under_way:
                     screen.show(f"{title}: {', '.join(story.under_way.values())}")
 
@@ -170,14 +160,14 @@ class Stack:
         try:
             return call()
         except automation.ConcurrentUpdateError:
-            raise PipelineError(
+            raise CommandError(
                 f"Stack '{self.home.name}' is being changed by another command: wait for it to "
                 "end; if none is running, 'pulumi cancel' lifts a dead one's lock."
             ) from None
         except automation.CommandError as error:
             lines = story.errors if story and story.errors else _error_lines(str(error))
             more = remedy("\n".join(lines), self.home.name)
-            raise PipelineError("\n".join([*lines, *([more] if more else [])])) from None
+            raise CommandError("\n".join([*lines, *([more] if more else [])])) from None
 
 
 def _environment(home: StackHome, bin_folder: Path) -> dict[str, str]:

@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from cli.errors import PipelineError
-from cli.screen import say
+from cli.errors import CommandError
+from cli.terminal import print_progress
 from infra.names import PROJECT
 
 #: A state takes some 100 KB, twice; the engine cannot be trusted to stop well without room.
@@ -21,7 +21,7 @@ def folder_of(backend: str) -> Path | None:
 
 
 def check_room(backend: str) -> None:
-    """Raises PipelineError where the engine could not write the state down.
+    """Raises CommandError where the engine could not write the state down.
 
     Seen with Pulumi 3.259: on a full disk it goes on for a minute, then leaves half a file.
     """
@@ -30,7 +30,7 @@ def check_room(backend: str) -> None:
         return
     free = shutil.disk_usage(folder).free // _MIB
     if free < _NEEDED_MIB:
-        raise PipelineError(
+        raise CommandError(
             f"The disk of the state's folder {folder} has {free} MiB left: make room for "
             f"{_NEEDED_MIB} MiB, then run the same command again."
         )
@@ -43,7 +43,7 @@ def state_file(backend: str, stack: str) -> Path | None:
 
 
 def mend(backend: str, stack: str) -> None:
-    """Put the engine's own copy in place of a state that was cut off; raises PipelineError."""
+    """Put the engine's own copy in place of a state that was cut off; raises CommandError."""
     file = state_file(backend, stack)
     if not file:
         return
@@ -55,12 +55,14 @@ def mend(backend: str, stack: str) -> None:
         return
     copy = file.with_name(file.name + ".bak")
     if not _is_whole(copy):
-        raise PipelineError(
+        raise CommandError(
             f"The state {file} is cut off, and so is its copy: put one from a backup there, or "
             f"remove the file and see './pipeline strays --stack {stack}'."
         )
     shutil.copyfile(copy, file)
-    say(f"The state was cut off: the engine's last copy of it was put back ({copy.name}).")
+    print_progress(
+        f"The state was cut off: the engine's last copy of it was put back ({copy.name})."
+    )
 
 
 def _is_whole(file: Path) -> bool:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.stacks import registry
 from cli.stacks.state_folder import state_file
 from infra.sdk import connect, sentences
@@ -53,7 +53,7 @@ def _of_other_stacks() -> Iterator[str]:
         try:
             file = state_file(registry.load(stack).backend, stack)
             state = json.loads(file.read_text(encoding="utf-8")) if file else {}
-        except (OSError, ValueError, PipelineError):
+        except (OSError, ValueError, CommandError):
             continue
         latest = (state.get("checkpoint") or {}).get("latest") or {}
         yield from (str(each.get("id", "")) for each in latest.get("resources") or ())

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 from cli.machines.machine import Host
 from cli.stacks.stack import Stack, StackHome
 from cli.stacks.strays import Stray
@@ -25,16 +25,16 @@ class Target(Protocol):
         """Whether something may be standing."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other commands out; raises PipelineError where one is at work."""
+        """Keep other commands out; raises CommandError where one is at work."""
 
     def check(self) -> None:
-        """Refuse an `up` that is known to fail; raises PipelineError, with nothing touched."""
+        """Refuse an `up` that is known to fail; raises CommandError, with nothing touched."""
 
     def open(self) -> Stack:
         """The stack, made if need be."""
 
     def require(self) -> Stack:
-        """The standing stack; raises PipelineError where there is none."""
+        """The standing stack; raises CommandError where there is none."""
 
     def home(self) -> StackHome:
         """Where settings and state are, and by which environment the engine finds them."""
@@ -49,10 +49,10 @@ class Target(Protocol):
         """Leave nothing of a stack that was made only to preview it."""
 
     def destroy(self, *, data: bool = False) -> None:
-        """Take everything down; raises GuardedError where data is guarded and `data` not set."""
+        """Take everything down; raises DataGuarded where data is guarded and `data` not set."""
 
     def hosts(self) -> Sequence[Host]:
-        """The machines that run the worker; raises PipelineError where nothing stands."""
+        """The machines that run the worker; raises CommandError where nothing stands."""
 
 
 def command(words: str, stack: str = LOCAL) -> str:
@@ -62,17 +62,17 @@ def command(words: str, stack: str = LOCAL) -> str:
 
 @contextmanager
 def told_if_interrupted(stack: str) -> Iterator[None]:
-    """Say what to do after a Ctrl-C: raises PipelineError for KeyboardInterrupt."""
+    """Say what to do after a Ctrl-C: raises CommandError for KeyboardInterrupt."""
     try:
         yield
     except KeyboardInterrupt:
-        raise PipelineError(
+        raise CommandError(
             f"Interrupted; what was done so far is recorded: '{command('up', stack)}' goes on from "
             f"there, '{command('destroy', stack)}' takes it down."
         ) from None
 
 
-def nothing_stands(stack: str) -> PipelineError:
+def nothing_stands(stack: str) -> CommandError:
     """What to say where a command needs a standing stack."""
     what = "No local pipeline" if stack == LOCAL else f"Nothing of stack '{stack}'"
-    return PipelineError(f"{what} is standing: '{command('up', stack)}' makes it.")
+    return CommandError(f"{what} is standing: '{command('up', stack)}' makes it.")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from cli.errors import PipelineError
-from cli.places import CHECKOUT
+from cli.errors import CommandError
+from cli.paths import CHECKOUT
 from cli.stacks.events import resource_name
 from cli.stacks.stack import Stack, StackHome
 from infra.names import PROJECT
@@ -46,7 +46,7 @@ def main() -> int:
     stack = Stack(home(Path(sys.argv[1]), json.loads(sys.argv[2])))
     try:
         steps = stack.preview()
-    except PipelineError as error:
+    except CommandError as error:
         print(error.message, file=sys.stderr)
         return 1
     print(json.dumps([resource_name(step).split()[0] for step in steps]))

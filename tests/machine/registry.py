@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.places import cache
+from cli.paths import cache_folder
 from tests.checkout import PROJECT
 
 LOCK = PROJECT / "worker/requirements.txt"
@@ -21,7 +21,7 @@ LOCK = PROJECT / "worker/requirements.txt"
 def wheelhouse(python: str) -> Path:
     """The worker's locked wheels for a CPython such as 3.13, downloaded once a lock."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
-    target = cache() / f"wheels-{python}-{digest}"
+    target = cache_folder() / f"wheels-{python}-{digest}"
     if not target.exists():
         partial = target.with_suffix(f".{os.getpid()}")
         command = [

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from cli.places import cache
+from cli.paths import cache_folder
 from local.machine import kinds
 from local.machine.booted import Booted
 from local.machine.kinds import Kind
@@ -42,7 +42,11 @@ def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[G
     """One whose machine has begun to boot. It goes with whoever asked for it, killed or not."""
     with open_folder() as base, guardian.watching(base):
         checkout = make_checkout(base, pulumi)
-        known = {**checkout.environment, "XDG_CACHE_HOME": str(cache().parent), **environment}
+        known = {
+            **checkout.environment,
+            "XDG_CACHE_HOME": str(cache_folder().parent),
+            **environment,
+        }
         made = Guest(Checkout(checkout.folder, known), suite)
         try:
             made.checkout.pipeline("up", "--machine", kind, "--suite", suite)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.places import cache
+from cli.paths import cache_folder
 from local.machine import container, container_tree
 from tests.checkout import Checkout, make_checkout, open_folder, told_until
 from tests.engine.test_demo import assert_demo_tells_all
@@ -27,7 +27,7 @@ def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
     """A copy whose cache is this machine's: trees are built once."""
     del able
     made = make_checkout(base, pulumi)
-    made = Checkout(made.folder, {**made.environment, "XDG_CACHE_HOME": str(cache().parent)})
+    made = Checkout(made.folder, {**made.environment, "XDG_CACHE_HOME": str(cache_folder().parent)})
     yield made
     made.pipeline("destroy", "--data", code=None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.places import cache
+from cli.paths import cache_folder
 from local.machine import container_tree, kinds, machine
 from local.machine.container import Container
 from local.machine.kinds import Kind
@@ -38,7 +38,7 @@ def groups(guest: Container) -> set[str]:
 def booting(able: None) -> Iterator[Container]:
     """A guest at the beginning of its boot."""
     del able
-    tree = container_tree.build(cache() / "trees", "bookworm")
+    tree = container_tree.build(cache_folder() / "trees", "bookworm")
     with standing.booting(Kind(kinds.CONTAINER, str(tree))) as made:
         assert isinstance(made, Container)
         yield made
@@ -105,7 +105,7 @@ def test_it_boots_again_on_its_disk(booting: Container) -> None:
     booting.enter(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
     os.kill(family(booting)[0].pid, signal.SIGKILL)
     eventually(lambda: not machine.running(booting.folder), 15)
-    kind = Kind(kinds.CONTAINER, str(container_tree.place(cache() / "trees", "bookworm")))
+    kind = Kind(kinds.CONTAINER, str(container_tree.place(cache_folder() / "trees", "bookworm")))
     kinds.start(booting.folder, kind, "vm", USER_DATA, "")
     eventually(lambda: up(booting), 30)
     assert booting.enter(["cat", "/etc/something"]).stdout == "kept\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.places import cache
+from cli.paths import cache_folder
 from local.machine import kinds, machine, qemu, qemu_image
 from local.machine.kinds import Kind
 from local.machine.qemu import Qemu
@@ -36,7 +36,7 @@ with standing.stack("qemu", "bookworm", Path(sys.argv[1])) as guest:
 def booting(able: None) -> Iterator[Qemu]:
     """A guest at the beginning of its boot."""
     del able
-    image = qemu_image.build(cache() / "images", SUITE)
+    image = qemu_image.build(cache_folder() / "images", SUITE)
     with standing.booting(Kind(kinds.QEMU, str(image))) as made:
         assert isinstance(made, Qemu)
         yield made
@@ -50,7 +50,7 @@ def test_it_boots_again_on_its_disk(booting: Qemu) -> None:
     os.kill(members[0].pid, signal.SIGKILL)
     eventually(lambda: not any(map(alive, members)), 15, "the machine is one process")
     assert not machine.running(booting.folder)
-    image = qemu_image.place(cache() / "images", SUITE)
+    image = qemu_image.place(cache_folder() / "images", SUITE)
     kinds.start(booting.folder, Kind(kinds.QEMU, str(image)), "vm", USER_DATA, "")
     eventually(lambda: answers(booting), 180, "its agent answers again")
     assert booting.boot() != first

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.places import cache
+from cli.paths import cache_folder
 from tests.openstack.services.errors import ServicesError
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ def folder() -> Path:
     """Where the environment of these pins lies, whether or not it is complete."""
     version = ".".join(map(str, sys.version_info[:2]))
     digest = hashlib.sha256(CONSTRAINTS.read_bytes() + repr((PACKAGES, version)).encode())
-    return cache() / f"openstack-{digest.hexdigest()[:12]}"
+    return cache_folder() / f"openstack-{digest.hexdigest()[:12]}"
 
 
 def environment() -> Path:
@@ -43,8 +43,8 @@ def environment() -> Path:
 @contextmanager
 def alone() -> Iterator[None]:
     """Keeps a second run from making the same things in the cache meanwhile; a kill lets go."""
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "openstack.lock").open("w") as lock:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "openstack.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

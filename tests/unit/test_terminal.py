@@ -11,8 +11,8 @@ from tests.checkout import PROJECT
 
 _LONG = f"""
 import time
-from cli.screen import waiting
-with waiting("Standing up") as screen:
+from cli.terminal import spinner
+with spinner("Standing up") as screen:
     screen.show("Standing up: {"one more resource, " * 20}")
     time.sleep(0.3)
 """
@@ -42,7 +42,10 @@ def test_the_moving_line_is_one_line_on_a_narrow_terminal() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_terminal_without_our_characters_is_no_failure(encoding: str) -> None:
-    code = "from cli.screen import out, say; out.print('send PHOTO…'); say('Wait …')"
+    code = (
+        "from cli.terminal import out, print_progress; "
+        "out.print('send PHOTO…'); print_progress('Wait …')"
+    )
     shown = python("-c", code, PYTHONIOENCODING=encoding)
     assert "send PHOTO" in shown
     assert "Wait " in shown

@@ -19,12 +19,12 @@ err = Console(stderr=True, highlight=False)
 _SPINNER = 3  # columns that the spinner and what is beside it take
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """One plain line of progress, on standard error so that `--json` stays clean."""
     err.print(text, markup=False, soft_wrap=True)
 
 
-class Waiting:
+class Spinner:
     """A spinner whose text may change; where there is no terminal, each new text is a line."""
 
     def __init__(self, status: Status | None) -> None:
@@ -37,7 +37,7 @@ class Waiting:
             return
         self._last = text
         if self._status is None:
-            say(f"{text} …")
+            print_progress(f"{text} …")
         else:
             self._status.update(_line(text))
 
@@ -55,18 +55,18 @@ def _line(text: str) -> Text:
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[Waiting]:
+def spinner(text: str) -> Iterator[Spinner]:
     """Show that something lasts."""
     if err.is_terminal:
         with err.status(_line(text)) as status:
-            yield Waiting(status)
+            yield Spinner(status)
     else:
-        handle = Waiting(None)
+        handle = Spinner(None)
         handle.update(text)
         yield handle
 
 
-class Counting:
+class ProgressBar:
     """A bar from 0 to a total; where there is no terminal, a line at each quarter."""
 
     def __init__(self, text: str, total: int, bar: Progress | None) -> None:
@@ -82,11 +82,11 @@ class Counting:
         quarter = 4 * done // max(self._total, 1)
         if quarter > self._quarter:
             self._quarter = quarter
-            say(f"{self._text}: {done} of {self._total}")
+            print_progress(f"{self._text}: {done} of {self._total}")
 
 
 @contextmanager
-def counting(text: str, total: int) -> Iterator[Counting]:
+def progress_bar(text: str, total: int) -> Iterator[ProgressBar]:
     """Show how much of a known amount is done."""
     if err.is_terminal:
         columns = (
@@ -96,6 +96,6 @@ def counting(text: str, total: int) -> Iterator[Counting]:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=err, transient=True) as bar:
-            yield Counting(text, total, bar)
+            yield ProgressBar(text, total, bar)
     else:
-        yield Counting(text, total, None)
+        yield ProgressBar(text, total, None)

@@ -4,30 +4,30 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.errors import PipelineError
+from cli.errors import CommandError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     """The user's cache folder for us (XDG Base Directory Specification): it outlives a destroy."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "image-pipeline"
 
 
-def make_cache() -> None:
-    """Have the cache folder be there; raises PipelineError where it cannot be."""
+def make_cache_folder() -> None:
+    """Have the cache folder be there; raises CommandError where it cannot be."""
     try:
-        cache().mkdir(parents=True, exist_ok=True)
+        cache_folder().mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PipelineError(
-            f"{cache()} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder where "
-            "you may write."
+        raise CommandError(
+            f"{cache_folder()} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder "
+            "where you may write."
         ) from None
 
 
 @dataclass(frozen=True)
-class LocalPlaces:
+class LocalPaths:
     """The local stack keeps everything below one folder, which `destroy` removes."""
 
     root: Path = CHECKOUT / ".local"
