@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from worker.listing import Entry
+from worker.upload import whole_seconds
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,12 @@ class Found:
     """What a GET or HEAD answered about an object."""
 
     etag: str
-    last_modified: datetime
+    last_modified: datetime  # whole seconds, UTC
     size: int
+
+    def same(self, other: "Found") -> bool:
+        """Whether both describe the same PUT."""
+        return (self.etag, self.last_modified) == (other.etag, other.last_modified)
 
 
 def etag_of(text: str | None) -> str:
@@ -26,7 +31,8 @@ def etag_of(text: str | None) -> str:
 
 def found(headers: Message, size: int) -> Found:
     """From an answer's headers, and the length of what was read or would be."""
-    return Found(etag_of(headers["etag"]), parsedate_to_datetime(headers["last-modified"]), size)
+    moment = whole_seconds(parsedate_to_datetime(headers["last-modified"]))
+    return Found(etag_of(headers["etag"]), moment, size)
 
 
 def text_of(element: ET.Element, name: str, encoded: bool = False) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from worker import listing
+from worker.answers import Found
 from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
 from worker.journal import say
 from worker.listing import Work
@@ -171,7 +172,8 @@ class Pass:
 
     def _do_key(self, work: Work, alone: dict[Upload, int] | None) -> None:
         for upload in work.purge:  # one by one: their order counts
-            missed, troubles = remove(self._context.store, [upload])
+            listed = Found(upload.etag, upload.last_modified, upload.size)
+            missed, troubles = remove(self._context.store, {upload: listed})
             self._tried.update(missed)
             if troubles:
                 return self._leave(work.key, [upload, *work.uploads], str(troubles[upload]))

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker import quarantine
+from worker.answers import Found
 from worker.confine import LARGEST_FILE
 from worker.contents import Contents, contents_of
 from worker.errors import (
@@ -27,7 +28,7 @@ from worker.sandbox import Pool
 from worker.settings import StoreSettings
 from worker.store import Store
 from worker.transforms import TransformModule
-from worker.upload import Upload, whole_seconds
+from worker.upload import Upload
 
 CRASHES = 3  # alone; then the file is quarantined
 _HOLD_SECONDS = 1  # outputs wait so long for their fellows, to share a row's and a delete's trip
@@ -50,11 +51,10 @@ class Context:
 class Fetched:
     """An upload's bytes on this machine."""
 
-    listed: Upload
-    upload: Upload  # as GET told it
+    upload: Upload
+    found: Found  # by GET, which may report another Last-Modified than the listing
     path: Path
     sha256: str
-    size: int
     seconds: float
 
 
@@ -108,7 +108,7 @@ def step(
             _work_off(context, fetched, alone, outcome)
         except (ServiceUnavailable, PassInterrupted):
             if alone is None:  # alone, whatever counts against a file shall stay counted
-                _forget(context, [one for one in fetched if one.listed not in outcome.troubles])
+                _forget(context, [one for one in fetched if one.upload not in outcome.troubles])
             raise
     return outcome
 
@@ -119,13 +119,13 @@ def _work_off(
     alone: Mapping[Upload, int] | None,
     outcome: Outcome,
 ) -> None:
-    held: dict[Upload, Result] = {}  # whose outputs are there
+    held: list[tuple[Fetched, Result]] = []  # whose outputs are there
     since = time.monotonic()
     for one in fetched:
         start = time.monotonic()
         if held and start - since > _HOLD_SECONDS:
             settle(context, held, outcome)
-            held, since = {}, start
+            held, since = [], start
         try:
             made = attempt(context, one, alone)
             result = (
@@ -136,12 +136,12 @@ def _work_off(
         except (ServiceUnavailable, PassInterrupted, OSError):
             raise
         except Exception as error:  # noqa: BLE001  no upload may keep the others from their turn
-            outcome.trouble(one.listed, error)
+            outcome.trouble(one.upload, error)
             if alone is None and not isinstance(error, TransformCrashed):
                 _forget(context, [one])
             continue
         seconds = round(one.seconds + time.monotonic() - start, 3)
-        held[one.listed] = replace(result, seconds=seconds)
+        held.append((one, replace(result, seconds=seconds)))
     settle(context, held, outcome)
 
 
@@ -151,12 +151,7 @@ def _forget(context: Context, fetched: list[Fetched]) -> None:
 
 
 def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -> list[Fetched]:
-    """Download exactly what was listed.
-
-    Where no id pins the bytes, the upload is known from here on by the time that GET tells:
-    HEAD will tell the same, while a listing may not (rclone lists when a PUT ended, GET tells
-    when it began), and the same bytes may have been put again meanwhile.
-    """
+    """Download exactly what was listed."""
     fetched = []
     for number, upload in enumerate(uploads):
         start, path, key = time.monotonic(), folder / f"{number}.in", upload.key
@@ -172,18 +167,15 @@ def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -
         except UploadDeferred as error:
             outcome.trouble(upload, error)
             continue
-        read = upload
-        if not upload.pinned:
-            if found.etag != upload.etag:
-                outcome.gone.append(upload)
-                continue
-            read = replace(upload, last_modified=whole_seconds(found.last_modified))
+        if not upload.pinned and found.etag != upload.etag:
+            outcome.gone.append(upload)
+            continue
         if found.size != upload.size:  # what broke off may not tell: no verdict over a part
             problem = f"The store gave {found.size} of the {upload.size} bytes of {key!r}."
             outcome.trouble(upload, UploadDeferred(problem))
             continue
         seconds = time.monotonic() - start
-        fetched.append(Fetched(upload, read, path, sha256, found.size, seconds))
+        fetched.append(Fetched(upload, found, path, sha256, seconds))
     return fetched
 
 
@@ -222,7 +214,7 @@ def publish(context: Context, source: Fetched, made: Transformed) -> Result:
     hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
     context.store.put(context.buckets.output, key, contents, made.content_type, hashes)
     done = (key, contents.sha256, contents.size)
-    return Result(source.upload, source.sha256, source.size, "done", 0, *done)
+    return Result(source.upload, source.sha256, source.found.size, "done", 0, *done)
 
 
 def seclude(context: Context, source: Fetched, refused: Rejection) -> Result:
@@ -236,30 +228,39 @@ def seclude(context: Context, source: Fetched, refused: Rejection) -> Result:
     note.write_bytes(quarantine.note(upload, source.sha256, reason, context.machine))
     file = contents_of(note)
     context.store.put(bucket, quarantine.note_key(key), file, "application/json", {})
-    return Result(upload, source.sha256, source.size, "quarantined", 0, reason=reason)
+    return Result(upload, source.sha256, source.found.size, "quarantined", 0, reason=reason)
 
 
-def settle(context: Context, held: Mapping[Upload, Result], outcome: Outcome) -> None:
+def settle(context: Context, held: list[tuple[Fetched, Result]], outcome: Outcome) -> None:
     """Write the rows of uploads whose outputs are there, then delete the uploads."""
-    context.ledger.record(list(held.values()))
-    outcome.results.extend(held.values())
-    listed = {result.upload: upload for upload, result in held.items()}
-    missed, troubles = remove(context.store, list(listed))
-    outcome.missed.extend(listed[upload] for upload in missed)
+    results = [result for _, result in held]
+    context.ledger.record(results)
+    outcome.results.extend(results)
+    missed, troubles = remove(context.store, {one.upload: one.found for one, _ in held})
+    outcome.missed.extend(missed)
     for upload, error in troubles.items():
-        outcome.trouble(listed[upload], error)
+        outcome.trouble(upload, error)
 
 
 def remove(
-    store: Store, uploads: list[Upload]
+    store: Store, uploads: Mapping[Upload, Found]
 ) -> tuple[list[Upload], dict[Upload, UploadDeferred]]:
-    """Delete exactly these from the input bucket; return those that were not there any more, and
-    those that are there still.
+    """Delete exactly these from the input bucket.
 
     A version goes by its id, and many in one request. Where an id does not pin the bytes, HEAD must
-    show this very upload, and DELETE follows at once, with If-Match: a store that honours it has no
-    window at all, one that ignores it has the round trip between the two, in which a newer upload
-    would be lost. A request for many has no such condition, so each of these goes by itself.
+    show the very object that was found, and DELETE follows at once, with If-Match: a store that
+    honours it has no window at all, one that ignores it has the round trip between the two, in
+    which a newer upload would be lost. A request for many has no such condition, so each of these
+    goes by itself.
+
+    Args:
+        store: Where the input bucket is.
+        uploads: The uploads and what GET found of each. A listing is not enough: rclone's may carry
+            another Last-Modified than GET and HEAD do, and the same bytes may have been put again
+            after it.
+
+    Returns:
+        The uploads that were not there any more, and those that are still there, with the reasons.
     """
     missed, troubles = [], {}
     pinned = [upload for upload in uploads if upload.pinned]
@@ -267,12 +268,12 @@ def remove(
     if pinned:
         left = store.delete_versions(pinned[0].bucket, list(versions))
         troubles = {versions[version]: error for version, error in left.items()}
-    for upload in uploads:
+    for upload, found in uploads.items():
         if upload.pinned:
             continue
         try:
             now = store.head(upload.bucket, upload.key, upload.version_id)
-            if upload.same(now.etag, now.last_modified):
+            if now.same(found):
                 store.delete_if(upload.bucket, upload.key, upload.version_id, upload.etag)
             else:
                 missed.append(upload)

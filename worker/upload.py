@@ -13,7 +13,10 @@ def whole_seconds(moment: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class Upload:
-    """The identity of an upload: its row in the ledger is unique by all of these but the size."""
+    """An upload's identity, as the bucket was listed: attempts and rows are keyed by it.
+
+    The size is no part of the identity.
+    """
 
     bucket: str
     key: str
@@ -27,7 +30,3 @@ class Upload:
         """Whether the version id names these bytes for ever. "null" does not: a bucket whose
         versions are suspended puts a newer upload under the same id."""
         return self.version_id not in ("", NULL_VERSION)
-
-    def same(self, etag: str, last_modified: datetime) -> bool:
-        """Whether a GET or HEAD answered with this very upload."""
-        return self.etag == etag and self.last_modified == whole_seconds(last_modified)

@@ -164,9 +164,9 @@ class Pipeline:
         assert "Traceback" not in done.stdout + done.stderr
         return done
 
-    def put(self, key: str, body: bytes) -> str:
+    def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
         """Upload as a user does; the version id, if any."""
-        answer = self.s3.put_object(Bucket=self.input, Key=key, Body=body)
+        answer = self.s3.put_object(Bucket=self.input, Key=key, Body=body, Metadata=metadata or {})
         return str(answer.get("VersionId", ""))
 
     def next_second(self) -> None:

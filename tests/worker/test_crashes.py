@@ -65,3 +65,23 @@ def test_what_takes_too_long_counts_as_a_crash(versioned: Pipeline, limit: str) 
     (row,) = versioned.rows()
     assert row["outcome"] == "quarantined"
     assert "crashed 3 times" in row["reason"]
+
+
+def test_crashes_add_up_over_lingering_passes(pipeline: Pipeline) -> None:
+    """An upload is counted as it was listed, also where GET reports another Last-Modified.
+
+    rclone's S3 server lists a file's modification time, which a client may set as metadata (as
+    rclone's own does), while GET reports the time of the PUT.
+    """
+    pipeline.configure(limits={"seconds": 1})
+    pipeline.put("slow.webp", slow_photo(), {"mtime": "1700000000"})
+    statuses: list[int] = []
+    while pipeline.left():
+        assert len(statuses) < 5
+        statuses.append(pipeline.run("drain", "--linger", "1").returncode)
+    assert statuses == [1, 1, 0]
+    (row,) = pipeline.rows()
+    assert row["outcome"] == "quarantined"
+    if pipeline.kind == "plain":
+        assert row["last_modified"].timestamp() == 1_700_000_000
+    assert pipeline.sql("SELECT * FROM pipeline.attempts") == []
