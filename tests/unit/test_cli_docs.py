@@ -9,8 +9,9 @@ DOCS = PROJECT / "docs"
 
 
 def terms() -> list[str]:
-    """First column of the glossary's table."""
-    rows = re.findall(r"^\| ([^|]+?) \|", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    """First column of the table of the user's guide's terms."""
+    guide = (DOCS / "glossary.md").read_text().split("\n## ")[1]
+    rows = re.findall(r"^\| ([^|]+?) \|", guide, re.MULTILINE)
     return rows[1:]
 
 
