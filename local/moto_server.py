@@ -2,11 +2,16 @@
 
 Moto's own `moto_server` cannot tell which port it got, and a port picked beforehand may be
 taken by the time it binds.
+
+As on Ceph, a bucket is also a Swift container; of Swift, HEAD of a container is answered.
 """
 
+import re
 import signal
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -16,6 +21,25 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local import files
+
+_SWIFT_CONTAINER = re.compile(r"/swift/v1/AUTH_[^/]+(/[^/]+)")
+
+
+class WithSwift:
+    """Moto's S3, and HEAD of the same buckets as Swift containers."""
+
+    def __init__(self, s3: DomainDispatcherApplication) -> None:
+        self._s3 = s3
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer one WSGI request."""
+        container = _SWIFT_CONTAINER.fullmatch(environ.get("PATH_INFO", ""))
+        if container and environ["REQUEST_METHOD"] == "HEAD":
+            environ = {**environ, "PATH_INFO": container[1], "REQUEST_URI": container[1]}
+            environ["RAW_URI"] = container[1]
+        return self._s3(environ, start_response)  # type: ignore[no-any-return]
 
 
 class QuietHandler(MotoRequestHandler):
@@ -27,7 +51,7 @@ class QuietHandler(MotoRequestHandler):
 
 def main(port_file: Path) -> None:
     """Serve until a signal ends it."""
-    application = DomainDispatcherApplication(create_backend_app)
+    application = WithSwift(DomainDispatcherApplication(create_backend_app))
     last = port_file.with_name("last-port")  # what was told of the address stays true
     former = int(last.read_text(encoding="utf-8")) if last.exists() else 0
     try:
@@ -40,7 +64,7 @@ def main(port_file: Path) -> None:
     server.serve_forever()
 
 
-def _server(application: DomainDispatcherApplication, port: int) -> BaseWSGIServer:
+def _server(application: WithSwift, port: int) -> BaseWSGIServer:
     return make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
 
 

@@ -13,7 +13,7 @@ from local.api.quotas import Quotas
 from local.api.records import Record
 from local.layout import MACHINES
 from local.machine import machine
-from local.resources.instance import Instance
+from local.resources.instance import ACTIVE, SHUT_OFF, Instance
 from local.resources.keys import Keypair
 
 
@@ -117,8 +117,12 @@ class Nova:
         return Reply(None, 204)
 
     def act(self, request: Request) -> Reply:
-        """The console's output is the only action."""
+        """Start, stop, or show the console's output."""
         record = self._instances.find(request.names["id"])
+        for action, state in (("os-stop", SHUT_OFF), ("os-start", ACTIVE)):
+            if action in (request.body or {}):
+                self._instances.power(record["id"], state)
+                return Reply(None, 202)
         asked = request.json("os-getConsoleOutput")
         journal = machine.load(self._cloud.folder / MACHINES / record["id"]).journal
         text = journal.read_text(encoding="utf-8", errors="replace") if journal.exists() else ""

@@ -70,6 +70,11 @@ def load(folder: Path) -> Machine:
     return made(record["name"], folder)
 
 
+def shut_off(folder: Path) -> None:
+    """Shut it down; its disk stays, and `start` boots it again."""
+    _clean(folder)
+
+
 def stop(folder: Path) -> None:
     """Shut it down, and its disk with it."""
     _clean(folder)

@@ -1,4 +1,4 @@
-"""How a resource's wanted inputs differ from those it has, and what that means."""
+"""How a resource's wanted inputs differ from what it is, and what that means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,13 @@ from typing import Any, Literal
 from local.plugin.replaces import replaces
 
 Kind = Literal["ADD", "DELETE", "UPDATE"]
+
+#: Properties that the provider reads back from the cloud: a refresh shows what they really are, and
+#: the next update compares with that, not with what was asked for last.
+OBSERVED: dict[str, frozenset[str]] = {
+    "openstack:objectstorage/container:Container": frozenset(("name",)),
+    "openstack:compute/instance:Instance": frozenset(("powerState",)),
+}
 
 
 @dataclass(frozen=True)
@@ -18,8 +25,17 @@ class Change:
     replaces: bool
 
 
+def observed(token: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `inputs` with the values that the provider reads back for those among them."""
+    names = OBSERVED.get(token, frozenset())
+    return {
+        name: outputs[name] if name in names and outputs.get(name) is not None else value
+        for name, value in inputs.items()
+    }
+
+
 def changes(token: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[Change]:
-    """Every top-level property that differs; what is not yet known counts as different."""
+    """Return every top-level property that differs; what is not yet known counts as different."""
     found = []
     for name in sorted({*olds, *news}):
         old, new = olds.get(name), news.get(name)

@@ -17,7 +17,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from local.plugin import schema, values
 from local.plugin.client import Client, CloudError, refusal
 from local.plugin.computed import COMPUTED
-from local.plugin.difference import changes
+from local.plugin.difference import changes, observed
 
 ENGINES = {"version", "pluginDownloadURL"}
 """What the engine adds to a provider's configuration for itself."""
@@ -88,8 +88,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:
         """What differs, and whether that needs a new resource."""
-        olds = values.plain(request.old_inputs)[0]
-        found = changes(_type(request.urn), olds, values.plain(request.news)[0])
+        token = _type(request.urn)
+        outputs = values.plain(request.olds)[0]
+        olds = observed(token, values.plain(request.old_inputs)[0], outputs)
+        found = changes(token, olds, values.plain(request.news)[0])
         kinds = provider_pb2.PropertyDiff.Kind
         response = provider_pb2.DiffResponse
         return response(
@@ -125,13 +127,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """What the cloud has now; an empty answer tells that it is gone."""
         inputs, secret = values.plain(request.inputs)
         _, more = values.plain(request.properties)
+        token = _type(request.urn)
         with _refusals(context):
-            found = self._client.read(_type(request.urn), request.id)
+            found = self._client.read(token, request.id)
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
             id=request.id,
-            inputs=values.sealed(inputs or found["inputs"], secret),
+            inputs=values.sealed(
+                observed(token, inputs or found["inputs"], found["outputs"]), secret
+            ),
             properties=values.sealed(
                 {**inputs, **found["outputs"]}, secret | more | SECRET_OUTPUTS
             ),

@@ -1,12 +1,13 @@
-"""What cannot change in place, by type: the one table of it.
+"""Which properties of a resource cannot change in place: `ForceNew` of the real provider.
 
-From the SDK's docstrings ("Changing this creates a new …"), which a test compares. Where they
-are silent, from the schema of terraform-provider-openstack (`ForceNew`): those are set apart.
+Source: the schemas of terraform-provider-openstack 3.4.0, which pulumi-openstack 5.5 wraps. Most
+rows are also in the SDK's docstrings ("Changing this creates a new …"), which a test compares.
 """
 
+#: `ForceNew`, and the SDK's docstring says so.
 REPLACES: dict[str, frozenset[str]] = {
     "openstack:objectstorage/container:Container": frozenset(
-        ("name", "region", "storageClass", "storagePolicy")
+        ("region", "storageClass", "storagePolicy")
     ),
     "openstack:identity/ec2CredentialV3:Ec2CredentialV3": frozenset(("region",)),
     "openstack:compute/keypair:Keypair": frozenset(("name", "publicKey", "region")),
@@ -33,6 +34,7 @@ REPLACES: dict[str, frozenset[str]] = {
     ),
 }
 
+#: `ForceNew`, though the docstring says nothing of it.
 UNDOCUMENTED: dict[str, frozenset[str]] = {
     "openstack:identity/ec2CredentialV3:Ec2CredentialV3": frozenset(("projectId", "userId")),
     "openstack:compute/keypair:Keypair": frozenset(("userId", "valueSpecs")),
@@ -43,7 +45,12 @@ UNDOCUMENTED: dict[str, frozenset[str]] = {
     "openstack:networking/port:Port": frozenset(("valueSpecs",)),
 }
 
+#: Not `ForceNew`, though the docstring says so: the provider's update ignores the property.
+MISDOCUMENTED: dict[str, frozenset[str]] = {
+    "openstack:objectstorage/container:Container": frozenset(("name",)),
+}
+
 
 def replaces(token: str, name: str) -> bool:
-    """Whether a change of the property makes a new resource."""
+    """Return whether a change of the property `name` makes a new resource of type `token`."""
     return name in REPLACES.get(token, ()) or name in UNDOCUMENTED.get(token, ())

@@ -33,21 +33,29 @@ class Container(Kind):
                 self._s3.create_bucket(Bucket=name)
         except ClientError as error:
             raise ApiError(BAD_REQUEST, f"Container {name} was refused: {error}.") from None
-        return name, {"region": inputs.get("region") or REGION, "storageClass": ""}
+        return name, {
+            "name": name,
+            "region": inputs.get("region") or REGION,
+            "storageClass": "",
+        }
 
     def read(self, identifier: str) -> Record | None:
         """The record, if the bucket is there; also for one made by other means (import)."""
         if not self._exists(identifier):
             return None
         inputs = {"name": identifier}
-        computed = {"region": REGION, "storageClass": ""}
+        computed = {"name": identifier, "region": REGION, "storageClass": ""}
         empty = {"id": identifier, "inputs": inputs, "computed": computed}
         return super().read(identifier) or empty
 
     def update(self, identifier: str, inputs: Inputs) -> Record:
-        """Nothing of it concerns S3 (ACLs, metadata), but `forceDestroy` does at the end."""
+        """Nothing of it concerns S3 (ACLs, metadata), but `forceDestroy` does at the end.
+
+        Another name is ignored, as by the real provider: the container keeps the one it has.
+        """
         with self.cloud.records.lock:
-            return self.keep(identifier, inputs, self.find(identifier)["computed"])
+            computed = {**self.find(identifier)["computed"], "name": identifier}
+            return self.keep(identifier, inputs, computed)
 
     def delete(self, identifier: str) -> None:
         """Swift deletes an empty one; `forceDestroy` deletes what Swift lists first.

@@ -5,15 +5,19 @@ from typing import Any
 
 from local.api import flavors, glance
 from local.api.cloud import REGION, new_id, now
-from local.api.http import BAD_REQUEST, FORBIDDEN, NOT_FOUND, ApiError
+from local.api.http import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, ApiError
 from local.api.quotas import Quotas
 from local.api.records import Record
 from local.layout import MACHINES
-from local.machine import kinds, user_data
+from local.machine import kinds, machine, user_data
 from local.resources import networks
 from local.resources.base import Inputs, Kind
 from local.resources.keys import Keypair
 from local.resources.port import Port
+
+#: Values of `powerState` as the provider has them, and Nova's words for the same.
+ACTIVE, SHUT_OFF = "active", "shutoff"
+VM_STATES = {ACTIVE: "active", SHUT_OFF: "stopped"}
 
 
 class Instance(Kind):
@@ -33,12 +37,40 @@ class Instance(Kind):
         return record
 
     def boot(self, record: Record) -> None:
-        """Start its process unless it runs (a machine boots again after the host did)."""
+        """Start its process unless it runs or is shut off (it boots again after the host did)."""
+        if record["computed"].get("powerState") == SHUT_OFF:
+            return
         text = user_data.packed(str(record["inputs"].get("userData") or ""))
         folder = self.cloud.folder / MACHINES / record["id"]
         kind, name = kinds.kept(self.cloud.folder), record["computed"]["name"]
         key = Keypair(self.cloud).read(str(record["inputs"].get("keyPair") or "")) or {"inputs": {}}
         kinds.start(folder, kind, name, text, str(key["inputs"].get("publicKey") or ""))
+
+    def read(self, identifier: str) -> Record | None:
+        """The record, with the power state that Nova would tell."""
+        record = super().read(identifier)
+        if record is not None and not machine.running(self.cloud.folder / MACHINES / identifier):
+            record = {**record, "computed": {**record["computed"], "powerState": SHUT_OFF}}
+        return record
+
+    def power(self, identifier: str, state: str) -> Record:
+        """Start it or shut it off; 409 where it is in that state already."""
+        with self.cloud.records.lock:
+            record = self.find(identifier)
+            if record["computed"]["powerState"] == state:
+                verb = "start" if state == ACTIVE else "stop"
+                raise ApiError(
+                    CONFLICT,
+                    f"Cannot '{verb}' instance {identifier} while it is in vm_state"
+                    f" {VM_STATES[state]}",
+                )
+            computed = {**record["computed"], "powerState": state, "updated": now()}
+            record = self.keep(identifier, record["inputs"], computed)
+        if state == ACTIVE:
+            self.boot(record)
+        else:
+            kinds.shut_off(self.cloud.folder / MACHINES / identifier)
+        return record
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
         """Everything it names must exist, and its ports be free."""
@@ -71,7 +103,7 @@ class Instance(Kind):
             "imageId": image["id"],
             "imageName": image["name"],
             "networks": attached,
-            "powerState": "active",
+            "powerState": str(inputs.get("powerState") or ACTIVE).lower(),
             "securityGroups": inputs.get("securityGroups") or [],
             # The provider keeps only a hash of it as an output.
             "userData": hashlib.sha1(
@@ -80,8 +112,14 @@ class Instance(Kind):
         }
 
     def update(self, identifier: str, inputs: Inputs) -> Record:
-        """Name, metadata and tags change in place; another flavor resizes it."""
+        """Name, metadata and tags change in place; another flavor resizes it.
+
+        A `powerState` that it has not is brought about.
+        """
         flavor = self._flavor(inputs)
+        state = str(inputs.get("powerState") or ACTIVE).lower()
+        if self.find(identifier)["computed"]["powerState"] != state:
+            self.power(identifier, state)
         with self.cloud.records.lock:
             computed = {
                 **self.find(identifier)["computed"],
@@ -90,6 +128,7 @@ class Instance(Kind):
                 "flavorName": flavor["name"],
                 "allMetadata": inputs.get("metadata") or {},
                 "allTags": inputs.get("tags") or [],
+                "powerState": state,
                 "updated": now(),
             }
             return self.keep(identifier, inputs, computed)

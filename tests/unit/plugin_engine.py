@@ -39,10 +39,20 @@ class Engine:
             )
         )
 
-    def diff(self, token: str, olds: dict[str, Any], news: dict[str, Any]) -> Any:
+    def diff(
+        self,
+        token: str,
+        olds: dict[str, Any],
+        news: dict[str, Any],
+        outputs: dict[str, Any] | None = None,
+    ) -> Any:
         return self.stub.Diff(
             pb.DiffRequest(
-                urn=self.urn(token, "it"), old_inputs=struct(olds), news=struct(news), id="x"
+                urn=self.urn(token, "it"),
+                old_inputs=struct(olds),
+                olds=struct(outputs or {}),
+                news=struct(news),
+                id="x",
             )
         )
 
@@ -54,6 +64,15 @@ class Engine:
         )
         made = self.stub.Create(request)
         return made.id, MessageToDict(made.properties)
+
+    def update(
+        self, token: str, identifier: str, outputs: dict[str, Any], news: dict[str, Any]
+    ) -> dict[str, Any]:
+        request = pb.UpdateRequest(
+            urn=self.urn(token, "it"), id=identifier, olds=struct(outputs), news=struct(news)
+        )
+        updated: dict[str, Any] = MessageToDict(self.stub.Update(request).properties)
+        return updated
 
     def read(self, token: str, identifier: str, inputs: dict[str, Any]) -> Any:
         return self.stub.Read(

@@ -98,7 +98,7 @@ def test_check_names_what_is_wrong_and_a_thing_without_a_name(plugin: Engine) ->
 @pytest.mark.parametrize(
     ("token", "olds", "news", "names"),
     [
-        (BUCKET, {"name": "a"}, {"name": "b"}, {"name": True}),
+        (BUCKET, {"name": "a"}, {"name": "b"}, {"name": False}),
         (BUCKET, {"name": "a"}, {"name": "a", "forceDestroy": True}, {"forceDestroy": False}),
         (VM, {"userData": secret("a")}, {"userData": secret("b")}, {"userData": True}),
         (VM, {"userData": secret("a")}, {"userData": "a"}, {}),
@@ -153,6 +153,46 @@ def test_a_bucket_that_is_there_answers_as_if_made_and_must_be_empty_to_go(
     plugin.create(BUCKET, {"name": "there-before", "forceDestroy": True})
     plugin.delete(BUCKET, "there-before")
     assert plugin.read(BUCKET, "there-before", {}).id == ""
+
+
+def test_another_name_of_a_container_is_ignored_and_shown_again(
+    plugin: Engine, local_cloud: LocalCloud
+) -> None:
+    """As by the real provider, whose schema says `ForceNew: false` and whose update skips it."""
+    inputs = {"name": "keeps-its-name"}
+    identifier, outputs = plugin.create(BUCKET, inputs)
+    asked = {"name": "another-name"}
+    updated = plugin.update(BUCKET, identifier, outputs, asked)
+    assert updated["name"] == "keeps-its-name"
+    answer = plugin.diff(BUCKET, asked, asked, outputs=updated)
+    assert (list(answer.detailedDiff), list(answer.replaces)) == (["name"], [])
+    read = plugin.read(BUCKET, identifier, asked)
+    assert MessageToDict(read.inputs)["name"] == "keeps-its-name"
+    names = [bucket["Name"] for bucket in _s3(local_cloud).list_buckets()["Buckets"]]
+    assert "another-name" not in names
+    plugin.delete(BUCKET, identifier)
+
+
+def test_a_machine_shut_off_at_the_cloud_is_started_by_the_next_update(
+    plugin: Engine, local_cloud: LocalCloud
+) -> None:
+    inputs = {
+        "name": "shut-off",
+        "imageName": "Ubuntu-24.04",
+        "flavorName": "standard.tiny",
+        "userData": "#cloud-config\n{}",
+        "powerState": "active",
+    }
+    identifier, outputs = plugin.create(VM, inputs)
+    _act(local_cloud, identifier, "os-stop")
+    assert _status(local_cloud, identifier) == "SHUTOFF"
+    read = plugin.read(VM, identifier, inputs)
+    assert MessageToDict(read.inputs)["powerState"] == "shutoff"
+    found = MessageToDict(read.properties)
+    assert list(plugin.diff(VM, inputs, inputs, outputs=found).detailedDiff) == ["powerState"]
+    assert plugin.update(VM, identifier, outputs, inputs)["powerState"] == "active"
+    assert _status(local_cloud, identifier) == "ACTIVE"
+    plugin.delete(VM, identifier)
 
 
 def test_force_destroy_does_not_see_s3_versions(plugin: Engine, local_cloud: LocalCloud) -> None:
@@ -242,6 +282,22 @@ def _s3(local_cloud: LocalCloud) -> Any:
         aws_secret_access_key=store["secret_key"],
         region_name="us-east-1",
     )
+
+
+def _compute(local_cloud: LocalCloud) -> Any:
+    import openstack  # noqa: PLC0415
+
+    entry = json.loads(local_cloud.clouds_yaml.read_text("utf-8"))["clouds"]["local"]
+    return openstack.connect(load_envvars=False, load_yaml_config=False, **entry).compute
+
+
+def _act(local_cloud: LocalCloud, identifier: str, action: str) -> None:
+    answer = _compute(local_cloud).post(f"/servers/{identifier}/action", json={action: None})
+    assert answer.status_code == 202
+
+
+def _status(local_cloud: LocalCloud, identifier: str) -> str:
+    return str(_compute(local_cloud).get_server(identifier).status)
 
 
 def _network(local_cloud: LocalCloud) -> str:
