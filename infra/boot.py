@@ -5,12 +5,13 @@ from typing import Any
 
 import pulumi
 
-from infra import user_data, worker_archive
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
 from infra.errors import Refusal
 from infra.settings import Settings
-from infra.worker_settings import certificates, worker_toml
+from infra.user_data import archive as worker_archive
+from infra.user_data import document as user_data
+from infra.user_data.worker_settings import certificates, worker_toml
 
 
 def packed_user_data(

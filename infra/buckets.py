@@ -8,10 +8,11 @@ import pulumi
 import pulumi_openstack as openstack
 from pulumi.dynamic import Resource, ResourceProvider
 
-from infra import bucket_providers, worker_archive
 from infra.clouds import Compute
+from infra.providers import buckets as bucket_providers
 from infra.settings import Settings, Store
 from infra.store_access import StoreAccess
+from infra.user_data import archive as worker_archive
 
 
 class _OverS3(Resource, name="OverS3"):

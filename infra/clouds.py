@@ -9,9 +9,9 @@ import pulumi_openstack as openstack
 
 from infra import credential
 from infra.errors import CloudError
+from infra.providers import trove
 from infra.sdk import connect, region_config, sentences
 from infra.settings import Database, Machine, Settings
-from infra.trove import client as trove
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

@@ -8,8 +8,8 @@ from pulumi.dynamic import Resource
 
 from infra.clouds import DATASTORE, DatabaseCloud
 from infra.existing_database import ExistingDatabase
+from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
 from infra.settings import Settings
-from infra.trove.providers import TroveInstanceProvider, TroveReadyProvider
 
 ADMIN, USER = "db_admin", "pipeline_worker"
 

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.check_store.store import Store, told
 from cli.errors import CommandError
 from cli.terminal import print_progress
-from infra import s3
 from infra.errors import StoreError
+from infra.providers import s3
 
 PREFIX = "pipeline-check-"
 

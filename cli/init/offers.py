@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from infra import clouds
+from infra.providers import trove
 from infra.sdk import connect, region_config, sentences
-from infra.trove import client as trove
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _PLANNED = {
     OpType.DELETE_REPLACED: "- to remove and make again",
     OpType.REPLACE: "± to replace",
 }
-# What infra/trove/waiting.py writes while a database is made or changed, which takes minutes.
+# What infra/providers/waiting.py writes while a database is made or changed, which takes minutes.
 _WAITING = re.compile(r"Database instance .*; waiting\.")
 _NO_NEWS = ("update failed", "preview failed")
 _NO_RESOURCES = ("pulumi:pulumi:", "pulumi:providers:", "pipeline:infra:")

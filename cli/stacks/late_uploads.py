@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra import s3
+from infra.providers import s3
 
 #: Type of a bucket -> the output that has its name.
 _BUCKETS = {

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.errors import CloudError
 from infra.names import Names
+from infra.providers import trove, waiting
 from infra.sdk import connect, sentences
-from infra.trove import client as trove
-from infra.trove import waiting
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

@@ -1,1 +1,1 @@
-"""The database service: a client in plain functions, and Pulumi's dynamic providers over it."""
+"""Old module paths that deployed states name; see `infra.trove.providers`."""

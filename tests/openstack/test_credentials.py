@@ -6,8 +6,8 @@ import pytest
 
 from infra import clouds
 from infra.errors import CloudError, DatabaseError
+from infra.providers import trove as client
 from infra.sdk import connect, sentences
-from infra.trove import client
 from tests.credentials import PAUSE, Account, CredentialRules
 from tests.eventually import eventually
 from tests.openstack.services.stack import OpenStack

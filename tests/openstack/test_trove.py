@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from infra.errors import DatabaseError
-from infra.trove import client, waiting
+from infra.providers import trove as client
+from infra.providers import waiting
 from tests.eventually import eventually
 from tests.openstack.services import entries
 from tests.openstack.services.configuration import DATABASE_REGION

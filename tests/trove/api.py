@@ -1,4 +1,4 @@
-"""Trove's own answers and traps: what infra/trove steps around (docs.openstack.org/api-ref)."""
+"""Trove's answers and traps, which infra/providers/trove.py steps around (its API reference)."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -7,9 +7,10 @@ import pytest
 from pulumi.runtime import rpc
 
 from infra.errors import DatabaseError
-from infra.trove import client, waiting
-from infra.trove.client import Access, Instance
-from infra.trove.providers import TroveInstanceProvider, TroveReadyProvider
+from infra.providers import trove as client
+from infra.providers import waiting
+from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
+from infra.providers.trove import Access, Instance
 from tests.trove.service import ADMIN, DATABASE, MINE, SECONDS, WORKER, Service
 
 MINUTES = SECONDS / 60

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from infra import s3, worker_archive
-from infra.bucket_providers import (
+from infra.errors import StoreError
+from infra.providers import s3
+from infra.providers.buckets import (
     BucketAdoptionProvider,
     BucketClaimProvider,
     BucketContentsProvider,
     WorkerArchiveProvider,
 )
-from infra.errors import StoreError
+from infra.user_data import archive as worker_archive
 from local import object_store
 
 CLAIM, ADOPTION, CONTENTS, ARCHIVE = (

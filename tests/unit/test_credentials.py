@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.errors import CloudError
+from infra.providers import trove as client
 from infra.sdk import connect
-from infra.trove import client
 from tests.credentials import Account, CredentialRules
 
 

@@ -1,6 +1,7 @@
 """Our dynamic providers in the process the engine starts for them (`python -m pulumi.dynamic`)."""
 
 import base64
+import importlib
 import os
 import pickletools
 import subprocess
@@ -14,13 +15,13 @@ from google.protobuf import struct_pb2
 from pulumi.dynamic.dynamic import PROVIDER_KEY, serialize_provider
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from infra.bucket_providers import (
+from infra.providers.buckets import (
     BucketAdoptionProvider,
     BucketClaimProvider,
     BucketContentsProvider,
 )
-from infra.dynamic import Provider
-from infra.trove.providers import TroveInstanceProvider, TroveReadyProvider
+from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
+from infra.providers.dynamic import Provider
 from tests.unit.program import CHECKOUT
 
 PROVIDERS = [
@@ -89,12 +90,28 @@ def test_state_holds_a_name_and_no_code(provider: type[Provider]) -> None:
     assert strings == [provider.__module__, provider.__name__]
 
 
+#: Module and class of each dynamic provider, as the states deployed by commit 29b3431 name them.
+DEPLOYED = [
+    ("infra.bucket_providers", "BucketClaimProvider"),
+    ("infra.bucket_providers", "BucketAdoptionProvider"),
+    ("infra.bucket_providers", "BucketContentsProvider"),
+    ("infra.bucket_providers", "WorkerArchiveProvider"),
+    ("infra.trove.providers", "TroveInstanceProvider"),
+    ("infra.trove.providers", "TroveReadyProvider"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), DEPLOYED)
+def test_providers_of_deployed_states_can_be_loaded(module: str, name: str) -> None:
+    assert issubclass(getattr(importlib.import_module(module), name), Provider)
+
+
 HEAVY = ("openstack", "keystoneauth1", "boto3", "botocore", "pulumi_openstack", "pulumi_aws")
 
 
 def test_provider_modules_are_light() -> None:
     code = (
-        "import sys, infra.bucket_providers, infra.trove.providers;"
+        "import sys, infra.providers.buckets, infra.providers.database;"
         f" print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     command = [sys.executable, "-c", code]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from infra.errors import DatabaseError
-from infra.trove import client
+from infra.providers import trove as client
 from local.cloud import LocalCloud
 from tests.eventually import eventually
 from tests.trove.providers import OWNER, WAITER, ProviderPromises, Up, inputs, waited

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from infra import user_data, worker_archive
-from infra.user_data import CLOUD_INIT, NOVA_LIMIT, UserDataTooLargeError
-from infra.worker_archive import WORKER
+from infra.user_data import archive as worker_archive
+from infra.user_data import document as user_data
+from infra.user_data.archive import WORKER
+from infra.user_data.document import CLOUD_INIT, NOVA_LIMIT, UserDataTooLargeError
 
 #: After base64, as Nova counts; the rest of its 65,535 is for three certificates and long secrets.
 BUDGET = 48 * 1024
@@ -116,7 +117,8 @@ def test_same_bytes_from_every_clone(tmp_path: Path, packed: str) -> None:
 
 PACK = """
 import json, sys
-from infra import user_data, worker_archive
+from infra.user_data import archive as worker_archive
+from infra.user_data import document as user_data
 document = json.load(sys.stdin)
 source = worker_archive.bootstrap()
 for entry in document["write_files"]:

@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-WORKER = Path(__file__).resolve().parent.parent / "worker"
+WORKER = Path(__file__).resolve().parents[2] / "worker"
 #: What of worker/ runs on the machine: sources, migrations and the lock of its packages.
 SUFFIXES = (".py", ".sql", ".c", ".h", ".toml")
 LOCK = "requirements.txt"

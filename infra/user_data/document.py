@@ -14,7 +14,7 @@ import zopfli.gzip
 
 #: What Nova takes, counted after base64 (API reference, "user_data").
 NOVA_LIMIT = 65_535
-CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
+CLOUD_INIT = Path(__file__).resolve().parents[2] / "cloud-init"
 SOURCE_FOLDER = "/opt/pipeline/source"
 CREDENTIALS_FOLDER = "/etc/pipeline/credentials"
 TLS_FOLDER = "/etc/pipeline/tls"

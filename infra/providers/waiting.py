@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from infra.errors import DatabaseError
-from infra.trove import client
-from infra.trove.client import Access, Instance
+from infra.providers import trove as client
+from infra.providers.trove import Access, Instance
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.settings import Database, Settings
-from infra.user_data import TLS_FOLDER
-from infra.worker_archive import Archive
+from infra.user_data.archive import Archive
+from infra.user_data.document import TLS_FOLDER
 
 ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
 

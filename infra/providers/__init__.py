@@ -1,0 +1,1 @@
+"""Dynamic providers of the stack, and the thin HTTP and S3 clients that they share."""
