@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.errors import CommandError
 from cli.stacks.outputs import Outputs
-from cli.stacks.target import LOCAL, command
+from cli.stacks.target import LOCAL, command_line
 
 _AT_ONCE = 8
 
@@ -109,7 +109,7 @@ class BucketClient:
             return f"'{name}' still waits in bucket {outputs.input_bucket}: try again in a moment."
         return (
             f"Bucket {outputs.output_bucket} has no result of '{name}': "
-            f"'{command('log', self._stack)}' tells what was done and what was refused."
+            f"'{command_line('log', self._stack)}' tells what was done and what was refused."
         )
 
     def _exists(self, bucket: str, key: str) -> bool:
@@ -130,6 +130,6 @@ class BucketClient:
         except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
             raise CommandError(
                 f"The object store at {self._outputs.s3_endpoint} said: {error}. If something is "
-                f"gone there, '{command('refresh', self._stack)}' and "
-                f"'{command('up', self._stack)}' repair the stack."
+                f"gone there, '{command_line('refresh', self._stack)}' and "
+                f"'{command_line('up', self._stack)}' repair the stack."
             ) from None

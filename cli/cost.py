@@ -1,18 +1,19 @@
 """What a stack costs: the table in docs/costs.md times the stack's settings."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from rich.table import Table
+from typing import Any
 
 from cli.paths import CHECKOUT
+from cli.terminal import print_progress, print_table
+from infra.reader import declared
+from infra.settings import PROJECT_FILE
 
 TABLE = CHECKOUT / "docs" / "costs.md"
 #: A month is a twelfth of a year.
 HOURS_A_MONTH = 730
 _ROW = re.compile(r"^\| *([\w ]+?) *\| *([\w.]+) *\| *([\d.]+) *\|$", re.MULTILINE)
-NOTE = "An estimate, by docs/costs.md (source and date there); without what lies in the buckets."
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,31 @@ def items(settings: Mapping[str, str], known: Mapping[tuple[str, str], float]) -
     return [Item(name, of, amount, known.get((name, of))) for name, of, amount in wanted + made]
 
 
-def table(bill: Sequence[Item]) -> Table:
-    """The bill as people read it."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    grid.add_column("resource")
-    for name in ("BU an hour", "BU a month"):
-        grid.add_column(name, justify="right")
+def print_bill(bill: Sequence[Item]) -> None:
+    """Print the bill, and on what it is based."""
+    heading = ("resource", "BU an hour", "BU a month")
+    print_table(_rows(bill), heading, right={1, 2})
+    print_progress(
+        "An estimate, by docs/costs.md (source and date there); without what lies in the buckets."
+    )
+
+
+def _rows(bill: Sequence[Item]) -> Iterator[tuple[str, str, str]]:
     for item in bill:
         amount = f"{item.amount} " if item.amount > 1 else ""
         what = item.resource if item.of == "each" else f"{item.resource} {amount}{item.of}"
-        known = item.rate is not None
-        hour, month = f"{item.hourly:.2f}", f"{item.hourly * HOURS_A_MONTH:.0f}"
-        grid.add_row(what, *((hour, month) if known else ("not in the table", "")))
-    total = sum(item.hourly for item in bill)
-    grid.add_row("all that is known", f"{total:.2f}", f"{total * HOURS_A_MONTH:.0f}")
-    return grid
+        if item.rate is None:
+            yield what, "not in the table", ""
+        else:
+            yield what, *_amounts(item.hourly)
+    yield "all that is known", *_amounts(sum(item.hourly for item in bill))
 
 
-def of_stack(settings: Mapping[str, str]) -> list[Item]:
-    """The bill by the document in the checkout."""
-    return items(settings, rates(TABLE.read_text(encoding="utf-8")))
+def _amounts(hourly: float) -> tuple[str, str]:
+    return f"{hourly:.2f}", f"{hourly * HOURS_A_MONTH:.0f}"
+
+
+def of_stack(settings: Mapping[str, Any]) -> list[Item]:
+    """Return the bill of a stack with these settings, by the table in the checkout."""
+    complete = declared(PROJECT_FILE) | {name: str(value) for name, value in settings.items()}
+    return items(complete, rates(TABLE.read_text(encoding="utf-8")))

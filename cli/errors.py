@@ -1,7 +1,12 @@
 """The errors of the commands: one sentence and an exit code, never a traceback."""
 
+import errno
+import os
+import signal
+
 import click
 
+from cli.terminal import print_progress, visible
 from worker.errors import PipelineError
 
 
@@ -10,7 +15,16 @@ class CommandError(PipelineError, click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Print the message to standard error."""
-        click.echo(f"pipeline: {self.message}", err=True)
+        print_progress(f"pipeline: {self.message}")
+
+
+class Interrupted(CommandError):
+    """The user pressed Ctrl-C; the exit code is a shell's for SIGINT."""
+
+    exit_code = 128 + signal.SIGINT
+
+    def __init__(self, message: str = "Interrupted.") -> None:
+        super().__init__(message)
 
 
 class LockHeld(PipelineError):
@@ -35,3 +49,23 @@ class MachineUnreachable(CommandError):
 
 class MachineNotReady(MachineUnreachable):
     """The machine answers, but its worker is not installed yet."""
+
+
+_REMEDIES = {
+    errno.EACCES: "make it accessible or name another",
+    errno.EPERM: "make it accessible or name another",
+    errno.EROFS: "name a place that can be written",
+    errno.ENOSPC: "free some space, then run the same command again",
+    errno.EDQUOT: "free some space, then run the same command again",
+    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ENOENT: "create it or name another",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a folder",
+}
+
+
+def file_error(error: OSError) -> CommandError:
+    """Return the sentence for a file or folder of this computer that cannot be used."""
+    name = visible(os.fsdecode(error.filename))
+    remedy = _REMEDIES.get(error.errno or 0)
+    return CommandError(f"'{name}': {error.strerror}" + (f"; {remedy}." if remedy else "."))

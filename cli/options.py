@@ -1,19 +1,39 @@
-"""What several commands have in common on the command line."""
+"""Options that several commands have."""
+
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from cli.stacks.cloud_stack import CloudStack
-from cli.stacks.local_stack import LocalStack
-from cli.stacks.target import LOCAL, Target
+from cli.stacks import registry
+from cli.stacks.target import LOCAL
 
-
-def named(name: str) -> Target:
-    """The stack of that name; raises CommandError where there is none."""
-    return LocalStack() if name == LOCAL else CloudStack(name)
+if TYPE_CHECKING:
+    from cli.stacks.target import Target
 
 
-def _named(_context: click.Context, _option: click.Parameter, value: str) -> Target:
-    return named(value)
+def find_stack(name: str) -> "Target":
+    """Return the stack of that name.
+
+    Raises:
+        CommandError: `init` never created it.
+    """
+    if name == LOCAL:
+        from cli.stacks.local_stack import LocalStack
+
+        return LocalStack()
+    from cli.stacks.cloud_stack import CloudStack
+
+    return CloudStack(name)
+
+
+def _find(context: click.Context, _option: click.Parameter, value: str) -> "Target | None":
+    return None if context.resilient_parsing else find_stack(value)
+
+
+def _complete(_context: Any, _option: Any, incomplete: str) -> list[CompletionItem[str]]:
+    names = [LOCAL, *registry.known()]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 stack = click.option(
@@ -22,8 +42,9 @@ stack = click.option(
     default=LOCAL,
     show_default=True,
     metavar="NAME",
-    callback=_named,
-    help="Which stack: the one on this machine, or one that 'init' made.",
+    callback=_find,
+    shell_complete=_complete,
+    help="The stack: the one on this computer, or one that 'init' created.",
 )
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,83 +1,178 @@
-"""What a person sees while something lasts: a moving line on a terminal, plain lines elsewhere."""
+"""What the commands print: plain text, tables, a spinner and a progress bar.
+
+Nothing printed here is interpreted as markup, and control characters are printed as escape
+sequences (`\\x1b`): keys, reasons and logs come from outside. Lines are never wrapped. Results go
+to standard output, everything else to standard error, so that `--json` stays clean.
+"""
 
 import io
+import os
+import re
 import sys
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.status import Status
-from rich.text import Text
+import click
 
-# A terminal that has no "…" shows a "?" there: no reason to stop.
+if TYPE_CHECKING:
+    from rich.status import Status
+
+# A terminal whose encoding lacks a character shows "?" instead: no reason to fail.
 for _stream in (sys.stdout, sys.stderr):
     if isinstance(_stream, io.TextIOWrapper):
         _stream.reconfigure(errors="replace")
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-_SPINNER = 3  # columns that the spinner and what is beside it take
+#: Rows whose width a table looks at together: memory is bounded however many rows there are.
+_PAGE = 100
+_SPINNER_COLUMNS = 3
+#: C0 and C1 controls, lone surrogates (bytes that are not UTF-8), line and paragraph separators,
+#: and characters that reorder what follows (UAX #9): they would let a key forge or hide text.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return `text` as one line without control characters: they become `\\n`, `\\x1b`."""
+    return _UNPRINTABLE.sub(lambda match: _escape(match[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004  a byte that is not UTF-8 (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def visible_lines(text: str) -> str:
+    """Return `text` with its line ends kept and every other control character escaped."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def print_result(text: str = "", **style: Any) -> None:
+    """Print lines on standard output; `style` is click.style's, for terminals."""
+    print(_styled(visible_lines(text), **style), flush=True)
+
+
+def _styled(text: str, **style: Any) -> str:
+    is_plain = not style or not sys.stdout.isatty() or "NO_COLOR" in os.environ
+    return text if is_plain else click.style(text, **style)
 
 
 def print_progress(text: str) -> None:
-    """One plain line of progress, on standard error so that `--json` stays clean."""
-    err.print(text, markup=False, soft_wrap=True)
+    """Print lines on standard error."""
+    # Not click.echo, which would write past rich's spinner.
+    print(visible_lines(text), file=sys.stderr, flush=True)
+
+
+def print_table(
+    rows: Iterable[Sequence[str]], heading: Sequence[str] = (), right: Collection[int] = ()
+) -> None:
+    """Print rows in columns on standard output, as they come.
+
+    Args:
+        rows: The cells of each row; they may hold anything.
+        heading: The names of the columns, printed even if there are no rows.
+        right: The columns that are aligned to the right.
+    """
+    widths = [_width(name) for name in heading]
+    remaining, is_first = iter(rows), bool(heading)
+    while True:
+        page = [[visible(cell) for cell in row] for row in islice(remaining, _PAGE)]
+        for row in page:
+            widths += [0] * (len(row) - len(widths))
+            for column, cell in enumerate(row):
+                widths[column] = max(widths[column], _width(cell))
+        if is_first:
+            print(_styled(_line(heading, widths, right), bold=True))
+            is_first = False
+        for row in page:
+            print(_line(row, widths, right))
+        sys.stdout.flush()
+        if len(page) < _PAGE:
+            return
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
+    padded = []
+    for column, cell in enumerate(cells):
+        space = " " * (widths[column] - _width(cell))
+        padded.append(space + cell if column in right else cell + space)
+    return "  ".join(padded).rstrip()
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal needs for a text (UAX #11)."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in "WF")
+        for each in text
+    )
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() or "FORCE_COLOR" in os.environ
 
 
 class Spinner:
-    """A spinner whose text may change; where there is no terminal, each new text is a line."""
+    """A spinner with a text; where there is no terminal, each new text is a line."""
 
-    def __init__(self, status: Status | None) -> None:
+    def __init__(self, status: "Status | None" = None) -> None:
         self._status = status
         self._last = ""
 
     def update(self, text: str) -> None:
-        """Say what is being waited for now."""
+        """Show what is being waited for now."""
         if text == self._last:
             return
         self._last = text
         if self._status is None:
             print_progress(f"{text} …")
         else:
-            self._status.update(_line(text))
+            self.show(text)
 
     def show(self, text: str) -> None:
-        """A detail for the moving line alone: too fleeting to be a line of a log."""
-        if self._status is not None:
-            self._status.update(_line(text))
+        """Show a text beside the spinner only: too short-lived to be a line of a log."""
+        if self._status is None:
+            return
+        from rich.text import Text
 
-
-def _line(text: str) -> Text:
-    """One line, however narrow the terminal: a text that wraps makes all above it jump."""
-    line = Text(f"{text} …")
-    line.truncate(err.width - _SPINNER, overflow="ellipsis")
-    return line
+        # One line on any terminal: a text that wraps makes the lines above it jump.
+        line = Text(f"{visible(text)} …")
+        line.truncate(self._status.console.width - _SPINNER_COLUMNS, overflow="ellipsis")
+        self._status.update(line)
 
 
 @contextmanager
 def spinner(text: str) -> Iterator[Spinner]:
-    """Show that something lasts."""
-    if err.is_terminal:
-        with err.status(_line(text)) as status:
-            yield Spinner(status)
-    else:
-        handle = Spinner(None)
+    """Show that something takes time."""
+    if not _is_terminal():
+        handle = Spinner()
+        handle.update(text)
+        yield handle
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, highlight=False).status("") as status:
+        handle = Spinner(status)
         handle.update(text)
         yield handle
 
 
 class ProgressBar:
-    """A bar from 0 to a total; where there is no terminal, a line at each quarter."""
+    """Progress from 0 to a total; where there is no terminal, a line at each quarter."""
 
-    def __init__(self, text: str, total: int, bar: Progress | None) -> None:
+    def __init__(self, text: str, total: int, bar: Any = None) -> None:
         self._text, self._total, self._bar = text, total, bar
-        self._task = bar.add_task(text, total=total) if bar else None
         self._quarter = 0
 
-    def at(self, done: int) -> None:
-        """`done` of the total are done."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done)
+    def advance_to(self, done: int) -> None:
+        """Show that `done` of the total are done."""
+        if self._bar is not None:
+            self._bar.update(done - self._bar.pos)
             return
         quarter = 4 * done // max(self._total, 1)
         if quarter > self._quarter:
@@ -88,14 +183,10 @@ class ProgressBar:
 @contextmanager
 def progress_bar(text: str, total: int) -> Iterator[ProgressBar]:
     """Show how much of a known amount is done."""
-    if err.is_terminal:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=err, transient=True) as bar:
-            yield ProgressBar(text, total, bar)
-    else:
-        yield ProgressBar(text, total, None)
+    if not sys.stderr.isatty():
+        yield ProgressBar(text, total)
+        return
+    with click.progressbar(
+        length=total, label=visible(text), show_pos=True, show_percent=False, file=sys.stderr
+    ) as bar:
+        yield ProgressBar(text, total, bar)

@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from cli.check_store.fact import YES, Answers
+from cli.check_store.fact import Answers
 from cli.check_store.judgement import Finding, judge, trusted
 from cli.check_store.questions import FACTS, GROUPS
-from cli.terminal import out
+from cli.terminal import print_result, print_table
 
 
 @dataclass(frozen=True)
@@ -49,26 +46,17 @@ class Report:
         }
 
     def show(self) -> None:
-        """A table of the answers, then what they cost."""
-        grid = Table(box=None, show_header=False, pad_edge=False)
+        """Print the answers, then what they cost."""
         for group, facts in GROUPS.items():
-            grid.add_row(Text(group, style="bold"))
-            for fact in facts:
-                answer = self.answers[fact.name]
-                style = "green" if answer == YES else "yellow"
-                grid.add_row(Text(f"  {fact.question}"), Text(answer, style=style))
-        out.print(grid)
+            print_result(group, bold=True)
+            print_table((f"  {fact.question}", self.answers[fact.name]) for fact in facts)
         for finding in self.findings:
-            out.print()
-            out.print(
-                Text.assemble(
-                    (f"{finding.loss.weight.value.capitalize()}: ", "bold"),
-                    f"{finding.loss.sentence} ({finding.fact.question}: {finding.answer})",
-                )
+            print_result(
+                f"\n{finding.loss.weight.value.capitalize()}: {finding.loss.sentence} "
+                f"({finding.fact.question}: {finding.answer})"
             )
-        out.print()
-        out.print(
-            "Pictures are safe with this store."
+        print_result(
+            "\nPictures are safe with this store."
             if self.trusted
-            else "Do not trust this store with pictures before the above is settled."
+            else "\nDo not trust this store with pictures before the above is settled."
         )

@@ -44,7 +44,7 @@ def build(aside: Path, target: Path) -> None:
         assert process.stderr is not None  # noqa: S101
         for done, line in enumerate(process.stderr, 1):
             last = line.strip() or last
-            bar.at(min(done, len(packages)))
+            bar.advance_to(min(done, len(packages)))
     if process.wait() != 0:
         raise _failure("go build", last)
 

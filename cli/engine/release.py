@@ -26,7 +26,7 @@ class _Counted:
     def read(self, size: int = _CHUNK) -> bytes:
         chunk = self._stream.read(size)
         self._bytes += len(chunk)
-        self._bar.at(self._bytes >> 20)
+        self._bar.advance_to(self._bytes >> 20)
         return chunk
 
 

@@ -3,12 +3,14 @@
 import json
 import subprocess
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cli.errors import CommandError
 from cli.machines.boot_steps import Step
+from cli.stacks.target import command_line
+
+if TYPE_CHECKING:
+    from cli.stacks.target import Target
 
 
 class Host(Protocol):
@@ -34,9 +36,15 @@ class Host(Protocol):
         """What can be seen of it from outside, "" where nothing can."""
 
 
-def first(hosts: Sequence[Host], up: str) -> Host:
-    """The machine to ask; raises CommandError, naming the command that starts one."""
+def first(target: "Target") -> Host:
+    """Return the machine of a stack that commands are run on.
+
+    Raises:
+        CommandError: Nothing is deployed, or no machine runs.
+    """
+    hosts = target.hosts()
     if not hosts:
+        up = command_line("up", target.name)
         raise CommandError(f"No machine of the pipeline is running: '{up}' starts one.")
     return hosts[0]
 
@@ -48,22 +56,3 @@ def ask(host: Host, command: Sequence[str]) -> Any:
         lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no answer"]
         raise CommandError(f"Machine {host.name} could not tell: {lines[-1]}")
     return json.loads(answer.stdout)
-
-
-def status_table(answer: dict[str, Any]) -> Table:
-    """`status` as people read it."""
-    backlog = answer["backlog"]
-    grid = Table(box=None, show_header=False, pad_edge=False)
-    for machine in answer["machines"]:
-        obstacle = machine["obstacle"] or "nothing in the way"
-        grid.add_row(
-            "machine", f"{machine['machine']}: last pass {machine['last_pass']}, {obstacle}"
-        )
-    # What answers has just asked both for what follows.
-    grid.add_row("reachable", "database and object store, from the machine")
-    oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
-    grid.add_row("backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}")
-    grid.add_row("done", f"{answer['done']} ({answer['rate']:g} a minute)")
-    grid.add_row("quarantined", str(answer["quarantined"]))
-    grid.add_row("last error", answer["last_error"] or "none")
-    return grid

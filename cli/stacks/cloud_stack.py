@@ -15,11 +15,11 @@ from cli.private_files import make_folder
 from cli.stacks import registry, store_keys
 from cli.stacks.in_use import users_of_groups
 from cli.stacks.orphans import end_orphans
-from cli.stacks.stack import Stack, StackHome
+from cli.stacks.stack import Stack
 from cli.stacks.stale_lock import stale_lock
 from cli.stacks.state_folder import check_room, folder_of, mend
 from cli.stacks.strays import Stray, find
-from cli.stacks.target import nothing_stands
+from cli.stacks.target import StackHome, nothing_stands
 from cli.terminal import print_progress
 from infra.errors import Refusal
 

@@ -22,9 +22,9 @@ from cli.machines.local_host import LocalHost
 from cli.machines.machine import Host
 from cli.paths import CHECKOUT, LocalPaths
 from cli.stacks.orphans import end_orphans
-from cli.stacks.stack import Stack, StackHome
+from cli.stacks.stack import Stack
 from cli.stacks.strays import Stray
-from cli.stacks.target import LOCAL, nothing_stands
+from cli.stacks.target import LOCAL, StackHome, nothing_stands
 from cli.terminal import print_progress, spinner
 from infra.names import PROJECT
 from local.cloud import LocalCloud

@@ -4,7 +4,6 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,13 @@ from cli.stacks.events import Story
 from cli.stacks.interrupt import left_to_the_engine
 from cli.stacks.orphans import OWNER
 from cli.stacks.remedies import remedy
+from cli.stacks.target import StackHome
 from cli.terminal import print_progress, spinner
 from infra.errors import Refusal
 from infra.names import PROJECT
 
 _CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-
-
-@dataclass(frozen=True)
-class StackHome:
-    """Where a stack's settings and state are, and by which environment the engine finds them."""
-
-    name: str
-    folder: Path  # has Pulumi.yaml and Pulumi.<name>.yaml
-    environment: Mapping[str, str]
 
 
 def run_program() -> None:

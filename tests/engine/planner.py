@@ -14,7 +14,8 @@ import yaml
 from cli.errors import CommandError
 from cli.paths import CHECKOUT
 from cli.stacks.events import resource_name
-from cli.stacks.stack import Stack, StackHome
+from cli.stacks.stack import Stack
+from cli.stacks.target import StackHome
 from infra.names import PROJECT
 
 STACK = "devplan"

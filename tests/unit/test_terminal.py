@@ -43,8 +43,8 @@ def test_the_moving_line_is_one_line_on_a_narrow_terminal() -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_terminal_without_our_characters_is_no_failure(encoding: str) -> None:
     code = (
-        "from cli.terminal import out, print_progress; "
-        "out.print('send PHOTO…'); print_progress('Wait …')"
+        "from cli.terminal import print_result, print_progress; "
+        "print_result('send PHOTO…'); print_progress('Wait …')"
     )
     shown = python("-c", code, PYTHONIOENCODING=encoding)
     assert "send PHOTO" in shown

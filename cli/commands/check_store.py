@@ -1,4 +1,8 @@
-"""`./pipeline check-store`."""
+"""Check whether an object store keeps photos safe.
+
+The checks use buckets of their own, which are removed at the end. The exit code is 0 if nothing can
+be lost and 1 if something can.
+"""
 
 import json
 import os
@@ -21,7 +25,7 @@ from cli.stacks import outputs
 from cli.terminal import progress_bar
 
 
-@click.command("check-store")
+@click.command(help=__doc__)
 @click.option("--stack", metavar="NAME", help="Ask the store that this stack uses, with its keys.")
 @click.option("--endpoint", metavar="URL", help="Ask the store that answers there.")
 @click.option("--region", default="", help="The region to sign for, where the store wants one.")
@@ -34,18 +38,13 @@ from cli.terminal import progress_bar
     "[other]; else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment.",
 )
 @options.as_json
-def check_store(
+def command(
     stack: str | None, endpoint: str | None, region: str, keys_file: Path | None, as_json: bool
 ) -> None:
-    """Ask an object store whether pictures are safe there.
-
-    Asked with buckets of its own, which are removed at the end. The exit code is 0 where nothing
-    may be lost and 1 where something may.
-    """
     signal.signal(signal.SIGTERM, _interrupted)
     store = _store(stack, endpoint, region, keys_file)
     with progress_bar("Asking", len(FACTS)) as bar:
-        report = Report(store.endpoint, probe(store, FACTS, bar.at))
+        report = Report(store.endpoint, probe(store, FACTS, bar.advance_to))
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -65,7 +64,7 @@ def _store(stack: str | None, endpoint: str | None, region: str, keys_file: Path
         )
     own, other = from_file(keys_file) if keys_file else (None, None)
     if stack is not None:
-        found = outputs.read(options.named(stack).require())
+        found = outputs.read(options.find_stack(stack).require())
         ours = own or Keys(found.s3_access_key, found.s3_secret_key)
         return Store(found.s3_endpoint, ours, other, region)
     address = urlsplit(str(endpoint))

@@ -1,4 +1,8 @@
-"""`./pipeline init STACK` and `./pipeline cost`."""
+"""Ask what a stack on a cloud needs, check it, and write its settings.
+
+The answers are checked against the clouds and written to Pulumi.STACK.yaml. What an option gives,
+or the file has already, is not asked.
+"""
 
 import json
 import secrets
@@ -18,8 +22,8 @@ from cli.private_files import make_folder, write_private
 from cli.stacks import registry
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.state_folder import state_file
-from cli.stacks.target import LOCAL, command
-from cli.terminal import out, print_progress
+from cli.stacks.target import LOCAL, command_line
+from cli.terminal import print_progress, print_result
 from infra.errors import Refusal
 from infra.reader import declared
 from infra.settings import PROJECT_FILE
@@ -41,8 +45,6 @@ _FLAGS = {
     "output_bucket": "outputBucket",
     "quarantine_bucket": "quarantineBucket",
 }
-
-
 _SECRET = ("s3AccessKey", "s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
 
 
@@ -53,7 +55,7 @@ def _flags(function: Any) -> Any:
     return function
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.argument("stack")
 @_flags
 @click.option("--volume", type=int, help="Setting databaseVolumeSize, GiB.")
@@ -62,7 +64,7 @@ def _flags(function: Any) -> Any:
 @click.option("--state", metavar="FOLDER|URL", help="Where the state lives.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="One that you have.")
 @click.option("--check", is_flag=True, help="Only check the stack's settings; write nothing.")
-def init(
+def command(
     stack: str,
     *,
     volume: int | None,
@@ -73,11 +75,6 @@ def init(
     check: bool,
     **flags: str | None,
 ) -> None:
-    """Ask what a pipeline on a cloud needs; write its settings.
-
-    They are checked against the clouds and written to Pulumi.STACK.yaml. What a flag gives, or the
-    file has already, is not asked.
-    """
     if not registry.NAME.fullmatch(stack) or stack == LOCAL:
         raise CommandError(
             f"'{stack}' cannot be a stack on a cloud: use letters, digits, '-', '_' and '.', and "
@@ -110,37 +107,11 @@ def init(
     _report(stack, settings)
 
 
-@click.command()
-@click.option("--stack", "stack", default=LOCAL, show_default=True, metavar="NAME")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def cost(stack: str, as_json: bool) -> None:
-    """Estimate what a stack costs in CSC's billing units.
-
-    By the table in docs/costs.md.
-    """
-    path = registry.settings_file(stack)
-    if not path.is_file():
-        raise CommandError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
-    bill = costs.of_stack(_whole(_existing(path)))
-    if as_json:
-        rows = [
-            {"resource": i.resource, "of": i.of, "amount": i.amount, "rate": i.rate} for i in bill
-        ]
-        click.echo(json.dumps(rows, indent=2))
-        return
-    out.print(costs.table(bill))
-    print_progress(costs.NOTE)
-
-
 def _existing(path: Path) -> dict[str, Any]:
     try:
         return file.read(path) if path.is_file() else {}
     except ValueError as error:
         raise CommandError(f"{error} (correct it, or remove it and init again).") from None
-
-
-def _whole(settings: Mapping[str, Any]) -> dict[str, str]:
-    return declared(PROJECT_FILE) | {name: str(value) for name, value in settings.items()}
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -215,6 +186,5 @@ def _report(stack: str, settings: Mapping[str, Any]) -> None:
         raise CommandError(
             "\n".join([*found, f"Then check again with './pipeline init {stack} --check'."])
         )
-    out.print(costs.table(costs.of_stack(_whole(settings))))
-    print_progress(costs.NOTE)
-    out.print(f"Nothing stands in the way: '{command('up', stack)}' makes it.")
+    costs.print_bill(costs.of_stack(settings))
+    print_result(f"Nothing stands in the way: '{command_line('up', stack)}' makes it.")

@@ -1,29 +1,43 @@
-"""`./pipeline demo`: the whole pipeline in a minute, and nothing left of it."""
+"""See it work on this computer: deploy, send photos, take everything down.
+
+The photos are FILES, or those that come with the project.
+"""
 
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
+import click
 
 from cli.bucket_client import BucketClient, Photo, photos
+from cli.contact_sheet import contact_sheet
 from cli.errors import CommandError
-from cli.machines import machine
+from cli.machines import machine, machine_kind
 from cli.paths import CHECKOUT, cache_folder
-from cli.sheet import contact_sheet
+from cli.result_table import print_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.stacks.target import command
-from cli.terminal import out, print_progress, progress_bar
+from cli.stacks.target import LOCAL, told_if_interrupted
+from cli.terminal import print_progress, print_result, progress_bar
 
 _POLL_SECONDS = 0.25
 _PATIENCE_SECONDS = 300  # without any photo becoming ready; a container installs its worker first
 
 
-def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
-    """Stand up, send photos, wait, show, tear down; raises CommandError if a photo was refused."""
+@click.command(help=__doc__)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
+@machine_kind.options
+def command(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -> None:
+    local = LocalStack()
+    machine_kind.choose(local, machine, suite)
+    with local.alone(), told_if_interrupted(LOCAL):
+        _run(local, files, keep=keep)
+
+
+def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
+    """Deploy, send photos, wait, show, take down; raises CommandError if a photo was refused."""
     items = photos(list(paths) or samples())
     if local.exists:
         raise CommandError(
@@ -40,11 +54,11 @@ def demo(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
             raise CommandError("Interrupted: nothing is left of it.") from None
         raise
     if keep:
-        out.print(_NEXT)
+        print_result(_NEXT)
     else:
         local.destroy()
-        out.print(f"Nothing is left of it but .venv and {cache_folder()}.", soft_wrap=True)
-    out.print(f"The demo took {time.monotonic() - started:.0f} seconds.")
+        print_result(f"Nothing is left of it but .venv and {cache_folder()}.")
+    print_result(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"{refused} of {len(items)} files could not be negated: see the table.")
 
@@ -59,17 +73,17 @@ def _show(local: LocalStack, items: Sequence[Photo]) -> int:
     stack.up()
     client = BucketClient(outputs.read(stack))
     with progress_bar("Sending photos", len(items)) as bar:
-        client.put(items, bar.at)
+        client.put(items, bar.advance_to)
     _wait(client, items)
-    rows = machine.ask(machine.first(local.hosts(), command("up")), ["log"])
-    out.print(table(rows))
+    rows = machine.ask(machine.first(local), ["log"])
+    print_results(rows)
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache_folder() / "demo" / "before-and-after.png"
     with tempfile.TemporaryDirectory() as folder:
         pairs = [(i.path, client.get(i.key, Path(folder))) for i in items if i.key in done]
         if pairs:
             contact_sheet(pairs, sheet)
-            out.print(f"Before and after: {sheet}", soft_wrap=True)
+            print_result(f"Before and after: {sheet}")
     return sum(item.key not in done for item in items)
 
 
@@ -81,7 +95,7 @@ def _wait(client: BucketClient, items: Sequence[Photo]) -> None:
             now = client.settled(keys)
             if now > done:
                 done, last = now, time.monotonic()
-                bar.at(done)
+                bar.advance_to(done)
             elif time.monotonic() - last > _PATIENCE_SECONDS:
                 raise CommandError(
                     f"{len(keys) - done} photos still wait after {_PATIENCE_SECONDS} s without "
@@ -89,18 +103,6 @@ def _wait(client: BucketClient, items: Sequence[Photo]) -> None:
                 )
             else:
                 time.sleep(_POLL_SECONDS)
-
-
-def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The ledger as people read it."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("name", "sha256", "time", "seconds"):
-        grid.add_column(name, justify="right" if name == "seconds" else "left", overflow="fold")
-    for row in rows:
-        name = row["output_key"] if row["outcome"] == "done" else f"{row['input_key']} (refused)"
-        result = (row["output_sha256"] or "")[:16] if row["outcome"] == "done" else row["reason"]
-        grid.add_row(name, result, row["timestamp"], f"{row['seconds']:.3f}")
-    return grid
 
 
 _NEXT = """

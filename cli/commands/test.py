@@ -1,9 +1,14 @@
-"""`./pipeline test`: which suites there are and how they are run."""
+"""Run the tests: lint, unit, worker and engine.
+
+What is skipped is said, and why.
+"""
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+
+import click
 
 from cli.errors import CommandError
 from cli.paths import CHECKOUT
@@ -15,6 +20,18 @@ OPENSTACK = "openstack"
 QEMU = "qemu"
 _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines of tests assume
 LONG = ("faults", "machine", "fuzz", OPENSTACK)
+
+
+@click.command(help=__doc__)
+@click.option("--all", "everything", is_flag=True, help="Add the long suites.")
+@click.option("--openstack", is_flag=True, help="Only those against real OpenStack and Ceph.")
+@click.option("--qemu", is_flag=True, help="Only the machine with a kernel of its own; long.")
+@click.argument("pytest_arguments", nargs=-1)
+def command(
+    everything: bool, openstack: bool, qemu: bool, pytest_arguments: tuple[str, ...]
+) -> None:
+    asked = {"everything": everything, "openstack": openstack, "qemu": qemu}
+    sys.exit(run(**asked, extra=pytest_arguments))
 
 
 def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) -> int:
@@ -41,5 +58,5 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
         # Minutes, once: told apart from the time that tests take. What fails here fails there.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
-    command = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in present), *extra]
-    return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode
+    pytest = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in present), *extra]
+    return subprocess.run(pytest, cwd=CHECKOUT, env=environment, check=False).returncode

@@ -1,4 +1,4 @@
-"""`./pipeline bench`: measurements, and where they are written."""
+"""Measure: ratios with their spread, tables and plots."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cli.errors import CommandError
 from local.machine import kinds
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.argument("names", nargs=-1, metavar=f"[{'|'.join(parts.NAMES)}]...")
 @click.option("--quick", is_flag=True, help="Small and short; docs/measurements.md stays as it is.")
 @click.option(
@@ -25,14 +25,13 @@ from local.machine import kinds
     show_default=True,
     help="What latency is measured on.",
 )
-def bench(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
-    """Measure: ratios with their spread, tables and plots."""
+def command(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
     for name in names:
         if name not in parts.NAMES:
             known = ", ".join(parts.NAMES)
             raise CommandError(f"'{name}' is no part of the bench: name some of {known}.")
     if photos is not None and not any(photos.rglob("*.jpg")):
         raise CommandError(f"'{photos}' has no file *.jpg in it: name a folder of photographs.")
-    from bench.run import run  # noqa: PLC0415  its packages are installed for this command alone
+    from bench.run import run  #  its packages are installed for this command alone
 
     run(names, quick=quick, photos=photos, machine=machine)

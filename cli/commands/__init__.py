@@ -1,0 +1,75 @@
+"""The commands of ./pipeline, one module each, named as the command is.
+
+A module's docstring is the help of its command, the first line what the list of commands shows, and
+its attribute `command` is the click command. A module is imported when its command is used.
+"""
+
+import importlib
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.errors import CommandError, Interrupted, file_error
+from worker.errors import PipelineError
+
+_FOLDER = Path(__file__).parent
+
+
+class Commands(click.Group):
+    """The group of all modules in this folder."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, sorted."""
+        del ctx
+        modules = (path.stem for path in _FOLDER.glob("*.py") if path.stem != "__init__")
+        return sorted(name.replace("_", "-") for name in modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module; None for an unknown name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"cli.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_line(name)) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what stops it is reported in a sentence.
+
+        Raises:
+            CommandError: For every error of the project, Ctrl-C, and files that cannot be used.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        except CommandError:
+            raise
+        except PipelineError as error:
+            raise CommandError(str(error)) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise file_error(error) from None
+
+
+def _first_line(name: str) -> str:
+    with (_FOLDER / f"{name.replace('-', '_')}.py").open(encoding="utf-8") as module:
+        return module.readline().strip().strip('"')
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Deploy and use pipelines.
+
+    Photos put into a bucket are transformed, the results are stored in another bucket, and a
+    database records every one of them.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see cli/__main__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)

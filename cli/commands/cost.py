@@ -1,0 +1,29 @@
+"""Estimate what a stack costs in CSC's billing units, by docs/costs.md."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from cli import cost, options
+from cli.errors import CommandError
+from cli.init import file
+from cli.stacks import registry
+from cli.stacks.target import LOCAL
+
+
+@click.command(help=__doc__)
+@click.option("--stack", "stack", default=LOCAL, show_default=True, metavar="NAME")
+@options.as_json
+def command(stack: str, as_json: bool) -> None:
+    path = registry.settings_file(stack)
+    if not path.is_file():
+        raise CommandError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
+    try:
+        bill = cost.of_stack(file.read(path))
+    except ValueError as error:
+        raise CommandError(f"{error} (correct it, or remove it and init again).") from None
+    if as_json:
+        click.echo(json.dumps([asdict(item) for item in bill], indent=2))
+    else:
+        cost.print_bill(bill)

@@ -1,0 +1,24 @@
+"""Print the stack's outputs."""
+
+import json
+
+import click
+
+from cli import options
+from cli.stacks.target import Target
+from cli.terminal import print_table
+
+
+@click.command(help=__doc__)
+@options.stack
+@options.as_json
+@click.option("--show-secrets", is_flag=True, help="Print passwords and keys too.")
+def command(target: Target, as_json: bool, show_secrets: bool) -> None:
+    values = {
+        name: "[secret]" if output.secret and not show_secrets else output.value
+        for name, output in sorted(target.require().outputs().items())
+    }
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+    else:
+        print_table((name, str(value)) for name, value in values.items())

@@ -1,0 +1,50 @@
+"""Show what `up` would do."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import options
+from cli.stacks.target import Target
+from cli.terminal import print_progress, print_result
+
+if TYPE_CHECKING:
+    from pulumi.automation.events import StepEventMetadata
+
+#: Pulumi does not know the outputs of a Python dynamic resource that is changed in place before it
+#: is, so the VM, whose user-data uses them, is shown as replaced although `up` keeps it.
+_EXPLANATION = (
+    "  The machine is shown as replaced because a plan does not know the outputs of the changed "
+    "database or bucket: 'up' keeps the machine unless they really change."
+)
+
+
+@click.command(help=__doc__)
+@options.stack
+def command(target: Target) -> None:
+    from pulumi.automation import OpType
+
+    with target.alone():
+        existed = target.exists
+        steps = target.open().preview()
+        if not existed:
+            target.forget_preview()
+    if _shows_machine_replaced(steps):
+        print_progress(_EXPLANATION)
+    changed = {step.urn for step in steps if step.op != OpType.SAME}
+    print_result(f"{len(changed)} resources would change." if changed else "No change.")
+
+
+def _shows_machine_replaced(steps: "Sequence[StepEventMetadata]") -> bool:
+    """Whether the plan replaces the VM and changes a dynamic resource in place."""
+    from pulumi.automation import OpType
+
+    replaced = (OpType.REPLACE, OpType.CREATE_REPLACEMENT, OpType.DELETE_REPLACED)
+    dynamic = any(
+        step.op == OpType.UPDATE and step.type.startswith("pulumi-python:dynamic") for step in steps
+    )
+    machine = any(
+        step.op in replaced and step.type.endswith("compute/instance:Instance") for step in steps
+    )
+    return dynamic and machine

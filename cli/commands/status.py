@@ -1,0 +1,59 @@
+"""Show machines, backlog, rate, quarantine and the last error."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from cli import options
+from cli.errors import CommandError, MachineNotReady, MachineUnreachable
+from cli.machines import machine
+from cli.machines.boot_steps import sentences
+from cli.stacks.target import Target
+from cli.terminal import print_progress, print_table
+
+
+@click.command(help=__doc__)
+@options.stack
+@options.as_json
+def command(target: Target, as_json: bool) -> None:
+    host = machine.first(target)
+    try:
+        report = machine.ask(host, ["status"])
+    except CommandError as error:
+        _explain(host, error)
+        raise
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    print_table(_rows(report))
+    # What fails beside the worker, such as a migration that the database refuses after a reboot.
+    for line in sentences([step for step in host.steps() if step.failed]):
+        print_progress(f"  {host.name}: {line}")
+
+
+def _explain(host: machine.Host, error: CommandError) -> None:
+    """Print what a machine without a working worker can say of its first boot."""
+    if isinstance(error, MachineUnreachable) and not isinstance(error, MachineNotReady):
+        from cli.machines.console import telling
+
+        lines = telling(host.console())
+    else:
+        lines = sentences(host.steps())
+    for line in lines:
+        print_progress(f"  {host.name}: {line}")
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    backlog = report["backlog"]
+    for each in report["machines"]:
+        obstacle = each["obstacle"] or "no obstacle"
+        yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {obstacle}"
+    # The machine has just reached both to answer.
+    yield "reachable", "database and object store, from the machine"
+    oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
+    yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}"
+    yield "done", f"{report['done']} ({report['rate']:g} a minute)"
+    yield "quarantined", str(report["quarantined"])
+    yield "last error", report["last_error"] or "none"
