@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker import transforms
-from worker.drain import store_of
-from worker.ledger import Ledger, connect
-from worker.one_pass import Pass
-from worker.sandbox import Pool
+from worker.jobs.bucket_pass import Pass
+from worker.jobs.drain import store_of
+from worker.jobs.steps import Context
+from worker.ledger.postgres_ledger import Ledger, connect
+from worker.sandbox.pool import Pool
 from worker.settings import Settings, load
-from worker.step import Context
 
 PROCESSES, THREADS = "processes", "threads"
 _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")

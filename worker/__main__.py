@@ -46,18 +46,18 @@ def _run(options: argparse.Namespace) -> int:
     path = Path(options.settings or os.environ.get("PIPELINE_SETTINGS") or settings.DEFAULT_PATH)
     loaded = settings.load(path, os.environ, _SECRETS[options.command])
     if options.command == "drain":
-        from worker.drain import drain  # noqa: PLC0415
+        from worker.jobs.drain import drain  # noqa: PLC0415
 
         drain(loaded, options.linger)
     elif options.command == "migrate":
-        from worker.ledger import connect, migrate  # noqa: PLC0415
+        from worker.ledger.postgres_ledger import connect, migrate  # noqa: PLC0415
 
         password = loaded.credential("database-admin-password")
         with connect(loaded.database, loaded.database.admin, password) as connection:
             for name in migrate(connection, loaded.database.user):
                 print(f"applied {name}")
     else:
-        from worker import report  # noqa: PLC0415
+        from worker.jobs import report  # noqa: PLC0415
 
         if options.command == "log":
             print(report.log(loaded, options.like, options.json))

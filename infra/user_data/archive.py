@@ -13,10 +13,10 @@ WORKER = Path(__file__).resolve().parents[2] / "worker"
 #: What of worker/ runs on the machine: sources, migrations and the lock of its packages.
 SUFFIXES = (".py", ".sql", ".c", ".h", ".toml")
 LOCK = "requirements.txt"
-#: What worker/fetch.py imports of its own package: the part that travels in user-data.
+#: What worker/bootstrap.py imports of its own package: the part that travels in user-data.
 BOOTSTRAP = (
-    *("__init__.py", "errors.py", "fetch.py", "s3.py", "settings.py"),
-    "transforms/__init__.py",
+    *("__init__.py", "bootstrap.py", "errors.py", "settings.py"),
+    *("store/__init__.py", "store/client.py", "transforms/__init__.py"),
 )
 #: Where it lies in its bucket, apart from what people put there.
 FOLDER = ".image-pipeline"

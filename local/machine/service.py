@@ -73,7 +73,7 @@ class Service:
     def _fetch(self) -> int:
         """As the installation begins: user-data brings a part of the worker."""
         where = [str(self._host.settings), str(self._host.source)]
-        return self._run([sys.executable, "-m", "worker.fetch", *where])
+        return self._run([sys.executable, "-m", "worker.bootstrap", *where])
 
     def _build_transforms(self) -> None:
         """As the installation ends; a worker without them is slower, and says so."""

@@ -45,7 +45,7 @@ for address in ("127.0.0.9", "169.254.169.254"):
 """
 TRANSFORM = """
 import os
-from worker.confine import confine
+from worker.sandbox.confinement import confine
 secret = os.environ["CREDENTIALS_DIRECTORY"] + "/s3-secret-key"
 os.chdir(os.environ["STATE_DIRECTORY"])
 print(len(open(secret).read()) > 0, confine(1 << 30, os.getppid()))

@@ -48,7 +48,7 @@ def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
 
 FILES = [
     entry("/opt/pipeline/source/worker/__init__.py", ""),
-    entry("/opt/pipeline/source/worker/fetch.py", FETCH),
+    entry("/opt/pipeline/source/worker/bootstrap.py", FETCH),
     entry("/etc/pipeline/worker.toml", 'sslrootcert = "/etc/pipeline/tls/root.pem"\n'),
     entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
     entry("/etc/systemd/system/pipeline-worker.timer", "OnUnitInactiveSec=200ms\n"),

@@ -91,7 +91,7 @@ def test_user_data_says_where_the_worker_is(run: Run) -> None:
     told = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])
     assert told["archive"] == {"key": archive["key"], "sha256": archive["sha256"]}
     assert told["store"]["quarantine"] == archive["bucket"]
-    assert "/opt/pipeline/source/worker/fetch.py" in written(run)
+    assert "/opt/pipeline/source/worker/bootstrap.py" in written(run)
 
 
 def test_user_data_carries_settings_and_timer(run: Run) -> None:

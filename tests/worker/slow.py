@@ -26,7 +26,7 @@ def children(parent: int) -> list[psutil.Process]:
         return [
             child
             for child in psutil.Process(parent).children()
-            if "worker.child" in child.cmdline()
+            if "worker.sandbox.child" in child.cmdline()
         ]
     except psutil.Error:
         return []

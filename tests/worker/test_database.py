@@ -8,8 +8,8 @@ import pytest
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from worker import settings
-from worker.ledger import Ledger, Result, connect
-from worker.upload import Upload
+from worker.ledger.postgres_ledger import Ledger, Result, connect
+from worker.uploads.upload import Upload
 
 FORBIDDEN = [
     "CREATE TABLE pipeline.mine (id int)",

@@ -29,7 +29,7 @@ def fetch(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[str]:
         text += f'[archive]\nkey = "{ARCHIVE.key}"\nsha256 = "{ARCHIVE.sha256}"\n'
         pipeline.settings.write_text(text)
     return subprocess.run(
-        [sys.executable, "-S", "-m", "worker.fetch", str(pipeline.settings), str(source)],
+        [sys.executable, "-S", "-m", "worker.bootstrap", str(pipeline.settings), str(source)],
         cwd=source,
         capture_output=True,
         text=True,

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.listing import BATCH, BATCH_BYTES, Entry, Page, Work, batches, classify, work
-from worker.upload import Upload
+from worker.uploads.listing import BATCH, BATCH_BYTES, Entry, Page, Work, batches, classify, work
+from worker.uploads.upload import Upload
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 

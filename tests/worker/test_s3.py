@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
 from worker.errors import NoResponse, RequestRefused, ServiceUnavailable
-from worker.s3 import Client, Signer
+from worker.jobs.steps import Outcome, fetch
 from worker.settings import StoreSettings
-from worker.step import Outcome, fetch
-from worker.store import Store
-from worker.upload import Upload
+from worker.store.client import Client, Signer
+from worker.store.s3_store import Store
+from worker.uploads.upload import Upload
 
 SIGNER = Signer("us-east-1", "access", "secret")
 PATHS = ["/b", "/b/plain.jpg", "/b/two%20words", "/b//a%2Fx", "/b/%E7%8C%AB%2B%26~.png"]

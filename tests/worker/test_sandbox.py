@@ -14,7 +14,7 @@ from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.slow import caught, children, slow_photo
 from worker.errors import TransformCrashed
-from worker.sandbox import Pool
+from worker.sandbox.pool import Pool
 from worker.settings import Limits
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc is looked at")
@@ -50,7 +50,9 @@ def test_it_has_nothing_it_does_not_need(versioned: Pipeline) -> None:
         assert not [secret for secret in secrets if secret in " ".join(child.cmdline())]
 
 
-CONFINE = "import os; from worker.confine import confine; left = confine(2**29, os.getppid())"
+CONFINE = (
+    "import os; from worker.sandbox.confinement import confine; left = confine(2**29, os.getppid())"
+)
 # landlock_create_ruleset(2) tells its version so.
 LANDLOCK = sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 ENFORCED = "not left" if LANDLOCK else "all('Landlock' in one for one in left)"

@@ -30,8 +30,8 @@ class _Child:
     def __init__(self, transform: str, limits: Limits, folder: Path) -> None:
         self._limits = limits
         self.files = 0
-        package = Path(__file__).resolve().parent.parent
-        command = [sys.executable, "-P", "-s", "-m", "worker.child", transform]
+        package = Path(__file__).resolve().parents[2]
+        command = [sys.executable, "-P", "-s", "-m", "worker.sandbox.child", transform]
         command += [str(limits.memory_mb), str(limits.cpu_seconds), str(os.getpid())]
         try:
             self._process = subprocess.Popen(

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from worker import listing
-from worker.answers import Found
 from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
-from worker.journal import say
-from worker.listing import Work
-from worker.step import CRASHES, Context, remove, step
-from worker.upload import Upload
+from worker.jobs.steps import CRASHES, Context, remove, step
+from worker.logs import say
+from worker.store.answers import Found
+from worker.uploads import listing
+from worker.uploads.listing import Work
+from worker.uploads.upload import Upload
 
 _GRACE_SECONDS = 10  # after a signal; what is dropped is done again by the next pass
 _PAUSE_SECONDS = 0.5, 1.5  # between listings; at random, so that machines do not list in step

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from worker import transforms
 from worker.errors import ServiceUnavailable
-from worker.journal import say
-from worker.ledger import Ledger, connect
-from worker.one_pass import Pass
-from worker.sandbox import Pool
+from worker.jobs.bucket_pass import Pass
+from worker.jobs.steps import Context
+from worker.ledger.postgres_ledger import Ledger, connect
+from worker.logs import say
+from worker.sandbox.pool import Pool
 from worker.settings import Settings
-from worker.step import Context
-from worker.store import Store
+from worker.store.s3_store import Store
 
 
 def drain(settings: Settings, linger: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from worker.upload import NULL_VERSION, Upload, whole_seconds
+from worker.uploads.upload import NULL_VERSION, Upload, whole_seconds
 
 BATCH = 8  # uploads; what a worker had begun when it died is run alone afterwards
 BATCH_BYTES = 16 << 20

@@ -1,6 +1,6 @@
 """A transform's process: reads jobs from its standard input, answers each with one line.
 
-`python -m worker.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT`, started by `sandbox` only.
+`python -m worker.sandbox.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT`, started by `sandbox` only.
 """
 
 import errno
@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from worker.confine import confine, limit_cpu
 from worker.errors import InvalidInput
+from worker.sandbox.confinement import confine, limit_cpu
 from worker.transforms import TransformModule, load
 
 # What the file cannot be blamed for; any other error of a decoder is about the file.

@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from worker.listing import Entry
-from worker.upload import whole_seconds
+from worker.uploads.listing import Entry
+from worker.uploads.upload import whole_seconds
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from worker import listing
-from worker.drain import store_of
-from worker.ledger import Ledger, connect
+from worker.jobs.drain import store_of
+from worker.ledger.postgres_ledger import Ledger, connect
 from worker.settings import Settings
+from worker.uploads import listing
 
 
 def log(settings: Settings, like: str | None, as_json: bool) -> str:

@@ -11,10 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from worker import quarantine
-from worker.answers import Found
-from worker.confine import LARGEST_FILE
-from worker.contents import Contents, contents_of
 from worker.errors import (
     InvalidInput,
     ObjectMissing,
@@ -23,12 +19,16 @@ from worker.errors import (
     TransformCrashed,
     UploadDeferred,
 )
-from worker.ledger import Ledger, Result
-from worker.sandbox import Pool
+from worker.jobs import quarantine
+from worker.ledger.postgres_ledger import Ledger, Result
+from worker.sandbox.confinement import LARGEST_FILE
+from worker.sandbox.pool import Pool
 from worker.settings import StoreSettings
-from worker.store import Store
+from worker.store.answers import Found
+from worker.store.contents import Contents, contents_of
+from worker.store.s3_store import Store
 from worker.transforms import TransformModule
-from worker.upload import Upload
+from worker.uploads.upload import Upload
 
 CRASHES = 3  # alone; then the file is quarantined
 _HOLD_SECONDS = 1  # outputs wait so long for their fellows, to share a row's and a delete's trip

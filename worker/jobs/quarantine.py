@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from worker.upload import Upload
+from worker.uploads.upload import Upload
 
 KEY_BYTES = 1024  # of UTF-8: S3's longest object key
 _NOTE = ".json"

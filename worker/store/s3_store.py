@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from worker.answers import Found, entry_of, etag_of, found, text_of
-from worker.contents import Contents
 from worker.errors import (
     NoResponse,
     ObjectMissing,
@@ -20,9 +18,11 @@ from worker.errors import (
     ServiceUnavailable,
     UploadDeferred,
 )
-from worker.listing import Page
-from worker.s3 import Client, Response, Signer
 from worker.settings import StoreSettings
+from worker.store.answers import Found, entry_of, etag_of, found, text_of
+from worker.store.client import Client, Response, Signer
+from worker.store.contents import Contents
+from worker.uploads.listing import Page
 
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}

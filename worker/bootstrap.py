@@ -1,4 +1,4 @@
-"""`python -m worker.fetch SETTINGS FOLDER`: put the whole worker where a part of it is already.
+"""`python -m worker.bootstrap SETTINGS FOLDER`: put the whole worker where a part of it is already.
 
 Nova takes 64 KB of user-data, so that brings what this module imports and no more. The rest is one
 archive in the object store, and it counts only if its hash is the one that user-data names.
@@ -13,8 +13,8 @@ from io import BytesIO
 from pathlib import Path
 
 from worker.errors import InvalidSettings, NoResponse, RequestRefused, ServiceUnavailable
-from worker.s3 import Client, Signer
 from worker.settings import Settings, load
+from worker.store.client import Client, Signer
 
 ACCESS, SECRET = "s3-access-key", "s3-secret-key"
 STAMP = ".fetched"

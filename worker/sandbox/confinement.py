@@ -91,7 +91,7 @@ def _forbid_files(libc: ctypes.CDLL) -> bool:
     if rules < 0:
         return False
     programs = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", sys.prefix, sys.base_prefix)
-    allowed = dict.fromkeys((*programs, str(Path(__file__).parent)), _READ)
+    allowed = dict.fromkeys((*programs, str(Path(__file__).parents[1])), _READ)
     allowed[str(Path.cwd())] = _WRITE | _READ | _REMOVE | _MAKE
     for path, access in allowed.items():
         with suppress(FileNotFoundError):

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from worker.errors import ServiceUnavailable
 from worker.settings import DatabaseSettings
-from worker.upload import Upload
+from worker.uploads.upload import Upload
 
 _FOLDER = Path(__file__).parent / "sql"
 

@@ -1,0 +1,1 @@
+"""Jobs: a pass over the input bucket, and the steps that each upload goes through."""

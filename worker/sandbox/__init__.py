@@ -1,0 +1,1 @@
+"""The sandbox: processes that run transforms without credentials, network or other files."""

@@ -1,0 +1,1 @@
+"""Uploads: their identity, what a listing means, and which of them travel together."""
