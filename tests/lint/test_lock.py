@@ -1,0 +1,35 @@
+"""The lock files pin, by hash, what pyproject.toml asks for."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+LOCKED = {
+    "requirements.txt": PROJECT["project"]["dependencies"],
+    "worker/requirements.txt": PROJECT["dependency-groups"]["worker"],
+}
+
+
+def requirements(lock: str) -> list[str]:
+    """The lock's requirements, one a line, without comments."""
+    text = (CHECKOUT / lock).read_text().replace("\\\n", "")
+    return [line for line in text.splitlines() if not line.strip().startswith("#")]
+
+
+@pytest.mark.parametrize(
+    ("lock", "pin"), [(lock, pin) for lock, pins in LOCKED.items() for pin in pins]
+)
+def test_each_dependency_is_locked_at_its_version(lock: str, pin: str) -> None:
+    name, version = re.sub(r"\[.*\]", "", pin).split("==")
+    wanted = f"{name.lower()}=={version}"
+    assert any(re.split(r"[ ;]", line)[0] == wanted for line in requirements(lock))
+
+
+@pytest.mark.parametrize("lock", LOCKED)
+def test_every_requirement_has_hashes(lock: str) -> None:
+    for line in requirements(lock):
+        assert re.fullmatch(r"[a-z0-9-]+==[^ ]+( ; [^-]+)?(\s+--hash=sha256:[0-9a-f]{64})+", line)

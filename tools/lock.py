@@ -1,0 +1,44 @@
+"""Write the lock files from pyproject.toml: exact versions, with the hashes of all their files.
+
+python -m tools.lock [--upgrade]
+
+Versions that are locked stay, unless pyproject.toml asks for others or `--upgrade` is given.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+HEADER = """\
+# {}
+# Written by `python -m tools.lock` from pyproject.toml, which says why each package is there.
+"""
+#: Lock file -> its title, and what is locked for which platforms, as arguments of uv.
+LOCKS = {
+    "requirements.txt": (
+        "What `pulumi up` needs.",
+        ("pyproject.toml", "--universal", "--python-version", "3.11"),
+    ),
+    # One list for all our machines: what only Python 3.11 needs does no harm on a newer one, and
+    # pip evaluates markers for the Python that runs it, not for the one that it downloads for.
+    "worker/requirements.txt": (
+        "What the worker needs on its machine.",
+        ("--group", "worker", "--python-platform", "linux", "--python-version", "3.11"),
+    ),
+}
+
+
+def main() -> None:
+    """Write every lock file."""
+    for name, (title, what) in LOCKS.items():
+        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", *what]
+        command += ["--generate-hashes", "--annotation-style", "line", "--no-header"]
+        command += ["--output-file", name, *sys.argv[1:]]
+        subprocess.run(command, cwd=CHECKOUT, check=True)
+        lock = CHECKOUT / name
+        lock.write_text(HEADER.format(title) + lock.read_text())
+
+
+if __name__ == "__main__":
+    main()
