@@ -1,10 +1,11 @@
 """`apply`: a transform on files of this machine, in this process."""
 
 import os
+import sys
 from pathlib import Path
 
 from worker import transforms
-from worker.errors import InvalidInput, ServiceUnavailable
+from worker.errors import InvalidInput, ServiceUnavailable, UploadDeferred
 from worker.settings import Limits
 
 
@@ -28,14 +29,16 @@ def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
         raise ServiceUnavailable(
             "Two of the files have the same name: their results would be one file."
         )
+    if warning := transform.prepare():
+        print(warning, file=sys.stderr)
     problems = []
     for source, target in zip(sources, targets, strict=True):
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             transform.apply(source, partial, {"pixels": Limits().pixels})
             partial.replace(target)
-        except InvalidInput as verdict:
-            problems.append(f"{source}: {verdict}.")
+        except (InvalidInput, UploadDeferred) as problem:
+            problems.append(f"{source}: {problem}.")
         except MemoryError:
             problems.append(f"{source}: it needs more memory than there is.")
         except OSError as error:

@@ -198,10 +198,12 @@ def attempt(
         if alone is None or crashes + 1 < CRASHES:
             raise
         return Rejection(f"its transform crashed {CRASHES} times, alone: {crash}")
-    except (ServiceUnavailable, PassInterrupted):
+    except (UploadDeferred, ServiceUnavailable, PassInterrupted) as error:
         if alone is not None:
             with suppress(ServiceUnavailable):
                 context.ledger.uncount(upload)
+        if isinstance(error, UploadDeferred):
+            raise UploadDeferred(f"{upload.key!r} waits: {error}.") from None
         raise
     if alone is not None:
         context.ledger.forget([upload])  # whatever ends us from now on, it was not this file

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, UploadDeferred
 from worker.sandbox.confinement import confine, limit_cpu
 from worker.transforms import TransformModule, load
 
@@ -51,6 +51,8 @@ def _answer(transform: TransformModule, job: dict[str, object]) -> dict[str, str
 
 def _judge(error: Exception, target: Path) -> dict[str, str]:
     """Whose fault it is."""
+    if isinstance(error, UploadDeferred):
+        return {"deferred": str(error)}
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return {"memory": "it needs more memory than limits.memory_mb"}

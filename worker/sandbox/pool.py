@@ -14,12 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from worker.errors import InvalidInput, PassInterrupted, ServiceUnavailable, TransformCrashed
+from worker.errors import (
+    InvalidInput,
+    PassInterrupted,
+    ServiceUnavailable,
+    TransformCrashed,
+    UploadDeferred,
+)
 from worker.settings import Limits
 
 _FILES_EACH = 500  # then a new process: decoders leak
 _START_SECONDS = 30
-_ANSWERS = {"content_type", "verdict", "memory", "surroundings"}  # one of them, with a text
+# A response holds one of these, with a text.
+_ANSWERS = {"content_type", "verdict", "deferred", "memory", "surroundings"}
 _LONGEST_ANSWER = 1 << 16
 _NOT_OURS = "what it said is no answer of ours"  # a file has taken it over
 
@@ -144,8 +151,8 @@ class Pool:
     def run(self, source: Path, target: Path) -> str:
         """Transform a file and return the result's content type.
 
-        Raises InvalidInput, TransformCrashed, ServiceUnavailable, or PassInterrupted once the pool
-        is stopped.
+        Raises InvalidInput, UploadDeferred, TransformCrashed, ServiceUnavailable, or
+        PassInterrupted once the pool is stopped.
         """
         child = self._slots.get()
         try:
@@ -168,6 +175,8 @@ class Pool:
             self._slots.put(child)
         if "surroundings" in answer:
             raise ServiceUnavailable(f"The transform could not work: {answer['surroundings']}.")
+        if "deferred" in answer:
+            raise UploadDeferred(answer["deferred"])
         if "content_type" not in answer:
             raise InvalidInput(answer.get("verdict") or answer["memory"])
         return answer["content_type"]

@@ -22,8 +22,12 @@ class TransformModule(Protocol):
     def apply(self, source: Path, target: Path, parameters: Mapping[str, int], /) -> str:
         """Write the result of source to target and return its content type.
 
-        Raises InvalidInput where the file itself cannot be transformed.
+        Raises InvalidInput where the file itself cannot be transformed, UploadDeferred where it
+        must wait for parts of the transform that this machine has not built yet.
         """
+
+    def prepare(self) -> str | None:
+        """Build what the transform runs faster or better with; a sentence where that failed."""
 
 
 def load(name: str) -> TransformModule:

@@ -19,8 +19,10 @@ from worker.transforms import kernels, previews
 from worker.transforms.files import Source
 
 _NOT_ZERO = re.compile(rb"[^\0]")
+_EOI = re.compile(rb"\xff\xd9")
 _SOI = b"\xff\xd8"
-_APP2, _SCAN = 0xE2, 0xDA
+_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT, _SCAN = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE, 0xDA
+_JFIF_HEADER = 14  # the thumbnail's width and height are its last two bytes
 _ENTRIES, _ENTRY = 0xB002, 16  # MP Entry: its tag, bytes a picture
 _FRAMES = {0xC0, 0xC1, 0xC2}  # what jpeg.c takes
 
@@ -47,6 +49,37 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
         _trailer(data, moved, out)
         _mend_index(data, head, moved, out)
     return True
+
+
+def lost_by_pillow(data: memoryview) -> str | None:
+    """What Pillow would blank or drop of the first picture's segments; None: nothing."""
+    comments = 0
+    for marker, _, at, end in previews.segments(data):
+        content = bytes(data[at:end])
+        comments += marker == _COMMENT
+        if marker == _APP0 and content[:5] == b"JFIF\0":
+            kept = len(content) <= _JFIF_HEADER or not (content[12] and content[13])
+        elif marker == _APP1:
+            kept = content.startswith((b"Exif\0\0", previews.XMP))
+            kept = kept and not previews.holds_jpeg(content)
+        elif marker == _APP2:
+            kept = content.startswith(b"ICC_PROFILE\0")
+        else:
+            kept = not _APP2 < marker <= _APP15 or marker == _APP14
+            kept = kept and marker != _APP0 and comments <= 1
+        if not kept:
+            mpf = marker == _APP2 and content.startswith(b"MPF\0")
+            return "further pictures" if mpf else "previews or metadata"
+    return None
+
+
+def has_further_picture(data: memoryview) -> bool:
+    """Whether another JPEG stream follows the first one's EOI."""
+    *_, (_, _, _, scan) = previews.segments(data)
+    # FF is stuffed with 00 in entropy-coded data (T.81, B.1.1.5): this is a marker.
+    end = _EOI.search(data, scan)
+    found = _NOT_ZERO.search(data, end.end()) if end else None
+    return found is not None and data[found.start() : found.start() + 2] == _SOI
 
 
 def _is_ours(data: memoryview, pixels: int) -> bool:
@@ -92,7 +125,7 @@ def _trailer(data: memoryview, moved: list[_Move], out: BinaryIO) -> None:
         try:
             head, scan = previews.head(data[next_one:])
             picture = _picture(data, next_one, head, scan, out)
-        except InvalidInput:
+        except (InvalidInput, MemoryError):
             picture = None
         if not picture:
             out.seek(before)

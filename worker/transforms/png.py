@@ -27,6 +27,7 @@ _PALETTE = 3
 # Unsafe to copy, if one does not know them; we do.
 _KNOWN = {b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sBIT", b"sRGB", b"bKGD", b"hIST"}
 _KNOWN |= {b"tIME", b"acTL", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tRNS", b"gIFg", b"gIFx", b"vpAg"}
+_KEPT_BY_PILLOW = {b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"pHYs", b"tEXt", b"eXIf"}
 _XMP = b"XML:com.adobe.xmp\0"
 _PROFILE = re.compile(rb"Raw profile type (?!icc)", re.IGNORECASE)
 _MOST_TEXT = 1 << 24
@@ -45,6 +46,24 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
         except NeedsDecodedError:
             continue
     raise AssertionError
+
+
+def lost_by_pillow(data: memoryview) -> str | None:
+    """What Pillow would round, blank or drop of a picture without palette; None: nothing."""
+    for kind, at, end in _chunks(data):
+        content = bytes(data[at:end]) if kind not in (b"IDAT", b"fdAT") else b""
+        if kind == b"IHDR":
+            if content[8] in (2, 4):
+                return "a depth of 2 or 4 bits"
+            if content[8] == 16:  # noqa: PLR2004
+                return "a depth of 16 bits"
+        elif kind not in _KEPT_BY_PILLOW:
+            return f"a chunk of type {kind.decode('latin-1')}"
+        elif kind == b"pHYs" and content[8:] != b"\1":
+            return "a pixel's aspect ratio"
+        elif previews.holds_jpeg(content) or _is_profile(kind, content):
+            return "a preview"
+    return None
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:

@@ -20,7 +20,7 @@ Buffer = bytes | bytearray | memoryview
 
 COMPLEMENT = bytes(range(255, -1, -1))
 _EXIF, _PHOTOSHOP = b"Exif\0\0", b"Photoshop 3.0\0"
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _STREAM = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]")
 _BREAK = re.compile(rb"(?:\s|&#x[aAdD];|&#1[03];)+")
@@ -79,7 +79,7 @@ def head(data: Buffer, depth: int = 0) -> tuple[bytes, int]:
 
 
 def _application(marker: int, content: bytes, depth: int) -> bytes:
-    known = ((_EXIF, _APP1, exif), (_XMP, _APP1, xmp), (_PHOTOSHOP, _APP13, photoshop))
+    known = ((_EXIF, _APP1, exif), (XMP, _APP1, xmp), (_PHOTOSHOP, _APP13, photoshop))
     for signature, its_marker, negate in known:
         if marker == its_marker and content.startswith(signature):
             return signature + negate(content[len(signature) :], depth)
@@ -106,6 +106,11 @@ def embedded(data: Buffer, depth: int = 0) -> tuple[bytes, int] | None:
         if answer == kernels.DONE:
             return result, at + used
     return None
+
+
+def holds_jpeg(content: bytes) -> bool:
+    """Whether a JPEG stream lies in the bytes, plain or as base64."""
+    return bool(_STREAM.search(content) or _BASE64.search(content))
 
 
 def scrub(data: bytes, depth: int = 0, skip: tuple[int, int] = (0, 0)) -> bytes:

@@ -1,7 +1,6 @@
 """What to ask of Pillow so that a file keeps its kind, its quality and its metadata."""
 
 import struct
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
@@ -10,15 +9,15 @@ from worker.transforms import previews
 
 _SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
 # Tags that Pillow writes itself, from the pixels it is given.
-_TIFF_LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322}
+_TIFF_LAYOUT = {255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322}
 _TIFF_LAYOUT |= {323, 324, 325, 330, 338, 339, 347, 512, 513, 514, 530, 532}
 _TIFF_LAYERS = {37724}  # ImageSourceData: Photoshop's, with their pixels as they were
 _TIFF_DIRECTORIES = {34665, 34853}  # EXIF's and GPS's, by their places in the file
 _TIFF_INTEROPERABILITY = 40965  # another such place, in EXIF's
 
 
-def options(image: Image.Image, source: Path) -> dict[str, Any]:
-    """Arguments of `save` for the frame the image is at."""
+def options(image: Image.Image, *, lossless: bool) -> dict[str, Any]:
+    """Arguments of `save` for the frame the image is at; lossless: for WebP."""
     kept = {
         name: image.info[name]
         for name in ("exif", "icc_profile", "dpi", "xmp", "comment")
@@ -41,7 +40,7 @@ def options(image: Image.Image, source: Path) -> dict[str, Any]:
     if image.format == "TIFF":
         return _tiff(image)
     if image.format == "WEBP":
-        return kept | {"lossless": _webp_lossless(source), "exact": True, "quality": 90}
+        return kept | {"lossless": lossless, "exact": True, "quality": 90}
     return kept
 
 
@@ -114,15 +113,3 @@ def _tiff_directory(image: Image.Image, where: int) -> dict[int, Any]:
     except Exception:  # noqa: BLE001  Pillow may raise anything over a bad value
         return {}
     return fields
-
-
-def _webp_lossless(source: Path) -> bool:
-    """Whether the first picture is VP8L (RFC 9649, 2.5 to 2.7)."""
-    with source.open("rb") as file:
-        file.seek(12)
-        while len(header := file.read(8)) == 8:  # noqa: PLR2004
-            kind, size = header[:4], int.from_bytes(header[4:], "little")
-            if kind in (b"VP8 ", b"VP8L"):
-                return kind == b"VP8L"
-            file.seek(16 if kind == b"ANMF" else size + size % 2, 1)  # a frame holds chunks
-    return False
