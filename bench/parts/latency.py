@@ -37,7 +37,7 @@ def measure(request: Request) -> Result:
     try:
         machine_kind.choose(stack, request.machine, "bookworm")
         stack.open().up()
-        found = sorted(_arrivals(outputs.read(stack.require()), request.photos, duration))
+        found = sorted(_arrivals(outputs.read(stack.outputs()), request.photos, duration))
     finally:
         stack.destroy(data=True)
     middle, late = statistics.median(found), found[min(len(found) - 1, int(0.99 * len(found)))]

@@ -64,7 +64,7 @@ def _store(stack: str | None, endpoint: str | None, region: str, keys_file: Path
         )
     own, other = from_file(keys_file) if keys_file else (None, None)
     if stack is not None:
-        found = outputs.read(options.find_stack(stack).require())
+        found = outputs.read(options.find_stack(stack).outputs())
         ours = own or Keys(found.s3_access_key, found.s3_secret_key)
         return Store(found.s3_endpoint, ours, other, region)
     address = urlsplit(str(endpoint))

@@ -7,7 +7,7 @@ import click
 
 from cli import cost, options
 from cli.errors import CommandError
-from cli.init import file
+from cli.init import settings_file
 from cli.stacks import registry
 from cli.stacks.target import LOCAL
 
@@ -20,7 +20,7 @@ def command(stack: str, as_json: bool) -> None:
     if not path.is_file():
         raise CommandError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
     try:
-        bill = cost.of_stack(file.read(path))
+        bill = cost.of_stack(settings_file.read(path))
     except ValueError as error:
         raise CommandError(f"{error} (correct it, or remove it and init again).") from None
     if as_json:

@@ -13,12 +13,13 @@ import click
 from cli.bucket_client import BucketClient, Photo, photos
 from cli.contact_sheet import contact_sheet
 from cli.errors import CommandError
-from cli.machines import machine, machine_kind
+from cli.machines import machine_kind
+from cli.machines.host import ask, first
 from cli.paths import CHECKOUT, cache_folder
 from cli.result_table import print_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.stacks.target import LOCAL, told_if_interrupted
+from cli.stacks.target import LOCAL, explain_interrupt
 from cli.terminal import print_progress, print_result, progress_bar
 
 _POLL_SECONDS = 0.25
@@ -32,7 +33,7 @@ _PATIENCE_SECONDS = 300  # without any photo becoming ready; a container install
 def command(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -> None:
     local = LocalStack()
     machine_kind.choose(local, machine, suite)
-    with local.alone(), told_if_interrupted(LOCAL):
+    with local.alone(), explain_interrupt(LOCAL):
         _run(local, files, keep=keep)
 
 
@@ -41,7 +42,7 @@ def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
     items = photos(list(paths) or samples())
     if local.exists:
         raise CommandError(
-            "A local pipeline is standing already: send photos to it with './pipeline put FILE…', "
+            "A local pipeline is deployed already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
     started = time.monotonic()
@@ -71,11 +72,11 @@ def samples() -> list[Path]:
 def _show(local: LocalStack, items: Sequence[Photo]) -> int:
     stack = local.open()
     stack.up()
-    client = BucketClient(outputs.read(stack))
+    client = BucketClient(outputs.read(stack.outputs()))
     with progress_bar("Sending photos", len(items)) as bar:
         client.put(items, bar.advance_to)
     _wait(client, items)
-    rows = machine.ask(machine.first(local), ["log"])
+    rows = ask(first(local), ["log"])
     print_results(rows)
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache_folder() / "demo" / "before-and-after.png"

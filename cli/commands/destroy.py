@@ -4,7 +4,7 @@ import click
 
 from cli import options
 from cli.confirmation import confirm_stack
-from cli.stacks.target import LOCAL, Target, told_if_interrupted
+from cli.stacks.target import LOCAL, Target, explain_interrupt
 from cli.terminal import print_progress, print_result
 
 _BACKUPS = (
@@ -18,7 +18,7 @@ _BACKUPS = (
 @click.option("--data", is_flag=True, help="Also buckets and database (protectData).")
 @click.option("--yes", is_flag=True, help="Do not ask for the stack's name.")
 def command(target: Target, data: bool, yes: bool) -> None:
-    with target.alone(), told_if_interrupted(target.name):
+    with target.alone(), explain_interrupt(target.name):
         if not target.exists:
             what = "The local pipeline" if target.name == LOCAL else f"Stack '{target.name}'"
             print_result(f"{what} is not deployed: nothing to take down.")

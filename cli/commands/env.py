@@ -15,6 +15,7 @@ from cli.stacks.target import LOCAL, Target
 @options.stack
 def command(target: Target) -> None:
     # A stack that its backend does not have yet makes `pulumi up` fail, so it is created here.
-    _ = target.require() if target.name == LOCAL else target.open()
-    for name, value in target.home().environment.items():
+    stack = target.require() if target.name == LOCAL else target.open()
+    stack.create()
+    for name, value in stack.workspace.environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")

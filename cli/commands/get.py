@@ -21,5 +21,5 @@ from cli.terminal import print_result
 def command(name: str, folder: Path, target: Target) -> None:
     if not folder.is_dir():
         raise CommandError(f"'{folder}' is not a folder: make it first or name another.")
-    client = BucketClient(outputs.read(target.require()), target.name)
+    client = BucketClient(outputs.read(target.outputs()), target.name)
     print_result(str(client.get(name, folder)))

@@ -14,14 +14,14 @@ import click
 
 from cli import cost as costs
 from cli.errors import CommandError
-from cli.init import checks, file
-from cli.init.ask import Asker
+from cli.init import checks, settings_file
+from cli.init.prompt import Prompt
 from cli.init.wizard import Wizard
 from cli.paths import CHECKOUT
 from cli.private_files import make_folder, write_private
 from cli.stacks import registry
+from cli.stacks.backend import state_file
 from cli.stacks.cloud_stack import CloudStack
-from cli.stacks.state_folder import state_file
 from cli.stacks.target import LOCAL, command_line
 from cli.terminal import print_progress, print_result
 from infra.errors import Refusal
@@ -75,7 +75,7 @@ def command(
     check: bool,
     **flags: str | None,
 ) -> None:
-    if not registry.NAME.fullmatch(stack) or stack == LOCAL:
+    if not registry.STACK_NAME.fullmatch(stack) or stack == LOCAL:
         raise CommandError(
             f"'{stack}' cannot be a stack on a cloud: use letters, digits, '-', '_' and '.', and "
             "not 'local', which is the one on this machine."
@@ -91,13 +91,14 @@ def command(
     given |= {"databaseVolumeSize": volume} if volume is not None else {}
     given |= {"operatorCidrs": list(operator_cidr)} if operator_cidr else {}
     given |= dict(_assignment(each) for each in more)
-    asker = Asker()
+    prompt = Prompt()
     try:
-        settings = Wizard(stack, given, asker).run()
+        settings = Wizard(stack, given, prompt).run()
     except Refusal as error:
         raise CommandError(str(error)) from None
-    record = _record(stack, state, passphrase_file, asker)
-    path.write_text(file.text(stack, settings) + file.salt(path), encoding="utf-8")
+    record = _record(stack, state, passphrase_file, prompt)
+    text = settings_file.text(stack, settings) + settings_file.salt(path)
+    path.write_text(text, encoding="utf-8")
     registry.save(stack, record)
     print_progress(f"Written: {path}")
     print_progress(f"State: {record.backend}")
@@ -109,7 +110,7 @@ def command(
 
 def _existing(path: Path) -> dict[str, Any]:
     try:
-        return file.read(path) if path.is_file() else {}
+        return settings_file.read(path) if path.is_file() else {}
     except ValueError as error:
         raise CommandError(f"{error} (correct it, or remove it and init again).") from None
 
@@ -133,7 +134,7 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def _record(
-    stack: str, state: str | None, passphrase_file: Path | None, asker: Asker
+    stack: str, state: str | None, passphrase_file: Path | None, prompt: Prompt
 ) -> registry.Record:
     try:
         former = registry.load(stack) if (registry.folder(stack) / "stack.json").exists() else None
@@ -144,7 +145,7 @@ def _record(
     else:
         home = registry.data_folder() / "state"
         question = "Folder (or Pulumi backend's URL) for the state, outside git"
-        where = asker.text(state, "--state", question, str(home))
+        where = prompt.text(state, "--state", question, str(home))
         backend = _backend(where)
     if passphrase_file is not None:
         if not passphrase_file.is_file():

@@ -5,7 +5,7 @@ import json
 import click
 
 from cli import options
-from cli.machines import machine
+from cli.machines.host import ask, first
 from cli.result_table import print_results
 from cli.stacks.target import Target
 
@@ -15,7 +15,7 @@ from cli.stacks.target import Target
 @click.option("--like", metavar="TEXT", help="Only names that contain TEXT.")
 @options.as_json
 def command(target: Target, like: str | None, as_json: bool) -> None:
-    rows = machine.ask(machine.first(target), ["log", *(["--like", like] if like else [])])
+    rows = ask(first(target), ["log", *(["--like", like] if like else [])])
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

@@ -6,7 +6,7 @@ import sys
 import click
 
 from cli import options
-from cli.machines import machine
+from cli.machines.host import first
 from cli.stacks.target import Target
 
 
@@ -15,7 +15,7 @@ from cli.stacks.target import Target
 @click.option("--lines", "-n", default=100, show_default=True, help="How many of the last lines.")
 @click.option("--follow", "-f", is_flag=True, help="Print new lines as they come; Ctrl-C ends it.")
 def command(target: Target, lines: int, follow: bool) -> None:
-    argv = machine.first(target).journal(lines, follow=follow)
+    argv = first(target).journal(lines, follow=follow)
     try:
         sys.exit(subprocess.run(argv, check=False).returncode)
     except KeyboardInterrupt:

@@ -14,10 +14,7 @@ from cli.terminal import print_table
 @options.as_json
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys too.")
 def command(target: Target, as_json: bool, show_secrets: bool) -> None:
-    values = {
-        name: "[secret]" if output.secret and not show_secrets else output.value
-        for name, output in sorted(target.require().outputs().items())
-    }
+    values = dict(sorted(target.outputs(show_secrets=show_secrets).items()))
     if as_json:
         click.echo(json.dumps(values, indent=2))
     else:

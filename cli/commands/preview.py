@@ -29,7 +29,7 @@ def command(target: Target) -> None:
         existed = target.exists
         steps = target.open().preview()
         if not existed:
-            target.forget_preview()
+            target.drop_preview()
     if _shows_machine_replaced(steps):
         print_progress(_EXPLANATION)
     changed = {step.urn for step in steps if step.op != OpType.SAME}

@@ -16,7 +16,7 @@ from cli.terminal import print_result, progress_bar
 @options.stack
 def command(files: tuple[Path, ...], target: Target) -> None:
     items = photos(files)
-    client = BucketClient(outputs.read(target.require()), target.name)
+    client = BucketClient(outputs.read(target.outputs()), target.name)
     with progress_bar("Sending", len(items)) as bar:
         client.put(items, bar.advance_to)
     log = command_line("log", target.name)

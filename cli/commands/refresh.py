@@ -3,11 +3,11 @@
 import click
 
 from cli import options
-from cli.stacks.target import Target, told_if_interrupted
+from cli.stacks.target import Target, explain_interrupt
 
 
 @click.command(help=__doc__)
 @options.stack
 def command(target: Target) -> None:
-    with target.alone(), told_if_interrupted(target.name):
+    with target.alone(), explain_interrupt(target.name):
         target.require().refresh()

@@ -8,9 +8,9 @@ import click
 
 from cli import options
 from cli.errors import CommandError, MachineNotReady, MachineUnreachable
-from cli.machines import machine
-from cli.machines.boot_steps import sentences
-from cli.stacks.target import Target
+from cli.machines.boot import describe
+from cli.machines.host import Host, ask, first
+from cli.stacks.target import Target, command_line
 from cli.terminal import print_progress, print_table
 
 
@@ -18,29 +18,33 @@ from cli.terminal import print_progress, print_table
 @options.stack
 @options.as_json
 def command(target: Target, as_json: bool) -> None:
-    host = machine.first(target)
+    host = first(target)
     try:
-        report = machine.ask(host, ["status"])
+        report = ask(host, ["status"])
     except CommandError as error:
-        _explain(host, error)
+        _explain(host, target.name, error)
         raise
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
     print_table(_rows(report))
     # What fails beside the worker, such as a migration that the database refuses after a reboot.
-    for line in sentences([step for step in host.steps() if step.failed]):
+    for line in describe([step for step in host.steps() if step.failed]):
         print_progress(f"  {host.name}: {line}")
 
 
-def _explain(host: machine.Host, error: CommandError) -> None:
-    """Print what a machine without a working worker can say of its first boot."""
+def _explain(host: Host, stack: str, error: CommandError) -> None:
+    """Print why a machine does not answer: its status at the cloud, its boot, its console."""
     if isinstance(error, MachineUnreachable) and not isinstance(error, MachineNotReady):
-        from cli.machines.console import telling
+        from cli.machines.ssh_host import relevant_lines
 
-        lines = telling(host.console())
+        if status := host.cloud_status():
+            remedy = f"'{command_line('refresh', stack)}', then '{command_line('up', stack)}'"
+            print_progress(f"  {host.name}: the cloud says {status}; {remedy} brings it back.")
+            return
+        lines = relevant_lines(host.console())
     else:
-        lines = sentences(host.steps())
+        lines = describe(host.steps())
     for line in lines:
         print_progress(f"  {host.name}: {line}")
 

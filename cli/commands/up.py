@@ -4,7 +4,7 @@ import click
 
 from cli import options
 from cli.machines import machine_kind
-from cli.stacks.target import Target, command_line, told_if_interrupted
+from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.terminal import print_result
 
 
@@ -13,7 +13,7 @@ from cli.terminal import print_result
 @machine_kind.options
 def command(target: Target, machine: str | None, suite: str) -> None:
     machine_kind.choose(target, machine, suite)
-    with target.alone(), told_if_interrupted(target.name):
+    with target.alone(), explain_interrupt(target.name):
         target.check()
         target.open().up()
     print_result(f"The pipeline is up: '{command_line('put FILE…', target.name)}' sends photos.")

@@ -1,25 +1,35 @@
-"""All that can be found wrong before anything is made."""
+"""Everything that can be found wrong before anything is created: settings, quotas, bucket names.
+
+Quotas are checked first, since a missing core shows only after the database's long wait.
+"""
 
 import contextlib
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli.init.bucket_check import taken
-from cli.init.quota import shortages
 from infra import clouds, settings
 from infra.clouds import Compute, DatabaseCloud
 from infra.errors import Refusal
 from infra.names import PROJECT
 from infra.reader import Reader, declared
+from infra.sdk import connect, sentences
 from infra.settings import PROJECT_FILE, Settings
 
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
 _CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
+_STORE_SECONDS = 15
+_NOT_FOUND = 404
+_UNLIMITED = -1
 
 
 def parse(stack: str, values: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """Settings as the program will read them, and a sentence for each bad one."""
+    """Return settings as the program will read them, and a sentence for each bad one."""
     names = declared(PROJECT_FILE)
     texts = {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -36,12 +46,15 @@ def parse(stack: str, values: Mapping[str, Any]) -> tuple[Settings, list[str]]:
 
 
 def problems(
-    stack: str, values: Mapping[str, Any], stands: Callable[[], bool] = lambda: False
+    stack: str, values: Mapping[str, Any], is_deployed: Callable[[], bool] = lambda: False
 ) -> list[str]:
-    """One sentence for each thing in the way of `up`; none where all is well.
+    """Return a sentence for each problem that would make `up` fail.
 
-    Of a stack that stands, quotas and bucket names are not asked: it has what it needs. Whether it
-    does is asked last, since the engine is slow to tell.
+    Args:
+        stack: The stack's name.
+        values: Its settings.
+        is_deployed: Whether the stack is deployed; then quotas and bucket names are not checked, as
+            it has what it needs. Called last, since the engine is slow to answer.
     """
     wanted, errors = parse(stack, values)
     if errors:
@@ -49,21 +62,58 @@ def problems(
     with _only_clouds_yaml():
         try:
             compute, database = clouds.look_up(wanted)
-            return [] if stands() else list(_for_a_new_one(wanted, compute, database))
+            return [] if is_deployed() else list(_of_a_new_stack(wanted, compute, database))
         except Refusal as error:
             return str(error).splitlines()
 
 
-def _for_a_new_one(
+def existing_buckets(settings: Settings, compute: Compute) -> list[str]:
+    """Return a sentence for each bucket that exists although the program is to create it.
+
+    Asked without keys: stores answer 404 for a free name, 403 or 200 for one that is taken. The
+    program's own BucketClaim decides; a store that cannot be asked is left to it.
+    """
+    store = settings.store
+    endpoint = store.endpoint or compute.store_endpoint
+    if store.kind == "existing":
+        return []
+    return [
+        f"Bucket {name} exists already (yours or somebody else's, names are shared by all users of "
+        f"the store): set {role}Bucket to another name, or add it to adoptBuckets if it is yours."
+        for role, name in settings.names.buckets(store.chosen, compute.project_id).items()
+        if name not in store.adopted and _url_exists(f"{endpoint}/{name}")
+    ]
+
+
+def quota_shortages(
+    settings: Settings, compute: Compute, database: DatabaseCloud | None
+) -> Iterator[str]:
+    """Yield a sentence for each quota that the stack would exceed.
+
+    Raises:
+        CloudError: A cloud cannot be asked.
+    """
+    entry = settings.compute.entry
+    with sentences(entry):
+        cloud = connect(entry, compute.region)
+        yield from _nova(cloud, entry, settings.machine.flavor)
+        yield from _neutron(cloud, entry, compute.project_id)
+    if database:
+        entry = database.entry
+        with sentences(entry):
+            yield from _trove(connect(entry, database.region), entry, settings.database.volume)
+
+
+def _of_a_new_stack(
     wanted: Settings, compute: Compute, database: DatabaseCloud | None
 ) -> Iterator[str]:
-    yield from shortages(wanted, compute, database)
-    yield from taken(wanted, compute)
+    yield from quota_shortages(wanted, compute, database)
+    yield from existing_buckets(wanted, compute)
 
 
 @contextlib.contextmanager
 def _only_clouds_yaml() -> Iterator[None]:
-    """No `OS_*` variable fills gaps of an entry, as in `cli.stack`."""
+    """Let no `OS_*` variable fill gaps of an entry, as in `cli.stacks.pulumi_stack`."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("OS_")}
     for name in set(kept) - {_CLOUDS_FILE}:
         del os.environ[name]
@@ -71,3 +121,58 @@ def _only_clouds_yaml() -> Iterator[None]:
         yield
     finally:
         os.environ.update(kept)
+
+
+def _url_exists(url: str) -> bool:
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - http(s), by the settings
+    try:
+        with urllib.request.urlopen(request, timeout=_STORE_SECONDS):  # noqa: S310
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code != _NOT_FOUND
+    except OSError:
+        return False
+
+
+def _nova(cloud: "Connection", entry: str, flavor: str) -> Iterator[str]:
+    wanted = next(found for found in cloud.compute.flavors() if found.name == flavor)
+    limits = cloud.compute.get("/limits").json()["limits"]["absolute"]
+    for what, limit, used, more in (
+        ("instances", "maxTotalInstances", "totalInstancesUsed", 1),
+        ("cores", "maxTotalCores", "totalCoresUsed", wanted.vcpus),
+        ("MiB of memory", "maxTotalRAMSize", "totalRAMUsed", wanted.ram),
+    ):
+        yield from _shortage(entry, what, limits.get(limit), limits.get(used), more)
+
+
+def _neutron(cloud: "Connection", entry: str, project: str) -> Iterator[str]:
+    answer = cloud.network.get(f"/quotas/{project}", raise_exc=False)
+    if answer.status_code >= 400:  # noqa: PLR2004 - not every cloud shows it to users
+        return
+    limit = answer.json()["quota"].get("floatingip")
+    used = sum(1 for _ in cloud.network.ips(project_id=project))
+    yield from _shortage(entry, "floating IPs", limit, used, 1)
+
+
+def _trove(cloud: "Connection", entry: str, volume: int) -> Iterator[str]:
+    answer = cloud.database.get("/limits", raise_exc=False)
+    if answer.status_code >= 400:  # noqa: PLR2004 - not every cloud shows it to users
+        return
+    limits = answer.json()["limits"]
+    absolute: dict[str, Any] = next((each for each in limits if each.get("verb") == "ABSOLUTE"), {})
+    instances = cloud.database.get("/instances").json()["instances"]
+    sizes = [int((each.get("volume") or {}).get("size") or 0) for each in instances]
+    limit = absolute.get("max_instances")
+    yield from _shortage(entry, "database instances", limit, len(instances), 1)
+    limit = absolute.get("max_volumes")
+    yield from _shortage(entry, "GiB of database volumes", limit, sum(sizes), volume)
+
+
+def _shortage(entry: str, what: str, limit: Any, used: Any, more: int) -> Iterator[str]:
+    if limit is None or used is None or int(limit) == _UNLIMITED:
+        return
+    if int(used) + more > int(limit):
+        yield (
+            f"Cloud '{entry}' has no room for {more} more of its {what}: {used} of {limit} are "
+            "used, so remove something there, or ask the cloud's support for more."
+        )

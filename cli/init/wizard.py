@@ -1,14 +1,12 @@
-"""The questions, in the order in which a person can answer them."""
+"""The questions of `init`, in the order in which a person can answer them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from cli.errors import CommandError
-from cli.init import checks, offers
-from cli.init.address import caller_address
-from cli.init.ask import Asker
-from cli.init.bucket_check import taken
-from cli.init.keys import public_key
+from cli.init import checks, choices
+from cli.init.operator import own_address, public_key
+from cli.init.prompt import Prompt
 from cli.terminal import print_progress, spinner
 from infra.clouds import Compute, regions
 from infra.names import BUCKET_ROLES, Names
@@ -24,16 +22,21 @@ _MAKE_CLOUDS_YAML = (
 
 
 class Wizard:
-    """Fills `settings`: what is given stays, the rest is asked."""
+    """Completes a stack's settings: what is given stays, the rest is asked."""
 
-    def __init__(self, stack: str, given: Mapping[str, Any], asker: Asker) -> None:
+    def __init__(self, stack: str, given: Mapping[str, Any], prompt: Prompt) -> None:
         self.stack = stack
         self.settings: dict[str, Any] = dict(given)
-        self._asker = asker
+        self._prompt = prompt
         self._defaults = declared(PROJECT_FILE)
 
     def run(self) -> dict[str, Any]:
-        """Ask all; raises CommandError or a cloud's refusal."""
+        """Ask everything that is missing and return the settings.
+
+        Raises:
+            CommandError: There is nothing to choose from, or nobody to ask.
+            CloudError: A cloud cannot be asked.
+        """
         self._entries()
         self._compute()
         self._database()
@@ -61,14 +64,14 @@ class Wizard:
     def _compute(self) -> None:
         entry = self.settings["computeCloud"]
         region = self._region(entry, "compute", "computeRegion", "--compute-region")
-        with spinner(f"Asking cloud {entry} what it has"):
-            self._offer = offers.compute(entry, region)
-        offer = self._offer
-        self._choose("image", "--image", "Image of the machine", offer.images)
-        self._choose("flavor", "--flavor", "Flavor of the machine", offer.flavors)
-        if len(offer.networks) > 1 or "network" in self.settings:
-            self._choose("network", "--network", "Network of the machine", offer.networks)
-        external = offer.external_networks
+        with spinner(f"Asking cloud {entry} what it offers"):
+            self._offers = choices.compute(entry, region)
+        offers = self._offers
+        self._choose("image", "--image", "Image of the machine", offers.images)
+        self._choose("flavor", "--flavor", "Flavor of the machine", offers.flavors)
+        if len(offers.networks) > 1 or "network" in self.settings:
+            self._choose("network", "--network", "Network of the machine", offers.networks)
+        external = offers.external_networks
         self._choose("externalNetwork", "--external-network", "Network of floating IPs", external)
 
     def _database(self) -> None:
@@ -76,16 +79,16 @@ class Wizard:
             return
         entry = self.settings["databaseCloud"]
         region = self._region(entry, "database", "databaseRegion", "--database-region")
-        with spinner(f"Asking cloud {entry} what databases it has"):
-            offer = offers.database(entry, region)
-        versions = offer.versions
+        with spinner(f"Asking cloud {entry} what databases it offers"):
+            offers = choices.database(entry, region)
+        versions = offers.versions
         majors = list(dict.fromkeys(version.partition(".")[0] for version in versions))
-        choices = [*majors, *(version for version in versions if version not in majors)]
-        self._choose("databaseVersion", "--database-version", "Version of PostgreSQL", choices)
-        flavors = offer.flavors
+        versions = [*majors, *(version for version in versions if version not in majors)]
+        self._choose("databaseVersion", "--database-version", "Version of PostgreSQL", versions)
+        flavors = offers.flavors
         self._choose("databaseFlavor", "--database-flavor", "Flavor of the database", flavors)
         if "databaseVolumeSize" not in self.settings:
-            size = self._asker.text(
+            size = self._prompt.text(
                 None,
                 "--volume",
                 "Volume of the database in GiB (it can only grow)",
@@ -97,19 +100,19 @@ class Wizard:
         if "operatorCidrs" not in self.settings:
             auth = region_config(self.settings["computeCloud"]).config.get("auth") or {}
             self.settings["operatorCidrs"] = [
-                self._asker.text(
+                self._prompt.text(
                     None,
                     "--operator-cidr",
                     "Address that may log in over ssh, as the cloud sees it",
-                    caller_address(str(auth.get("auth_url", ""))),
+                    own_address(str(auth.get("auth_url", ""))),
                 )
             ]
         if "sshPublicKeyFile" not in self.settings:
-            self.settings["sshPublicKeyFile"] = public_key(None, self._asker)
+            self.settings["sshPublicKeyFile"] = public_key(None, self._prompt)
 
     def _region(self, entry: str, service: str, setting: str, flag: str) -> str:
         given = setting in self.settings  # then it may be another than clouds.yaml names
-        found = regions(entry, service) if given else offers.regions(entry, service)
+        found = regions(entry, service) if given else choices.regions(entry, service)
         if not found:
             raise CommandError(
                 f"Cloud '{entry}' has no service of type {service} in its catalog: choose another "
@@ -121,28 +124,28 @@ class Wizard:
         return str(self.settings[setting])
 
     def _choose(
-        self, setting: str, flag: str, question: str, choices: list[str], preferred: str = ""
+        self, setting: str, flag: str, question: str, names: list[str], preferred: str = ""
     ) -> None:
-        self.settings[setting] = self._asker.choice(
+        self.settings[setting] = self._prompt.choice(
             self.settings.get(setting),
             flag,
             question,
-            choices,
+            names,
             preferred or self._defaults.get(setting, ""),
         )
 
     def _buckets(self) -> None:
-        """Names of the three, proposed so that nobody else will have them, until all are free."""
+        """Propose names of the buckets that nobody else will have chosen."""
         defaults = Names.of_stack(self.stack)
         names = [f"{role}Bucket" for role in BUCKET_ROLES]
         missing = [name for name in names if name not in self.settings]
         for name in missing:
             role = name.removesuffix("Bucket")
-            self.settings[name] = defaults.bucket(role, self._offer.project_id)
+            self.settings[name] = defaults.bucket(role, self._offers.project_id)
         if missing and self.settings["objectStore"] != "existing":
             for name in missing:
-                self.settings[name] = self._asker.text(
-                    None if self._asker.interactive else self.settings[name],
+                self.settings[name] = self._prompt.text(
+                    None if self._prompt.interactive else self.settings[name],
                     "--" + name.removesuffix("Bucket") + "-bucket",
                     f"Name of the {name.removesuffix('Bucket')} bucket",
                     self.settings[name],
@@ -150,6 +153,6 @@ class Wizard:
         wanted, errors = checks.parse(self.stack, self.settings)
         if errors:
             return
-        compute = Compute("", self._offer.project_id, "", self._offer.store_endpoint)
-        for sentence in taken(wanted, compute):
+        compute = Compute("", self._offers.project_id, "", self._offers.store_endpoint)
+        for sentence in checks.existing_buckets(wanted, compute):
             print_progress(sentence)

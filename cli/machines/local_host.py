@@ -1,44 +1,92 @@
-"""A machine of the local cloud: its files are here, so nothing has to be logged in to."""
+"""Machines of the local cloud: processes, whose files are here, and booted guests."""
 
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cli.errors import CommandError
-from cli.machines.boot_steps import Step
+from cli.machines.boot import Step
+from cli.machines.ssh_host import SshHost
+from cli.paths import LocalPaths
+from local.machine.booted import Booted
 from local.machine.machine import Machine
+
+_USER = "ubuntu"  # as in a cloud's image
 
 
 @dataclass(frozen=True)
-class LocalHost:
-    """A `process` machine."""
+class ProcessHost:
+    """A machine that is a process."""
 
     machine: Machine
 
     @property
     def name(self) -> str:
-        """As its rows and heartbeats have it."""
+        """The machine's name in the database's rows and heartbeats."""
         return self.machine.name
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run the worker's command with the machine's settings."""
+        """Run the worker with the machine's settings."""
         return self.machine.run(arguments)
 
     def steps(self) -> list[Step]:
-        """Nothing is installed on it."""
+        """Return none: nothing is installed on it."""
         return []
 
     def journal(self, lines: int, *, follow: bool) -> list[str]:
-        """All of its services write one file."""
+        """Return `tail`: all of its services write one file."""
         return ["tail", "-n", str(lines), *(["-f"] if follow else []), str(self.machine.journal)]
 
     def login(self) -> list[str]:
-        """There is no other machine to be on."""
+        """Refuse: there is no other machine to be on.
+
+        Raises:
+            CommandError: Always.
+        """
         raise CommandError(
             f"Machine {self.name} is a process on this machine: there is nothing to log in to; "
-            f"its files lie in {self.machine.folder}."
+            f"its files are in {self.machine.folder}."
         )
 
     def console(self) -> str:
-        """Nothing but its journal."""
+        """Return "": it has only its journal."""
         return ""
+
+    def cloud_status(self) -> str:
+        """Return "": only running processes are listed."""
+        return ""
+
+
+@dataclass(frozen=True)
+class GuestHost(SshHost):
+    """A booted guest, reached over ssh with the stack's key, as a cloud's VM is."""
+
+    machine: Booted | None = None
+
+    def console(self) -> str:
+        """Return the console log, which Nova would have."""
+        if self.machine is None:
+            return ""
+        try:
+            return self.machine.console.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def cloud_status(self) -> str:
+        """Return "": only running guests are listed."""
+        return ""
+
+
+def guest_host(machine: Booted, paths: LocalPaths) -> GuestHost:
+    """Return the access to a running guest."""
+    return GuestHost(
+        name=machine.name,
+        instance=machine.folder.name,
+        address="127.0.0.1",
+        user=_USER,
+        key=paths.ssh_key,
+        known_hosts=paths.root / "known_hosts",
+        cloud="local",
+        port=machine.ssh_port,
+        machine=machine,
+    )

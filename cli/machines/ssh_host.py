@@ -1,5 +1,6 @@
 """A machine on a cloud, reached over ssh: only from the operators' addresses, with their key."""
 
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -7,25 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import MachineNotReady, MachineUnreachable
-from cli.machines.boot_steps import SCRIPT, Step, obstacles
-from cli.machines.console import console_log
+from cli.machines.boot import SCRIPT, Step, unfinished_steps
 
 _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 _COMMAND_NOT_FOUND = 127
 # The worker's files are root's; its credentials are found beside its settings (worker/settings.py).
-# It may answer with half of its packages there: the stamp is what ends the installation.
+# With half of its packages it could answer; the stamp is written when all are installed.
 _WORKER = (
     f"test -e /opt/pipeline/venv/.installed || exit {_COMMAND_NOT_FOUND}; "
     "sudo -n env PYTHONPATH=/opt/pipeline/source PYTHONDONTWRITEBYTECODE=1 "
     "/opt/pipeline/venv/bin/python -m worker "
 )
 _JOURNAL = "sudo -n journalctl --no-pager --output=short-iso --unit='pipeline-*' --lines="
+_CONSOLE_LINES = 400
+_SHOWN_LINES = 12
+#: Escape sequences (ECMA-48) of systemd's colours and firmware's cursor, and control characters.
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f]"
+)
+_RELEVANT = re.compile(r"cloud-init|pipeline|error|fail|denied|unable", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class SshHost:
-    """A VM behind a floating IP. `instance` is its id in Nova."""
+    """A VM behind a floating IP.
+
+    Attributes:
+        name: Its name.
+        instance: Its id in Nova.
+        address: The floating IP.
+        user: The image's login.
+        key: File of the private key, or of the public one where an agent has the other.
+        known_hosts: File for the host keys.
+        cloud: The entry of clouds.yaml.
+        region: The region, "" for the entry's own.
+        port: The port of sshd.
+    """
 
     name: str
     instance: str
@@ -34,10 +54,16 @@ class SshHost:
     key: Path
     known_hosts: Path
     cloud: str
+    region: str = ""
     port: int = 22
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run the worker's command there; raises MachineUnreachable also while it is installed."""
+        """Run `python -m worker <arguments>` on the machine.
+
+        Raises:
+            MachineUnreachable: ssh failed.
+            MachineNotReady: The worker is not installed yet.
+        """
         answer = subprocess.run(
             [*self._ssh("-o", "BatchMode=yes"), _WORKER + shlex.join(arguments)],
             check=False,
@@ -60,7 +86,7 @@ class SshHost:
         return answer
 
     def steps(self) -> list[Step]:
-        """What of its first boot fails or lasts; [] too where it cannot be reached."""
+        """Return the steps of its boot that failed or run; [] also if it cannot be reached."""
         answer = subprocess.run(
             [*self._ssh("-o", "BatchMode=yes"), "sudo -n sh"],
             check=False,
@@ -68,22 +94,44 @@ class SshHost:
             text=True,
             input=SCRIPT,
         )
-        return obstacles(answer.stdout)
+        return unfinished_steps(answer.stdout)
 
     def journal(self, lines: int, *, follow: bool) -> list[str]:
-        """journald there has what the units said."""
+        """Return an ssh command that prints the units' journal."""
         return [*self._ssh(), f"{_JOURNAL}{lines}{' --follow' if follow else ''}"]
 
     def login(self) -> list[str]:
-        """A shell for a person: ssh may ask for the key's passphrase."""
+        """Return an ssh command for a person: it may ask for the key's passphrase."""
         return self._ssh()
 
     def console(self) -> str:
-        """Nova's console log: install and migrate write there too."""
-        return console_log(self.cloud, self.instance)
+        """Return the last lines of Nova's console log, or why there are none."""
+        from infra.errors import CloudError
+        from infra.sdk import connect, sentences
+
+        try:
+            with sentences(self.cloud):
+                compute = connect(self.cloud, self.region).compute
+                found = compute.get_server_console_output(self.instance, length=_CONSOLE_LINES)
+        except CloudError as error:
+            return str(error)
+        return str((found or {}).get("output") or "")
+
+    def cloud_status(self) -> str:
+        """Return Nova's status of the machine, "" if it is active or Nova cannot be asked."""
+        from infra.errors import CloudError
+        from infra.sdk import connect, sentences
+
+        try:
+            with sentences(self.cloud):
+                found = connect(self.cloud, self.region).compute.find_server(self.instance)
+        except CloudError:
+            return ""
+        status = str(found.status) if found else "DELETED"
+        return "" if status == "ACTIVE" else status
 
     def _ssh(self, *options: str) -> list[str]:
-        """Keys are known per instance: another VM behind the same address raises no alarm."""
+        """Keep host keys per instance: another VM behind the same address raises no alarm."""
         more = (
             f"ConnectTimeout={_CONNECT_SECONDS}",
             "StrictHostKeyChecking=accept-new",
@@ -94,3 +142,9 @@ class SshHost:
         pairs = [word for option in more for word in ("-o", option)]
         where = ["-p", str(self.port), "-i", str(self.key), f"{self.user}@{self.address}"]
         return ["ssh", *options, *pairs, *where]
+
+
+def relevant_lines(log: str) -> Sequence[str]:
+    """Return a console log's last lines about cloud-init and the pipeline, else its last lines."""
+    lines = [line.rstrip() for line in _CONTROL.sub("", log).splitlines() if line.strip()]
+    return ([line for line in lines if _RELEVANT.search(line)] or lines)[-_SHOWN_LINES:]

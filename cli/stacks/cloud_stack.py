@@ -1,51 +1,55 @@
 """A stack on a cloud: settings in the checkout, state and passphrase where `init` recorded them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, LockHeld
-from cli.init import file
-from cli.init.checks import problems
+from cli.init import settings_file
 from cli.lock import alone
 from cli.machines.ssh_host import SshHost
 from cli.paths import CHECKOUT
 from cli.private_files import make_folder
-from cli.stacks import registry, store_keys
-from cli.stacks.in_use import users_of_groups
-from cli.stacks.orphans import end_orphans
-from cli.stacks.stack import Stack
-from cli.stacks.stale_lock import stale_lock
-from cli.stacks.state_folder import check_room, folder_of, mend
-from cli.stacks.strays import Stray, find
-from cli.stacks.target import StackHome, nothing_stands
+from cli.stacks import backend, registry
+from cli.stacks.engine_processes import end_orphans
+from cli.stacks.pulumi_stack import PulumiStack, Workspace
+from cli.stacks.target import command_line, not_deployed
 from cli.terminal import print_progress
-from infra.errors import Refusal
+from infra.names import Names
+
+if TYPE_CHECKING:
+    from cli.stacks.strays import Stray
 
 _DEFAULT_USER = "ubuntu"
+_GROUP, _PORT = "networking/secGroup:SecGroup", "networking/port:Port"
+_INSTANCE = "compute/instance:Instance"
 
 
 class CloudStack:
-    """Stands between the commands and one stack that `init` made."""
+    """A stack that `init` has recorded."""
 
     def __init__(self, name: str) -> None:
-        if not registry.NAME.fullmatch(name):
+        if not registry.STACK_NAME.fullmatch(name):
             raise CommandError(
-                f"'{name}' is no name for a stack: use letters, digits, '-', '_' and '.'."
+                f"'{name}' is not a valid stack name: use letters, digits, '-', '_' and '.'."
             )
         self.name = name
         self.record = registry.load(name)
-        self._stack: Stack | None = None
+        self._stack: PulumiStack | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether the state knows of anything."""
+        """Whether the state has resources."""
         return bool(self.open().resources())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other commands on this computer out; the engine's own lock keeps out all others."""
+        """Keep other commands on this computer out; the engine's own lock keeps out all others.
+
+        Raises:
+            CommandError: Another command is changing the stack.
+        """
         try:
             with alone(registry.folder(self.name)):
                 yield
@@ -56,111 +60,59 @@ class CloudStack:
             ) from None
 
     def check(self) -> None:
-        """Settings and clouds; of a new stack also what is left over, quotas and bucket names."""
+        """Check settings and clouds; of a new stack also strays, quotas and bucket names.
+
+        Raises:
+            CommandError: One sentence for each problem.
+        """
+        from cli.init.checks import problems
+
         self._check_files()
-        check_room(self.record.backend)
-        found = problems(self.name, self.settings(), self._stands_with_all_it_has)
+        backend.check_space(self.record.backend)
+        found = problems(self.name, self.settings(), self._is_deployed_without_strays)
         if found:
             raise CommandError("\n".join(found))
 
-    def _stands_with_all_it_has(self) -> bool:
-        """Whether it stands; raises CommandError where a lost state would be made once more."""
-        left, stands = self.strays(), self.exists
-        if left:
-            names = ", ".join(f"{stray.kind} {stray.name} ({stray.id})" for stray in left)
-            remedy = f"'./pipeline strays --stack {self.name} --remove' removes them"
-            if not stands:
-                raise CommandError(
-                    f"The state of stack '{self.name}' ({self.record.backend}) knows of nothing, "
-                    f"but the clouds have {names}: put the lost state back from a copy, or "
-                    f"{remedy} (buckets are adopted by adoptBuckets), or init another name."
-                )
-            print_progress(
-                f"The clouds also have {names}, perhaps of an 'up' that was killed: {remedy}."
-            )
-        return stands
-
-    def strays(self) -> list[Stray]:
-        """What the clouds have under this stack's names and its state does not know."""
-        known = {str(each.get("id", "")) for each in self.open().resources()}
-        try:
-            return find(self.name, self.settings(), known)
-        except Refusal as error:
-            raise CommandError(str(error)) from None
-
-    def unclaimed_keys(self) -> str:
-        """What to say of keys that may be of a lost state, or anybody's."""
-        known = {str(each.get("id", "")) for each in self.open().resources()}
-        try:
-            return store_keys.unclaimed(self.settings(), known)
-        except Refusal as error:
-            raise CommandError(str(error)) from None
-
-    def open(self) -> Stack:
-        """The stack in its backend, made there if need be."""
+    def open(self) -> PulumiStack:
+        """Return the stack, ready to be changed."""
         if self._stack is None:
             self._check_files()
             end_orphans(self.record.passphrase_file)
-            mend(self.record.backend, self.name)
-            self._stack = Stack(self.home())
-            if stale_lock(self.record.backend, self.name):
-                print_progress("An engine that was killed left its lock: lifted.")
-                self._stack.forget_lock()
+            backend.repair(self.record.backend, self.name)
+            self._stack = PulumiStack(self.workspace())
+            if backend.has_stale_lock(self.record.backend, self.name):
+                print_progress("Dropped the lock that a killed engine left.")
+                self._stack.drop_lock()
         return self._stack
 
-    def require(self) -> Stack:
-        """The stack with something standing."""
-        stack = self.open()
-        if not stack.resources():
-            raise nothing_stands(self.name)
-        return stack
+    def require(self) -> PulumiStack:
+        """Return the stack, ready to be changed.
 
-    def forget_preview(self) -> None:
-        """An empty stack costs nothing, and `init` wanted it."""
-
-    def destroy(self, *, data: bool = False) -> None:
-        """Take everything down through the engine; settings, state and passphrase stay.
-
-        Raises CommandError, with nothing touched, where the cloud would not let go of a part.
+        Raises:
+            CommandError: Nothing is deployed.
         """
         stack = self.open()
-        try:
-            found = list(users_of_groups(self.settings(), stack.resources()))
-        except Refusal as error:
-            raise CommandError(str(error)) from None
-        if found:
-            raise CommandError("\n".join(found))
-        stack.destroy(data=data)
+        if not stack.resources():
+            raise not_deployed(self.name)
+        return stack
 
-    def hosts(self) -> Sequence[SshHost]:
-        """The state's VMs, behind the floating IP of the outputs."""
-        stack = self.require()
-        outputs = {name: output.value for name, output in stack.outputs().items()}
-        settings = self.settings()
-        return [
-            SshHost(
-                name=str(vm["outputs"]["name"]),
-                instance=str(vm["id"]),
-                address=str(outputs.get("floatingIp", "")),
-                user=str(settings.get("sshUser") or _DEFAULT_USER),
-                key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
-                known_hosts=registry.folder(self.name) / "known_hosts",
-                cloud=str(settings.get("computeCloud", "")),
-            )
-            for vm in stack.resources()
-            if vm["type"].endswith("compute/instance:Instance")
-        ]
+    def outputs(self, *, show_secrets: bool = True) -> dict[str, Any]:
+        """Return the deployed stack's outputs; without `show_secrets`, "[secret]" for each secret.
 
-    def settings(self) -> Mapping[str, Any]:
-        """What the stack's file sets, without the project's name before each setting."""
-        try:
-            return file.read(registry.settings_file(self.name))
-        except ValueError as error:
-            raise CommandError(f"{error} (correct it).") from None
+        Raises:
+            CommandError: Nothing is deployed.
+        """
+        found = self._for_reading().outputs(show_secrets=show_secrets)
+        if not found:
+            raise not_deployed(self.name)
+        return found
 
-    def home(self) -> StackHome:
-        """Bare `pulumi` in the checkout finds the same stack with this environment."""
-        return StackHome(
+    def workspace(self) -> Workspace:
+        """Return the stack's files and the environment by which the engine finds its state.
+
+        Bare `pulumi` in the checkout drives the same stack with this environment.
+        """
+        return Workspace(
             self.name,
             CHECKOUT,
             {
@@ -169,26 +121,180 @@ class CloudStack:
             },
         )
 
-    def _check_files(self) -> None:
-        file, passphrase = registry.settings_file(self.name), Path(self.record.passphrase_file)
-        if not file.is_file():
+    def strays(self) -> "list[Stray]":
+        """Return resources that carry the stack's names on the clouds but are not in its state."""
+        from cli.stacks import strays
+
+        found = self._ask_clouds(lambda known: strays.find(self.name, self.settings(), known))
+        return list(found)
+
+    def unclaimed_keys(self) -> str:
+        """Return a warning about access keys that no known stack owns, or ""."""
+        from cli.stacks import strays
+
+        return str(self._ask_clouds(lambda known: strays.unclaimed_keys(self.settings(), known)))
+
+    def drop_preview(self) -> None:
+        """Nothing: an empty stack costs nothing, and `init` has made it."""
+
+    def destroy(self, *, data: bool = False) -> None:
+        """Delete everything in the state; settings, state file and passphrase stay.
+
+        Raises:
+            DataGuarded: Data is protected and `data` not set; nothing was deleted.
+            CommandError: The security group is in use elsewhere (nothing was deleted), the engine
+                failed, or strays are left.
+        """
+        stack = self.open()
+        ports = self._ask_clouds(lambda _: self._ports_in_the_way(stack.resources()))
+        if ports:
+            raise CommandError("\n".join(ports))
+        stack.destroy(data=data)
+        left = self.strays()
+        if left:
+            remedy = command_line("strays --remove", self.name)
             raise CommandError(
-                f"{file.name} is not in {CHECKOUT}: put the stack's settings back there, or write "
-                f"them anew with './pipeline init {self.name}'."
+                f"All that the state of stack '{self.name}' had is deleted, but the clouds still "
+                f"have {_listed(left)} under its name: '{remedy}' deletes them."
+            )
+
+    def hosts(self) -> Sequence[SshHost]:
+        """Return the state's VMs, reached at the floating IP of the outputs.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
+        stack = self._for_reading()
+        resources = stack.resources()
+        if not resources:
+            raise not_deployed(self.name)
+        address = str(stack.outputs(show_secrets=False).get("floatingIp", ""))
+        settings = self.settings()
+        return [
+            SshHost(
+                name=str(vm["outputs"]["name"]),
+                instance=str(vm["id"]),
+                address=address,
+                user=str(settings.get("sshUser") or _DEFAULT_USER),
+                key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
+                known_hosts=registry.folder(self.name) / "known_hosts",
+                cloud=str(settings.get("computeCloud", "")),
+                region=str(settings.get("computeRegion", "")),
+            )
+            for vm in resources
+            if vm["type"].endswith(_INSTANCE)
+        ]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the settings in the stack's file, by name without the project."""
+        try:
+            return settings_file.read(registry.settings_file(self.name))
+        except ValueError as error:
+            raise CommandError(f"{error} (correct it).") from None
+
+    def _for_reading(self) -> PulumiStack:
+        """Return the stack for a command that changes nothing: no lock is needed."""
+        if self._stack is not None:
+            return self._stack
+        self._check_files()
+        backend.repair(self.record.backend, self.name)
+        return PulumiStack(self.workspace())
+
+    def _is_deployed_without_strays(self) -> bool:
+        """Whether something is deployed.
+
+        Raises:
+            CommandError: The state is empty and the clouds have strays: it was lost, and `up` would
+                deploy everything a second time.
+        """
+        left, exists = self.strays(), self.exists
+        if left:
+            remedy = f"'{command_line('strays --remove', self.name)}' deletes them"
+            if not exists:
+                raise CommandError(
+                    f"The state of stack '{self.name}' ({self.record.backend}) is empty, but the "
+                    f"clouds have {_listed(left)}: restore the lost state from a copy, or {remedy} "
+                    "(buckets are adopted by adoptBuckets), or init another name."
+                )
+            print_progress(
+                f"The clouds also have {_listed(left)}, perhaps from an interrupted 'up': {remedy}."
+            )
+        return exists
+
+    def _ask_clouds(self, question: Callable[[set[str]], Any]) -> Any:
+        """Ask with the ids of the state's resources; a cloud's error is raised as CommandError."""
+        from infra.errors import Refusal
+
+        try:
+            return question({str(each.get("id", "")) for each in self.open().resources()})
+        except Refusal as error:
+            raise CommandError(str(error)) from None
+
+    def _ports_in_the_way(self, resources: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return a sentence for each port outside the state that uses its security group.
+
+        The cloud refuses to delete a group in use; the provider would wait ten minutes, then report
+        only a deadline.
+        """
+        from infra.sdk import connect, sentences
+
+        groups, ours = _ids(resources, _GROUP), _ids(resources, _PORT)
+        if not groups:
+            return []
+        settings = self.settings()
+        entry = str(settings.get("computeCloud", ""))
+        with sentences(entry):
+            ports = list(connect(entry, str(settings.get("computeRegion", ""))).network.ports())
+        return [
+            self._port_in_the_way(port)
+            for port in ports
+            if port.id not in ours and groups & set(port.security_group_ids or ())
+        ]
+
+    def _port_in_the_way(self, port: Any) -> str:
+        if port.name == Names.of_stack(self.name).port:
+            return (
+                f"Port {port.name} ({port.id}) carries this stack's name and uses its security "
+                "group, but is not in its state: delete it with "
+                f"'{command_line('strays --remove', self.name)}', then run the same command again."
+            )
+        owner = f" of machine {port.device_id}" if port.device_id else ""
+        return (
+            f"Port {port.name or port.id}{owner}, which is not this stack's, uses its security "
+            "group: give it another group, then run the same command again."
+        )
+
+    def _check_files(self) -> None:
+        settings, passphrase = (
+            registry.settings_file(self.name),
+            Path(self.record.passphrase_file),
+        )
+        if not settings.is_file():
+            raise CommandError(
+                f"{settings.name} is not in {CHECKOUT}: restore the stack's settings, or write new "
+                f"ones with './pipeline init {self.name}'."
             )
         if not passphrase.is_file():
             raise CommandError(
-                f"The passphrase of stack '{self.name}' is not at {passphrase}: put the file back, "
+                f"The passphrase of stack '{self.name}' is not at {passphrase}: restore the file, "
                 "or name the one you have with "
                 f"'./pipeline init {self.name} --passphrase-file FILE'."
             )
-        folder = folder_of(self.record.backend)
+        folder = backend.folder_of(self.record.backend)
         if folder:
             make_folder(folder)
 
 
+def _ids(resources: Sequence[Mapping[str, Any]], kind: str) -> set[str]:
+    return {str(each.get("id", "")) for each in resources if str(each["type"]).endswith(kind)}
+
+
+def _listed(strays: "Sequence[Stray]") -> str:
+    return ", ".join(f"{stray.kind} {stray.name} ({stray.id})" for stray in strays)
+
+
 def _private_key(public: str) -> Path:
-    """The private half beside a public key; the public one where an agent holds the other."""
+    """Return the private key beside a public one; the public one where an agent has the other."""
     path = Path(public).expanduser()
     private = path.with_suffix("") if path.suffix == ".pub" else path
     return private if private.is_file() else path

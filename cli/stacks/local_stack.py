@@ -5,52 +5,47 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import yaml
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, DataGuarded, LockHeld
 from cli.lock import alone
-from cli.machines.guest_host import guest_host
-from cli.machines.local_host import LocalHost
-from cli.machines.machine import Host
+from cli.machines.host import Host
+from cli.machines.local_host import ProcessHost, guest_host
 from cli.paths import CHECKOUT, LocalPaths
-from cli.stacks.orphans import end_orphans
-from cli.stacks.stack import Stack
-from cli.stacks.strays import Stray
-from cli.stacks.target import LOCAL, StackHome, nothing_stands
+from cli.stacks.engine_processes import end_orphans
+from cli.stacks.pulumi_stack import CLOUDS_FILE, PulumiStack, Workspace
+from cli.stacks.target import LOCAL, not_deployed
 from cli.terminal import print_progress, spinner
 from infra.names import PROJECT
 from local.cloud import LocalCloud
 from local.machine import kinds
 from local.machine.booted import Booted
 
-NAME = LOCAL
+if TYPE_CHECKING:
+    from cli.stacks.strays import Stray
 
 
 class LocalStack:
-    """Stands between the commands and the folder `.local/`."""
+    """The stack whose files, state and cloud are all below `.local/`."""
 
     def __init__(self, paths: LocalPaths | None = None) -> None:
-        self.name: str = NAME
+        self.name: str = LOCAL
         self.paths = paths or LocalPaths()
         self.cloud = LocalCloud(self.paths.cloud)
-        self._stack: Stack | None = None
+        self._stack: PulumiStack | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether something may be standing."""
+        """Whether something may be deployed."""
         return self.paths.root.exists()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other commands out; raises CommandError where one is at work."""
+        """Keep other commands out.
+
+        Raises:
+            CommandError: Another command is changing the stack.
+        """
         try:
             with alone(CHECKOUT):
                 yield
@@ -60,66 +55,100 @@ class LocalStack:
             ) from None
 
     def check(self) -> None:
-        """Its cloud has all that Pulumi.local.yaml asks for."""
+        """Nothing: its cloud has all that Pulumi.local.yaml asks for."""
 
-    def open(self) -> Stack:
-        """The stack with its cloud running, made if need be."""
+    def open(self) -> PulumiStack:
+        """Return the stack, ready to be changed, with its cloud running."""
         if self._stack is None:
-            self._write_files()
-            if not self.cloud.running:
-                with spinner("Starting the cloud on this machine"):
-                    self.cloud.start()
-            self.cloud.install_plugin(self.paths.pulumi_home)
+            self._prepare()
             end_orphans(str(self.paths.passphrase))
-            self._stack = Stack(self.home())
-            self._stack.forget_lock()
+            self._stack = PulumiStack(self.workspace())
+            self._stack.drop_lock()
         return self._stack
 
-    def require(self) -> Stack:
-        """The standing stack; raises CommandError where there is none."""
+    def require(self) -> PulumiStack:
+        """Return the stack, ready to be changed.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
         if not self.exists:
-            raise nothing_stands(NAME)
+            raise not_deployed(LOCAL)
         return self.open()
 
-    def strays(self) -> Sequence[Stray]:
-        """None: its cloud goes with it."""
+    def outputs(self, *, show_secrets: bool = True) -> dict[str, Any]:
+        """Return the deployed stack's outputs; without `show_secrets`, "[secret]" for each secret.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
+        if not self.exists:
+            raise not_deployed(LOCAL)
+        self._prepare()
+        return PulumiStack(self.workspace()).outputs(show_secrets=show_secrets)
+
+    def workspace(self) -> Workspace:
+        """Return the stack's files and the environment by which the engine finds its state."""
+        paths = self.paths
+        return Workspace(
+            LOCAL,
+            paths.project,
+            {
+                "PULUMI_HOME": str(paths.pulumi_home),
+                "PULUMI_BACKEND_URL": paths.state.as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.passphrase),
+                CLOUDS_FILE: str(self.cloud.clouds_yaml),
+            },
+        )
+
+    def strays(self) -> "Sequence[Stray]":
+        """Return none: the local cloud is deleted with the stack."""
         return ()
 
     def unclaimed_keys(self) -> str:
-        """Nothing: its cloud goes with it."""
+        """Return "": the local cloud is deleted with the stack."""
         return ""
 
-    def forget_preview(self) -> None:
-        """Stop the cloud that was started for it."""
+    def drop_preview(self) -> None:
+        """Stop the cloud that was started for a preview."""
         self.destroy()
 
     def make_machines_of(self, kind: kinds.Kind) -> None:
-        """What VMs will be; raises CommandError where they stand as something else already."""
-        standing = kinds.kept(self.paths.cloud)
-        if self.cloud.folder.exists() and standing != kind:
+        """Choose what VMs are.
+
+        Raises:
+            CommandError: They exist as something else already.
+        """
+        existing = kinds.kept(self.paths.cloud)
+        if self.cloud.folder.exists() and existing != kind:
             raise CommandError(
-                f"The local pipeline stands with a machine of kind '{standing.name}' or of another "
-                "suite: take it down first with './pipeline destroy'."
+                f"The local pipeline is deployed with a machine of kind '{existing.name}' or of "
+                "another suite: destroy it first with './pipeline destroy'."
             )
         self.cloud = LocalCloud(self.paths.cloud, kind)
 
     def hosts(self) -> Sequence[Host]:
-        """The cloud's machines, without asking the engine."""
+        """Return the cloud's running machines, without asking the engine.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
         if not self.exists:
-            raise nothing_stands(NAME)
+            raise not_deployed(LOCAL)
         return [
-            guest_host(machine, self.paths) if isinstance(machine, Booted) else LocalHost(machine)
+            guest_host(machine, self.paths) if isinstance(machine, Booted) else ProcessHost(machine)
             for machine in self.cloud.machines()
         ]
 
     def destroy(self, *, data: bool = False) -> None:
-        """Take everything down through the engine, then the cloud itself, then the folder.
+        """Delete everything through the engine, then the cloud itself, then the folder.
 
-        Raises CommandError, with nothing touched, where data is guarded and `data` is not set.
+        Raises:
+            DataGuarded: Data is protected and `data` not set; nothing was deleted.
         """
         failure: CommandError | None = None
         try:
-            if self._engine_has_state():
+            if self._has_state():
                 self.open().destroy(data=data)
         except DataGuarded:
             raise
@@ -129,55 +158,53 @@ class LocalStack:
         with spinner("Stopping the cloud on this machine"):
             self.cloud.stop()
         if failure:
-            print_progress(f"The engine could not remove all: {failure.message}")
-            print_progress(
-                "The local cloud is stopped and removed with everything in it all the same."
-            )
+            print_progress(f"The engine could not delete everything: {failure.message}")
+            print_progress("The local cloud was stopped and deleted with everything in it anyway.")
         shutil.rmtree(self.paths.root, ignore_errors=True)
 
-    def _engine_has_state(self) -> bool:
-        """Whether the engine ever got so far; if not, there is no need to find (or build) it."""
-        return any(self.paths.state.glob(f".pulumi/stacks/{PROJECT}/{NAME}.json"))
+    def _has_state(self) -> bool:
+        """Whether the engine has ever run; if not, there is no need to install (or build) it."""
+        return any(self.paths.state.glob(f".pulumi/stacks/{PROJECT}/{LOCAL}.json"))
 
-    def home(self) -> StackHome:
-        """All of it below `.local/`."""
-        paths = self.paths
-        return StackHome(
-            NAME,
-            paths.project,
-            {
-                "PULUMI_HOME": str(paths.pulumi_home),
-                "PULUMI_BACKEND_URL": paths.state.as_uri(),
-                "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.passphrase),
-                "OS_CLIENT_CONFIG_FILE": str(self.cloud.clouds_yaml),
-            },
-        )
+    def _prepare(self) -> None:
+        """Write the stack's files, start its cloud and install its provider plugin."""
+        self._write_files()
+        if not self.cloud.running:
+            with spinner("Starting the cloud on this machine"):
+                self.cloud.start()
+        self.cloud.install_plugin(self.paths.pulumi_home)
 
     def _write_files(self) -> None:
-        """The stack's files: secrets are made once, settings are taken over each time."""
+        """Make the secrets once; copy the settings each time."""
+        import yaml
+
         paths = self.paths
         for folder in (paths.root, paths.state, paths.project, paths.pulumi_home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not paths.passphrase.exists():
-            _write_private(paths)
+            paths.passphrase.touch(mode=0o600)
+            paths.passphrase.write_text(secrets.token_urlsafe(24))
         if not paths.ssh_key.exists():
             _make_ssh_key(paths)
         shutil.copyfile(CHECKOUT / "Pulumi.yaml", paths.project / "Pulumi.yaml")
-        settings = yaml.safe_load((CHECKOUT / f"Pulumi.{NAME}.yaml").read_text())
+        settings = yaml.safe_load((CHECKOUT / f"Pulumi.{LOCAL}.yaml").read_text())
         settings["config"][f"{PROJECT}:sshPublicKeyFile"] = f"{paths.ssh_key}.pub"
-        copy = paths.project / f"Pulumi.{NAME}.yaml"
-        if copy.exists():  # the engine's salt is the copy's own
+        copy = paths.project / f"Pulumi.{LOCAL}.yaml"
+        if copy.exists():  # the engine has written its salt into it
             settings = {**yaml.safe_load(copy.read_text()), "config": settings["config"]}
         copy.write_text(yaml.safe_dump(settings))
 
 
-def _write_private(paths: LocalPaths) -> None:
-    paths.passphrase.touch(mode=0o600)
-    paths.passphrase.write_text(secrets.token_urlsafe(24))
-
-
 def _make_ssh_key(paths: LocalPaths) -> None:
-    """A key pair of the stack's own, so that a newcomer needs none."""
+    """Make the stack's own key pair, so that a newcomer needs none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)

@@ -1,15 +1,15 @@
 """The stack's outputs, typed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cli.errors import CommandError
-from cli.stacks.stack import Stack
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What `put` and `get` need to know; names as `__main__.py` exports them."""
+    """Buckets, and access to them; `infra/outputs.py` exports them."""
 
     input_bucket: str
     output_bucket: str
@@ -19,9 +19,12 @@ class Outputs:
     s3_secret_key: str
 
 
-def read(stack: Stack) -> Outputs:
-    """Raises CommandError where the stack stands only half."""
-    values: dict[str, Any] = {name: output.value for name, output in stack.outputs().items()}
+def read(values: Mapping[str, Any]) -> Outputs:
+    """Return the outputs by name as typed ones.
+
+    Raises:
+        CommandError: One is missing.
+    """
     try:
         return Outputs(
             values["inputBucket"],
@@ -33,5 +36,5 @@ def read(stack: Stack) -> Outputs:
         )
     except KeyError as missing:
         raise CommandError(
-            f"The stack has no output {missing}, so 'up' has not ended well yet: run it again."
+            f"The stack has no output {missing}: the last 'up' has not completed, so run it again."
         ) from None

@@ -1,4 +1,4 @@
-"""What `init` remembers of a stack on a cloud: outside git, in the user's data folder."""
+"""What `init` records of each cloud stack, outside git, in the user's data folder."""
 
 import json
 import os
@@ -10,46 +10,55 @@ from cli.errors import CommandError
 from cli.paths import CHECKOUT
 from cli.private_files import write_private
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-"""What Pulumi takes as a stack's name."""
-
-
-def data_folder() -> Path:
-    """Where stacks are remembered (XDG Base Directory Specification): worth a backup."""
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "image-pipeline"
+#: What Pulumi accepts as a stack's name.
+STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where a stack's state is (a Pulumi backend's URL) and the file with its passphrase."""
+    """Where a stack's state and passphrase are.
+
+    Attributes:
+        backend: URL of the Pulumi backend.
+        passphrase_file: Path of the file with the passphrase of the state's secrets.
+    """
 
     backend: str
     passphrase_file: str
 
 
+def data_folder() -> Path:
+    """Return the folder of all records (XDG Base Directory Specification); worth a backup."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "image-pipeline"
+
+
 def folder(stack: str) -> Path:
-    """What belongs to one stack: record, passphrase, known hosts."""
+    """Return the folder with a stack's record, passphrase and known hosts."""
     return data_folder() / "stacks" / stack
 
 
 def settings_file(stack: str) -> Path:
-    """The stack's settings, in the checkout, where bare `pulumi` looks for them too."""
+    """Return the stack's settings file in the checkout, where bare `pulumi` finds it too."""
     return CHECKOUT / f"Pulumi.{stack}.yaml"
 
 
 def known() -> list[str]:
-    """Stacks that `init` made or took over."""
+    """Return the names of all recorded stacks."""
     return sorted(path.parent.name for path in data_folder().glob("stacks/*/stack.json"))
 
 
 def save(stack: str, record: Record) -> None:
-    """Remember; replaces what was known."""
+    """Write a stack's record, replacing an earlier one."""
     write_private(folder(stack) / "stack.json", json.dumps(asdict(record), indent=2) + "\n")
 
 
 def load(stack: str) -> Record:
-    """What is known; raises CommandError where `init` never was."""
+    """Return a stack's record.
+
+    Raises:
+        CommandError: There is none, or it cannot be used.
+    """
     try:
         text = (folder(stack) / "stack.json").read_text(encoding="utf-8")
         return Record(**json.loads(text))

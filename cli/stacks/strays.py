@@ -1,7 +1,7 @@
-"""What the clouds have under a stack's names that its state does not know.
+"""Resources that carry a stack's names on the clouds but are not in its state.
 
-A state that was lost leaves all of it, an `up` that was killed between a request and its answer at
-most one thing of each kind. Nothing is ever adopted silently.
+A lost state leaves all of them, an `up` that was killed between a request and its response at most
+one of each kind. Nothing is ever adopted silently.
 """
 
 import time
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cli.errors import CommandError
+from cli.stacks import backend, registry
 from infra.errors import CloudError
 from infra.names import Names
 from infra.providers import trove, waiting
@@ -19,11 +21,20 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 _GONE_SECONDS = 120
+_OK = 200
 
 
 @dataclass(frozen=True)
 class Stray:
-    """One thing on a cloud; `remove` deletes it, and for a database waits until it has gone."""
+    """A resource on a cloud.
+
+    Attributes:
+        kind: "machine", "floating IP", "port", "security group", "key pair" or "database".
+        name: Its name; a floating IP's address.
+        id: Its id at the cloud.
+        cloud: The entry of clouds.yaml.
+        remove: Deletes it; for a database, waits until it is gone.
+    """
 
     kind: str
     name: str
@@ -33,9 +44,15 @@ class Stray:
 
 
 def find(stack: str, settings: Mapping[str, Any], known: Collection[str]) -> list[Stray]:
-    """All of them, in the order in which they can be removed; raises CloudError.
+    """Return the strays of a stack in the order in which they can be deleted.
 
-    `settings` are the stack's; `known` are the ids of its state.
+    Args:
+        stack: The stack's name.
+        settings: The stack's settings.
+        known: Ids of the resources in its state.
+
+    Raises:
+        CloudError: A cloud cannot be asked.
     """
     names = Names.of_stack(stack)
     entry = str(settings.get("computeCloud", ""))
@@ -49,7 +66,11 @@ def find(stack: str, settings: Mapping[str, Any], known: Collection[str]) -> lis
 
 
 def remove(stray: Stray) -> None:
-    """Delete one, again while the cloud says that something still uses it; raises CloudError."""
+    """Delete a stray, retrying for two minutes while the cloud says that it is in use.
+
+    Raises:
+        CloudError: The cloud refuses.
+    """
     deadline = time.monotonic() + _GONE_SECONDS
     while True:
         try:
@@ -61,6 +82,55 @@ def remove(stray: Stray) -> None:
             time.sleep(2)
         else:
             return
+
+
+def unclaimed_keys(settings: Mapping[str, Any], known: Collection[str]) -> str:
+    """Return a warning about access keys (EC2 credentials) that no known stack owns, or "".
+
+    Keys have no name, and a person's own, made for s3cmd or rclone, look just the same: they are
+    listed, never deleted.
+
+    Args:
+        settings: The stack's settings.
+        known: Ids of the resources in its state; an access key is one.
+
+    Raises:
+        CloudError: The cloud cannot be asked.
+    """
+    if settings.get("objectStore", "openstack") != "openstack" or settings.get("s3AccessKey"):
+        return ""
+    entry = str(settings.get("computeCloud", ""))
+    with sentences(entry):
+        session = connect(entry, str(settings.get("computeRegion", ""))).session
+        project, user = session.get_project_id(), session.get_user_id()
+        response = session.get(
+            f"/users/{user}/credentials/OS-EC2",
+            endpoint_filter={"service_type": "identity", "interface": "public", "version": (3, 0)},
+            raise_exc=False,
+        )
+    if response.status_code != _OK:  # newer Keystones hide them from application credentials
+        return ""
+    found = [each for each in response.json()["credentials"] if each["tenant_id"] == project]
+    claimed = {*known, *_ids_in_known_states()}
+    left = [str(each["access"]) for each in found if each["access"] not in claimed]
+    if not left:
+        return ""
+    return (
+        f"Cloud '{entry}' also has access keys of the object store that no stack on this computer "
+        f"owns: {', '.join(left)}. Keys have no name, so they may be left over from a lost state "
+        "or be in use by you or a colleague: delete one that surely nobody uses with "
+        f"'openstack --os-cloud {entry} ec2 credentials delete KEY'."
+    )
+
+
+def _ids_in_known_states() -> Iterator[str]:
+    """Ids in the states that are files on this computer; other backends are not asked."""
+    for stack in registry.known():
+        try:
+            found = backend.resources(registry.load(stack).backend, stack)
+        except (OSError, ValueError, CommandError):
+            continue
+        yield from (str(each.get("id", "")) for each in found)
 
 
 def _compute(cloud: "Connection", names: Names) -> Iterator[Stray]:

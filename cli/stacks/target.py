@@ -1,91 +1,109 @@
-"""A stack as the commands see it: one on this machine, or one on a cloud."""
+"""A stack as the commands see it: the one on this machine, or one on a cloud."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from cli.machines.machine import Host
-    from cli.stacks.stack import Stack
+    from cli.machines.host import Host
+    from cli.stacks.pulumi_stack import PulumiStack, Workspace
     from cli.stacks.strays import Stray
 
+#: The stack on this machine; every other name is a stack on a cloud.
 LOCAL = "local"
-"""The stack on this machine; every other name is a stack on a cloud."""
-
-
-@dataclass(frozen=True)
-class StackHome:
-    """Where a stack's settings and state are, and by which environment the engine finds them."""
-
-    name: str
-    folder: Path  # has Pulumi.yaml and Pulumi.<name>.yaml
-    environment: Mapping[str, str]
 
 
 class Target(Protocol):
-    """What every command needs of a stack; two implementations, LocalStack and CloudStack."""
+    """What the commands need of a stack. Two implementations: LocalStack and CloudStack."""
 
     @property
     def name(self) -> str:
-        """As Pulumi knows it."""
+        """The stack's name in Pulumi."""
 
     @property
     def exists(self) -> bool:
-        """Whether something may be standing."""
+        """Whether something may be deployed."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other commands out; raises CommandError where one is at work."""
+        """Keep other commands out.
+
+        Raises:
+            CommandError: Another command is changing the stack.
+        """
 
     def check(self) -> None:
-        """Refuse an `up` that is known to fail; raises CommandError, with nothing touched."""
+        """Check, before anything is changed, what would make `up` fail.
 
-    def open(self) -> "Stack":
-        """The stack, made if need be."""
+        Raises:
+            CommandError: One sentence for each problem.
+        """
 
-    def require(self) -> "Stack":
-        """The standing stack; raises CommandError where there is none."""
+    def open(self) -> "PulumiStack":
+        """Return the stack, ready to be changed."""
 
-    def home(self) -> StackHome:
-        """Where settings and state are, and by which environment the engine finds them."""
+    def require(self) -> "PulumiStack":
+        """Return the stack, ready to be changed.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
+
+    def outputs(self, *, show_secrets: bool = True) -> dict[str, Any]:
+        """Return the deployed stack's outputs; without `show_secrets`, "[secret]" for each secret.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
+
+    def workspace(self) -> "Workspace":
+        """Return the stack's files and the environment by which the engine finds its state."""
 
     def strays(self) -> "Sequence[Stray]":
-        """What its clouds have under its names and its state does not know."""
+        """Return resources that carry the stack's names on the clouds but are not in its state."""
 
     def unclaimed_keys(self) -> str:
-        """A sentence on the store's keys that no stack knows, which may be anybody's; else ""."""
+        """Return a warning about access keys that no known stack owns, or ""."""
 
-    def forget_preview(self) -> None:
-        """Leave nothing of a stack that was made only to preview it."""
+    def drop_preview(self) -> None:
+        """Delete what was made only to preview a stack that is not deployed."""
 
     def destroy(self, *, data: bool = False) -> None:
-        """Take everything down; raises DataGuarded where data is guarded and `data` not set."""
+        """Delete everything; with `data`, also what protectData protects.
+
+        Raises:
+            DataGuarded: Data is protected and `data` not set; nothing was deleted.
+            CommandError: Something could not be deleted, or strays are left.
+        """
 
     def hosts(self) -> "Sequence[Host]":
-        """The machines that run the worker; raises CommandError where nothing stands."""
+        """Return the machines that run the worker.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
 
 
 def command_line(words: str, stack: str = LOCAL) -> str:
-    """A command as a person would type it for this stack."""
+    """Return a command as one would type it for this stack."""
     return f"./pipeline {words}" + ("" if stack == LOCAL else f" --stack {stack}")
 
 
 @contextmanager
-def told_if_interrupted(stack: str) -> Iterator[None]:
-    """Say what to do after a Ctrl-C: raises CommandError for KeyboardInterrupt."""
+def explain_interrupt(stack: str) -> Iterator[None]:
+    """Raise a KeyboardInterrupt as a CommandError that says how to go on."""
     try:
         yield
     except KeyboardInterrupt:
         raise CommandError(
-            f"Interrupted; what was done so far is recorded: '{command_line('up', stack)}' goes on "
-            f"from there, '{command_line('destroy', stack)}' takes it down."
+            "Interrupted; the state has what was done so far: "
+            f"'{command_line('up', stack)}' goes on from there, "
+            f"'{command_line('destroy', stack)}' takes it down."
         ) from None
 
 
-def nothing_stands(stack: str) -> CommandError:
-    """What to say where a command needs a standing stack."""
-    what = "No local pipeline" if stack == LOCAL else f"Nothing of stack '{stack}'"
-    return CommandError(f"{what} is standing: '{command_line('up', stack)}' makes it.")
+def not_deployed(stack: str) -> CommandError:
+    """Return the error of a command that needs a deployed stack."""
+    what = "The local pipeline" if stack == LOCAL else f"Stack '{stack}'"
+    return CommandError(f"{what} is not deployed: '{command_line('up', stack)}' deploys it.")

@@ -13,15 +13,14 @@ import yaml
 
 from cli.errors import CommandError
 from cli.paths import CHECKOUT
-from cli.stacks.events import resource_name
-from cli.stacks.stack import Stack
-from cli.stacks.target import StackHome
+from cli.stacks.progress import resource_name
+from cli.stacks.pulumi_stack import PulumiStack, Workspace
 from infra.names import PROJECT
 
 STACK = "devplan"
 
 
-def home(folder: Path, overrides: dict[str, str]) -> StackHome:
+def home(folder: Path, overrides: dict[str, str]) -> Workspace:
     """The project's files with only the two clouds (and `overrides`) changed."""
     project, state = folder / "project", folder / "state"
     for each in (project, state):
@@ -31,7 +30,7 @@ def home(folder: Path, overrides: dict[str, str]) -> StackHome:
     changed = {"computeCloud": "local", "databaseCloud": "local", **overrides}
     settings["config"] |= {f"{PROJECT}:{name}": value for name, value in changed.items()}
     (project / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(settings))
-    return StackHome(
+    return Workspace(
         STACK,
         project,
         {
@@ -44,7 +43,7 @@ def home(folder: Path, overrides: dict[str, str]) -> StackHome:
 
 def main() -> int:
     """Print the kinds of the planned resources as a JSON list; the sentence of what went wrong."""
-    stack = Stack(home(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    stack = PulumiStack(home(Path(sys.argv[1]), json.loads(sys.argv[2])))
     try:
         steps = stack.preview()
     except CommandError as error:

@@ -44,7 +44,7 @@ def test_a_database_that_is_never_built(person: Researcher) -> None:
 def test_an_up_that_was_killed_goes_on(person: Researcher) -> None:
     """Of what was asked for in that moment the state may not know: then that is told."""
     process = person.checkout.start("up", *STACK)
-    told_until(process, "made  BucketClaim")
+    told_until(process, "created  BucketClaim")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert process.stdout is not None
@@ -91,7 +91,7 @@ def test_a_wrong_passphrase(person: Researcher) -> None:
     assert "init lab --passphrase-file" in answer.stderr
     file.unlink()
     answer = person.checkout.pipeline("up", *STACK, code=1)
-    assert f"not at {file}: put the file back" in answer.stderr
+    assert f"not at {file}: restore the file" in answer.stderr
     elsewhere = person.base / "from-a-colleague"
     elsewhere.write_text(kept)
     person.checkout.pipeline("init", "lab", "--passphrase-file", str(elsewhere))
@@ -172,7 +172,7 @@ def test_a_full_disk_is_seen_before_it_cuts_the_state_off(person: Researcher) ->
         answer = person.checkout.pipeline("up", *STACK, code=1)
     finally:
         subprocess.run(["umount", str(state(person))], check=True)
-    assert f"{state(person)} has 1 MiB left: make room" in answer.stderr
+    assert f"{state(person)} has 1 MiB left: free" in answer.stderr
     state(person).rmdir()
     kept.rename(state(person))
     person.checkout.pipeline("up", *STACK)
@@ -182,7 +182,7 @@ def test_a_state_that_was_cut_off_is_mended(person: Researcher) -> None:
     file = state(person) / ".pulumi/stacks/image-pipeline/lab.json"
     file.write_text(file.read_text()[:1000])
     answer = person.checkout.pipeline("outputs", *STACK)
-    assert "the engine's last copy of it was put back" in answer.stderr
+    assert "restored the engine's last copy of it" in answer.stderr
     attributes = file.with_name(f"{file.name}.attrs")  # written beside each file of a state
     assert attributes.read_text()
     attributes.write_text("")
@@ -203,9 +203,9 @@ def test_an_upload_that_comes_when_the_buckets_were_emptied(person: Researcher) 
     told = ""
     for line in destroy.stdout:
         told += line
-        if "removed  Instance vm" in line:
+        if "deleted  Instance vm" in line:
             daemon.suspend()
-        if "removed  BucketContents input-contents" in line:
+        if "deleted  BucketContents input-contents" in line:
             store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
             daemon.resume()
     assert destroy.wait(60) == 0, told
@@ -220,4 +220,4 @@ def test_nothing_is_left(person: Researcher) -> None:
     while person.cloud.machines():
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    assert "Nothing of 'lab' is standing" in person.checkout.pipeline("destroy", *STACK).stdout
+    assert "Stack 'lab' is not deployed" in person.checkout.pipeline("destroy", *STACK).stdout

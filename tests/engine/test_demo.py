@@ -105,7 +105,7 @@ def test_own_photos_and_a_file_that_is_none(kept: subprocess.CompletedProcess[st
 @pytest.mark.usefixtures("kept")
 def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkout) -> None:
     answer = shared_checkout.pipeline("demo", code=1)
-    assert "standing already" in answer.stderr
+    assert "deployed already" in answer.stderr
     assert shared_checkout.json("log")  # and the standing one was left alone
     shared_checkout.pipeline("destroy")
 
@@ -115,7 +115,7 @@ def test_one_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulu
     checkout = make_checkout(base, pulumi)
     before = traces(base)
     demo = checkout.start("demo")
-    told_until(demo, rf"made +{moment}\b|^{moment}")
+    told_until(demo, rf"created +{moment}\b|^{moment}")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     checkout.pipeline("destroy")

@@ -32,7 +32,9 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     return told
 
 
-@pytest.mark.parametrize("moment", ["Starting the cloud", "made  TroveInstance", "Sending photos"])
+@pytest.mark.parametrize(
+    "moment", ["Starting the cloud", "created  TroveInstance", "Sending photos"]
+)
 def test_an_interrupted_demo_leaves_nothing(
     moment: str, interruptible: tuple[Checkout, Path]
 ) -> None:
@@ -48,12 +50,12 @@ def test_an_interrupted_up_and_destroy_are_gone_on_with(
     interruptible: tuple[Checkout, Path],
 ) -> None:
     checkout, _ = interruptible
-    told = interrupt(checkout, "up", "made  TroveInstance")
+    told = interrupt(checkout, "up", "created  TroveInstance")
     assert "'./pipeline up' goes on" in told
     again = checkout.pipeline("up").stderr
-    assert "made  TroveInstance" not in again, "what was made is known"
-    assert "made  Instance" in again
-    told = interrupt(checkout, "destroy", "removed  Instance")
+    assert "created  TroveInstance" not in again, "what was made is known"
+    assert "created  Instance" in again
+    told = interrupt(checkout, "destroy", "deleted  Instance")
     assert "'./pipeline destroy' takes it down" in told
-    assert "removed  Instance" not in checkout.pipeline("destroy").stderr
+    assert "deleted  Instance" not in checkout.pipeline("destroy").stderr
     assert not (checkout.folder / ".local").exists()

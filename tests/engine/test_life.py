@@ -195,7 +195,7 @@ def test_database_access_is_changed_without_replacing_anything(standing: Checkou
     before = machine_ids(standing)
     change(standing, "databaseCidrs", ["192.0.2.0/24"])
     told = standing.pipeline("up")
-    assert "changed  TroveInstance" in told.stdout + told.stderr
+    assert "updated  TroveInstance" in told.stdout + told.stderr
     assert machine_ids(standing) == before
     assert len(standing.json("log")) >= len(SAMPLES)
 

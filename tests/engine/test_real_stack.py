@@ -88,7 +88,7 @@ def test_cost_is_an_estimate(person: Researcher) -> None:
 def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
     with documented(person, "up") as session:
         session.expect("; waiting.")  # told with what it waits for
-        session.expect("made  TroveReady")
+        session.expect("created  TroveReady")
         assert "./pipeline put" in session.end()
     [machine] = person.cloud.machines()
     key = person.base / "home" / ".ssh" / "id_ed25519.pub"

@@ -57,7 +57,7 @@ def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(person: C
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if "made  SecGroup operators" in line:
+        if "created  SecGroup operators" in line:
             person.cloud.stop("keystone")
     process.stdout.close()
     told = "".join(lines)

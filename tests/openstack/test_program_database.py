@@ -143,7 +143,7 @@ def test_an_up_that_ends_while_it_waits_is_gone_on_with(
     assert before["status"] == "BUILD"
     no_database_is_built()
     again = person.checkout.pipeline("up", *STACK).stderr
-    assert "made  TroveReady" in again
+    assert "created  TroveReady" in again
     [after] = instances(person)
     assert (after["id"], after["status"], after["operating_status"]) == (
         before["id"],

@@ -74,7 +74,7 @@ def _machine(pouta: "Connection", prefix: str, key: Path) -> None:
 
 def test_up_refuses_to_make_it_once_more(person: Customer) -> None:
     told = person.checkout.pipeline("up", *STACK, code=1).stderr
-    assert "knows of nothing" in told
+    assert "is empty, but the clouds have" in told
     assert "'./pipeline strays --stack lab --remove'" in told
     for name in NAMES:
         assert name.replace("  ", " ") in told

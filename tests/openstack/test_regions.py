@@ -124,4 +124,4 @@ def test_what_clouds_yaml_names_is_taken(person: Customer, asked: set[str]) -> N
     name_regions(person, pouta=REGION, pukki=DATABASE_REGION)
     assert FINE in person.checkout.pipeline("init", "lab3", *INIT, *CHOSEN).stdout
     told = person.checkout.pipeline("init", "lab4", *INIT, "--compute-region", "moon", code=1)
-    assert f"--compute-region is 'moon', which there is not: choose one of {NORTH}" in told.stderr
+    assert f"--compute-region is 'moon', which does not exist: choose one of {NORTH}" in told.stderr

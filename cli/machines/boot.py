@@ -1,4 +1,4 @@
-"""How far a machine's first boot has come: cloud-init, then our units one after the other."""
+"""Progress of a machine's first boot: cloud-init, then the pipeline's units one after the other."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ _LINES = 5
 _UNITS = ("pipeline-install", "pipeline-migrate", "pipeline-worker")
 _MARK = "@step "
 _PROPERTIES = "ActiveState,SubState,Result,NRestarts,ExecMainExitTimestampMonotonic"
-# `_SYSTEMD_UNIT` are a unit's own words; what systemd says of it is told by the properties.
+_NOT_STARTED, _FAILED = "not started", "failed"
+#: Shell script for the machine's root; `unfinished_steps` reads its output. The journal is filtered
+#: by `_SYSTEMD_UNIT`, so without systemd's own lines: the properties tell those.
 SCRIPT = f"""
 echo '{_MARK}cloud-init'; cat /run/cloud-init/result.json 2>/dev/null | tr -d '\\n'; echo
 for unit in {" ".join(_UNITS)}; do
@@ -17,12 +19,17 @@ for unit in {" ".join(_UNITS)}; do
     journalctl --no-pager --output=cat --lines={_LINES} _SYSTEMD_UNIT=$unit.service 2>/dev/null
 done
 """
-"""For the machine's root: prints what `obstacles` reads."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step that has not ended well: which, how it stands, and its last words."""
+    """A step of the boot that has not succeeded.
+
+    Attributes:
+        name: "cloud-init" or a unit.
+        state: "running", "failed (exit-code), 3 tries so far; retrying" and the like.
+        lines: The last lines of its log.
+    """
 
     name: str
     state: str
@@ -30,24 +37,27 @@ class Step:
 
     @property
     def failed(self) -> bool:
-        """Whether it has gone wrong, not only lasts."""
+        """Whether it has failed, rather than still runs."""
         return self.state.startswith(_FAILED)
 
 
-def obstacles(text: str) -> list[Step]:
-    """What SCRIPT printed -> the steps that fail or last; later ones wait for the first of them."""
+def unfinished_steps(output: str) -> list[Step]:
+    """Return the steps that failed or run; later ones wait for the first of them.
+
+    Args:
+        output: What SCRIPT has printed.
+    """
     found = []
-    for part in text.split(_MARK)[1:]:
+    for part in output.split(_MARK)[1:]:
         name, shown, *lines = [*part.splitlines(), "", ""]
-        state = _cloud_init(shown) if name == "cloud-init" else _unit(shown)
+        state = _cloud_init_state(shown) if name == "cloud-init" else _unit_state(shown)
         if state:
             found.append(Step(name, state, tuple(line for line in lines if line.strip())))
-    waiting = [step for step in found if step.state == _NOT_YET]
-    return [step for step in found if step not in waiting]
+    return [step for step in found if step.state != _NOT_STARTED]
 
 
-def sentences(steps: Sequence[Step]) -> list[str]:
-    """For people: a line for each step, its last words below."""
+def describe(steps: Sequence[Step]) -> list[str]:
+    """Return a line for each step, followed by the last lines of its log."""
     lines = []
     for step in steps:
         lines.append(f"{step.name}: {step.state}")
@@ -55,27 +65,22 @@ def sentences(steps: Sequence[Step]) -> list[str]:
     return lines
 
 
-_NOT_YET, _FAILED = "not yet begun", "failed"
-
-
-def _cloud_init(result: str) -> str:
+def _cloud_init_state(result: str) -> str:
     try:
         errors = json.loads(result)["v1"]["errors"]
     except (ValueError, KeyError):
-        return "still at work"
+        return "running"
     return f"{_FAILED}: {'; '.join(map(str, errors))}" if errors else ""
 
 
-def _unit(shown: str) -> str:
-    """ "" where it has ended well."""
+def _unit_state(shown: str) -> str:
+    """Return a unit's state from `systemctl show`, "" where it has succeeded."""
     values = dict(word.split("=", 1) for word in shown.split() if "=" in word)
     result, sub = values.get("Result", ""), values.get("SubState", "")
     if sub == "auto-restart" or result not in ("success", ""):
         tries = int(values.get("NRestarts") or 0) + 1
         times = f", {tries} tries so far" if tries > 1 else ""
-        return f"{_FAILED} ({result}){times}" + (
-            "; is tried again" if sub == "auto-restart" else ""
-        )
+        return f"{_FAILED} ({result}){times}" + ("; retrying" if sub == "auto-restart" else "")
     if values.get("ActiveState") == "activating":
-        return "at work"
-    return "" if int(values.get("ExecMainExitTimestampMonotonic") or 0) else _NOT_YET
+        return "running"
+    return "" if int(values.get("ExecMainExitTimestampMonotonic") or 0) else _NOT_STARTED

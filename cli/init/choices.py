@@ -1,4 +1,4 @@
-"""What the clouds have to choose from, asked as the program itself asks them."""
+"""What the clouds offer to choose from, asked as the program itself asks them."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,17 @@ from infra.sdk import connect, region_config, sentences
 
 
 @dataclass(frozen=True)
-class ComputeOffer:
-    """Names, those of images and flavors sorted as the cloud gives them."""
+class ComputeChoices:
+    """What a compute cloud has.
+
+    Attributes:
+        networks: Internal networks with a router, sorted.
+        external_networks: Networks of floating IPs, sorted.
+        images: Names, sorted.
+        flavors: Names, the smallest first.
+        store_endpoint: S3 endpoint of its object store, "" if it has none.
+        project_id: The project that the credentials are of.
+    """
 
     networks: list[str]
     external_networks: list[str]
@@ -20,22 +29,26 @@ class ComputeOffer:
 
 
 @dataclass(frozen=True)
-class DatabaseOffer:
-    """Flavors by name, and versions, the newest first."""
+class DatabaseChoices:
+    """What a database cloud has: flavors, and versions of PostgreSQL, the newest first."""
 
     flavors: list[str]
     versions: list[str]
 
 
 def regions(entry: str, service: str) -> list[str]:
-    """To choose from: the one that clouds.yaml names, else all that the catalog has."""
+    """Return the region that clouds.yaml names, else all that the catalog has for a service."""
     found = clouds.regions(entry, service)
     configured = region_config(entry).get_region_name() or ""
     return [configured] if configured in found else found
 
 
-def compute(entry: str, region: str) -> ComputeOffer:
-    """Raises CloudError where the cloud cannot be asked."""
+def compute(entry: str, region: str) -> ComputeChoices:
+    """Return what a compute cloud has.
+
+    Raises:
+        CloudError: It cannot be asked.
+    """
     with sentences(entry):
         cloud = connect(entry, region)
         project = str(cloud.session.get_project_id())
@@ -44,7 +57,7 @@ def compute(entry: str, region: str) -> ComputeOffer:
         )
         by_size = sorted(cloud.compute.flavors(), key=lambda each: (each.ram, each.name))
         external = cloud.network.networks(is_router_external=True)
-        return ComputeOffer(
+        return ComputeChoices(
             networks=sorted(clouds.routed_networks(cloud, project).values()),
             external_networks=sorted(str(network.name) for network in external),
             images=sorted(str(image.name) for image in cloud.image.images()),
@@ -54,12 +67,16 @@ def compute(entry: str, region: str) -> ComputeOffer:
         )
 
 
-def database(entry: str, region: str) -> DatabaseOffer:
-    """Raises CloudError where the cloud cannot be asked."""
+def database(entry: str, region: str) -> DatabaseChoices:
+    """Return what a database cloud has.
+
+    Raises:
+        CloudError: It cannot be asked.
+    """
     with sentences(entry):
         cloud = connect(entry, region)
         versions = trove.versions(cloud, clouds.DATASTORE)
-        return DatabaseOffer(
+        return DatabaseChoices(
             flavors=list(trove.flavors(cloud)),
             versions=sorted(versions, key=_numbers, reverse=True),
         )

@@ -1,8 +1,8 @@
-"""What the real provider said (5.5.3, on real OpenStack), and what a person reads of it."""
+"""Messages of the real provider (5.5.3, on real OpenStack), and what the user reads instead."""
 
 import pytest
 
-from cli.stacks.provider_words import plain
+from cli.stacks.messages import simplify
 
 QUOTA = (
     "Error creating openstack_networking_secgroup_v2: Expected HTTP response code [201 202] when "
@@ -19,7 +19,7 @@ IN_USE = "Error deleting openstack_networking_secgroup_v2: context deadline exce
 
 
 @pytest.mark.parametrize(
-    ("told", "read"),
+    ("message", "expected"),
     [
         (f"sdk-v2/provider2.go:571: sdk.helper_schema: {QUOTA}: provider=openstack@5.5.3", PLAIN),
         (f"1 error occurred:\n\t* {QUOTA}\n\n", PLAIN),
@@ -28,7 +28,7 @@ IN_USE = "Error deleting openstack_networking_secgroup_v2: context deadline exce
         (f"{QUOTA[:-40]}", f"{PLAIN[: PLAIN.index('Quota')]}{QUOTA[QUOTA.index('{') : -40]}"),
         ("Bucket b belongs to somebody else.", "Bucket b belongs to somebody else."),
     ],
-    ids=["logged", "handed over", "of a resource", "of the program", "no JSON", "ours"],
+    ids=["logged", "returned", "of a resource", "of the program", "not JSON", "ours"],
 )
-def test_a_refusal_is_one_sentence(told: str, read: str) -> None:
-    assert plain(told) == read
+def test_message_is_one_sentence(message: str, expected: str) -> None:
+    assert simplify(message) == expected

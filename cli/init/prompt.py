@@ -1,4 +1,4 @@
-"""Questions for a person; for a script, flags and defaults."""
+"""Questions to a person; a script answers them by options and defaults."""
 
 import sys
 from collections.abc import Sequence
@@ -11,35 +11,60 @@ from cli.terminal import print_progress
 _MOST_LISTED = 12
 
 
-class Asker:
-    """Takes a flag's value where there is one, else asks on a terminal, else takes the default."""
+class Prompt:
+    """Takes an option's value where there is one, else asks on a terminal, else takes the default.
+
+    Attributes:
+        interactive: Whether there is somebody to ask; by default, whether stdin is a terminal.
+    """
 
     def __init__(self, *, interactive: bool | None = None) -> None:
         self.interactive = sys.stdin.isatty() if interactive is None else interactive
 
-    def text(self, given: str | None, flag: str, question: str, default: str = "") -> str:
-        """Any text; raises CommandError where nobody can be asked and nothing is given."""
+    def text(self, given: str | None, option: str, question: str, default: str = "") -> str:
+        """Return any text.
+
+        Args:
+            given: The option's value, None if it was not given.
+            option: The option's name.
+            question: What to ask.
+            default: The answer to Enter; "" for none.
+
+        Raises:
+            CommandError: Nobody can be asked and there is no default.
+        """
         if given is not None:
             return given.strip()
         if self.interactive:
             return str(click.prompt(question, default=default or None, err=True)).strip()
         if not default:
-            raise CommandError(f"{flag} is missing and nobody can be asked here: give it.")
+            raise CommandError(f"{option} is missing and there is no terminal to ask on: give it.")
         return default
 
     def choice(
         self,
         given: str | None,
-        flag: str,
+        option: str,
         question: str,
         choices: Sequence[str],
         default: str = "",
     ) -> str:
-        """One of `choices`; the only one without a question."""
+        """Return one of `choices`; the only one without asking.
+
+        Args:
+            given: The option's value, None if it was not given.
+            option: The option's name.
+            question: What to ask.
+            choices: What there is.
+            default: The answer to Enter, if it is among them.
+
+        Raises:
+            CommandError: `given` is not among them, or nobody can be asked and there is no default.
+        """
         if given is not None:
             if given not in choices:
                 raise CommandError(
-                    f"{flag} is '{given}', which there is not: choose one of {listed(choices)}."
+                    f"{option} is '{given}', which does not exist: choose one of {listed(choices)}."
                 )
             return given
         if len(choices) == 1:
@@ -48,16 +73,16 @@ class Asker:
         preferred = default if default in choices else ""
         if not self.interactive:
             if not preferred:
-                raise CommandError(f"{flag} is missing: choose one of {listed(choices)}.")
+                raise CommandError(f"{option} is missing: choose one of {listed(choices)}.")
             return preferred
         return self._pick(question, choices, preferred)
 
     def confirm(self, question: str, *, default: bool) -> bool:
-        """Yes or no; nobody to ask counts as the default."""
+        """Return yes or no, the default where nobody can be asked."""
         return click.confirm(question, default=default, err=True) if self.interactive else default
 
     def _pick(self, question: str, choices: Sequence[str], preferred: str) -> str:
-        """By number or by name, as it is easiest to type."""
+        """Let a person choose by number or by name."""
         print_progress(f"{question}:")
         for number, name in enumerate(choices, 1):
             print_progress(f"  {number:2}  {name}")
@@ -71,6 +96,6 @@ class Asker:
 
 
 def listed(choices: Sequence[str]) -> str:
-    """Names in a sentence; long lists are cut."""
+    """Return names for a sentence; a long list is cut."""
     more = len(choices) - _MOST_LISTED
     return ", ".join(choices[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

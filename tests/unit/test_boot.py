@@ -1,8 +1,8 @@
-"""What `status` makes of the words of a machine that is not up yet."""
+"""Boot steps that `status` shows while a machine is not ready."""
 
 import pytest
 
-from cli.machines.boot_steps import obstacles, sentences
+from cli.machines.boot import describe, unfinished_steps
 
 WELL = "ActiveState=inactive SubState=dead Result=success NRestarts=0 "
 ENDED = f"{WELL}ExecMainExitTimestampMonotonic=99"
@@ -24,30 +24,30 @@ def text(cloud_init: str, install: str, migrate: str, worker: str, said: str = "
 
 
 @pytest.mark.parametrize(
-    ("told", "lines"),
+    ("output", "lines"),
     [
         (text(GOOD, ENDED, ENDED, ENDED), []),
         ("", []),  # no answer
         (
             text("", NEVER, NEVER, NEVER),
-            ["cloud-init: still at work"],
+            ["cloud-init: running"],
         ),
         (
             text(BAD, NEVER, NEVER, NEVER),
             ["cloud-init: failed: ('scripts-user', RuntimeError('Runparts: 1 failures'))"],
         ),
-        (text(GOOD, AT_WORK, NEVER, NEVER), ["pipeline-install: at work"]),
+        (text(GOOD, AT_WORK, NEVER, NEVER), ["pipeline-install: running"]),
         (
             text(GOOD, AGAIN, NEVER, NEVER, "ERROR: no such package\n"),
             [
-                "pipeline-install: failed (exit-code), 3 tries so far; is tried again",
+                "pipeline-install: failed (exit-code), 3 tries so far; retrying",
                 "    ERROR: no such package",
             ],
         ),
         (
             text(GOOD, ENDED, AGAIN, NEVER, "the database refuses\n"),
             [
-                "pipeline-migrate: failed (exit-code), 3 tries so far; is tried again",
+                "pipeline-migrate: failed (exit-code), 3 tries so far; retrying",
                 "    the database refuses",
             ],
         ),
@@ -57,5 +57,5 @@ def text(cloud_init: str, install: str, migrate: str, worker: str, said: str = "
         ),
     ],
 )
-def test_status_names_the_step_and_its_words(told: str, lines: list[str]) -> None:
-    assert sentences(obstacles(told)) == lines
+def test_unfinished_steps_with_their_log(output: str, lines: list[str]) -> None:
+    assert describe(unfinished_steps(output)) == lines

@@ -1,4 +1,4 @@
-"""Pulumi.STACK.yaml with comments, so that its owner can read and change it."""
+"""Pulumi.STACK.yaml with comments, so that its owner can read and edit it."""
 
 import json
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def text(stack: str, settings: Mapping[str, Any]) -> str:
-    """The file; settings that no part names come last."""
+    """Return the file's text; settings that no part names come last."""
     left = dict(settings)
     lines = [_HEAD.format(stack=stack) + "config:"]
     for heading, names in _PARTS:
@@ -63,7 +63,11 @@ def text(stack: str, settings: Mapping[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The settings of a stack's file; a secret is a mapping. Raises ValueError."""
+    """Return the settings in a stack's file by name without the project; a secret is a mapping.
+
+    Raises:
+        ValueError: It is not YAML, or not a mapping.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         config = content.get("config") or {}
@@ -74,7 +78,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def salt(path: Path) -> str:
-    """The line that ties an existing file's secrets to the passphrase, to be kept; else ""."""
+    """Return the lines that tie an existing file's secrets to the passphrase, "" without any."""
     if not path.is_file():
         return ""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
