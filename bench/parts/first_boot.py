@@ -12,7 +12,7 @@ from bench.table import Table
 from cli.errors import CommandError
 from cli.paths import LocalPaths
 from local.cloud import LocalCloud
-from local.machine.container import Container
+from local.machine.nspawn.machine import NspawnMachine
 
 TITLE = "First boot of a machine, its last one"
 TEXT = """Seconds since the guest's systemd began, of the `container` machine that stood."""
@@ -32,18 +32,20 @@ _MARKS = (
 def measure(_request: Request) -> Result:
     """The phases of the machine that runs."""
     for machine in LocalCloud(LocalPaths().cloud).machines():
-        if isinstance(machine, Container):
+        if isinstance(machine, NspawnMachine):
             columns = ["phase ends with", "at, s", "took, s"]
             return Result([Table(machine.name, columns, _phases(machine))], {})
     raise CommandError("No container runs: './pipeline up --machine container' starts one.")
 
 
-def _phases(machine: Container) -> list[list[str]]:
-    told = machine.enter(
+def _phases(machine: NspawnMachine) -> list[list[str]]:
+    told = machine.run_command(
         ["journalctl", "-b", "--no-pager", "-o", "json", "-u", "cloud-*", "-u", "pipeline-*"]
     )
     entries = [json.loads(line) for line in told.stdout.splitlines()]
-    start = int(machine.enter(["systemctl", "show", "-P", "UserspaceTimestampMonotonic"]).stdout)
+    start = int(
+        machine.run_command(["systemctl", "show", "-P", "UserspaceTimestampMonotonic"]).stdout
+    )
     last, lines = 0.0, []
     for unit, words, name in _MARKS:
         for entry in entries:

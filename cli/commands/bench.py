@@ -20,7 +20,7 @@ from local.machine import kinds
 )
 @click.option(
     "--machine",
-    type=click.Choice([kinds.PROCESS, kinds.CONTAINER]),
+    type=click.Choice([kinds.PROCESS, kinds.NSPAWN]),
     default=kinds.PROCESS,
     show_default=True,
     help="What latency is measured on.",

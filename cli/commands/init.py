@@ -18,7 +18,6 @@ from cli.init import checks, settings_file
 from cli.init.prompt import Prompt
 from cli.init.wizard import Wizard
 from cli.paths import CHECKOUT
-from cli.private_files import make_folder, write_private
 from cli.stacks import registry
 from cli.stacks.backend import state_file
 from cli.stacks.cloud_stack import CloudStack
@@ -27,6 +26,7 @@ from cli.terminal import print_progress, print_result
 from infra.errors import Refusal
 from infra.reader import declared
 from infra.settings import PROJECT_FILE
+from local import private_file
 
 #: Flag -> setting; every other setting goes by --set.
 _FLAGS = {
@@ -155,7 +155,7 @@ def _record(
         return registry.Record(backend, former.passphrase_file)
     path = registry.folder(stack) / "passphrase"
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(24) + "\n")
+        private_file.write(path, secrets.token_urlsafe(24) + "\n")
     return registry.Record(backend, str(path))
 
 
@@ -168,7 +168,7 @@ def _backend(where: str) -> str:
             f"The state would lie in the checkout ({folder}), where a git clean removes it: name a "
             "folder outside."
         )
-    make_folder(folder)
+    private_file.make_folder(folder)
     return folder.as_uri()
 
 

@@ -13,7 +13,7 @@ import click
 from cli.errors import CommandError
 from cli.paths import CHECKOUT
 from cli.terminal import print_progress
-from local.machine import qemu as emulated
+from local.machine.qemu import machine as emulated
 
 QUICK = ("lint", "unit", "worker", "engine")
 OPENSTACK = "openstack"

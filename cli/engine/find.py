@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cli.engine import VERSION, build, launcher, release
 from cli.errors import CommandError
-from cli.lock import alone
 from cli.paths import cache_folder, make_cache_folder
 from cli.terminal import print_progress
+from local import file_lock
 
 _HASH = "pulumi.sha256"
 
@@ -79,7 +79,7 @@ def _install(root: Path) -> None:
     """Put a CLI into the cache: made aside and moved in whole; a killed install leaves no half."""
     aside = cache_folder() / "install"
     make_cache_folder()
-    with alone(cache_folder(), wait=True):
+    with file_lock.hold(cache_folder()):
         shutil.rmtree(aside, ignore_errors=True)  # a killed install's
         if not _is_whole(root):  # somebody else's install, for which we waited
             _make(aside, root)

@@ -8,8 +8,7 @@ from cli.errors import CommandError
 from cli.machines.boot import Step
 from cli.machines.ssh_host import SshHost
 from cli.paths import LocalPaths
-from local.machine.booted import Booted
-from local.machine.machine import Machine
+from local.machine.machine import BootedMachine, LocalMachine
 
 _USER = "ubuntu"  # as in a cloud's image
 
@@ -18,7 +17,7 @@ _USER = "ubuntu"  # as in a cloud's image
 class ProcessHost:
     """A machine that is a process."""
 
-    machine: Machine
+    machine: LocalMachine
 
     @property
     def name(self) -> str:
@@ -27,7 +26,7 @@ class ProcessHost:
 
     def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run the worker with the machine's settings."""
-        return self.machine.run(arguments)
+        return self.machine.run_worker(arguments)
 
     def steps(self) -> list[Step]:
         """Return none: nothing is installed on it."""
@@ -35,7 +34,7 @@ class ProcessHost:
 
     def journal(self, lines: int, *, follow: bool) -> list[str]:
         """Return `tail`: all of its services write one file."""
-        return ["tail", "-n", str(lines), *(["-f"] if follow else []), str(self.machine.journal)]
+        return ["tail", "-n", str(lines), *(["-f"] if follow else []), str(self.machine.console)]
 
     def login(self) -> list[str]:
         """Refuse: there is no other machine to be on.
@@ -61,7 +60,7 @@ class ProcessHost:
 class GuestHost(SshHost):
     """A booted guest, reached over ssh with the stack's key, as a cloud's VM is."""
 
-    machine: Booted | None = None
+    machine: BootedMachine | None = None
 
     def console(self) -> str:
         """Return the console log, which Nova would have."""
@@ -77,7 +76,7 @@ class GuestHost(SshHost):
         return ""
 
 
-def guest_host(machine: Booted, paths: LocalPaths) -> GuestHost:
+def guest_host(machine: BootedMachine, paths: LocalPaths) -> GuestHost:
     """Return the access to a running guest."""
     return GuestHost(
         name=machine.name,

@@ -5,18 +5,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import CommandError, LockHeld
+from cli.errors import CommandError
 from cli.init import settings_file
-from cli.lock import alone
 from cli.machines.ssh_host import SshHost
 from cli.paths import CHECKOUT
-from cli.private_files import make_folder
 from cli.stacks import backend, registry
 from cli.stacks.engine_processes import end_orphans
 from cli.stacks.pulumi_stack import PulumiStack, Workspace
 from cli.stacks.target import command_line, not_deployed
 from cli.terminal import print_progress
 from infra.names import Names
+from local import file_lock, private_file
+from local.errors import LockHeld
 
 if TYPE_CHECKING:
     from cli.stacks.strays import Stray
@@ -51,7 +51,7 @@ class CloudStack:
             CommandError: Another command is changing the stack.
         """
         try:
-            with alone(registry.folder(self.name)):
+            with file_lock.hold(registry.folder(self.name), wait=False):
                 yield
         except LockHeld:
             raise CommandError(
@@ -282,7 +282,7 @@ class CloudStack:
             )
         folder = backend.folder_of(self.record.backend)
         if folder:
-            make_folder(folder)
+            private_file.make_folder(folder)
 
 
 def _ids(resources: Sequence[Mapping[str, Any]], kind: str) -> set[str]:

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import CommandError, DataGuarded, LockHeld
-from cli.lock import alone
+from cli.errors import CommandError, DataGuarded
 from cli.machines.host import Host
 from cli.machines.local_host import ProcessHost, guest_host
 from cli.paths import CHECKOUT, LocalPaths
@@ -17,9 +16,11 @@ from cli.stacks.pulumi_stack import CLOUDS_FILE, PulumiStack, Workspace
 from cli.stacks.target import LOCAL, not_deployed
 from cli.terminal import print_progress, spinner
 from infra.names import PROJECT
+from local import file_lock, private_file
 from local.cloud import LocalCloud
+from local.errors import LockHeld
 from local.machine import kinds
-from local.machine.booted import Booted
+from local.machine.machine import BootedMachine
 
 if TYPE_CHECKING:
     from cli.stacks.strays import Stray
@@ -47,7 +48,7 @@ class LocalStack:
             CommandError: Another command is changing the stack.
         """
         try:
-            with alone(CHECKOUT):
+            with file_lock.hold(CHECKOUT, wait=False):
                 yield
         except LockHeld:
             raise CommandError(
@@ -113,13 +114,13 @@ class LocalStack:
         """Stop the cloud that was started for a preview."""
         self.destroy()
 
-    def make_machines_of(self, kind: kinds.Kind) -> None:
+    def make_machines_of(self, kind: kinds.MachineKind) -> None:
         """Choose what VMs are.
 
         Raises:
             CommandError: They exist as something else already.
         """
-        existing = kinds.kept(self.paths.cloud)
+        existing = kinds.saved(self.paths.cloud)
         if self.cloud.folder.exists() and existing != kind:
             raise CommandError(
                 f"The local pipeline is deployed with a machine of kind '{existing.name}' or of "
@@ -136,7 +137,9 @@ class LocalStack:
         if not self.exists:
             raise not_deployed(LOCAL)
         return [
-            guest_host(machine, self.paths) if isinstance(machine, Booted) else ProcessHost(machine)
+            guest_host(machine, self.paths)
+            if isinstance(machine, BootedMachine)
+            else ProcessHost(machine)
             for machine in self.cloud.machines()
         ]
 
@@ -169,7 +172,7 @@ class LocalStack:
     def _prepare(self) -> None:
         """Write the stack's files, start its cloud and install its provider plugin."""
         self._write_files()
-        if not self.cloud.running:
+        if not self.cloud.is_running:
             with spinner("Starting the cloud on this machine"):
                 self.cloud.start()
         self.cloud.install_plugin(self.paths.pulumi_home)
@@ -182,8 +185,7 @@ class LocalStack:
         for folder in (paths.root, paths.state, paths.project, paths.pulumi_home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not paths.passphrase.exists():
-            paths.passphrase.touch(mode=0o600)
-            paths.passphrase.write_text(secrets.token_urlsafe(24))
+            private_file.write(paths.passphrase, secrets.token_urlsafe(24))
         if not paths.ssh_key.exists():
             _make_ssh_key(paths)
         shutil.copyfile(CHECKOUT / "Pulumi.yaml", paths.project / "Pulumi.yaml")
@@ -209,5 +211,4 @@ def _make_ssh_key(paths: LocalPaths) -> None:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     Path(f"{paths.ssh_key}.pub").write_bytes(public + b" pipeline-local\n")
-    paths.ssh_key.touch(mode=0o600)
-    paths.ssh_key.write_bytes(private)
+    private_file.write(paths.ssh_key, private)

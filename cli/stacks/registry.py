@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.errors import CommandError
 from cli.paths import CHECKOUT
-from cli.private_files import write_private
+from local import private_file
 
 #: What Pulumi accepts as a stack's name.
 STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -50,7 +50,7 @@ def known() -> list[str]:
 
 def save(stack: str, record: Record) -> None:
     """Write a stack's record, replacing an earlier one."""
-    write_private(folder(stack) / "stack.json", json.dumps(asdict(record), indent=2) + "\n")
+    private_file.write(folder(stack) / "stack.json", json.dumps(asdict(record), indent=2) + "\n")
 
 
 def load(stack: str) -> Record:

@@ -1,1 +1,1 @@
-"""The HTTP services of the local cloud, one file each."""
+"""The HTTP API of the local cloud, one file for each service."""

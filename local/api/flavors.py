@@ -1,14 +1,14 @@
-"""The flavors: of machines as on cPouta, of databases as on Pukki."""
+"""The flavors: of servers as on cPouta, of databases as on Pukki."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from local.api.cloud import Cloud
+from local.api.state import CloudState
 
 
 @dataclass(frozen=True)
 class Flavor:
-    """A size of machine: cores, memory (MiB), disk (GiB)."""
+    """A size: cores, memory in MiB, disk in GiB."""
 
     name: str
     vcpus: int
@@ -30,25 +30,25 @@ DATABASE = (
 )
 
 
-def compute(cloud: Cloud) -> list[dict[str, Any]]:
-    """Nova's view of its flavors."""
-    return [_view(cloud, "compute", flavor) for flavor in COMPUTE]
+def compute(state: CloudState) -> list[dict[str, Any]]:
+    """Return Nova's view of its flavors."""
+    return [_view(state, "compute", flavor) for flavor in COMPUTE]
 
 
-def database(cloud: Cloud) -> list[dict[str, Any]]:
-    """Trove's view of its flavors: `id` is for numbers only (trove/flavor/views.py)."""
-    return [{**_view(cloud, "database", flavor), "id": None} for flavor in DATABASE]
+def database(state: CloudState) -> list[dict[str, Any]]:
+    """Return Trove's view of its flavors: `id` is for numbers only (trove/flavor/views.py)."""
+    return [{**_view(state, "database", flavor), "id": None} for flavor in DATABASE]
 
 
 def find(flavors: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
-    """The flavor with this id."""
+    """Return the flavor with this id, None if there is none."""
     return next((flavor for flavor in flavors if flavor["str_id"] == identifier), None)
 
 
-def _view(cloud: Cloud, service: str, flavor: Flavor) -> dict[str, Any]:
+def _view(state: CloudState, service: str, flavor: Flavor) -> dict[str, Any]:
     return {
-        "id": cloud.fixed_id(f"{service}/{flavor.name}"),
-        "str_id": cloud.fixed_id(f"{service}/{flavor.name}"),
+        "id": state.fixed_id(f"{service}/{flavor.name}"),
+        "str_id": state.fixed_id(f"{service}/{flavor.name}"),
         "name": flavor.name,
         "vcpus": flavor.vcpus,
         "ram": flavor.ram,

@@ -1,22 +1,22 @@
-"""Glance v2: the images that a machine may be made from.
+"""Glance v2: the images that servers are made from.
 
 https://docs.openstack.org/api-ref/image/v2/
 """
 
 from typing import Any
 
-from local.api.cloud import Cloud
-from local.api.http import NOT_FOUND, ApiError, Reply, Request, Route
-from local.api.listing import select
+from local.api.http import NOT_FOUND, Request, Response, Route, select
+from local.api.state import CloudState
+from local.errors import ApiError
 
 NAMES = ("Ubuntu-24.04", "Ubuntu-22.04")
 
 
-def images(cloud: Cloud) -> list[dict[str, Any]]:
-    """All images."""
+def images(state: CloudState) -> list[dict[str, Any]]:
+    """Return all images."""
     return [
         {
-            "id": cloud.fixed_id(f"image/{name}"),
+            "id": state.fixed_id(f"image/{name}"),
             "name": name,
             "status": "active",
             "visibility": "public",
@@ -36,31 +36,31 @@ def images(cloud: Cloud) -> list[dict[str, Any]]:
 
 
 class Glance:
-    """Answers below /image."""
+    """The service below /image."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    def __init__(self, state: CloudState) -> None:
+        self._state = state
 
     def routes(self) -> list[Route]:
-        """What this service answers."""
+        """Return the routes of this service."""
         return [
             Route("GET", "/image", self.versions, public=True),
             Route("GET", "/image/v2/images", self.index),
             Route("GET", "/image/v2/images/{id}", self.show),
         ]
 
-    def versions(self, _request: Request) -> Reply:
-        """The one version."""
-        link = {"rel": "self", "href": f"{self._cloud.url}/image/v2/"}
-        return Reply({"versions": [{"id": "v2.15", "status": "CURRENT", "links": [link]}]}, 300)
+    def versions(self, _request: Request) -> Response:
+        """List the only version, with status 300 as for every unversioned URL."""
+        link = {"rel": "self", "href": f"{self._state.url}/image/v2/"}
+        return Response({"versions": [{"id": "v2.15", "status": "CURRENT", "links": [link]}]}, 300)
 
-    def index(self, request: Request) -> Reply:
-        """Images by name and the like."""
-        return Reply({"images": select(images(self._cloud), request.query)})
+    def index(self, request: Request) -> Response:
+        """List the images that match the query."""
+        return Response({"images": select(images(self._state), request.query)})
 
-    def show(self, request: Request) -> Reply:
-        """An image by id (not by name)."""
-        for image in images(self._cloud):
+    def show(self, request: Request) -> Response:
+        """Show an image by its id (not its name)."""
+        for image in images(self._state):
             if image["id"] == request.names["id"]:
-                return Reply(image)
+                return Response(image)
         raise ApiError(NOT_FOUND, f"No image found with ID {request.names['id']}.")

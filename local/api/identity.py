@@ -1,4 +1,4 @@
-"""The one project and user of the local cloud, their secrets, and the tokens given out."""
+"""The local cloud's one project and user, their secrets, and the tokens that they get."""
 
 import base64
 import hmac
@@ -10,16 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from local import files
-from local.api.http import UNAUTHORIZED, ApiError
+from local import private_file
+from local.api.http import UNAUTHORIZED
+from local.errors import ApiError
 
 LIFETIME = 86400
-"""Seconds that a token is good for."""
+"""The seconds that a token is valid."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Random for each cloud; kept in a file that only its owner can read."""
+    """The ids and secrets of one cloud: random, and in a private file."""
 
     project_id: str
     user_id: str
@@ -31,13 +32,21 @@ class Identity:
     user_name: str = "demo"
 
     def token(self, method: str) -> tuple[str, float]:
-        """A token for someone who proved to be the user by `method`, and when it ends."""
+        """Return a token and the time when it expires (Unix seconds).
+
+        Args:
+            method: how its bearer logged in.
+        """
         ends = time.time() + LIFETIME
         claim = base64.urlsafe_b64encode(json.dumps([method, ends]).encode()).decode()
         return f"{claim}.{self._sign(claim)}", ends
 
     def method_of(self, token: str) -> str:
-        """How the bearer of a token proved who they are; 401 for a token that is not ours."""
+        """Return how a token's bearer logged in.
+
+        Raises:
+            ApiError: 401; the token is forged or has expired.
+        """
         claim, _, signature = token.partition(".")
         if not _same(signature, self._sign(claim)):
             raise ApiError(UNAUTHORIZED, "The request you have made requires authentication.")
@@ -46,29 +55,29 @@ class Identity:
             raise ApiError(UNAUTHORIZED, "The token has expired.")
         return str(method)
 
-    def prove(self, auth: Any) -> str:
-        """The method by which a request for a token proves its sender; 401 if it does not."""
+    def check(self, auth: Any) -> str:
+        """Return the method by which a token request's `auth` proves its user, or raise a 401."""
         refused = ApiError(UNAUTHORIZED, "The request you have made requires authentication.")
         try:
             method = auth["identity"]["methods"][0]
             proof = auth["identity"][method]
             if method == "password":
                 user, project = proof["user"], auth.get("scope", {}).get("project", {})
-                known = user.get("name") == self.user_name or user.get("id") == self.user_id
-                scoped = project.get("name") in (None, self.project_name) and project.get("id") in (
-                    None,
-                    self.project_id,
+                is_right = (
+                    (user.get("name") == self.user_name or user.get("id") == self.user_id)
+                    and project.get("name") in (None, self.project_name)
+                    and project.get("id") in (None, self.project_id)
+                    and _same(user["password"], self.password)
                 )
-                good = known and scoped and _same(user["password"], self.password)
             elif method == "application_credential":
-                good = proof["id"] == self.application_credential_id and _same(
+                is_right = proof["id"] == self.application_credential_id and _same(
                     proof["secret"], self.application_credential_secret
                 )
             else:
-                good = False
+                is_right = False
         except (KeyError, TypeError, IndexError, AttributeError):
             raise refused from None
-        if not good:
+        if not is_right:
             raise refused
         return str(method)
 
@@ -77,16 +86,16 @@ class Identity:
 
 
 def load(folder: Path) -> Identity:
-    """The identity of the cloud in `folder`, made when there is none."""
+    """Return the identity of the cloud in `folder`; makes it if need be."""
     path = folder / "identity.json"
     if not path.exists():
-        made = Identity(
+        identity = Identity(
             uuid.uuid4().hex,
             uuid.uuid4().hex,
             *(secrets.token_urlsafe(24), uuid.uuid4().hex),
             *(secrets.token_urlsafe(48), secrets.token_hex(32)),
         )
-        files.write(path, json.dumps(asdict(made)))
+        private_file.write(path, json.dumps(asdict(identity)))
     return Identity(**json.loads(path.read_text(encoding="utf-8")))
 
 

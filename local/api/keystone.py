@@ -1,31 +1,35 @@
-"""Keystone v3: version, tokens with a catalog, the project, EC2 credentials.
+"""Keystone v3: tokens with a catalog, the project, EC2 and application credentials.
 
 https://docs.openstack.org/api-ref/identity/v3/
 """
 
+import fnmatch
 import hashlib
+import hmac
 import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from local.api.application_credentials import METHOD, ApplicationCredentials, token_part
-from local.api.cloud import REGION, Cloud, now
-from local.api.http import FORBIDDEN, NOT_FOUND, UNAUTHORIZED, ApiError, Reply, Request, Route
-from local.api.records import Record
+from local.api.http import BAD_REQUEST, FORBIDDEN, NOT_FOUND, UNAUTHORIZED, Request, Response, Route
+from local.api.state import REGION, CloudState, Record, now
+from local.errors import ApiError
 
-CREDENTIALS = "ec2-credentials"
-REVOKED = "revoked-tokens"
+EC2_CREDENTIALS = "ec2-credentials"
+_APPLICATION_CREDENTIALS = "application-credentials"
+_REVOKED_TOKENS = "revoked-tokens"
+_METHOD = "application_credential"
+_UNAUTHORIZED = "The request you have made requires authentication."
 
 
 class Keystone:
-    """Answers below /identity."""
+    """The service below /identity."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        self._applications = ApplicationCredentials(cloud)
+    def __init__(self, state: CloudState) -> None:
+        self._state = state
+        self._applications = ApplicationCredentials(state)
 
     def routes(self) -> list[Route]:
-        """What this service answers."""
+        """Return the routes of this service."""
         ec2 = "/identity/v3/users/{user}/credentials/OS-EC2"
         return [
             Route("GET", "/identity", self.versions, public=True),
@@ -43,20 +47,20 @@ class Keystone:
             *self._applications.routes(),
         ]
 
-    def versions(self, _request: Request) -> Reply:
-        """The versions, as an unversioned URL answers them (300)."""
-        return Reply({"versions": {"values": [self._version()]}}, 300)
+    def versions(self, _request: Request) -> Response:
+        """List the versions, with status 300 as for every unversioned URL."""
+        return Response({"versions": {"values": [self._version()]}}, 300)
 
-    def version(self, _request: Request) -> Reply:
-        """The one version."""
-        return Reply({"version": self._version()})
+    def version(self, _request: Request) -> Response:
+        """Show the only version."""
+        return Response({"version": self._version()})
 
-    def authenticate(self, request: Request) -> Reply:
-        """A token for a password or an application credential."""
-        identity, auth = self._cloud.identity, request.json("auth")
-        application = self._applications.prove(auth)
-        method = METHOD if application else identity.prove(auth)
-        token, ends = identity.token(f"{METHOD}:{application['id']}" if application else method)
+    def authenticate(self, request: Request) -> Response:
+        """Create a token for a password or an application credential."""
+        identity, auth = self._state.identity, request.json("auth")
+        application = self._applications.check(auth)
+        method = _METHOD if application else identity.check(auth)
+        token, ends = identity.token(f"{_METHOD}:{application['id']}" if application else method)
         domain = {"id": "default", "name": "Default"}
         body = {
             "methods": [method],
@@ -70,63 +74,82 @@ class Keystone:
             "audit_ids": [secrets.token_urlsafe(16)],
         }
         if application:
-            body[METHOD] = token_part(application)
-        return Reply({"token": body}, 201, {"X-Subject-Token": token})
+            body[_METHOD] = _token_part(application)
+        return Response({"token": body}, 201, {"X-Subject-Token": token})
 
-    def revoke(self, request: Request) -> Reply:
-        """A token is good no more."""
+    def revoke(self, request: Request) -> Response:
+        """Revoke a token."""
         token = request.headers.get("X-Subject-Token", "")
-        self._cloud.records.put(REVOKED, _digest(token), {"at": now()})
-        return Reply(None, 204)
+        self._state.records.put(_REVOKED_TOKENS, _digest(token), {"at": now()})
+        return Response(None, 204)
 
     def authorize(self, token: str, method: str, path: str) -> str:
-        """How the bearer of a token logged in; 401 where it may not do this."""
-        if self._cloud.records.get(REVOKED, _digest(token)):
-            raise ApiError(UNAUTHORIZED, "The request you have made requires authentication.")
-        auth_method = self._cloud.identity.method_of(token)
-        self._applications.permit(auth_method, method, path)
+        """Return how a token's bearer logged in.
+
+        Args:
+            token: the request's token.
+            method: the request's HTTP method.
+            path: the request's path.
+
+        Raises:
+            ApiError: 401; the token is not valid, or not for this request.
+        """
+        if self._state.records.get(_REVOKED_TOKENS, _digest(token)):
+            raise ApiError(UNAUTHORIZED, _UNAUTHORIZED)
+        auth_method = self._state.identity.method_of(token)
+        self._applications.check_access(auth_method, method, path)
         return auth_method
 
-    def catalog(self, _request: Request) -> Reply:
-        """The services."""
-        return Reply({"catalog": self._catalog()})
+    def catalog(self, _request: Request) -> Response:
+        """List the services."""
+        return Response({"catalog": self._catalog()})
 
-    def projects(self, _request: Request) -> Reply:
-        """The only project."""
-        return Reply({"projects": [self._project()]})
+    def projects(self, _request: Request) -> Response:
+        """List the only project."""
+        return Response({"projects": [self._project()]})
 
-    def project(self, request: Request) -> Reply:
-        """The project by id."""
-        if request.names["id"] != self._cloud.identity.project_id:
+    def project(self, request: Request) -> Response:
+        """Show the project by its id."""
+        if request.names["id"] != self._state.identity.project_id:
             raise ApiError(NOT_FOUND, f"Could not find project: {request.names['id']}.")
-        return Reply({"project": self._project()})
+        return Response({"project": self._project()})
 
-    def credentials(self, _request: Request) -> Reply:
-        """All EC2 credentials."""
-        return Reply({"credentials": self._cloud.records.all(CREDENTIALS)})
+    def credentials(self, _request: Request) -> Response:
+        """List the EC2 credentials."""
+        return Response({"credentials": self._state.records.all(EC2_CREDENTIALS)})
 
-    def credential(self, request: Request) -> Reply:
-        """One EC2 credential."""
-        return Reply({"credential": self._find(request.names["access"])})
+    def credential(self, request: Request) -> Response:
+        """Show an EC2 credential."""
+        return Response({"credential": self._find(request.names["access"])})
 
-    def create_credential(self, request: Request) -> Reply:
-        """A new EC2 credential."""
-        return Reply({"credential": self.new_credential(request.auth_method)}, 201)
+    def create_credential(self, request: Request) -> Response:
+        """Create an EC2 credential."""
+        return Response({"credential": self.new_credential(request.auth_method)}, 201)
 
-    def delete_credential(self, request: Request) -> Reply:
-        """Forget one."""
-        self._cloud.records.remove(CREDENTIALS, self._find(request.names["access"])["access"])
-        return Reply(None, 204)
+    def delete_credential(self, request: Request) -> Response:
+        """Delete an EC2 credential."""
+        self._state.records.remove(EC2_CREDENTIALS, self._find(request.names["access"])["access"])
+        return Response(None, 204)
 
     def new_credential(self, auth_method: str) -> Record:
-        """Keys for the object store; a restricted application credential may not make them."""
+        """Create an EC2 credential: keys for the object store.
+
+        Args:
+            auth_method: how the caller logged in.
+
+        Returns:
+            The credential's record.
+
+        Raises:
+            ApiError: 403; the caller logged in with a restricted application credential.
+        """
         if self._applications.is_restricted(auth_method):
             raise ApiError(
                 FORBIDDEN,
                 "Using method 'application_credential' is not allowed for managing additional "
                 "credentials.",
             )
-        identity = self._cloud.identity
+        identity = self._state.identity
         record = {
             "access": secrets.token_hex(16),
             "secret": secrets.token_hex(16),
@@ -134,17 +157,17 @@ class Keystone:
             "tenant_id": identity.project_id,
             "trust_id": None,
         }
-        self._cloud.records.put(CREDENTIALS, record["access"] or "", record)
+        self._state.records.put(EC2_CREDENTIALS, record["access"] or "", record)
         return record
 
     def _find(self, access: str) -> Record:
-        record = self._cloud.records.get(CREDENTIALS, access)
+        record = self._state.records.get(EC2_CREDENTIALS, access)
         if record is None:
             raise ApiError(NOT_FOUND, f"Could not find credential: {access}.")
         return record
 
     def _version(self) -> dict[str, Any]:
-        link = {"rel": "self", "href": f"{self._cloud.url}/identity/v3/"}
+        link = {"rel": "self", "href": f"{self._state.url}/identity/v3/"}
         media = "application/vnd.openstack.identity-v3+json"
         return {
             "id": "v3.14",
@@ -155,7 +178,7 @@ class Keystone:
         }
 
     def _project(self) -> dict[str, Any]:
-        identity = self._cloud.identity
+        identity = self._state.identity
         return {
             "id": identity.project_id,
             "name": identity.project_name,
@@ -164,14 +187,14 @@ class Keystone:
         }
 
     def _catalog(self) -> list[dict[str, Any]]:
-        url, project = self._cloud.url, self._cloud.identity.project_id
+        url, project = self._state.url, self._state.identity.project_id
         services = {
             ("identity", "keystone"): f"{url}/identity/v3",
             ("compute", "nova"): f"{url}/compute/v2.1",
             ("network", "neutron"): f"{url}/network",
             ("image", "glance"): f"{url}/image",
             ("database", "trove"): f"{url}/database/v1.0/{project}",
-            ("object-store", "swift"): f"{self._cloud.store}/swift/v1/AUTH_{project}",
+            ("object-store", "swift"): f"{self._state.store}/swift/v1/AUTH_{project}",
         }
         return [
             {
@@ -193,6 +216,135 @@ class Keystone:
         ]
 
 
+class ApplicationCredentials:
+    """The credentials that a person puts into clouds.yaml, below a user of /identity.
+
+    A restricted one (the default) may not make further credentials; one with access rules may do
+    only what they name; one that has expired may do nothing.
+    """
+
+    def __init__(self, state: CloudState) -> None:
+        self._state = state
+
+    def routes(self) -> list[Route]:
+        """Return the routes of this part of Keystone."""
+        base = "/identity/v3/users/{user}/application_credentials"
+        return [
+            Route("GET", base, self.index),
+            Route("POST", base, self.create),
+            Route("GET", f"{base}/{{id}}", self.show),
+            Route("DELETE", f"{base}/{{id}}", self.delete),
+        ]
+
+    def index(self, _request: Request) -> Response:
+        """List all of them, without their secrets."""
+        found = [_public(record) for record in self._state.records.all(_APPLICATION_CREDENTIALS)]
+        return Response({"application_credentials": found})
+
+    def create(self, request: Request) -> Response:
+        """Create one; only this response shows its secret."""
+        asked = request.json(_METHOD)
+        if not asked.get("name"):
+            raise ApiError(BAD_REQUEST, "'name' is a required property")
+        record: Record = {
+            "id": secrets.token_hex(16),
+            "name": asked["name"],
+            "secret": asked.get("secret") or secrets.token_urlsafe(48),
+            "unrestricted": bool(asked.get("unrestricted", False)),
+            "expires_at": asked.get("expires_at"),
+            "access_rules": asked.get("access_rules") or [],
+            "project_id": self._state.identity.project_id,
+        }
+        self._state.records.put(_APPLICATION_CREDENTIALS, record["id"], record)
+        return Response({_METHOD: {**_public(record), "secret": record["secret"]}}, 201)
+
+    def show(self, request: Request) -> Response:
+        """Show one by its id."""
+        return Response({_METHOD: _public(self._find(request.names["id"]))})
+
+    def delete(self, request: Request) -> Response:
+        """Delete one, and with it what its tokens may do."""
+        identifier = self._find(request.names["id"])["id"]
+        self._state.records.remove(_APPLICATION_CREDENTIALS, identifier)
+        return Response(None, 204)
+
+    def check(self, auth: Any) -> Record | None:
+        """Return the credential that a token request proves; None if it names none of these.
+
+        Args:
+            auth: the request's `auth`.
+
+        Raises:
+            ApiError: 401; the secret is wrong, or the credential has expired.
+        """
+        try:
+            proof = auth["identity"][_METHOD]
+            record = self._state.records.get(_APPLICATION_CREDENTIALS, proof["id"])
+        except (KeyError, TypeError):
+            return None
+        if record is None:
+            return None
+        if not hmac.compare_digest(str(proof.get("secret")), record["secret"]):
+            raise ApiError(UNAUTHORIZED, _UNAUTHORIZED)
+        ends = record["expires_at"]
+        if ends and datetime.fromisoformat(ends).replace(tzinfo=UTC) < datetime.now(UTC):
+            raise ApiError(UNAUTHORIZED, _UNAUTHORIZED)
+        return record
+
+    def is_restricted(self, auth_method: str) -> bool:
+        """Whether a user who logged in this way may not make credentials."""
+        method, _, identifier = auth_method.partition(":")
+        if method != _METHOD:
+            return False
+        record = self._get(identifier)
+        return record is None or not record["unrestricted"]
+
+    def check_access(self, auth_method: str, method: str, path: str) -> None:
+        """Check a request against the access rules of its sender's credential.
+
+        Args:
+            auth_method: how the sender logged in.
+            method: the request's HTTP method.
+            path: the request's path.
+
+        Raises:
+            ApiError: 401, as keystonemiddleware answers; the rules do not name the request.
+        """
+        kind, _, identifier = auth_method.partition(":")
+        if kind != _METHOD or not identifier:
+            return
+        record = self._get(identifier)
+        rules = record["access_rules"] if record else [{"method": "", "path": ""}]
+        named = (
+            rule["method"] == method and fnmatch.fnmatch(path, f"*{rule['path']}") for rule in rules
+        )
+        if rules and not any(named):
+            raise ApiError(UNAUTHORIZED, _UNAUTHORIZED)
+
+    def _get(self, identifier: str) -> Record | None:
+        return self._state.records.get(_APPLICATION_CREDENTIALS, identifier) if identifier else None
+
+    def _find(self, identifier: str) -> Record:
+        record = self._get(identifier)
+        if record is None:
+            raise ApiError(NOT_FOUND, f"Could not find Application Credential: {identifier}.")
+        return record
+
+
+def _token_part(record: Record) -> dict[str, Any]:
+    """A token's section about its application credential (keystone/common/render_token.py)."""
+    part = {
+        "id": record["id"],
+        "name": record["name"],
+        "restricted": not record["unrestricted"],
+    }
+    return part | ({"access_rules": record["access_rules"]} if record["access_rules"] else {})
+
+
+def _public(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "secret"}
+
+
 def _digest(token: str) -> str:
-    """Under which a token is remembered: what can be read from a record logs nobody in."""
+    """The name under which a revoked token is stored: a reader cannot log in with it."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Nova v2.1: flavors, servers, key pairs, limits.
+"""Nova v2.1: flavors, servers, key pairs, limits, quotas.
 
 https://docs.openstack.org/api-ref/compute/
 """
@@ -6,27 +6,25 @@ https://docs.openstack.org/api-ref/compute/
 from typing import Any
 
 from local.api import flavors
-from local.api.cloud import Cloud
-from local.api.http import BAD_REQUEST, NOT_FOUND, ApiError, Reply, Request, Route
-from local.api.listing import select
+from local.api.http import BAD_REQUEST, NOT_FOUND, Request, Response, Route, select
 from local.api.quotas import Quotas
-from local.api.records import Record
-from local.layout import MACHINES
-from local.machine import machine
+from local.api.state import CloudState, Record
+from local.errors import ApiError
+from local.machine import kinds, machine
 from local.resources.instance import ACTIVE, SHUT_OFF, Instance
-from local.resources.keys import Keypair
+from local.resources.keypair import Keypair
 
 
 class Nova:
-    """Answers below /compute."""
+    """The service below /compute."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        self._instances = Instance(cloud)
-        self._quotas = Quotas(cloud)
+    def __init__(self, state: CloudState) -> None:
+        self._state = state
+        self._instances = Instance(state)
+        self._quotas = Quotas(state)
 
     def routes(self) -> list[Route]:
-        """What this service answers."""
+        """Return the routes of this service."""
         v2 = "/compute/v2.1"
         return [
             Route("GET", "/compute", self.versions, public=True),
@@ -47,27 +45,27 @@ class Nova:
             Route("POST", f"{v2}/servers/{{id}}/action", self.act),
         ]
 
-    def versions(self, _request: Request) -> Reply:
-        """The one version."""
-        return Reply({"versions": [self._version()]})
+    def versions(self, _request: Request) -> Response:
+        """List the only version."""
+        return Response({"versions": [self._version()]})
 
-    def version(self, _request: Request) -> Reply:
-        """The one version."""
-        return Reply({"version": self._version()})
+    def version(self, _request: Request) -> Response:
+        """Show the only version."""
+        return Response({"version": self._version()})
 
-    def flavors(self, request: Request) -> Reply:
-        """All flavors."""
-        return Reply({"flavors": select(flavors.compute(self._cloud), request.query)})
+    def flavors(self, request: Request) -> Response:
+        """List the flavors that match the query."""
+        return Response({"flavors": select(flavors.compute(self._state), request.query)})
 
-    def flavor(self, request: Request) -> Reply:
-        """One by id (not by name)."""
-        found = flavors.find(flavors.compute(self._cloud), request.names["id"])
+    def flavor(self, request: Request) -> Response:
+        """Show a flavor by its id (not its name)."""
+        found = flavors.find(flavors.compute(self._state), request.names["id"])
         if found is None:
             raise ApiError(NOT_FOUND, f"Flavor {request.names['id']} could not be found.")
-        return Reply({"flavor": found})
+        return Response({"flavor": found})
 
-    def limits(self, _request: Request) -> Reply:
-        """The quota and its use."""
+    def limits(self, _request: Request) -> Response:
+        """Show the quota and its use."""
         used = [self._flavor_of(record) for record in self._instances.all()]
         quota = self._quotas.of("compute")
         absolute = {
@@ -78,73 +76,73 @@ class Nova:
             "totalCoresUsed": sum(flavor["vcpus"] for flavor in used),
             "totalRAMUsed": sum(flavor["ram"] for flavor in used),
         }
-        return Reply({"limits": {"rate": [], "absolute": absolute}})
+        return Response({"limits": {"rate": [], "absolute": absolute}})
 
-    def quota(self, _request: Request) -> Reply:
-        """The quota alone."""
-        return Reply({"quota_set": self._quotas.of("compute")})
+    def quota(self, _request: Request) -> Response:
+        """Show the quota."""
+        return Response({"quota_set": self._quotas.of("compute")})
 
-    def change_quota(self, request: Request) -> Reply:
-        """As an admin may."""
-        return Reply({"quota_set": self._quotas.change("compute", request.json("quota_set"))})
+    def change_quota(self, request: Request) -> Response:
+        """Change the quota, as an administrator may."""
+        return Response({"quota_set": self._quotas.change("compute", request.json("quota_set"))})
 
-    def keypairs(self, _request: Request) -> Reply:
-        """All key pairs."""
-        found = [{"keypair": _keypair(record)} for record in Keypair(self._cloud).all()]
-        return Reply({"keypairs": found})
+    def keypairs(self, _request: Request) -> Response:
+        """List the key pairs."""
+        found = [{"keypair": _keypair(record)} for record in Keypair(self._state).all()]
+        return Response({"keypairs": found})
 
-    def keypair(self, request: Request) -> Reply:
-        """One by name."""
-        return Reply({"keypair": _keypair(Keypair(self._cloud).find(request.names["name"]))})
+    def keypair(self, request: Request) -> Response:
+        """Show a key pair by its name."""
+        return Response({"keypair": _keypair(Keypair(self._state).find(request.names["name"]))})
 
-    def delete_keypair(self, request: Request) -> Reply:
-        """Forget one."""
-        Keypair(self._cloud).delete(request.names["name"])
-        return Reply(None, 202)
+    def delete_keypair(self, request: Request) -> Response:
+        """Delete a key pair."""
+        Keypair(self._state).delete(request.names["name"])
+        return Response(None, 202)
 
-    def servers(self, request: Request) -> Reply:
-        """All servers."""
+    def servers(self, request: Request) -> Response:
+        """List the servers that match the query."""
         found = [self._server(record) for record in self._instances.all()]
-        return Reply({"servers": select(found, request.query)})
+        return Response({"servers": select(found, request.query)})
 
-    def server(self, request: Request) -> Reply:
-        """One by id."""
-        return Reply({"server": self._server(self._instances.find(request.names["id"]))})
+    def server(self, request: Request) -> Response:
+        """Show a server by its id."""
+        return Response({"server": self._server(self._instances.find(request.names["id"]))})
 
-    def delete_server(self, request: Request) -> Reply:
-        """Shut it down and forget it."""
+    def delete_server(self, request: Request) -> Response:
+        """Shut a server down and delete it."""
         self._instances.delete(request.names["id"])
-        return Reply(None, 204)
+        return Response(None, 204)
 
-    def act(self, request: Request) -> Reply:
-        """Start, stop, or show the console's output."""
+    def act(self, request: Request) -> Response:
+        """Start or stop a server, or show the end of its console log."""
         record = self._instances.find(request.names["id"])
-        for action, state in (("os-stop", SHUT_OFF), ("os-start", ACTIVE)):
+        for action, power_state in (("os-stop", SHUT_OFF), ("os-start", ACTIVE)):
             if action in (request.body or {}):
-                self._instances.power(record["id"], state)
-                return Reply(None, 202)
+                self._instances.set_power(record["id"], power_state)
+                return Response(None, 202)
         asked = request.json("os-getConsoleOutput")
-        journal = machine.load(self._cloud.folder / MACHINES / record["id"]).journal
-        text = journal.read_text(encoding="utf-8", errors="replace") if journal.exists() else ""
+        console = kinds.load(self._state.machine_folder(record["id"])).console
+        text = console.read_text(encoding="utf-8", errors="replace") if console.exists() else ""
         lines = text.splitlines(keepends=True)
         length = (asked or {}).get("length")
         if length is not None and not str(length).isdigit():
-            raise ApiError(BAD_REQUEST, f"length {length} is no number of lines.")
-        return Reply({"output": "".join(lines[-int(length) :] if length else lines)})
+            raise ApiError(BAD_REQUEST, f"length {length} is not a number of lines.")
+        return Response({"output": "".join(lines[-int(length) :] if length else lines)})
 
     def _version(self) -> dict[str, Any]:
-        link = {"rel": "self", "href": f"{self._cloud.url}/compute/v2.1/"}
+        link = {"rel": "self", "href": f"{self._state.url}/compute/v2.1/"}
         limits = {"version": "2.96", "min_version": "2.1"}
         return {"id": "v2.1", "status": "CURRENT", "links": [link], **limits}
 
     def _flavor_of(self, record: Record) -> dict[str, Any]:
         identifier = record["computed"]["flavorId"]
-        found = flavors.find(flavors.compute(self._cloud), identifier)
+        found = flavors.find(flavors.compute(self._state), identifier)
         return found or {"vcpus": 0, "ram": 0, "disk": 0, "name": ""}
 
     def _server(self, record: Record) -> dict[str, Any]:
         computed, flavor = record["computed"], self._flavor_of(record)
-        up = machine.running(self._cloud.folder / MACHINES / record["id"])
+        up = machine.is_running(self._state.machine_folder(record["id"]))
         addresses: dict[str, list[dict[str, Any]]] = {}
         for network in computed["networks"]:
             addresses.setdefault(network["name"], []).append(
@@ -178,8 +176,8 @@ class Nova:
             "created": computed["created"],
             "updated": computed["updated"],
             "security_groups": [{"name": name} for name in computed["securityGroups"]],
-            "tenant_id": self._cloud.identity.project_id,
-            "user_id": self._cloud.identity.user_id,
+            "tenant_id": self._state.identity.project_id,
+            "user_id": self._state.identity.user_id,
             "OS-EXT-AZ:availability_zone": computed["availabilityZone"],
         }
 

@@ -1,10 +1,9 @@
-"""What a project may have at most: cPouta's and Pukki's defaults, changed as an admin would.
+"""The project's quotas: cPouta's and Pukki's defaults, changed as an administrator would.
 
-PUT os-quota-sets (Nova), quotas (Neutron), mgmt/quotas (Trove); -1 is no limit.
+PUT os-quota-sets (Nova), quotas (Neutron), mgmt/quotas (Trove); -1 means no limit.
 """
 
-from local.api.cloud import Cloud
-from local.api.records import Record
+from local.api.state import CloudState, Record
 
 QUOTAS = "quotas"
 DEFAULTS: dict[str, dict[str, int]] = {
@@ -15,22 +14,30 @@ DEFAULTS: dict[str, dict[str, int]] = {
 
 
 class Quotas:
-    """By service: "compute", "network" or "database"."""
+    """The limits of each service: `compute`, `network` or `database`."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._records = cloud.records
+    def __init__(self, state: CloudState) -> None:
+        self._records = state.records
 
     def of(self, service: str) -> dict[str, int]:
-        """What holds now."""
+        """Return the limits of a service."""
         return {**DEFAULTS[service], **(self._records.get(QUOTAS, service) or {})}
 
-    def change(self, service: str, asked: Record) -> dict[str, int]:
-        """Other limits, those not named left as they are."""
-        known = {name: int(asked[name]) for name in DEFAULTS[service] if name in asked}
+    def change(self, service: str, limits: Record) -> dict[str, int]:
+        """Change limits of a service.
+
+        Args:
+            service: whose limits.
+            limits: the new ones; unknown names are ignored.
+
+        Returns:
+            All limits of the service.
+        """
+        known = {name: int(limits[name]) for name in DEFAULTS[service] if name in limits}
         self._records.put(QUOTAS, service, {**self.of(service), **known})
         return self.of(service)
 
-    def over(self, service: str, wanted: dict[str, int]) -> list[str]:
-        """The names of which there would be more than allowed; `wanted`: name -> all of it."""
+    def exceeded(self, service: str, totals: dict[str, int]) -> list[str]:
+        """Return the names of the limits that these totals would exceed."""
         limits = self.of(service)
-        return [name for name, amount in wanted.items() if 0 <= limits[name] < amount]
+        return [name for name, total in totals.items() if 0 <= limits[name] < total]

@@ -1,1 +1,4 @@
-"""Machines: a VM's user-data carried out by a process, or booted in a container."""
+"""The virtual machines of the local cloud, one package for each kind.
+
+`process` applies the user-data without privileges; `nspawn` and `qemu` boot it with cloud-init.
+"""

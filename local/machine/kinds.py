@@ -1,87 +1,102 @@
-"""Which kind of machine a cloud's VMs are, and the doings that depend on it."""
+"""The kinds of machine: which one a cloud uses, and how machines of any kind start and stop."""
 
 import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from local import files, processes
-from local.machine import container_cgroups, machine
-from local.machine.booted import SSH_PORT
-from local.machine.container import Container
-from local.machine.machine import Machine
-from local.machine.qemu import Qemu
+from local import private_file, processes
+from local.machine import machine
+from local.machine.machine import SSH_PORT_FILE, LocalMachine
+from local.machine.nspawn import cgroups
+from local.machine.nspawn.machine import NspawnMachine
+from local.machine.process.machine import ProcessMachine
+from local.machine.qemu.machine import QemuMachine
 
-PROCESS, CONTAINER, QEMU = "process", "container", "qemu"
-_SERVICES = {CONTAINER: "local.machine.container_service", QEMU: "local.machine.qemu_service"}
-_BOOTED: dict[str, type[Machine]] = {CONTAINER: Container, QEMU: Qemu}
+PROCESS, NSPAWN, QEMU = "process", "container", "qemu"
+"""The values of `--machine`; users know systemd-nspawn's as `container`."""
+_SERVICES = {
+    PROCESS: "local.machine.process.service",
+    NSPAWN: "local.machine.nspawn.service",
+    QEMU: "local.machine.qemu.service",
+}
+_CLASSES: dict[str, type[LocalMachine]] = {
+    PROCESS: ProcessMachine,
+    NSPAWN: NspawnMachine,
+    QEMU: QemuMachine,
+}
 _PORT_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Kind:
-    """`tree`: the root file system that a container boots from, the folder of the image that QEMU
-    does, "" for a process."""
+class MachineKind:
+    """What a cloud makes its VMs of.
+
+    Attributes:
+        name: `process`, `container` or `qemu`.
+        tree: the root file system that systemd-nspawn boots, the folder of the image that QEMU
+            boots, or "" for a process.
+    """
 
     name: str = PROCESS
     tree: str = ""
 
 
-def keep(cloud: Path, kind: Kind) -> None:
-    """Write down what the cloud in this folder makes of its VMs."""
-    files.write(cloud / "kind.json", json.dumps(asdict(kind)))
+def save(cloud: Path, kind: MachineKind) -> None:
+    """Store the kind of a cloud's machines in the cloud's folder."""
+    private_file.write(cloud / "kind.json", json.dumps(asdict(kind)))
 
 
-def kept(cloud: Path) -> Kind:
-    """What was written down; processes where nothing was."""
+def saved(cloud: Path) -> MachineKind:
+    """Return the kind of a cloud's machines; `process` where none was saved."""
     path = cloud / "kind.json"
-    return Kind(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Kind()
+    if not path.exists():
+        return MachineKind()
+    return MachineKind(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def start(folder: Path, kind: Kind, name: str, user_data: str, public_key: str) -> None:
-    """Boot a machine with packed user-data, or boot it again; does not wait for it.
+def start(folder: Path, kind: MachineKind, name: str, user_data: str, public_key: str) -> None:
+    """Boot a machine, or boot it again if it is down; does not wait until it is up.
 
-    `public_key` is what Nova's metadata would give for the VM's key pair, "" for none.
+    Args:
+        folder: the machine's folder; its name is the server's id.
+        kind: what the machine is made of.
+        name: the server's name.
+        user_data: user-data as packed by `local.machine.user_data.pack`.
+        public_key: the SSH key that Nova's metadata would hold, "" for none.
     """
-    if kind.name == PROCESS:
-        machine.start(folder, name, user_data)
-        return
-    record = {
-        "name": name,
-        "kind": kind.name,
-        "tree": kind.tree,
-        "id": folder.name,
-        "public_key": public_key,
-    }
+    record = {"name": name, "kind": kind.name}
+    if kind.name != PROCESS:
+        record |= {"tree": kind.tree, "id": folder.name, "public_key": public_key}
     machine.prepare(folder, record, user_data)
-    if not machine.running(folder):
-        _clean(folder)
-        port = folder / SSH_PORT
-        port.unlink(missing_ok=True)
-        processes.start_module(folder, machine.NAME, _SERVICES[kind.name], [str(folder)])
-        if kind.name == QEMU:  # it first sees what can run it
-            processes.await_file(folder, machine.NAME, port, _PORT_SECONDS)
+    if machine.is_running(folder):
+        return
+    _end(folder)
+    port = folder / SSH_PORT_FILE
+    port.unlink(missing_ok=True)
+    processes.start_module(folder, machine.NAME, _SERVICES[kind.name], [str(folder)])
+    if kind.name == QEMU:  # it first finds out whether KVM works
+        processes.await_file(folder, machine.NAME, port, _PORT_SECONDS)
 
 
-def load(folder: Path) -> Machine:
-    """The machine of a folder."""
-    record = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
-    made = _BOOTED.get(record.get("kind"), Machine)
-    return made(record["name"], folder)
+def load(folder: Path) -> LocalMachine:
+    """Return the machine of a folder."""
+    record = machine.load_record(folder)
+    return _CLASSES[record.get("kind", PROCESS)](record["name"], folder)
 
 
 def shut_off(folder: Path) -> None:
-    """Shut it down; its disk stays, and `start` boots it again."""
-    _clean(folder)
+    """Shut a machine down; its disk stays, and `start` boots it again."""
+    _end(folder)
 
 
 def stop(folder: Path) -> None:
-    """Shut it down, and its disk with it."""
-    _clean(folder)
+    """Shut a machine down and remove its folder."""
+    _end(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _clean(folder: Path) -> None:
-    """End what runs of it; mounts and networks end with that, control groups do not."""
+def _end(folder: Path) -> None:
+    """End its processes; mounts and networks end with them, control groups do not."""
     processes.end(folder, seconds=3)
-    container_cgroups.remove(folder.name)
+    cgroups.remove(folder.name)

@@ -1,114 +1,146 @@
-"""A machine of the local cloud: its folder, its worker's commands, its beginning and end."""
+"""What all kinds of machine have: a folder, a console, and a worker to run commands with."""
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
-from local import files, processes
+from local import private_file, processes
 
 NAME = "machine"
-BOOT_SECONDS = 30
+"""The name of its process below its folder (local/processes.py)."""
+SSH_PORT_FILE = "ssh.port"
+INSTALLED = "opt/pipeline/venv/.installed"
+"""The file that the installation writes last, below the machine's `/`."""
+INSTALL_SECONDS = 600
+_WORKER = (
+    *("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root"),
+    *("PYTHONPATH=/opt/pipeline/source", "PYTHONDONTWRITEBYTECODE=1"),
+    *("/opt/pipeline/venv/bin/python", "-m", "worker"),
+)
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A running VM. `root` stands for its `/`."""
+class LocalMachine(ABC):
+    """A VM of the local cloud, seen from the host.
+
+    Attributes:
+        name: the server's name in Nova.
+        folder: its files on the host.
+    """
 
     name: str
     folder: Path
 
     @property
-    def root(self) -> Path:
-        """What would be `/` on a real machine."""
-        return self.folder / "root"
+    @abstractmethod
+    def console(self) -> Path:
+        """The file behind Nova's console log; missing before the first boot."""
 
-    @property
-    def settings(self) -> Path:
-        """The worker's settings file."""
-        return self.root / "etc/pipeline/worker.toml"
-
-    @property
-    def source(self) -> Path:
-        """Where the worker's package is."""
-        return self.root / "opt/pipeline/source"
-
-    @property
-    def journal(self) -> Path:
-        """What the machine's services said."""
-        return self.folder / "journal.log"
-
-    def run(
+    @abstractmethod
+    def run_worker(
         self, arguments: Sequence[str], seconds: float | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """`python -m worker …` on the machine, which is waited for while it boots.
+        """Run `python -m worker` on the machine, once its worker is installed.
 
-        `seconds` limits the run (subprocess.TimeoutExpired); output is text.
+        Args:
+            arguments: the worker's command line.
+            seconds: the limit of the run itself, None for no limit.
+
+        Returns:
+            The ended process; its output is text.
         """
-        deadline = time.monotonic() + BOOT_SECONDS
-        while not (self.folder / "booted").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return subprocess.run(
-            self.command(arguments),
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env=self.environment(),
-            timeout=seconds,
-        )
-
-    def command(self, arguments: Sequence[str]) -> list[str]:
-        """The worker's command line."""
-        return [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments]
-
-    def environment(self) -> dict[str, str]:
-        """As bare as a service's: nothing of the caller's proxies, keys or cloud settings."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        return {
-            **kept,
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(self.source),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "STATE_DIRECTORY": str(self.folder / "state"),
-            processes.VARIABLE: processes.marker(self.folder),
-        }
 
 
-def start(folder: Path, name: str, user_data: str) -> None:
-    """Boot a machine with packed user-data, or boot it again; does not wait for it."""
-    prepare(folder, {"name": name}, user_data)
-    (folder / "state").mkdir(exist_ok=True, mode=0o700)
-    if not running(folder):
-        processes.end(folder)
-        processes.start_module(folder, NAME, "local.machine.service", [str(folder)])
+class BootedMachine(LocalMachine):
+    """A machine that boots the user-data with real cloud-init and systemd."""
+
+    seed: ClassVar[str]
+    """The path in the guest where cloud-init finds user-data; only root may read it."""
+    datasource: ClassVar[str]
+    """cloud-init's name of that data source."""
+
+    @property
+    def console(self) -> Path:
+        """The output of systemd and of the installation."""
+        return self.folder / "console.log"
+
+    @property
+    def ssh_port(self) -> int:
+        """The port of 127.0.0.1 that is forwarded to the guest's sshd."""
+        return int((self.folder / SSH_PORT_FILE).read_text(encoding="utf-8"))
+
+    @abstractmethod
+    def boot_id(self) -> str:
+        """Return a text that differs between two boots.
+
+        Raises:
+            ProcessLookupError: the machine is down.
+        """
+
+    @abstractmethod
+    def run_command(
+        self, command: Sequence[str], seconds: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the guest as root; needs no network.
+
+        Args:
+            command: the program and its arguments.
+            seconds: the limit of the run, None for no limit.
+
+        Returns:
+            The ended process; its output is text.
+
+        Raises:
+            ProcessLookupError: the machine is down.
+        """
+
+    @property
+    @abstractmethod
+    def is_installed(self) -> bool:
+        """Whether the worker's packages are installed."""
+
+    def run_worker(
+        self, arguments: Sequence[str], seconds: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m worker` in the guest, once its worker is installed.
+
+        Args:
+            arguments: the worker's command line.
+            seconds: the limit of the run itself, None for no limit.
+
+        Returns:
+            The ended process; its output is text.
+        """
+        deadline = time.monotonic() + INSTALL_SECONDS
+        while not self.is_installed and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return self.run_command([*_WORKER, *arguments], seconds)
 
 
 def prepare(folder: Path, record: Mapping[str, str], user_data: str) -> None:
-    """Write down what a machine is started from."""
+    """Write the files that a machine is started from.
+
+    Args:
+        folder: the machine's folder, made if need be.
+        record: what `load_record` is to return.
+        user_data: user-data as packed by `local.machine.user_data.pack`.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files.write(folder / "user-data", user_data)
-    files.write(folder / "machine.json", json.dumps(record))
+    private_file.write(folder / "user-data", user_data)
+    private_file.write(folder / "machine.json", json.dumps(record))
 
 
-def load(folder: Path) -> Machine:
-    """The machine of a folder."""
-    record = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
-    return Machine(record["name"], folder)
+def load_record(folder: Path) -> dict[str, Any]:
+    """Return the record that `prepare` wrote."""
+    record: dict[str, Any] = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
+    return record
 
 
-def running(folder: Path) -> bool:
-    """Whether it is up."""
-    return processes.running(folder, NAME)
-
-
-def stop(folder: Path) -> None:
-    """Shut it down, and its disk with it."""
-    processes.end(folder, seconds=3)
-    shutil.rmtree(folder, ignore_errors=True)
+def is_running(folder: Path) -> bool:
+    """Whether the machine of the folder is up."""
+    return processes.is_running(folder, NAME)

@@ -1,4 +1,4 @@
-"""The plugin's way to the local cloud: clouds.yaml, a token, and the daemon's /local path."""
+"""The plugin's client of the local cloud: clouds.yaml, a token, and the API below /local."""
 
 import json
 import os
@@ -11,21 +11,15 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
+from local.errors import CloudRequestFailed
+
 VARIABLE = "OS_CLIENT_CONFIG_FILE"
 LOCAL = "local"
 UNAUTHORIZED, NOT_FOUND = 401, 404
 
 
-class CloudError(Exception):
-    """What the cloud refused, or why it cannot be asked; one sentence."""
-
-    def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def refusal(cloud: object) -> str | None:
-    """Why the plugin does not serve this entry of clouds.yaml, None if it does."""
+def check_cloud(cloud: object) -> str | None:
+    """Return why the plugin does not serve this entry of clouds.yaml, None if it does."""
     if cloud == LOCAL:
         return None
     named = f"the cloud '{cloud}'" if cloud else "a provider without a cloud's name"
@@ -36,38 +30,38 @@ def refusal(cloud: object) -> str | None:
 
 
 class Client:
-    """Asks the daemon; logs in when it first has to."""
+    """Sends requests to the daemon; logs in before the first one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._token = ""
         self._base = ""
-        # No proxy stands between this machine and itself.
+        # Requests to loopback must not go through the user's proxy.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def create(self, token: str, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Id and outputs of a new resource."""
-        made = self._resource("POST", token, "", {"inputs": inputs})
-        return str(made["id"]), dict(made["outputs"])
+        """Create a resource of the Pulumi type `token`; returns its id and outputs."""
+        created = self._resource("POST", token, "", {"inputs": inputs})
+        return str(created["id"]), dict(created["outputs"])
 
     def read(self, token: str, identifier: str) -> dict[str, Any] | None:
-        """Inputs and outputs; None when it is gone."""
+        """Return a resource's inputs and outputs, None if it is gone."""
         try:
             return dict(self._resource("GET", token, identifier, None))
-        except CloudError as error:
+        except CloudRequestFailed as error:
             if error.status == NOT_FOUND:
                 return None
             raise
 
     def update(self, token: str, identifier: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Outputs after a change in place."""
+        """Change a resource in place; returns its outputs."""
         return dict(self._resource("PUT", token, identifier, {"inputs": inputs})["outputs"])
 
     def delete(self, token: str, identifier: str) -> None:
-        """Remove it; fine when it is gone."""
+        """Delete a resource, which may be gone."""
         try:
             self._resource("DELETE", token, identifier, None)
-        except CloudError as error:
+        except CloudRequestFailed as error:
             if error.status != NOT_FOUND:
                 raise
 
@@ -78,16 +72,16 @@ class Client:
         path = f"/local/resources/{quote(token, safe='')}"
         if identifier:
             path += f"/{quote(identifier, safe='')}"
-        return self._ask(method, self._base + path, body)[0]
+        return self._request(method, self._base + path, body)[0]
 
     def _log_in(self) -> None:
         auth, url = _credentials()
         parts = urlsplit(url)
         self._base = f"{parts.scheme}://{parts.netloc}"
-        headers = self._ask("POST", f"{url.rstrip('/')}/auth/tokens", {"auth": auth})[1]
+        headers = self._request("POST", f"{url.rstrip('/')}/auth/tokens", {"auth": auth})[1]
         self._token = headers["X-Subject-Token"]
 
-    def _ask(self, method: str, url: str, body: object) -> tuple[Any, Any]:
+    def _request(self, method: str, url: str, body: object) -> tuple[Any, Any]:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "X-Auth-Token": self._token}
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
@@ -96,14 +90,16 @@ class Client:
                 text = reply.read()
                 return (json.loads(text) if text else None), reply.headers
         except urllib.error.HTTPError as error:
-            raise CloudError(_message(error.read()), error.code) from None
+            raise CloudRequestFailed(_message(error.read()), error.code) from None
         except OSError as error:
             reason = getattr(error, "reason", error)
-            raise CloudError(f"The local cloud does not answer ({reason}): start it.") from None
+            raise CloudRequestFailed(
+                f"The local cloud does not answer ({reason}): start it."
+            ) from None
 
 
 def _credentials() -> tuple[dict[str, Any], str]:
-    """What Keystone wants to see, and its address, from clouds.yaml."""
+    """The `auth` of a token request, and Keystone's address, from clouds.yaml."""
     name = os.environ.get(VARIABLE, "")
     try:
         clouds = yaml.safe_load(Path(name).read_text(encoding="utf-8"))["clouds"]
@@ -119,7 +115,7 @@ def _credentials() -> tuple[dict[str, Any], str]:
             method = "password"
         return {"identity": {"methods": [method], method: proof}}, str(auth["auth_url"])
     except (OSError, KeyError, TypeError, yaml.YAMLError):
-        raise CloudError(
+        raise CloudRequestFailed(
             f"There is no cloud '{LOCAL}' in the file that {VARIABLE} names ('{name}'): start the "
             "local cloud and set the variable to its clouds.yaml."
         ) from None

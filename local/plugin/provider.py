@@ -14,59 +14,59 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from local.errors import CloudRequestFailed
 from local.plugin import schema, values
-from local.plugin.client import Client, CloudError, refusal
-from local.plugin.computed import COMPUTED
-from local.plugin.difference import changes, observed
+from local.plugin.client import Client, check_cloud
+from local.plugin.properties import COMPUTED, changes, observed
 
-ENGINES = {"version", "pluginDownloadURL"}
-"""What the engine adds to a provider's configuration for itself."""
+ENGINE_KEYS = {"version", "pluginDownloadURL"}
+"""The keys of a provider's configuration that are the engine's own."""
 SECRET_OUTPUTS = {"secret", "privateKey", "adminPass"}
 DEFAULT_NAME_DIGITS = 7
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """Stateless: what exists, only the cloud knows."""
+class OpenStackProvider(provider_pb2_grpc.ResourceProviderServicer):
+    """The stand-in for the real provider; it has no state, which is all in the cloud."""
 
     def __init__(self, version: str) -> None:
         self._version = version
         self._client = Client()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        """The installed SDK's version, which is ours."""
+        """Return the version, which is the installed SDK's."""
         return plugin_pb2.PluginInfo(version=self._version)
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        """What we understand."""
+        """Return the features of the protocol that are supported."""
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, supports_autonaming_configuration=True
         )
 
     def GetSchema(self, request: Any, context: Any) -> Any:
-        """Programs use the SDK; nobody generates one from the stand-in."""
+        """Return an empty schema: programs use the real provider's SDK."""
         schema = {"name": "openstack", "version": self._version}
         return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
-        """Refuses every cloud but the local one."""
+        """Refuse every cloud but the local one, and unknown keys."""
         news, secret = values.plain(request.news)
         # Numbers and booleans travel as JSON text here, so only the names are checked.
-        failures = _failures(schema.PROVIDER, dict.fromkeys({*news} - ENGINES, values.UNKNOWN))
-        if (why := refusal(news.get("cloud"))) and news.get("cloud") != values.UNKNOWN:
+        failures = _failures(schema.PROVIDER, dict.fromkeys({*news} - ENGINE_KEYS, values.UNKNOWN))
+        if (why := check_cloud(news.get("cloud"))) and news.get("cloud") != values.UNKNOWN:
             failures = [provider_pb2.CheckFailure(property="cloud", reason=why)]
         return provider_pb2.CheckResponse(inputs=values.sealed(news, secret), failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:
-        """There is one local cloud, so nothing in the configuration replaces resources."""
+        """Compare configurations; none replaces resources, as there is one local cloud."""
         different = values.plain(request.old_inputs)[0] != values.plain(request.news)[0]
         response = provider_pb2.DiffResponse
         return response(changes=response.DIFF_SOME if different else response.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        """Nothing to keep; the daemon is found when it is first needed."""
+        """Refuse every cloud but the local one; its address is looked up at the first request."""
         arguments, _ = values.plain(request.args)
         cloud = arguments.get("cloud")
-        if cloud != values.UNKNOWN and (why := refusal(cloud)):
+        if cloud != values.UNKNOWN and (why := check_cloud(cloud)):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True,
@@ -77,17 +77,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Check(self, request: Any, context: Any) -> Any:
-        """Properties as the SDK declares them; a missing name is made from the resource's."""
+        """Check properties against the SDK; a missing name is made of the resource's."""
         token = _type(request.urn)
         news, secret = values.plain(request.news)
         failures = _failures(token, news)
-        if not failures and not news.get("name") and _takes_name(token):
+        if not failures and not news.get("name") and _has_name(token):
             olds, _ = values.plain(request.olds)
             news["name"] = olds.get("name") or _default_name(request)
         return provider_pb2.CheckResponse(inputs=values.sealed(news, secret), failures=failures)
 
     def Diff(self, request: Any, context: Any) -> Any:
-        """What differs, and whether that needs a new resource."""
+        """Return which properties differ, and which of them need a new resource."""
         token = _type(request.urn)
         outputs = values.plain(request.olds)[0]
         olds = observed(token, values.plain(request.old_inputs)[0], outputs)
@@ -109,26 +109,27 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Create(self, request: Any, context: Any) -> Any:
-        """Make it; at preview only say what it would have."""
+        """Create a resource; at preview, only return what it would have."""
         token = _type(request.urn)
         inputs, secret = values.plain(request.properties)
         if request.preview:
-            coming = dict.fromkeys(COMPUTED.get(token, ()), values.UNKNOWN)
+            unknown = dict.fromkeys(COMPUTED.get(token, ()), values.UNKNOWN)
+            secret |= SECRET_OUTPUTS & {*unknown}
             return provider_pb2.CreateResponse(
-                properties=values.sealed({**coming, **inputs}, secret | SECRET_OUTPUTS & {*coming})
+                properties=values.sealed({**unknown, **inputs}, secret)
             )
-        with _refusals(context):
+        with _failing(context):
             identifier, outputs = self._client.create(token, inputs)
         return provider_pb2.CreateResponse(
             id=identifier, properties=values.sealed(outputs, secret | SECRET_OUTPUTS)
         )
 
     def Read(self, request: Any, context: Any) -> Any:
-        """What the cloud has now; an empty answer tells that it is gone."""
+        """Return what the cloud has; an empty response means that the resource is gone."""
         inputs, secret = values.plain(request.inputs)
         _, more = values.plain(request.properties)
         token = _type(request.urn)
-        with _refusals(context):
+        with _failing(context):
             found = self._client.read(token, request.id)
         if found is None:
             return provider_pb2.ReadResponse()
@@ -143,35 +144,35 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Update(self, request: Any, context: Any) -> Any:
-        """Change it in place; at preview only say what it would have."""
+        """Change a resource in place; at preview, only return what it would have."""
         olds, old_secret = values.plain(request.olds)
         news, secret = values.plain(request.news)
         outputs = {**olds, **news}
         if not request.preview:
-            with _refusals(context):
+            with _failing(context):
                 outputs = self._client.update(_type(request.urn), request.id, news)
         hidden = secret | (old_secret - {*news}) | SECRET_OUTPUTS
         return provider_pb2.UpdateResponse(properties=values.sealed(outputs, hidden))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        """Remove it and wait."""
-        with _refusals(context):
+        """Delete a resource; returns when it is gone."""
+        with _failing(context):
             self._client.delete(_type(request.urn), request.id)
         return Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        """No functions: the program asks the cloud through openstacksdk."""
+        """Refuse every function: the program looks things up through openstacksdk."""
         why = f"The local cloud's provider openstack has no function {request.tok}."
         failure = provider_pb2.CheckFailure(reason=why)
         return provider_pb2.InvokeResponse(failures=[failure])
 
     def Cancel(self, request: Any, context: Any) -> Any:
-        """Every call is short; there is nothing to stop."""
+        """Do nothing: every call is short."""
         return Empty()
 
 
 def _type(urn: str) -> str:
-    """The resource's type, without those of the components it is in."""
+    """The resource's type, without the types of the components that it is in."""
     return urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
 
 
@@ -182,13 +183,13 @@ def _failures(token: str, inputs: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _takes_name(token: str) -> bool:
+def _has_name(token: str) -> bool:
     owner = schema.arguments(token)
     return owner is not None and "name" in schema.properties(owner)
 
 
 def _default_name(request: Any) -> str:
-    """As the real provider: the resource's name and some random digits, or what is proposed."""
+    """The proposed name, or, as the real provider has it, the logical one and random digits."""
     if request.autonaming.proposed_name:
         return str(request.autonaming.proposed_name)
     logical = request.urn.split("::")[-1]
@@ -197,9 +198,9 @@ def _default_name(request: Any) -> str:
 
 
 @contextlib.contextmanager
-def _refusals(context: Any) -> Iterator[None]:
-    """What the cloud refuses becomes the resource's error, in its one sentence."""
+def _failing(context: Any) -> Iterator[None]:
+    """Turn what the cloud refuses into the resource's error."""
     try:
         yield
-    except CloudError as error:
+    except CloudRequestFailed as error:
         context.abort(grpc.StatusCode.UNKNOWN, str(error))

@@ -1,4 +1,4 @@
-"""The properties of each type, read from the installed SDK's `…Args` classes."""
+"""The properties of each resource type, read from the installed SDK's `…Args` classes."""
 
 import difflib
 import importlib
@@ -19,7 +19,7 @@ PROVIDER = "pulumi:providers:openstack"
 
 @dataclass(frozen=True)
 class Failure:
-    """What is wrong with a property, in one sentence."""
+    """A property that is wrong, and the reason in one sentence."""
 
     property: str
     reason: str
@@ -27,16 +27,20 @@ class Failure:
 
 @dataclass(frozen=True)
 class Property:
-    """A property as the SDK declares it; `kind` is what a value may be."""
+    """A property as the SDK declares it; `annotation` is the type of its values."""
 
     name: str
     required: bool
-    kind: Any
+    annotation: Any
 
 
 @cache
 def arguments(token: str) -> type | None:
-    """The SDK's class of arguments for `openstack:networking/port:Port`, None for no such type."""
+    """Return the SDK's class of a type's arguments, None if there is no such type.
+
+    Args:
+        token: the Pulumi type, such as `openstack:networking/port:Port`.
+    """
     parts = token.split(":")
     if token == PROVIDER:
         return typing.cast(type, importlib.import_module(SDK).ProviderArgs)
@@ -49,7 +53,7 @@ def arguments(token: str) -> type | None:
 
 @cache
 def properties(owner: type) -> dict[str, Property]:
-    """The properties of an `…Args` class by their name on the wire."""
+    """Return the properties of an `…Args` class by their name on the wire."""
     init = owner.__init__  # type: ignore[misc]
     # `pulumi.Input` names Output by a string that only pulumi's own module resolves.
     hints = typing.get_type_hints(init, vars(inspect.getmodule(owner)), vars(pulumi.output))
@@ -65,14 +69,19 @@ def properties(owner: type) -> dict[str, Property]:
 
 
 def failures(token: str, values: Mapping[str, Any]) -> list[Failure]:
-    """Everything that is wrong with a resource's inputs."""
+    """Return everything that is wrong with a resource's inputs.
+
+    Args:
+        token: the Pulumi type.
+        values: the inputs by their name on the wire.
+    """
     owner = arguments(token)
     if owner is None:
         return [Failure("", f"The provider openstack has no type {token}.")]
-    return list(_object(owner, values, ""))
+    return list(_check_object(owner, values, ""))
 
 
-def _object(owner: type, values: Mapping[str, Any], at: str) -> typing.Iterator[Failure]:
+def _check_object(owner: type, values: Mapping[str, Any], at: str) -> typing.Iterator[Failure]:
     known = properties(owner)
     for name, value in values.items():
         if name.startswith("__"):
@@ -82,45 +91,44 @@ def _object(owner: type, values: Mapping[str, Any], at: str) -> typing.Iterator[
             hint = f"; did you mean '{near[0]}'?" if near else "."
             yield Failure(at + name, f"There is no property '{at}{name}'{hint}")
         elif value is not None:
-            yield from _value(known[name].kind, value, at + name)
-    for name, wanted in known.items():
-        if wanted.required and values.get(name) is None:
+            yield from _check_value(known[name].annotation, value, at + name)
+    for name, declared in known.items():
+        if declared.required and values.get(name) is None:
             yield Failure(at + name, f"The property '{at}{name}' is required, but missing.")
 
 
-def _value(kind: Any, value: object, at: str) -> typing.Iterator[Failure]:
+def _check_value(annotation: Any, value: object, at: str) -> typing.Iterator[Failure]:
     if value == UNKNOWN:
         return
-    choices = _choices(kind)
+    choices = _choices(annotation)
     for choice in choices:
         if _fits(choice, value):
-            yield from _inside(choice, value, at)
+            yield from _check_inside(choice, value, at)
             return
-    wanted = " or ".join(sorted({_word(choice) for choice in choices}))
-    yield Failure(at, f"The property '{at}' takes {wanted}, not {type(value).__name__}.")
+    expected = " or ".join(sorted({_describe(choice) for choice in choices}))
+    yield Failure(at, f"The property '{at}' takes {expected}, not {type(value).__name__}.")
 
 
-def _inside(choice: Any, value: object, at: str) -> typing.Iterator[Failure]:
+def _check_inside(choice: Any, value: object, at: str) -> typing.Iterator[Failure]:
     origin = get_origin(choice)
     if isinstance(value, list) and origin is not None:
         for place, item in enumerate(value):
-            yield from _value(get_args(choice)[0], item, f"{at}[{place}]")
+            yield from _check_value(get_args(choice)[0], item, f"{at}[{place}]")
     elif isinstance(value, Mapping) and origin is not None:
         for name, item in value.items():
-            yield from _value(get_args(choice)[1], item, f"{at}.{name}")
+            yield from _check_value(get_args(choice)[1], item, f"{at}.{name}")
     elif isinstance(value, Mapping) and isinstance(choice, type):
-        yield from _object(choice, value, f"{at}.")
+        yield from _check_object(choice, value, f"{at}.")
 
 
-def _choices(kind: Any) -> list[Any]:
-    """The plain kinds in `Input[Optional[X]]`: no outputs, awaitables, None or typed dicts."""
-    if get_origin(kind) is typing.Union or type(kind).__name__ == "UnionType":
-        return [choice for part in get_args(kind) for choice in _choices(part)]
-    origin = get_origin(kind) or kind
-    name = getattr(origin, "__name__", "")
-    if kind is type(None) or name in ("Output", "Awaitable") or typing.is_typeddict(kind):
+def _choices(annotation: Any) -> list[Any]:
+    """The plain types in `Input[Optional[X]]`: no outputs, awaitables, None or typed dicts."""
+    if get_origin(annotation) is typing.Union or type(annotation).__name__ == "UnionType":
+        return [choice for part in get_args(annotation) for choice in _choices(part)]
+    name = getattr(get_origin(annotation) or annotation, "__name__", "")
+    if name in ("Output", "Awaitable", "NoneType") or typing.is_typeddict(annotation):
         return []
-    return [kind]
+    return [annotation]
 
 
 def _fits(choice: Any, value: object) -> bool:
@@ -137,7 +145,7 @@ def _fits(choice: Any, value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _word(choice: Any) -> str:
+def _describe(choice: Any) -> str:
     words = {str: "a string", int: "an integer", float: "a number", bool: "a boolean"}
     origin = get_origin(choice) or choice
     if isinstance(origin, type) and choice not in words and issubclass(origin, Sequence):

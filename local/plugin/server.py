@@ -9,16 +9,16 @@ from typing import Any
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from local.plugin.provider import Provider
+from local.plugin.provider import OpenStackProvider
 
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 WORKERS = 16
 
 
 def main() -> None:
-    """Serve until the engine ends us."""
+    """Serve until the engine ends the process."""
     server = grpc.server(ThreadPoolExecutor(WORKERS), options=NO_LIMIT)
-    provider = Provider(version("pulumi-openstack"))
+    provider = OpenStackProvider(version("pulumi-openstack"))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -28,7 +28,7 @@ def main() -> None:
     def end(*_: Any) -> None:
         ended.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # the engine asks by the first
+    for number in (signal.SIGINT, signal.SIGTERM):  # the engine sends the first
         signal.signal(number, end)
     ended.wait()
     server.stop(0)

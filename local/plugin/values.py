@@ -1,4 +1,4 @@
-"""The engine's values: unknown ones at preview, secret ones, and whole numbers.
+"""Values in the engine's messages: unknown ones at preview, secret ones, whole numbers.
 
 https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/properties.go
 """
@@ -16,7 +16,7 @@ Values = dict[str, Any]
 
 
 def plain(message: Struct) -> tuple[Values, set[str]]:
-    """The values without secret marks, and the top-level names that had one."""
+    """Return a message's values without secret marks, and the top-level names that had one."""
     given: Values = MessageToDict(message)
     return {name: _open(value) for name, value in given.items()}, {
         name for name, value in given.items() if _has_secret(value)
@@ -24,22 +24,13 @@ def plain(message: Struct) -> tuple[Values, set[str]]:
 
 
 def sealed(values: Mapping[str, Any], secret: Iterable[str]) -> Struct:
-    """The message of values, those named marked secret."""
+    """Return the message of these values, with a secret mark on the names in `secret`."""
     names = set(secret)
     marked = {
         name: {SIGNATURE: _SECRET, "value": value} if name in names else value
         for name, value in values.items()
     }
     return ParseDict(marked, Struct())
-
-
-def has_unknown(value: object) -> bool:
-    """Whether it, or anything in it, is known only after others are made."""
-    if isinstance(value, Mapping):
-        return any(has_unknown(part) for part in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(part) for part in value)
-    return value == UNKNOWN
 
 
 def _open(value: object) -> object:

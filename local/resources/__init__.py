@@ -1,1 +1,1 @@
-"""What the program's resources are in the local cloud: made, read, changed and removed."""
+"""The resource types of the local cloud, one file each; `registry` lists them."""

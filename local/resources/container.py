@@ -1,4 +1,4 @@
-"""A container: a bucket of the S3 server, as both are the same thing on Ceph."""
+"""Swift containers: buckets of the S3 server, as on Ceph, where both are the same."""
 
 from typing import Any
 
@@ -6,27 +6,33 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import ClientError
 
-from local.api.cloud import REGION, Cloud
-from local.api.http import BAD_REQUEST, CONFLICT, NOT_FOUND, ApiError
-from local.api.records import Record
-from local.resources.base import Inputs, Kind
+from local.api.http import BAD_REQUEST, CONFLICT, NOT_FOUND
+from local.api.state import REGION, CloudState, Record
+from local.errors import ApiError
+from local.resources.resource_type import Inputs, ResourceType
 
 MAX_DELETED = 1000
-"""Objects that one DeleteObjects takes."""
+"""The number of objects that one DeleteObjects takes."""
 
 
-class Container(Kind):
-    """The id is the name. Whether it is there, only the S3 server says."""
+class Container(ResourceType):
+    """A container, whose id is its name; whether it exists, the S3 server decides."""
 
-    records = "containers"
+    collection = "containers"
     title = "Container"
 
-    def __init__(self, cloud: Cloud) -> None:
-        super().__init__(cloud)
-        self._made: Any = None
+    def __init__(self, state: CloudState) -> None:
+        super().__init__(state)
+        self._client: Any = None
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
-        """A bare PUT: one's own existing bucket answers as if made."""
+        """Return the name and what the cloud computes; the bucket is created unless it exists.
+
+        That is what Swift's PUT does.
+
+        Raises:
+            ApiError: 400; S3 refuses the name.
+        """
         name = str(inputs["name"])
         try:
             if not self._exists(name):
@@ -40,7 +46,7 @@ class Container(Kind):
         }
 
     def read(self, identifier: str) -> Record | None:
-        """The record, if the bucket is there; also for one made by other means (import)."""
+        """Return the record; None if there is no bucket. A bucket without a record gets one."""
         if not self._exists(identifier):
             return None
         inputs = {"name": identifier}
@@ -49,19 +55,30 @@ class Container(Kind):
         return super().read(identifier) or empty
 
     def update(self, identifier: str, inputs: Inputs) -> Record:
-        """Nothing of it concerns S3 (ACLs, metadata), but `forceDestroy` does at the end.
+        """Store the inputs, of which only `forceDestroy` matters to S3 (not ACLs, metadata).
 
         Another name is ignored, as by the real provider: the container keeps the one it has.
+
+        Args:
+            identifier: the container's name.
+            inputs: what the program asks for.
+
+        Returns:
+            The record.
         """
-        with self.cloud.records.lock:
+        with self.state.records.lock:
             computed = {**self.find(identifier)["computed"], "name": identifier}
-            return self.keep(identifier, inputs, computed)
+            return self.save(identifier, inputs, computed)
 
     def delete(self, identifier: str) -> None:
-        """Swift deletes an empty one; `forceDestroy` deletes what Swift lists first.
+        """Delete an empty container; `forceDestroy` first deletes the objects that Swift lists.
 
-        Swift lists no S3 versions: a bucket that has some stays non-empty. There the real
-        provider tries again for many minutes; here it fails at once, and says why.
+        Swift lists no S3 versions: a bucket that has some stays non-empty. The real provider then
+        retries for many minutes; this one fails at once with the reason.
+
+        Raises:
+            ApiError: 409; the container is not empty.
+            ClientError: S3 refuses for another reason.
         """
         record = self.find(identifier)
         if record["inputs"].get("forceDestroy"):
@@ -72,7 +89,7 @@ class Container(Kind):
             if _code(error) != "BucketNotEmpty":
                 raise
             raise ApiError(CONFLICT, self._why_not_empty(identifier)) from None
-        self.cloud.records.remove(self.records, identifier)
+        self.state.records.remove(self.collection, identifier)
 
     def _empty(self, name: str) -> None:
         while listed := self._s3.list_objects_v2(Bucket=name).get("Contents", []):
@@ -98,16 +115,16 @@ class Container(Kind):
 
     @property
     def _s3(self) -> Any:
-        if self._made is None:
-            self._made = boto3.client(
+        if self._client is None:
+            self._client = boto3.client(
                 "s3",
-                endpoint_url=self.cloud.store,
-                aws_access_key_id=self.cloud.store_key[0],
-                aws_secret_access_key=self.cloud.store_key[1],
+                endpoint_url=self.state.store,
+                aws_access_key_id=self.state.store_key[0],
+                aws_secret_access_key=self.state.store_key[1],
                 region_name="us-east-1",
                 config=Config(s3={"addressing_style": "path"}, proxies={}),
             )
-        return self._made
+        return self._client
 
 
 def _code(error: ClientError) -> str:

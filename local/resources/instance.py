@@ -1,33 +1,43 @@
-"""A virtual machine; what it is here, the cloud's folder tells (local/machine/kinds.py)."""
+"""Virtual machines; the cloud's folder says of which kind they are (local/machine/kinds.py)."""
 
 import hashlib
 from typing import Any
 
-from local.api import flavors, glance
-from local.api.cloud import REGION, new_id, now
-from local.api.http import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, ApiError
+from local.api import flavors, glance, networks
+from local.api.http import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND
 from local.api.quotas import Quotas
-from local.api.records import Record
-from local.layout import MACHINES
+from local.api.state import REGION, Record, new_id, now
+from local.errors import ApiError
 from local.machine import kinds, machine, user_data
-from local.resources import networks
-from local.resources.base import Inputs, Kind
-from local.resources.keys import Keypair
+from local.resources.keypair import Keypair
 from local.resources.port import Port
+from local.resources.resource_type import Inputs, ResourceType
 
-#: Values of `powerState` as the provider has them, and Nova's words for the same.
 ACTIVE, SHUT_OFF = "active", "shutoff"
+"""The provider's values of `powerState`."""
 VM_STATES = {ACTIVE: "active", SHUT_OFF: "stopped"}
+"""Nova's names of the same states."""
 
 
-class Instance(Kind):
-    """Checked as Nova checks; ACTIVE as soon as its process runs."""
+class Instance(ResourceType):
+    """A server: checked as Nova checks it, ACTIVE as soon as its process runs."""
 
-    records = "servers"
+    collection = "servers"
     title = "Instance"
 
     def create(self, inputs: Inputs, auth_method: str) -> Record:
-        """Make and boot it."""
+        """Create and boot a server.
+
+        Args:
+            inputs: what the program asks for.
+            auth_method: how the caller logged in.
+
+        Returns:
+            Its record.
+
+        Raises:
+            OSError: no process can be started.
+        """
         record = super().create(inputs, auth_method)
         try:
             self.boot(record)
@@ -37,47 +47,64 @@ class Instance(Kind):
         return record
 
     def boot(self, record: Record) -> None:
-        """Start its process unless it runs or is shut off (it boots again after the host did)."""
+        """Boot a server unless it runs or is shut off, also after a reboot of the host."""
         if record["computed"].get("powerState") == SHUT_OFF:
             return
-        text = user_data.packed(str(record["inputs"].get("userData") or ""))
-        folder = self.cloud.folder / MACHINES / record["id"]
-        kind, name = kinds.kept(self.cloud.folder), record["computed"]["name"]
-        key = Keypair(self.cloud).read(str(record["inputs"].get("keyPair") or "")) or {"inputs": {}}
-        kinds.start(folder, kind, name, text, str(key["inputs"].get("publicKey") or ""))
+        packed = user_data.pack(str(record["inputs"].get("userData") or ""))
+        folder = self.state.machine_folder(record["id"])
+        kind, name = kinds.saved(self.state.folder), record["computed"]["name"]
+        key = Keypair(self.state).read(str(record["inputs"].get("keyPair") or "")) or {"inputs": {}}
+        kinds.start(folder, kind, name, packed, str(key["inputs"].get("publicKey") or ""))
 
     def read(self, identifier: str) -> Record | None:
-        """The record, with the power state that Nova would tell."""
+        """Return the record with the power state that Nova would show, None if there is none."""
         record = super().read(identifier)
-        if record is not None and not machine.running(self.cloud.folder / MACHINES / identifier):
+        folder = self.state.machine_folder(identifier)
+        if record is not None and not machine.is_running(folder):
             record = {**record, "computed": {**record["computed"], "powerState": SHUT_OFF}}
         return record
 
-    def power(self, identifier: str, state: str) -> Record:
-        """Start it or shut it off; 409 where it is in that state already."""
-        with self.cloud.records.lock:
+    def set_power(self, identifier: str, power_state: str) -> Record:
+        """Start a server or shut it off.
+
+        Args:
+            identifier: the server's id.
+            power_state: `ACTIVE` or `SHUT_OFF`.
+
+        Returns:
+            The record.
+
+        Raises:
+            ApiError: 409; the server is in that state.
+        """
+        with self.state.records.lock:
             record = self.find(identifier)
-            if record["computed"]["powerState"] == state:
-                verb = "start" if state == ACTIVE else "stop"
+            if record["computed"]["powerState"] == power_state:
+                verb = "start" if power_state == ACTIVE else "stop"
                 raise ApiError(
                     CONFLICT,
                     f"Cannot '{verb}' instance {identifier} while it is in vm_state"
-                    f" {VM_STATES[state]}",
+                    f" {VM_STATES[power_state]}",
                 )
-            computed = {**record["computed"], "powerState": state, "updated": now()}
-            record = self.keep(identifier, record["inputs"], computed)
-        if state == ACTIVE:
+            computed = {**record["computed"], "powerState": power_state, "updated": now()}
+            record = self.save(identifier, record["inputs"], computed)
+        if power_state == ACTIVE:
             self.boot(record)
         else:
-            kinds.shut_off(self.cloud.folder / MACHINES / identifier)
+            kinds.shut_off(self.state.machine_folder(identifier))
         return record
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
-        """Everything it names must exist, and its ports be free."""
+        """Return an id and what the cloud computes, after Nova's checks; attaches its ports.
+
+        Raises:
+            ApiError: 404, something that it names is missing; 409, a port is in use; 403, the quota
+                is exceeded; 400, the user-data is too large.
+        """
         identifier, name = new_id(), str(inputs["name"])
         image, flavor = self._image(inputs), self._flavor(inputs)
         if key := inputs.get("keyPair"):
-            Keypair(self.cloud).find(str(key))
+            Keypair(self.state).find(str(key))
         self._check_user_data(name, inputs)
         self._check_quota(flavor)
         attached: list[Record] = []
@@ -85,7 +112,7 @@ class Instance(Kind):
             for network in inputs.get("networks") or [{}]:
                 attached.append(self._attach(network, identifier))
         except ApiError:
-            Port(self.cloud).release(network["port"] for network in attached)
+            Port(self.state).detach(network["port"] for network in attached)
             raise
         time = now()
         return identifier, {
@@ -112,15 +139,20 @@ class Instance(Kind):
         }
 
     def update(self, identifier: str, inputs: Inputs) -> Record:
-        """Name, metadata and tags change in place; another flavor resizes it.
+        """Change name, metadata, tags, flavor and power state in place.
 
-        A `powerState` that it has not is brought about.
+        Args:
+            identifier: the server's id.
+            inputs: what the program asks for.
+
+        Returns:
+            The record.
         """
         flavor = self._flavor(inputs)
-        state = str(inputs.get("powerState") or ACTIVE).lower()
-        if self.find(identifier)["computed"]["powerState"] != state:
-            self.power(identifier, state)
-        with self.cloud.records.lock:
+        power_state = str(inputs.get("powerState") or ACTIVE).lower()
+        if self.find(identifier)["computed"]["powerState"] != power_state:
+            self.set_power(identifier, power_state)
+        with self.state.records.lock:
             computed = {
                 **self.find(identifier)["computed"],
                 "name": str(inputs["name"]),
@@ -128,21 +160,21 @@ class Instance(Kind):
                 "flavorName": flavor["name"],
                 "allMetadata": inputs.get("metadata") or {},
                 "allTags": inputs.get("tags") or [],
-                "powerState": state,
+                "powerState": power_state,
                 "updated": now(),
             }
-            return self.keep(identifier, inputs, computed)
+            return self.save(identifier, inputs, computed)
 
     def delete(self, identifier: str) -> None:
-        """Shut it down and wait; its ports are free again."""
+        """Shut a server down, wait for it, and free its ports."""
         record = self.find(identifier)
-        kinds.stop(self.cloud.folder / MACHINES / identifier)
-        with self.cloud.records.lock:
-            ports = Port(self.cloud)
-            ports.release(network["port"] for network in record["computed"]["networks"])
+        kinds.stop(self.state.machine_folder(identifier))
+        with self.state.records.lock:
+            ports = Port(self.state)
+            ports.detach(network["port"] for network in record["computed"]["networks"])
             for network in record["computed"]["networks"]:
                 port = ports.read(network["port"])
-                if port and "name" not in port["inputs"]:  # made by `_attach`
+                if port and "name" not in port["inputs"]:  # created by `_attach`
                     ports.delete(network["port"])
             super().delete(identifier)
 
@@ -155,7 +187,7 @@ class Instance(Kind):
                 "name",
             )
         )
-        for image in glance.images(self.cloud):
+        for image in glance.images(self.state):
             if image[by] == asked:
                 return image
         raise ApiError(NOT_FOUND, f"No image with the {by} '{asked}' is found.")
@@ -169,13 +201,13 @@ class Instance(Kind):
                 "name",
             )
         )
-        for flavor in flavors.compute(self.cloud):
+        for flavor in flavors.compute(self.state):
             if flavor[by] == asked:
                 return flavor
         raise ApiError(NOT_FOUND, f"No flavor with the {by} '{asked}' is found.")
 
     def _check_user_data(self, name: str, inputs: Inputs) -> None:
-        size = len(user_data.packed(str(inputs.get("userData") or "")))
+        size = len(user_data.pack(str(inputs.get("userData") or "")))
         if size > user_data.MAX_BYTES:
             raise ApiError(
                 BAD_REQUEST,
@@ -184,19 +216,19 @@ class Instance(Kind):
             )
 
     def _check_quota(self, flavor: dict[str, Any]) -> None:
-        sizes = {each["id"]: each for each in flavors.compute(self.cloud)}
-        all_of_them = [sizes[r["computed"]["flavorId"]] for r in self.all()] + [flavor]
-        wanted = {
-            "instances": len(all_of_them),
-            "cores": sum(each["vcpus"] for each in all_of_them),
-            "ram": sum(each["ram"] for each in all_of_them),
+        sizes = {each["id"]: each for each in flavors.compute(self.state)}
+        used = [sizes[r["computed"]["flavorId"]] for r in self.all()] + [flavor]
+        totals = {
+            "instances": len(used),
+            "cores": sum(each["vcpus"] for each in used),
+            "ram": sum(each["ram"] for each in used),
         }
-        if over := Quotas(self.cloud).over("compute", wanted):
-            raise ApiError(FORBIDDEN, f"Quota exceeded for {', '.join(over)}.")
+        if exceeded := Quotas(self.state).exceeded("compute", totals):
+            raise ApiError(FORBIDDEN, f"Quota exceeded for {', '.join(exceeded)}.")
 
     def _attach(self, network: dict[str, Any], identifier: str) -> Record:
-        """Hold the port that is named, or make one in the network that is."""
-        internal, ports = networks.internal(self.cloud), Port(self.cloud)
+        """Attach the port that is named, or a new one of the network that is named."""
+        internal, ports = networks.internal_network(self.state), Port(self.state)
         if not network.get("port"):
             for key, field in (("uuid", "id"), ("name", "name")):
                 if network.get(key) not in (None, "", internal[field]):
@@ -205,7 +237,7 @@ class Instance(Kind):
             port = ports.create({"networkId": internal["id"], "fixedIps": [asked]}, "")
         else:
             port = ports.find(str(network["port"]))
-        ports.hold(port["id"], identifier)
+        ports.attach(port["id"], identifier)
         return {
             "uuid": internal["id"],
             "name": internal["name"],

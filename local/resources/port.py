@@ -1,26 +1,32 @@
-"""A port of the internal network: an address that one machine holds at a time."""
+"""Ports of the internal network: addresses that one server at a time uses."""
 
 import ipaddress
 import secrets
 from collections.abc import Iterable
 
-from local.api.http import BAD_REQUEST, CONFLICT, NOT_FOUND, ApiError
-from local.api.records import Record
-from local.resources import networks
-from local.resources.base import Inputs, Kind
+from local.api import networks
+from local.api.http import BAD_REQUEST, CONFLICT, NOT_FOUND
+from local.api.state import Record
+from local.errors import ApiError
+from local.resources.resource_type import Inputs, ResourceType
 from local.resources.security_group import SecurityGroup
 
 
-class Port(Kind):
-    """`deviceId` is the machine that holds it."""
+class Port(ResourceType):
+    """A port; its `deviceId` is the server that uses it."""
 
-    records = "ports"
+    collection = "ports"
     title = "Port"
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
-        """Its network and groups must exist; it gets a free address unless one is asked for."""
+        """Return an id and a free address, or the one asked for.
+
+        Raises:
+            ApiError: 404, there is no such network or group; 400, the address is not of the
+                subnet; 409, it is taken or none is free.
+        """
         network = str(inputs["networkId"])
-        if network != networks.internal(self.cloud)["id"]:
+        if network != networks.internal_network(self.state)["id"]:
             raise ApiError(NOT_FOUND, f"Network {network} could not be found.")
         identifier, computed = super().compute(inputs)
         asked = [fixed.get("ipAddress") for fixed in inputs.get("fixedIps") or [{}]]
@@ -36,36 +42,44 @@ class Port(Kind):
         }
 
     def update(self, identifier: str, inputs: Inputs) -> Record:
-        """Groups change in place; its address stays."""
-        with self.cloud.records.lock:
+        """Change a port's groups and tags; returns its record."""
+        with self.state.records.lock:
             computed = {
                 **self.find(identifier)["computed"],
                 "allSecurityGroupIds": self._groups(inputs),
                 "allTags": inputs.get("tags") or [],
             }
-            return self.keep(identifier, inputs, computed)
+            return self.save(identifier, inputs, computed)
 
-    def hold(self, identifier: str, machine: str) -> None:
-        """Give it to a machine; refused while another holds it."""
+    def attach(self, identifier: str, server: str) -> None:
+        """Attach a port to a server.
+
+        Args:
+            identifier: the port's id.
+            server: the server's id.
+
+        Raises:
+            ApiError: 409; a server uses the port.
+        """
         record = self.find(identifier)
         if record["computed"]["deviceId"]:
             raise ApiError(CONFLICT, f"Port {identifier} is still in use.")
-        self._held_by(record, machine, "compute:nova")
+        self._set_device(record, server, "compute:nova")
 
-    def release(self, identifiers: Iterable[str]) -> None:
-        """Take them from whoever holds them."""
+    def detach(self, identifiers: Iterable[str]) -> None:
+        """Detach ports from their servers; missing ones are ignored."""
         for identifier in identifiers:
             if record := self.read(identifier):
-                self._held_by(record, "", "")
+                self._set_device(record, "", "")
 
-    def _held_by(self, record: Record, machine: str, owner: str) -> None:
-        computed = {**record["computed"], "deviceId": machine, "deviceOwner": owner}
-        self.keep(record["id"], record["inputs"], computed)
+    def _set_device(self, record: Record, server: str, owner: str) -> None:
+        computed = {**record["computed"], "deviceId": server, "deviceOwner": owner}
+        self.save(record["id"], record["inputs"], computed)
 
     def _groups(self, inputs: Inputs) -> list[str]:
         asked = [str(group) for group in inputs.get("securityGroupIds") or []]
         for group in asked:
-            SecurityGroup(self.cloud).find(group)
+            SecurityGroup(self.state).find(group)
         return asked
 
     def _address(self, asked: str | None) -> str:

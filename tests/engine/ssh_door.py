@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncssh
 
-from local.machine.machine import Machine
+from local.machine.process.machine import ProcessMachine
 
 _SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 _JOURNALCTL = '#!/bin/sh\nexec cat "$JOURNAL"\n'
@@ -37,7 +37,7 @@ class _Server(asyncssh.SSHServer):
 
 @contextmanager
 def ssh_door(
-    machine: Machine, address: str, public_key: Path, folder: Path, user: str = "ubuntu"
+    machine: ProcessMachine, address: str, public_key: Path, folder: Path, user: str = "ubuntu"
 ) -> Iterator[Path]:
     """Serve until left; yields a folder for PATH whose `ssh` knows the server's port."""
     programs = folder / "machine-bin"
@@ -77,7 +77,9 @@ def ssh_door(
     thread.join(10)
 
 
-def _run(machine: Machine, programs: Path, command: str) -> "subprocess.CompletedProcess[str]":
+def _run(
+    machine: ProcessMachine, programs: Path, command: str
+) -> "subprocess.CompletedProcess[str]":
     here = command.replace("/opt/pipeline/venv/bin/python", shlex.quote(sys.executable))
     here = here.replace("/opt/pipeline", str(machine.root / "opt/pipeline"))
     environment = {

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.layout import DATABASES
+from local.api.state import DATABASES
 from tests.checkout import told_until
 from tests.engine.refusals import s3
 from tests.engine.researcher import Researcher

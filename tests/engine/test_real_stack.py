@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from local.machine.process.machine import ProcessMachine
 from tests.checkout import PROJECT, open_folder
 from tests.engine.researcher import LOCALLY, Researcher, researcher
 from tests.engine.ssh_door import ssh_door
@@ -91,6 +92,7 @@ def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
         session.expect("created  TroveReady")
         assert "./pipeline put" in session.end()
     [machine] = person.cloud.machines()
+    assert isinstance(machine, ProcessMachine)
     key = person.base / "home" / ".ssh" / "id_ed25519.pub"
     [ip] = person.openstack().network.ips()
     client = doors.enter_context(ssh_door(machine, ip.floating_ip_address, key, person.base))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli.engine.find import pulumi_root
-from local.machine import container, container_tree, kinds
+from local.machine import debian_tree, kinds
+from local.machine.nspawn.machine import missing
 from tests.machine import standing
 from tests.machine.guest import Guest
 
@@ -20,13 +21,13 @@ def pulumi() -> Path:
 @pytest.fixture(scope="session")
 def able() -> None:
     """This machine can boot containers."""
-    if (lacking := container.missing()) is not None:
+    if (lacking := missing()) is not None:
         pytest.skip(lacking)
 
 
-@pytest.fixture(scope="session", params=container_tree.SUITES)
+@pytest.fixture(scope="session", params=debian_tree.SUITES)
 def guest(request: pytest.FixtureRequest, able: None, pulumi: Path) -> Iterator[Guest]:
     """A stack that works."""
     del able
-    with standing.working(kinds.CONTAINER, str(request.param), pulumi) as made:
+    with standing.working(kinds.NSPAWN, str(request.param), pulumi) as made:
         yield made

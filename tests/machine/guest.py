@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from local.cloud import LocalCloud
-from local.machine.booted import Booted
+from local.machine.machine import BootedMachine
 from tests.checkout import Checkout
 from tests.eventually import eventually as asked
 from tests.eventually import patience
@@ -34,15 +34,17 @@ class Guest:
         return LocalCloud(self.checkout.folder / ".local/cloud")
 
     @property
-    def machine(self) -> Booted:
+    def machine(self) -> BootedMachine:
         """The one that runs now."""
         (found,) = self.cloud.machines()
-        assert isinstance(found, Booted)
+        assert isinstance(found, BootedMachine)
         return found
 
     def root(self, script: str, *, code: int | None = 0, seconds: float = 120) -> str:
         """Run a shell script in the guest as root; its output, standard error included."""
-        answer = self.machine.enter(["/bin/sh", "-c", f"exec 2>&1\n{script}"], seconds * patience())
+        answer = self.machine.run_command(
+            ["/bin/sh", "-c", f"exec 2>&1\n{script}"], seconds * patience()
+        )
         assert code is None or answer.returncode == code, f"{script}\n{answer.stdout}"
         return answer.stdout.strip()
 
@@ -118,7 +120,7 @@ class Guest:
     def working(self) -> bool:
         """Whether a pass has ended well, so that the whole boot is behind us."""
         try:
-            return bool(self.machine.installed and self.status().get("machines"))
+            return bool(self.machine.is_installed and self.status().get("machines"))
         except (ValueError, ProcessLookupError):
             return False
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from cli.paths import cache_folder
 from local.machine import kinds
-from local.machine.booted import Booted
-from local.machine.kinds import Kind
+from local.machine.kinds import MachineKind
+from local.machine.machine import BootedMachine
 from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.traces import traces
 from tests.machine import guardian
@@ -22,13 +22,13 @@ USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
 
 
 @contextmanager
-def booting(kind: Kind) -> Iterator[Booted]:
+def booting(kind: MachineKind) -> Iterator[BootedMachine]:
     """A machine alone, at the beginning of its boot. It leaves nothing."""
     with open_folder() as base:
         before, folder = traces(base), base / "machines" / str(uuid4())
         kinds.start(folder, kind, "vm", USER_DATA, "")
         made = kinds.load(folder)
-        assert isinstance(made, Booted)
+        assert isinstance(made, BootedMachine)
         try:
             yield made
         finally:

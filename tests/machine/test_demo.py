@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.paths import cache_folder
-from local.machine import container, container_tree
+from local.machine import debian_tree
+from local.machine.nspawn.machine import missing
 from tests.checkout import Checkout, make_checkout, open_folder, told_until
 from tests.engine.test_demo import assert_demo_tells_all
 from tests.engine.traces import traces
@@ -32,7 +33,7 @@ def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
     made.pipeline("destroy", "--data", code=None)
 
 
-@pytest.mark.parametrize("suite", container_tree.SUITES)
+@pytest.mark.parametrize("suite", debian_tree.SUITES)
 def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None:
     before = traces(base)
     text = checkout.pipeline("demo", "--machine", "container", "--suite", suite).stdout
@@ -58,7 +59,7 @@ def test_one_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Pat
 
 def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
-    assert container.missing() == (
+    assert missing() == (
         "Machines of kind 'container' need root: become root, or leave out '--machine container'."
     )
 
@@ -66,6 +67,6 @@ def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_tool_it_is_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
     del able
     monkeypatch.setenv("PATH", "/nonexistent")
-    said = container.missing()
+    said = missing()
     assert said is not None
     assert "mmdebstrap, systemd-nspawn, slirp4netns" in said

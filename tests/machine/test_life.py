@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from local import object_store, postgres, processes
-from local.layout import DATABASES, STORE
+from local.api.state import DATABASES, STORE
 from tests.machine.guest import WORKER, Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
@@ -110,7 +110,7 @@ def test_a_store_that_stops_is_told_and_met_again(guest: Guest) -> None:
     processes.end(guest.cloud.folder / STORE, first=signal.SIGKILL)
     eventually(lambda: "is the endpoint right and up?" in told(guest), what="status tells of it")
     eventually(lambda: failed_twice(guest), what="the next tick tries again")
-    assert not processes.running(guest.cloud.folder / STORE, object_store.NAME)
+    assert not processes.is_running(guest.cloud.folder / STORE, object_store.NAME)
     guest.checkout.pipeline("refresh")
     guest.checkout.pipeline("up")
     assert guest.machine.folder == machine
@@ -182,7 +182,7 @@ def test_a_wrong_clock_of_the_worker_does_no_harm(guest: Guest) -> None:
 
 
 def test_reboot_installs_nothing_twice(guest: Guest) -> None:
-    boot, stamp = guest.machine.boot(), guest.root(f"stat -c %Y.%i {STAMP}")
+    boot, stamp = guest.machine.boot_id(), guest.root(f"stat -c %Y.%i {STAMP}")
     guest.root("systemctl reboot", code=None)
     eventually(lambda: rebooted(guest, boot), what="another boot")
     eventually(guest.working, what="it answers again")
@@ -196,7 +196,7 @@ def test_reboot_installs_nothing_twice(guest: Guest) -> None:
 
 def rebooted(guest: Guest, before: str) -> bool:
     try:
-        return guest.machine.boot() != before
+        return guest.machine.boot_id() != before
     except (ProcessLookupError, ValueError):
         return False
 

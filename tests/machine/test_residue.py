@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from cli.paths import cache_folder
-from local.machine import container_tree, kinds, machine
-from local.machine.container import Container
-from local.machine.kinds import Kind
+from local.machine import debian_tree, kinds, machine
+from local.machine.kinds import MachineKind
+from local.machine.nspawn.machine import NspawnMachine
 from tests.machine import standing
 from tests.machine.guest import eventually
 from tests.machine.standing import USER_DATA
@@ -27,7 +27,7 @@ def networks(processes: list[psutil.Process]) -> set[str]:
     return found
 
 
-def groups(guest: Container) -> set[str]:
+def groups(guest: NspawnMachine) -> set[str]:
     """Control groups of a guest."""
     pattern = f"image-pipeline-{guest.folder.name}"
     root = Path("/sys/fs/cgroup")
@@ -35,19 +35,19 @@ def groups(guest: Container) -> set[str]:
 
 
 @pytest.fixture
-def booting(able: None) -> Iterator[Container]:
+def booting(able: None) -> Iterator[NspawnMachine]:
     """A guest at the beginning of its boot."""
     del able
-    tree = container_tree.build(cache_folder() / "trees", "bookworm")
-    with standing.booting(Kind(kinds.CONTAINER, str(tree))) as made:
-        assert isinstance(made, Container)
+    tree = debian_tree.build(cache_folder() / "trees", "bookworm")
+    with standing.booting(MachineKind(kinds.NSPAWN, str(tree))) as made:
+        assert isinstance(made, NspawnMachine)
         yield made
         members = family(made)
     assert not any(map(alive, members))
     assert groups(made) == set()
 
 
-def family(guest: Container) -> list[psutil.Process]:
+def family(guest: NspawnMachine) -> list[psutil.Process]:
     """The outer process and all below it, in the order of their start; [] when it has ended."""
     try:
         outer = psutil.Process(int((guest.folder / "machine.pid").read_text()))
@@ -56,18 +56,18 @@ def family(guest: Container) -> list[psutil.Process]:
         return []
 
 
-def up(guest: Container) -> bool:
+def up(guest: NspawnMachine) -> bool:
     """Whether systemd in the guest has begun to start units."""
     try:
-        return guest.enter(["systemctl", "is-system-running"]).stdout.strip() == "starting"
+        return guest.run_command(["systemctl", "is-system-running"]).stdout.strip() == "starting"
     except ProcessLookupError:
         return False
 
 
 @pytest.mark.parametrize(
-    "victim", ["container_service", "container_forwarder", "slirp4netns", "systemd-nspawn"]
+    "victim", ["nspawn.service", "nspawn.forwarder", "slirp4netns", "systemd-nspawn"]
 )
-def test_killing_any_part_ends_the_machine(booting: Container, victim: str) -> None:
+def test_killing_any_part_ends_the_machine(booting: NspawnMachine, victim: str) -> None:
     eventually(lambda: up(booting), 30)
     members = family(booting)
     own = networks(members) - networks([psutil.Process()])
@@ -76,7 +76,7 @@ def test_killing_any_part_ends_the_machine(booting: Container, victim: str) -> N
     target = next(each for each in members if victim in command(each))
     os.kill(target.pid, signal.SIGKILL)
     eventually(lambda: not any(map(alive, members)), 15, "all of it has ended")
-    assert not machine.running(booting.folder)
+    assert not machine.is_running(booting.folder)
     assert not own & networks(list(psutil.process_iter()))
 
 
@@ -96,16 +96,16 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def test_killed_while_it_starts(booting: Container) -> None:
+def test_killed_while_it_starts(booting: NspawnMachine) -> None:
     os.kill(family(booting)[0].pid, signal.SIGKILL)
 
 
-def test_it_boots_again_on_its_disk(booting: Container) -> None:
+def test_it_boots_again_on_its_disk(booting: NspawnMachine) -> None:
     eventually(lambda: up(booting), 30)
-    booting.enter(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
+    booting.run_command(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
     os.kill(family(booting)[0].pid, signal.SIGKILL)
-    eventually(lambda: not machine.running(booting.folder), 15)
-    kind = Kind(kinds.CONTAINER, str(container_tree.place(cache_folder() / "trees", "bookworm")))
+    eventually(lambda: not machine.is_running(booting.folder), 15)
+    kind = MachineKind(kinds.NSPAWN, str(debian_tree.path(cache_folder() / "trees", "bookworm")))
     kinds.start(booting.folder, kind, "vm", USER_DATA, "")
     eventually(lambda: up(booting), 30)
-    assert booting.enter(["cat", "/etc/something"]).stdout == "kept\n"
+    assert booting.run_command(["cat", "/etc/something"]).stdout == "kept\n"

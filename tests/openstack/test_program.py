@@ -90,7 +90,7 @@ def test_a_photo_goes_all_the_way(person: Customer) -> None:
     with worker_machine.running(person.base / "beside", user_data(person), outputs) as host:
         eventually(host.journal.exists)
         eventually(lambda: '"event": "done"' in host.journal.read_text(), 120, every=0.5)
-        log = host.run(["log", "--like", "cat", "--json"])
+        log = host.run_worker(["log", "--like", "cat", "--json"])
         assert "negated_cat.jpg" in log.stdout, log.stderr
     person.checkout.pipeline("get", "cat.jpg", *STACK)
     assert (person.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"

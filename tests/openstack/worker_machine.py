@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from local import postgres
-from local.machine import machine, user_data
-from local.machine.machine import Machine
+from local.machine import kinds, user_data
+from local.machine.process.machine import ProcessMachine
 
 
 @contextmanager
-def running(folder: Path, packed: str, outputs: Mapping[str, Any]) -> Iterator[Machine]:
+def running(folder: Path, packed: str, outputs: Mapping[str, Any]) -> Iterator[ProcessMachine]:
     """`packed` is the user-data from Nova, `outputs` are the stack's with its secrets."""
     server = postgres.start(folder / "postgres")
     database = str(outputs["databaseName"])
@@ -27,10 +27,11 @@ def running(folder: Path, packed: str, outputs: Mapping[str, Any]) -> Iterator[M
         admin, user = str(outputs["databaseAdmin"]), str(outputs["databaseUser"])
         postgres.create_user(server, admin, str(outputs["databaseAdminPassword"]), [database])
         postgres.create_user(server, user, str(outputs["databaseUserPassword"]))
-        machine.start(folder / "machine", "beside", _at(server, packed, outputs))
-        yield machine.load(folder / "machine")
+        kind, local = kinds.MachineKind(), _at(server, packed, outputs)
+        kinds.start(folder / "machine", kind, "beside", local, "")
+        yield ProcessMachine("beside", folder / "machine")
     finally:
-        machine.stop(folder / "machine")
+        kinds.stop(folder / "machine")
         postgres.stop(folder / "postgres")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.machine import kinds, qemu
-from local.machine.qemu import Qemu
+from local.machine import kinds
+from local.machine.qemu.machine import QemuMachine, missing
 from tests.machine import standing
 from tests.machine.conftest import pulumi
 from tests.machine.guest import Guest
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def able() -> None:
     """This machine can boot disk images."""
-    if (lacking := qemu.missing()) is not None:
+    if (lacking := missing()) is not None:
         pytest.skip(lacking)
 
 
@@ -42,7 +42,7 @@ def guest(request: pytest.FixtureRequest, able: None, pulumi: Path) -> Iterator[
     del able
     began, suite = time.monotonic(), str(request.param)
     with standing.working(kinds.QEMU, suite, pulumi) as made:
-        assert isinstance(made.machine, Qemu)
+        assert isinstance(made.machine, QemuMachine)
         took = time.monotonic() - began
         _ran.append(f"{suite} with -accel {made.machine.accelerator}: drained after {took:.0f} s")
         yield made

@@ -2,12 +2,12 @@
 
 import json
 
-from local.machine.qemu import Qemu
+from local.machine.qemu.machine import QemuMachine
 from tests.machine.guest import WORKER, Guest
 
 
 def test_it_is_another_kernel_with_the_limits_that_systemd_sets(guest: Guest) -> None:
-    assert isinstance(guest.machine, Qemu)
+    assert isinstance(guest.machine, QemuMachine)
     assert guest.machine.accelerator in ("kvm", "tcg")
     assert guest.root("systemd-detect-virt") in ("kvm", "qemu")
     controllers = guest.root("cat /sys/fs/cgroup/cgroup.controllers").split()

@@ -17,7 +17,7 @@ def test_it_is_quarantined_and_the_others_are_done(guest: Guest, tmp_path: Path)
     picture = Image.new("RGB", (SIDE, SIDE), (99, 99, 99))  # one byte, again and again
     picture.save(tmp_path / GREEDY, compression="packbits")
     before = len(guest.rows())
-    boot, since = guest.machine.boot(), guest.root("date +%s")
+    boot, since = guest.machine.boot_id(), guest.root("date +%s")
     guest.pause()
     guest.override(LIMIT)
     try:
@@ -34,6 +34,6 @@ def test_it_is_quarantined_and_the_others_are_done(guest: Guest, tmp_path: Path)
     assert len(killed) >= 3, said  # at each attempt
     # Each time the transform's own process, which offers itself.
     assert all("oom_score_adj:1000" in line for line in killed), said
-    assert guest.machine.boot() == boot
+    assert guest.machine.boot_id() == boot
     assert guest.root(f"systemctl show -P NRestarts {WORKER}") == "0"
     eventually(lambda: guest.status()["machines"][0]["obstacle"] is None)

@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from cli.paths import cache_folder
-from local.machine import kinds, machine, qemu, qemu_image
-from local.machine.kinds import Kind
-from local.machine.qemu import Qemu
+from local.machine import kinds, machine
+from local.machine.kinds import MachineKind
+from local.machine.qemu import image as disk_image
+from local.machine.qemu.machine import QemuMachine, missing
 from tests.checkout import PROJECT
 from tests.engine.traces import traces
 from tests.machine import standing
@@ -33,34 +34,34 @@ with standing.stack("qemu", "bookworm", Path(sys.argv[1])) as guest:
 
 
 @pytest.fixture
-def booting(able: None) -> Iterator[Qemu]:
+def booting(able: None) -> Iterator[QemuMachine]:
     """A guest at the beginning of its boot."""
     del able
-    image = qemu_image.build(cache_folder() / "images", SUITE)
-    with standing.booting(Kind(kinds.QEMU, str(image))) as made:
-        assert isinstance(made, Qemu)
+    image = disk_image.build(cache_folder() / "images", SUITE)
+    with standing.booting(MachineKind(kinds.QEMU, str(image))) as made:
+        assert isinstance(made, QemuMachine)
         yield made
 
 
-def test_it_boots_again_on_its_disk(booting: Qemu) -> None:
+def test_it_boots_again_on_its_disk(booting: QemuMachine) -> None:
     eventually(lambda: answers(booting), 180, "its agent answers")
-    booting.enter(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
-    first = booting.boot()
+    booting.run_command(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
+    first = booting.boot_id()
     members = [psutil.Process(int((booting.folder / "machine.pid").read_text()))]
     os.kill(members[0].pid, signal.SIGKILL)
     eventually(lambda: not any(map(alive, members)), 15, "the machine is one process")
-    assert not machine.running(booting.folder)
-    image = qemu_image.place(cache_folder() / "images", SUITE)
-    kinds.start(booting.folder, Kind(kinds.QEMU, str(image)), "vm", USER_DATA, "")
+    assert not machine.is_running(booting.folder)
+    image = disk_image.path(cache_folder() / "images", SUITE)
+    kinds.start(booting.folder, MachineKind(kinds.QEMU, str(image)), "vm", USER_DATA, "")
     eventually(lambda: answers(booting), 180, "its agent answers again")
-    assert booting.boot() != first
-    assert booting.enter(["cat", "/etc/something"]).stdout == "kept\n"
+    assert booting.boot_id() != first
+    assert booting.run_command(["cat", "/etc/something"]).stdout == "kept\n"
 
 
-def answers(guest: Qemu) -> bool:
+def answers(guest: QemuMachine) -> bool:
     """Whether commands are carried out there."""
     try:
-        return bool(guest.boot())
+        return bool(guest.boot_id())
     except ProcessLookupError:
         return False
 
@@ -84,7 +85,7 @@ def test_everything_goes_with_the_tests_that_made_it(able: None, pulumi: Path) -
 
 def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
-    said = qemu.missing()
+    said = missing()
     assert said is not None
     assert "need root" in said
 
@@ -92,6 +93,6 @@ def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_tool_it_is_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
     del able
     monkeypatch.setenv("PATH", "/nonexistent")
-    said = qemu.missing()
+    said = missing()
     assert said is not None
     assert "qemu-system-x86_64, qemu-img, mmdebstrap, mke2fs, xorriso" in said

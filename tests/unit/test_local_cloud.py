@@ -15,10 +15,10 @@ import pytest
 from openstack.config import OpenStackConfig
 
 from local import processes
+from local.api.state import DATABASES, STORE
 from local.cloud import DAEMON, LocalCloud
-from local.layout import DATABASES, STORE
 from local.machine import kinds
-from local.machine.kinds import Kind
+from local.machine.kinds import MachineKind
 
 START = "import sys; from pathlib import Path; from local.cloud import LocalCloud; "
 START += "LocalCloud(Path(sys.argv[1])).start()"
@@ -75,10 +75,10 @@ def homes(cloud: LocalCloud) -> list[Path]:
 
 
 def test_start_is_idempotent_and_its_secrets_are_its_owner_s(cloud: LocalCloud) -> None:
-    assert not cloud.running
+    assert not cloud.is_running
     cloud.start()
     before = of(cloud.folder)
-    assert cloud.running
+    assert cloud.is_running
     cloud.start()
     assert of(cloud.folder) == before
     assert cloud.clouds_yaml.stat().st_mode & 0o777 == 0o600
@@ -99,7 +99,7 @@ def test_a_killed_daemon_comes_back_and_knows_what_it_had(cloud: LocalCloud) -> 
     before = api.get(f"/instances/{identifier}").json()["instance"]
     address = api.get_endpoint()
     processes.kill(cloud.folder, DAEMON)
-    assert not cloud.running
+    assert not cloud.is_running
     cloud.start()
     assert trove(cloud).get_endpoint() == address
     healthy(api, identifier)
@@ -123,7 +123,7 @@ def test_a_dead_object_store_is_started_at_its_address(cloud: LocalCloud) -> Non
     processes.kill(cloud.folder / STORE, "object-store")
     cloud.start()
     assert (cloud.folder / STORE / "object-store.json").read_text("utf-8") == address
-    assert cloud.running
+    assert cloud.is_running
 
 
 def test_after_stop_there_is_nothing_even_when_everything_was_killed_before(
@@ -159,9 +159,9 @@ def test_a_start_killed_in_the_middle_leaves_nothing_after_stop(
 
 def test_a_kind_of_machine_is_remembered_as_it_was_told(tmp_path: Path) -> None:
     """`./pipeline up --machine process` twice was told that another kind stands."""
-    cloud = LocalCloud(tmp_path / "cloud", Kind(kinds.PROCESS))
+    cloud = LocalCloud(tmp_path / "cloud", MachineKind(kinds.PROCESS))
     try:
         cloud.start()
-        assert kinds.kept(cloud.folder) == Kind(kinds.PROCESS)
+        assert kinds.saved(cloud.folder) == MachineKind(kinds.PROCESS)
     finally:
         cloud.stop()

@@ -12,7 +12,11 @@ import psutil
 import pytest
 
 from local import processes
-from local.machine import machine, timer, user_data
+from local.errors import InvalidUserData
+from local.machine import kinds, machine, user_data
+from local.machine.kinds import MachineKind
+from local.machine.process import units
+from local.machine.process.machine import ProcessMachine
 from tests.eventually import eventually
 
 WORKER = """
@@ -65,20 +69,20 @@ def packed(files: list[dict[str, str]]) -> str:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[machine.Machine]:
+def host(tmp_path: Path) -> Iterator[ProcessMachine]:
     folder = tmp_path / "a machine"
-    machine.start(folder, "vm", packed(FILES))
-    yield machine.load(folder)
-    machine.stop(folder)
+    kinds.start(folder, MachineKind(), "vm", packed(FILES), "")
+    yield ProcessMachine("vm", folder)
+    kinds.stop(folder)
 
 
-def said(host: machine.Machine) -> str:
+def said(host: ProcessMachine) -> str:
     path = host.folder / "state/said"
     return path.read_text("utf-8") if path.exists() else ""
 
 
 def test_it_fetches_and_migrates_until_that_succeeds_and_then_drains_again_and_again(
-    host: machine.Machine,
+    host: ProcessMachine,
 ) -> None:
     eventually(lambda: said(host).count("drain") >= 2)
     assert said(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
@@ -87,8 +91,8 @@ def test_it_fetches_and_migrates_until_that_succeeds_and_then_drains_again_and_a
     assert "the database is not there yet" in host.journal.read_text("utf-8")
 
 
-def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: machine.Machine) -> None:
-    shown = host.run(["log"]).stdout
+def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: ProcessMachine) -> None:
+    shown = host.run_worker(["log"]).stdout
     assert f'sslrootcert = "{host.root}/etc/pipeline/tls/root.pem"' in shown
     secret = host.root / "etc/pipeline/credentials/s3-secret-key"
     assert secret.read_text("utf-8") == "s3cret"
@@ -97,35 +101,35 @@ def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: machine
 
 
 def test_a_command_on_it_sees_none_of_the_caller_s_keys_and_proxies(
-    host: machine.Machine, monkeypatch: pytest.MonkeyPatch
+    host: ProcessMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("HTTPS_PROXY", "x")
-    shown = host.run(["log"]).stdout
+    shown = host.run_worker(["log"]).stdout
     assert "PYTHONPATH" in shown
     assert "AWS_" not in shown
     assert "PROXY" not in shown
 
 
-def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: machine.Machine) -> None:
+def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: ProcessMachine) -> None:
     (host.folder / "hang").touch()
     pid = int((host.folder / "machine.pid").read_text("utf-8"))
     service = psutil.Process(pid)
     eventually(lambda: len(service.children(recursive=True)) >= 2)
     family = service.children(recursive=True)
     begun = time.monotonic()
-    machine.stop(host.folder)
+    kinds.stop(host.folder)
     assert time.monotonic() - begun < 3
     assert not [one for one in family if one.is_running() and one.status() != "zombie"]
     assert not host.folder.exists()
 
 
-def test_a_killed_machine_boots_again_with_its_state(host: machine.Machine) -> None:
+def test_a_killed_machine_boots_again_with_its_state(host: ProcessMachine) -> None:
     eventually(lambda: "drain" in said(host))
     processes.end(host.folder, first=signal.SIGKILL)
-    assert not machine.running(host.folder)
+    assert not machine.is_running(host.folder)
     before = said(host).count("migrate")
-    machine.start(host.folder, "vm", packed(FILES))
+    kinds.start(host.folder, MachineKind(), "vm", packed(FILES), "")
     eventually(lambda: said(host).count("migrate") > before)
 
 
@@ -139,12 +143,12 @@ def test_a_killed_machine_boots_again_with_its_state(host: machine.Machine) -> N
     ],
 )
 def test_user_data_that_cannot_be_carried_out_says_why(text: str, words: str) -> None:
-    with pytest.raises(user_data.UserDataError, match=words):
+    with pytest.raises(InvalidUserData, match=words):
         user_data.files(text)
 
 
 def test_a_path_out_of_the_machine_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(user_data.UserDataError, match="leaves its folder"):
+    with pytest.raises(InvalidUserData, match="leaves its folder"):
         user_data.write([entry("/../../escaped", "x")], tmp_path / "root")
 
 
@@ -169,9 +173,9 @@ def test_encodings_of_write_files(tmp_path: Path, encoding: str, content: str) -
     ],
 )
 def test_time_spans_of_systemd(span: str, seconds: float | None) -> None:
-    assert timer.seconds(span) == seconds
+    assert units.seconds(span) == seconds
 
 
 def test_the_interval_is_read_from_the_unit() -> None:
-    assert timer.interval("[Timer]\nOnBootSec=9s\nOnUnitInactiveSec = 5s\n") == 5
-    assert timer.interval("[Timer]\nOnBootSec=9s\n") is None
+    assert units.interval("[Timer]\nOnBootSec=9s\nOnUnitInactiveSec = 5s\n") == 5
+    assert units.interval("[Timer]\nOnBootSec=9s\n") is None

@@ -38,7 +38,7 @@ def test_it_outlives_who_started_it(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(processes.CHECKOUT)},
     )
     pid = int(done.stdout)
-    assert processes.running(tmp_path, "it")
+    assert processes.is_running(tmp_path, "it")
     assert os.getsid(pid) == pid
     processes.end(tmp_path)
     assert not alive(pid)
@@ -69,18 +69,18 @@ def test_another_folder_s_child_goes_on(tmp_path: Path) -> None:
         folder.mkdir()
     nested = STARTER + "import time; time.sleep(600)"
     pid = processes.start(mine, "it", [sys.executable, "-c", nested, str(other)])
-    eventually(lambda: processes.running(other, "it"))
+    eventually(lambda: processes.is_running(other, "it"))
     processes.end(mine)
     assert not alive(pid)
-    assert processes.running(other, "it")
+    assert processes.is_running(other, "it")
     processes.end(other)
-    assert not processes.running(other, "it")
+    assert not processes.is_running(other, "it")
 
 
 def test_a_recycled_id_is_not_ours(tmp_path: Path) -> None:
     processes.marker(tmp_path)
     (tmp_path / "it.pid").write_text(str(os.getpid()), encoding="utf-8")
-    assert not processes.running(tmp_path, "it")
+    assert not processes.is_running(tmp_path, "it")
     processes.kill(tmp_path, "it")
     processes.end(tmp_path)  # this very process goes on
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from local.plugin import schema
-from local.plugin.replaces import MISDOCUMENTED, REPLACES, UNDOCUMENTED, replaces
-from local.resources.table import KINDS
+from local.plugin.properties import MISDOCUMENTED, REPLACES, UNDOCUMENTED, replaces
+from local.resources.registry import RESOURCE_TYPES
 
 NEW = re.compile(
     r"Changing this(?: value)? (?:creates a new|forces a new)|a new instance to be created"
@@ -28,7 +28,7 @@ def documented(token: str) -> dict[str, str]:
     return found
 
 
-PROPERTIES = [(token, name) for token in KINDS for name in documented(token)]
+PROPERTIES = [(token, name) for token in RESOURCE_TYPES for name in documented(token)]
 
 
 @pytest.mark.parametrize(("token", "name"), PROPERTIES)
@@ -54,8 +54,8 @@ def test_the_table_names_only_what_the_sdk_has(table: dict[str, frozenset[str]])
 
 
 def test_every_type_has_its_row_and_its_class() -> None:
-    assert set(REPLACES) == set(KINDS)
-    for token in KINDS:
+    assert set(REPLACES) == set(RESOURCE_TYPES)
+    for token in RESOURCE_TYPES:
         module = importlib.import_module(f"pulumi_openstack.{token.split(':')[1].split('/')[0]}")
         assert hasattr(module, token.split(":")[2])
 

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import object_store, postgres, processes
-from local.object_store import Kind, ObjectStore
+from local.object_store import ObjectStore, Server
 from local.postgres import PostgreSQL
 
 START = "import sys; from pathlib import Path; from local import postgres as server; "
@@ -53,14 +53,14 @@ def marked(token: str) -> list[psutil.Process]:
     return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.parametrize(("kind", "versions"), [("moto", True), ("rclone", False)])
+@pytest.mark.parametrize(("server", "versions"), [("moto", True), ("rclone", False)])
 def test_a_store_keeps_objects_and_is_gone_after_stop(
-    tmp_path: Path, kind: Kind, versions: bool
+    tmp_path: Path, server: Server, versions: bool
 ) -> None:
     folder = tmp_path / "store"
-    store = object_store.start(folder, kind)
+    store = object_store.start(folder, server)
     token = processes.marker(folder)
-    assert object_store.start(folder, kind) == store
+    assert object_store.start(folder, server) == store
     client = s3(store)
     client.create_bucket(Bucket="photos")
     client.put_object(Bucket="photos", Key="a b+ä/c.txt", Body=b"x")
@@ -150,7 +150,7 @@ def test_a_killed_server_comes_back_with_data_port_and_password(
     folder, pg = server
     postgres.create_database(pg, "kept")
     processes.end(folder, first=signal.SIGKILL)
-    assert not postgres.running(folder)
+    assert not postgres.is_running(folder)
     assert postgres.start(folder) == pg
     psycopg.connect(pg.dsn("kept")).close()
 

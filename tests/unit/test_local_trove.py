@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from local import processes
+from local.api.state import DATABASES
 from local.cloud import LocalCloud
-from local.layout import DATABASES
 from tests.trove.api import ApiTraps
 from tests.trove.service import ADMIN, DATABASE, OPEN, WORKER, Service
 

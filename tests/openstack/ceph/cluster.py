@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from local import files, processes
+from local import private_file, processes
 from local.errors import LocalCloudError
 from local.object_store import ObjectStore
 from tests.openstack.ceph import configuration
@@ -57,7 +57,7 @@ def start(folder: Path, keystone: Keystone | None = None) -> ObjectStore:
     for _ in range(ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if (answering := _start(folder, keystone)) is not None:
-            files.write(folder / "endpoint", answering)
+            private_file.write(folder / "endpoint", answering)
             return owner(folder, OWNER)
         log = _last_words(folder)
         warnings.warn(f"Ceph is tried again, since it did not start: {log}", stacklevel=2)
@@ -91,7 +91,7 @@ def _start(folder: Path, keystone: Keystone | None) -> str | None:
     """The endpoint, or None where a daemon did not come up."""
     fsid, mon_port, gateway_port = str(uuid.uuid4()), _free_port(), _free_port()
     conf = configuration.text(folder, fsid, mon_port, gateway_port, keystone)
-    files.write(folder / "ceph.conf", conf)
+    private_file.write(folder / "ceph.conf", conf)
     for name in ("osd", "gateway"):
         (folder / name).mkdir()
     _make_monitor(folder, fsid, mon_port)
@@ -107,7 +107,7 @@ def _start(folder: Path, keystone: Keystone | None) -> str | None:
     def served() -> bool:
         # An OSD ends if its first command reaches the monitor before the monitor's map reaches it:
         # "wrong fsid" (src/mon/MonClient.cc), seen where there was much else to do.
-        if not processes.running(folder, "ceph-osd"):
+        if not processes.is_running(folder, "ceph-osd"):
             _daemon(folder, "ceph-osd", "-i", "0")
         return _answers(address)
 
@@ -162,7 +162,7 @@ def _environment(folder: Path) -> dict[str, str]:
 def _eventually(folder: Path, program: str, holds: Callable[[], bool]) -> bool:
     """Whether it becomes true while the daemon lives."""
     deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and processes.running(folder, program):
+    while time.monotonic() < deadline and processes.is_running(folder, program):
         if holds():
             return True
         time.sleep(0.1)

@@ -6,7 +6,7 @@ In a template `$name` is one of `_values`; a file ending in `.part` is put into 
 from pathlib import Path
 from string import Template
 
-from local import files
+from local import private_file
 from tests.openstack.services.databases import SCHEMAS
 from tests.openstack.services.layout import HOST, Layout
 
@@ -21,13 +21,13 @@ def write(layout: Layout) -> None:
     values = _values(layout)
     for template in TEMPLATES.glob("*.*"):
         if template.suffix != ".part":
-            files.write(layout.etc / template.name, _fill(template.name, values))
+            private_file.write(layout.etc / template.name, _fill(template.name, values))
     paste = (layout.environment / "etc/trove/api-paste.ini").read_text(encoding="utf-8")
     filter_ = _fill("trove-network.part", values)
-    files.write(layout.etc / "trove-api-paste.ini", _with_network(paste, filter_))
+    private_file.write(layout.etc / "trove-api-paste.ini", _with_network(paste, filter_))
     # Nova looks for its own beside its configuration.
     paste = (layout.environment / "etc/nova/api-paste.ini").read_text(encoding="utf-8")
-    files.write(layout.etc / "api-paste.ini", paste)
+    private_file.write(layout.etc / "api-paste.ini", paste)
 
 
 def _values(layout: Layout) -> dict[str, str]:

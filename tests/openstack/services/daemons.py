@@ -91,7 +91,7 @@ def workers(layout: Layout) -> list[Daemon]:
 
 def start(layout: Layout, daemon: Daemon) -> None:
     """Start it, unless it runs; nothing is waited for."""
-    if not processes.running(layout.root, daemon.name):
+    if not processes.is_running(layout.root, daemon.name):
         extra = {**environment(layout), **daemon.environment}
         processes.start(layout.root, daemon.name, daemon.command, extra=extra)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local import files
+from local import private_file
 from tests.openstack.services.configuration import DATABASE_REGION, REGION
 from tests.openstack.services.layout import Layout
 
@@ -17,8 +17,8 @@ TENANT, ADMIN = "demo", "admin"
 
 def write(layout: Layout) -> None:
     """Both files (0600)."""
-    files.write(layout.clouds_yaml, _yaml(layout, TENANT, layout.passwords.tenant))
-    files.write(layout.admin_clouds_yaml, _yaml(layout, ADMIN, layout.passwords.admin))
+    private_file.write(layout.clouds_yaml, _yaml(layout, TENANT, layout.passwords.tenant))
+    private_file.write(layout.admin_clouds_yaml, _yaml(layout, ADMIN, layout.passwords.admin))
 
 
 def admin(layout: Layout, entry: str) -> "Connection":

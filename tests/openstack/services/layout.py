@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
-from local import files
+from local import private_file
 
 HOST = "127.0.0.1"
 #: Below the range from which the kernel gives ports to outgoing connections (32768 and up), so that
@@ -85,7 +85,7 @@ class Layout:
         if not path.exists():
             names = [field.name for field in fields(Ports)]
             chosen = dict(zip(names, _free_ports(len(names)), strict=True))
-            files.write(path, json.dumps(chosen))
+            private_file.write(path, json.dumps(chosen))
         return Ports(**json.loads(path.read_text(encoding="utf-8")))
 
     @cached_property
@@ -94,7 +94,7 @@ class Layout:
         path = self.state / "passwords.json"
         if not path.exists():
             made = Passwords(*(secrets.token_hex(16) for _ in fields(Passwords)))
-            files.write(path, json.dumps(asdict(made)))
+            private_file.write(path, json.dumps(asdict(made)))
         return Passwords(**json.loads(path.read_text(encoding="utf-8")))
 
     @property
@@ -105,7 +105,7 @@ class Layout:
 
     def keep_database_network(self, identifier: str) -> None:
         """Remember it beside the databases."""
-        files.write(self.state / "database-network", identifier)
+        private_file.write(self.state / "database-network", identifier)
 
     def program(self, name: str) -> str:
         """A program of the environment."""

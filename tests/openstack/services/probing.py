@@ -18,7 +18,7 @@ def until(layout: Layout, name: str, holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         log = layout.root / f"{name}.log"
-        if not processes.running(layout.root, name):
+        if not processes.is_running(layout.root, name):
             last = (log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
             raise ServicesError(f"{name} ended while it started, its last word in {log}: {last}")
         if time.monotonic() > deadline:

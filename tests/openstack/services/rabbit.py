@@ -1,6 +1,6 @@
 """RabbitMQ, over which Nova's and Trove's parts speak to each other."""
 
-from local import files, processes
+from local import private_file, processes
 from tests.openstack.services import means
 from tests.openstack.services.layout import HOST, Layout
 
@@ -12,7 +12,7 @@ def start(layout: Layout) -> None:
     home = layout.run / NAME
     home.mkdir(exist_ok=True)
     ports = layout.ports
-    files.write(layout.etc / "rabbit.conf", "loopback_users.guest = true\n")
+    private_file.write(layout.etc / "rabbit.conf", "loopback_users.guest = true\n")
     processes.start(
         layout.root,
         NAME,

@@ -103,9 +103,9 @@ def up(folder: Path) -> OpenStack:
         each.mkdir(exist_ok=True, mode=0o700)
     configuration.write(layout)
     entries.write(layout)
-    if not processes.running(folder, rabbit.NAME):
+    if not processes.is_running(folder, rabbit.NAME):
         rabbit.start(layout)
-    if not processes.running(folder, databases.NAME):
+    if not processes.is_running(folder, databases.NAME):
         databases.start(layout)
         snapshot.correct_addresses(layout)
     _serve(layout)

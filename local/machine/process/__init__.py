@@ -1,0 +1,1 @@
+"""Machines that are processes of the host: no privileges, no boot, no installation."""

@@ -1,0 +1,96 @@
+"""A `process` machine: the host's Python runs the worker below a folder that stands for `/`."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import processes
+from local.machine.machine import LocalMachine
+
+BOOT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class ProcessMachine(LocalMachine):
+    """A machine whose service applies the user-data's files and runs the worker."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that stands for `/`."""
+        return self.folder / "root"
+
+    @property
+    def settings(self) -> Path:
+        """The worker's settings file."""
+        return self.root / "etc/pipeline/worker.toml"
+
+    @property
+    def source(self) -> Path:
+        """The folder of the worker's package."""
+        return self.root / "opt/pipeline/source"
+
+    @property
+    def state(self) -> Path:
+        """The worker's state folder."""
+        return self.folder / "state"
+
+    @property
+    def journal(self) -> Path:
+        """The output of the machine's service and of the worker."""
+        return self.folder / "journal.log"
+
+    @property
+    def console(self) -> Path:
+        """The journal: there is no boot to see."""
+        return self.journal
+
+    @property
+    def booted(self) -> Path:
+        """A file that is there once the worker's source is."""
+        return self.folder / "booted"
+
+    def run_worker(
+        self, arguments: Sequence[str], seconds: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m worker` with the machine's settings, once its source is there.
+
+        Args:
+            arguments: the worker's command line.
+            seconds: the limit of the run itself, None for no limit.
+
+        Returns:
+            The ended process; its output is text.
+        """
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not self.booted.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return subprocess.run(
+            self.worker_command(arguments),
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=self.environment(),
+            timeout=seconds,
+        )
+
+    def worker_command(self, arguments: Sequence[str]) -> list[str]:
+        """Return the command that runs the worker with these arguments."""
+        return [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """Return the worker's environment: none of the caller's proxies, keys or cloud settings."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        return {
+            **kept,
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(self.source),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "STATE_DIRECTORY": str(self.state),
+            processes.VARIABLE: processes.marker(self.folder),
+        }

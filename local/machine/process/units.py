@@ -1,0 +1,36 @@
+"""What systemd's units say: the worker's command line and the timer's interval.
+
+https://www.freedesktop.org/software/systemd/man/latest/systemd.time.html
+"""
+
+import re
+
+_UNITS = {
+    **dict.fromkeys(("ms", "msec"), 0.001),
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+
+
+def interval(timer: str) -> float | None:
+    """Return the seconds of a timer's `OnUnitInactiveSec=`, None without one."""
+    found = re.search(r"^\s*OnUnitInactiveSec\s*=\s*(.+?)\s*$", timer, re.MULTILINE)
+    return seconds(found[1]) if found else None
+
+
+def worker_arguments(service: str) -> list[str]:
+    """Return what a service's `ExecStart=` passes to `python -m worker`, [] without one."""
+    found = re.search(r"^ExecStart=.* -m worker (.+)$", service, re.MULTILINE)
+    return found[1].split() if found else []
+
+
+def seconds(span: str) -> float | None:
+    """Return a time span such as `5s`, `2min 30s` or `500ms` in seconds, None if it is invalid."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)", span)
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", "", span):
+        return None
+    if any(unit not in _UNITS for _, unit in parts):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)

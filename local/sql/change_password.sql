@@ -1,1 +1,0 @@
-ALTER USER {user} PASSWORD {password};

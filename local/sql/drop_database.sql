@@ -1,1 +1,0 @@
-DROP DATABASE {database} WITH (FORCE);

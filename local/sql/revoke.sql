@@ -1,1 +1,0 @@
-REVOKE ALL PRIVILEGES ON DATABASE {database} FROM {user};
