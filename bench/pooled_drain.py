@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 
 from worker import transforms
 from worker.jobs.bucket_pass import Pass
-from worker.jobs.drain import store_of
 from worker.jobs.steps import Context
-from worker.ledger.postgres_ledger import Ledger, connect
+from worker.ledger.postgres_ledger import open_ledger
 from worker.sandbox.pool import Pool
 from worker.settings import Settings, load
+from worker.store.s3_store import open_store
 
 PROCESSES, THREADS = "processes", "threads"
 _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
@@ -41,10 +41,9 @@ def main(path: str, kind: str) -> None:
     """Make one pass; ServiceUnavailable where something stands in its way."""
     settings = load(Path(path), os.environ, _SECRETS)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    password = settings.credential("database-password")
     with (
         TemporaryDirectory() as name,
-        connect(settings.database, settings.database.user, password) as connection,
+        open_ledger(settings) as ledger,
     ):
         folder = Path(name)
         pool = (
@@ -53,9 +52,9 @@ def main(path: str, kind: str) -> None:
             else Pool(settings.transform, settings.limits, folder, cores or 1)
         )
         context = Context(
-            store_of(settings),
+            open_store(settings),
             settings.store,
-            Ledger(connection, settings.pipeline, settings.machine),
+            ledger,
             pool,
             transforms.load(settings.transform),
             settings.machine,

@@ -76,7 +76,7 @@ def _show(local: LocalStack, items: Sequence[Photo]) -> int:
     with progress_bar("Sending photos", len(items)) as bar:
         client.put(items, bar.advance_to)
     _wait(client, items)
-    rows = ask(first(local), ["log"])
+    rows = ask(first(local), ["log", "--last", str(len(items))])
     print_results(rows)
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache_folder() / "demo" / "before-and-after.png"

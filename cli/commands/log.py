@@ -15,7 +15,8 @@ from cli.stacks.target import Target
 @click.option("--like", metavar="TEXT", help="Only names that contain TEXT.")
 @options.as_json
 def command(target: Target, like: str | None, as_json: bool) -> None:
-    rows = ask(first(target), ["log", *(["--like", like] if like else [])])
+    chosen = ["--last", "1000000000", *(["--like", like] if like else [])]
+    rows = ask(first(target), ["log", *chosen])
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

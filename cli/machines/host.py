@@ -71,4 +71,6 @@ def ask(host: Host, command: Sequence[str]) -> Any:
     if answer.returncode != 0:
         lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no output"]
         raise CommandError(f"`worker {command[0]}` failed on machine {host.name}: {lines[-1]}")
+    if command[0] == "log":  # JSON Lines
+        return [json.loads(line) for line in answer.stdout.split("\n") if line]
     return json.loads(answer.stdout)

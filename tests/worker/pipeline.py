@@ -210,6 +210,12 @@ class Pipeline:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def log(self, *arguments: str) -> list[dict[str, Any]]:
+        """What `log --json` prints, a JSON object per line."""
+        done = self.run("log", "--json", *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def rows(self) -> list[dict[str, Any]]:
         """The ledger's results."""
         return self.sql("SELECT * FROM pipeline.results ORDER BY id")

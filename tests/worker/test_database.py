@@ -8,7 +8,8 @@ import pytest
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from worker import settings
-from worker.ledger.postgres_ledger import Ledger, Result, connect
+from worker.ledger.ledger import Result
+from worker.ledger.postgres_ledger import PostgresLedger, connect
 from worker.uploads.upload import Upload
 
 FORBIDDEN = [
@@ -94,11 +95,11 @@ def test_text_that_postgresql_cannot_hold_stops_nobody(versioned: Pipeline) -> N
     database = settings.load(versioned.settings, {}, ()).database
     upload = Upload(versioned.input, "a\0b.png", "v1", "e", datetime(2026, 1, 2, tzinfo=UTC))
     with connect(database, versioned.user, versioned.password) as connection:
-        ledger = Ledger(connection, versioned.name, "vm-1")
-        ledger.begin([upload], alone=True)
-        ledger.uncount(upload)
+        ledger = PostgresLedger(connection, versioned.name, "vm-1")
+        ledger.start_attempts([upload], alone=True)
+        ledger.uncount_crash(upload)
         ledger.record([Result(upload, "s", 1, "quarantined", 0, reason="odd \0 and \udc80")])
-        ledger.heartbeat("vm-1", "an obstacle \0")
+        ledger.heartbeat("a problem \0")
     (row,) = versioned.rows()
     assert (row["key"], row["reason"]) == ("a\ufffdb.png", "odd \ufffd and ?")
     assert versioned.sql("SELECT * FROM pipeline.attempts") == []

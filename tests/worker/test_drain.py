@@ -104,13 +104,13 @@ def test_the_tutorials_query_works_word_for_word(
 
 def test_log_and_status_tell_it(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
     pipeline, photos = drained
-    log = json.loads(pipeline.run("log", "--json").stdout)
+    log = pipeline.log()
     assert {row["input_key"] for row in log} == set(photos)
     assert {"timestamp", "input_key", "output_key", "input_sha256", "output_sha256"} <= set(log[0])
     assert isinstance(log[0]["seconds"], float)
-    (one,) = json.loads(pipeline.run("log", "--like", "cat1", "--json").stdout)
+    (one,) = pipeline.log("--like", "cat1")
     assert (one["output_key"], one["outcome"], one["reason"]) == ("negated_cat1.png", "done", None)
-    assert json.loads(pipeline.run("log", "--like", "100%", "--json").stdout) == []
+    assert pipeline.log("--like", "100%") == []
     assert "negated_cat1.png" in pipeline.run("log", "--like", "cat1").stdout
     status = json.loads(pipeline.run("status", "--json").stdout)
     (machine,) = status["machines"]

@@ -33,7 +33,7 @@ OBSTACLES: dict[str, tuple[Callable[[Pipeline], object], str]] = {
     "no quarantine bucket": (lambda p: _without_bucket(p, p.quarantine), "-quarantine' at"),
     "no database server": (
         lambda p: p.configure(database={"port": 9}),
-        "The database",
+        "The connection to the database",
     ),
     "no database": (lambda p: p.configure(database={"name": "nothing"}), "does not exist"),
     "wrong password": (
@@ -86,7 +86,7 @@ def test_status_tells_what_was_in_the_way(versioned: Pipeline) -> None:
     assert status["last_error"] == status["machines"][0]["obstacle"]
     assert (status["backlog"]["count"], status["backlog"]["bytes"]) == (1, len(PHOTO))
     assert status["backlog"]["oldest"].endswith("Z")
-    assert "in the way: The bucket" in versioned.run("status").stdout
+    assert "problem: The bucket" in versioned.run("status").stdout
     versioned.s3.create_bucket(Bucket=versioned.output)
     versioned.drain()
     status = json.loads(versioned.run("status", "--json").stdout)
@@ -94,12 +94,12 @@ def test_status_tells_what_was_in_the_way(versioned: Pipeline) -> None:
     assert "does not exist" in status["last_error"]
 
 
-@pytest.mark.parametrize("command", ["log", "status", "migrate"])
+@pytest.mark.parametrize("command", ["log", "status", "migrate", "sql"])
 def test_commands_say_it_too(versioned: Pipeline, command: str) -> None:
     versioned.configure(database={"port": 9})
-    done = versioned.run(command)
+    done = versioned.run(command, *(["select 1"] if command == "sql" else []))
     assert done.returncode == 1
-    assert done.stderr.startswith("The database ")
+    assert done.stderr.startswith("The connection to the database ")
     assert done.stderr.count("\n") == 1
 
 

@@ -48,7 +48,7 @@ class Pass:
         What was left is not tried twice in a pass. The pass ends soon for its sake, so that the
         next one can try; what comes in meanwhile is not kept waiting.
         """
-        self._suspects = self._context.ledger.suspects(self._bucket)
+        self._suspects = self._context.ledger.unfinished_attempts(self._bucket)
         self._unseen = set(self._suspects)
         versioned = self._context.store.versioned(self._bucket)
         end = beat = 0.0
@@ -91,9 +91,9 @@ class Pass:
     def _rest(self) -> None:
         """Tell the ledger that all is drained, and what was left."""
         ledger = self._context.ledger
-        ledger.forget(list(self._unseen))  # removed by the user meanwhile
+        ledger.clear_attempts(list(self._unseen))  # removed by the user meanwhile
         self._unseen.clear()
-        ledger.heartbeat(self._context.machine, self._left[0] if self._left else None)
+        ledger.heartbeat(self._left[0] if self._left else None)
 
     def _once(self, versioned: bool) -> bool:
         """Work off one listing; whether it brought anything new."""

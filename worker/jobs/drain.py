@@ -11,11 +11,11 @@ from worker import transforms
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.steps import Context
-from worker.ledger.postgres_ledger import Ledger, connect
+from worker.ledger.postgres_ledger import open_ledger
 from worker.logs import say
 from worker.sandbox.pool import Pool
 from worker.settings import Settings
-from worker.store.s3_store import Store
+from worker.store.s3_store import open_store
 
 
 def drain(settings: Settings, linger: float) -> None:
@@ -26,16 +26,12 @@ def drain(settings: Settings, linger: float) -> None:
     """
     with ExitStack() as stack:
         folder = _prepare(settings.state, stack)
-        password = settings.credential("database-password")
-        connection = stack.enter_context(
-            connect(settings.database, settings.database.user, password)
-        )
-        ledger = Ledger(connection, settings.pipeline, settings.machine)
+        ledger = stack.enter_context(open_ledger(settings))
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         threads = 2 * (cores or 1) + 2  # downloads and uploads overlap with the transforms
         pool = Pool(settings.transform, settings.limits, folder, cores or 1)
         context = Context(
-            store_of(settings),
+            open_store(settings),
             settings.store,
             ledger,
             pool,
@@ -51,15 +47,9 @@ def drain(settings: Settings, linger: float) -> None:
         except ServiceUnavailable as error:
             say("pass", obstacle=str(error), **one_pass.counts)
             with suppress(ServiceUnavailable):  # where the database is what failed
-                ledger.heartbeat(settings.machine, str(error))
+                ledger.heartbeat(str(error))
             raise
         say("pass", unenforced=pool.unenforced or None, **one_pass.counts)
-
-
-def store_of(settings: Settings) -> Store:
-    """The pipeline's object store."""
-    access, secret = settings.credential("s3-access-key"), settings.credential("s3-secret-key")
-    return Store(settings.store, access, secret)
 
 
 def _prepare(state: Path, stack: ExitStack) -> Path:

@@ -1,38 +1,98 @@
-"""`log` and `status`: what the ledger and the input bucket tell, as text or JSON."""
+"""`log`, `status` and `sql`: what the ledger and the input bucket contain, as text or JSON."""
 
+import csv
+import io
 import json
+from collections.abc import Generator, Iterable
 from typing import Any
 
-from worker.jobs.drain import store_of
-from worker.ledger.postgres_ledger import Ledger, connect
-from worker.settings import Settings
+from worker.ledger.ledger import Ledger, LogFilter
+from worker.store.s3_store import Store
 from worker.uploads import listing
 
 
-def log(settings: Settings, like: str | None, as_json: bool) -> str:
-    """Results in the order they came."""
-    password = settings.credential("database-password")
-    with connect(settings.database, settings.database.user, password) as connection:
-        rows = Ledger(connection, settings.pipeline, settings.machine).log(like)
-    if as_json:
-        return json.dumps(rows, ensure_ascii=False)
-    return "\n".join(_line(row) for row in rows)
+def log(ledger: Ledger, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
+    """Report results, oldest first.
+
+    Args:
+        ledger: The pipeline's ledger.
+        log_filter: Which results.
+        as_json: Whether each line is a JSON object.
+
+    Yields:
+        One line per result, as it comes from the database.
+    """
+    for row in ledger.log(log_filter):
+        yield json.dumps(row) if as_json else _log_line(row)
 
 
-def status(settings: Settings, as_json: bool) -> str:
-    """Machines, backlog, counts, rate and the last thing that went wrong."""
-    password = settings.credential("database-password")
-    with connect(settings.database, settings.database.user, password) as connection:
-        ledger = Ledger(connection, settings.pipeline, settings.machine)
-        report: dict[str, Any] = {"pipeline": settings.pipeline, "machines": ledger.machines()}
-        report |= {"backlog": _backlog(settings)} | ledger.totals()
-    if as_json:
-        return json.dumps(report, ensure_ascii=False)
-    return _text(report)
+def status(ledger: Ledger, store: Store, pipeline: str, bucket: str) -> dict[str, Any]:
+    """Report the machines, the backlog, counts, the rate and the last error.
+
+    Args:
+        ledger: The pipeline's ledger.
+        store: The pipeline's object store.
+        pipeline: The pipeline's name.
+        bucket: The input bucket.
+
+    Returns:
+        What `status --json` prints.
+    """
+    report: dict[str, Any] = {"pipeline": pipeline, "machines": ledger.machines()}
+    return report | {"backlog": _backlog(store, bucket)} | ledger.totals()
 
 
-def _backlog(settings: Settings) -> dict[str, Any]:
-    store, bucket = store_of(settings), settings.store.input
+def status_json(report: dict[str, Any]) -> str:
+    """Return a status report as a JSON object."""
+    return json.dumps(report)
+
+
+def status_text(report: dict[str, Any]) -> str:
+    """Return a status report as lines for people."""
+    backlog = report["backlog"]
+    lines = [f"pipeline {report['pipeline']}"]
+    lines += [
+        f"machine {one['machine']}: last pass {one['last_pass']}, "
+        + (f"problem: {one['obstacle']}" if one["obstacle"] else "no problem")
+        for one in report["machines"]
+    ] or ["no machine has made a pass yet"]
+    waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"
+    lines += [
+        f"waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
+        f"done {report['done']}, quarantined {report['quarantined']}, "
+        f"{report['rate']:.1f} per minute over the last ten",
+        f"last error: {report['last_error'] or 'none'}",
+    ]
+    return "\n".join(lines)
+
+
+def query_lines(rows: Iterable[tuple[Any, ...]], *, as_csv: bool) -> Generator[str]:
+    """Format the rows of a query, the column names first.
+
+    Args:
+        rows: From `worker.ledger.query`.
+        as_csv: Whether to write CSV (RFC 4180); otherwise each line is a JSON array.
+
+    Yields:
+        One line per row; a CSV line may contain line breaks.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        if as_csv:
+            writer.writerow(row)
+            yield buffer.getvalue().removesuffix("\n")
+            buffer.seek(0)
+            buffer.truncate()
+        else:
+            yield json.dumps(row, default=_json_value)
+
+
+def _json_value(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _backlog(store: Store, bucket: str) -> dict[str, Any]:
     count = size = 0
     oldest = None
     for work in listing.work(bucket, store.pages(bucket, store.versioned(bucket))):
@@ -43,24 +103,6 @@ def _backlog(settings: Settings) -> dict[str, Any]:
     return {"count": count, "bytes": size, "oldest": when}
 
 
-def _line(row: dict[str, Any]) -> str:
+def _log_line(row: dict[str, Any]) -> str:
     end = row["output_key"] or f"{row['outcome']}: {row['reason']}"
     return f"{row['timestamp']}  {row['seconds']:7.3f} s  {row['input_key']} -> {end}"
-
-
-def _text(report: dict[str, Any]) -> str:
-    backlog = report["backlog"]
-    lines = [f"pipeline {report['pipeline']}"]
-    lines += [
-        f"machine {one['machine']}: last pass {one['last_pass']}, "
-        + (f"in the way: {one['obstacle']}" if one["obstacle"] else "nothing in the way")
-        for one in report["machines"]
-    ] or ["no machine has made a pass yet"]
-    waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"
-    lines += [
-        f"waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
-        f"done {report['done']}, quarantined {report['quarantined']}, "
-        f"{report['rate']:.1f} a minute over the last ten",
-        f"last error: {report['last_error'] or 'none'}",
-    ]
-    return "\n".join(lines)

@@ -20,7 +20,7 @@ from worker.errors import (
     UploadDeferred,
 )
 from worker.jobs import quarantine
-from worker.ledger.postgres_ledger import Ledger, Result
+from worker.ledger.ledger import Ledger, Result
 from worker.sandbox.confinement import LARGEST_FILE
 from worker.sandbox.pool import Pool
 from worker.settings import StoreSettings
@@ -103,7 +103,7 @@ def step(
     outcome = Outcome()
     with TemporaryDirectory(dir=context.folder) as scratch:
         fetched = fetch(context.store, uploads, Path(scratch), outcome)
-        context.ledger.begin([one.upload for one in fetched], alone is not None)
+        context.ledger.start_attempts([one.upload for one in fetched], alone=alone is not None)
         try:
             _work_off(context, fetched, alone, outcome)
         except (ServiceUnavailable, PassInterrupted):
@@ -147,7 +147,7 @@ def _work_off(
 
 def _forget(context: Context, fetched: list[Fetched]) -> None:
     with suppress(ServiceUnavailable):
-        context.ledger.forget([one.upload for one in fetched])
+        context.ledger.clear_attempts([one.upload for one in fetched])
 
 
 def fetch(store: Store, uploads: list[Upload], folder: Path, outcome: Outcome) -> list[Fetched]:
@@ -201,12 +201,13 @@ def attempt(
     except (UploadDeferred, ServiceUnavailable, PassInterrupted) as error:
         if alone is not None:
             with suppress(ServiceUnavailable):
-                context.ledger.uncount(upload)
+                context.ledger.uncount_crash(upload)
         if isinstance(error, UploadDeferred):
             raise UploadDeferred(f"{upload.key!r} waits: {error}.") from None
         raise
     if alone is not None:
-        context.ledger.forget([upload])  # whatever ends us from now on, it was not this file
+        # Whatever kills the worker from now on, it was not this file.
+        context.ledger.clear_attempts([upload])
     return Transformed(contents_of(target), content_type)
 
 

@@ -1,46 +1,52 @@
-"""The ledger in PostgreSQL. Its SQL is in `sql/`, a file a statement."""
+"""The ledger in PostgreSQL. Its statements are in `sql/`, one file each."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from worker.errors import ServiceUnavailable
-from worker.settings import DatabaseSettings
+from worker.ledger.ledger import LogFilter, Result
+from worker.settings import DatabaseSettings, Settings
 from worker.uploads.upload import Upload
 
-_FOLDER = Path(__file__).parent / "sql"
+SQL_FOLDER = Path(__file__).parent / "sql"
+LOG_BATCH = 1000  # rows of the log that are held in memory at a time
 
-
-@dataclass(frozen=True)
-class Result:
-    """How an upload ended: one row of `results`."""
-
-    upload: Upload
-    input_sha256: str
-    input_bytes: int
-    outcome: str  # done, quarantined
-    seconds: float
-    output_key: str | None = None
-    output_sha256: str | None = None
-    output_bytes: int | None = None
-    reason: str | None = None
+Connection = psycopg.Connection[dict[str, Any]]
 
 
 @cache
-def _statement(name: str) -> str:
-    return (_FOLDER / f"{name}.sql").read_text()
+def statement(name: str) -> bytes:
+    """Return the text of `sql/NAME.sql`."""
+    return (SQL_FOLDER / f"{name}.sql").read_bytes()
 
 
-def connect(
-    settings: DatabaseSettings, user: str, password: str
-) -> psycopg.Connection[dict[str, Any]]:
-    """A session that notices a dead peer and gives up on a statement after half a minute."""
+def reason_of(error: psycopg.Error) -> str:
+    """Return the error's message in one line."""
+    return " ".join(str(error).split())
+
+
+def connect(settings: DatabaseSettings, user: str, password: str) -> Connection:
+    """Open a session that detects a dead peer and cancels statements after 30 seconds.
+
+    Args:
+        settings: Where the database is and how TLS is used.
+        user: The database role.
+        password: The role's password.
+
+    Returns:
+        A session in autocommit mode whose rows are dictionaries.
+
+    Raises:
+        ServiceUnavailable: The server cannot be reached or refused the login.
+    """
     certificates = {
         name: value
         for name in ("sslrootcert", "sslcert", "sslkey")
@@ -63,52 +69,60 @@ def connect(
             keepalives_count=3,
             tcp_user_timeout=30_000,  # milliseconds
             options="-c statement_timeout=30s "
-            # The server's side: a dead worker's session goes within a minute, not two hours.
+            # On the server too: the session of a dead worker ends within a minute, not two hours.
             "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
             **certificates,
         )
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
         raise ServiceUnavailable(
-            f"The database {settings.name!r} at {settings.host}:{settings.port} does not let "
-            f"{user!r} in: {reason}."
+            f"The connection to the database {settings.name!r} at {settings.host}:{settings.port} "
+            f"as user {user!r} failed: {reason_of(error)}."
         ) from error
 
 
-class Ledger:
-    """What the worker reads and writes there; safe to call from several threads."""
+def connect_worker(settings: Settings) -> Connection:
+    """Open a session as the worker's role; the credential `database-password` is read."""
+    password = settings.credential("database-password")
+    return connect(settings.database, settings.database.user, password)
 
-    def __init__(
-        self,
-        connection: psycopg.Connection[dict[str, Any]],
-        pipeline: str,
-        worker: str,
-    ) -> None:
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator["PostgresLedger"]:
+    """Open the pipeline's ledger as the worker's role, until the context ends."""
+    with connect_worker(settings) as connection:
+        yield PostgresLedger(connection, settings.pipeline, settings.machine)
+
+
+class PostgresLedger:
+    """Implements `Ledger`. The session is shared by all threads; psycopg locks it."""
+
+    def __init__(self, connection: Connection, pipeline: str, machine: str) -> None:
         self._connection = connection
-        self._names = {"pipeline": pipeline, "worker": worker}
+        self._names = {"pipeline": pipeline, "worker": machine}
 
-    def suspects(self, bucket: str) -> dict[Upload, int]:
-        """Uploads whose last attempt did not end, with the crashes counted against each."""
-        rows = self._run("suspects", bucket=bucket)
-        counts = [row.pop("crashes") for row in rows]
-        return {Upload(bucket, **row): n for row, n in zip(rows, counts, strict=True)}
+    def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
+        """See `Ledger.unfinished_attempts`."""
+        rows = self._run("unfinished_attempts", bucket=bucket)
+        crashes = [row.pop("crashes") for row in rows]
+        return {Upload(bucket, **row): n for row, n in zip(rows, crashes, strict=True)}
 
-    def begin(self, uploads: list[Upload], alone: bool) -> None:
-        """Count an attempt at each, before it starts."""
+    def start_attempts(self, uploads: Sequence[Upload], *, alone: bool) -> None:
+        """See `Ledger.start_attempts`."""
         if uploads:
-            self._run("begin", uploads=_batch(uploads), alone=alone)
+            self._run("start_attempts", uploads=_uploads_json(uploads), alone=alone)
 
-    def forget(self, uploads: list[Upload]) -> None:
-        """End attempts that say nothing against the files."""
+    def clear_attempts(self, uploads: Sequence[Upload]) -> None:
+        """See `Ledger.clear_attempts`."""
         if uploads:
-            self._run("forget", uploads=_batch(uploads))
+            self._run("clear_attempts", uploads=_uploads_json(uploads))
 
-    def uncount(self, upload: Upload) -> None:
-        """Take back the crash that an attempt alone was counted as."""
-        self._run("uncount", **_identity(upload))
+    def uncount_crash(self, upload: Upload) -> None:
+        """See `Ledger.uncount_crash`."""
+        self._run("uncount_crash", **_identity(upload))
 
-    def record(self, results: list[Result]) -> None:
-        """Write a batch of results: the last one counts where an upload is in it twice."""
+    def record(self, results: Sequence[Result]) -> None:
+        """See `Ledger.record`."""
+        # ON CONFLICT cannot update a row twice in one statement: the last result of an upload wins.
         rows = [
             {k: _storable(v) for k, v in asdict(result).items() if k != "upload"}
             | _plain(upload)
@@ -116,36 +130,49 @@ class Ledger:
             for upload, result in {result.upload: result for result in results}.items()
         ]
         if rows:
-            self._run("record", rows=json.dumps(rows))
+            self._run("record_results", rows=json.dumps(rows))
 
-    def heartbeat(self, machine: str, obstacle: str | None) -> None:
-        """Say when this machine ended a pass, and what stood in its way."""
-        self._run("heartbeat", machine=machine, obstacle=obstacle)
+    def heartbeat(self, problem: str | None) -> None:
+        """See `Ledger.heartbeat`."""
+        self._run("heartbeat", obstacle=problem)
 
-    def log(self, like: str | None) -> list[dict[str, Any]]:
-        """Results whose input or output key contains the text."""
-        return self._run("log", like=like)
+    def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
+        """See `Ledger.log`. Memory stays constant: the rows come through a server-side cursor."""
+        values = {k: _storable(v) for k, v in asdict(log_filter).items()} | self._names
+        with (
+            _translated_errors("log"),
+            self._connection.transaction(),
+            self._connection.cursor(name="log") as cursor,
+        ):
+            cursor.itersize = LOG_BATCH
+            cursor.execute(statement("log"), values)
+            yield from cursor
 
     def machines(self) -> list[dict[str, Any]]:
-        """Heartbeats."""
+        """See `Ledger.machines`."""
         return self._run("machines")
 
     def totals(self) -> dict[str, Any]:
-        """Counts, rate and last error."""
+        """See `Ledger.totals`."""
         return self._run("totals")[0]
 
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
-        try:
-            values = self._names | {name: _storable(value) for name, value in parameters.items()}
-            cursor = self._connection.execute(_statement(name).encode(), values)
+        values = self._names | {k: _storable(v) for k, v in parameters.items()}
+        with _translated_errors(name):
+            cursor = self._connection.execute(statement(name), values)
             return cursor.fetchall() if cursor.description else []
-        except psycopg.errors.UndefinedTable as error:
-            raise ServiceUnavailable(
-                "The database has no tables of ours yet: run `python -m worker migrate`."
-            ) from error
-        except psycopg.Error as error:
-            reason = " ".join(str(error).split())
-            raise ServiceUnavailable(f"The database failed at {name!r}: {reason}.") from error
+
+
+@contextmanager
+def _translated_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as error:
+        raise ServiceUnavailable(
+            "The database has no pipeline tables yet: run `python -m worker migrate`."
+        ) from error
+    except psycopg.Error as error:
+        raise ServiceUnavailable(f"The database failed at {name!r}: {reason_of(error)}.") from error
 
 
 def _identity(upload: Upload) -> dict[str, Any]:
@@ -153,7 +180,7 @@ def _identity(upload: Upload) -> dict[str, Any]:
 
 
 def _storable(value: Any) -> Any:
-    """Text as PostgreSQL takes it: without zeros and halves of characters."""
+    """Replace what PostgreSQL's text cannot hold: NUL and lone surrogates."""
     if not isinstance(value, str):
         return value
     return value.replace("\0", "\ufffd").encode(errors="replace").decode()
@@ -163,29 +190,5 @@ def _plain(upload: Upload) -> dict[str, Any]:
     return _identity(upload) | {"last_modified": upload.last_modified.isoformat()}
 
 
-def _batch(uploads: list[Upload]) -> str:
+def _uploads_json(uploads: Sequence[Upload]) -> str:
     return json.dumps([_plain(upload) for upload in uploads])
-
-
-def migrate(connection: psycopg.Connection[dict[str, Any]], worker: str) -> list[str]:
-    """Bring the schema up to date as its owner; return the names of what was applied."""
-    applied = []
-    try:
-        connection.execute("SET statement_timeout = 0")
-        connection.execute(_statement("lock").encode())
-        connection.execute(_statement("prepare").encode())
-        there = {row["version"] for row in connection.execute(_statement("applied").encode())}
-        for path in sorted((_FOLDER / "migrations").glob("*.sql")):
-            version = int(path.name.partition("_")[0])
-            if version not in there:
-                with connection.transaction():
-                    connection.execute(path.read_bytes())
-                    connection.execute(
-                        _statement("apply").encode(), {"version": version, "name": path.stem}
-                    )
-                applied.append(path.stem)
-        connection.execute(sql.SQL(_statement("grant")).format(worker=sql.Identifier(worker)))
-    except psycopg.Error as error:
-        reason = " ".join(str(error).split())
-        raise ServiceUnavailable(f"The schema cannot be brought up to date: {reason}.") from error
-    return applied

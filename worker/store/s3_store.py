@@ -18,7 +18,7 @@ from worker.errors import (
     ServiceUnavailable,
     UploadDeferred,
 )
-from worker.settings import StoreSettings
+from worker.settings import Settings, StoreSettings
 from worker.store.answers import Found, entry_of, etag_of, found, text_of
 from worker.store.client import Client, Response, Signer
 from worker.store.contents import Contents
@@ -282,6 +282,12 @@ class Store:
 
     def _sentence(self, bucket: str, problem: str) -> str:
         return f"The bucket {bucket!r} at {self.endpoint} {problem}."
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the pipeline's object store; the two credentials `s3-…` are read."""
+    access, secret = settings.credential("s3-access-key"), settings.credential("s3-secret-key")
+    return Store(settings.store, access, secret)
 
 
 def _version(version_id: str) -> dict[str, str]:

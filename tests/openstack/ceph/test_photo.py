@@ -18,7 +18,7 @@ def test_a_photo_goes_all_the_way(versioned: Pipeline, project: Project) -> None
     assert project.listed(versioned.input) == ["trip/cat 1.jpg"]
     versioned.drain()
     assert versioned.left() == []
-    (line,) = json.loads(versioned.run("log", "--like", "cat 1", "--json").stdout)
+    line = json.loads(versioned.run("log", "--like", "cat 1", "--json").stdout)
     assert (line["input_key"], line["outcome"]) == ("trip/cat 1.jpg", "done")
     assert line["output_key"] == "trip/negated_cat 1.jpg"
     result = versioned.get(line["output_key"])

@@ -1,9 +1,9 @@
--- This machine's last pass, and what stood in its way.
+-- Record this machine's last pass and the problem that stopped it, if any.
 INSERT INTO pipeline.heartbeats (
     pipeline, machine, last_pass, obstacle, last_error, last_error_at
 )
 VALUES (
-    %(pipeline)s, %(machine)s, now(), %(obstacle)s, %(obstacle)s,
+    %(pipeline)s, %(worker)s, now(), %(obstacle)s, %(obstacle)s,
     CASE WHEN %(obstacle)s::text IS NOT NULL THEN now() END
 )
 ON CONFLICT (pipeline, machine) DO UPDATE SET

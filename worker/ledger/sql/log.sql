@@ -1,4 +1,4 @@
--- Results in the order they came, all or those whose names contain a text.
+-- The newest results that match the filter, oldest first.
 SELECT
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "timestamp",
     key AS input_key,
@@ -9,12 +9,18 @@ SELECT
     outcome,
     reason,
     worker
-FROM pipeline.results
-WHERE
-    pipeline = %(pipeline)s
-    AND (
-        %(like)s::text IS NULL
-        OR strpos(key, %(like)s) > 0
-        OR strpos(coalesce(output_key, ''), %(like)s) > 0
-    )
+FROM (
+    SELECT * FROM pipeline.results
+    WHERE
+        pipeline = %(pipeline)s
+        AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
+        AND (NOT %(quarantined)s::boolean OR outcome = 'quarantined')
+        AND (
+            %(like)s::text IS NULL
+            OR strpos(key, %(like)s) > 0
+            OR strpos(coalesce(output_key, ''), %(like)s) > 0
+        )
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(last)s
+) AS newest
 ORDER BY created_at, id;

@@ -1,14 +1,14 @@
--- Counts of the pipeline, its rate a minute over the last ten, and the last thing that went wrong.
+-- Counts of results, results per minute over the last ten minutes, and the latest error.
 SELECT
     count(*) FILTER (WHERE outcome = 'done') AS done,
     count(*) FILTER (WHERE outcome = 'quarantined') AS quarantined,
     count(*) FILTER (WHERE created_at > now() - interval '10 minutes')
     / 10.0::double precision AS rate,
     (
-        SELECT e.said FROM (
+        SELECT e.error FROM (
             SELECT
                 last_error_at AS happened,
-                last_error AS said
+                last_error AS error
             FROM pipeline.heartbeats
             WHERE pipeline = %(pipeline)s AND last_error IS NOT NULL
             UNION ALL

@@ -1,4 +1,4 @@
--- The ledger: one row an upload that came to an end, attempts that have not, machines' heartbeats.
+-- Results (one row per processed upload), attempts that have not ended, heartbeats of machines.
 CREATE TABLE pipeline.results (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -10,7 +10,7 @@ CREATE TABLE pipeline.results (
     last_modified timestamptz NOT NULL,
     input_sha256 text NOT NULL,
     input_bytes bigint NOT NULL,
-    output_key text, -- null where the outcome is not done
+    output_key text, -- null unless the outcome is done
     output_sha256 text,
     output_bytes bigint,
     seconds double precision NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE pipeline.attempts (
     version_id text NOT NULL,
     etag text NOT NULL,
     last_modified timestamptz NOT NULL,
-    crashes integer NOT NULL, -- times it ran alone and did not come to an end
+    crashes integer NOT NULL, -- attempts alone that did not end
     worker text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, bucket, key, version_id, etag, last_modified)
@@ -38,13 +38,13 @@ CREATE TABLE pipeline.heartbeats (
     pipeline text NOT NULL,
     machine text NOT NULL,
     last_pass timestamptz NOT NULL,
-    obstacle text, -- null while nothing is in the way
+    obstacle text, -- what stopped the last pass, null if nothing
     last_error text,
     last_error_at timestamptz,
     PRIMARY KEY (pipeline, machine)
 );
 
--- The tutorial's table: its columns first, under its names.
+-- The tutorial's table: its columns come first and have its names.
 CREATE VIEW pipeline.log_records AS
 SELECT
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') AS "timestamp",

@@ -1,4 +1,4 @@
--- What the worker may do, nothing else; and the owner finds the tutorial's view without a prefix.
+-- Grant the worker's role its rights and no others; let the owner find log_records unqualified.
 REVOKE ALL ON ALL TABLES IN SCHEMA pipeline FROM {worker};
 GRANT USAGE ON SCHEMA pipeline TO {worker};
 GRANT SELECT, INSERT, UPDATE, DELETE

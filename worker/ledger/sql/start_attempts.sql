@@ -1,4 +1,4 @@
--- Count attempts before their transforms; alone, one counts as a crash until it has ended.
+-- Count an attempt per upload; an upload that runs alone also counts as a crash until it ends.
 INSERT INTO pipeline.attempts (
     pipeline, bucket, key, version_id, etag, last_modified, crashes, worker
 )

@@ -1,4 +1,4 @@
--- Write a batch of results, one row an upload, and end their attempts.
+-- Insert or update a batch of results, one row per upload, and remove their attempts.
 WITH batch AS (
     SELECT * FROM jsonb_to_recordset(%(rows)s) AS r (
         pipeline text, bucket text, key text, version_id text, etag text,

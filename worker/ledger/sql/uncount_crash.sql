@@ -1,4 +1,4 @@
--- Take back the crash an attempt was counted as; the file stays one to run alone.
+-- Take back the crash that an attempt was counted as; the upload stays one that runs alone.
 UPDATE pipeline.attempts SET crashes = greatest(crashes - 1, 0)
 WHERE
     (pipeline, bucket, key, version_id, etag, last_modified)

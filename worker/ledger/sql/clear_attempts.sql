@@ -1,4 +1,4 @@
--- End attempts that say nothing against their files.
+-- Remove the attempts of uploads that did not crash.
 DELETE FROM pipeline.attempts AS a
 USING
     jsonb_to_recordset(%(uploads)s) AS b (

@@ -1,2 +1,2 @@
--- Note a migration as applied.
+-- Mark a migration as applied.
 INSERT INTO pipeline.migrations (version, name) VALUES (%(version)s, %(name)s);

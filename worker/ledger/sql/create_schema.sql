@@ -1,4 +1,4 @@
--- The schema and the list of migrations applied; harmless when they are there.
+-- Create the schema and the table of applied migrations unless they exist.
 CREATE SCHEMA IF NOT EXISTS pipeline;
 CREATE TABLE IF NOT EXISTS pipeline.migrations (
     version integer PRIMARY KEY,

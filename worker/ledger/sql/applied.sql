@@ -1,2 +1,0 @@
--- The numbers of the migrations applied.
-SELECT version FROM pipeline.migrations;
