@@ -56,7 +56,7 @@ def main(path: str, kind: str) -> None:
             settings.store,
             ledger,
             pool,
-            transforms.load(settings.transform),
+            settings.transform,
             settings.machine,
             folder,
         )

@@ -12,7 +12,7 @@ from bench.part import Part, Request, Result
 from bench.pictures import PACKAGED, ROOT, SAMPLES
 from bench.table import Table
 from cli.terminal import print_progress
-from worker.transforms import build, kernels
+from worker.transforms.negate import build, kernels
 
 DOCUMENT = ROOT / "docs" / "measurements.md"
 
@@ -54,7 +54,7 @@ def _source(place: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "*.so")
     shutil.copytree(ROOT / "worker", source / "worker", ignore=ignored)
     try:
-        made = build.build(source / "worker" / "transforms")
+        made = build.build(source / "worker" / "transforms" / "negate")
     except OSError as error:
         print_progress(f"The fast transforms were not built, so what is measured is slow: {error}.")
     else:

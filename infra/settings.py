@@ -14,7 +14,7 @@ from infra.errors import SettingsError
 from infra.existing_database import Existing
 from infra.names import Names
 from infra.reader import Network, Reader, declared
-from worker.transforms import Transform
+from worker.transforms import TransformName
 
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
 DATABASES = ("trove", "existing")
@@ -136,7 +136,7 @@ def read(reader: Reader, prefix: str) -> Settings:
             reader.text("databaseCloud", needed="" if existing else entry),
             reader.text("databaseRegion"),
         ),
-        transform=reader.choice("transform", list(Transform)),
+        transform=reader.choice("transform", list(TransformName)),
         interval=reader.text(
             "timerInterval",
             needed="the pause between two passes, for example 1s",

@@ -14,7 +14,7 @@ from pathlib import Path
 from worker import settings
 from worker.errors import InvalidSettings, PipelineError
 from worker.settings import Settings
-from worker.transforms import Transform
+from worker.transforms import TransformName
 
 MAX_LINGER_SECONDS = 3600
 _STORE_KEYS = ("s3-access-key", "s3-secret-key")
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         "--csv", action="store_true", help="print CSV; default: a JSON array per line, names first"
     )
     apply = commands.add_parser("apply", help="transform local files")
-    apply.add_argument("transform", choices=list(Transform))
+    apply.add_argument("transform", choices=list(TransformName))
     apply.add_argument("sources", metavar="SRC", nargs="+", type=Path)
     apply.add_argument("destination", metavar="DST", type=Path)
     return parser

@@ -22,7 +22,7 @@ def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
             f"{destination} is not a folder: several files need one that is there."
         )
     targets = [
-        destination / transform.output_key(source.name) if into_folder else destination
+        destination / transforms.output_key(name, source.name) if into_folder else destination
         for source in sources
     ]
     if len(set(targets)) < len(targets):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.errors import InvalidSettings
-from worker.transforms import Transform
+from worker.transforms import TransformName
 
 DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -149,8 +149,8 @@ def _judge(settings: Settings) -> list[str]:
     """What types alone do not tell."""
     store, database = settings.store, settings.database
     problems: list[str] = []
-    if settings.transform not in list(Transform):
-        known = ", ".join(Transform)
+    if settings.transform not in list(TransformName):
+        known = ", ".join(TransformName)
         problems.append(f"transform is {settings.transform!r}: choose one of {known}.")
     if not store.endpoint.startswith(("http://", "https://")):
         problems.append(

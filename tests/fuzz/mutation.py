@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.fuzz import seeds
 from worker.errors import InvalidInput
-from worker.transforms import gif, jpeg, png
+from worker.transforms.negate import gif, jpeg, png
 
 WAYS = {"jpg": jpeg.negate, "png": png.negate, "gif": gif.negate}
 PIXELS = 1_000_000

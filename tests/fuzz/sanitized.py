@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.fuzz import seeds
-from worker.transforms import kernels
+from worker.transforms.negate import kernels
 
 COMPILER = shutil.which("gcc") or shutil.which("cc")
 _FLAGS = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz import mutation, sanitized
-from worker.transforms import build, kernels
+from worker.transforms.negate import build, kernels
 
 SECONDS = 25
 

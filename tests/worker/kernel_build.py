@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.transforms import build, kernels, negate
+from worker.transforms import negate
+from worker.transforms.negate import build, kernels
 
 LIMITS = {"pixels": 250_000_000}
 

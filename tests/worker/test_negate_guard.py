@@ -22,7 +22,7 @@ from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.tiff_files import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Page, tiff
 from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms import kernels
+from worker.transforms.negate import kernels
 
 __all__ = ["compiled_kernels"]
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -587,7 +587,7 @@ def test_apply_builds_the_kernels_or_says_that_it_has_none(tmp_path: Path) -> No
             check=False,
         )
 
-    where = "from worker.transforms import kernels as k; print(k.cache() / k.file_name())"
+    where = "from worker.transforms.negate import kernels as k; print(k.cache() / k.file_name())"
     built = Path(run("", "-c", where).stdout.strip())
     assert not built.exists()
     try:
@@ -625,7 +625,12 @@ def test_a_photo_waits_in_its_bucket_until_the_kernels_are_built(versioned: Pipe
     assert versioned.keys(versioned.quarantine) == []
     assert versioned.sql("SELECT * FROM pipeline.attempts") == []
     subprocess.run(
-        [sys.executable, "-m", "worker.transforms.build", next(package.rglob("jpeg.c")).parent],
+        [
+            sys.executable,
+            "-m",
+            "worker.transforms.negate.build",
+            next(package.rglob("jpeg.c")).parent,
+        ],
         env={"PATH": os.environ["PATH"]},
         cwd=package,
         check=True,

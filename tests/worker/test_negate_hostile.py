@@ -13,7 +13,7 @@ import pytest
 from tests.fuzz.seeds import chunk
 from tests.worker.kernel_build import compiled_kernels
 from tests.worker.pictures import encode, picture
-from worker.transforms import kernels
+from worker.transforms.negate import kernels
 
 __all__ = ["compiled_kernels"]
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -27,7 +27,8 @@ _CHILD = r"""
 import json, re, sys, time
 from pathlib import Path
 from worker.errors import InvalidInput
-from worker.transforms import kernels, negate
+from worker.transforms import negate
+from worker.transforms.negate import kernels
 kernels.library = kernels.load(Path(sys.argv[1]))
 negate.apply(Path(sys.argv[3]), Path(sys.argv[2]), {"pixels": 250_000_000})
 def peak():

@@ -17,7 +17,7 @@ from tests.fuzz.seeds import chunk, exif
 from tests.worker.kernel_build import compiled_kernels, negative
 from tests.worker.pictures import decode, encode, error, negated, picture
 from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms import kernels, previews
+from worker.transforms.negate import kernels, previews
 
 __all__ = ["compiled_kernels"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,9 +184,9 @@ def test_without_compiled_kernels(
 
 
 def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
-    """`python -m worker.transforms.build` where there is none."""
+    """`python -m worker.transforms.negate.build` where there is none."""
     result = subprocess.run(
-        [sys.executable, "-m", "worker.transforms.build", tmp_path / "new"],
+        [sys.executable, "-m", "worker.transforms.negate.build", tmp_path / "new"],
         env={"PATH": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

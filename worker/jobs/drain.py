@@ -7,7 +7,6 @@ import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from worker import transforms
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.steps import Context
@@ -35,7 +34,7 @@ def drain(settings: Settings, linger: float) -> None:
             settings.store,
             ledger,
             pool,
-            transforms.load(settings.transform),
+            settings.transform,
             settings.machine,
             folder,
         )

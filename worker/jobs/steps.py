@@ -27,7 +27,7 @@ from worker.settings import StoreSettings
 from worker.store.answers import Found
 from worker.store.contents import Contents, contents_of
 from worker.store.s3_store import Store
-from worker.transforms import TransformModule
+from worker.transforms import output_key
 from worker.uploads.upload import Upload
 
 CRASHES = 3  # alone; then the file is quarantined
@@ -42,7 +42,7 @@ class Context:
     buckets: StoreSettings
     ledger: Ledger
     pool: Pool
-    transform: TransformModule
+    transform: str
     machine: str
     folder: Path
 
@@ -186,7 +186,7 @@ def attempt(
     too."""
     upload, target = source.upload, source.path.with_suffix(".out")
     crashes = (alone or {}).get(upload, 0)
-    if not quarantine.fits(context.transform.output_key(upload.key)):
+    if not quarantine.fits(output_key(context.transform, upload.key)):
         return Rejection("key too long")
     if crashes >= CRASHES:
         return Rejection(f"it ended the worker or its transform {crashes} times, alone")
@@ -213,7 +213,7 @@ def attempt(
 
 def publish(context: Context, source: Fetched, made: Transformed) -> Result:
     """Put an output under its deterministic key."""
-    key, contents = context.transform.output_key(source.upload.key), made.contents
+    key, contents = output_key(context.transform, source.upload.key), made.contents
     hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
     context.store.put(context.buckets.output, key, contents, made.content_type, hashes)
     done = (key, contents.sha256, contents.size)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from worker.errors import InvalidInput, UploadDeferred
 from worker.sandbox.confinement import confine, limit_cpu
-from worker.transforms import TransformModule, load
+from worker.transforms import Transform, load
 
 # What the file cannot be blamed for; any other error of a decoder is about the file.
 _SURROUNDINGS = {
@@ -40,7 +40,7 @@ def main() -> None:
         print(json.dumps(_answer(transform, json.loads(line))), file=answers)
 
 
-def _answer(transform: TransformModule, job: dict[str, object]) -> dict[str, str]:
+def _answer(transform: Transform, job: dict[str, object]) -> dict[str, str]:
     source, target = Path(str(job["source"])), Path(str(job["target"]))
     try:
         parameters = {"pixels": int(str(job["pixels"]))}

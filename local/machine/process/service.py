@@ -84,8 +84,8 @@ class Service:
 
     def _build_kernels(self) -> None:
         """Build the transforms' kernels, as the installation does last; without them it is slow."""
-        folder = self._host.source / "worker/transforms"
-        self._run([sys.executable, "-m", "worker.transforms.build", str(folder)])
+        folder = self._host.source / "worker/transforms/negate"
+        self._run([sys.executable, "-m", "worker.transforms.negate.build", str(folder)])
 
     def _run_worker(self, arguments: list[str]) -> int:
         code = self._run(self._host.worker_command(arguments))

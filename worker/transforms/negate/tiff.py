@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Literal
 
 from worker.errors import InvalidInput
-from worker.transforms import previews
+from worker.transforms.negate import previews
 
 # Bytes of a value, by field type; and the type codes of `array` for the integers.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
-from worker.transforms import kernels, previews
-from worker.transforms.deflate import Layout, NeedsDecodedError, Picture, crc32
-from worker.transforms.files import Source
+from worker.transforms.negate import kernels, previews
+from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate.scanlines import Layout, NeedsDecodedError, Picture, crc32
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD, _NUMBER, _FRAME = struct.Struct(">I4s"), struct.Struct(">I"), struct.Struct(">4I")
@@ -38,7 +38,7 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
 
     InvalidInput where it is damaged, ends too early, or has more than so many pixels.
     """
-    file = Source(source)
+    file = MappedFile(source)
     for decoding in (False, True):
         try:
             with target.open("wb") as out:
@@ -99,7 +99,7 @@ class _Negation:
         self._number = 0  # of the next fcTL or fdAT (APNG's sequence_number)
         self._seen: set[bytes] = set()
 
-    def run(self, file: Source) -> bool:
+    def run(self, file: MappedFile) -> bool:
         data, copied = file.data, (0, 0)
         if data[: len(SIGNATURE)] != SIGNATURE:
             raise InvalidInput("the PNG's signature is damaged")

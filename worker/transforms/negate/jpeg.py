@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from worker.errors import InvalidInput
-from worker.transforms import kernels, previews
-from worker.transforms.files import Source
+from worker.transforms.negate import kernels, previews
+from worker.transforms.negate.mapped_file import MappedFile
 
 _NOT_ZERO = re.compile(rb"[^\0]")
 _EOI = re.compile(rb"\xff\xd9")
@@ -37,7 +37,7 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
     """
     if kernels.library is None:
         return False
-    data = Source(source).data
+    data = MappedFile(source).data
     if not _is_ours(data, pixels):
         return False
     head, scan = previews.head(data)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 _SMALL = 1 << 16
 
 
-class Source:
+class MappedFile:
     """A file to read; `data` may be given to C, which takes it for writable (copies are ours)."""
 
     def __init__(self, path: Path) -> None:

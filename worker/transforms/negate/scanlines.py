@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from worker.errors import InvalidInput
-from worker.transforms import kernels
+from worker.transforms.negate import kernels
 
 fast: Any = zlib
 with suppress(ImportError):  # no wheel for this machine: the standard library is some times slower

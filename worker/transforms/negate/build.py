@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from worker.transforms import kernels
+from worker.transforms.negate import kernels
 
 _FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-shared")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from worker.transforms import previews
+from worker.transforms.negate import previews
 
 _SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
 # Tags that Pillow writes itself, from the pixels it is given.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from worker.errors import InvalidInput
-from worker.transforms import kernels
+from worker.transforms.negate import kernels
 
 Buffer = bytes | bytearray | memoryview
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker.errors import InvalidInput
-from worker.transforms import kernels, previews
-from worker.transforms.files import Source
+from worker.transforms.negate import kernels, previews
+from worker.transforms.negate.mapped_file import MappedFile
 
 _HEADER = 13  # signature and logical screen descriptor
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
@@ -20,7 +20,7 @@ _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 
 def negate(source: Path, target: Path, pixels: int) -> bool:
     """Write the negative of source to target; InvalidInput where it is damaged or too large."""
-    file = Source(source)
+    file = MappedFile(source)
     width, height = (int.from_bytes(file.data[at : at + 2], "little") for at in (6, 8))
     if width * height > pixels:
         raise InvalidInput(f"it has more than {pixels} pixels")

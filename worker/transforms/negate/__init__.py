@@ -12,9 +12,20 @@ from typing import Any
 from PIL import Image, ImageSequence, TiffImagePlugin, UnidentifiedImageError
 
 from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms import bmp, camera_raw, gif, jpeg, kernels, png, pnm, saving, tiff, webp
-from worker.transforms.files import Source
-from worker.transforms.pixels import negative
+from worker.transforms.negate import (
+    bmp,
+    camera_raw,
+    gif,
+    jpeg,
+    kernels,
+    png,
+    pnm,
+    saving,
+    tiff,
+    webp,
+)
+from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate.pixels import negative
 
 # Pillow reads more, some of it by programs of others (EPS by Ghostscript): none of that here.
 CONTENT_TYPES = {
@@ -47,16 +58,10 @@ _UNDO = {
 }
 
 
-def output_key(key: str) -> str:
-    """The prefix is kept: a/x.jpg and b/x.jpg do not collide."""
-    prefix, slash, name = key.rpartition("/")
-    return f"{prefix}{slash}negated_{name}"
-
-
 def prepare() -> str | None:
     """Build the compiled kernels if they are not there; a sentence where that failed."""
     if kernels.library is None:
-        from worker.transforms import build  # noqa: PLC0415  rarely needed
+        from worker.transforms.negate import build  # noqa: PLC0415  rarely needed
 
         try:
             kernels.library = kernels.load(build.build(kernels.cache()).parent)
@@ -79,7 +84,7 @@ def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
     for magic, (kind, way) in _FAST.items():
         if beginning.startswith(magic) and way(source, target, pixels):
             return CONTENT_TYPES[kind]
-    data = Source(source).data if beginning else memoryview(b"")
+    data = MappedFile(source).data if beginning else memoryview(b"")
     if beginning.startswith((b"II", b"MM")):
         return _negate_tiff(source, target, data, pixels)
     if beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP":
@@ -128,7 +133,7 @@ def _negate_tiff(source: Path, target: Path, data: memoryview, pixels: int) -> s
         pages = "; ".join(dict.fromkeys(page.description for page in before.pages))
         problem = f"the {before.form} is damaged or not supported: it has {pages}"
         raise InvalidInput(problem) from error
-    tiff.verify(before, tiff.read(Source(target).data))
+    tiff.verify(before, tiff.read(MappedFile(target).data))
     return content_type
 
 
@@ -138,7 +143,7 @@ def _negate_webp(source: Path, target: Path, data: memoryview, pixels: int) -> s
         content_type = _negate_by_pillow(source, target, pixels, lossless=before.lossless)
     except UnidentifiedImageError:
         raise InvalidInput("the WebP is damaged") from None
-    webp.verify(before, webp.read(Source(target).data))
+    webp.verify(before, webp.read(MappedFile(target).data))
     return content_type
 
 
