@@ -1,0 +1,102 @@
+"""The script ./pipeline: when it installs packages, and Ctrl-C while it starts."""
+
+import os
+import pty
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import PROJECT
+
+# Stands for .venv/bin/python and .venv/bin/uv: records what it is asked to install.
+STUB = """#!/bin/sh
+case "$*" in
+-V) cat "{folder}/version" ;;
+*install*) echo "$0 $*" >>"{folder}/installed" ;;
+*"-m cli"*) echo "cli ran" ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The script with stand-ins for Python and uv."""
+    for name in ("pipeline", "pyproject.toml", "requirements.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "uv"):
+        (programs / name).write_text(STUB.format(folder=tmp_path))
+        (programs / name).chmod(0o755)
+    (tmp_path / "version").write_text("Python 3.11.2\n")
+    run(tmp_path, "log")
+    (tmp_path / "installed").unlink()
+    return tmp_path
+
+
+def run(checkout: Path, *words: str) -> bool:
+    """Run the script; whether it installed anything."""
+    answer = subprocess.run(
+        ["./pipeline", *words], cwd=checkout, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "cli ran\n"
+    return (checkout / "installed").exists()
+
+
+def test_packages_are_installed_once(checkout: Path) -> None:
+    assert not run(checkout, "log")
+
+
+def test_tests_need_more_packages(checkout: Path) -> None:
+    assert run(checkout, "test")
+    assert "--group" in (checkout / "installed").read_text()
+    assert ":test" in (checkout / "installed").read_text()
+
+
+def test_packages_of_benches_include_all_others(checkout: Path) -> None:
+    assert run(checkout, "bench")
+    (checkout / "installed").unlink()
+    assert not run(checkout, "test")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+def test_a_changed_version_is_installed(checkout: Path, name: str) -> None:
+    file = checkout / name
+    file.write_text(file.read_text().replace("boto3==1.", "boto3==2."))
+    assert run(checkout, "log")
+    (checkout / "installed").unlink()
+    assert not run(checkout, "log")
+
+
+def test_an_upgraded_python_gets_its_packages(checkout: Path) -> None:
+    (checkout / "version").write_text("Python 3.13.1\n")
+    assert run(checkout, "log")
+
+
+def test_settings_of_tools_install_nothing(checkout: Path) -> None:
+    file = checkout / "pyproject.toml"
+    file.write_text(file.read_text() + "\n[tool.other]\nsetting = 1\n")
+    assert not run(checkout, "log")
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.05, 0.08, 0.12, 0.2, 0.4])
+def test_ctrl_c_while_it_starts_prints_no_traceback(delay: float) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(PROJECT)
+        os.execv("./pipeline", ["./pipeline", "log"])  # noqa: S606
+    time.sleep(delay)
+    os.write(terminal, b"\x03")
+    output = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            output += chunk
+    except OSError:  # Linux: the process has ended
+        pass
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) in (-2, 1, 130)  # 1: it had ended before
+    assert b"Traceback" not in output
