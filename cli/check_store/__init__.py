@@ -1,1 +1,1 @@
-"""Whether an object store can be trusted with pictures: what is asked, and what answers mean."""
+"""Whether an object store keeps photos safe: checks, and what a failed one means for the user."""

@@ -1,62 +1,66 @@
-"""What a probe has found, for people and for machines."""
+"""The report on a store, as text and as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from cli.check_store.fact import Answers
-from cli.check_store.judgement import Finding, judge, trusted
-from cli.check_store.questions import FACTS, GROUPS
+from cli.check_store.check import Finding, Results, find, is_safe
+from cli.check_store.checks import CHECKS, GROUPS
 from cli.terminal import print_result, print_table
 
 
 @dataclass(frozen=True)
 class Report:
-    """The answers of one store."""
+    """The results of one store."""
 
     endpoint: str
-    answers: Answers
+    results: Results
 
     @property
     def findings(self) -> list[Finding]:
-        """What a user loses there."""
-        return judge(FACTS, self.answers)
+        """What the results mean for the user, worst first."""
+        return find(CHECKS, self.results)
 
     @property
-    def trusted(self) -> bool:
-        """Whether pictures are safe there."""
-        return trusted(self.findings)
+    def is_safe(self) -> bool:
+        """Whether photos are safe there."""
+        return is_safe(self.findings)
 
     def as_json(self) -> dict[str, Any]:
-        """The whole of it."""
+        """Return all of it."""
         return {
             "endpoint": self.endpoint,
-            "trusted": self.trusted,
-            "facts": [
-                {"name": fact.name, "question": fact.question, "answer": self.answers[fact.name]}
-                for fact in FACTS
-            ],
-            "losses": [
+            "safe": self.is_safe,
+            "checks": [
                 {
-                    "name": finding.fact.name,
-                    "weight": finding.loss.weight.value,
-                    "sentence": finding.loss.sentence,
+                    "name": check.name,
+                    "statement": check.statement,
+                    "result": self.results[check.name],
+                }
+                for check in CHECKS
+            ],
+            "findings": [
+                {
+                    "name": finding.check.name,
+                    "severity": finding.consequence.severity.value,
+                    "sentence": finding.consequence.sentence,
                 }
                 for finding in self.findings
             ],
         }
 
     def show(self) -> None:
-        """Print the answers, then what they cost."""
-        for group, facts in GROUPS.items():
+        """Print the results, then what they mean."""
+        for group, checks in GROUPS.items():
             print_result(group, bold=True)
-            print_table((f"  {fact.question}", self.answers[fact.name]) for fact in facts)
+            print_table((f"  {check.statement}", self.results[check.name]) for check in checks)
         for finding in self.findings:
+            consequence = finding.consequence
             print_result(
-                f"\n{finding.loss.weight.value.capitalize()}: {finding.loss.sentence} "
-                f"({finding.fact.question}: {finding.answer})"
+                f"\n{consequence.severity.value.capitalize()}: {consequence.sentence} "
+                f"({finding.check.statement}: {finding.result})"
             )
         print_result(
-            "\nPictures are safe with this store."
-            if self.trusted
-            else "\nDo not trust this store with pictures before the above is settled."
+            "\nPhotos are safe with this store."
+            if self.is_safe
+            else "\nDo not trust this store with photos until the above is settled."
         )

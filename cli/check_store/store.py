@@ -1,5 +1,6 @@
-"""S3 clients of the store that is asked."""
+"""The store that is checked, and clients of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,31 +9,34 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli.check_store.keys import Keys
+from cli.check_store.credentials import Credentials
 
-#: What our own programs tell boto3: since 1.36 it sends checksums that many stores do not know.
-AS_THE_PIPELINE = "when_required"
-AS_BOTO3_COMES = "when_supported"
+#: What this project configures: since 1.36 boto3 sends checksums that many stores refuse.
+CHECKSUMS_WHEN_REQUIRED = "when_required"
+#: boto3's default.
+CHECKSUMS_WHEN_SUPPORTED = "when_supported"
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where it answers, our keys and, where there are some, another owner's."""
+    """An endpoint, our credentials and, if there are any, another owner's."""
 
     endpoint: str
-    keys: Keys
-    other: Keys | None = None
+    credentials: Credentials
+    other: Credentials | None = None
     region: str = ""
 
-    def client(self, keys: Keys | None, checksums: str = AS_THE_PIPELINE) -> Any:
-        """A client with these keys, or with none."""
-        signing = {"signature_version": UNSIGNED} if keys is None else {"signature_version": "s3v4"}
+    def client(
+        self, credentials: Credentials | None, checksums: str = CHECKSUMS_WHEN_REQUIRED
+    ) -> Any:
+        """Return a boto3 client with these credentials; None for anonymous requests."""
+        signature = UNSIGNED if credentials is None else "s3v4"
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
             region_name=self.region or "us-east-1",
-            aws_access_key_id=keys.access if keys else None,
-            aws_secret_access_key=keys.secret if keys else None,
+            aws_access_key_id=credentials.access if credentials else None,
+            aws_secret_access_key=credentials.secret if credentials else None,
             config=Config(
                 s3={"addressing_style": "path"},
                 connect_timeout=10,
@@ -40,32 +44,32 @@ class Store:
                 retries={"mode": "standard", "total_max_attempts": 2},
                 request_checksum_calculation=checksums,
                 response_checksum_validation=checksums,
-                **signing,
+                signature_version=signature,
             ),
         )
 
-    def make_bucket(self, client: Any, bucket: str) -> None:
-        """A store may want to be told the region (AWS outside us-east-1); others refuse that."""
+    def create_bucket(self, client: Any, bucket: str) -> None:
+        """Create a bucket; AWS outside us-east-1 requires the region, other stores refuse it."""
         try:
             client.create_bucket(Bucket=bucket)
         except ClientError as error:
-            if "IllegalLocationConstraint" not in told(error) or not self.region:
+            if "IllegalLocationConstraint" not in describe(error) or not self.region:
                 raise
-            place = {"LocationConstraint": self.region}
-            client.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+            location = {"LocationConstraint": self.region}
+            client.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
 
 
-def told(error: ClientError) -> str:
-    """A refusal in two words: `404 NoSuchKey`."""
+def describe(error: ClientError) -> str:
+    """Return status and code of an error response: `404 NoSuchKey`."""
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     code = str(error.response.get("Error", {}).get("Code", ""))
     return status if code in ("", status) else f"{status} {code}"
 
 
-def refusal(call: Any, **arguments: Any) -> str:
-    """How the store refuses a request; empty where it does not."""
+def refusal(request: Callable[..., object], **arguments: Any) -> str:
+    """Send a request; return status and code of its refusal, "" for success."""
     try:
-        call(**arguments)
+        request(**arguments)
     except ClientError as error:
-        return told(error)
+        return describe(error)
     return ""

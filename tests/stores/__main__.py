@@ -4,10 +4,10 @@ import sys
 
 from local.errors import LocalCloudError
 from tests.stores import page
-from tests.stores.asked import ask_all
+from tests.stores.checked import check_all
 
 if __name__ == "__main__":
     try:
-        page.PAGE.write_text(page.render(ask_all()), encoding="utf-8")
+        page.PAGE.write_text(page.render(check_all()), encoding="utf-8")
     except LocalCloudError as problem:
         sys.exit(str(problem))

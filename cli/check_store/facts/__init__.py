@@ -1,1 +1,0 @@
-"""What is asked of a store, a file for each group of questions."""
