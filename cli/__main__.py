@@ -11,4 +11,4 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 from cli.commands import main  # noqa: E402
 
 if __name__ == "__main__":
-    main(prog_name="./pipeline")
+    main(prog_name="./pipeline", complete_var="_PIPELINE_COMPLETE")

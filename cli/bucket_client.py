@@ -1,135 +1,184 @@
-"""`put` and `get`: a person's two ways into the object store."""
+"""The pipeline's buckets as `put`, `get` and `demo` use them."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import errno
+import os
+from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cli.errors import CommandError
+from cli.errors import CommandError, file_error
 from cli.stacks.outputs import Outputs
 from cli.stacks.target import LOCAL, command_line
+from cli.terminal import visible
+from worker.errors import NoResponse, RequestRefused
+from worker.store.client import Client, Response, Signer
+from worker.store.contents import Contents
 
-_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A file and the object key it gets."""
-
-    path: Path
-    key: str
+_NOT_FOUND = 404
 
 
-def photos(paths: Sequence[Path]) -> list[Photo]:
-    """One photo a path, keyed by base name; raises CommandError on what cannot be sent."""
-    taken: dict[str, Path] = {}
-    for path in paths:
-        if not path.is_file():
-            raise CommandError(f"'{path}' is not a file that can be read: name existing files.")
-        if path.name in taken:
-            raise CommandError(
-                f"'{taken[path.name]}' and '{path}' would both become object '{path.name}': "
-                "rename one or send them one after the other."
-            )
-        taken[path.name] = path
-    return [Photo(path, name) for name, path in taken.items()]
+class StoreUnavailable(CommandError):
+    """The object store refuses or fails every request, not only one object's."""
 
 
 class BucketClient:
-    """The pipeline's buckets, with the keys from the stack's outputs."""
+    """Access to the buckets with the keys of the stack's outputs."""
+
+    #: S3's codes for what is wrong with a bucket or with our keys, not with one object.
+    _GENERAL = frozenset(
+        {
+            *("403", "AccessDenied", "AuthorizationHeaderMalformed", "InvalidAccessKeyId"),
+            *("NoSuchBucket", "QuotaExceeded", "RequestTimeTooSkewed", "SignatureDoesNotMatch"),
+        }
+    )
 
     def __init__(self, outputs: Outputs, stack: str = LOCAL) -> None:
+        """Connect lazily.
+
+        Args:
+            outputs: The stack's.
+            stack: Its name, for messages.
+        """
         self._outputs = outputs
         self._stack = stack
-        # Stores other than AWS's refuse the checksums that boto3 adds by itself since 1.36.
-        config = Config(
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            retries={"mode": "standard", "max_attempts": 4},
-            max_pool_connections=_AT_ONCE,
-            s3={"addressing_style": "path"},
+        signer = Signer(outputs.s3_region, outputs.s3_access_key, outputs.s3_secret_key)
+        self._client = Client(outputs.s3_endpoint, signer)
+
+    def has(self, contents: Contents, key: str) -> bool:
+        """Whether a file was sent under this key before: it waits, or its result is there.
+
+        It waits if the input bucket has an object of that key whose ETag is the file's MD5. A
+        result tells by its metadata `input-sha256` from which bytes it was made.
+
+        Raises:
+            CommandError: The store refuses to answer.
+        """
+        waiting = self._head(self._outputs.input_bucket, key)
+        if waiting is not None and waiting.headers.get("etag", "").strip('"') == contents.md5.hex():
+            return True
+        results = (self._head(self._outputs.output_bucket, name) for name in result_keys(key))
+        return any(
+            result.headers.get("x-amz-meta-input-sha256") == contents.sha256
+            for result in results
+            if result is not None
         )
-        self._s3 = boto3.client(
-            "s3",
-            endpoint_url=outputs.s3_endpoint,
-            aws_access_key_id=outputs.s3_access_key,
-            aws_secret_access_key=outputs.s3_secret_key,
-            region_name="us-east-1",
-            config=config,
-        )
 
-    def put(self, items: Sequence[Photo], progress: Callable[[int], None]) -> None:
-        """Upload to the input bucket, several at once."""
+    def put(self, contents: Contents, key: str) -> None:
+        """Store a file in the input bucket; the store checks its MD5 and SHA-256.
 
-        def upload(photo: Photo) -> None:
-            self._s3.upload_file(str(photo.path), self._outputs.input_bucket, photo.key)
+        Raises:
+            CommandError: The store refuses it; StoreUnavailable if it would refuse every file.
+            OSError: The file cannot be read.
+        """
+        headers = {
+            "x-amz-content-sha256": contents.sha256,
+            "content-md5": b64encode(contents.md5).decode(),
+        }
+        self._call("PUT", self._outputs.input_bucket, key, headers=headers, body=contents.path)
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            jobs = [pool.submit(upload, item) for item in items]
-            for done, job in enumerate(jobs, 1):
-                self._sentence(job.result)
-                progress(done)
+    def get(self, name: str, folder: Path, file: Path | None = None) -> Path:
+        """Fetch the result of `name`, or the result with that very key.
 
-    def get(self, name: str, folder: Path) -> Path:
-        """Fetch the negative of `name` (or the object of that very key) into `folder`."""
-        base = name.rsplit("/", 1)[-1]
-        prefix = name[: len(name) - len(base)]
-        keys = [f"{prefix}negated_{base}", name]
-        present = next((key for key in keys if self.has_result(key)), None)
+        Args:
+            name: The key of an upload or of a result.
+            folder: Where the file is written, under the last part of the result's key.
+            file: The path to write instead.
+
+        Returns:
+            The path of the file, which is written whole or not at all.
+
+        Raises:
+            CommandError: There is no such result, or the file cannot be written.
+        """
+        bucket = self._outputs.output_bucket
+        keys = [*result_keys(name), name]
+        present = next((key for key in keys if self._head(bucket, key) is not None), None)
         if present is None:
             raise CommandError(self._why_missing(name))
-        target = folder / present.rsplit("/", 1)[-1]
-        self._sentence(
-            lambda: self._s3.download_file(self._outputs.output_bucket, present, str(target))
-        )
+        target = file or folder / present.rpartition("/")[2]
+        part = target.with_name(f".get-{os.getpid()}")
+        try:
+            # First the name itself: a file system may not take it.
+            with suppress(FileNotFoundError):
+                target.lstat()
+            with part.open("wb") as stream:
+
+                def sink() -> Any:
+                    stream.seek(0)
+                    stream.truncate()
+                    return stream.write
+
+                self._call("GET", bucket, present, sink=sink)
+            part.replace(target)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise CommandError(
+                    f"This file system has no room for the long name '{visible(target.name)}': "
+                    "name a shorter one with --output FILE."
+                ) from None
+            error.filename = str(target)
+            raise file_error(error) from None
+        finally:
+            part.unlink(missing_ok=True)
         return target
 
-    def has_result(self, key: str) -> bool:
-        """Whether the output bucket has this object key."""
-        return self._exists(self._outputs.output_bucket, key)
-
-    def settled(self, keys: Sequence[str]) -> int:
-        """How many of these are no longer in the input bucket."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._outputs.input_bucket
-        )
-        waiting = self._sentence(
-            lambda: {item["Key"] for page in pages for item in page.get("Contents", [])}
-        )
-        return sum(key not in waiting for key in keys)
+    def count_processed(self, keys: Sequence[str]) -> int:
+        """Count those of `keys` that are no longer in the input bucket."""
+        bucket, waiting = self._outputs.input_bucket, set()
+        query = {"list-type": "2", "encoding-type": "url"}
+        while True:
+            page = self._call("GET", bucket, query=query).xml()
+            waiting |= {unquote(line.findtext("Key") or "") for line in page.iterfind("Contents")}
+            if page.findtext("IsTruncated") != "true":
+                return sum(key not in waiting for key in keys)
+            query["continuation-token"] = page.findtext("NextContinuationToken") or ""
 
     def _why_missing(self, name: str) -> str:
-        outputs = self._outputs
-        if self._exists(outputs.input_bucket, name):
-            return f"'{name}' still waits in bucket {outputs.input_bucket}: try again in a moment."
+        outputs, shown = self._outputs, visible(name)
+        if self._head(outputs.input_bucket, name) is not None:
+            return f"'{shown}' is still in bucket {outputs.input_bucket}: try again in a moment."
         return (
-            f"Bucket {outputs.output_bucket} has no result of '{name}': "
-            f"'{command_line('log', self._stack)}' tells what was done and what was refused."
+            f"Bucket {outputs.output_bucket} has no result of '{shown}': "
+            f"'{command_line('log', self._stack)}' shows what was done and what was refused."
         )
 
-    def _exists(self, bucket: str, key: str) -> bool:
-        def head() -> bool:
-            try:
-                self._s3.head_object(Bucket=bucket, Key=key)
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004
-                    return False
-                raise
-            return True
-
-        return bool(self._sentence(head))
-
-    def _sentence(self, call: Callable[[], Any]) -> Any:
+    def _head(self, bucket: str, key: str) -> Response | None:
         try:
-            return call()
-        except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
-            raise CommandError(
-                f"The object store at {self._outputs.s3_endpoint} said: {error}. If something is "
-                f"gone there, '{command_line('refresh', self._stack)}' and "
-                f"'{command_line('up', self._stack)}' repair the stack."
-            ) from None
+            return self._client.call("HEAD", bucket, key, sink=lambda: lambda _: None)
+        except RequestRefused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise self._failure(error) from None
+        except NoResponse as error:
+            raise self._failure(error) from None
+
+    def _call(self, method: str, bucket: str, key: str = "", **arguments: Any) -> Response:
+        try:
+            return self._client.call(method, bucket, key, **arguments)
+        except (NoResponse, RequestRefused) as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: NoResponse | RequestRefused) -> CommandError:
+        endpoint = self._outputs.s3_endpoint
+        if isinstance(error, NoResponse):
+            return StoreUnavailable(
+                f"The object store at {endpoint} does not answer ({error}): check the network; "
+                f"'{command_line('refresh', self._stack)}' and "
+                f"'{command_line('up', self._stack)}' repair a stack whose store has moved."
+            )
+        if error.code not in self._GENERAL:
+            return CommandError(f"The object store at {endpoint} refused it: {error.code}.")
+        return StoreUnavailable(
+            f"The object store at {endpoint} refused the request: {error.code}. If something is "
+            f"missing there, '{command_line('refresh', self._stack)}' and "
+            f"'{command_line('up', self._stack)}' repair the stack."
+        )
+
+
+def result_keys(name: str) -> list[str]:
+    """Return the keys that the result of an upload may have."""
+    prefix, slash, base = name.rpartition("/")
+    return [f"{prefix}{slash}negated_{base}"]

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from cli.stacks import registry
 from cli.stacks.target import LOCAL
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from cli.stacks.target import Target
 
 
@@ -31,7 +32,9 @@ def _find(context: click.Context, _option: click.Parameter, value: str) -> "Targ
     return None if context.resilient_parsing else find_stack(value)
 
 
-def _complete(_context: Any, _option: Any, incomplete: str) -> list[CompletionItem[str]]:
+def _complete(_context: Any, _option: Any, incomplete: str) -> "list[CompletionItem[str]]":
+    from click.shell_completion import CompletionItem
+
     names = [LOCAL, *registry.known()]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 

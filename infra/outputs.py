@@ -25,6 +25,7 @@ def export(
         "outputBucket": buckets.names["output"],
         "quarantineBucket": buckets.names["quarantine"],
         "s3Endpoint": buckets.access.endpoint,
+        "s3Region": settings.store.region,
         "s3AccessKey": buckets.access.access_key,
         "s3SecretKey": buckets.access.secret_key,
         "databaseHost": database.host,

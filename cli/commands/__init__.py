@@ -7,12 +7,15 @@ its attribute `command` is the click command. A module is imported when its comm
 import importlib
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.errors import CommandError, Interrupted, file_error
 from worker.errors import PipelineError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _FOLDER = Path(__file__).parent
 
@@ -38,6 +41,14 @@ class Commands(click.Group):
         """List the commands without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_line(name)) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Complete a command's name, or an option, without importing any command."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=_first_line(name)) for name in names]
+        return [*commands, *super(click.Group, self).shell_complete(ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what stops it is reported in a sentence.

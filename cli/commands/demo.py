@@ -10,20 +10,21 @@ from pathlib import Path
 
 import click
 
-from cli.bucket_client import BucketClient, Photo, photos
+from cli.bucket_client import BucketClient
 from cli.contact_sheet import contact_sheet
 from cli.errors import CommandError
 from cli.machines import machine_kind
-from cli.machines.host import ask, first
+from cli.machines.host import first
 from cli.paths import CHECKOUT, cache_folder
-from cli.result_table import print_results
+from cli.results import print_results, read_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import LOCAL, explain_interrupt
 from cli.terminal import print_progress, print_result, progress_bar
+from cli.uploads import Photo, find_photos, send
 
 _POLL_SECONDS = 0.25
-_PATIENCE_SECONDS = 300  # without any photo becoming ready; a container installs its worker first
+_PATIENCE_SECONDS = 300  # without progress; a container installs its worker first
 
 
 @click.command(help=__doc__)
@@ -39,7 +40,7 @@ def command(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str
 
 def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
     """Deploy, send photos, wait, show, take down; raises CommandError if a photo was refused."""
-    items = photos(list(paths) or samples())
+    photos = find_photos(list(paths) or samples())
     if local.exists:
         raise CommandError(
             "A local pipeline is deployed already: send photos to it with './pipeline put FILE…', "
@@ -47,9 +48,9 @@ def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
         )
     started = time.monotonic()
     try:
-        refused = _show(local, items)
+        refused = _show(local, photos)
     except BaseException as error:
-        print_progress("Taking down what was stood up.")
+        print_progress("Taking down what was deployed.")
         LocalStack(local.paths).destroy()  # as another command would: what an engine left is seen
         if isinstance(error, KeyboardInterrupt):
             raise CommandError("Interrupted: nothing is left of it.") from None
@@ -61,56 +62,63 @@ def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
         print_result(f"Nothing is left of it but .venv and {cache_folder()}.")
     print_result(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
-        raise CommandError(f"{refused} of {len(items)} files could not be negated: see the table.")
+        raise CommandError(f"{refused} of {len(photos)} files could not be negated: see the table.")
 
 
 def samples() -> list[Path]:
-    """The photographs we ship."""
+    """Return the photos that come with the project."""
     return sorted(p for p in (CHECKOUT / "samples").iterdir() if p.suffix in {".jpg", ".png"})
 
 
-def _show(local: LocalStack, items: Sequence[Photo]) -> int:
+def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
+    """Deploy and send; print the results; return how many photos were refused."""
     stack = local.open()
     stack.up()
     client = BucketClient(outputs.read(stack.outputs()))
-    with progress_bar("Sending photos", len(items)) as bar:
-        client.put(items, bar.advance_to)
-    _wait(client, items)
-    rows = ask(first(local), ["log", "--last", str(len(items))])
+    with progress_bar("Sending photos", len(photos)) as bar:
+        report = send(client, photos, bar.advance_to)
+    if report.failures:
+        raise CommandError("\n".join(report.failures))
+    _await_results(client, photos)
+    rows = list(read_results(first(local), last=len(photos)))
     print_results(rows)
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache_folder() / "demo" / "before-and-after.png"
     with tempfile.TemporaryDirectory() as folder:
-        pairs = [(i.path, client.get(i.key, Path(folder))) for i in items if i.key in done]
+        pairs = [
+            (photo.path, client.get(photo.key, Path(folder)))
+            for photo in photos
+            if photo.key in done
+        ]
         if pairs:
             contact_sheet(pairs, sheet)
             print_result(f"Before and after: {sheet}")
-    return sum(item.key not in done for item in items)
+    return sum(photo.key not in done for photo in photos)
 
 
-def _wait(client: BucketClient, items: Sequence[Photo]) -> None:
-    keys = [item.key for item in items]
+def _await_results(client: BucketClient, photos: Sequence[Photo]) -> None:
+    keys = [photo.key for photo in photos]
     with progress_bar("Negating", len(keys)) as bar:
-        done, last = 0, time.monotonic()
+        done, last_progress = 0, time.monotonic()
         while done < len(keys):
-            now = client.settled(keys)
+            now = client.count_processed(keys)
             if now > done:
-                done, last = now, time.monotonic()
+                done, last_progress = now, time.monotonic()
                 bar.advance_to(done)
-            elif time.monotonic() - last > _PATIENCE_SECONDS:
+            elif time.monotonic() - last_progress > _PATIENCE_SECONDS:
                 raise CommandError(
-                    f"{len(keys) - done} photos still wait after {_PATIENCE_SECONDS} s without "
-                    "progress: './pipeline status' tells what stands in the way."
+                    f"{len(keys) - done} photos are still waiting after {_PATIENCE_SECONDS} s "
+                    "without progress: './pipeline status' shows why."
                 )
             else:
                 time.sleep(_POLL_SECONDS)
 
 
 _NEXT = """
-It stays up. Try:
+It keeps running. Try:
   ./pipeline put PHOTO…          send more
-  ./pipeline get cat.jpg         fetch a negative into this folder
-  ./pipeline log --like cat      what the database remembers
+  ./pipeline get cat.jpg         fetch a result into this folder
+  ./pipeline log --like cat      what the database has recorded
   ./pipeline status              backlog, rate, last pass
   ./pipeline destroy             take it all down
 """

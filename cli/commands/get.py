@@ -1,4 +1,7 @@
-"""Fetch the result of a photo from the output bucket."""
+"""Fetch the result of a photo from the output bucket.
+
+NAME is the photo's name in the bucket, or the result's own.
+"""
 
 from pathlib import Path
 
@@ -11,15 +14,17 @@ from cli.stacks import outputs
 from cli.stacks.target import Target
 from cli.terminal import print_result
 
+_PATH = click.Path(path_type=Path)
+
 
 @click.command(help=__doc__)
 @click.argument("name")
-@click.option(
-    "--folder", "-d", default=Path(), type=click.Path(path_type=Path), help="Where to put it."
-)
+@click.option("--folder", "-d", default=Path(), type=_PATH, help="Where to put it.")
+@click.option("--output", "-o", "file", type=_PATH, help="The file to write.")
 @options.stack
-def command(name: str, folder: Path, target: Target) -> None:
-    if not folder.is_dir():
-        raise CommandError(f"'{folder}' is not a folder: make it first or name another.")
+def command(name: str, folder: Path, file: Path | None, target: Target) -> None:
+    where = file.parent if file else folder
+    if not where.is_dir():
+        raise CommandError(f"'{where}' is not a folder: create it first or name another.")
     client = BucketClient(outputs.read(target.outputs()), target.name)
-    print_result(str(client.get(name, folder)))
+    print_result(str(client.get(name, folder, file)))

@@ -8,6 +8,7 @@ import click
 from cli import options
 from cli.machines.host import first
 from cli.stacks.target import Target
+from cli.terminal import print_result
 
 
 @click.command(help=__doc__)
@@ -16,7 +17,14 @@ from cli.stacks.target import Target
 @click.option("--follow", "-f", is_flag=True, help="Print new lines as they come; Ctrl-C ends it.")
 def command(target: Target, lines: int, follow: bool) -> None:
     argv = first(target).journal(lines, follow=follow)
-    try:
-        sys.exit(subprocess.run(argv, check=False).returncode)
-    except KeyboardInterrupt:
-        return
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as process:
+        assert process.stdout is not None  # noqa: S101
+        try:
+            for line in process.stdout:
+                print_result(line.rstrip("\n"))
+        except KeyboardInterrupt:
+            process.terminate()
+            return
+    sys.exit(process.returncode)

@@ -1,23 +1,40 @@
-"""Send photos to the input bucket."""
+"""Send photos to the input bucket.
+
+FILES may be folders: the files in them, except hidden ones, are sent as FOLDER/NAME.
+
+A file is skipped if the pipeline has it already: if an object of the same name and content is in
+the input bucket, or if the output bucket has the result made from the same name and content. Files
+that were refused are sent again.
+"""
 
 from pathlib import Path
 
 import click
 
 from cli import options
-from cli.bucket_client import BucketClient, photos
+from cli.bucket_client import BucketClient
+from cli.errors import CommandError
 from cli.stacks import outputs
 from cli.stacks.target import Target, command_line
 from cli.terminal import print_result, progress_bar
+from cli.uploads import find_photos, send
 
 
 @click.command(help=__doc__)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--prefix", default="", metavar="FOLDER", help="Send to this folder of the bucket.")
+@click.option("--again", is_flag=True, help="Send also what the pipeline has already.")
 @options.stack
-def command(files: tuple[Path, ...], target: Target) -> None:
-    items = photos(files)
+def command(files: tuple[Path, ...], prefix: str, again: bool, target: Target) -> None:
+    photos = find_photos(files, prefix)
+    if not photos:
+        raise CommandError("There are no files in what was named: nothing was sent.")
     client = BucketClient(outputs.read(target.outputs()), target.name)
-    with progress_bar("Sending", len(items)) as bar:
-        client.put(items, bar.advance_to)
+    with progress_bar("Sending", len(photos)) as bar:
+        report = send(client, photos, bar.advance_to, again=again)
+    skipped = f" ({len(report.skipped)} were there already)" if report.skipped else ""
     log = command_line("log", target.name)
-    print_result(f"Sent {len(items)}: '{log}' shows them when they are done.")
+    print_result(f"Sent {len(report.sent)}{skipped}: '{log}' shows them when they are done.")
+    if report.failures:
+        heading = f"{len(report.failures)} of {len(photos)} files were not sent:"
+        raise CommandError("\n  ".join([heading, *report.failures]))

@@ -52,8 +52,8 @@ def _explain(host: Host, stack: str, error: CommandError) -> None:
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     backlog = report["backlog"]
     for each in report["machines"]:
-        obstacle = each["obstacle"] or "no obstacle"
-        yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {obstacle}"
+        problem = each["obstacle"] or "no problem"
+        yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {problem}"
     # The machine has just reached both to answer.
     yield "reachable", "database and object store, from the machine"
     oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""

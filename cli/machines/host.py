@@ -2,12 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from cli.errors import CommandError
 from cli.machines.boot import Step
 from cli.stacks.target import command_line
+from cli.terminal import visible
 
 if TYPE_CHECKING:
     from cli.stacks.target import Target
@@ -20,12 +22,20 @@ class Host(Protocol):
     def name(self) -> str:
         """The machine's name in the database's rows and heartbeats."""
 
-    def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run `python -m worker <arguments>` on the machine.
+    def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
+        """Start `python -m worker <arguments>` on the machine.
 
-        Raises:
-            MachineUnreachable: It cannot be logged in to.
-            MachineNotReady: The worker is not installed yet.
+        Args:
+            arguments: The worker's command line.
+            errors: The file that gets its standard error; its standard output is a pipe.
+        """
+
+    def explain_failure(self, code: int, errors: str) -> CommandError | None:
+        """Return why the machine could not run the worker, None if the worker itself failed.
+
+        Args:
+            code: The exit code of `start_worker`'s process.
+            errors: What it wrote to standard error.
         """
 
     def steps(self) -> list[Step]:
@@ -61,16 +71,39 @@ def first(target: "Target") -> Host:
     return hosts[0]
 
 
-def ask(host: Host, command: Sequence[str]) -> Any:
-    """Run `python -m worker <command> --json` on the machine and return its answer.
+def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
+    """Run `python -m worker <arguments>` on the machine and yield its lines as they come.
 
     Raises:
-        CommandError: The command failed.
+        MachineUnreachable: The machine cannot be logged in to.
+        MachineNotReady: Its worker is not installed yet.
+        CommandError: The worker failed.
     """
-    answer = host.worker([*command, "--json"])
-    if answer.returncode != 0:
-        lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no output"]
-        raise CommandError(f"`worker {command[0]}` failed on machine {host.name}: {lines[-1]}")
-    if command[0] == "log":  # JSON Lines
-        return [json.loads(line) for line in answer.stdout.split("\n") if line]
-    return json.loads(answer.stdout)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        process = host.start_worker(arguments, errors)
+        assert process.stdout is not None  # noqa: S101
+        try:
+            yield from process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            code = process.wait()
+            process.stdout.close()
+        if code == 0:
+            return
+        errors.seek(0)
+        printed = errors.read()
+        last = (printed.strip().splitlines() or ["no output"])[-1]
+        raise host.explain_failure(code, printed) or CommandError(
+            f"`worker {arguments[0]}` failed on machine {host.name}: {visible(last)}"
+        )
+
+
+def ask(host: Host, arguments: Sequence[str]) -> Any:
+    """Run `python -m worker <arguments> --json` on the machine and return its answer.
+
+    Raises:
+        CommandError: As `stream`.
+    """
+    return json.loads("".join(stream(host, [*arguments, "--json"])))

@@ -3,12 +3,14 @@
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from cli.errors import CommandError
 from cli.machines.boot import Step
 from cli.machines.ssh_host import SshHost
 from cli.paths import LocalPaths
 from local.machine.machine import BootedMachine, LocalMachine
+from local.machine.process.machine import ProcessMachine
 
 _USER = "ubuntu"  # as in a cloud's image
 
@@ -17,16 +19,32 @@ _USER = "ubuntu"  # as in a cloud's image
 class ProcessHost:
     """A machine that is a process."""
 
-    machine: LocalMachine
+    machine: ProcessMachine
 
     @property
     def name(self) -> str:
         """The machine's name in the database's rows and heartbeats."""
         return self.machine.name
 
-    def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run the worker with the machine's settings."""
-        return self.machine.run_worker(arguments)
+    def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
+        """Start the worker with the machine's settings."""
+        machine = self.machine
+        machine.await_boot()
+        return subprocess.Popen(
+            machine.worker_command(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            encoding="utf-8",
+            errors="replace",
+            cwd=machine.folder,
+            env=machine.environment(),
+        )
+
+    def explain_failure(self, code: int, errors: str) -> CommandError | None:
+        """Return None: nothing lies between this computer and the worker."""
+        del code, errors
+        return None
 
     def steps(self) -> list[Step]:
         """Return none: nothing is installed on it."""
@@ -76,8 +94,11 @@ class GuestHost(SshHost):
         return ""
 
 
-def guest_host(machine: BootedMachine, paths: LocalPaths) -> GuestHost:
-    """Return the access to a running guest."""
+def local_host(machine: LocalMachine, paths: LocalPaths) -> ProcessHost | GuestHost:
+    """Return the access to a running machine of the local cloud."""
+    if isinstance(machine, ProcessMachine):
+        return ProcessHost(machine)
+    assert isinstance(machine, BootedMachine)  # noqa: S101
     return GuestHost(
         name=machine.name,
         instance=machine.folder.name,

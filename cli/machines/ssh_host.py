@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from cli.errors import MachineNotReady, MachineUnreachable
+from cli.errors import CommandError, MachineNotReady, MachineUnreachable
 from cli.machines.boot import SCRIPT, Step, unfinished_steps
+from cli.terminal import visible
 
 _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
@@ -57,33 +59,32 @@ class SshHost:
     region: str = ""
     port: int = 22
 
-    def worker(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run `python -m worker <arguments>` on the machine.
-
-        Raises:
-            MachineUnreachable: ssh failed.
-            MachineNotReady: The worker is not installed yet.
-        """
-        answer = subprocess.run(
+    def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
+        """Start `python -m worker <arguments>` on the machine, over ssh."""
+        return subprocess.Popen(
             [*self._ssh("-o", "BatchMode=yes"), _WORKER + shlex.join(arguments)],
-            check=False,
-            capture_output=True,
-            text=True,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            encoding="utf-8",
+            errors="replace",
         )
-        lines = answer.stderr.strip().splitlines() or ["no answer"]
-        if answer.returncode == _SSH_FAILED:
-            raise MachineUnreachable(
-                f"Machine {self.name} cannot be reached over ssh at {self.address} ({lines[-1]}): "
-                "check that it has booted, that your address is in operatorCidrs, and that "
-                f"{self.key} is the key's file."
+
+    def explain_failure(self, code: int, errors: str) -> CommandError | None:
+        """Return MachineUnreachable if ssh failed, MachineNotReady if there is no worker yet."""
+        if code == _SSH_FAILED:
+            last = (errors.strip().splitlines() or ["no answer"])[-1]
+            return MachineUnreachable(
+                f"Machine {self.name} cannot be reached over ssh at {self.address} "
+                f"({visible(last)}): check that it has booted, that your address is in "
+                f"operatorCidrs, and that {self.key} is the key's file."
             )
-        if answer.returncode == _COMMAND_NOT_FOUND or "command not found" in answer.stderr:
-            raise MachineNotReady(
+        if code == _COMMAND_NOT_FOUND or "command not found" in errors:
+            return MachineNotReady(
                 f"Machine {self.name} has no worker yet: it is still being installed, which takes "
                 "some minutes after the first boot."
             )
-        return answer
+        return None
 
     def steps(self) -> list[Step]:
         """Return the steps of its boot that failed or run; [] also if it cannot be reached."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, DataGuarded
 from cli.machines.host import Host
-from cli.machines.local_host import ProcessHost, guest_host
+from cli.machines.local_host import local_host
 from cli.paths import CHECKOUT, LocalPaths
 from cli.stacks.engine_processes import end_orphans
 from cli.stacks.pulumi_stack import CLOUDS_FILE, PulumiStack, Workspace
@@ -20,7 +20,6 @@ from local import file_lock, private_file
 from local.cloud import LocalCloud
 from local.errors import LockHeld
 from local.machine import kinds
-from local.machine.machine import BootedMachine
 
 if TYPE_CHECKING:
     from cli.stacks.strays import Stray
@@ -136,12 +135,7 @@ class LocalStack:
         """
         if not self.exists:
             raise not_deployed(LOCAL)
-        return [
-            guest_host(machine, self.paths)
-            if isinstance(machine, BootedMachine)
-            else ProcessHost(machine)
-            for machine in self.cloud.machines()
-        ]
+        return [local_host(machine, self.paths) for machine in self.cloud.machines()]
 
     def destroy(self, *, data: bool = False) -> None:
         """Delete everything through the engine, then the cloud itself, then the folder.

@@ -6,6 +6,9 @@ from typing import Any
 
 from cli.errors import CommandError
 
+#: What S3 clients sign for where the store has no regions.
+_DEFAULT_REGION = "us-east-1"
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -15,6 +18,7 @@ class Outputs:
     output_bucket: str
     quarantine_bucket: str
     s3_endpoint: str
+    s3_region: str
     s3_access_key: str
     s3_secret_key: str
 
@@ -31,6 +35,7 @@ def read(values: Mapping[str, Any]) -> Outputs:
             values["outputBucket"],
             values["quarantineBucket"],
             values["s3Endpoint"],
+            values.get("s3Region") or _DEFAULT_REGION,
             values["s3AccessKey"],
             values["s3SecretKey"],
         )

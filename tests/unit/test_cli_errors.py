@@ -28,7 +28,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         (["up", "--stack", "prod"], ["'prod'", "./pipeline init prod"]),
         (["put", "missing.jpg"], ["'missing.jpg'", "name existing files"]),
         (["put", "a/cat.jpg", "b/cat.jpg"], ["a/cat.jpg", "b/cat.jpg", "rename"]),
-        (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "make it first"]),
+        (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "create it first"]),
         (["demo", "missing.jpg"], ["'missing.jpg'"]),
         (["log"], ["The local pipeline is not deployed", "./pipeline up"]),
         (["status", "--json"], ["The local pipeline is not deployed", "./pipeline up"]),

@@ -65,9 +65,7 @@ class ProcessMachine(LocalMachine):
         Returns:
             The ended process; its output is text.
         """
-        deadline = time.monotonic() + BOOT_SECONDS
-        while not self.booted.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self.await_boot()
         return subprocess.run(
             self.worker_command(arguments),
             check=False,
@@ -78,6 +76,12 @@ class ProcessMachine(LocalMachine):
             env=self.environment(),
             timeout=seconds,
         )
+
+    def await_boot(self) -> None:
+        """Wait until the worker's source is there, 30 s at most."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not self.booted.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def worker_command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command that runs the worker with these arguments."""

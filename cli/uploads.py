@@ -1,0 +1,196 @@
+"""Files to be sent, and sending several at once."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli.bucket_client import BucketClient, StoreUnavailable
+from cli.errors import CommandError, Interrupted, file_error
+from cli.terminal import visible
+from worker.store.contents import contents_of
+
+_THREADS = 8
+_MAX_KEY = 1024  # bytes of UTF-8 (S3 API reference)
+_MAX_SIZE = 5 << 30  # bytes of a single PUT (S3 API reference)
+#: What file managers leave in folders.
+_IGNORED = {"Thumbs.db", "desktop.ini"}
+_NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file and the object key it gets."""
+
+    path: Path
+    key: str
+
+
+def find_photos(paths: Sequence[Path], prefix: str = "") -> list[Photo]:
+    """Return the files to send: those named, and all in the folders named.
+
+    Args:
+        paths: Files, whose keys are their names, and folders, whose files' keys begin with the
+            folder's name. Hidden files in folders are left out.
+        prefix: A folder of the bucket, put before every key.
+
+    Raises:
+        CommandError: A path does not exist, or two files would get one key; one line for each.
+    """
+    prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    found: dict[str, Path] = {}
+    problems = []
+    for path in paths:
+        if not path.is_file() and not path.is_dir():
+            problems.append(
+                f"'{visible(str(path))}' is neither a file nor a folder: name existing files."
+            )
+        for file, name in _files(path):
+            if (other := found.setdefault(name, file)) != file:
+                problems.append(
+                    f"'{visible(str(other))}' and '{visible(str(file))}' would both become object "
+                    f"'{visible(prefix + name)}': rename one or send them one after the other."
+                )
+    if problems:
+        raise CommandError("\n".join(problems))
+    return [Photo(path, prefix + name) for name, path in found.items()]
+
+
+def _files(path: Path) -> Iterator[tuple[Path, str]]:
+    if not path.is_dir():
+        yield path, path.name
+        return
+    parent = path.resolve()
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        hidden = any(part.startswith(".") for part in inside.parts) or file.name in _IGNORED
+        if file.is_file() and not hidden:
+            yield file, f"{parent.name}/{inside.as_posix()}" if parent.name else inside.as_posix()
+
+
+@dataclass
+class Report:
+    """What became of the files, by key."""
+
+    sent: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def send(
+    client: BucketClient,
+    photos: Sequence[Photo],
+    progress: Callable[[int], None],
+    *,
+    again: bool = False,
+) -> Report:
+    """Send files, several at once; one that fails does not stop the others.
+
+    Args:
+        client: The stack's buckets.
+        photos: What to send.
+        progress: Called with the number of files that are done.
+        again: Whether files that were sent before are sent once more.
+
+    Raises:
+        Interrupted: Ctrl-C; the message tells what was sent.
+        StoreUnavailable: The store takes nothing.
+    """
+    report, pending = Report(), _queue(photos)
+    ended: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+
+    def work() -> None:
+        while True:
+            try:
+                photo = pending.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                ended.put((photo.key, _send_one(client, photo, again=again)))
+            except Exception as error:  # noqa: BLE001  raised in the main thread
+                ended.put((photo.key, error))
+
+    # Daemons: a process that was interrupted does not wait for what is on its way.
+    for _ in range(min(_THREADS, len(photos))):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for done in range(1, len(photos) + 1):
+            _record(report, *ended.get())
+            progress(done)
+    except KeyboardInterrupt:
+        _clear(pending)
+        while not ended.empty():
+            _record(report, *ended.get())
+        raise Interrupted(_interruption(report, len(photos))) from None
+    except StoreUnavailable as error:
+        _clear(pending)
+        raise StoreUnavailable(_so_far(report, len(photos), error.message)) from None
+    return report
+
+
+def _queue(photos: Iterable[Photo]) -> "queue.SimpleQueue[Photo]":
+    pending: queue.SimpleQueue[Photo] = queue.SimpleQueue()
+    for photo in photos:
+        pending.put(photo)
+    return pending
+
+
+def _clear(pending: "queue.SimpleQueue[Photo]") -> None:
+    while not pending.empty():
+        try:
+            pending.get_nowait()
+        except queue.Empty:
+            return
+
+
+def _send_one(client: BucketClient, photo: Photo, *, again: bool) -> object:
+    """Return True if sent, False if it was there, or the error."""
+    try:
+        _check(photo)
+        contents = contents_of(photo.path)
+        if not again and client.has(contents, photo.key):
+            return False
+        client.put(contents, photo.key)
+    except OSError as error:
+        error.filename = error.filename or str(photo.path)
+        return file_error(error)
+    except CommandError as error:
+        return error
+    return True
+
+
+def _check(photo: Photo) -> None:
+    try:
+        length = len(photo.key.encode())
+    except UnicodeEncodeError:
+        raise CommandError("its name is not UTF-8; rename it.") from None
+    if length > _MAX_KEY:
+        raise CommandError(f"its name has {length} bytes, the limit is {_MAX_KEY}; rename it.")
+    if photo.path.stat().st_size > _MAX_SIZE:
+        raise CommandError("larger than 5 GiB, the limit of a single PUT; split it.")
+
+
+def _record(report: Report, key: str, outcome: object) -> None:
+    if isinstance(outcome, CommandError) and not isinstance(outcome, StoreUnavailable):
+        report.failures.append(f"{visible(key)}: {outcome.message}")
+    elif isinstance(outcome, Exception):
+        raise outcome
+    elif outcome:
+        report.sent.append(key)
+    else:
+        report.skipped.append(key)
+
+
+def _interruption(report: Report, total: int) -> str:
+    lines = [f"Interrupted: {len(report.sent)} of {total} files were sent"]
+    if report.sent:
+        names = ", ".join(map(visible, report.sent[:_NAMES_SHOWN]))
+        more = len(report.sent) - _NAMES_SHOWN
+        lines.append(f" ({names}{f' and {more} more' if more > 0 else ''})")
+    lines.append("; the same command sends the rest.")
+    return "".join([*lines, *(f"\n{failure}" for failure in report.failures)])
+
+
+def _so_far(report: Report, total: int, message: str) -> str:
+    return f"{len(report.sent)} of {total} files were sent. {message}" if report.sent else message
