@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.errors import CommandError
+from worker.errors import PipelineError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -16,11 +16,11 @@ def cache_folder() -> Path:
 
 
 def make_cache_folder() -> None:
-    """Have the cache folder be there; raises CommandError where it cannot be."""
+    """Have the cache folder be there; raises PipelineError where it cannot be."""
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(
+        raise PipelineError(
             f"{cache_folder()} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder "
             "where you may write."
         ) from None

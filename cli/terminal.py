@@ -9,6 +9,7 @@ import io
 import os
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ for _stream in (sys.stdout, sys.stderr):
 #: Rows whose width a table looks at together: memory is bounded however many rows there are.
 _PAGE = 100
 _SPINNER_COLUMNS = 3
+_WORTH_A_LINE_SECONDS = 2
 #: C0 and C1 controls, lone surrogates (bytes that are not UTF-8), line and paragraph separators,
 #: and characters that reorder what follows (UAX #9): they would let a key forge or hide text.
 _UNPRINTABLE = re.compile(
@@ -149,17 +151,26 @@ class Spinner:
 @contextmanager
 def spinner(text: str) -> Iterator[Spinner]:
     """Show that something takes time."""
+    started = time.monotonic()
     if not _is_terminal():
         handle = Spinner()
         handle.update(text)
         yield handle
-        return
-    from rich.console import Console
+    else:
+        from rich.console import Console
 
-    with Console(stderr=True, highlight=False).status("") as status:
-        handle = Spinner(status)
-        handle.update(text)
-        yield handle
+        with Console(stderr=True, highlight=False).status("") as status:
+            handle = Spinner(status)
+            handle.update(text)
+            yield handle
+    _print_elapsed(text, started)
+
+
+def _print_elapsed(text: str, started: float) -> None:
+    """Print how long a step took, unless it was short."""
+    elapsed = time.monotonic() - started
+    if elapsed >= _WORTH_A_LINE_SECONDS:
+        print_progress(f"{text}: {elapsed:.0f} s")
 
 
 class ProgressBar:
@@ -183,10 +194,12 @@ class ProgressBar:
 @contextmanager
 def progress_bar(text: str, total: int) -> Iterator[ProgressBar]:
     """Show how much of a known amount is done."""
+    started = time.monotonic()
     if not sys.stderr.isatty():
         yield ProgressBar(text, total)
-        return
-    with click.progressbar(
-        length=total, label=visible(text), show_pos=True, show_percent=False, file=sys.stderr
-    ) as bar:
-        yield ProgressBar(text, total, bar)
+    else:
+        with click.progressbar(
+            length=total, label=visible(text), show_pos=True, show_percent=False, file=sys.stderr
+        ) as bar:
+            yield ProgressBar(text, total, bar)
+    _print_elapsed(text, started)

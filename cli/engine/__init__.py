@@ -1,3 +1,4 @@
-"""Pulumi's own command: found, downloaded or built."""
+"""Pulumi's CLI, the engine: found, downloaded or built."""
 
-VERSION = "3.259.0"  # the newest that Go modules can build; checked with the SDK we pin
+#: The newest that Go modules can build; checked with the SDK that is pinned.
+VERSION = "3.259.0"

@@ -1,36 +1,62 @@
-"""The Pulumi CLI: on PATH, else cached, else the official release, else built from Go modules."""
+"""Finds Pulumi's CLI: on PATH, else installed in the cache; else installs it there."""
 
-import hashlib
 import re
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
-from cli.engine import VERSION, build, launcher, release
-from cli.errors import CommandError
-from cli.paths import cache_folder, make_cache_folder
-from cli.terminal import print_progress
-from local import file_lock
-
-_HASH = "pulumi.sha256"
+from cli.engine import VERSION, launcher
+from cli.engine.install import install, installed_root
+from cli.paths import cache_folder
+from cli.terminal import ProgressBar, print_progress, progress_bar, spinner
 
 
 def pulumi_root() -> Path:
-    """A folder with `bin/pulumi` (what the Automation API asks for), made if need be.
+    """Return a folder with `bin/pulumi` (what the Automation API needs), installed if need be.
 
-    Raises CommandError if there is no way to get one.
+    Raises:
+        PipelineError: It can be neither downloaded nor built.
     """
-    found = _on_path()
+    found = _on_path() or installed_root()
     if found:
         return found
-    root = cache_folder() / f"pulumi-{VERSION}"
-    if not _is_whole(root):
-        _install(root)
-    return root
+    with ExitStack() as shown:
+        return install(_OnTerminal(shown))
+
+
+def is_new_enough(version: str) -> bool:
+    """Whether an answer of `pulumi version` is at least VERSION."""
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return match is not None and tuple(map(int, match.groups())) >= tuple(
+        map(int, VERSION.split("."))
+    )
+
+
+class _OnTerminal:
+    """The report of an installation: a spinner or a progress bar for each step."""
+
+    def __init__(self, shown: ExitStack) -> None:
+        self._shown = shown
+        self._bar: ProgressBar | None = None
+
+    def step(self, text: str, total: int = 0) -> None:
+        """Show the step instead of the last one."""
+        self._shown.close()
+        if total:
+            self._bar = self._shown.enter_context(progress_bar(text, total))
+        else:
+            self._bar = None
+            self._shown.enter_context(spinner(text))
+
+    def advance_to(self, done: int) -> None:
+        """Show how far the step is."""
+        if self._bar:
+            self._bar.advance_to(done)
 
 
 def _on_path() -> Path | None:
-    """The root of a `pulumi` on PATH that is new enough; an older one is named and left alone."""
+    """Return the root of a `pulumi` on PATH that is new enough; report an older one."""
     name = shutil.which("pulumi")
     if name is None:
         return None
@@ -46,60 +72,9 @@ def _on_path() -> Path | None:
 
 
 def _linked(binary: Path) -> Path:
-    """The Automation API wants `<root>/bin/pulumi`; the official installer has no `bin`."""
+    """Return a root with links: the Automation API needs a folder `bin`, the installer has none."""
     root = cache_folder() / "pulumi-on-path"
     launcher.link(binary, root / "bin" / "pulumi")
     for language in binary.parent.glob("pulumi-*"):
         launcher.link(language, root / "bin" / language.name)
     return root
-
-
-def is_new_enough(version: str) -> bool:
-    """Whether `pulumi version`'s answer is at least the version we are checked with."""
-    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
-    return match is not None and tuple(map(int, match.groups())) >= tuple(
-        map(int, VERSION.split("."))
-    )
-
-
-def _is_whole(root: Path) -> bool:
-    """Whether the cached binary is the one that was installed: an interrupted copy is not."""
-    binary, recorded = root / "bin" / "pulumi", root / _HASH
-    if not (binary.is_file() and recorded.is_file()):
-        return False
-    return _sha256(binary) == recorded.read_text().strip()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _install(root: Path) -> None:
-    """Put a CLI into the cache: made aside and moved in whole; a killed install leaves no half."""
-    aside = cache_folder() / "install"
-    make_cache_folder()
-    with file_lock.hold(cache_folder()):
-        shutil.rmtree(aside, ignore_errors=True)  # a killed install's
-        if not _is_whole(root):  # somebody else's install, for which we waited
-            _make(aside, root)
-
-
-def _make(aside: Path, root: Path) -> None:
-    try:
-        staged = aside / "root"
-        (staged / "bin").mkdir(parents=True)
-        reason = release.download(staged / "bin")
-        if reason:
-            print_progress(f"The official release of Pulumi cannot be had here ({reason}).")
-            build.build(aside, staged / "bin" / "pulumi")
-        (staged / _HASH).write_text(_sha256(staged / "bin" / "pulumi"))
-        shutil.rmtree(root, ignore_errors=True)
-        staged.replace(root)
-    except OSError as error:
-        raise CommandError(
-            f"Pulumi's command could not be put into {root} ({error}): make room or make the "
-            "folder writable, then run the same command again."
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -3,9 +3,9 @@
 import pytest
 
 from cli.engine.find import is_new_enough, pulumi_root
-from cli.errors import CommandError
 from tests.checkout import PROJECT, Checkout, copy_project, environment
 from tests.skips import parse
+from worker.errors import PipelineError
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_an_old_pulumi_is_not_used(version: str, fits: bool) -> None:
 def test_a_cache_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     monkeypatch.setenv("PATH", "")  # no Pulumi there
-    with pytest.raises(CommandError, match=r"/dev/null/image-pipeline .* set XDG_CACHE_HOME"):
+    with pytest.raises(PipelineError, match=r"/dev/null/image-pipeline .* set XDG_CACHE_HOME"):
         pulumi_root()
 
 
