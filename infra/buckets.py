@@ -2,20 +2,31 @@
 
 # ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
 
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_openstack as openstack
 from pulumi.dynamic import Resource, ResourceProvider
 
 from infra.clouds import Compute
-from infra.providers import buckets as bucket_providers
+from infra.providers import buckets as providers
 from infra.settings import Settings, Store
-from infra.store_access import StoreAccess
 from infra.user_data import archive as worker_archive
 
 
-class _OverS3(Resource, name="OverS3"):
+@dataclass(frozen=True)
+class StoreAccess:
+    """How the store is reached; the keys are secret."""
+
+    endpoint: str
+    region: str
+    access_key: pulumi.Output[str]
+    secret_key: pulumi.Output[str]
+
+
+class BucketResource(Resource, name="OverS3"):
     """A dynamic resource about one bucket."""
 
     provider: type[ResourceProvider]
@@ -32,28 +43,28 @@ class _OverS3(Resource, name="OverS3"):
         super().__init__(self.provider(), name, {**where, **props}, opts)
 
 
-class BucketClaim(_OverS3, name="BucketClaim"):
-    """See BucketClaimProvider."""
+class BucketClaim(BucketResource, name="BucketClaim"):
+    """A name that was free before this stack made its bucket."""
 
-    provider = bucket_providers.BucketClaimProvider
-
-
-class BucketAdoption(_OverS3, name="BucketAdoption"):
-    """See BucketAdoptionProvider."""
-
-    provider = bucket_providers.BucketAdoptionProvider
+    provider = providers.BucketClaimProvider
 
 
-class BucketContents(_OverS3, name="BucketContents"):
-    """See BucketContentsProvider."""
+class BucketAdoption(BucketResource, name="BucketAdoption"):
+    """A bucket that was there before, which this stack uses and never changes or deletes."""
 
-    provider = bucket_providers.BucketContentsProvider
+    provider = providers.BucketAdoptionProvider
 
 
-class WorkerArchive(_OverS3, name="WorkerArchive"):
-    """See WorkerArchiveProvider."""
+class BucketContents(BucketResource, name="BucketContents"):
+    """All that a bucket holds: purged before the bucket goes."""
 
-    provider = bucket_providers.WorkerArchiveProvider
+    provider = providers.BucketContentsProvider
+
+
+class WorkerArchive(BucketResource, name="WorkerArchive"):
+    """The worker's package, from where a machine fetches it."""
+
+    provider = providers.WorkerArchiveProvider
 
 
 class Buckets(pulumi.ComponentResource):
@@ -71,15 +82,15 @@ class Buckets(pulumi.ComponentResource):
         self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("pipeline:infra:Buckets", "buckets", None, opts)
-        store = settings.store
+        self.settings, store = settings, settings.store
         self.access = self._access(store, cloud)
-        self.aws = self._aws(store)
+        self.aws = _aws_provider(self.access, self) if store.kind == "aws" else None
         self.names, self.contents = {}, []
         for role, bucket in settings.names.buckets(store.chosen, cloud.project_id).items():
             if store.kind == "existing" or bucket in store.adopted:
-                self._adopt(role, bucket)
+                self._adopt(role, bucket, visible=bucket in cloud.own_buckets)
             else:
-                self._make(role, bucket, settings)
+                self._make(role, bucket)
         self.worker = worker_archive.pack()
         uploaded = WorkerArchive(
             "worker",
@@ -114,50 +125,121 @@ class Buckets(pulumi.ComponentResource):
             pulumi.Output.secret(made.secret),
         )
 
-    def _aws(self, store: Store) -> Any:
-        if store.kind != "aws":
-            return None
-        from infra.aws_bucket import aws_provider
-
-        return aws_provider(self.access, pulumi.ResourceOptions(parent=self))
-
-    def _adopt(self, role: str, bucket: str) -> None:
+    def _adopt(self, role: str, bucket: str, *, visible: bool) -> None:
         adoption = BucketAdoption(
             f"{role}-adoption",
             self.access,
-            {"bucket": bucket, "queue": role == "input"},
-            pulumi.ResourceOptions(parent=self),
+            {
+                "bucket": bucket,
+                "queue": role == "input",
+                "visible": visible,
+                "guarded": self.settings.protect_data,
+            },
+            pulumi.ResourceOptions(parent=self, aliases=[_alias(f"{role}-claim", "BucketClaim")]),
         )
         self.names[role] = pulumi.Output.from_input(bucket)
         self.contents.append(adoption)
+        if visible:
+            self._let_go(role, bucket, adoption)
 
-    def _make(self, role: str, bucket: str, settings: Settings) -> None:
+    def _let_go(self, role: str, bucket: str, adoption: pulumi.Resource) -> None:
+        """Read the bucket instead of owning it.
+
+        A resource that the program reads, under the name and id of one that the stack owns, is let
+        go by the engine without being deleted: so a bucket that this stack made keeps all it holds.
+        """
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[adoption])
+        if self.aws is None:
+            openstack.objectstorage.Container.get(f"{role}-bucket", bucket, opts=opts)
+        else:
+            from pulumi_aws import s3 as aws_s3
+
+            with_provider = pulumi.ResourceOptions(provider=self.aws)
+            merged = pulumi.ResourceOptions.merge(opts, with_provider)
+            aws_s3.Bucket.get(f"{role}-bucket", bucket, opts=merged)
+        BucketContents(
+            f"{role}-contents",
+            self.access,
+            {"bucket": bucket, "versions": False, "versioned": None},
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=bucket)),
+        )
+
+    def _make(self, role: str, bucket: str) -> None:
+        protect = self.settings.protect_data
         claim = BucketClaim(
-            f"{role}-claim", self.access, {"bucket": bucket}, pulumi.ResourceOptions(parent=self)
+            f"{role}-claim",
+            self.access,
+            {"bucket": bucket, "guarded": protect},
+            pulumi.ResourceOptions(
+                parent=self, aliases=[_alias(f"{role}-adoption", "BucketAdoption")]
+            ),
         )
         made, self.names[role] = self._bucket(
             f"{role}-bucket",
             bucket,
-            pulumi.ResourceOptions(parent=self, depends_on=[claim], protect=settings.protect_data),
+            pulumi.ResourceOptions(parent=self, depends_on=[claim], protect=protect),
         )
         contents = BucketContents(
             f"{role}-contents",
             self.access,
             {"bucket": bucket, "versions": role == "input", "versioned": None},
-            pulumi.ResourceOptions(parent=self, depends_on=[made], protect=settings.protect_data),
+            pulumi.ResourceOptions(parent=self, depends_on=[made], protect=protect),
         )
         self.contents.append(contents)
 
     def _bucket(
         self, name: str, bucket: str, opts: pulumi.ResourceOptions
     ) -> tuple[pulumi.Resource, pulumi.Output[str]]:
+        """A bucket that is emptied by BucketContents, never by force."""
         if self.aws is None:
+            # The provider ignores another name: its update does nothing, and nothing replaces.
+            renamed = pulumi.ResourceOptions(replace_on_changes=["name"])
             container = openstack.objectstorage.Container(
-                name, name=bucket, force_destroy=False, opts=opts
+                name,
+                name=bucket,
+                force_destroy=False,
+                opts=pulumi.ResourceOptions.merge(opts, renamed),
             )
             return container, container.name
-        from infra.aws_bucket import aws_bucket
+        from pulumi_aws import s3 as aws_s3
 
         with_provider = pulumi.ResourceOptions(provider=self.aws)
-        made = aws_bucket(name, bucket, pulumi.ResourceOptions.merge(opts, with_provider))
+        made = aws_s3.Bucket(
+            name,
+            bucket=bucket,
+            force_destroy=False,
+            opts=pulumi.ResourceOptions.merge(opts, with_provider),
+        )
         return made, made.bucket
+
+
+def _alias(name: str, type_: str) -> pulumi.Alias:
+    return pulumi.Alias(name=name, type_=f"pulumi-python:dynamic:{type_}")
+
+
+def _aws_provider(access: StoreAccess, parent: pulumi.Resource) -> Any:
+    """The provider of buckets on AWS S3, or on another store that has S3 Control (RGW has not)."""
+    import pulumi_aws as aws
+
+    opts = pulumi.ResourceOptions(parent=parent)
+    if (urlsplit(access.endpoint).hostname or "").endswith(".amazonaws.com"):
+        return aws.Provider(
+            "object-store",
+            access_key=access.access_key,
+            secret_key=access.secret_key,
+            region=access.region,
+            opts=opts,
+        )
+    return aws.Provider(
+        "object-store",
+        access_key=access.access_key,
+        secret_key=access.secret_key,
+        region=access.region,
+        endpoints=[aws.ProviderEndpointArgs(s3=access.endpoint, s3control=access.endpoint)],
+        s3_use_path_style=True,
+        skip_credentials_validation=True,
+        skip_metadata_api_check=True,
+        skip_region_validation=True,
+        skip_requesting_account_id=True,
+        opts=opts,
+    )

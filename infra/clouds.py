@@ -9,9 +9,9 @@ import pulumi_openstack as openstack
 
 from infra import credential
 from infra.errors import CloudError
-from infra.providers import trove
+from infra.providers import s3, trove
 from infra.sdk import connect, region_config, sentences
-from infra.settings import Database, Machine, Settings
+from infra.settings import Database, Machine, Settings, Store
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -24,12 +24,18 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Compute:
-    """What the compute cloud answered; `store_endpoint` is "" where it has no object store."""
+    """What the compute cloud answered.
+
+    Attributes:
+        store_endpoint: S3 endpoint of the cloud's object store, "" where it has none.
+        own_buckets: Those of the buckets to adopt that the store shows as this project's own.
+    """
 
     region: str
     project_id: str
     network_id: str
     store_endpoint: str
+    own_buckets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ def compute(settings: Settings) -> Compute:
             f"Cloud {entry!r} has no object store in region {region}: set objectStore to aws or"
             " existing, with its endpoint and keys."
         )
-    return Compute(region, project, network, s3_endpoint(endpoint or ""))
+    own = _own_buckets(cloud, endpoint or "", settings.store)
+    return Compute(region, project, network, s3_endpoint(endpoint or ""), own)
 
 
 def database(settings: Settings) -> DatabaseCloud:
@@ -116,6 +123,37 @@ def version(wanted: Database, versions: Sequence[str], entry: str) -> str:
 
 def _numbers(name: str) -> list[int]:
     return [int(part) if part.isdigit() else -1 for part in name.split(".")]
+
+
+def _own_buckets(cloud: "Connection", swift: str, store: Store) -> frozenset[str]:
+    """Those of the buckets to adopt that this project owns: a stack may have made them before.
+
+    A bucket that is not seen counts as somebody else's, which the stack then does not even read.
+    """
+    names = {name for name in store.chosen.values() if name}
+    if store.kind != "existing":
+        names &= set(store.adopted)
+    if not names:
+        return frozenset()
+    if store.kind == "aws":
+        access = {
+            "endpoint": store.endpoint,
+            "store_region": store.region,
+            "access_key": store.access_key,
+            "secret_key": store.secret_key,
+        }
+        return frozenset(names & s3.own_buckets(s3.client(access)).keys())
+    return frozenset(name for name in names if swift and _is_container(cloud, f"{swift}/{name}"))
+
+
+def _is_container(cloud: "Connection", url: str) -> bool:
+    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - slow, and needed here
+
+    try:
+        answer = cloud.session.head(url, raise_exc=False)
+    except ClientException:
+        return False
+    return bool(answer.ok)
 
 
 def s3_endpoint(url: str) -> str:

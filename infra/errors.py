@@ -30,3 +30,7 @@ class StoreError(Refusal):
 
 class DatabaseError(Refusal):
     """The database service refuses, fails, or takes too long."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database service failed at a request (5xx); the same one may succeed later."""

@@ -1,13 +1,18 @@
 """The machine that runs the worker."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 import pulumi_openstack as openstack
 
-from infra.boot import packed_user_data
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
+from infra.errors import Refusal
 from infra.network import Network
 from infra.settings import Settings
+from infra.user_data import archive, document
+from infra.user_data.worker_settings import certificates, worker_toml
 
 
 class Machines(pulumi.ComponentResource):
@@ -38,7 +43,9 @@ class Machines(pulumi.ComponentResource):
             flavor_name=machine.flavor,
             key_pair=key.name,
             networks=[openstack.compute.InstanceNetworkArgs(port=network.port_id)],
-            user_data=packed_user_data(settings, names.machine, buckets, database),
+            user_data=_user_data(settings, buckets, database),
+            # One that was shut off at the cloud is started by the next `up`.
+            power_state="active",
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # A port is held by one VM at a time.
@@ -58,3 +65,45 @@ class Machines(pulumi.ComponentResource):
         )
         self.names = [vm.name]
         self.register_outputs({"names": self.names})
+
+
+def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> pulumi.Output[str]:
+    """Packed user-data, made of the other resources' outputs; all of it secret."""
+    source, pieces = archive.bootstrap(), document.templates()
+
+    def pack(known: Mapping[str, Any]) -> str:
+        toml = worker_toml(
+            settings,
+            endpoint=buckets.access.endpoint,
+            buckets=known["buckets"],
+            archive=buckets.worker,
+            host=known["host"],
+            port=int(known["port"]),
+            admin=database.admin,
+            user=database.user,
+        )
+        found = document.document(
+            source,
+            pieces,
+            interval=settings.interval,
+            settings=toml,
+            credentials=known["credentials"],
+            certificates=certificates(settings.database),
+        )
+        try:
+            return document.pack(found)
+        except document.UserDataTooLargeError as error:
+            raise Refusal(str(error)) from None
+
+    inputs: dict[str, Any] = {
+        "buckets": buckets.names,
+        "host": database.host,
+        "port": database.port,
+        "credentials": {
+            "database-admin-password": database.admin_password,
+            "database-password": database.user_password,
+            "s3-access-key": buckets.access.access_key,
+            "s3-secret-key": buckets.access.secret_key,
+        },
+    }
+    return pulumi.Output.secret(pulumi.Output.all(**inputs).apply(pack))

@@ -32,7 +32,7 @@ def command(target: Target) -> None:
             target.drop_preview()
     if _shows_machine_replaced(steps):
         print_progress(_EXPLANATION)
-    changed = {step.urn for step in steps if step.op != OpType.SAME}
+    changed = {step.urn for step in steps if step.op not in (OpType.SAME, OpType.READ)}
     print_result(f"{len(changed)} resources would change." if changed else "No change.")
 
 

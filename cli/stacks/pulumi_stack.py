@@ -302,6 +302,8 @@ def _buckets_without_contents(resources: Sequence[Mapping[str, Any]]) -> list[st
     """Return the state's buckets that nothing will empty: their BucketContents are deleted."""
     emptied_later, names = set(), []
     for each in resources:
+        if each.get("external"):  # adopted: only read, never this stack's to empty
+            continue
         kind, outputs = each["type"], each.get("outputs", {})
         if kind == _CONTENTS:
             emptied_later.add(outputs.get("bucket"))

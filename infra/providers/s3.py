@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from infra.errors import StoreError
+from infra.retries import Retries
 
 #: Most keys that one DeleteObjects takes (S3 API reference).
 BATCH = 1000
@@ -20,6 +21,10 @@ TRIES = 4
 UNKNOWN_VERB = ("NotImplemented", "MethodNotAllowed")
 ABSENT = ("NoSuchBucket", "404")
 FORBIDDEN = ("AccessDenied", "403")
+CONFLICT = "409"
+#: Ceph RGW makes a user at its project's first request, and answers 409 to those that come
+#: meanwhile ("failed to store new user info").
+FIRST_REQUEST = Retries(first=0.2, factor=2.0, longest=3.0, attempts=6)
 #: From here on it is the store that is in trouble, not the request (RFC 9110, section 15.6).
 FAILED = 500
 
@@ -49,11 +54,38 @@ def client(store: Mapping[str, Any]) -> Any:
 
 def find(s3: Any, bucket: str) -> str:
     """ours, taken (by another owner) or absent."""
+    codes = (*ABSENT, *FORBIDDEN, CONFLICT)
     with sentences(bucket):
-        code, _ = _ask((*ABSENT, *FORBIDDEN), s3.head_bucket, Bucket=bucket)
+        code, _ = _ask(codes, s3.head_bucket, Bucket=bucket)
+        for pause in FIRST_REQUEST.pauses():
+            if code != CONFLICT:
+                break
+            time.sleep(pause)
+            code, _ = _ask(codes, s3.head_bucket, Bucket=bucket)
+    if code == CONFLICT:
+        raise StoreError(
+            f"The object store still answers 409 when asked for bucket {bucket}: run the same"
+            " command again later."
+        )
     if not code:
         return "ours"
     return "absent" if code in ABSENT else "taken"
+
+
+def own_buckets(s3: Any) -> dict[str, str]:
+    """Return name -> creation time of the keys' owner's buckets; none where listing is refused."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        listed = s3.list_buckets().get("Buckets", ())
+    except (BotoCoreError, ClientError, OSError):
+        return {}
+    return {bucket["Name"]: bucket["CreationDate"].isoformat() for bucket in listed}
+
+
+def creation_time(s3: Any, bucket: str) -> str | None:
+    """Return when a bucket of the keys' owner was made; None where the store does not say."""
+    return own_buckets(s3).get(bucket)
 
 
 def keep_versions(s3: Any, bucket: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.errors import DatabaseError
+from infra.errors import DatabaseError, DatabaseUnavailable
 from infra.sdk import fault, sentences
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _ask(
         return None
     if answer.status_code >= 400:  # noqa: PLR2004
         failed = answer.status_code >= 500  # noqa: PLR2004
-        raise DatabaseError(
+        raise (DatabaseUnavailable if failed else DatabaseError)(
             f"The database service of cloud {entry!r} {'fails at' if failed else 'refuses'}"
             f" {method} {path.partition('?')[0]} ({answer.status_code}):"
             f" {fault(answer.text) or answer.reason}"

@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from infra.errors import DatabaseError
+from infra.errors import DatabaseError, DatabaseUnavailable
 from infra.providers import trove as client
 from infra.providers.trove import Access, Instance
+from infra.retries import Retries
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-#: Seconds between two looks: short at first, since a stand-in is ready at once.
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+#: Between two looks: short at first, since a stand-in is ready at once.
+LOOKS = Retries(first=0.2, factor=1.3, longest=10.0)
 FAILED = ("ERROR", "FAILED")
 BUILDING = "BUILD"
 #: Trove's `operating_status` of a database of which it hears nothing, or nothing clear
@@ -21,6 +22,9 @@ BUILDING = "BUILD"
 #: only once it has lasted: for this share of the whole wait, and at most so many minutes.
 SILENT = "ERROR"
 SILENT_SHARE, SILENT_MINUTES = 0.1, 5.0
+#: Minutes for which every look may end in a 5xx before the wait is given up: gateways answer so
+#: while a service starts anew.
+UNAVAILABLE_MINUTES = 5.0
 #: Minutes that a cloud may take to make an instance, and to remove one.
 BUILD_MINUTES, GONE_MINUTES = 60.0, 30.0
 
@@ -116,13 +120,20 @@ def remove(cloud: "Connection", id_: str) -> None:
 
 
 def _until(look: Callable[[], tuple[T, str]], id_: str, minutes: float) -> T:
-    deadline = time.monotonic() + minutes * 60
-    pause, told = FIRST_PAUSE, ""
+    answered = begun = time.monotonic()
+    pauses, told = LOOKS.pauses(), ""
     while True:
-        found, left = look()
-        if not left:
-            return found
-        if time.monotonic() > deadline:
+        try:
+            found, left = look()
+        except DatabaseUnavailable as error:
+            if time.monotonic() - answered > 60 * min(minutes, UNAVAILABLE_MINUTES):
+                raise
+            left = f"cannot be asked about ({error})"
+        else:
+            if not left:
+                return found
+            answered = time.monotonic()
+        if time.monotonic() - begun > minutes * 60:
             raise DatabaseError(
                 f"Database instance {id_} {left} after {minutes:g} minutes: run `up` again to wait"
                 " on, or raise databaseWaitMinutes."
@@ -131,5 +142,4 @@ def _until(look: Callable[[], tuple[T, str]], id_: str, minutes: float) -> T:
             # The engine shows what a provider writes here beside the resources.
             print(f"Database instance {id_} {left}; waiting.", file=sys.stderr, flush=True)
             told = left
-        time.sleep(pause)
-        pause = min(pause * 1.3, LONGEST_PAUSE)
+        time.sleep(next(pauses))

@@ -14,7 +14,6 @@ ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
 def worker_toml(
     settings: Settings,
     *,
-    machine: str,
     endpoint: str,
     buckets: Mapping[str, str],
     archive: Archive,
@@ -25,7 +24,11 @@ def worker_toml(
 ) -> str:
     """The file's text. `buckets` is role -> name."""
     present = certificates(settings.database)
-    top = {"pipeline": settings.prefix, "transform": settings.transform, "machine": machine}
+    top = {
+        "pipeline": settings.prefix,
+        "transform": settings.transform,
+        "machine": settings.names.machine,
+    }
     store = {"endpoint": endpoint, "region": settings.store.region, **buckets}
     database: dict[str, str | int] = {
         "host": host,

@@ -1,9 +1,11 @@
 """Claims, adoptions and contents of buckets, against real S3 servers with and without versions."""
 
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,6 +19,7 @@ from infra.providers.buckets import (
 )
 from infra.user_data import archive as worker_archive
 from local import object_store
+from tests.eventually import eventually
 
 CLAIM, ADOPTION, CONTENTS, ARCHIVE = (
     BucketClaimProvider(),
@@ -92,6 +95,42 @@ def test_unreachable_store_is_one_sentence() -> None:
     with pytest.raises(StoreError, match=r"cannot be asked for bucket x-1") as refusal:
         CLAIM.create(nowhere)
     assert "\n" not in str(refusal.value)
+
+
+class FirstRequests(BaseHTTPRequestHandler):
+    """Answers 409 a few times, as RGW while it makes the user, then 404."""
+
+    conflicts: ClassVar[int] = 0
+
+    def do_HEAD(self) -> None:
+        type(self).conflicts -= 1
+        self.send_response(409 if self.conflicts >= 0 else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def new_user_store() -> Iterator[dict[str, str]]:
+    """A store that has never seen this user."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), FirstRequests) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {
+            "endpoint": f"http://127.0.0.1:{server.server_port}",
+            "store_region": "",
+            "access_key": "a",
+            "secret_key": "b",
+        }
+        server.shutdown()
+
+
+@pytest.mark.parametrize("conflicts", [1, 3])
+def test_conflicts_of_a_first_request_are_retried(
+    new_user_store: dict[str, str], conflicts: int
+) -> None:
+    FirstRequests.conflicts = conflicts
+    assert CLAIM.create({**new_user_store, "bucket": "first-one"}).id == "first-one"
 
 
 def test_adoption_needs_the_bucket(store: dict[str, str]) -> None:
@@ -179,11 +218,59 @@ def test_lost_bucket_is_seen(store: dict[str, str]) -> None:
     assert CONTENTS.read("lost", {**store, "bucket": "lost"}).id == ""
 
 
+def test_claim_moves_only_where_nothing_is_lost(store: dict[str, str]) -> None:
+    """A guarded bucket is not left behind; a name under which nothing was made is."""
+    olds = {**store, "bucket": "stays-here", "guarded": True}
+    news = {**olds, "bucket": "moves-there"}
+    assert CLAIM.check({}, olds).failures == []
+    assert CLAIM.check(olds, news).failures == []  # the bucket could not be made
+    s3.client(store).create_bucket(Bucket="stays-here")
+    for provider, props in (
+        (CLAIM, news),
+        (ADOPTION, {**news, "queue": False, "visible": True}),
+    ):
+        failures = provider.check(olds, props).failures or []
+        assert len(failures) == 1
+        assert "would remove bucket stays-here with its data" in failures[0].reason
+        assert provider.check(olds, {**props, "guarded": False}).failures == []
+    adopted = {**olds, "queue": False, "visible": True}
+    assert CLAIM.check(adopted, news).failures == []
+
+
+def test_made_bucket_is_adopted_and_taken_back(store: dict[str, str]) -> None:
+    client = s3.client(store)
+    client.create_bucket(Bucket="made-here")
+    claim = {**store, "bucket": "made-here", "guarded": True}  # as older versions left it
+    adoption = {**claim, "queue": True, "visible": True}
+    diff = ADOPTION.diff("made-here", claim, adoption)
+    assert (diff.changes, diff.replaces) == (True, [])
+    adopted = ADOPTION.update("made-here", claim, adoption).outs or {}
+    diff = CLAIM.diff("made-here", adopted, claim)
+    assert (diff.changes, diff.replaces) == (True, [])
+    assert (CLAIM.update("made-here", adopted, claim).outs or {})["made"] is True
+
+
+def test_bucket_adopted_as_it_was_is_never_claimed(store: dict[str, str]) -> None:
+    s3.client(store).create_bucket(Bucket="not-made-here")
+    claim = {**store, "bucket": "not-made-here", "guarded": True}
+    adopted = ADOPTION.create({**claim, "queue": False, "visible": True}).outs or {}
+    with pytest.raises(StoreError, match="exists already and is yours"):
+        CLAIM.update("not-made-here", adopted, claim)
+
+
+def test_made_bucket_that_the_cloud_does_not_show_is_not_let_go(store: dict[str, str]) -> None:
+    """Letting go takes reading it over Swift: without, the engine would delete it."""
+    claim = {**store, "bucket": "unseen", "guarded": False}
+    adoption = {**claim, "queue": False, "visible": False}
+    failures = ADOPTION.check(claim, adoption).failures or []
+    assert ["cannot be adopted" in failure.reason for failure in failures] == [True]
+    assert ADOPTION.check(adoption, adoption).failures == []
+
+
 @pytest.mark.parametrize(
     ("change", "changes", "replaces"),
     [
         ({}, False, []),
-        ({"bucket": "b"}, True, ["bucket"]),
         ({"endpoint": "http://the-same-by-another-name"}, True, []),
         ({"access_key": "k", "secret_key": "s"}, True, []),
     ],
@@ -201,6 +288,48 @@ def test_another_way_to_a_bucket_replaces_nothing(
     for provider in (CLAIM, ADOPTION, CONTENTS):
         diff = provider.diff("a", olds, {**olds, **change})
         assert (diff.changes, diff.replaces) == (changes, replaces)
+
+
+def test_another_bucket_replaces_contents_and_moves_who_owns_it() -> None:
+    """A claim that is refused another name must still hold the one it has."""
+    olds = {"endpoint": "e", "bucket": "a", "store_region": "", "access_key": "1"}
+    news = {**olds, "bucket": "b"}
+    assert CONTENTS.diff("a", olds, news).replaces == ["bucket"]
+    for provider in (CLAIM, ADOPTION):
+        diff = provider.diff("a", olds, news)
+        assert (diff.changes, diff.replaces) == (True, [])
+
+
+def test_bucket_that_was_left_can_be_taken_back(versioned: dict[str, str]) -> None:
+    """An `up` that was cut off after the claim had moved is undone by setting the name back."""
+    client = s3.client(versioned)
+    client.create_bucket(Bucket="left-behind")
+    first = {**versioned, "bucket": "left-behind", "guarded": False}
+    second = {**first, "bucket": "went-there"}
+    moved = CLAIM.update("left-behind", {**first, "made": True}, second).outs or {}
+    back = CLAIM.update("left-behind", moved, first).outs or {}
+    assert back["made"] is True
+
+
+def test_bucket_that_somebody_made_again_is_not_taken_back(versioned: dict[str, str]) -> None:
+    client = s3.client(versioned)
+    client.create_bucket(Bucket="made-again")
+    first = {**versioned, "bucket": "made-again", "guarded": False}
+    second = {**first, "bucket": "went-elsewhere"}
+    moved = CLAIM.update("made-again", {**first, "made": True}, second).outs or {}
+    client.delete_bucket(Bucket="made-again")
+    eventually(lambda: made_later(client, "made-again", moved["former"]["made-again"]))
+    with pytest.raises(StoreError, match="exists already and is yours"):
+        CLAIM.update("made-again", moved, first)
+
+
+def made_later(client: Any, bucket: str, former: str) -> bool:
+    """Make the bucket anew until its creation time, which has whole seconds, is another."""
+    client.create_bucket(Bucket=bucket)
+    if s3.creation_time(client, bucket) != former:
+        return True
+    client.delete_bucket(Bucket=bucket)
+    return False
 
 
 def test_worker_is_put_missed_and_removed(store: dict[str, str]) -> None:

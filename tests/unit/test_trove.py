@@ -6,9 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
+import requests
 
 from infra.errors import DatabaseError
 from infra.providers import trove as client
+from infra.providers import waiting
 from local.cloud import LocalCloud
 from tests.eventually import eventually
 from tests.trove.providers import OWNER, WAITER, ProviderPromises, Up, inputs, waited
@@ -36,6 +38,22 @@ def login(up: Up, user: str, password: str) -> list[Any]:
         return list(connection.execute("select current_user").fetchone() or ())
 
 
+class FailsFirst:
+    """A cloud whose database service answers 500 the first `times`."""
+
+    def __init__(self, cloud: Any, times: int) -> None:
+        self._cloud, self.failures = cloud, times
+        self.config, self.database = cloud.config, self
+
+    def request(self, path: str, method: str, **arguments: Any) -> Any:
+        if self.failures:
+            self.failures -= 1
+            answer = requests.Response()
+            answer.status_code, answer.reason = 500, "Internal Server Error"
+            return answer
+        return self._cloud.database.request(path, method, **arguments)
+
+
 class TestLocal(ProviderPromises):
     """And a real PostgreSQL is behind it."""
 
@@ -61,6 +79,16 @@ class TestLocal(ProviderPromises):
             eventually(lambda: "is ACTIVE/ERROR; waiting" in capfd.readouterr().err)
             trove.put(up.id, access=trove.show(up.id)["access"])
             assert (wait.result().outs or {})["port"] == up.ready["port"]
+
+    def test_failures_of_the_service_do_not_end_the_wait(self, trove: Service, up: Up) -> None:
+        cloud = FailsFirst(trove.cloud, times=2)
+        assert waiting.until_ready(cloud, up.id, None, 1).id == up.id  # type: ignore[arg-type]
+        assert cloud.failures == 0
+
+    def test_service_that_only_fails_is_given_up(self, trove: Service, up: Up) -> None:
+        cloud = FailsFirst(trove.cloud, times=10**6)
+        with pytest.raises(DatabaseError, match=r"fails at GET .* \(500\)"):
+            waiting.until_ready(cloud, up.id, None, 0.01)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.0.0.0/21"])
     def test_pukki_refuses_wide_ranges(self, trove: Service, cidr: str) -> None:
