@@ -1,10 +1,11 @@
-"""What every suite shares: the rule that a skip must be one we know of."""
+"""What every suite shares: skips must be known ones; how several processes share the tests."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.skips import Ledger
+from tests import distribution
+from tests.skips import SkipCheck
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,7 +14,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the skips where asked to."""
+    """Watch the skips if asked to, in the one process that sees all reports."""
     listed: Path | None = config.getoption("--allowed-skips")
-    if listed is not None:
-        config.pluginmanager.register(Ledger(listed), "allowed-skips")
+    if listed is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipCheck(listed), "allowed-skips")
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(distribution, "distribution")

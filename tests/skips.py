@@ -35,7 +35,7 @@ def parse(text: str) -> list[Allowed]:
     return [Allowed(*(field.strip() for field in row)) for row in fields]
 
 
-class Ledger:
+class SkipCheck:
     """A pytest plugin that remembers what was skipped and judges it at the end."""
 
     def __init__(self, listed: Path) -> None:

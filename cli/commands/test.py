@@ -15,11 +15,13 @@ from cli.paths import CHECKOUT
 from cli.terminal import print_progress
 from local.machine.qemu import machine as emulated
 
-QUICK = ("lint", "unit", "worker", "engine")
 OPENSTACK = "openstack"
 QEMU = "qemu"
+# In the order in which they begin: the longest first, so that no process ends long before another.
+QUICK = ("lint", "engine", "worker", "unit")
+LONG = (OPENSTACK, "machine", "faults", "fuzz")
+_PROCESSES = 4  # at most; each starts servers of its own
 _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines of tests assume
-LONG = ("faults", "machine", "fuzz", OPENSTACK)
 
 
 @click.command(help=__doc__)
@@ -35,12 +37,21 @@ def command(
 
 
 def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) -> int:
-    """Run the suites in one pytest, which says what it skips and why; pytest's exit code.
+    """Run test suites in one pytest, on several processes; `-- -n0` runs them in one.
 
-    `openstack`: that suite alone, unless `everything` is asked for. `qemu`: that suite alone, which
-    is never among `everything`; raises CommandError where this machine lacks what it needs.
+    Args:
+        everything: Add the long suites, except QEMU's.
+        openstack: Run that suite only, unless `everything` is asked for.
+        qemu: Run that suite only.
+        extra: More arguments of pytest.
+
+    Returns:
+        The exit code of pytest.
+
+    Raises:
+        CommandError: If the machine lacks what the QEMU suite needs.
     """
-    wanted = [*QUICK, *(LONG if everything else ())]
+    wanted = [*(LONG if everything else ()), *QUICK]
     if openstack and not everything:
         wanted = [OPENSTACK]
     environment = dict(os.environ)
@@ -58,5 +69,9 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
         # Minutes, once: told apart from the time that tests take. What fails here fails there.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
-    pytest = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in present), *extra]
+    processes = 1 if len(wanted) == 1 else min(_PROCESSES, os.cpu_count() or 1)
+    pytest = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in present)]
+    if processes > 1:
+        pytest += [f"--numprocesses={processes}", "--dist=loadscope", "--no-loadscope-reorder"]
+    pytest += extra
     return subprocess.run(pytest, cwd=CHECKOUT, env=environment, check=False).returncode

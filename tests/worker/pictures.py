@@ -1,6 +1,7 @@
 """Small pictures in memory, and their exact negatives."""
 
 import random
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -37,3 +38,12 @@ def error(left: Image.Image, right: Image.Image) -> int:
     """The largest difference of any channel of any pixel."""
     extrema = ImageChops.difference(left.convert("RGB"), right.convert("RGB")).getextrema()
     return max(int(high) for _, high in extrema)  # type: ignore[misc]
+
+
+def deflated_zeros(count: int) -> bytes:
+    """`count` zeros as a zlib stream (RFC 1950), made without compressing each of them."""
+    deflate = zlib.compressobj(9, wbits=-15)
+    block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    rest = deflate.compress(bytes(count % (1 << 20))) + deflate.flush()
+    adler32 = (count % 65521 << 16 | 1).to_bytes(4, "big")
+    return b"\x78\xda" + block * (count >> 20) + rest + adler32

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz.seeds import chunk
 from tests.worker.kernel_build import compiled_kernels
-from tests.worker.pictures import encode, picture
+from tests.worker.pictures import deflated_zeros, encode, picture
 from worker.transforms.negate import kernels
 
 __all__ = ["compiled_kernels"]
@@ -66,11 +66,6 @@ def _png(width: int, height: int, kind: int, depth: int, data: bytes, *more: byt
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def _zeros(count: int) -> bytes:
-    deflate = zlib.compressobj(9)
-    return b"".join(deflate.compress(bytes(1 << 20)) for _ in range(count >> 20)) + deflate.flush()
-
-
 def _sized(data: bytes, width: int, height: int) -> bytes:
     """A JPEG whose header says another size."""
     at = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2")) + 5
@@ -88,20 +83,22 @@ JPEG = encode(picture(), "JPEG")
 PROGRESSIVE = encode(picture(), "JPEG", progressive=True)
 GIF = encode(picture(), "GIF")
 CRAFTED: dict[str, Callable[[], bytes]] = {
-    "png says more pixels than we take": lambda: _png(60_000, 60_000, 2, 8, _zeros(1 << 20)),
-    "png has one row of 200 MP": lambda: _png(200_000_000, 1, 2, 8, _zeros(1 << 20)),
-    "png says 200 MP, has 1 MB": lambda: _png(20_000, 10_000, 6, 16, _zeros(1 << 20)),
+    "png says more pixels than we take": lambda: _png(
+        60_000, 60_000, 2, 8, deflated_zeros(1 << 20)
+    ),
+    "png has one row of 200 MP": lambda: _png(200_000_000, 1, 2, 8, deflated_zeros(1 << 20)),
+    "png says 200 MP, has 1 MB": lambda: _png(20_000, 10_000, 6, 16, deflated_zeros(1 << 20)),
     "png inflates to 1 GB, says 1 pixel, filter 9": lambda: _png(
-        1, 1, 0, 8, zlib.compress(b"\t" + bytes(50)) + _zeros(1 << 30)
+        1, 1, 0, 8, zlib.compress(b"\t" + bytes(50)) + deflated_zeros(1 << 30)
     ),
     "png of half a million chunks": lambda: _png(
-        8, 8, 0, 8, _zeros(1 << 20), chunk(b"tEXt", b"a\0b") * 500_000
+        8, 8, 0, 8, deflated_zeros(1 << 20), chunk(b"tEXt", b"a\0b") * 500_000
     ),
     "png with a huge chunk": lambda: (
         _png(8, 8, 0, 8, b"")[:33] + b"\x7f\xff\xff\xffIDAT" + bytes(99)
     ),
     "png profile inflates to 1 GB, cut": lambda: _png(
-        8, 8, 0, 8, b"", chunk(b"zTXt", b"Raw profile type exif\0\0" + _zeros(1 << 30))
+        8, 8, 0, 8, b"", chunk(b"zTXt", b"Raw profile type exif\0\0" + deflated_zeros(1 << 30))
     ),
     "jpeg says more pixels than we take": lambda: _sized(JPEG, 65_000, 65_000),
     "jpeg says 200 MP": lambda: _sized(JPEG, 20_000, 10_000),
