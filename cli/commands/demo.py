@@ -12,7 +12,7 @@ import click
 
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import contact_sheet
-from cli.errors import CommandError
+from cli.errors import CommandError, Interrupted
 from cli.machines import machine_kind
 from cli.machines.host import first
 from cli.paths import CHECKOUT, cache_folder
@@ -52,8 +52,8 @@ def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
     except BaseException as error:
         print_progress("Taking down what was deployed.")
         LocalStack(local.paths).destroy()  # as another command would: what an engine left is seen
-        if isinstance(error, KeyboardInterrupt):
-            raise CommandError("Interrupted: nothing is left of it.") from None
+        if isinstance(error, KeyboardInterrupt | Interrupted):
+            raise Interrupted("Interrupted: nothing is left of it.") from None
         raise
     if keep:
         print_result(_NEXT)

@@ -35,7 +35,7 @@ def standing(shared_checkout: Checkout) -> Iterator[Checkout]:
 def send(checkout: Checkout, *names: str) -> None:
     """Put samples and wait until the ledger has a row for each."""
     before = len(checkout.json("log"))
-    checkout.pipeline("put", *(f"samples/{name}" for name in names))
+    checkout.pipeline("put", "--again", *(f"samples/{name}" for name in names))
     eventually(lambda: len(checkout.json("log")) == before + len(names))
 
 
@@ -113,12 +113,12 @@ def test_nothing_is_to_change(standing: Checkout) -> None:
     assert "No change." in standing.pipeline("preview").stdout
 
 
-def test_the_stacks_own_store_is_asked(standing: Checkout) -> None:
-    """moto takes every key, so it is not for pictures that others can reach."""
+def test_the_stacks_own_store_can_be_checked(standing: Checkout) -> None:
+    """moto accepts any key, so it is not safe for photos that others can reach."""
     answer = standing.pipeline("check-store", "--stack", "local", "--json", code=1)
     found = json.loads(answer.stdout)
-    assert "wrong-secret" in {loss["name"] for loss in found["losses"]}
-    assert {fact["answer"] for fact in found["facts"] if fact["name"] == "versions"} == {"yes"}
+    assert "wrong-secret" in {finding["name"] for finding in found["findings"]}
+    assert {each["result"] for each in found["checks"] if each["name"] == "versions"} == {"yes"}
 
 
 def test_log_finds_by_name(standing: Checkout) -> None:

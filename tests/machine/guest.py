@@ -93,7 +93,7 @@ class Guest:
 
     def put(self, *names: str) -> None:
         """Send samples."""
-        self.checkout.pipeline("put", *(f"samples/{name}" for name in names))
+        self.checkout.pipeline("put", "--again", *(f"samples/{name}" for name in names))
 
     def done(self) -> list[str]:
         """The input keys of the ledger's rows, oldest first."""

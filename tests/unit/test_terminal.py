@@ -1,5 +1,6 @@
-"""What a narrow, a plain or an old terminal shows."""
+"""Output on a narrow, a plain and an old terminal, and text that comes from outside."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 
 import pytest
 
+from cli.errors import CommandError
+from cli.terminal import print_progress, print_result, print_table
 from tests.checkout import PROJECT
 
 _LONG = f"""
@@ -19,7 +22,7 @@ with spinner("Standing up") as screen:
 
 
 def python(*words: str, **environment: str) -> str:
-    """What a Python with the checkout's modules prints; fails the test where it fails."""
+    """Return what a Python with the checkout's modules prints; fail the test where it fails."""
     answer = subprocess.run(
         [sys.executable, *words],
         cwd=PROJECT,
@@ -55,3 +58,85 @@ def test_the_list_of_commands_fits_a_terminal() -> None:
     shown = python("-m", "cli", "--help", COLUMNS="80")
     assert "demo" in shown
     assert "..." not in shown.split("Commands:")[1]
+
+
+#: What a key, a reason or a log may hold, and how it is shown.
+OUTSIDE = {
+    "a[/mask]/x.jpg": "a[/mask]/x.jpg",
+    "photo [edited].jpg": "photo [edited].jpg",
+    ":cat:.jpg": ":cat:.jpg",
+    "[bold]x[/bold] [red]y": "[bold]x[/bold] [red]y",
+    "[link=https://example.org]x": "[link=https://example.org]x",
+    "\x1b[31mred\x1b[0m": r"\x1b[31mred\x1b[0m",
+    "\x1b]0;title\x07": r"\x1b]0;title\x07",
+    "\x9b31m": r"\x9b31m",
+    "a\rb": r"a\rb",
+    "a\tb\x00": r"a\tb\x00",
+    "gpj.\u202etac": r"gpj.\u202etac",
+    "\u2066x\u2069": r"\u2066x\u2069",
+    "line\u2028line": r"line\u2028line",
+    "caf\udce9.jpg": r"caf\xe9.jpg",
+    "naïve 猫 🐈 👩‍👧.jpg": "naïve 猫 🐈 👩‍👧.jpg",
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_text_from_outside_is_printed_as_it_is(
+    name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    print_result(name)
+    print_table([(name, "end")])
+    print_progress(name)
+    CommandError(f"'{name}' is refused.").show()
+    shown = capfd.readouterr()
+    assert shown.out == f"{OUTSIDE[name]}\n{OUTSIDE[name]}  end\n"
+    assert shown.err == f"{OUTSIDE[name]}\npipeline: '{OUTSIDE[name]}' is refused.\n"
+
+
+def test_a_cell_with_a_line_end_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    print_table([("a\nforged  row.jpg", "1")])
+    assert capfd.readouterr().out == "a\\nforged  row.jpg  1\n"
+
+
+def test_piped_output_is_never_wrapped() -> None:
+    code = (
+        "from cli.terminal import print_progress, print_result, print_table; "
+        "print_table([('x ' * 200, 'end')], ('name', 'sum')); print_result('y ' * 200); "
+        "print_progress('z ' * 200)"
+    )
+    shown = python("-c", code, COLUMNS="40")
+    assert [len(line) > 390 for line in shown.splitlines()] == [True] * 4
+
+
+def test_columns_are_aligned_by_what_a_terminal_shows(capfd: pytest.CaptureFixture[str]) -> None:
+    print_table([("猫.jpg", "1.5"), ("e\u0301.jpg", "10.25")], ("name", "seconds"), right={1})
+    assert capfd.readouterr().out == "name    seconds\n猫.jpg      1.5\ne\u0301.jpg     10.25\n"
+
+
+_ROWS = """
+import json, resource, sys
+from cli.results import print_results
+row = {"outcome": "done", "output_key": "x" * 50, "output_sha256": "0" * 64,
+       "timestamp": "2026-11-28T00:00:00Z", "seconds": 1.5}
+print_results(row for _ in range(int(sys.argv[1])))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def test_a_table_of_100000_rows_takes_no_more_memory_than_one_of_100() -> None:
+    few, many = (
+        subprocess.run(
+            [sys.executable, "-c", _ROWS, count], cwd=PROJECT, capture_output=True, check=True
+        )
+        for count in ("100", "100000")
+    )
+    assert many.stdout.count(b"\n") == 100_001
+    assert int(many.stderr) - int(few.stderr) < 4096  # KiB
+
+
+@pytest.mark.parametrize("name", ["status", "log", "put", "get", "keys", "sql", "outputs"])
+def test_commands_import_no_large_packages(name: str) -> None:
+    """They would double the time of a command that only reads."""
+    code = f"import json, sys, cli.commands.{name}; print(json.dumps(sorted(sys.modules)))"
+    imported = set(json.loads(python("-c", code)))
+    assert imported.isdisjoint({"pulumi", "grpc", "boto3", "botocore", "rich", "openstack", "PIL"})
