@@ -60,6 +60,7 @@ class LocalCloud:
             processes.kill(self.folder, DAEMON)  # it would not know a new object store's address
             port_file = self.folder / "daemon.port"
             port_file.unlink(missing_ok=True)
+            object_store.launch(self.folder / STORE)  # beside the daemon, which waits for it
             processes.start_module(self.folder, DAEMON, "local.daemon", [str(self.folder)])
             port = processes.await_file(self.folder, DAEMON, port_file, START_SECONDS)
             if port is None:

@@ -16,6 +16,7 @@ from local.errors import LocalCloudError
 
 Server = Literal["moto", "rclone"]
 NAME = "object-store"
+LOG, PORT, RECORD = f"{NAME}.log", "port", f"{NAME}.json"
 START_SECONDS = 30
 
 
@@ -28,29 +29,44 @@ class ObjectStore:
     secret_key: str
 
 
-def start(folder: Path, server: Server = "moto") -> ObjectStore:
-    """Start the store of a folder unless it runs.
+def launch(folder: Path, server: Server = "moto") -> None:
+    """Start the process of a folder's store unless it runs; `start` waits until it listens.
 
     Args:
         folder: the store's files. moto forgets its objects when it ends; rclone keeps them in
             `objects`.
+        server: the program to start.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if processes.is_running(folder, NAME):
+        return
+    processes.end(folder)
+    (folder / RECORD).unlink(missing_ok=True)
+    if server == "rclone":
+        _launch_rclone(folder, *_key_pair(folder))
+    else:
+        (folder / PORT).unlink(missing_ok=True)
+        processes.start_module(folder, NAME, "local.moto_server", [str(folder / PORT)])
+
+
+def start(folder: Path, server: Server = "moto") -> ObjectStore:
+    """Start the store of a folder unless it runs, and wait until it listens.
+
+    Args:
+        folder: the store's files, see `launch`.
         server: the program to start.
 
     Returns:
         The running store; its address and keys stay the same over restarts.
     """
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    record = folder / f"{NAME}.json"
-    if record.exists() and processes.is_running(folder, NAME):
-        return ObjectStore(**json.loads(record.read_text(encoding="utf-8")))
-    processes.end(folder)
-    access_key, secret_key = _key_pair(folder)
-    start_server = _start_rclone if server == "rclone" else _start_moto
-    endpoint = start_server(folder, access_key, secret_key)
-    store = ObjectStore(endpoint, access_key, secret_key)
-    private_file.write(record, json.dumps(asdict(store)))
-    return store
+    launch(folder, server)
+    record = folder / RECORD
+    if not record.exists():
+        endpoint = _await_rclone(folder) if server == "rclone" else _await_moto(folder)
+        private_file.write(record, json.dumps(asdict(ObjectStore(endpoint, *_key_pair(folder)))))
+    return ObjectStore(**json.loads(record.read_text(encoding="utf-8")))
 
 
 def stop(folder: Path) -> None:
@@ -68,21 +84,17 @@ def _key_pair(folder: Path) -> tuple[str, str]:
     return access_key, secret_key
 
 
-def _start_moto(folder: Path, _access_key: str, _secret_key: str) -> str:
-    port_file = folder / "port"
-    port_file.unlink(missing_ok=True)
-    processes.start_module(folder, NAME, "local.moto_server", [str(port_file)])
-    port = processes.await_file(folder, NAME, port_file, START_SECONDS)
+def _await_moto(folder: Path) -> str:
+    port = processes.await_file(folder, NAME, folder / PORT, START_SECONDS)
     if port is None:
         raise _start_failed(folder)
     return f"http://127.0.0.1:{port}"
 
 
-def _start_rclone(folder: Path, access_key: str, secret_key: str) -> str:
+def _launch_rclone(folder: Path, access_key: str, secret_key: str) -> None:
     objects = folder / "objects"
     objects.mkdir(exist_ok=True)
-    log = folder / f"{NAME}.log"
-    log.unlink(missing_ok=True)
+    (folder / LOG).unlink(missing_ok=True)
     program = Path(sysconfig.get_path("scripts")) / "rclone"
     # S3's keys are bytes. Without the option, each PUT searches its whole folder for a name that
     # Unicode holds equal (rclone's vfs/dir.go, `stat`): the cost of n PUTs grows with n².
@@ -92,6 +104,10 @@ def _start_rclone(folder: Path, access_key: str, secret_key: str) -> str:
     # The user's own configuration is not read.
     extra = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"', "RCLONE_CONFIG": "/dev/null"}
     processes.start(folder, NAME, argv, extra=extra)
+
+
+def _await_rclone(folder: Path) -> str:
+    log = folder / LOG
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and processes.is_running(folder, NAME):
         address = re.search(r"server on \[(http://127\.0\.0\.1:\d+)/\]", log.read_text("utf-8"))
@@ -102,5 +118,4 @@ def _start_rclone(folder: Path, access_key: str, secret_key: str) -> str:
 
 
 def _start_failed(folder: Path) -> LocalCloudError:
-    log = folder / f"{NAME}.log"
-    return LocalCloudError(f"The S3 server in {folder} did not start: see {log}.")
+    return LocalCloudError(f"The S3 server in {folder} did not start: see {folder / LOG}.")
