@@ -4,13 +4,14 @@ import os
 
 import pulumi
 
-from infra import clouds, outputs, settings
+from infra import clouds, outputs
 from infra.buckets import Buckets
 from infra.database import database as database_of
 from infra.machines import Machines
 from infra.network import Network
+from infra.settings.load import load
 
-stack = settings.load(os.environ)
+stack = load(os.environ)
 compute, database_cloud = clouds.look_up(stack)
 on_openstack = pulumi.ResourceOptions(providers=[clouds.provider(stack, compute)])
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from cli.paths import CHECKOUT
 from cli.terminal import print_progress, print_table
-from infra.reader import declared
-from infra.settings import PROJECT_FILE
+from infra.settings.declared import defaults
 
 TABLE = CHECKOUT / "docs" / "costs.md"
 #: A month is a twelfth of a year.
@@ -77,5 +76,5 @@ def _amounts(hourly: float) -> tuple[str, str]:
 
 def of_stack(settings: Mapping[str, Any]) -> list[Item]:
     """Return the bill of a stack with these settings, by the table in the checkout."""
-    complete = declared(PROJECT_FILE) | {name: str(value) for name, value in settings.items()}
+    complete = defaults() | {name: str(value) for name, value in settings.items()}
     return items(complete, rates(TABLE.read_text(encoding="utf-8")))

@@ -12,7 +12,7 @@ from pulumi.dynamic import Resource, ResourceProvider
 
 from infra.clouds import Compute
 from infra.providers import buckets as providers
-from infra.settings import Settings, Store
+from infra.settings.models import Settings, Store
 from infra.user_data import archive as worker_archive
 
 

@@ -11,7 +11,7 @@ from infra import credential
 from infra.errors import CloudError
 from infra.providers import s3, trove
 from infra.sdk import connect, region_config, sentences
-from infra.settings import Database, Machine, Settings, Store
+from infra.settings.models import Database, Machine, Settings, Store
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

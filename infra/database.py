@@ -7,9 +7,8 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.clouds import DATASTORE, DatabaseCloud
-from infra.existing_database import ExistingDatabase
 from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
-from infra.settings import Settings
+from infra.settings.models import ExistingDatabase, Settings
 
 ADMIN, USER = "db_admin", "pipeline_worker"
 
@@ -96,7 +95,18 @@ class Database(pulumi.ComponentResource):
         self.register_outputs({"host": self.host, "port": self.port})
 
 
-AnyDatabase = Database | ExistingDatabase
+class ExternalDatabase:
+    """A PostgreSQL that the settings name: nothing of it is made, changed or removed."""
+
+    def __init__(self, existing: ExistingDatabase) -> None:
+        self.admin, self.user = existing.admin, existing.user
+        self.host = pulumi.Output.from_input(existing.host)
+        self.port = pulumi.Output.from_input(existing.port)
+        self.admin_password = pulumi.Output.secret(existing.admin_password)
+        self.user_password = pulumi.Output.secret(existing.user_password)
+
+
+AnyDatabase = Database | ExternalDatabase
 
 
 def database(
@@ -104,7 +114,7 @@ def database(
 ) -> AnyDatabase:
     """One that Trove makes, or the one that the settings name."""
     if settings.existing_database:
-        return ExistingDatabase(settings.existing_database)
+        return ExternalDatabase(settings.existing_database)
     assert cloud is not None  # noqa: S101 - looked up where the database is to be made
     return Database(settings, cloud, machine_ip)
 

@@ -1,36 +1,42 @@
-"""Errors that are sentences for the person at the terminal."""
+"""The errors of the Pulumi program and of what it asks of the clouds."""
 
 from collections.abc import Sequence
 
 import pulumi
 
+from worker.errors import PipelineError
 
-class Refusal(pulumi.RunError):
-    """What was asked for cannot be done; the message says what, why and the remedy.
+
+class InfraError(PipelineError, pulumi.RunError):
+    """Root of this package's errors: what happened, to what, and the remedy.
 
     Pulumi prints a `RunError` as its message alone, without a traceback.
     """
 
 
-class SettingsError(Refusal):
-    """Bad settings of the stack, all of them at once."""
+class InvalidSettings(InfraError):
+    """The stack's settings are wrong: one sentence for each fault, all of them at once."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
         self.sentences = tuple(sentences)
         super().__init__("\n".join(sentences))
 
 
-class CloudError(Refusal):
-    """A cloud has not what was asked of it, or cannot be asked."""
+class CloudError(InfraError):
+    """A cloud does not have what was asked of it, or cannot be asked."""
 
 
-class StoreError(Refusal):
-    """The object store refuses, or holds something that is in the way."""
+class StoreError(InfraError):
+    """The object store refused a request, or holds something that is in the way."""
 
 
-class DatabaseError(Refusal):
-    """The database service refuses, fails, or takes too long."""
+class DatabaseError(InfraError):
+    """The database service refused a request, failed, or took too long."""
 
 
 class DatabaseUnavailable(DatabaseError):
     """The database service failed at a request (5xx); the same one may succeed later."""
+
+
+class UserDataTooLarge(InfraError):
+    """The machine's user-data exceeds what Nova takes."""

@@ -8,9 +8,8 @@ import pulumi_openstack as openstack
 
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
-from infra.errors import Refusal
 from infra.network import Network
-from infra.settings import Settings
+from infra.settings.models import Settings
 from infra.user_data import archive, document
 from infra.user_data.worker_settings import certificates, worker_toml
 
@@ -82,18 +81,16 @@ def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> p
             admin=database.admin,
             user=database.user,
         )
-        found = document.document(
-            source,
-            pieces,
-            interval=settings.interval,
-            settings=toml,
-            credentials=known["credentials"],
-            certificates=certificates(settings.database),
+        return document.pack(
+            document.document(
+                source,
+                pieces,
+                interval=settings.worker.interval,
+                settings=toml,
+                credentials=known["credentials"],
+                certificates=certificates(settings.database),
+            )
         )
-        try:
-            return document.pack(found)
-        except document.UserDataTooLargeError as error:
-            raise Refusal(str(error)) from None
 
     inputs: dict[str, Any] = {
         "buckets": buckets.names,

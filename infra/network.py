@@ -6,7 +6,7 @@ import pulumi
 import pulumi_openstack as openstack
 
 from infra.clouds import Compute
-from infra.settings import Settings
+from infra.settings.models import Settings
 
 SSH = 22
 

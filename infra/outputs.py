@@ -8,7 +8,7 @@ from infra.buckets import Buckets
 from infra.database import AnyDatabase
 from infra.machines import Machines
 from infra.network import Network
-from infra.settings import Settings
+from infra.settings.models import Settings
 
 
 def export(

@@ -19,10 +19,7 @@ def command(stack: str, as_json: bool) -> None:
     path = registry.settings_file(stack)
     if not path.is_file():
         raise CommandError(f"There is no {path.name}: './pipeline init {stack}' writes it.")
-    try:
-        bill = cost.of_stack(settings_file.read(path))
-    except ValueError as error:
-        raise CommandError(f"{error} (correct it, or remove it and init again).") from None
+    bill = cost.of_stack(settings_file.read(path))
     if as_json:
         click.echo(json.dumps([asdict(item) for item in bill], indent=2))
     else:

@@ -23,9 +23,8 @@ from cli.stacks.backend import state_file
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.target import LOCAL, command_line
 from cli.terminal import print_progress, print_result
-from infra.errors import Refusal
-from infra.reader import declared
-from infra.settings import PROJECT_FILE
+from infra.errors import InfraError
+from infra.settings.declared import defaults
 from local import private_file
 
 #: Flag -> setting; every other setting goes by --set.
@@ -94,7 +93,7 @@ def command(
     prompt = Prompt()
     try:
         settings = Wizard(stack, given, prompt).run()
-    except Refusal as error:
+    except InfraError as error:
         raise CommandError(str(error)) from None
     record = _record(stack, state, passphrase_file, prompt)
     text = settings_file.text(stack, settings) + settings_file.salt(path)
@@ -109,15 +108,12 @@ def command(
 
 
 def _existing(path: Path) -> dict[str, Any]:
-    try:
-        return settings_file.read(path) if path.is_file() else {}
-    except ValueError as error:
-        raise CommandError(f"{error} (correct it, or remove it and init again).") from None
+    return settings_file.read(path) if path.is_file() else {}
 
 
 def _assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
-    if not sign or name not in declared(PROJECT_FILE):
+    if not sign or name not in defaults():
         raise CommandError(
             f"--set {text}: write NAME=VALUE with a setting's name; Pulumi.yaml lists them."
         )

@@ -4,20 +4,20 @@ Quotas are checked first, since a missing core shows only after the database's l
 """
 
 import contextlib
-import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from infra import clouds, settings
+from infra import clouds
 from infra.clouds import Compute, DatabaseCloud
-from infra.errors import Refusal
-from infra.names import PROJECT
-from infra.reader import Reader, declared
+from infra.errors import InfraError
+from infra.names import Names
 from infra.sdk import connect, sentences
-from infra.settings import PROJECT_FILE, Settings
+from infra.settings import declared
+from infra.settings import load as settings
+from infra.settings.models import Settings
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -28,21 +28,25 @@ _NOT_FOUND = 404
 _UNLIMITED = -1
 
 
-def parse(stack: str, values: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """Return settings as the program will read them, and a sentence for each bad one."""
-    names = declared(PROJECT_FILE)
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in values.items()
-        # A secret is written encrypted: that it is set is all that can be checked here.
-        if not isinstance(value, dict)
-    }
-    secret = {name: "secret" for name, value in values.items() if isinstance(value, dict)}
-    reader = Reader({**names, **texts, **secret})
-    for name in sorted(set(values) - set(names)):
-        reader.refuse(f"{name} is no setting of this program: Pulumi.yaml lists them all.")
-    read = settings.read(reader, f"{PROJECT}-{stack}")
-    return read, reader.errors
+def parse(stack: str, values: Mapping[str, Any]) -> Settings:
+    """Return settings as the program will read them.
+
+    Args:
+        stack: The stack's name.
+        values: Its settings, as its file has them.
+
+    Raises:
+        InvalidSettings: One sentence for each bad setting.
+    """
+    texts = declared.defaults()
+    faults = [fault for key in sorted(values) if (fault := declared.unknown(key, texts))]
+    for name, value in values.items():
+        if value is None:
+            faults.append(f"{name} has no value: write one, or remove its line.")
+        elif name in texts:
+            # A secret is written encrypted: that it is set is all that can be checked here.
+            texts[name] = "secret" if isinstance(value, dict) else declared.as_text(value)
+    return settings.parse(texts, Names.of_stack(stack).prefix, faults)
 
 
 def problems(
@@ -56,14 +60,12 @@ def problems(
         is_deployed: Whether the stack is deployed; then quotas and bucket names are not checked, as
             it has what it needs. Called last, since the engine is slow to answer.
     """
-    wanted, errors = parse(stack, values)
-    if errors:
-        return errors
     with _only_clouds_yaml():
         try:
+            wanted = parse(stack, values)
             compute, database = clouds.look_up(wanted)
             return [] if is_deployed() else list(_of_a_new_stack(wanted, compute, database))
-        except Refusal as error:
+        except InfraError as error:
             return str(error).splitlines()
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cli.errors import CommandError
 from infra.names import PROJECT
+from infra.settings import stack_file
+from infra.settings.errors import MalformedStackFile
 
 _HEAD = """\
 # The stack '{stack}', written by './pipeline init'. Change what you like, then
@@ -66,15 +67,12 @@ def read(path: Path) -> dict[str, Any]:
     """Return the settings in a stack's file by name without the project; a secret is a mapping.
 
     Raises:
-        ValueError: It is not YAML, or not a mapping.
+        CommandError: It is malformed; one sentence for each fault, with line and column.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        config = content.get("config") or {}
-        items = config.items()
-    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is no YAML that can be read: {error}") from None
-    return {str(key).removeprefix(f"{PROJECT}:"): value for key, value in items}
+        return stack_file.read(path)
+    except MalformedStackFile as error:
+        raise CommandError(str(error)) from None
 
 
 def salt(path: Path) -> str:

@@ -9,10 +9,10 @@ from cli.init.operator import own_address, public_key
 from cli.init.prompt import Prompt
 from cli.terminal import print_progress, spinner
 from infra.clouds import Compute, regions
+from infra.errors import InvalidSettings
 from infra.names import BUCKET_ROLES, Names
-from infra.reader import declared
 from infra.sdk import entries, region_config
-from infra.settings import PROJECT_FILE
+from infra.settings import declared
 
 _MAKE_CLOUDS_YAML = (
     "No clouds.yaml with an entry was found: in your cloud's web interface make an application "
@@ -28,7 +28,7 @@ class Wizard:
         self.stack = stack
         self.settings: dict[str, Any] = dict(given)
         self._prompt = prompt
-        self._defaults = declared(PROJECT_FILE)
+        self._defaults = declared.defaults()
 
     def run(self) -> dict[str, Any]:
         """Ask everything that is missing and return the settings.
@@ -150,8 +150,9 @@ class Wizard:
                     f"Name of the {name.removesuffix('Bucket')} bucket",
                     self.settings[name],
                 )
-        wanted, errors = checks.parse(self.stack, self.settings)
-        if errors:
+        try:
+            wanted = checks.parse(self.stack, self.settings)
+        except InvalidSettings:  # reported once the file is written
             return
         compute = Compute("", self._offers.project_id, "", self._offers.store_endpoint)
         for sentence in checks.existing_buckets(wanted, compute):

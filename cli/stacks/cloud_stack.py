@@ -187,10 +187,7 @@ class CloudStack:
 
     def settings(self) -> Mapping[str, Any]:
         """Return the settings in the stack's file, by name without the project."""
-        try:
-            return settings_file.read(registry.settings_file(self.name))
-        except ValueError as error:
-            raise CommandError(f"{error} (correct it).") from None
+        return settings_file.read(registry.settings_file(self.name))
 
     def _for_reading(self) -> PulumiStack:
         """Return the stack for a command that changes nothing: no lock is needed."""
@@ -223,11 +220,11 @@ class CloudStack:
 
     def _ask_clouds(self, question: Callable[[set[str]], Any]) -> Any:
         """Ask with the ids of the state's resources; a cloud's error is raised as CommandError."""
-        from infra.errors import Refusal
+        from infra.errors import InfraError
 
         try:
             return question({str(each.get("id", "")) for each in self.open().resources()})
-        except Refusal as error:
+        except InfraError as error:
             raise CommandError(str(error)) from None
 
     def _ports_in_the_way(self, resources: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -274,6 +271,7 @@ class CloudStack:
                 f"{settings.name} is not in {CHECKOUT}: restore the stack's settings, or write new "
                 f"ones with './pipeline init {self.name}'."
             )
+        self.settings()  # the engine reports a malformed file as a wrong passphrase
         if not passphrase.is_file():
             raise CommandError(
                 f"The passphrase of stack '{self.name}' is not at {passphrase}: restore the file, "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, DataGuarded
+from cli.init import settings_file
 from cli.machines.host import Host
 from cli.machines.local_host import local_host
 from cli.paths import CHECKOUT, LocalPaths
@@ -183,8 +184,10 @@ class LocalStack:
         if not paths.ssh_key.exists():
             _make_ssh_key(paths)
         shutil.copyfile(CHECKOUT / "Pulumi.yaml", paths.project / "Pulumi.yaml")
-        settings = yaml.safe_load((CHECKOUT / f"Pulumi.{LOCAL}.yaml").read_text())
-        settings["config"][f"{PROJECT}:sshPublicKeyFile"] = f"{paths.ssh_key}.pub"
+        source = CHECKOUT / f"Pulumi.{LOCAL}.yaml"
+        settings_file.read(source)  # refuses a malformed one
+        config = (yaml.safe_load(source.read_text()) or {}).get("config") or {}
+        settings = {"config": {**config, f"{PROJECT}:sshPublicKeyFile": f"{paths.ssh_key}.pub"}}
         copy = paths.project / f"Pulumi.{LOCAL}.yaml"
         if copy.exists():  # the engine has written its salt into it
             settings = {**yaml.safe_load(copy.read_text()), "config": settings["config"]}

@@ -238,7 +238,7 @@ class PulumiStack:
         outputs = self.outputs() if buckets else {}
         if "s3SecretKey" not in outputs:  # `up` has never got so far: nobody has keys
             return False
-        from infra.errors import Refusal
+        from infra.errors import InfraError
         from infra.providers import s3
 
         store = s3.client(
@@ -251,7 +251,7 @@ class PulumiStack:
         )
         try:
             purged = [bucket for bucket in buckets if s3.purge(store, bucket)]
-        except Refusal as error:
+        except InfraError as error:
             raise CommandError(str(error)) from None
         for bucket in purged:
             print_progress(

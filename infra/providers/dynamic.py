@@ -10,7 +10,7 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
 
-from infra.errors import Refusal
+from infra.errors import InfraError
 
 
 class Provider(ResourceProvider):
@@ -34,7 +34,7 @@ _format_exc = traceback.format_exc
 
 def _message(*args: Any, **kwargs: Any) -> str:
     error = sys.exc_info()[1]
-    return str(error) if isinstance(error, Refusal) else _format_exc(*args, **kwargs)
+    return str(error) if isinstance(error, InfraError) else _format_exc(*args, **kwargs)
 
 
 def differing(olds: dict[str, Any], news: dict[str, Any], names: tuple[str, ...]) -> list[str]:

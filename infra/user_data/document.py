@@ -12,6 +12,8 @@ from typing import Any
 
 import zopfli.gzip
 
+from infra.errors import UserDataTooLarge
+
 #: What Nova takes, counted after base64 (API reference, "user_data").
 NOVA_LIMIT = 65_535
 CLOUD_INIT = Path(__file__).resolve().parents[2] / "cloud-init"
@@ -21,10 +23,6 @@ TLS_FOLDER = "/etc/pipeline/tls"
 UNITS_FOLDER = "/etc/systemd/system"
 INTERVAL_MARK = "@INTERVAL@"
 HEADER = "#cloud-config\n"
-
-
-class UserDataTooLargeError(ValueError):
-    """The packed document exceeds what Nova takes."""
 
 
 def templates(folder: Path = CLOUD_INIT) -> dict[str, str]:
@@ -69,7 +67,7 @@ def pack(data: Mapping[str, Any]) -> str:
     # zopfli and not zlib: interpreters link different ones, which pack differently.
     packed = base64.b64encode(zopfli.gzip.compress(text.encode())).decode()
     if len(packed) > NOVA_LIMIT:
-        raise UserDataTooLargeError(_too_large(data, len(packed)))
+        raise UserDataTooLarge(_too_large(data, len(packed)))
     return packed
 
 

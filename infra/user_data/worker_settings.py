@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.settings import Database, Settings
+from infra.settings.models import Database, Settings
 from infra.user_data.archive import Archive
 from infra.user_data.document import TLS_FOLDER
 
@@ -26,7 +26,7 @@ def worker_toml(
     present = certificates(settings.database)
     top = {
         "pipeline": settings.prefix,
-        "transform": settings.transform,
+        "transform": settings.worker.transform,
         "machine": settings.names.machine,
     }
     store = {"endpoint": endpoint, "region": settings.store.region, **buckets}

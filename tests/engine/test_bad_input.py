@@ -42,7 +42,7 @@ SETTINGS = {
     "no number": Wrong({"databaseVolumeSize": "big"}, ("'big'", "whole number")),
     "no boolean": Wrong({"protectData": "maybe"}, ("'maybe'", "true or false")),
     "no list": Wrong({"operatorCidrs": "127.0.0.1/32"}, ("'127.0.0.1/32'", "list")),
-    "no setting": Wrong({"flavour": "x"}, ("flavour", "no setting")),
+    "no setting": Wrong({"flavour": "x"}, ("flavour is not a setting", "flavor?")),
     "no such database": Wrong({"database": "mine"}, ("'mine'", "trove, existing")),
     "no host": Wrong({"database": "existing"}, ("databaseHost is missing", "set it to")),
     "one user for both": Wrong(
@@ -50,6 +50,26 @@ SETTINGS = {
     ),
     "no entry": Wrong({"computeCloud": "pouta"}, ("'pouta'", "it has local")),
 }
+
+
+MALFORMED = {
+    "not YAML": ("  image-pipeline:image: [Ubuntu", "line ", "column "),
+    "a doubled key": ("  image-pipeline:flavor: x", "image-pipeline:flavor is set twice", "line "),
+    "a key that is a mapping": ("  {a: b}: c", "a key must be plain text", "line "),
+    "no project": ("  flavor: x", "flavor lacks the project's name", "image-pipeline:flavor"),
+    "another project": ("  image_pipeline:flavor: x", "image_pipeline:flavor", "write image-p"),
+    "no value": ("  image-pipeline:computeRegion:", "computeRegion has no value", "remove"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_settings_file_is_told_with_its_place(name: str, person: Researcher) -> None:
+    """The engine would say that the passphrase does not fit, or ignore the setting."""
+    line, *told = MALFORMED[name]
+    file = person.settings_file("lab")
+    head, config, rest = file.read_text().partition("config:\n")
+    file.write_text(f"{head}{config}{line}\n{rest}")
+    refused(person, *told)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

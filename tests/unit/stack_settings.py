@@ -1,10 +1,8 @@
 """Settings of a stack for tests, as the engine hands them over."""
 
-import json
 from pathlib import Path
 
-from infra.reader import declared
-from infra.settings import PROJECT_FILE
+from infra.settings.declared import as_text, defaults
 
 PROJECT = "image-pipeline"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKKqQNwfujZkvsJTmZQ4wkIT8yZm/MCy1WtToz57xqLE test"
@@ -27,5 +25,4 @@ def stack_settings(folder: Path, **overrides: object) -> dict[str, str]:
         "databaseSslMode": "disable",
         **overrides,
     }
-    as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in wanted.items()}
-    return {**declared(PROJECT_FILE), **as_text}
+    return {**defaults(), **{name: as_text(value) for name, value in wanted.items()}}

@@ -1,14 +1,13 @@
 """Look-ups that are plain functions; those that ask a cloud are in test_program.py."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
 from infra.clouds import s3_endpoint, version
 from infra.errors import CloudError
-from infra.reader import Reader
-from infra.settings import Database, read
+from infra.settings.load import parse
+from infra.settings.models import Database
 from tests.unit.stack_settings import stack_settings
 
 VERSIONS = ["16.8", "17.4", "17.10", "18.1-beta", "17"]
@@ -16,7 +15,7 @@ VERSIONS = ["16.8", "17.4", "17.10", "18.1-beta", "17"]
 
 @pytest.fixture
 def wanted(tmp_path: Path) -> Database:
-    return read(Reader(stack_settings(tmp_path)), "x").database
+    return parse(stack_settings(tmp_path), "x").database
 
 
 @pytest.mark.parametrize(
@@ -30,13 +29,13 @@ def wanted(tmp_path: Path) -> Database:
     ],
 )
 def test_version(wanted: Database, asked: str, had: list[str], found: str) -> None:
-    assert version(dataclasses.replace(wanted, version=asked), had, "pukki") == found
+    assert version(wanted.model_copy(update={"version": asked}), had, "pukki") == found
 
 
 @pytest.mark.parametrize("asked", ["1", "15", "17.1"])
 def test_version_that_is_not_there(wanted: Database, asked: str) -> None:
     with pytest.raises(CloudError, match=rf"databaseVersion is '{asked}'.*'pukki'.*16\.8, 17, 17"):
-        version(dataclasses.replace(wanted, version=asked), VERSIONS, "pukki")
+        version(wanted.model_copy(update={"version": asked}), VERSIONS, "pukki")
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,12 @@ def test_what_replaces_and_what_stays(run: Run) -> None:
     assert vm.deleteBeforeReplace
     assert set(vm.ignoreChanges) == {"imageName", "imageId"}
     assert not run.one("FloatingIp").request.replaceOnChanges
+    for container in run.of("Container"):
+        assert list(container.request.replaceOnChanges) == ["name"]
+
+
+def test_machine_that_was_shut_off_is_started(run: Run) -> None:
+    assert run.one("Instance").inputs["powerState"] == "active"
 
 
 def test_machine_goes_before_its_buckets_are_emptied(run: Run) -> None:

@@ -1,28 +1,34 @@
 """Settings: what is read, and one sentence for each thing that is wrong."""
 
+import traceback
 from pathlib import Path
 
 import pulumi
 import pytest
 from pulumi.runtime import set_all_config
 
-from infra.errors import SettingsError
-from infra.reader import Reader, declared
-from infra.settings import PROJECT_FILE, Settings, load, read
+from infra.errors import InvalidSettings
+from infra.settings.declared import defaults as declared_defaults
+from infra.settings.load import load, parse
+from infra.settings.models import Settings
 from tests.unit.program import Mocks
 from tests.unit.stack_settings import PROJECT, PUBLIC_KEY, public_key_file, stack_settings
 
 
-def settings_of(values: dict[str, str]) -> tuple[Settings, list[str]]:
-    reader = Reader(values)
-    return read(reader, "image-pipeline-unit"), reader.errors
+def settings_of(values: dict[str, str]) -> Settings:
+    return parse(values, "image-pipeline-unit")
+
+
+def faults_of(values: dict[str, str]) -> list[str]:
+    with pytest.raises(InvalidSettings) as refusal:
+        settings_of(values)
+    return list(refusal.value.sentences)
 
 
 def test_good_settings(tmp_path: Path) -> None:
-    settings, errors = settings_of(
+    settings = settings_of(
         stack_settings(tmp_path, databaseCidrs=["192.0.2.0/24"], databaseVolumeSize=3)
     )
-    assert errors == []
     assert settings.compute.entry == "local"
     assert settings.machine.operator_cidrs == ("127.0.0.1/32",)
     assert settings.database.cidrs == ("192.0.2.0/24",)
@@ -32,14 +38,14 @@ def test_good_settings(tmp_path: Path) -> None:
 
 def test_defaults_protect_and_hide() -> None:
     """What nobody sets is the careful choice."""
-    defaults = declared(PROJECT_FILE)
+    defaults = declared_defaults()
     assert defaults["protectData"] == "true"
     assert defaults["databaseSslMode"] == "require"
     assert defaults["operatorCidrs"] == "[]"
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
-    settings, _ = settings_of(stack_settings(tmp_path, s3AccessKey="AKIDX", s3SecretKey="hush-9"))
+    settings = settings_of(stack_settings(tmp_path, s3AccessKey="AKIDX", s3SecretKey="hush-9"))
     assert settings.store.secret_key == "hush-9"
     assert "hush-9" not in repr(settings)
     assert "AKIDX" not in repr(settings)
@@ -58,7 +64,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"operatorCidrs": ["0.0.0.0/0"]}, "'0.0.0.0/0'", "your own address"),
     ({"operatorCidrs": ["::/0"]}, "'::/0'", "your own address"),
     ({"operatorCidrs": ["128.0.0.0/1"]}, "'128.0.0.0/1'", "your own address"),
-    ({"operatorCidrs": ["home"]}, "'home', which is no CIDR range", "192.0.2.7/32"),
+    ({"operatorCidrs": ["home"]}, "'home', which is not a CIDR range", "192.0.2.7/32"),
     ({"operatorCidrs": ["192.0.2.7/24"]}, "'192.0.2.7/24'", "write 192.0.2.0/24"),
     ({"operatorCidrs": ["192.0.2.7"]}, "without a mask", "192.0.2.7/32"),
     ({"operatorCidrs": ["192.0.2.7/32"] * 2}, "twice", "once"),
@@ -98,7 +104,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
 
 @pytest.mark.parametrize(("overrides", "thing", "remedy"), BAD)
 def test_bad_setting(tmp_path: Path, overrides: dict[str, object], thing: str, remedy: str) -> None:
-    _, errors = settings_of(stack_settings(tmp_path, **overrides))
+    errors = faults_of(stack_settings(tmp_path, **overrides))
     said = [sentence for sentence in errors if thing in sentence]
     assert said, errors
     assert remedy in said[0]
@@ -106,7 +112,7 @@ def test_bad_setting(tmp_path: Path, overrides: dict[str, object], thing: str, r
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
-    _, errors = settings_of(
+    errors = faults_of(
         stack_settings(tmp_path, computeCloud="", databaseVolumeSize="x", protectData="x")
     )
     assert len(errors) == 3
@@ -115,7 +121,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_private_key_is_refused(tmp_path: Path) -> None:
     private = tmp_path / "id"
     private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", encoding="utf-8")
-    _, errors = settings_of(stack_settings(tmp_path, sshPublicKeyFile=str(private)))
+    errors = faults_of(stack_settings(tmp_path, sshPublicKeyFile=str(private)))
     assert len(errors) == 1
     assert "a private key" in errors[0]
 
@@ -124,31 +130,73 @@ def test_private_key_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_public_key_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "id.pub"
     path.write_text(text, encoding="utf-8")
-    _, errors = settings_of(stack_settings(tmp_path, sshPublicKeyFile=str(path)))
+    errors = faults_of(stack_settings(tmp_path, sshPublicKeyFile=str(path)))
     assert len(errors) == 1
-    assert "holds no single public key" in errors[0]
+    assert "does not hold a single public key" in errors[0]
 
 
 def test_client_certificate_needs_its_key(tmp_path: Path) -> None:
     certificate = public_key_file(tmp_path)
-    _, errors = settings_of(stack_settings(tmp_path, databaseSslCert=str(certificate)))
+    errors = faults_of(stack_settings(tmp_path, databaseSslCert=str(certificate)))
     assert errors == ["databaseSslCert and databaseSslKey go together: set both, or neither."]
 
 
-def load_stack(values: dict[str, str], environment: dict[str, str]) -> Settings:
+def load_stack(values: dict[str, str], environment: dict[str, str], **more: str) -> Settings:
     pulumi.runtime.set_mocks(Mocks(), project=PROJECT, stack="unit")
-    set_all_config({f"{PROJECT}:{name}": value for name, value in values.items()})
+    set_all_config({**{f"{PROJECT}:{name}": value for name, value in values.items()}, **more})
     return load(environment)
 
 
 def test_variables_of_one_cloud_are_refused(tmp_path: Path) -> None:
     good = stack_settings(tmp_path)
-    with pytest.raises(SettingsError, match=r"sets OS_AUTH_URL, OS_REGION_NAME.*unset them"):
+    with pytest.raises(InvalidSettings, match=r"sets OS_AUTH_URL, OS_REGION_NAME.*unset them"):
         load_stack(good, {"OS_REGION_NAME": "x", "OS_AUTH_URL": "y", "HOME": "/"})
     assert load_stack(good, {"OS_CLIENT_CONFIG_FILE": "z"}).prefix == "image-pipeline-unit"
 
 
 def test_misspelt_setting_is_named(tmp_path: Path) -> None:
     values = {**stack_settings(tmp_path), "databseCidrs": "[]"}
-    with pytest.raises(SettingsError, match=r"databseCidrs is no setting.*databaseCidrs"):
+    with pytest.raises(InvalidSettings, match=r"databseCidrs is not a setting.*databaseCidrs"):
         load_stack(values, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        ("image_pipeline:flavor", "write image-pipeline:flavor"),
+        ("openstack:region", "only image-pipeline: is read"),
+        ("flavor:image", "write image-pipeline:image"),
+    ],
+)
+def test_setting_of_a_wrong_namespace_is_refused(tmp_path: Path, key: str, remedy: str) -> None:
+    """The engine would ignore it silently."""
+    values = stack_settings(tmp_path)
+    with pytest.raises(InvalidSettings, match=f"{key} is not a setting.*{remedy}"):
+        load_stack(values, {}, **{key: "x"})
+    assert load_stack(values, {}, **{"pulumi:tags": "x"}).machine.flavor == "standard.tiny"
+
+
+def test_range_is_named_by_its_place(tmp_path: Path) -> None:
+    values = stack_settings(tmp_path, operatorCidrs=["192.0.2.7/32", "home", "0.0.0.0/0"])
+    paths = [sentence.partition(" ")[0] for sentence in faults_of(values)]
+    assert paths == ["operatorCidrs[1]", "operatorCidrs[2]"]
+
+
+def test_faults_of_one_setting_and_of_several_are_said_together(tmp_path: Path) -> None:
+    values = stack_settings(tmp_path, objectStore="aws", s3KeyRound="x", inputBucket="Photos")
+    named = {sentence.partition(" ")[0] for sentence in faults_of(values)}
+    assert named == {
+        "objectStoreEndpoint",
+        "objectStoreRegion",
+        "s3AccessKey",
+        "s3SecretKey",
+        "s3KeyRound",
+        "inputBucket",
+    }
+
+
+def test_fault_of_a_secret_does_not_show_it(tmp_path: Path) -> None:
+    values = stack_settings(tmp_path, s3AccessKey="AKIDX", s3SecretKey="hush-9", flavor="")
+    with pytest.raises(InvalidSettings) as refusal:
+        settings_of(values)
+    assert "hush-9" not in "".join(traceback.format_exception(refusal.value))

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from infra.errors import UserDataTooLarge
 from infra.user_data import archive as worker_archive
 from infra.user_data import document as user_data
 from infra.user_data.archive import WORKER
-from infra.user_data.document import CLOUD_INIT, NOVA_LIMIT, UserDataTooLargeError
+from infra.user_data.document import CLOUD_INIT, NOVA_LIMIT
 
 #: After base64, as Nova counts; the rest of its 65,535 is for three certificates and long secrets.
 BUDGET = 48 * 1024
@@ -161,7 +162,7 @@ def test_too_large_names_the_largest(rendered: dict[str, Any]) -> None:
     noise = base64.b64encode(os.urandom(60_000)).decode()
     big = {**rendered, "write_files": [*rendered["write_files"], {"path": "/x", "content": noise}]}
     with pytest.raises(
-        UserDataTooLargeError, match=rf"Nova takes {NOVA_LIMIT:,}.*\(compressed bytes: /x"
+        UserDataTooLarge, match=rf"Nova takes {NOVA_LIMIT:,}.*\(compressed bytes: /x"
     ):
         user_data.pack(big)
 

@@ -1,0 +1,1 @@
+"""The stack's settings: what Pulumi.yaml declares, read into typed models."""

@@ -1,0 +1,46 @@
+"""What Pulumi.yaml declares: the names of all settings, and their defaults."""
+
+import difflib
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import yaml
+
+from infra.names import PROJECT
+
+#: Pulumi's own namespace of configuration, for example `pulumi:tags`.
+ENGINE_NAMESPACE = "pulumi"
+PROJECT_FILE = Path(__file__).resolve().parents[2] / "Pulumi.yaml"
+
+
+def defaults() -> dict[str, str]:
+    """Return setting -> default, as the engine hands values over: structured ones as JSON."""
+    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+    return {name: as_text(entry["default"]) for name, entry in project["config"].items()}
+
+
+def as_text(value: object) -> str:
+    """Return a value of YAML as the engine hands it over."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def unknown(key: str, known: Collection[str], project: str = PROJECT) -> str:
+    """Return a sentence about a key of the stack's configuration that is not a setting, else "".
+
+    Args:
+        key: "NAMESPACE:NAME"; without a namespace it is the project's.
+        known: Names of all settings.
+        project: The project's name.
+    """
+    namespace, _, name = key.rpartition(":")
+    if namespace == ENGINE_NAMESPACE:
+        return ""
+    if namespace not in ("", project):
+        remedy = f"write {project}:{name}" if name in known else f"only {project}: is read"
+        return f"{key} is not a setting of this program: {remedy}, or remove it."
+    if name in known:
+        return ""
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else "remove it; Pulumi.yaml lists all settings."
+    return f"{name} is not a setting of this program: {remedy}"

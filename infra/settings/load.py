@@ -1,0 +1,82 @@
+"""Reading a stack's settings: every bad value is named, all of them at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config, get_config_env
+from pydantic import ValidationError
+
+from infra.errors import InvalidSettings
+from infra.settings.declared import defaults, unknown
+from infra.settings.models import Settings
+from infra.settings.rules import violations
+
+#: The only OS_* variable that selects a file instead of filling gaps of both clouds' entries.
+HARMLESS_VARIABLES = frozenset({"OS_CLIENT_CONFIG_FILE"})
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Return the settings of the running stack.
+
+    Args:
+        environment: The program's environment variables.
+
+    Raises:
+        InvalidSettings: One sentence for each bad setting, unknown name or harmful variable.
+    """
+    project = pulumi.get_project()
+    values = {}
+    for name, default in defaults().items():
+        value = get_config(f"{project}:{name}")
+        values[name] = default if value is None else str(value)
+    keys = sorted({*CONFIG.get(), *get_config_env()})
+    faults = [sentence for key in keys if (sentence := unknown(key, values, project))]
+    faults += _harmful_variables(environment)
+    return parse(values, f"{project}-{pulumi.get_stack()}", faults)
+
+
+def parse(values: Mapping[str, str], prefix: str, faults: Sequence[str] = ()) -> Settings:
+    """Return settings from texts as the engine hands them over.
+
+    Args:
+        values: Every setting -> its text, defaults filled in.
+        prefix: What names of resources begin with.
+        faults: Sentences about what else is wrong.
+
+    Raises:
+        InvalidSettings: One sentence for each fault.
+    """
+    sentences = list(faults)
+    existing = values["database"].strip() == "existing"
+    sections = ("compute", "database_cloud", "worker", "store", "database", "machine", "protection")
+    parts: dict[str, Any] = dict.fromkeys(sections, values)
+    parts["existing_database"] = values if existing else None
+    settings = None
+    try:
+        settings = Settings.model_validate({"prefix": prefix, **parts})
+    except ValidationError as error:
+        sentences += [_sentence(fault) for fault in error.errors(include_url=False)]
+    sentences += violations(values)
+    if sentences or settings is None:
+        raise InvalidSettings(list(dict.fromkeys(sentences)))
+    return settings
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """A fault as one sentence that begins with the setting's path, for example operatorCidrs[1]."""
+    _section, name, *inside = fault["loc"]
+    path = str(name) + "".join(f"[{each}]" for each in inside)
+    reason = fault.get("ctx", {}).get("error") or f"is not valid: {fault['msg']}."
+    return f"{path} {reason}"
+
+
+def _harmful_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    found = [
+        name for name in environment if name.startswith("OS_") and name not in HARMLESS_VARIABLES
+    ]
+    if found:
+        yield (
+            f"The environment sets {', '.join(sorted(found))}, which would fill gaps of both"
+            " clouds: unset them (credentials come from clouds.yaml alone)."
+        )

@@ -1,0 +1,100 @@
+"""Pulumi.STACK.yaml as its owner wrote it: what is wrong with it, with line and column.
+
+The engine itself reports a file that it cannot parse as one whose passphrase does not fit.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.names import PROJECT
+from infra.settings.errors import MalformedStackFile
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the settings in a stack's file by name, without the project; a secret is a mapping.
+
+    Raises:
+        MalformedStackFile: The file is not UTF-8 or not YAML, or a key is doubled, not plain text
+            or without the project's name.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedStackFile(
+            [f"{path.name}, byte {error.start}: not UTF-8; save the file as UTF-8."]
+        ) from None
+    try:
+        faults = list(_faults(yaml.compose(text, yaml.SafeLoader)))
+        if faults:
+            raise MalformedStackFile([f"{path.name}, {fault}" for fault in faults])
+        content = yaml.safe_load(text) or {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = error.problem or error.context
+        raise MalformedStackFile(
+            [f"{path.name}{where}: {reason}; correct the YAML there."]
+        ) from None
+    except yaml.reader.ReaderError as error:
+        raise MalformedStackFile(
+            [
+                f"{path.name}, character {error.position + 1}: YAML does not allow"
+                f" {error.character!r}; remove it."
+            ]
+        ) from None
+    config = content.get("config") or {}
+    return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
+
+
+def _faults(document: yaml.Node | None) -> Iterator[str]:
+    """Yield what follows the file's name for each fault of the parsed document."""
+    if document is None:
+        return
+    if not isinstance(document, yaml.MappingNode):
+        yield f"{_place(document)}: the file must be a mapping with the key config."
+        return
+    yield from _keys(document)
+    for key, value in document.value:
+        if key.value != "config" or value.tag == "tag:yaml.org,2002:null":
+            continue
+        if not isinstance(value, yaml.MappingNode):
+            yield f"{_place(value)}: config must be a mapping of settings to values."
+            continue
+        for setting, _ in value.value:
+            if isinstance(setting, yaml.ScalarNode) and ":" not in setting.value:
+                yield (
+                    f"{_place(setting)}: {setting.value} lacks the project's name: write"
+                    f" {PROJECT}:{setting.value}."
+                )
+
+
+def _keys(node: yaml.Node, above: frozenset[int] = frozenset()) -> Iterator[str]:
+    """Yield a sentence for each key of a mapping, at any depth, that is doubled or not plain."""
+    if id(node) in above:  # an alias of what it is in
+        yield f"{_place(node)}: must not contain itself."
+        return
+    above |= {id(node)}
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _keys(item, above)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    first: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            yield f"{_place(key)}: a key must be plain text: quote it, or correct it."
+        elif key.value in first:
+            line = first[key.value].start_mark.line + 1
+            yield (
+                f"{_place(key)}: {key.value} is set twice (first in line {line}): keep one of them."
+            )
+        else:
+            first[key.value] = key
+        yield from _keys(value, above)
+
+
+def _place(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1}"
