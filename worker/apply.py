@@ -1,4 +1,4 @@
-"""`apply`: a transform on files of this machine, in this process."""
+"""`python -m worker apply`: transform local files in this process."""
 
 import os
 import sys
@@ -10,24 +10,36 @@ from worker.settings import Limits
 
 
 def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
-    """Transform each source; return a sentence for each that could not be.
+    """Transform files, each of them as far as possible; a result appears whole or not at all.
 
-    Into a folder results go under the names a pipeline would give them; a single source may
-    also name its result. A result appears whole or not at all.
+    Prints a warning to standard error if the transform runs without its compiled parts.
+
+    Args:
+        name: The transform.
+        sources: The files.
+        destination: A folder, where results get the names that a pipeline would give them, or, for
+            a single source, the result.
+
+    Returns:
+        A sentence for each file that could not be transformed.
+
+    Raises:
+        ServiceUnavailable: There is no place for the results; nothing was done.
     """
     transform = transforms.load(name)
-    into_folder = destination.is_dir()
-    if len(sources) > 1 and not into_folder:
+    is_folder = destination.is_dir()
+    if len(sources) > 1 and not is_folder:
         raise ServiceUnavailable(
-            f"{destination} is not a folder: several files need one that is there."
+            f"{destination} is not a folder: create it, or give a single file."
         )
     targets = [
-        destination / transforms.output_key(name, source.name) if into_folder else destination
+        destination / transforms.output_key(name, source.name) if is_folder else destination
         for source in sources
     ]
     if len(set(targets)) < len(targets):
         raise ServiceUnavailable(
-            "Two of the files have the same name: their results would be one file."
+            "Two of the files have the same name, so one result would replace the other: "
+            "use two folders."
         )
     if warning := transform.prepare():
         print(warning, file=sys.stderr)
@@ -37,13 +49,13 @@ def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
         try:
             transform.apply(source, partial, {"pixels": Limits().pixels})
             partial.replace(target)
-        except (InvalidInput, UploadDeferred) as problem:
-            problems.append(f"{source}: {problem}.")
+        except (InvalidInput, UploadDeferred) as error:
+            problems.append(f"{source}: {error}.")
         except MemoryError:
-            problems.append(f"{source}: it needs more memory than there is.")
+            problems.append(f"{source}: not enough memory.")
         except OSError as error:
             problems.append(f"{source}: {error.strerror or error}.")
-        except Exception as error:  # noqa: BLE001  a decoder may raise anything over a bad file
+        except Exception as error:  # noqa: BLE001  a decoder may raise anything for a damaged file
             problems.append(f"{source}: {type(error).__name__}: {error}.")
         finally:
             partial.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def test_results(folder: Path, arguments: list[str], results: list[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["negate", "bad.png", "a.png", "out"], 1, "bad.png: it is not an image of a kind we take"),
+        (["negate", "bad.png", "a.png", "out"], 1, "bad.png: not a picture in a supported format"),
         (["negate", "nowhere.png", "a.png", "out"], 1, "nowhere.png: No such file or directory."),
         (["negate", "out", "a.png", "out"], 1, "out: Is a directory."),
         (["negate", "a.png", "b b.png", "nowhere"], 1, "nowhere is not a folder: "),

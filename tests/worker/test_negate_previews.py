@@ -192,7 +192,7 @@ def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    said = "The fast transforms were not built: there is no C compiler (install gcc).\n"
+    said = "The compiled kernels were not built: there is no C compiler (install gcc).\n"
     assert (result.returncode, result.stderr) == (1, said)
 
 
@@ -241,6 +241,6 @@ def test_a_thumbnail_said_to_lie_beyond_the_block_is_blanked_where_it_lies() -> 
         for tag, value in fields
     )
     tiff = b"MM\0*" + (8).to_bytes(4, "big") + b"\0\0" + (14).to_bytes(4, "big") + second
-    found = previews.exif(tiff + stream)
+    found = previews.negate_exif(tiff + stream)
     assert len(found) == len(tiff + stream)
     assert stream not in found

@@ -1,9 +1,8 @@
-"""Build the transforms' compiled parts: `python -m worker.transforms.build [FOLDER]`.
+"""Build the compiled kernels: `python -m worker.transforms.negate.build [FOLDER]`.
 
-FOLDER: where the shared object goes, by default the user's cache; a worker looks there and beside
-the sources. Needs a C compiler ($CC, else cc or gcc). Takes two seconds; does nothing where the
-file is there already. Exit status: 0 built, 1 not (one sentence says why; the worker works
-without, slower).
+FOLDER is where the library goes, by default the user's cache; the worker looks there and beside the
+sources. Needs a C compiler ($CC, else cc or gcc) and takes about two seconds; does nothing if the
+library is there already. Exit status: 0 built, 1 not built, with the reason.
 """
 
 import os
@@ -19,7 +18,17 @@ _FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-shared")
 
 
 def build(folder: Path) -> Path:
-    """Build into folder and return the shared object; OSError where that is impossible."""
+    """Build the library.
+
+    Args:
+        folder: Where it goes; created if it is missing.
+
+    Returns:
+        The library.
+
+    Raises:
+        OSError: There is no compiler, it failed, or the folder cannot be written.
+    """
     target = folder / kernels.file_name()
     if target.exists():
         return target
@@ -27,24 +36,24 @@ def build(folder: Path) -> Path:
     if not compiler:
         raise OSError("there is no C compiler (install gcc)")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        made = Path(temporary) / target.name
-        command = [compiler, *_FLAGS, "-o", str(made), *map(str, kernels.SOURCES)]
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        output = Path(scratch) / target.name
+        command = [compiler, *_FLAGS, "-o", str(output), *map(str, kernels.SOURCES)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
-            first = (result.stderr.strip() or "it said nothing").splitlines()[0]
-            raise OSError(f"{compiler} failed: {first}")
-        made.chmod(0o755)
-        made.replace(target)  # all at once: another process may be loading it
+            first_line = (result.stderr.strip() or "no error message").splitlines()[0]
+            raise OSError(f"{compiler} failed: {first_line}")
+        output.chmod(0o755)
+        output.replace(target)  # atomic: another process may be loading it
     return target
 
 
 def main(arguments: list[str]) -> int:
-    """Build, and say where or why not."""
+    """Build, and print where the library is or why it was not built."""
     try:
         print(build(Path(arguments[0]) if arguments else kernels.cache()))
     except OSError as error:
-        print(f"The fast transforms were not built: {error}.", file=sys.stderr)
+        print(f"The compiled kernels were not built: {error}.", file=sys.stderr)
         return 1
     return 0
 

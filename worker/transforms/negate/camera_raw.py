@@ -1,10 +1,12 @@
-"""Recognize camera raw files by their makers' magic bytes.
+"""Recognize camera raw files by the magic bytes of their makers.
 
-Those that are TIFF files in form are told apart by their tags (see tiff.py). Pillow would take some
-of them for their thumbnail.
+Those that are TIFF files are also recognized by their tags (see tiff.py): Pillow would take some of
+them for their thumbnails.
 """
 
-# (offset, bytes, name); from the makers' files as documented by ExifTool and LibRaw.
+from worker.errors import InvalidInput
+
+# (offset, bytes, format), as ExifTool and LibRaw recognize them.
 _MAGIC = (
     (8, b"CR\x02", "Canon CR2"),
     (8, b"CR\x01", "Canon raw"),
@@ -20,12 +22,15 @@ _MAGIC = (
     (8, b"IIII", "Phase One IIQ"),
     (8, b"MMMM", "Phase One IIQ"),
 )
-LONGEST = 16  # bytes at a file's beginning that are looked at
 
 
-def kind(beginning: bytes) -> str | None:
-    """The kind of camera raw file that begins with these bytes, or None."""
+def check(data: memoryview) -> None:
+    """Raise InvalidInput if a file is a camera raw file."""
     for offset, magic, name in _MAGIC:
-        if beginning[offset : offset + len(magic)] == magic:
-            return name
-    return None
+        if bytes(data[offset : offset + len(magic)]) == magic:
+            raise unsupported(name)
+
+
+def unsupported(evidence: str) -> InvalidInput:
+    """Return the error for a camera raw file, told by its format or by a tag."""
+    return InvalidInput(f"camera raw files ({evidence}) are not supported")

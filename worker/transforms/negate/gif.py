@@ -1,8 +1,8 @@
-"""Negate a GIF in its colour tables (GIF89a, sections 18 to 27); every other byte stays.
+"""Negate a GIF by its color tables (GIF89a, sections 18 to 27); all other bytes stay.
 
-Frames, delays, loop and transparency are kept, and negating twice gives the same bytes. The
-compressed indices are not looked at. What follows the trailer is dropped; an XMP packet has its
-previews negated.
+Frames, delays, loops and transparency are kept, and negating twice gives the same bytes. The
+compressed indices are not read. Bytes after the trailer are dropped; an XMP packet has its previews
+negated.
 """
 
 import re
@@ -10,20 +10,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels, previews
+from worker.transforms.negate import kernels, pixel_limit, previews
 from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate.pixels import COMPLEMENT
 
-_HEADER = 13  # signature and logical screen descriptor
+MAGIC = re.compile(rb"GIF8")
+
+_HEADER_BYTES = 13  # signature and logical screen descriptor
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 
+#: A part of the file and what replaces it: first byte, end, new bytes.
+_Change = tuple[int, int, bytes]
 
-def negate(source: Path, target: Path, pixels: int) -> bool:
-    """Write the negative of source to target; InvalidInput where it is damaged or too large."""
-    file = MappedFile(source)
+
+def negate(file: MappedFile, target: Path, pixels: int) -> None:
+    """Write the negative of a GIF.
+
+    Args:
+        file: The GIF.
+        target: Where the negative goes.
+        pixels: The most pixels that a frame may have.
+
+    Raises:
+        InvalidInput: The GIF is damaged or too large.
+    """
     width, height = (int.from_bytes(file.data[at : at + 2], "little") for at in (6, 8))
-    if width * height > pixels:
-        raise InvalidInput(f"it has more than {pixels} pixels")
+    pixel_limit.check(width * height, pixels)
     if not re.match(rb"GIF8[79]a", file.data):
         raise InvalidInput("the GIF's signature is damaged")
     done = 0
@@ -34,31 +47,30 @@ def negate(source: Path, target: Path, pixels: int) -> bool:
                 out.write(new)
                 done = end
         except IndexError:
-            raise InvalidInput("the GIF ends too early") from None
-    return True
+            raise InvalidInput("the GIF is truncated") from None
 
 
-def _changes(data: memoryview) -> Iterator[tuple[int, int, bytes]]:
-    """(first byte, end, what comes in their place) to the trailer; IndexError: it ends early."""
-    at, frames = _HEADER, 0
+def _changes(data: memoryview) -> Iterator[_Change]:
+    """Yield the changes up to the trailer; IndexError where the file is truncated."""
+    at, frames = _HEADER_BYTES, 0
     has_table = bool(data[10] & 0x80)
     if has_table:
         yield _table(data, at, data[10])
         at += 3 * (2 << (data[10] & 7))
     while data[at] != _TRAILER:
         if data[at] == _EXTENSION:
-            end = kernels.gif_blocks(data, at + 2)
+            end = kernels.end_of_gif_blocks(data, at + 2)
             if data[at : at + len(_XMP)] == _XMP:
                 yield at, end, _negated_xmp(bytes(data[at:end]))
             at = end
         elif data[at] == _IMAGE:
-            packed, at = data[at + 9], at + 10
-            if packed & 0x80:
-                yield _table(data, at, packed)
-                at += 3 * (2 << (packed & 7))
+            flags, at = data[at + 9], at + 10
+            if flags & 0x80:
+                yield _table(data, at, flags)
+                at += 3 * (2 << (flags & 7))
             elif not has_table:
-                raise InvalidInput("a frame of the GIF has no colour table")
-            at = kernels.gif_blocks(data, at + 1)  # the byte between is the LZW code size
+                raise InvalidInput("a frame of the GIF has no color table")
+            at = kernels.end_of_gif_blocks(data, at + 1)  # the byte between is the LZW code size
             frames += 1
         else:
             raise InvalidInput(f"the GIF has an unknown block at byte {at}")
@@ -67,12 +79,12 @@ def _changes(data: memoryview) -> Iterator[tuple[int, int, bytes]]:
     yield at, at + 1, bytes([_TRAILER])
 
 
-def _table(data: memoryview, at: int, packed: int) -> tuple[int, int, bytes]:
-    end = at + 3 * (2 << (packed & 7))
-    return at, end, bytes(data[at:end]).translate(previews.COMPLEMENT)
+def _table(data: memoryview, at: int, flags: int) -> _Change:
+    end = at + 3 * (2 << (flags & 7))
+    return at, end, bytes(data[at:end]).translate(COMPLEMENT)
 
 
 def _negated_xmp(block: bytes) -> bytes:
-    """XMP lies in a GIF as plain text before a trailer that ends its sub-blocks from any byte."""
-    packet, mark, trailer = block[len(_XMP) :].partition(_XMP_END)
-    return _XMP + previews.xmp(packet) + mark + trailer
+    """Negate an XMP block: plain text, and a trailer in which every byte leads to the end."""
+    packet, separator, trailer = block[len(_XMP) :].partition(_XMP_END)
+    return _XMP + previews.negate_xmp(packet) + separator + trailer

@@ -1,8 +1,8 @@
-"""The compiled parts of the transforms: `jpeg.c` and `png.c` in one shared object.
+"""Load and call the compiled kernels, `jpeg.c` and `png.c`, built into one shared library.
 
-`python -m worker.transforms.build` makes it; a worker only looks for it, beside the sources and
-in the user's cache, under a name that holds the hash of the sources. Where there is none, images
-are negated by Pillow, slower.
+`python -m worker.transforms.negate.build` builds the library. It is looked for beside its sources
+and in the user's cache; its name contains a hash of the sources, so that an outdated one is never
+loaded. Without it, pictures are decoded and encoded by Pillow, many times slower.
 """
 
 import ctypes
@@ -11,129 +11,179 @@ import os
 import platform
 import pwd
 from contextlib import suppress
+from enum import IntEnum
 from pathlib import Path
 
-_HERE = Path(__file__).parent
-SOURCES = (_HERE / "jpeg.c", _HERE / "png.c")
-#: Answers of jpeg_negate and png_negate, in the order of their enums.
-DONE, DAMAGED = 0, 1
-TRUNCATED, UNSUPPORTED, NO_CODE, NO_SPACE, NO_MEMORY, WRITE_FAILED = range(2, 8)
-NEEDS_DECODED = 2
+_FOLDER = Path(__file__).parent
+SOURCES = (_FOLDER / "jpeg.c", _FOLDER / "png.c")
+_BUFFER_SIZE = 1 << 16
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-_OUT = ctypes.POINTER(ctypes.c_size_t)
+_SIZE_POINTER = ctypes.POINTER(ctypes.c_size_t)
+
+Buffer = bytes | bytearray | memoryview
+
+
+class JpegStatus(IntEnum):
+    """What jpeg_negate returns, in the order of the enum in jpeg.c."""
+
+    DONE = 0
+    DAMAGED = 1
+    TRUNCATED = 2
+    UNSUPPORTED = 3
+    NO_CODE = 4  # a Huffman table lacks a code that the negative needs
+    NO_SPACE = 5
+    NO_MEMORY = 6
+    WRITE_FAILED = 7
+
+
+class PngStatus(IntEnum):
+    """What png_negate returns, in the order of the enum in png.c."""
+
+    DONE = 0
+    DAMAGED = 1
+    NEEDS_DECODED = 2  # a row's filter needs the decoded row above
 
 
 def file_name() -> str:
-    """What the shared object of these sources is called on this kind of machine."""
+    """Return the library's name for these sources on this machine's architecture."""
     content = b"".join(source.read_bytes() for source in SOURCES)
     return f"kernels-{hashlib.sha256(content).hexdigest()[:16]}-{platform.machine()}.so"
 
 
 def cache() -> Path:
-    """The user's cache; without environment variables, which a sandboxed child has not."""
+    """Return the user's cache folder, found without environment variables, which children lack."""
     try:
         home = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:  # a user without an entry has no home
+    except KeyError:  # a user without a passwd entry has no home
         home = Path("/nonexistent")
     return home / ".cache" / "image-pipeline"
 
 
 def load(*folders: Path) -> ctypes.CDLL | None:
-    """The shared object in the first of the folders that has it."""
+    """Load the library from the first folder that has it, or return None."""
     for folder in folders:
-        # A home that is hidden, or a file for another C library: go on without.
+        # A home that is hidden, or a file for another C library: try the next folder.
         with suppress(OSError):
-            library = ctypes.CDLL(str(folder / file_name()), use_errno=True)
-            library.jpeg_negate.argtypes = [
+            loaded = ctypes.CDLL(str(folder / file_name()), use_errno=True)
+            loaded.jpeg_negate.argtypes = [
                 *(_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _SIZE),
-                *(_INT, _INT, _OUT, _OUT),
+                *(_INT, _INT, _SIZE_POINTER, _SIZE_POINTER),
             ]
-            library.png_negate.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _POINTER]
-            library.gif_blocks.argtypes = [_POINTER, _SIZE, _SIZE]
-            library.gif_blocks.restype = _SIZE
-            return library
+            loaded.png_negate.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _POINTER]
+            loaded.gif_blocks.argtypes = [_POINTER, _SIZE, _SIZE]
+            loaded.gif_blocks.restype = _SIZE
+            return loaded
     return None
 
 
 #: None where nobody has built it.
-library = load(_HERE, cache())
-
-_SIZE_OF_BUFFER = 1 << 16
+library = load(_FOLDER, cache())
 
 
-def _address(data: bytes | bytearray | memoryview) -> "int | ctypes.Array[ctypes.c_char] | bytes":
-    """Something ctypes takes as a pointer, without a copy; it must outlive the call."""
-    if isinstance(data, bytes):
-        return data
-    return (ctypes.c_char * len(data)).from_buffer(data)
+def negate_jpeg(
+    head: bytes, tail: Buffer, descriptor: int, *, standard_tables: bool
+) -> tuple[JpegStatus, int]:
+    """Write the negative of a JPEG to a file.
 
+    Raises OSError if the file cannot be written, and MemoryError.
 
-def jpeg(
-    head: bytes, tail: bytes | bytearray | memoryview, descriptor: int, *, anew: bool
-) -> tuple[int, int]:
-    """Write the negative of a JPEG, given in two parts, to a file; the answer, bytes used of tail.
+    Args:
+        head: The segments before the first scan.
+        tail: All that follows. A memoryview must be writable; it is not written to.
+        descriptor: The file to append to.
+        standard_tables: Code DC differences by table K.3 of T.81, which has all codes.
 
-    tail, where it is a memoryview, must be writable (it is not written to). OSError where the
-    file takes no more, MemoryError.
+    Returns:
+        The status, and how many bytes of tail belong to the picture.
     """
-    buffer = ctypes.create_string_buffer(_SIZE_OF_BUFFER)
-    answer, used, _ = _jpeg(head, tail, buffer, descriptor, anew)
-    return answer, used
+    buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
+    status, used, _ = _negate_jpeg(head, tail, buffer, descriptor, standard_tables)
+    return status, used
 
 
-def jpeg_bytes(
-    head: bytes, tail: bytes | bytearray | memoryview, *, anew: bool
-) -> tuple[int, bytes, int]:
-    """The same in memory: the answer, the negative, bytes used of tail."""
+def negated_jpeg(
+    head: bytes, tail: Buffer, *, standard_tables: bool
+) -> tuple[JpegStatus, bytes, int]:
+    """Return the negative of a JPEG; as `negate_jpeg`, with the result in memory.
+
+    Returns:
+        The status, the negative, and how many bytes of tail belong to the picture.
+    """
     buffer = ctypes.create_string_buffer(2 * (len(head) + len(tail)) + 8192)
-    answer, used, written = _jpeg(head, tail, buffer, -1, anew)
-    return answer, buffer.raw[:written], used
+    status, used, written = _negate_jpeg(head, tail, buffer, -1, standard_tables)
+    return status, buffer.raw[:written], used
 
 
-def _jpeg(
+def _negate_jpeg(
     head: bytes,
-    tail: bytes | bytearray | memoryview,
+    tail: Buffer,
     buffer: "ctypes.Array[ctypes.c_char]",
     descriptor: int,
-    anew: bool,
-) -> tuple[int, int, int]:
+    standard_tables: bool,
+) -> tuple[JpegStatus, int, int]:
     assert library  # noqa: S101
     used, written = ctypes.c_size_t(), ctypes.c_size_t()
-    answer = library.jpeg_negate(
-        *(head, len(head), _address(tail), len(tail), buffer, len(buffer), descriptor, anew),
-        *(ctypes.byref(used), ctypes.byref(written)),
+    status = JpegStatus(
+        library.jpeg_negate(
+            *(head, len(head), _pointer(tail), len(tail), buffer, len(buffer), descriptor),
+            *(standard_tables, ctypes.byref(used), ctypes.byref(written)),
+        )
     )
-    if answer == NO_MEMORY:
+    if status == JpegStatus.NO_MEMORY:
         raise MemoryError
-    if answer == WRITE_FAILED:
+    if status == JpegStatus.WRITE_FAILED:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return answer, used.value, written.value
+    return status, used.value, written.value
 
 
-def png_rows(
-    rows: bytearray, length: int, pixel: tuple[int, int], decoded: bytearray | None, *, first: bool
-) -> int:
-    """Negate whole filtered rows of `length` bytes and a filter byte each, in place; the answer.
+def negate_png_rows(
+    rows: bytearray,
+    row_bytes: int,
+    pixel_bytes: int,
+    color_bytes: int,
+    decoded: bytearray | None,
+    *,
+    first: bool,
+) -> PngStatus:
+    """Negate filtered rows of a PNG in place.
 
-    pixel: bytes of a pixel, and how many of them are colours. decoded: see png.c.
+    Args:
+        rows: Whole rows, each a filter byte and `row_bytes` bytes.
+        row_bytes: Bytes of a row without its filter byte.
+        pixel_bytes: Bytes of a pixel, at least 1.
+        color_bytes: How many of those are not alpha.
+        decoded: Two rows of memory between calls, the first of them the decoded row above; None
+            while no row needs it.
+        first: Whether the first row is the image's, or the pass's, first one.
+
+    Returns:
+        The status.
     """
     assert library  # noqa: S101
-    answer: int = library.png_negate(
-        *(_address(rows), len(rows) // (length + 1), length, *pixel, first),
-        _address(decoded) if decoded is not None else None,
+    return PngStatus(
+        library.png_negate(
+            *(_pointer(rows), len(rows) // (row_bytes + 1), row_bytes, pixel_bytes, color_bytes),
+            *(first, _pointer(decoded) if decoded is not None else None),
+        )
     )
-    return answer
 
 
-def gif_blocks(data: memoryview, at: int) -> int:
-    """Where the sub-blocks at `at` end; IndexError where they do not."""
+def end_of_gif_blocks(data: memoryview, at: int) -> int:
+    """Return where a GIF's data sub-blocks end; IndexError if they do not."""
     if library:
-        end: int = library.gif_blocks(_address(data), len(data), at)
+        end: int = library.gif_blocks(_pointer(data), len(data), at)
         if not end:
             raise IndexError
         return end
     while data[at]:
         at += data[at] + 1
     return at + 1
+
+
+def _pointer(data: Buffer) -> "ctypes.Array[ctypes.c_char] | bytes":
+    """Return what ctypes passes as a pointer to data, without a copy; data must outlive it."""
+    if isinstance(data, bytes):
+        return data
+    return (ctypes.c_char * len(data)).from_buffer(data)

@@ -1,31 +1,42 @@
-"""A source file seen as memory, and pieces of it copied by the kernel, past this process."""
+"""Read an input as memory, and copy parts of it in the kernel."""
 
 import mmap
 import os
 from pathlib import Path
 from typing import BinaryIO
 
-_SMALL = 1 << 16
+from worker.errors import InvalidInput
+
+_SENDFILE_FROM = 1 << 16  # bytes; below, a system call costs more than the copy
 
 
 class MappedFile:
-    """A file to read; `data` may be given to C, which takes it for writable (copies are ours)."""
+    """A file mapped into memory.
+
+    Attributes:
+        path: The file.
+        data: Its bytes. The mapping is private and writable, since ctypes takes no read-only
+            buffers without a copy; nobody writes to it.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._file = path.open("rb")
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        self.data = memoryview(mapped)
+        if not os.fstat(self._file.fileno()).st_size:
+            self._file.close()
+            raise InvalidInput("the file is empty")
+        self.data = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY))
 
     def copy(self, start: int, end: int, out: BinaryIO) -> None:
-        """Append bytes of the file as they are."""
-        if end - start < _SMALL or not hasattr(os, "sendfile"):
+        """Append the bytes from start to end to out, by sendfile(2) where that works."""
+        if end - start < _SENDFILE_FROM or not hasattr(os, "sendfile"):
             out.write(self.data[start:end])
             return
         out.flush()
         while start < end:
             try:
                 start += os.sendfile(out.fileno(), self._file.fileno(), start, end - start)
-            except OSError:  # not between these files: let write say what is wrong, if anything
+            except OSError:  # not between these files; or an error that write reports as well
                 out.write(self.data[start:end])
                 return
         out.seek(0, os.SEEK_END)

@@ -1,9 +1,9 @@
-"""Negate a PNG or APNG (W3C PNG, third edition) in its filtered rows, or its palette.
+"""Negate a PNG or APNG (W3C PNG, third edition) by its filtered rows, or by its palette.
 
-Alpha stays; a transparent colour (tRNS) is complemented as the samples are. Chunks keep their order
-and content, EXIF and XMP with their previews negated; those we do not know and that are unsafe to
-copy (14.2) are dropped, as the specification asks, and with them editors' layers and previews, and
-what follows IEND. Negating twice gives the same pixels; of a palette image the same bytes.
+Alpha stays; a transparent color (tRNS) is complemented as the samples are. Chunks keep their order
+and content, EXIF and XMP with their previews negated; those that are unknown and unsafe to copy
+(14.2) are dropped, as the specification asks, and with them editors' layers and previews, and all
+after IEND. Negating twice gives the same pixels, and of a palette image the same bytes.
 """
 
 import re
@@ -13,63 +13,92 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from worker.errors import InvalidInput
-from worker.transforms.negate import kernels, previews
+from worker.errors import InvalidInput, UploadDeferred
+from worker.transforms.negate import kernels, pillow, pixel_limit, previews
 from worker.transforms.negate.mapped_file import MappedFile
-from worker.transforms.negate.scanlines import Layout, NeedsDecodedError, Picture, crc32
+from worker.transforms.negate.pixels import COMPLEMENT
+from worker.transforms.negate.scanlines import DecodingNeeded, Layout, Scanlines, crc32
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAGIC = re.compile(rb"\x89PNG")
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD, _NUMBER, _FRAME = struct.Struct(">I4s"), struct.Struct(">I"), struct.Struct(">4I")
-_MOST_CHUNKS = 150_000
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_PALETTE = 3
-# Unsafe to copy, if one does not know them; we do.
-_KNOWN = {b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sBIT", b"sRGB", b"bKGD", b"hIST"}
-_KNOWN |= {b"tIME", b"acTL", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tRNS", b"gIFg", b"gIFx", b"vpAg"}
+_MAX_CHUNKS = 150_000
+_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6  # color types (11.2.1)
+_CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGBA: 4}
+_DEPTHS = {
+    _GRAY: (1, 2, 4, 8, 16),
+    _RGB: (8, 16),
+    _PALETTE: (1, 2, 4, 8),
+    _GRAY_ALPHA: (8, 16),
+    _RGBA: (8, 16),
+}
+# Chunks that are unsafe to copy for a program that does not know them; they hold no picture.
+_SAFE = {b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sBIT", b"sRGB", b"bKGD", b"hIST"}
+_SAFE |= {b"tIME", b"acTL", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tRNS", b"gIFg", b"gIFx", b"vpAg"}
+# Pillow keeps these by itself, and the second kind if it is given them.
 _KEPT_BY_PILLOW = {b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"pHYs", b"tEXt", b"eXIf"}
+_COPIED_BY_PILLOW = {b"cHRM", b"cICP", b"sBIT", b"tIME"}
 _XMP = b"XML:com.adobe.xmp\0"
 _PROFILE = re.compile(rb"Raw profile type (?!icc)", re.IGNORECASE)
-_MOST_TEXT = 1 << 24
+_MAX_TEXT_BYTES = 1 << 24
 
 
-def negate(source: Path, target: Path, pixels: int) -> bool:
-    """Write the negative of source to target; False: for another way (kernels not built).
+def negate(file: MappedFile, target: Path, pixels: int) -> None:
+    """Write the negative of a PNG; by Pillow where the kernels are missing.
 
-    InvalidInput where it is damaged, ends too early, or has more than so many pixels.
+    Also raises InvalidInput if it is damaged or too large.
+
+    Args:
+        file: The PNG.
+        target: Where the negative goes.
+        pixels: The most pixels that all its frames may have.
+
+    Raises:
+        UploadDeferred: Only the kernels keep it whole, and they are not built yet.
     """
-    file = MappedFile(source)
-    for decoding in (False, True):
-        try:
-            with target.open("wb") as out:
-                return _Negation(out, pixels, decoding=decoding).run(file)
-        except NeedsDecodedError:
-            continue
-    raise AssertionError
+    if transcode(file, target, pixels):
+        return
+    if lost := _lost_by_pillow(file.data):
+        raise UploadDeferred(
+            f"the PNG has {lost}, which only the compiled kernels keep; not built yet"
+        )
+    chunks = [
+        (kind, bytes(file.data[at:end]))
+        for kind, at, end in _chunks(file.data)
+        if kind in _COPIED_BY_PILLOW
+    ]
+    pillow.negate(file.path, target, pixels, "PNG", chunks=chunks)
 
 
-def lost_by_pillow(data: memoryview) -> str | None:
-    """What Pillow would round, blank or drop of a picture without palette; None: nothing."""
-    for kind, at, end in _chunks(data):
-        content = bytes(data[at:end]) if kind not in (b"IDAT", b"fdAT") else b""
-        if kind == b"IHDR":
-            if content[8] in (2, 4):
-                return "a depth of 2 or 4 bits"
-            if content[8] == 16:  # noqa: PLR2004
-                return "a depth of 16 bits"
-        elif kind not in _KEPT_BY_PILLOW:
-            return f"a chunk of type {kind.decode('latin-1')}"
-        elif kind == b"pHYs" and content[8:] != b"\1":
-            return "a pixel's aspect ratio"
-        elif previews.holds_jpeg(content) or _is_profile(kind, content):
-            return "a preview"
-    return None
+def transcode(file: MappedFile, target: Path, pixels: int) -> bool:
+    """Write the negative of a PNG by the kernels, or by its palette.
+
+    Raises InvalidInput if it is damaged or too large.
+
+    Args:
+        file: The PNG.
+        target: Where the negative goes.
+        pixels: The most pixels that all its frames may have.
+
+    Returns:
+        False if the kernels are needed and missing; the target is undefined then.
+    """
+
+    def run(*, decoding: bool) -> bool:
+        with target.open("wb") as out:
+            return _Transcoding(out, pixels, decoding=decoding).run(file)
+
+    try:
+        return run(decoding=False)
+    except DecodingNeeded:
+        return run(decoding=True)
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
-    """(type, first byte of its content, end of it) of each chunk, CRC checked, to IEND."""
-    at = len(SIGNATURE)
-    for _ in range(_MOST_CHUNKS):
+    """Yield (type, first byte of its content, end of it) of each chunk up to IEND, CRC checked."""
+    at = len(_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
         if len(data) < at + 12:
             break
         length, kind = _HEAD.unpack_from(data, at)
@@ -83,27 +112,45 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
             return
         at = end + 4
     else:
-        raise InvalidInput(f"the PNG has more than {_MOST_CHUNKS} chunks")
-    raise InvalidInput("the PNG ends too early")
+        raise InvalidInput(f"the PNG has more than {_MAX_CHUNKS} chunks")
+    raise InvalidInput("the PNG is truncated")
 
 
-class _Negation:
+def _lost_by_pillow(data: memoryview) -> str | None:
+    """Return what Pillow would round, blank or drop of a picture without palette."""
+    for kind, at, end in _chunks(data):
+        content = bytes(data[at:end]) if kind not in (b"IDAT", b"fdAT") else b""
+        if kind == b"IHDR":
+            if content[8] in (2, 4, 16):
+                return f"a depth of {content[8]} bits"
+        elif kind == b"pHYs" and content[8:] != b"\1":
+            return "an aspect ratio of pixels"
+        elif kind not in _KEPT_BY_PILLOW | _COPIED_BY_PILLOW:
+            return f"a {kind.decode('latin-1')} chunk"
+        elif previews.holds_jpeg(content) or _is_profile(kind, content):
+            return "a preview"
+    return None
+
+
+class _Transcoding:
     """One pass over a file's chunks."""
 
     def __init__(self, out: BinaryIO, pixels: int, *, decoding: bool) -> None:
-        self._out, self._left, self._most, self._decoding = out, pixels, pixels, decoding
+        self._out, self._decoding = out, decoding
+        self._pixels, self._limit = 0, pixels
         self._palette, self._kind, self._depth = False, 0, 0
         self._size, self._frame = (0, 0), (0, 0)
         self._layout: Layout | None = None
-        self._picture: Picture | None = None
-        self._number = 0  # of the next fcTL or fdAT (APNG's sequence_number)
+        self._scanlines: Scanlines | None = None
+        self._sequence_number = 0  # of the next fcTL or fdAT
         self._seen: set[bytes] = set()
 
     def run(self, file: MappedFile) -> bool:
+        """Write the negative; False if that takes the kernels and they are missing."""
         data, copied = file.data, (0, 0)
-        if data[: len(SIGNATURE)] != SIGNATURE:
+        if data[: len(_SIGNATURE)] != _SIGNATURE:
             raise InvalidInput("the PNG's signature is damaged")
-        self._out.write(SIGNATURE)
+        self._out.write(_SIGNATURE)
         last = b""
         for kind, at, end in _chunks(data):
             as_it_is = self._palette and kind in (b"IDAT", b"fdAT")
@@ -113,7 +160,7 @@ class _Negation:
             file.copy(*copied, self._out)
             copied = (at - 8, end + 4) if as_it_is else (0, 0)
             self._check_order(kind, last)
-            if self._picture and kind != last:
+            if self._scanlines and kind != last:
                 self._end_picture(last)
             last = kind
             self._seen.add(kind)
@@ -135,7 +182,7 @@ class _Negation:
         if (kind == b"IHDR") == bool(self._seen):
             raise InvalidInput("the PNG does not begin with one header")
         if kind == b"IDAT" and last != kind and kind in self._seen:
-            raise InvalidInput("the PNG's image data are not in one place")
+            raise InvalidInput("the PNG's image data is not in one place")
 
     def _header(self, content: bytes) -> None:
         if len(content) != 13:  # noqa: PLR2004
@@ -143,91 +190,98 @@ class _Negation:
         width, height = _NUMBER.unpack(content[:4])[0], _NUMBER.unpack(content[4:8])[0]
         depth, kind, compression, filtering, interlace = content[8:]
         if depth not in _DEPTHS.get(kind, ()) or compression or filtering or interlace > 1:
-            raise InvalidInput("the PNG's header names a kind of picture there is not")
+            raise InvalidInput(
+                f"the PNG's header is invalid: color type {kind}, {depth} bits, compression "
+                f"{compression}, filter method {filtering}, interlace method {interlace}"
+            )
         self._size = self._frame = self._checked(width, height)
         self._palette, self._kind, self._depth = kind == _PALETTE, kind, depth
         bits = _CHANNELS[kind] * depth
-        alpha = depth // 8 if kind in (4, 6) else 0
-        self._layout = Layout(bits, max(1, bits // 8) - alpha, bool(interlace))
+        alpha_bytes = depth // 8 if kind in (_GRAY_ALPHA, _RGBA) else 0
+        self._layout = Layout(bits, max(1, bits // 8) - alpha_bytes, bool(interlace))
 
     def _checked(self, width: int, height: int) -> tuple[int, int]:
         if not (0 < width < 1 << 31 and 0 < height < 1 << 31):
             raise InvalidInput("the PNG has no width or no height")
-        self._left -= width * height
-        if self._left < 0:
-            raise InvalidInput(f"it has more than {self._most} pixels")
+        self._pixels += width * height
+        pixel_limit.check(self._pixels, self._limit)
         return width, height
 
     def _image_data(self, kind: bytes, content: memoryview) -> None:
-        if not self._picture:
+        if not self._scanlines:
             assert self._layout  # noqa: S101
             size = self._size if kind == b"IDAT" else self._frame
-            self._picture = Picture(self._layout, *size, decoding=self._decoding)
-        for piece in self._picture.feed(content):
+            self._scanlines = Scanlines(self._layout, *size, decoding=self._decoding)
+        for piece in self._scanlines.feed(content):
             if piece:
                 self._write(kind, piece)
 
     def _end_picture(self, kind: bytes) -> None:
-        assert self._picture  # noqa: S101
-        self._write(kind, self._picture.finish())
-        self._picture = None
+        assert self._scanlines  # noqa: S101
+        self._write(kind, self._scanlines.finish())
+        self._scanlines = None
 
     def _other(self, kind: bytes, content: bytes) -> None:
         if kind == b"fcTL":
-            if len(content) != 26:  # noqa: PLR2004
-                raise InvalidInput("the PNG has a frame control chunk of the wrong length")
-            width, height, x, y = _FRAME.unpack(content[4:20])
-            if x + width > self._size[0] or y + height > self._size[1]:
-                raise InvalidInput("the PNG has a frame outside the picture")
-            self._frame = self._checked(width, height)
-            content = content if self._palette else content[4:]
+            content = self._frame_control(content)
         elif kind == b"PLTE":
-            content = content.translate(previews.COMPLEMENT)
-        elif kind == b"tRNS" and self._kind in (0, 2):
+            content = content.translate(COMPLEMENT)
+        elif kind == b"tRNS" and self._kind in (_GRAY, _RGB):
             most = (1 << self._depth) - 1
             samples = (content[i : i + 2] for i in range(0, len(content), 2))
             values = (max(0, most - int.from_bytes(sample, "big")) for sample in samples)
             content = b"".join(value.to_bytes(2, "big") for value in values)
         elif kind == b"eXIf":
-            content = previews.exif(content)
+            content = previews.negate_exif(content)
         elif _is_profile(kind, content):
             if _holds_picture(kind, content):
                 return
         elif kind == b"iTXt" and content.startswith(_XMP):
-            content = previews.xmp(content)
-        elif kind not in _KNOWN and kind[0] & 0x20:
+            content = previews.negate_xmp(content)
+        elif kind not in _SAFE and kind[0] & 0x20:
             if not kind[3] & 0x20:
                 return
-            content = previews.scrub(content)
-        elif kind not in _KNOWN and kind not in (b"IHDR", b"IEND"):
+            content = previews.negate_streams(content)
+        elif kind not in _SAFE and kind not in (b"IHDR", b"IEND"):
             raise InvalidInput("the PNG has an unknown critical chunk")
         self._write(kind, content)
 
+    def _frame_control(self, content: bytes) -> bytes:
+        if len(content) != 26:  # noqa: PLR2004
+            raise InvalidInput("the PNG has a frame control chunk of the wrong length")
+        width, height, x, y = _FRAME.unpack(content[4:20])
+        if x + width > self._size[0] or y + height > self._size[1]:
+            raise InvalidInput("the PNG has a frame outside the picture")
+        self._frame = self._checked(width, height)
+        return content if self._palette else content[4:]
+
     def _write(self, kind: bytes, content: bytes) -> None:
         if kind in (b"fcTL", b"fdAT") and not self._palette:
-            content = _NUMBER.pack(self._number) + content
-            self._number += 1
+            content = _NUMBER.pack(self._sequence_number) + content
+            self._sequence_number += 1
         self._out.write(_HEAD.pack(len(content), kind) + content)
         self._out.write(_NUMBER.pack(crc32(content, crc32(kind))))
 
 
 def _is_profile(kind: bytes, content: bytes) -> bool:
-    """Whether it is text that may have to be inflated, or put together, to show a picture."""
+    """Return whether it is text in which a picture may be encoded or compressed."""
     if kind == b"iTXt":
         return content.startswith(_XMP + b"\1")
     return kind in (b"tEXt", b"zTXt") and bool(_PROFILE.match(content))
 
 
 def _holds_picture(kind: bytes, content: bytes) -> bool:
-    """Whether an ImageMagick profile (hexadecimal, perhaps deflated) or compressed XMP (base64) has
-    a JPEG in it, or cannot be looked through."""
+    """Return whether a text chunk contains a JPEG, or cannot be searched.
+
+    The chunk is an ImageMagick profile (hexadecimal, perhaps deflated) or compressed XMP (base64).
+    """
     text = content.partition(b"\0")[2]
     if kind != b"tEXt":
         # iTXt: two bytes, then language and keyword, each up to a zero (11.3.3.4); zTXt: one byte.
         packed = text[1:] if kind == b"zTXt" else text[2:].split(b"\0", 2)[-1]
         inflate = zlib.decompressobj()
         try:
-            text = inflate.decompress(packed, _MOST_TEXT)
+            text = inflate.decompress(packed, _MAX_TEXT_BYTES)
         except zlib.error:
             return True
         if inflate.unconsumed_tail:

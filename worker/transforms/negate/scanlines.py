@@ -1,4 +1,4 @@
-"""One picture's compressed rows (W3C PNG, 10), negated on the way from inflate to deflate."""
+"""Negate the compressed scanlines of a PNG (W3C PNG, 9 and 10) between inflate and deflate."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -9,16 +9,17 @@ from typing import Any
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import kernels
+from worker.transforms.negate.kernels import PngStatus
 
-fast: Any = zlib
-with suppress(ImportError):  # no wheel for this machine: the standard library is some times slower
-    fast = import_module("isal.isal_zlib")
+_zlib: Any = zlib
+with suppress(ImportError):  # no wheel for this machine: zlib is several times slower
+    _zlib = import_module("isal.isal_zlib")
 
-crc32: Callable[..., int] = fast.crc32
+crc32: Callable[..., int] = _zlib.crc32
+_ERRORS = (zlib.error, getattr(_zlib, "error", zlib.error))
 _LEVEL = 2
 _PIECE = 1 << 18
-_LONGEST_ROW = 1 << 24
-_ERRORS = (zlib.error, getattr(fast, "error", zlib.error))
+_MAX_ROW_BYTES = 1 << 24
 # Adam7 (8.1): first column and row, steps between columns and rows.
 _ADAM7 = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
@@ -26,20 +27,26 @@ _ADAM7 = (
 )
 
 
-class NeedsDecodedError(Exception):
-    """A row depends on decoded neighbours: begin again, decoding."""
+class DecodingNeeded(Exception):
+    """A row's filter depends on decoded neighbors: start again with `decoding`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels lie in rows."""
+    """How pixels lie in rows.
 
-    bits: int  # of a pixel
-    colours: int  # bytes of a pixel (or of a byte of pixels) that are not alpha
+    Attributes:
+        bits: Bits of a pixel.
+        color_bytes: Bytes of a pixel (or of a byte of pixels) that are not alpha.
+        interlaced: Whether rows come in the passes of Adam7.
+    """
+
+    bits: int
+    color_bytes: int
     interlaced: bool
 
     def passes(self, width: int, height: int) -> list[tuple[int, int]]:
-        """(rows, bytes in a row) of each pass that has any."""
+        """Return (rows, bytes of a row) of each pass that is not empty."""
         steps = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
         found = []
         for x, y, across, down in steps:
@@ -49,24 +56,32 @@ class Layout:
         return found
 
 
-class Picture:
-    """Takes the data of a picture piece by piece, gives the negative's."""
+class Scanlines:
+    """The data of one picture: takes it piece by piece and gives the negative's."""
 
     def __init__(self, layout: Layout, width: int, height: int, *, decoding: bool) -> None:
-        self._pixel = (max(1, layout.bits // 8), layout.colours)
+        self._pixel_bytes = max(1, layout.bits // 8)
+        self._color_bytes = layout.color_bytes
         self._passes = layout.passes(width, height)
         self._decoding, self._decoded = decoding, bytearray()
         self._first = True
         self._rows = bytearray()
-        self._inflate, self._deflate = fast.decompressobj(), fast.compressobj(_LEVEL)
-        if max(length for _, length in self._passes) > _LONGEST_ROW:
-            raise InvalidInput("its rows are too long")
+        self._inflate, self._deflate = _zlib.decompressobj(), _zlib.compressobj(_LEVEL)
+        if max(row_bytes for _, row_bytes in self._passes) > _MAX_ROW_BYTES:
+            raise InvalidInput(f"the PNG has rows of more than {_MAX_ROW_BYTES} bytes")
         self._begin_pass()
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """Data of the picture; yields what is ready of its negative's."""
+        """Take compressed data.
+
+        Args:
+            data: The next part of the picture's data.
+
+        Yields:
+            What is ready of the negative's data.
+        """
         while not self._inflate.eof:
-            # Where all rows are there, a last byte is asked for only to have the checksum seen.
+            # After the last row, one more byte is asked for so that zlib checks the checksum.
             piece = self._decompress(data, _PIECE if self._passes else 1)
             data = self._inflate.unconsumed_tail
             if not self._passes:
@@ -77,16 +92,23 @@ class Picture:
                 return
 
     def finish(self) -> bytes:
-        """The end of the negative's data; InvalidInput where the picture is not whole."""
+        """Return the end of the negative's data.
+
+        Returns:
+            The last compressed bytes.
+
+        Raises:
+            InvalidInput: Rows or the end of the compressed data are missing.
+        """
         if self._passes or not self._inflate.eof:
-            raise InvalidInput("the PNG's image data end too early")
+            raise InvalidInput("the PNG's image data is truncated")
         return bytes(self._deflate.flush())
 
     def _decompress(self, data: bytes | memoryview, most: int) -> bytes:
         try:
             return bytes(self._inflate.decompress(data, most))
         except _ERRORS:
-            raise InvalidInput("the PNG's image data are damaged") from None
+            raise InvalidInput("the PNG's image data is damaged") from None
 
     def _begin_pass(self) -> None:
         self._first = True
@@ -94,21 +116,24 @@ class Picture:
 
     def _whole_rows(self) -> Iterator[bytes]:
         while self._passes:
-            left, length = self._passes[0]
-            count = min(len(self._rows) // (length + 1), left)
+            missing, row_bytes = self._passes[0]
+            count = min(len(self._rows) // (row_bytes + 1), missing)
             if not count:
                 return
-            rows = self._rows[: count * (length + 1)]
-            del self._rows[: count * (length + 1)]
-            decoded = self._decoded if self._decoding else None
-            answer = kernels.png_rows(rows, length, self._pixel, decoded, first=self._first)
-            if answer == kernels.NEEDS_DECODED:
-                raise NeedsDecodedError
-            if answer:
+            rows = self._rows[: count * (row_bytes + 1)]
+            del self._rows[: count * (row_bytes + 1)]
+            status = kernels.negate_png_rows(
+                *(rows, row_bytes, self._pixel_bytes, self._color_bytes),
+                self._decoded if self._decoding else None,
+                first=self._first,
+            )
+            if status == PngStatus.NEEDS_DECODED:
+                raise DecodingNeeded
+            if status != PngStatus.DONE:
                 raise InvalidInput("the PNG has a row with an unknown filter")
             self._first = False
-            self._passes[0] = (left - count, length)
-            if left == count:
+            self._passes[0] = (missing - count, row_bytes)
+            if missing == count:
                 del self._passes[0]
                 if self._passes:
                     self._begin_pass()

@@ -1,222 +1,155 @@
-"""Check TIFF files (TIFF 6.0, BigTIFF) for what Pillow would lose, before and after it works.
+"""Negate a TIFF (TIFF 6.0; BigTIFF) by Pillow, if nothing of it would be lost.
 
-Pillow shows one page and hides the rest of its directory, so the directories are read here. All
-pages are checked. `check` refuses, by tags, what Pillow is known to damage; `verify` compares the
-result's directories with the source's and refuses every other difference.
+Pillow shows one page at a time and hides the rest of its directory, so the directories are read
+here. What Pillow is known to damage is refused before, by tags on any page; afterwards the result's
+directories are compared with the source's, and every other difference is refused as well.
 """
 
-import sys
-from array import array
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
-from typing import Literal
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import previews
+from worker.transforms.negate import (
+    camera_raw,
+    pillow,
+    pixel_limit,
+    previews,
+    tiff_directories,
+)
+from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate.tiff_directories import (
+    ASCII,
+    BYTE,
+    EXIF,
+    GPS,
+    UNDEFINED,
+    Directory,
+    Field,
+    Tiff,
+)
 
-# Bytes of a value, by field type; and the type codes of `array` for the integers.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_SIZES |= {16: 8, 17: 8, 18: 8}
-_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
-_CODES |= {5: "I", 10: "i", 16: "Q", 17: "q", 18: "Q"}
-_BYTE, _ASCII, _RATIONAL, _UNDEFINED, _SRATIONAL = 1, 2, 5, 7, 10
-_MOST_ENTRIES = 200_000  # in all directories: those of a crafted file may overlap
-_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS, _COMPRESSION = range(254, 260)
-_PHOTOMETRIC, _DESCRIPTION, _STRIP_OFFSETS, _SAMPLES, _ROWS, _STRIP_SIZES = (
-    *(262, 270, 273, 277),
-    *(278, 279),
-)
-_PLANAR, _COLOUR_MAP, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_SIZES = (
-    *(284, 320, 322),
-    *(323, 324, 325),
-)
-_SUB_IFDS, _INK_SET, _EXTRA, _FORMAT, _DATA_TYPE, _IPTC = 330, 332, 338, 339, 32996, 33723
-_EXIF, _GPS, _INTEROPERABILITY, _NODATA = 34665, 34853, 40965, 42113
-_LAYERS = 37724  # Photoshop's ImageSourceData: dropped on purpose
-_CAMERA_TAGS = {50706: "DNGVersion", 33421: "CFARepeatPatternDim", 33422: "CFAPattern"}
-_CAMERA_TAGS |= {34310: "LeafSubIFD"}
-_CAMERA_PHOTOMETRIC = {32803: "CFA", 34892: "LinearRaw"}
-_CAMERA_COMPRESSION = {32767: "Sony", 32769: "Epson", 32770: "Samsung", 34713: "Nikon"}
-_CAMERA_COMPRESSION |= {65000: "Kodak", 65535: "Pentax"}
+MAGIC = re.compile(rb"II|MM")
+
+_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = range(254, 260)
+_PHOTOMETRIC, _DESCRIPTION, _CHANNELS, _ROWS_PER_STRIP, _PLANAR = 262, 270, 277, 278, 284
+_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
+_TILE_WIDTH, _TILE_HEIGHT, _COLOR_MAP, _SUB_IFDS = 322, 323, 320, 330
+_INK_SET, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 332, 338, 339
+_DATA_TYPE, _IPTC, _INTEROPERABILITY, _GDAL_NODATA = 32996, 33723, 40965, 42113
+_PHOTOSHOP_LAYERS = 37724  # ImageSourceData
+
+_CAMERA_TAGS = {50706: "DNGVersion", 50740: "DNGPrivateData", 33421: "CFARepeatPatternDim"}
+_CAMERA_TAGS |= {33422: "CFAPattern", 34310: "Leaf's metadata"}
+_CAMERA_PHOTOMETRICS = {32803: "CFA", 34892: "LinearRaw"}
+_CAMERA_COMPRESSIONS = {32767: "Sony", 32769: "Epson", 32770: "Samsung", 34713: "Nikon"}
+_CAMERA_COMPRESSIONS |= {65000: "Kodak", 65535: "Pentax"}
+
+_NO_COMPRESSION = 1
 _LOSSLESS = {1: "no", 2: "CCITT RLE", 3: "CCITT Group 3", 4: "CCITT Group 4", 5: "LZW"}
 _LOSSLESS |= {8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
-_COMPRESSIONS = _LOSSLESS | {6: "old-style JPEG", 7: "JPEG", 32809: "ThunderScan", 34676: "SGILog"}
-_COMPRESSIONS |= {34677: "SGILog24", 34712: "JPEG 2000", 34887: "LERC", 50001: "WebP"}
-_COMPRESSIONS |= {50002: "JPEG XL", 32771: "CCITT RLE/W", 32766: "NeXT", 34661: "JBIG"}
-_COMPRESSIONS |= _CAMERA_COMPRESSION
-_FORMATS = {1: "unsigned", 2: "signed", 3: "floating-point", 4: "untyped"}
-_FORMATS |= {5: "complex", 6: "complex"}
-_PHOTOMETRICS = {0: "MinIsWhite", 1: "gray", 2: "RGB", 3: "palette", 4: "transparency mask"}
-_PHOTOMETRICS |= {5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
-_PHOTOMETRICS |= {32844: "LogL", 32845: "LogLuv"} | _CAMERA_PHOTOMETRIC
-_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}  # channels without alpha, by photometric interpretation
-_UNASSOCIATED_ALPHA = 2
-# What describes the samples' layout: written anew, from the pixels.
+_LOSSY = {6: "old-style JPEG", 7: "JPEG", 50001: "WebP"}  # Pillow would encode them anew
+_COMPRESSIONS = _LOSSLESS | _LOSSY | _CAMERA_COMPRESSIONS
+_COMPRESSIONS |= {32766: "NeXT", 32771: "CCITT RLE/W", 32809: "ThunderScan", 34661: "JBIG"}
+_COMPRESSIONS |= {34676: "SGILog", 34677: "SGILog24", 34712: "JPEG 2000", 34887: "LERC"}
+_COMPRESSIONS |= {50002: "JPEG XL"}
+
+_WHITE_IS_0, _BLACK_IS_0, _RGB, _PALETTE, _MASK, _CMYK = range(6)
+_PHOTOMETRICS = {_WHITE_IS_0: "MinIsWhite", _BLACK_IS_0: "gray", _RGB: "RGB", _PALETTE: "palette"}
+_PHOTOMETRICS |= {_MASK: "transparency mask", _CMYK: "CMYK", 6: "YCbCr", 8: "CIELab"}
+_PHOTOMETRICS |= {9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv"} | _CAMERA_PHOTOMETRICS
+# Channels without alpha, by the supported photometric interpretations.
+_COLOR_CHANNELS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
+
+_UNSIGNED = 1
+_SAMPLE_FORMATS = {_UNSIGNED: "unsigned", 2: "signed", 3: "floating-point", 4: "untyped"}
+_SAMPLE_FORMATS |= {5: "complex integer", 6: "complex"}
+_UNSPECIFIED, _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 0, 1, 2
+_REDUCED, _PAGE = 1, 2  # bits of NewSubfileType
+_OLD_REDUCED = 2
+_SEPARATE_PLANES = 2
+
+# What describes how pixels are stored: Pillow writes it anew.
 _LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293}
 _LAYOUT |= {317, 320, 322, 323, 324, 325, 326, 327, 328, 338, 339}
-_LAYOUT |= {_LAYERS}
-
-_Order = Literal["little", "big"]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One entry of a directory."""
-
-    kind: int
-    order: _Order
-    data: memoryview
-
-    def numbers(self) -> "array[int] | array[float]":
-        """The values; of a rational, numerators and denominators in turn."""
-        values: array[int] = array(_CODES[self.kind])
-        values.frombytes(self.data)
-        if self.order != sys.byteorder:
-            values.byteswap()
-        return values
+_DROPPED = {_PHOTOSHOP_LAYERS}  # on purpose, see docs/pictures.md
+_NAMES = {_WIDTH: "width", _HEIGHT: "height", _CHANNELS: "number of channels", _BITS: "bit depth"}
+_NAMES |= {_SAMPLE_FORMAT: "sample format", _NEW_SUBFILE_TYPE: "page type", EXIF: "EXIF"}
+_NAMES |= {GPS: "GPS", _EXTRA_SAMPLES: "alpha channel"}
 
 
-@dataclass(frozen=True)
-class Directory:
-    """A directory's fields by tag."""
+def negate(file: MappedFile, target: Path, pixels: int) -> None:
+    """Write the negative of a TIFF.
 
-    fields: dict[int, Field]
-    file_size: int
+    Args:
+        file: The TIFF.
+        target: Where the negative goes.
+        pixels: The most pixels that all its pages may have.
 
-    def number(self, tag: int, default: int) -> int:
-        """The first value of an integer field."""
-        return self.numbers(tag, default)[0]
-
-    def numbers(self, tag: int, *default: int) -> list[int]:
-        """All values of an integer field."""
-        field = self.fields.get(tag)
-        if field is None:
-            return list(default)
-        if field.kind == _ASCII or not field.data:
-            raise InvalidInput(f"the TIFF's tag {tag} has no number")
-        return [int(value) for value in field.numbers()]
-
-    @cached_property
-    def description(self) -> str:
-        """The pixels' kind, in words."""
-        compression, bits = self.number(_COMPRESSION, 1), self.numbers(_BITS, 1)
-        depth = "/".join(map(str, sorted(set(bits))))
-        number = self.number(_FORMAT, 1)
-        photometric = self.number(_PHOTOMETRIC, -1)
-        return (
-            f"{_COMPRESSIONS.get(compression, f'unknown ({compression})')} compression, "
-            f"{depth} bits per sample, {self.number(_SAMPLES, 1)} channels, "
-            f"{_FORMATS.get(number, f'format {number}')} samples, "
-            f"{_PHOTOMETRICS.get(photometric, f'photometric interpretation {photometric}')}"
-        )
+    Raises:
+        InvalidInput: The TIFF is damaged, not supported or too large, or something would be lost.
+    """
+    before = tiff_directories.read(file.data)
+    _check(before, pixels)
+    try:
+        pillow.negate(file.path, target, pixels, "TIFF")
+    except InvalidInput as error:
+        # Pillow's own words seldom tell more than a number.
+        pages = "; ".join(dict.fromkeys(_described(page) for page in before.pages))
+        problem = f"the {before.form} is damaged or not supported: it has {pages}"
+        raise InvalidInput(problem) from error
+    _compare(before, tiff_directories.read(MappedFile(target).data))
 
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
+def _described(page: Directory) -> str:
+    """Return the kind of a page's pixels in words."""
+    compression, photometric = page.number(_COMPRESSION, 1), page.number(_PHOTOMETRIC, -1)
+    bits = "/".join(map(str, sorted(set(page.numbers(_BITS, 1)))))
+    channels, sample_format = page.number(_CHANNELS, 1), page.number(_SAMPLE_FORMAT, 1)
+    return (
+        f"{_COMPRESSIONS.get(compression, f'unknown ({compression})')} compression, "
+        f"{bits} bits per sample, {channels} channel{'s' if channels != 1 else ''}, "
+        f"{_SAMPLE_FORMATS.get(sample_format, f'format {sample_format}')} samples, "
+        f"{_PHOTOMETRICS.get(photometric, f'photometric interpretation {photometric}')}"
+    )
 
 
-class _Reader:
-    """Reads directories from a file's bytes, which are never trusted."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self.order: _Order = "little" if bytes(data[:2]) == b"II" else "big"
-        self._big = self._number(2, 2) == 43  # noqa: PLR2004  BigTIFF's version
-        self._entries = 0
-        byte_order = "big-endian " if self.order == "big" else ""
-        self.form = f"{byte_order}{'BigTIFF' if self._big else 'TIFF'}"
-
-    def pages(self) -> Iterator[Directory]:
-        at, seen = (self._number(8, 8) if self._big else self._number(4, 4)), set[int]()
-        while at:
-            if at in seen:
-                raise InvalidInput("the TIFF's chain of directories is a loop")
-            seen.add(at)
-            directory, at = self.directory(at)
-            yield directory
-
-    def directory(self, at: int) -> tuple[Directory, int]:
-        """The directory at an offset, and the offset of the next."""
-        width, step = (8, 20) if self._big else (2, 12)
-        count = self._number(at, width)
-        self._entries += count
-        if self._entries > _MOST_ENTRIES:
-            raise InvalidInput(f"the TIFF has more than {_MOST_ENTRIES} directory entries")
-        fields: dict[int, Field] = {}
-        at += width
-        for entry in range(at, at + count * step, step):
-            fields.setdefault(self._number(entry, 2), self._field(entry))
-        return Directory(fields, len(self._data)), self._number(
-            at + count * step, 8 if self._big else 4
-        )
-
-    def _field(self, at: int) -> Field:
-        tag, kind = self._number(at, 2), self._number(at + 2, 2)
-        room = 8 if self._big else 4
-        if kind not in _SIZES:
-            raise InvalidInput(f"the TIFF's tag {tag} is of the unknown type {kind}")
-        length = self._number(at + 4, room) * _SIZES[kind]
-        start = at + 4 + room
-        if length > room:
-            start = self._number(start, room)
-        if start + length > len(self._data):
-            raise InvalidInput(f"the TIFF's tag {tag} lies beyond the end of the file")
-        return Field(kind, self.order, self._data[start : start + length])
-
-    def _number(self, at: int, size: int) -> int:
-        if at + size > len(self._data):
-            raise InvalidInput(
-                "the TIFF ends too early: a directory lies beyond the end of the file"
-            )
-        return int.from_bytes(self._data[at : at + size], self.order)
-
-
-@dataclass(frozen=True)
-class Tiff:
-    """A file's pages, each with its EXIF and GPS directories by tag; None: damaged."""
-
-    form: str  # in words
-    pages: list[Directory]
-    metadata: list[dict[int, Directory | None]]
-
-
-def read(data: memoryview) -> Tiff:
-    """All directories of a TIFF; InvalidInput where they are damaged."""
-    if not bytes(data[:8]).startswith(MAGIC):
-        raise InvalidInput("the TIFF's header is damaged")
-    reader = _Reader(data)
-    pages = list(reader.pages())
-    if not pages:
-        raise InvalidInput("the TIFF has no picture")
-    metadata = []
-    for page in pages:
-        found: dict[int, Directory | None] = {}
-        for tag in (_EXIF, _GPS):
-            if tag in page.fields:
-                found[tag] = None
-                with suppress(InvalidInput):
-                    found[tag], _ = reader.directory(page.number(tag, 0))
-        metadata.append(found)
-    return Tiff(reader.form, pages, metadata)
-
-
-def check(tiff: Tiff, pixels: int) -> None:
-    """Raise InvalidInput for what Pillow would damage or lose, and for more than so many pixels."""
-    total = sum(page.number(_WIDTH, 0) * page.number(_LENGTH, 0) for page in tiff.pages)
-    if total > pixels:
-        raise InvalidInput(f"it has more than {pixels} pixels")
-    # What the file is comes before what one of its pages is.
-    for problem_of in (_camera_raw, _structure, _samples, _metadata, _segments):
+def _check(tiff: Tiff, pixels: int) -> None:
+    """Raise InvalidInput for what Pillow would damage or lose, and for too many pixels."""
+    for page in tiff.pages:
+        _check_camera_raw(page)
+    areas = (page.number(_WIDTH, 0) * page.number(_HEIGHT, 0) for page in tiff.pages)
+    pixel_limit.check(sum(areas), pixels)
+    # What concerns the whole file comes before what concerns one page's pixels.
+    checks: tuple[Callable[[Directory], str | None], ...] = (
+        *(_structure_problem, _samples_problem, _metadata_problem),
+        lambda page: _segments_problem(page, tiff.size),
+    )
+    for problem_of in checks:
         for number, page in enumerate(tiff.pages, 1):
             if problem := problem_of(page):
                 where = f" (page {number})" if len(tiff.pages) > 1 else ""
                 raise InvalidInput(f"{problem}{where}")
-    for found in tiff.metadata:
-        for tag, directory in found.items():
+    for directories in tiff.metadata:
+        for tag, directory in directories.items():
             if directory is None:
                 raise InvalidInput(f"the TIFF's {_name(tag)} directory is damaged")
+    _check_imagej(tiff)
+
+
+def _check_camera_raw(page: Directory) -> None:
+    for tag, name in _CAMERA_TAGS.items():
+        if tag in page.fields:
+            raise camera_raw.unsupported(f"tag {name}")
+    photometric, compression = page.number(_PHOTOMETRIC, -1), page.number(_COMPRESSION, 1)
+    if name := _CAMERA_PHOTOMETRICS.get(photometric, ""):
+        raise camera_raw.unsupported(f"photometric interpretation {name}")
+    if name := _CAMERA_COMPRESSIONS.get(compression, ""):
+        raise camera_raw.unsupported(f"{name} compression")
+
+
+def _check_imagej(tiff: Tiff) -> None:
+    """ImageJ writes large stacks as one directory and `images=N`; Pillow reads the first image."""
     described = tiff.pages[0].fields.get(_DESCRIPTION)
     if described and bytes(described.data[:7]) == b"ImageJ=":
         for line in bytes(described.data).split(b"\n"):
@@ -225,201 +158,179 @@ def check(tiff: Tiff, pixels: int) -> None:
                 raise InvalidInput("the TIFF is an ImageJ stack with fewer directories than images")
 
 
-def _camera_raw(page: Directory) -> str | None:
-    for tag, name in _CAMERA_TAGS.items():
-        if tag in page.fields:
-            return _raw(f"tag {name}")
-    photometric, compression = page.number(_PHOTOMETRIC, -1), page.number(_COMPRESSION, 1)
-    if photometric in _CAMERA_PHOTOMETRIC:
-        return _raw(f"photometric interpretation {_CAMERA_PHOTOMETRIC[photometric]}")
-    if compression in _CAMERA_COMPRESSION:
-        return _raw(f"{_CAMERA_COMPRESSION[compression]} compression")
-    return None
-
-
-def _raw(evidence: str) -> str:
-    return f"it is a camera raw file ({evidence}), which is not supported"
-
-
-def _structure(page: Directory) -> str | None:
-    """What only a writer of directories could keep."""
+def _structure_problem(page: Directory) -> str | None:
+    """Return what a page has that Pillow does not write."""
+    kind, old_kind = page.number(_NEW_SUBFILE_TYPE, 0), page.number(_OLD_SUBFILE_TYPE, 0)
     if _SUB_IFDS in page.fields:
         return "the TIFF has SubIFDs (tag 330), whose pictures would be lost"
-    kind = page.number(_NEW_SUBFILE_TYPE, 0)
-    if kind & 1 or page.number(_OLD_SUBFILE_TYPE, 1) == 2:  # noqa: PLR2004
+    if kind & _REDUCED or old_kind == _OLD_REDUCED:
         return "the TIFF has reduced-resolution pages, whose role would be lost"
-    if kind & ~3 or page.number(_PHOTOMETRIC, -1) == 4:  # noqa: PLR2004
+    if kind & ~(_REDUCED | _PAGE) or page.number(_PHOTOMETRIC, -1) == _MASK:
         return f"the TIFF has a mask or another special page (NewSubfileType {kind})"
-    if _NODATA in page.fields:
-        return "the TIFF marks missing data (GDAL_NODATA) by a value, which would no longer fit"
+    if _GDAL_NODATA in page.fields:
+        return "the TIFF marks missing data by a value (GDAL_NODATA), which would not be adapted"
     if _DATA_TYPE in page.fields:
         return "the TIFF has the obsolete tag DataType (32996), which would make it unreadable"
     return None
 
 
-def _samples(page: Directory) -> str | None:
-    """Kinds of pixels that Pillow rounds, reinterprets or cannot read."""
-    channels, bits = page.number(_SAMPLES, 1), page.numbers(_BITS, 1)
+def _samples_problem(page: Directory) -> str | None:
+    """Return why Pillow would round, reinterpret or not read a page's samples."""
+    channels, bits = page.number(_CHANNELS, 1), page.numbers(_BITS, 1)
     photometric, compression = page.number(_PHOTOMETRIC, -1), page.number(_COMPRESSION, 1)
     # Some writers give one value for all channels.
     depth = bits[0] if len(set(bits)) == 1 and len(bits) in (1, channels) else 0
+    is_deep = depth > 8  # noqa: PLR2004
     problem = None
-    if set(page.numbers(_FORMAT, 1)) != {1}:
-        problem = "samples other than unsigned integers are not supported"
+    if set(page.numbers(_SAMPLE_FORMAT, _UNSIGNED)) != {_UNSIGNED}:
+        problem = "only unsigned integer samples are supported"
+    elif compression in _LOSSY:
+        problem = "its lossy compression would lose quality again"
     elif compression not in _LOSSLESS:
-        problem = (
-            "it would be compressed again with loss"
-            if compression in (6, 7, 50001)
-            else "its compression is not supported"
-        )
-    elif photometric not in _COLOURS:
-        problem = "its kind of colours is not supported"
-    elif depth > 8 and channels > 1:  # noqa: PLR2004
-        problem = "several channels of more than 8 bits would be reduced to 8"
-    elif depth > 8 and photometric == 0:  # noqa: PLR2004
-        problem = "white as 0 (MinIsWhite) is not supported above 8 bits"
-    elif depth > 8 and page.number(_PLANAR, 1) != 1:  # noqa: PLR2004
+        problem = "its compression is not supported"
+    elif photometric not in _COLOR_CHANNELS:
+        problem = "its colors are not supported"
+    elif is_deep and channels > 1:
+        problem = "more than 8 bits of several channels would be reduced to 8"
+    elif is_deep and photometric == _WHITE_IS_0:
+        problem = "MinIsWhite is not supported above 8 bits"
+    elif is_deep and page.number(_PLANAR, 1) == _SEPARATE_PLANES:
         problem = "separate planes are not supported above 8 bits"
-    elif depth not in ((1, 8, 16) if channels == 1 and photometric in (0, 1) else (8,)):
-        problem = "its number of bits would not be kept"
-    elif (extra := channels - _COLOURS[photometric]) or _EXTRA in page.fields:
-        problem = _extra_channels(page, extra)
-    elif photometric == 5 and page.number(_INK_SET, 1) != 1:  # noqa: PLR2004
+    elif depth not in ((1, 8, 16) if channels == 1 and photometric < _RGB else (8,)):
+        problem = "its bit depth would not be kept"
+    elif channels != _COLOR_CHANNELS[photometric] or _EXTRA_SAMPLES in page.fields:
+        problem = _extra_channels_problem(page)
+    elif photometric == _CMYK and page.number(_INK_SET, 1) != 1:
         problem = "its inks are not CMYK"
-    elif photometric == 3 and (problem := _colour_map(page)):  # noqa: PLR2004
-        pass
-    return f"{problem}: the TIFF has {page.description}" if problem else None
+    elif photometric == _PALETTE:
+        problem = _color_map_problem(page)
+    return f"{problem}: the TIFF has {_described(page)}" if problem else None
 
 
-def _extra_channels(page: Directory, extra: int) -> str | None:
-    kinds = page.numbers(_EXTRA)
+def _extra_channels_problem(page: Directory) -> str | None:
+    photometric, kinds = page.number(_PHOTOMETRIC, -1), page.numbers(_EXTRA_SAMPLES)
+    extra = page.number(_CHANNELS, 1) - _COLOR_CHANNELS[photometric]
     if len(kinds) != extra or extra != 1 or kinds[0] > _UNASSOCIATED_ALPHA:
         return "extra channels that are not described as alpha are not supported"
-    if kinds[0] == 0:
+    if kinds[0] == _UNSPECIFIED:
         return "an extra channel of unspecified meaning would be lost"
-    if kinds[0] != _UNASSOCIATED_ALPHA:
+    if kinds[0] == _ASSOCIATED_ALPHA:
         return "associated (premultiplied) alpha is not supported"
-    if page.number(_PHOTOMETRIC, -1) not in (1, 2):
+    if photometric not in (_BLACK_IS_0, _RGB):
         return "alpha is supported for gray and RGB only"
-    if page.number(_PHOTOMETRIC, -1) == 1 and page.number(_PLANAR, 1) != 1:
+    if photometric == _BLACK_IS_0 and page.number(_PLANAR, 1) == _SEPARATE_PLANES:
         return "separate planes of gray and alpha are not supported"
     return None
 
 
-def _colour_map(page: Directory) -> str | None:
-    values = page.numbers(_COLOUR_MAP)
-    if len(values) != 3 << 8:
-        return "its colour map has the wrong length"
+def _color_map_problem(page: Directory) -> str | None:
+    values = page.numbers(_COLOR_MAP)
+    if len(values) != 3 * 256:
+        return "its color map has the wrong length"
+    # Writers with 8 bits scale them by 256 or by 257.
     if any(value & 0xFF not in (0, value >> 8) for value in values):
-        return "its colour map uses 16 bits, of which 8 would be kept"
+        return "its color map uses 16 bits, of which 8 would be kept"
     return None
 
 
-def _metadata(page: Directory) -> str | None:
-    if page.number(_COMPRESSION, 1) != 1:
-        for tag in (_EXIF, _GPS):
+def _metadata_problem(page: Directory) -> str | None:
+    if page.number(_COMPRESSION, 1) != _NO_COMPRESSION:
+        for tag in (EXIF, GPS):
             if tag in page.fields:
                 return f"the {_name(tag)} data of a compressed TIFF would be lost"
-    if _IPTC in page.fields and page.fields[_IPTC].kind not in (_BYTE, _UNDEFINED):
-        return "the TIFF's IPTC data are of a type other than BYTE or UNDEFINED and would be cut"
+    if _IPTC in page.fields and page.fields[_IPTC].kind not in (BYTE, UNDEFINED):
+        return "the TIFF's IPTC data, of a type other than BYTE or UNDEFINED, would be cut"
     for tag, field in page.fields.items():
-        if field.kind == _ASCII and not bytes(field.data).isascii():
+        if field.kind == ASCII and not bytes(field.data).isascii():
             return f"the TIFF's text in tag {tag} is not ASCII and would be changed"
     return None
 
 
-def _segments(page: Directory) -> str | None:
-    """Strips or tiles that are too many, too few, empty, or outside the file."""
-    width, length = page.number(_WIDTH, 0), page.number(_LENGTH, 0)
-    tiled = _TILE_OFFSETS in page.fields
-    if tiled == (_STRIP_OFFSETS in page.fields):
+def _segments_problem(page: Directory, file_size: int) -> str | None:
+    """Return whether strips or tiles are too many, too few, empty, or outside the file."""
+    width, height = page.number(_WIDTH, 0), page.number(_HEIGHT, 0)
+    is_tiled = _TILE_OFFSETS in page.fields
+    if is_tiled == (_STRIP_OFFSETS in page.fields):
         return "the TIFF must have either strips or tiles"
-    if tiled:
-        across, down = page.number(_TILE_WIDTH, 0), page.number(_TILE_LENGTH, 0)
+    if is_tiled:
+        across, down = page.number(_TILE_WIDTH, 0), page.number(_TILE_HEIGHT, 0)
     else:
-        across, down = width, min(page.number(_ROWS, length), length)
-    if not (width and length and across and down):
+        across, down = width, min(page.number(_ROWS_PER_STRIP, height), height)
+    if not (width and height and across and down):
         return "the TIFF has a page, strip or tile without width or height"
-    planar = page.number(_PLANAR, 1) == 2  # noqa: PLR2004
-    channels = page.number(_SAMPLES, 1)
-    each = -(-length // down)  # rows of tiles, or strips of a plane
-    needed = -(-width // across) * each * (channels if planar else 1)
-    name = "tile" if tiled else "strip"
-    tags = (_TILE_OFFSETS, _TILE_SIZES) if tiled else (_STRIP_OFFSETS, _STRIP_SIZES)
-    for tag in tags:
-        field = page.fields.get(tag)
-        count = len(field.data) // _SIZES[field.kind] if field else needed
-        if count != needed:
-            return f"the TIFF lists {count} {name}s where its size needs {needed}"
-    sizes = page.numbers(tags[1]) if tags[1] in page.fields else [1] * needed
-    row = -(-across * page.number(_BITS, 1) * (1 if planar else channels) // 8)
-    if page.number(_COMPRESSION, 1) != 1 or tags[1] not in page.fields:
-        row = 0
-    for index, (offset, size) in enumerate(zip(page.numbers(tags[0]), sizes, strict=True)):
-        rows = down if tiled else min(down, length - index % each * down)
-        if not offset or size < max(1, rows * row):
+    is_planar = page.number(_PLANAR, 1) == _SEPARATE_PLANES
+    channels = page.number(_CHANNELS, 1)
+    in_column = -(-height // down)
+    needed = -(-width // across) * in_column * (channels if is_planar else 1)
+    name = "tile" if is_tiled else "strip"
+    offsets_tag, sizes_tag = (
+        (_TILE_OFFSETS, _TILE_BYTES) if is_tiled else (_STRIP_OFFSETS, _STRIP_BYTES)
+    )
+    for field in (page.fields[offsets_tag], page.fields.get(sizes_tag)):
+        if field is not None and len(field) != needed:
+            return f"the TIFF lists {len(field)} {name}s where its size needs {needed}"
+    sizes = page.numbers(sizes_tag) if sizes_tag in page.fields else [1] * needed
+    row_bytes = 0  # unknown if compressed
+    if page.number(_COMPRESSION, 1) == _NO_COMPRESSION and sizes_tag in page.fields:
+        row_bits = across * page.number(_BITS, 1) * (1 if is_planar else channels)
+        row_bytes = (row_bits + 7) // 8
+    for index, (offset, size) in enumerate(zip(page.numbers(offsets_tag), sizes, strict=True)):
+        rows = down if is_tiled else min(down, height - index % in_column * down)
+        if not offset or size < max(1, rows * row_bytes):
             return f"the TIFF has a {name} with too few bytes"
-        if offset + size > page.file_size:
-            return f"the TIFF ends too early: a {name} lies beyond the end of the file"
+        if offset + size > file_size:
+            return f"the TIFF is truncated: a {name} lies beyond the file's end"
     return None
 
 
-def verify(before: Tiff, after: Tiff) -> None:
-    """Refuse, with an InvalidInput, a result that lacks anything of its source."""
+def _compare(before: Tiff, after: Tiff) -> None:
+    """Raise InvalidInput if a result lacks anything of its source."""
     if len(before.pages) != len(after.pages):
         raise InvalidInput(f"of its {len(before.pages)} pages {len(after.pages)} would be kept")
-    for page, (old, new) in enumerate(zip(before.pages, after.pages, strict=True)):
-        for tag, default in ((_WIDTH, 0), (_LENGTH, 0), (_SAMPLES, 1), (_BITS, 1), (_FORMAT, 1)):
-            if set(old.numbers(tag, default)) != set(new.numbers(tag, default)):
-                raise InvalidInput(f"its {_name(tag)} would change")
-        if old.number(_NEW_SUBFILE_TYPE, 0) != new.number(_NEW_SUBFILE_TYPE, 0):
-            raise InvalidInput(f"its {_name(_NEW_SUBFILE_TYPE)} would change")
-        if old.numbers(_EXTRA, -1) != new.numbers(_EXTRA, -1):
-            raise InvalidInput("its alpha channel would change")
-        _verify_fields(old, new, _LAYOUT | {_EXIF, _GPS})
-        for tag, directory in before.metadata[page].items():
-            kept = after.metadata[page].get(tag)
+    metadata = zip(before.metadata, after.metadata, strict=True)
+    for old, new, (old_inner, new_inner) in zip(before.pages, after.pages, metadata, strict=True):
+        _compare_pixels(old, new)
+        _compare_fields(old, new, _LAYOUT | _DROPPED | {EXIF, GPS})
+        for tag, directory in old_inner.items():
+            kept = new_inner.get(tag)
             if directory is None or kept is None:
                 raise InvalidInput(f"its {_name(tag)} directory would be lost")
-            _verify_fields(directory, kept, {_INTEROPERABILITY})
+            _compare_fields(directory, kept, {_INTEROPERABILITY})
 
 
-def _verify_fields(old: Directory, new: Directory, apart: set[int]) -> None:
+def _compare_pixels(old: Directory, new: Directory) -> None:
+    defaults = {_WIDTH: 0, _HEIGHT: 0, _CHANNELS: 1, _BITS: 1, _SAMPLE_FORMAT: _UNSIGNED}
+    defaults |= {_NEW_SUBFILE_TYPE: 0, _EXTRA_SAMPLES: -1}
+    for tag, default in defaults.items():
+        # Some writers give one value for all channels.
+        if set(old.numbers(tag, default)) != set(new.numbers(tag, default)):
+            raise InvalidInput(f"its {_name(tag)} would change")
+
+
+def _compare_fields(old: Directory, new: Directory, apart: set[int]) -> None:
     for tag, field in old.fields.items():
-        if tag not in apart and not _same(tag, field, new.fields.get(tag)):
-            kept = "be changed" if tag in new.fields else "be lost"
-            raise InvalidInput(f"its {_name(tag)} would {kept}")
+        if tag not in apart and not _is_same(tag, field, new.fields.get(tag)):
+            raise InvalidInput(
+                f"its {_name(tag)} would be {'changed' if tag in new.fields else 'lost'}"
+            )
 
 
-def _same(tag: int, old: Field, new: Field | None) -> bool:
+def _is_same(tag: int, old: Field, new: Field | None) -> bool:
     if new is None:
         return not old.data
-    if _ASCII in (old.kind, new.kind):
+    if ASCII in (old.kind, new.kind):
         return bytes(old.data).rstrip(b"\0") == bytes(new.data).rstrip(b"\0")
-    if old.kind in (_BYTE, _UNDEFINED) and new.kind in (_BYTE, _UNDEFINED):
-        return new.data == old.data or bytes(new.data) == previews.tag(tag, bytes(old.data))
-    left, right = _values(old), _values(new)
-    return len(left) == len(right) and all(map(_close, left, right))
+    if old.kind in (BYTE, UNDEFINED) and new.kind in (BYTE, UNDEFINED):
+        return new.data == old.data or bytes(new.data) == previews.negate_tag(tag, bytes(old.data))
+    left, right = old.values(), new.values()
+    return len(left) == len(right) and all(map(_is_close, left, right))
 
 
-def _values(field: Field) -> list[float | None]:
-    """Numbers; None for a rational without a value."""
-    numbers = field.numbers()
-    if field.kind not in (_RATIONAL, _SRATIONAL):
-        return list(numbers)
-    pairs = zip(numbers[::2], numbers[1::2], strict=True)
-    return [float(Fraction(int(a), int(b))) if b else None for a, b in pairs]
-
-
-def _close(left: float | None, right: float | None) -> bool:
-    """Libtiff holds rationals in single precision."""
+def _is_close(left: float | None, right: float | None) -> bool:
+    """Return whether numbers are equal in single precision, in which libtiff holds rationals."""
     if left is None or right is None:
         return left is right
     return left == right or abs(left - right) <= 1e-6 * max(abs(left), abs(right))
-
-
-_NAMES = {_WIDTH: "width", _LENGTH: "height", _SAMPLES: "number of channels", _BITS: "bit depth"}
-_NAMES |= {_FORMAT: "sample format", _NEW_SUBFILE_TYPE: "page type", _EXIF: "EXIF", _GPS: "GPS"}
 
 
 def _name(tag: int) -> str:

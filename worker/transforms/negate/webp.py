@@ -1,41 +1,72 @@
-"""Read the structure of WebP files (RFC 9649) and compare a result's with its source's."""
+"""Negate a WebP (RFC 9649) by Pillow, and compare the result's structure with its source's."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from worker.errors import InvalidInput
+from worker.transforms.negate import pillow
+from worker.transforms.negate.mapped_file import MappedFile
 
-_HEADER = 12  # RIFF, size, WEBP
-_FRAME_HEADER = 16  # of an ANMF chunk, before the frame's own chunks
+MAGIC = re.compile(rb"RIFF.{4}WEBP", re.DOTALL)
+
+_HEADER_BYTES = 12  # RIFF, size, WEBP
+_FRAME_HEADER_BYTES = 16  # of an ANMF chunk, before the frame's own chunks
+_LOSSY, _LOSSLESS = b"VP8 ", b"VP8L"
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What of a file is not its pixels."""
+    """What a file has besides pixels.
+
+    Attributes:
+        frames: The number of pictures.
+        durations: Of an animation's frames, in milliseconds.
+        loops: How often an animation is played; 0: for ever.
+        chunks: The types of its metadata and of unknown chunks.
+        is_lossless: Whether any picture is coded without loss.
+    """
 
     frames: int
-    durations: tuple[int, ...]  # milliseconds
-    loops: int | None
-    chunks: frozenset[bytes]  # kinds of metadata, and what is not known
-    lossless: bool  # any of its frames
+    durations: tuple[int, ...]
+    loops: int
+    chunks: frozenset[bytes]
+    is_lossless: bool
 
 
-def read(data: memoryview) -> Structure:
-    """The structure of a file; InvalidInput where it is damaged."""
-    durations, loops, stills, lossless = [], None, 0, False
-    chunks: set[bytes] = set()
+def negate(file: MappedFile, target: Path, pixels: int) -> None:
+    """Write the negative of a WebP.
+
+    Raises InvalidInput if it is damaged or too large, or the result lacks anything.
+
+    Args:
+        file: The WebP.
+        target: Where the negative goes.
+        pixels: The most pixels that all its frames may have.
+    """
+    before = _read(file.data)
+    pillow.negate(file.path, target, pixels, "WEBP", lossless=before.is_lossless)
+    _compare(before, _read(MappedFile(target).data))
+
+
+def _read(data: memoryview) -> Structure:
+    durations, loops, pictures, is_lossless = [], 0, 0, False
+    others: set[bytes] = set()
     end = 8 + int.from_bytes(data[4:8], "little")
-    for kind, content in _chunks(data[_HEADER:end]):
+    for kind, content in _chunks(data[_HEADER_BYTES:end]):
         if kind == b"ANMF":
             durations.append(int.from_bytes(content[12:15], "little"))
-            lossless |= any(k == b"VP8L" for k, _ in _chunks(content[_FRAME_HEADER:]))
+            is_lossless |= any(k == _LOSSLESS for k, _ in _chunks(content[_FRAME_HEADER_BYTES:]))
         elif kind == b"ANIM":
             loops = int.from_bytes(content[4:6], "little")
-        elif kind in (b"VP8 ", b"VP8L"):
-            stills, lossless = stills + 1, lossless or kind == b"VP8L"
+        elif kind in (_LOSSY, _LOSSLESS):
+            pictures += 1
+            is_lossless |= kind == _LOSSLESS
         elif kind not in (b"VP8X", b"ALPH"):
-            chunks.add(kind)
-    return Structure(len(durations) or stills, tuple(durations), loops, frozenset(chunks), lossless)
+            others.add(kind)
+    frames = len(durations) or pictures
+    return Structure(frames, tuple(durations), loops, frozenset(others), is_lossless)
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -46,17 +77,14 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         at += 8 + size + size % 2
 
 
-def verify(before: Structure, after: Structure) -> None:
-    """Refuse, with an InvalidInput, a result that lacks anything of its source."""
+def _compare(before: Structure, after: Structure) -> None:
     if before.frames != after.frames:
         raise InvalidInput(
             f"of its {before.frames} frames {after.frames} would be kept: "
             "equal frames in a row are merged"
         )
-    if before.durations != after.durations:
-        raise InvalidInput("its frames' durations would change")
-    if before.durations and before.loops != after.loops:
-        raise InvalidInput("its number of loops would change")
+    if before.durations != after.durations or before.loops != after.loops:
+        raise InvalidInput("the durations or loops of its frames would change")
     if lost := before.chunks - after.chunks:
         names = ", ".join(sorted(repr(kind.decode("latin-1")) for kind in lost))
         raise InvalidInput(f"its WebP chunks {names} would be lost")
