@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pulumi_openstack as openstack
 
-from infra import credential
+from infra import clouds_yaml, credential
 from infra.errors import CloudError
 from infra.providers import s3, trove
 from infra.sdk import connect, region_config, sentences
@@ -67,6 +67,7 @@ def look_up(settings: Settings) -> tuple[Compute, DatabaseCloud | None]:
 
 def provider(settings: Settings, found: Compute) -> openstack.Provider:
     """The one explicit OpenStack provider; it reads clouds.yaml itself, so no secret is stored."""
+    clouds_yaml.check_provider_finds(clouds_yaml.find())
     return openstack.Provider(
         "compute-cloud",
         cloud=settings.compute.entry,

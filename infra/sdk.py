@@ -7,13 +7,12 @@ openstacksdk is imported inside: it takes most of a second, and dynamic provider
 
 import json
 import logging
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra import clouds_yaml
 from infra.errors import CloudError
 
 if TYPE_CHECKING:
@@ -31,16 +30,12 @@ logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 
 
 def _loader() -> "OpenStackConfig":
-    """clouds.yaml as the SDK finds it, or the file that OS_CLIENT_CONFIG_FILE names."""
+    """Return the SDK's reader of clouds.yaml."""
     from openstack.config import OpenStackConfig
 
-    named = os.environ.get("OS_CLIENT_CONFIG_FILE")
-    if named and not Path(named).is_file():
-        raise CloudError(
-            f"OS_CLIENT_CONFIG_FILE names {named}, which is no file: name a clouds.yaml."
-        )
+    found = clouds_yaml.find()
     # Without variables the SDK would not see OS_CLIENT_CONFIG_FILE either.
-    return OpenStackConfig(load_envvars=False, config_files=[named] if named else None)
+    return OpenStackConfig(load_envvars=False, config_files=[str(found)] if found else None)
 
 
 def _names(loader: "OpenStackConfig") -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,20 @@ class CloudStack:
 
         Bare `pulumi` in the checkout drives the same stack with this environment.
         """
+        from infra import clouds_yaml
+        from infra.errors import CloudError
+
+        workspace = self._workspace_for_reading()
+        try:
+            found = clouds_yaml.find()
+        except CloudError as error:
+            raise CommandError(str(error)) from None
+        # The provider is another process, and would look for clouds.yaml in other places.
+        file = {clouds_yaml.VARIABLE: str(found)} if found else {}
+        return replace(workspace, environment={**workspace.environment, **file})
+
+    def _workspace_for_reading(self) -> Workspace:
+        """Return the workspace for commands that ask no cloud."""
         return Workspace(
             self.name,
             CHECKOUT,
@@ -150,12 +165,20 @@ class CloudStack:
         if ports:
             raise CommandError("\n".join(ports))
         stack.destroy(data=data)
+        self.check_nothing_left()
+
+    def check_nothing_left(self) -> None:
+        """Look on the clouds for what the state does not have.
+
+        Raises:
+            CommandError: There are strays.
+        """
         left = self.strays()
         if left:
             remedy = command_line("strays --remove", self.name)
             raise CommandError(
-                f"All that the state of stack '{self.name}' had is deleted, but the clouds still "
-                f"have {_listed(left)} under its name: '{remedy}' deletes them."
+                f"The state of stack '{self.name}' is empty, but the clouds still have "
+                f"{_listed(left)} under its name: '{remedy}' deletes them."
             )
 
     def hosts(self) -> Sequence[SshHost]:
@@ -195,7 +218,7 @@ class CloudStack:
             return self._stack
         self._check_files()
         backend.repair(self.record.backend, self.name)
-        return PulumiStack(self.workspace())
+        return PulumiStack(self._workspace_for_reading())
 
     def _is_deployed_without_strays(self) -> bool:
         """Whether something is deployed.
@@ -278,6 +301,7 @@ class CloudStack:
                 "or name the one you have with "
                 f"'./pipeline init {self.name} --passphrase-file FILE'."
             )
+        _ = self.settings()  # the engine would call a malformed file a wrong passphrase
         folder = backend.folder_of(self.record.backend)
         if folder:
             private_file.make_folder(folder)

@@ -160,6 +160,9 @@ class LocalStack:
             print_progress("The local cloud was stopped and deleted with everything in it anyway.")
         shutil.rmtree(self.paths.root, ignore_errors=True)
 
+    def check_nothing_left(self) -> None:
+        """Nothing: the local cloud is deleted with the stack."""
+
     def _has_state(self) -> bool:
         """Whether the engine has ever run; if not, there is no need to install (or build) it."""
         return any(self.paths.state.glob(f".pulumi/stacks/{PROJECT}/{LOCAL}.json"))
@@ -187,11 +190,11 @@ class LocalStack:
         source = CHECKOUT / f"Pulumi.{LOCAL}.yaml"
         settings_file.read(source)  # refuses a malformed one
         config = (yaml.safe_load(source.read_text()) or {}).get("config") or {}
-        settings = {"config": {**config, f"{PROJECT}:sshPublicKeyFile": f"{paths.ssh_key}.pub"}}
         copy = paths.project / f"Pulumi.{LOCAL}.yaml"
-        if copy.exists():  # the engine has written its salt into it
-            settings = {**yaml.safe_load(copy.read_text()), "config": settings["config"]}
-        copy.write_text(yaml.safe_dump(settings))
+        # The engine has written its salt into an earlier copy.
+        content = yaml.safe_load(copy.read_text()) if copy.exists() else {}
+        content["config"] = {**config, f"{PROJECT}:sshPublicKeyFile": f"{paths.ssh_key}.pub"}
+        copy.write_text(yaml.safe_dump(content))
 
 
 def _make_ssh_key(paths: LocalPaths) -> None:

@@ -77,6 +77,13 @@ class Target(Protocol):
             CommandError: Something could not be deleted, or strays are left.
         """
 
+    def check_nothing_left(self) -> None:
+        """Look on the clouds for resources of a stack that is not deployed.
+
+        Raises:
+            CommandError: There are strays.
+        """
+
     def hosts(self) -> "Sequence[Host]":
         """Return the machines that run the worker.
 

@@ -21,6 +21,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _WIDEST_DATABASE_PREFIX = 22
 #: By IP version; 0.0.0.0/1 and 128.0.0.0/1 are everybody too.
 _WIDEST_OPERATOR_PREFIX = {4: 8, 6: 19}
+#: In SSH keys, of the number before each part.
+_LENGTH_BYTES = 4
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -176,18 +178,22 @@ def _public_key(path: str) -> str:
 
 
 def _is_public_key(line: str) -> bool:
-    """Whether `line` is "type base64 comment", the type repeated inside (RFC 4253, section 6.6)."""
+    """Whether `line` is "type base64 comment" with a whole key inside.
+
+    A key is its type and some numbers, each a length and as many bytes (RFC 4253, section 6.6).
+    """
     kind, _, rest = line.partition(" ")
     try:
         inside = base64.b64decode(rest.partition(" ")[0], validate=True)
     except ValueError:
         return False
-    name = kind.encode()
-    return (
-        "\n" not in line
-        and bool(name)
-        and inside[: 4 + len(name)] == (len(name).to_bytes(4, "big") + name)
-    )
+    fields, end = [], 0
+    while end < len(inside):
+        begin = end + _LENGTH_BYTES
+        end = begin + int.from_bytes(inside[end:begin])
+        fields.append(inside[begin:end])
+    is_whole = end == len(inside) and len(fields) > 1
+    return "\n" not in line and is_whole and fields[0] == kind.encode()
 
 
 def _strip(value: Any) -> Any:

@@ -35,6 +35,7 @@ SETTINGS = {
     "unknown database flavor": Wrong({"databaseFlavor": "x"}, ("databaseFlavor is 'x'", "medium")),
     "unknown database version": Wrong({"databaseVersion": "9"}, ("databaseVersion is '9'", "17.")),
     "no SSH key": Wrong({"sshPublicKeyFile": "~/.ssh/none.pub"}, ("none.pub", "cannot be read")),
+    "half an SSH key": Wrong({"sshPublicKeyFile": "~/.ssh/half.pub"}, ("half.pub", "ssh-keygen")),
     "a private key": Wrong({"sshPublicKeyFile": "~/.ssh/id_ed25519"}, ("ending in .pub",)),
     "no CIDR": Wrong({"operatorCidrs": ["home"]}, ("'home'", "192.0.2.7/32")),
     "ssh for everybody": Wrong({"operatorCidrs": ["0.0.0.0/0"]}, ("'0.0.0.0/0'", "your own")),
@@ -74,8 +75,20 @@ def test_malformed_settings_file_is_told_with_its_place(name: str, person: Resea
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_wrong_setting_is_named_with_its_remedy(name: str, person: Researcher) -> None:
+    folder = person.base / "home" / ".ssh"
+    kind, key, *_ = (folder / "id_ed25519.pub").read_text().split()
+    (folder / "half.pub").write_text(f"{kind} {key[:48]}")
     person.change("lab", **SETTINGS[name].settings)
     refused(person, *SETTINGS[name].told)
+
+
+@pytest.mark.parametrize("command", ["up", "outputs", "destroy"])
+def test_settings_that_are_not_yaml_are_not_a_wrong_passphrase(
+    command: str, person: Researcher
+) -> None:
+    file = person.settings_file("lab")
+    file.write_text(file.read_text() + "  image-pipeline:flavor: [\n")
+    refused(person, file.name, "line ", "column ", words=(command, "--stack", "lab"))
 
 
 def test_all_wrong_settings_are_named_at_once(person: Researcher) -> None:

@@ -97,6 +97,13 @@ def application_credential(person: Researcher, **asked: Any) -> Spoil:
     return log_in
 
 
+def test_clouds_yaml_that_is_not_yaml(person: Researcher) -> None:
+    text = person.clouds_yaml.read_text()
+    person.clouds_yaml.write_text(text.replace("}", "]", 1))
+    refused(person, str(person.clouds_yaml), "line ", "not valid YAML", "correct it")
+    refused(person, str(person.clouds_yaml), "line ", words=("init", "new"))
+
+
 def test_no_clouds_yaml(person: Researcher) -> None:
     kept = person.clouds_yaml.rename(person.clouds_yaml.with_suffix(".kept"))
     refused(person, "OS_CLIENT_CONFIG_FILE names", "no file", "name a clouds.yaml")

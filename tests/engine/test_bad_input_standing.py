@@ -3,6 +3,7 @@
 Each test leaves the stack `lab` as it found it, so that the next begins from one that stands.
 """
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from tests.engine.refusals import s3
 from tests.engine.researcher import Researcher
 
 STACK = ("--stack", "lab")
+STATE_FILE = ".pulumi/stacks/image-pipeline/lab.json"
 
 
 def state(person: Researcher) -> Path:
@@ -141,6 +143,48 @@ def test_a_lost_state_is_told_and_put_back(person: Researcher) -> None:
     assert "nothing that the state does not know" in answer.stdout
     assert ours not in answer.stderr
     person.checkout.pipeline("up", *STACK)
+
+
+def test_what_the_state_has_lost_is_left_neither_silently_nor_to_others(
+    person: Researcher,
+) -> None:
+    """Its port uses its security group; its address costs money."""
+    forget(person, "port")
+    answer = person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1)
+    assert "Port image-pipeline-lab-port" in answer.stderr
+    assert "carries this stack's name" in answer.stderr
+    assert "'./pipeline strays --remove --stack lab'" in answer.stderr
+    assert "not this stack's" not in answer.stderr
+    person.checkout.pipeline("strays", "--remove", "--yes", *STACK)
+    forget(person, "floating-ip")
+    answer = person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1)
+    assert "Nothing is left" not in answer.stdout
+    assert "floating IP 127." in answer.stderr
+    answer = person.checkout.pipeline("destroy", *STACK, code=1)
+    assert "floating IP 127." in answer.stderr
+    person.checkout.pipeline("strays", "--remove", "--yes", *STACK)
+    assert "nothing to take down" in person.checkout.pipeline("destroy", *STACK).stdout
+    assert list(person.openstack().network.ips()) == []
+    person.checkout.pipeline("up", *STACK)
+
+
+def forget(person: Researcher, name: str) -> None:
+    """Remove a resource from the state, with what depends on it."""
+    urns = [
+        each["urn"]
+        for each in json.loads((state(person) / STATE_FILE).read_text())["checkpoint"]["latest"][
+            "resources"
+        ]
+    ]
+    [urn] = [urn for urn in urns if urn.endswith(f"::{name}")]
+    command = f"pulumi state delete --yes --force --target-dependents --stack lab '{urn}'"
+    subprocess.run(
+        ["/bin/sh", "-c", f'eval "$(./pipeline env --stack lab)" && {command}'],
+        cwd=person.checkout.folder,
+        env=person.checkout.environment,
+        check=True,
+        capture_output=True,
+    )
 
 
 def test_a_database_that_failed(person: Researcher) -> None:

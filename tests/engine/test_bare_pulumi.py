@@ -60,6 +60,37 @@ def test_bad_settings_are_sentences(person: Researcher) -> None:
     person.change("lab", flavor="standard.tiny")
 
 
+def test_clouds_yaml_in_an_unusual_home_is_found(person: Researcher) -> None:
+    """The SDK looks for it by HOME, the provider by the passwd entry."""
+    environment = {**person.checkout.environment}
+    del environment["OS_CLIENT_CONFIG_FILE"]
+    elsewhere = person.base / "configuration" / "openstack" / "clouds.yaml"
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_text(person.clouds_yaml.read_text())
+    environment["XDG_CONFIG_HOME"] = str(elsewhere.parent.parent)
+    answer = subprocess.run(
+        ["./pipeline", "env", "--stack", "lab"],
+        cwd=person.checkout.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"export OS_CLIENT_CONFIG_FILE={elsewhere}" in answer.stdout
+    others = [line for line in answer.stdout.splitlines() if "OS_CLIENT" not in line]
+    forgotten = "; ".join([*others, "exec pulumi preview --stack lab"])
+    answer = subprocess.run(
+        ["/bin/sh", "-c", forgotten],
+        cwd=person.checkout.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode != 0
+    assert f"run 'export OS_CLIENT_CONFIG_FILE={elsewhere}'" in answer.stdout + answer.stderr
+
+
 def test_preview_then_up(person: Researcher) -> None:
     assert "compute:Instance" in bare(person, "preview --stack lab")
     bare(person, "up --yes --skip-preview --stack lab")

@@ -126,7 +126,13 @@ def test_private_key_is_refused(tmp_path: Path) -> None:
     assert "a private key" in errors[0]
 
 
-@pytest.mark.parametrize("text", ["", "hello", "ssh-ed25519 AAAA", PUBLIC_KEY + "\n" + PUBLIC_KEY])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "hello", "ssh-ed25519 AAAA", PUBLIC_KEY + "\n" + PUBLIC_KEY),
+        *(PUBLIC_KEY[: len("ssh-ed25519 ") + size] for size in (20, 48, 64)),
+    ],
+)
 def test_what_is_no_public_key_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "id.pub"
     path.write_text(text, encoding="utf-8")
