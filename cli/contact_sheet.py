@@ -1,4 +1,4 @@
-"""The before/after contact sheet."""
+"""The demo's contact sheet: photos before and after."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,24 +9,29 @@ _TILE = (300, 220)
 _GAP = 16
 _CAPTION = 26
 _HEAD = 48
-_PAPER, _INK, _FAINT = "#fbfaf7", "#22262b", "#7b8189"
+_BACKGROUND, _TEXT, _CAPTION_TEXT = "#fbfaf7", "#22262b", "#7b8189"
 
 
 def contact_sheet(pairs: Sequence[tuple[Path, Path]], target: Path) -> None:
-    """Write a PNG with a row for each (before, after) pair of picture files."""
+    """Write a PNG with a row for each pair of image files.
+
+    Args:
+        pairs: The files before and after.
+        target: The PNG; its folder is created.
+    """
     width = 2 * _TILE[0] + 3 * _GAP
     row = _TILE[1] + _CAPTION + _GAP
-    sheet = Image.new("RGB", (width, _HEAD + row * len(pairs) + _GAP // 2), _PAPER)
+    sheet = Image.new("RGB", (width, _HEAD + row * len(pairs) + _GAP // 2), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     title, small = ImageFont.load_default(18), ImageFont.load_default(13)
-    draw.text((_GAP, 14), "before", _INK, title)
-    draw.text((2 * _GAP + _TILE[0], 14), "after", _INK, title)
+    draw.text((_GAP, 14), "before", _TEXT, title)
+    draw.text((2 * _GAP + _TILE[0], 14), "after", _TEXT, title)
     for number, pair in enumerate(pairs):
         top = _HEAD + number * row
         for column, path in enumerate(pair):
             left = _GAP + column * (_TILE[0] + _GAP)
             sheet.paste(_tile(path), (left, top))
-            draw.text((left, top + _TILE[1] + 5), _short(path.name), _FAINT, small)
+            draw.text((left, top + _TILE[1] + 5), _short(path.name), _CAPTION_TEXT, small)
     target.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(target, optimize=True)
 
@@ -34,8 +39,8 @@ def contact_sheet(pairs: Sequence[tuple[Path, Path]], target: Path) -> None:
 def _tile(path: Path) -> Image.Image:
     with Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture).convert("RGB")
-    return ImageOps.pad(upright, _TILE, color=_PAPER)
+    return ImageOps.pad(upright, _TILE, color=_BACKGROUND)
 
 
-def _short(name: str, most: int = 40) -> str:
-    return name if len(name) <= most else f"{name[: most - 9]}…{name[-8:]}"
+def _short(name: str, limit: int = 40) -> str:
+    return name if len(name) <= limit else f"{name[: limit - 9]}…{name[-8:]}"

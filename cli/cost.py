@@ -17,7 +17,14 @@ _ROW = re.compile(r"^\| *([\w ]+?) *\| *([\w.]+) *\| *([\d.]+) *\|$", re.MULTILI
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the bill; `rate` in billing units an hour, None where no figure is known."""
+    """One line of the bill.
+
+    Attributes:
+        resource: What is billed: machine, floating IP, database, database volume.
+        of: The flavor or the unit.
+        amount: How many.
+        rate: Billing units an hour for one, None if the table has no figure.
+    """
 
     resource: str
     of: str
@@ -26,17 +33,22 @@ class Item:
 
     @property
     def hourly(self) -> float:
-        """Billing units an hour; nothing where no figure is known."""
+        """Billing units an hour, 0 if the table has no figure."""
         return self.amount * (self.rate or 0.0)
 
 
 def rates(text: str) -> dict[tuple[str, str], float]:
-    """(resource, kind) -> billing units an hour, from the document's table."""
+    """Return billing units an hour by (resource, flavor or unit), from the text of the table."""
     return {(name, of): float(rate) for name, of, rate in _ROW.findall(text)}
 
 
 def items(settings: Mapping[str, str], known: Mapping[tuple[str, str], float]) -> list[Item]:
-    """The bill of a stack with these settings, as they stand with defaults filled in."""
+    """Return the bill of a stack.
+
+    Args:
+        settings: All settings, defaults included.
+        known: The rates by (resource, flavor or unit).
+    """
     wanted = [
         ("machine", settings["flavor"], 1),
         ("floating IP", "each", 1),
@@ -51,11 +63,11 @@ def items(settings: Mapping[str, str], known: Mapping[tuple[str, str], float]) -
 
 
 def print_bill(bill: Sequence[Item]) -> None:
-    """Print the bill, and on what it is based."""
+    """Print the bill, and what the estimate is based on."""
     heading = ("resource", "BU an hour", "BU a month")
     print_table(_rows(bill), heading, right={1, 2})
     print_progress(
-        "An estimate, by docs/costs.md (source and date there); without what lies in the buckets."
+        "Estimated by docs/costs.md (with source and date); stored objects are not included."
     )
 
 
@@ -67,7 +79,7 @@ def _rows(bill: Sequence[Item]) -> Iterator[tuple[str, str, str]]:
             yield what, "not in the table", ""
         else:
             yield what, *_amounts(item.hourly)
-    yield "all that is known", *_amounts(sum(item.hourly for item in bill))
+    yield "total", *_amounts(sum(item.hourly for item in bill))
 
 
 def _amounts(hourly: float) -> tuple[str, str]:

@@ -54,7 +54,8 @@ _REMEDIES = {
     errno.ENOSPC: "free some space, then run the same command again",
     errno.EDQUOT: "free some space, then run the same command again",
     errno.ENAMETOOLONG: "name a shorter one",
-    errno.ENOENT: "create it or name another",
+    errno.EEXIST: "remove it or name another",
+    errno.ENOENT: "name an existing one",
     errno.EISDIR: "name a file",
     errno.ENOTDIR: "name a folder",
 }

@@ -6,11 +6,29 @@ import click
 
 from cli.stacks import registry
 from cli.stacks.target import LOCAL
+from cli.terminal import visible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from cli.stacks.target import Target
+
+
+class Text(click.ParamType[str]):
+    """A parameter that is UTF-8: stores, databases and JSON take no other text."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value as it is; bytes that are not UTF-8 are a usage error."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail(f"'{visible(value)}' is not UTF-8.", param, ctx)
+        return value
+
+
+TEXT = Text()
 
 
 def find_stack(name: str) -> "Target":
@@ -42,6 +60,7 @@ def _complete(_context: Any, _option: Any, incomplete: str) -> "list[CompletionI
 stack = click.option(
     "--stack",
     "target",
+    type=TEXT,
     default=LOCAL,
     show_default=True,
     metavar="NAME",

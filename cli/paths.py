@@ -1,4 +1,4 @@
-"""Where things lie: the checkout, the user's cache, the local stack."""
+"""Folders: the checkout, the user's cache, the local stack."""
 
 import os
 from dataclasses import dataclass
@@ -10,54 +10,58 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for us (XDG Base Directory Specification): it outlives a destroy."""
+    """Return the project's cache folder (XDG Base Directory Specification); `destroy` keeps it."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "image-pipeline"
 
 
 def make_cache_folder() -> None:
-    """Have the cache folder be there; raises PipelineError where it cannot be."""
+    """Create the cache folder.
+
+    Raises:
+        PipelineError: It cannot be created.
+    """
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PipelineError(
-            f"{cache_folder()} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder "
-            "where you may write."
+            f"{cache_folder()} cannot be created ({error.strerror}): set XDG_CACHE_HOME to a "
+            "folder that you can write to."
         ) from None
 
 
 @dataclass(frozen=True)
 class LocalPaths:
-    """The local stack keeps everything below one folder, which `destroy` removes."""
+    """Files of the local stack, all below one folder, which `destroy` removes."""
 
     root: Path = CHECKOUT / ".local"
 
     @property
     def pulumi_home(self) -> Path:
-        """Its own `PULUMI_HOME`: a real stack never finds the stand-in plugin."""
+        """PULUMI_HOME of its own: other stacks never find the stand-in plugin."""
         return self.root / "pulumi"
 
     @property
     def state(self) -> Path:
-        """Folder of Pulumi's file backend."""
+        """The folder of Pulumi's backend."""
         return self.root / "state"
 
     @property
     def project(self) -> Path:
-        """Copies of `Pulumi.yaml` and `Pulumi.local.yaml`: the engine writes a salt into one."""
+        """Copies of Pulumi.yaml and Pulumi.local.yaml: the engine writes a salt into the latter."""
         return self.root / "project"
 
     @property
     def passphrase(self) -> Path:
-        """File (0600) with the passphrase of the state's secrets."""
+        """The file (0600) with the passphrase of the state's secrets."""
         return self.root / "passphrase"
 
     @property
     def ssh_key(self) -> Path:
-        """The stack's own SSH key; `.pub` beside it."""
+        """The stack's private SSH key; the public key is beside it (.pub)."""
         return self.root / "ssh-key"
 
     @property
     def cloud(self) -> Path:
-        """Folder of the cloud on this machine."""
+        """The folder of the cloud on this computer."""
         return self.root / "cloud"

@@ -1,8 +1,9 @@
 """Files to be sent, and sending several at once."""
 
+import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,21 @@ class Photo:
     path: Path
     key: str
 
+    def check(self) -> None:
+        """Refuse what no store accepts.
+
+        Raises:
+            CommandError: The key is not UTF-8 or too long, or the file too large.
+        """
+        try:
+            length = len(self.key.encode())
+        except UnicodeEncodeError:
+            raise CommandError("its name is not UTF-8; rename it.") from None
+        if length > _MAX_KEY:
+            raise CommandError(f"its name has {length} bytes, the limit is {_MAX_KEY}; rename it.")
+        if self.path.stat().st_size > _MAX_SIZE:
+            raise CommandError("larger than 5 GiB, the limit of a single PUT; split it.")
+
 
 def find_photos(paths: Sequence[Path], prefix: str = "") -> list[Photo]:
     """Return the files to send: those named, and all in the folders named.
@@ -36,17 +52,19 @@ def find_photos(paths: Sequence[Path], prefix: str = "") -> list[Photo]:
         prefix: A folder of the bucket, put before every key.
 
     Raises:
-        CommandError: A path does not exist, or two files would get one key; one line for each.
+        CommandError: A path does not exist, a folder cannot be read, or two files would get one
+            key; one line for each.
     """
     prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     found: dict[str, Path] = {}
-    problems = []
+    problems: list[str] = []
     for path in paths:
-        if not path.is_file() and not path.is_dir():
-            problems.append(
-                f"'{visible(str(path))}' is neither a file nor a folder: name existing files."
-            )
-        for file, name in _files(path):
+        try:
+            files = _files(path)
+        except OSError as error:
+            problems.append(file_error(error).message)
+            continue
+        for file, name in files:
             if (other := found.setdefault(name, file)) != file:
                 problems.append(
                     f"'{visible(str(other))}' and '{visible(str(file))}' would both become object "
@@ -57,16 +75,25 @@ def find_photos(paths: Sequence[Path], prefix: str = "") -> list[Photo]:
     return [Photo(path, prefix + name) for name, path in found.items()]
 
 
-def _files(path: Path) -> Iterator[tuple[Path, str]]:
-    if not path.is_dir():
-        yield path, path.name
-        return
-    parent = path.resolve()
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in inside.parts) or file.name in _IGNORED
-        if file.is_file() and not hidden:
-            yield file, f"{parent.name}/{inside.as_posix()}" if parent.name else inside.as_posix()
+def _files(path: Path) -> list[tuple[Path, str]]:
+    """Return a file, or a folder's files, each with its key."""
+    if path.is_file():
+        return [(path, path.name)]
+    name = path.resolve().name
+    found = []
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for file in sorted(files):
+            if file.startswith(".") or file in _IGNORED:
+                continue
+            place = Path(folder, file)
+            if place.is_file():
+                found.append((place, (Path(name) / place.relative_to(path)).as_posix()))
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 @dataclass
@@ -147,7 +174,7 @@ def _clear(pending: "queue.SimpleQueue[Photo]") -> None:
 def _send_one(client: BucketClient, photo: Photo, *, again: bool) -> object:
     """Return True if sent, False if it was there, or the error."""
     try:
-        _check(photo)
+        photo.check()
         contents = contents_of(photo.path)
         if not again and client.has(contents, photo.key):
             return False
@@ -158,17 +185,6 @@ def _send_one(client: BucketClient, photo: Photo, *, again: bool) -> object:
     except CommandError as error:
         return error
     return True
-
-
-def _check(photo: Photo) -> None:
-    try:
-        length = len(photo.key.encode())
-    except UnicodeEncodeError:
-        raise CommandError("its name is not UTF-8; rename it.") from None
-    if length > _MAX_KEY:
-        raise CommandError(f"its name has {length} bytes, the limit is {_MAX_KEY}; rename it.")
-    if photo.path.stat().st_size > _MAX_SIZE:
-        raise CommandError("larger than 5 GiB, the limit of a single PUT; split it.")
 
 
 def _record(report: Report, key: str, outcome: object) -> None:

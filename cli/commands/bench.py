@@ -1,4 +1,4 @@
-"""Measure: ratios with their spread, tables and plots."""
+"""Run benchmarks; write tables and plots to docs/measurements.md."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from local.machine import kinds
 
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1, metavar=f"[{'|'.join(parts.NAMES)}]...")
-@click.option("--quick", is_flag=True, help="Small and short; docs/measurements.md stays as it is.")
+@click.option("--quick", is_flag=True, help="Small and short; docs/measurements.md is not changed.")
 @click.option(
     "--photos",
     type=click.Path(path_type=Path),
-    help="A folder of photographs (JPEG), of any depth.  [default: Debian's mate-backgrounds where"
+    help="A folder with photos (JPEG), of any depth.  [default: Debian's mate-backgrounds if"
     " installed, else samples]",
 )
 @click.option(
@@ -23,15 +23,15 @@ from local.machine import kinds
     type=click.Choice([kinds.PROCESS, kinds.NSPAWN]),
     default=kinds.PROCESS,
     show_default=True,
-    help="What latency is measured on.",
+    help="The machine for `latency`.",
 )
 def command(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
     for name in names:
         if name not in parts.NAMES:
             known = ", ".join(parts.NAMES)
-            raise CommandError(f"'{name}' is no part of the bench: name some of {known}.")
+            raise CommandError(f"'{name}' is not a benchmark: choose from {known}.")
     if photos is not None and not any(photos.rglob("*.jpg")):
-        raise CommandError(f"'{photos}' has no file *.jpg in it: name a folder of photographs.")
-    from bench.run import run  #  its packages are installed for this command alone
+        raise CommandError(f"'{photos}' has no *.jpg files: name a folder of photos.")
+    from bench.run import run  # its packages are installed for this command only
 
     run(names, quick=quick, photos=photos, machine=machine)

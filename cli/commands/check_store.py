@@ -48,7 +48,7 @@ def command(
     with progress_bar("Checking", len(CHECKS)) as bar:
         report = Report(store.endpoint, run_checks(store, CHECKS, bar.advance_to))
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report.as_json(), indent=2))
     else:
         report.show()
     sys.exit(0 if report.is_safe else 1)

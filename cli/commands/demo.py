@@ -46,6 +46,8 @@ def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
             "A local pipeline is deployed already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
+    for photo in photos:
+        photo.check()
     started = time.monotonic()
     try:
         refused = _show(local, photos)

@@ -18,7 +18,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
-@click.argument("name")
+@click.argument("name", type=options.TEXT)
 @click.option("--folder", "-d", default=Path(), type=_PATH, help="Where to put it.")
 @click.option("--output", "-o", "file", type=_PATH, help="The file to write.")
 @options.stack

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cli import cost as costs
+from cli import options
 from cli.errors import CommandError
 from cli.init import checks, settings_file
 from cli.init.prompt import Prompt
@@ -27,7 +28,7 @@ from infra.errors import InfraError
 from infra.settings.declared import defaults
 from local import private_file
 
-#: Flag -> setting; every other setting goes by --set.
+#: Option -> setting; --set is for all others.
 _FLAGS = {
     "compute_cloud": "computeCloud",
     "compute_region": "computeRegion",
@@ -55,13 +56,13 @@ def _flags(function: Any) -> Any:
 
 
 @click.command(help=__doc__)
-@click.argument("stack")
+@click.argument("stack", type=options.TEXT)
 @_flags
 @click.option("--volume", type=int, help="Setting databaseVolumeSize, GiB.")
 @click.option("--operator-cidr", multiple=True, help="Setting operatorCidrs; may be repeated.")
 @click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
-@click.option("--state", metavar="FOLDER|URL", help="Where the state lives.")
-@click.option("--passphrase-file", type=click.Path(path_type=Path), help="One that you have.")
+@click.option("--state", metavar="FOLDER|URL", help="Where to keep the state.")
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="An existing passphrase.")
 @click.option("--check", is_flag=True, help="Only check the stack's settings; write nothing.")
 def command(
     stack: str,
@@ -77,7 +78,7 @@ def command(
     if not registry.STACK_NAME.fullmatch(stack) or stack == LOCAL:
         raise CommandError(
             f"'{stack}' cannot be a stack on a cloud: use letters, digits, '-', '_' and '.', and "
-            "not 'local', which is the one on this machine."
+            "not 'local', which is the one on this computer."
         )
     path = registry.settings_file(stack)
     given = _existing(path)
@@ -145,7 +146,7 @@ def _record(
         backend = _backend(where)
     if passphrase_file is not None:
         if not passphrase_file.is_file():
-            raise CommandError(f"--passphrase-file names {passphrase_file}, which is no file.")
+            raise CommandError(f"--passphrase-file names {passphrase_file}, which is not a file.")
         return registry.Record(backend, str(passphrase_file.absolute()))
     if former is not None:
         return registry.Record(backend, former.passphrase_file)
@@ -161,15 +162,15 @@ def _backend(where: str) -> str:
     folder = Path(where).expanduser().absolute()
     if folder.is_relative_to(CHECKOUT):
         raise CommandError(
-            f"The state would lie in the checkout ({folder}), where a git clean removes it: name a "
+            f"The state would be in the checkout ({folder}), where git clean removes it: name a "
             "folder outside."
         )
     private_file.make_folder(folder)
     return folder.as_uri()
 
 
-def _stands(stack: str) -> bool:
-    """Whether the state has anything; an engine is asked only where there may be some."""
+def _is_deployed(stack: str) -> bool:
+    """Whether the state has resources; the engine is asked only if there may be some."""
     if stack not in registry.known():
         return False
     file = state_file(registry.load(stack).backend, stack)
@@ -177,11 +178,11 @@ def _stands(stack: str) -> bool:
 
 
 def _report(stack: str, settings: Mapping[str, Any]) -> None:
-    """What stands in the way, else what it will cost and what to type next."""
-    found = checks.problems(stack, settings, lambda: _stands(stack))
+    """Raise the problems found; without any, print the costs and the next command."""
+    found = checks.problems(stack, settings, lambda: _is_deployed(stack))
     if found:
         raise CommandError(
             "\n".join([*found, f"Then check again with './pipeline init {stack} --check'."])
         )
     costs.print_bill(costs.of_stack(settings))
-    print_result(f"Nothing stands in the way: '{command_line('up', stack)}' makes it.")
+    print_result(f"No problems found: '{command_line('up', stack)}' deploys it.")

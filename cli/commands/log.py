@@ -12,6 +12,7 @@ import click
 from cli import options
 from cli.errors import CommandError
 from cli.machines.host import first
+from cli.options import TEXT
 from cli.results import ALL, Row, print_results, read_results
 from cli.stacks.target import Target
 
@@ -22,9 +23,12 @@ _DEFAULT = 50
 @options.stack
 @click.option("--last", type=click.IntRange(min=0), metavar="N", help="The last N; 0 for all.")
 @click.option(
-    "--since", metavar="TIME", help="Only since then: 2026-11-28, 2026-11-28T09:30 (UTC)."
+    "--since",
+    type=TEXT,
+    metavar="TIME",
+    help="Only since then: 2026-11-28, 2026-11-28T09:30 (UTC).",
 )
-@click.option("--like", default="", metavar="TEXT", help="Only names that contain TEXT.")
+@click.option("--like", type=TEXT, default="", metavar="TEXT", help="Only names that contain TEXT.")
 @click.option("--quarantined", is_flag=True, help="Only what was refused.")
 @options.as_json
 def command(

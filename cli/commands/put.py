@@ -22,7 +22,13 @@ from cli.uploads import find_photos, send
 
 @click.command(help=__doc__)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--prefix", default="", metavar="FOLDER", help="Send to this folder of the bucket.")
+@click.option(
+    "--prefix",
+    type=options.TEXT,
+    default="",
+    metavar="FOLDER",
+    help="Send to this folder of the bucket.",
+)
 @click.option("--again", is_flag=True, help="Send also what the pipeline has already.")
 @options.stack
 def command(files: tuple[Path, ...], prefix: str, again: bool, target: Target) -> None:

@@ -19,7 +19,7 @@ from cli.terminal import print_table, visible_lines
 
 
 @click.command(help=__doc__)
-@click.argument("query")
+@click.argument("query", type=options.TEXT)
 @options.stack
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 def command(query: str, target: Target, as_csv: bool) -> None:

@@ -1,6 +1,6 @@
 """Run the tests: lint, unit, worker and engine.
 
-What is skipped is said, and why.
+Skipped tests are listed with the reason.
 """
 
 import os
@@ -26,8 +26,8 @@ _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines
 
 @click.command(help=__doc__)
 @click.option("--all", "everything", is_flag=True, help="Add the long suites.")
-@click.option("--openstack", is_flag=True, help="Only those against real OpenStack and Ceph.")
-@click.option("--qemu", is_flag=True, help="Only the machine with a kernel of its own; long.")
+@click.option("--openstack", is_flag=True, help="Only the suite against real OpenStack and Ceph.")
+@click.option("--qemu", is_flag=True, help="Only the suite on an emulated machine; long.")
 @click.argument("pytest_arguments", nargs=-1)
 def command(
     everything: bool, openstack: bool, qemu: bool, pytest_arguments: tuple[str, ...]
@@ -62,11 +62,11 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
         environment = {"TEST_PATIENCE": _QEMU_PATIENCE, **environment}
     present = [name for name in wanted if (CHECKOUT / "tests" / name).is_dir()]
     for name in sorted(set(wanted) - set(present)):
-        print_progress(f"tests/{name} is not written yet.")
+        print_progress(f"tests/{name} does not exist.")
     if wanted == [*QUICK]:
-        print_progress(f"Left to './pipeline test --all': {', '.join(LONG)}.")
+        print_progress(f"Not run without --all: {', '.join(LONG)}.")
     if OPENSTACK in present:
-        # Minutes, once: told apart from the time that tests take. What fails here fails there.
+        # Takes minutes, once; not counted as time of tests. What fails here fails there again.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
     processes = 1 if len(wanted) == 1 else min(_PROCESSES, os.cpu_count() or 1)

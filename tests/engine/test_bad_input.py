@@ -1,7 +1,7 @@
 """What a person gets for each mistake, and each thing that a cloud refuses, before `up` begins.
 
 One row a test: a condition, provoked in the stack's settings, in clouds.yaml or in the cloud's own
-services; what `./pipeline up` then says; and that without the condition nothing stands in the way.
+services; what `./pipeline up` then says; and that without the condition there are no problems.
 """
 
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def test_all_wrong_settings_are_named_at_once(person: Researcher) -> None:
 
 
 def test_without_a_wrong_setting_nothing_stands_in_the_way(person: Researcher) -> None:
-    assert "Nothing stands in the way" in person.checkout.pipeline(*CHECK).stdout
+    assert "No problems found" in person.checkout.pipeline(*CHECK).stdout
 
 
 def test_a_bucket_that_exists_is_adopted_or_renamed(person: Researcher) -> None:

@@ -112,7 +112,7 @@ def test_a_colleague_takes_over(person: Researcher) -> None:
         (["up", *STACK], "'./pipeline init lab' makes it, or takes over"),
         (
             ["init", "lab", "--state", str(state(person)), "--passphrase-file", str(passphrase)],
-            "Nothing stands in the way",
+            "No problems found",
         ),
         (["preview", *STACK], "No change."),
     ):

@@ -66,7 +66,7 @@ def test_init_asks_what_it_cannot_know(person: Researcher) -> None:
             session.answer(f"Name of the {role} bucket")
         session.answer("state, outside git")
         shown = session.end()
-    assert "all that is known" in shown
+    assert "total" in shown
     assert "./pipeline up --stack lab" in shown
     settings = person.settings_file("lab").read_text()
     assert 'image-pipeline:image: "Ubuntu-24.04"' in settings
@@ -82,7 +82,7 @@ def modes(folder: Path) -> set[int]:
 def test_cost_is_an_estimate(person: Researcher) -> None:
     with documented(person, "cost") as session:
         shown = session.end()
-    assert re.search(r"all that is known +2.47 +1803", shown)  # two GiB
+    assert re.search(r"total +2.47 +1803", shown)  # two GiB
     assert "estimate" in shown
 
 

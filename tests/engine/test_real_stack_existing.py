@@ -104,7 +104,7 @@ def test_init_asks_for_the_secrets_by_pulumis_own_command(
         first = ""
     text = person.settings_file("lab").read_text()
     assert not any(value in text for value in secrets.values())
-    assert "Nothing stands in the way" in person.checkout.pipeline("init", "lab", "--check").stdout
+    assert "No problems found" in person.checkout.pipeline("init", "lab", "--check").stdout
 
 
 def test_what_is_there_is_used_and_left(

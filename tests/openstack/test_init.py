@@ -10,7 +10,7 @@ import pytest
 from tests.openstack.customer import INIT, Customer
 
 CHECK = ("init", "lab", "--check")
-FINE = "Nothing stands in the way"
+FINE = "No problems found"
 Spoil = Callable[[dict[str, Any]], None]
 
 

@@ -15,7 +15,7 @@ from tests.openstack.services.layout import HOST
 from tests.openstack.services.stack import OpenStack
 
 NORTH, DEEP_NORTH = "north", "deep_north"
-FINE = "Nothing stands in the way"
+FINE = "No problems found"
 CHOSEN = ("--compute-region", NORTH, "--database-region", DEEP_NORTH)
 
 

@@ -64,8 +64,8 @@ def test_a_table_reads_the_same_either_way() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["speed"], "pipeline: 'speed' is no part of the bench: name some of kernels, "),
-        (["--photos", "cli"], "pipeline: 'cli' has no file *.jpg in it: name a folder"),
+        (["speed"], "pipeline: 'speed' is not a benchmark: choose from kernels, "),
+        (["--photos", "cli"], "pipeline: 'cli' has no *.jpg files: name a folder"),
     ],
 )
 def test_bad_input_gets_a_sentence(words: Sequence[str], sentence: str) -> None:

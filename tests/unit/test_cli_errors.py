@@ -26,7 +26,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     ("words", "told"),
     [
         (["up", "--stack", "prod"], ["'prod'", "./pipeline init prod"]),
-        (["put", "missing.jpg"], ["'missing.jpg'", "name existing files"]),
+        (["put", "missing.jpg"], ["'missing.jpg'", "name an existing one"]),
         (["put", "a/cat.jpg", "b/cat.jpg"], ["a/cat.jpg", "b/cat.jpg", "rename"]),
         (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "create it first"]),
         (["demo", "missing.jpg"], ["'missing.jpg'"]),
@@ -45,6 +45,27 @@ def test_a_wrong_command_is_one_sentence(
     assert len(sentence.splitlines()) == 1, sentence
     for text in told:
         assert text in sentence
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["get"], ["log", "--like"], ["sql"], ["put", "a", "--prefix"], ["demo"], ["init"]],
+)
+def test_arguments_that_are_not_utf_8_are_refused(words: list[str], checkout: Checkout) -> None:
+    name = "caf\udce9.jpg"
+    (checkout.folder / name).touch()
+    answer = checkout.pipeline(*words, name, code=None)
+    assert answer.returncode != 0
+    assert "is not UTF-8" in answer.stderr
+
+
+@pytest.mark.parametrize("words", [["up"], ["preview"], ["outputs"]])
+def test_a_file_in_place_of_a_folder_is_one_sentence(words: list[str], checkout: Checkout) -> None:
+    file = checkout.folder / ".local"
+    file.touch()
+    answer = checkout.pipeline(*words, code=1)
+    file.unlink()
+    assert answer.stderr == f"pipeline: '{file}': File exists; remove it or name another.\n"
 
 
 def test_destroy_of_nothing_is_no_error(checkout: Checkout) -> None:

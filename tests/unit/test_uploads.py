@@ -140,7 +140,7 @@ def test_what_cannot_be_named_is_reported_at_once(tmp_path: Path) -> None:
         find_photos([tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg", tmp_path / "missing.jpg"])
     first, second = sorted(raised.value.message.splitlines())
     assert "both become object 'x.jpg': rename one" in first
-    assert "missing.jpg' is neither a file nor a folder" in second
+    assert "missing.jpg': No such file or directory; name an existing one." in second
 
 
 def test_a_store_that_refuses_everything_is_one_sentence(
