@@ -1,7 +1,8 @@
-"""Ends a stack when the tests that made it are gone: `guardian.py BASE`, told by its stdin.
+"""Removes a stack when the tests that made it are gone: `python -m tests.machine.guardian BASE`.
 
-Whoever started it holds the other end and never writes: it closes with that process, however that
-ends. What lives below BASE is the stack's: the commands that stand it up, its cloud, its machines.
+The process that starts it holds the other end of its standard input and never writes: it closes
+with that process, however it ends. Everything below BASE belongs to the stack: the commands that
+deploy it, its cloud, its machines.
 """
 
 import shutil
@@ -19,7 +20,7 @@ from tests.checkout import PROJECT
 
 @contextmanager
 def watching(base: Path) -> Iterator[None]:
-    """A guardian for the time inside."""
+    """Run a guardian inside the `with` block."""
     guardian = subprocess.Popen(
         [sys.executable, "-m", "tests.machine.guardian", str(base)],
         stdin=subprocess.PIPE,
@@ -31,7 +32,7 @@ def watching(base: Path) -> Iterator[None]:
 
 
 def main(base: Path) -> None:
-    """Wait, then clean up: first who could start more."""
+    """Wait, then clean up; first the processes that could start more."""
     sys.stdin.read()
     for process in psutil.process_iter():
         with suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""A stack whose machine was booted, as the tests see it: from outside, and inside as root."""
+"""A stack whose machine was booted, as tests use it: from outside, and inside as root."""
 
 import json
 from collections.abc import Iterable
@@ -9,39 +9,42 @@ from typing import Any
 from local.cloud import LocalCloud
 from local.machine.machine import BootedMachine
 from tests.checkout import Checkout
-from tests.eventually import eventually as asked
+from tests.eventually import eventually as ask_until
 from tests.eventually import patience
 
 WORKER = "pipeline-worker.service"
 PROBE = "/usr/local/lib/probe.py"
 DROP_IN = f"/run/systemd/system/{WORKER}.d/probe.conf"
 BOOT_SECONDS = 300
-# Each look is a login: the guest shall have time for its own work.
-eventually = partial(asked, every=0.3)
+# Each question costs the guest a login, so they are not asked more often.
+eventually = partial(ask_until, every=0.3)
 
 
 @dataclass
 class Guest:
-    """The machine of a stack that stands in a checkout of its own."""
+    """The machine of a stack in a checkout of its own."""
 
     checkout: Checkout
     suite: str
-    told_without_registry: str = field(default="")
+    status_without_registry: str = field(default="")
 
     @property
     def cloud(self) -> LocalCloud:
-        """The cloud that the machine is of."""
+        """The local cloud of the stack."""
         return LocalCloud(self.checkout.folder / ".local/cloud")
 
     @property
     def machine(self) -> BootedMachine:
-        """The one that runs now."""
+        """The machine that is up."""
         (found,) = self.cloud.machines()
         assert isinstance(found, BootedMachine)
         return found
 
-    def root(self, script: str, *, code: int | None = 0, seconds: float = 120) -> str:
-        """Run a shell script in the guest as root; its output, standard error included."""
+    def shell(self, script: str, *, code: int | None = 0, seconds: float = 120) -> str:
+        """Run a shell script in the guest as root; return its output and errors.
+
+        The test fails on another exit code than `code`; None accepts all.
+        """
         answer = self.machine.run_command(
             ["/bin/sh", "-c", f"exec 2>&1\n{script}"], seconds * patience()
         )
@@ -49,42 +52,41 @@ class Guest:
         return answer.stdout.strip()
 
     def write(self, path: str, text: str) -> None:
-        """Put a text file into the guest."""
-        self.root(f"mkdir -p $(dirname {path}); cat > {path} <<'END-OF-IT'\n{text}\nEND-OF-IT")
+        """Write a text file in the guest."""
+        self.shell(f"mkdir -p $(dirname {path}); cat > {path} <<'END-OF-IT'\n{text}\nEND-OF-IT")
 
     def pause(self) -> None:
-        """No more passes, and none at work."""
-        self.root(f"systemctl stop pipeline-worker.timer; systemctl stop {WORKER}")
+        """Stop the timer and the running pass."""
+        self.shell(f"systemctl stop pipeline-worker.timer; systemctl stop {WORKER}")
 
     def resume(self) -> None:
-        """Pass after pass again, by the unit as our user-data wrote it; one that was begun
-        otherwise ends."""
-        self.root(
+        """Remove `override`, end the running pass and start the timer."""
+        self.shell(
             f"rm -f {DROP_IN}; systemctl daemon-reload; systemctl stop {WORKER}; "
             "systemctl start pipeline-worker.timer"
         )
 
     def override(self, *lines: str) -> None:
-        """Change the worker's unit until `resume`."""
+        """Add lines to the worker's unit, until `resume`."""
         self.write(DROP_IN, "\n".join(["[Service]", *lines]))
-        self.root("systemctl daemon-reload")
+        self.shell("systemctl daemon-reload")
 
-    def as_root(self, python: str) -> str:
-        """What a probe prints where nothing hinders it: the positive control."""
+    def probe_as_root(self, python: str) -> str:
+        """Run a probe as root and return what it prints: the positive control."""
         self.write(PROBE, python)
-        return self.root(f"/opt/pipeline/venv/bin/python {PROBE}", code=None)
+        return self.shell(f"/opt/pipeline/venv/bin/python {PROBE}", code=None)
 
-    def as_worker(self, python: str, *more: str) -> str:
-        """What the same probe prints in the worker's unit, in the place of a pass."""
+    def probe_as_worker(self, python: str, *more: str) -> str:
+        """Run a probe in the worker's unit, in place of a pass, and return what it prints."""
         self.pause()
         try:
             self.write(PROBE, python)
             command = f"/opt/pipeline/venv/bin/python {PROBE}"
             self.override("ExecStart=", f"ExecStart={command}", *more)
-            self.root(f"systemctl start {WORKER}", code=None)
-            invocation = self.root(f"systemctl show -P InvocationID {WORKER}")
-            # What it printed itself, not what systemd says of it.
-            return self.root(
+            self.shell(f"systemctl start {WORKER}", code=None)
+            invocation = self.shell(f"systemctl show -P InvocationID {WORKER}")
+            # The probe's own output, without systemd's messages.
+            return self.shell(
                 "journalctl --sync; journalctl --no-pager -o cat _TRANSPORT=stdout "
                 f"_SYSTEMD_INVOCATION_ID={invocation}"
             )
@@ -92,40 +94,39 @@ class Guest:
             self.resume()
 
     def put(self, *names: str) -> None:
-        """Send samples."""
+        """Send samples, also those that are there already."""
         self.checkout.pipeline("put", "--again", *(f"samples/{name}" for name in names))
 
-    def done(self) -> list[str]:
-        """The input keys of the ledger's rows, oldest first."""
+    def done_keys(self) -> list[str]:
+        """Return the input keys of the ledger's rows, oldest first."""
         return [row["input_key"] for row in self.rows()]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The ledger's rows; none while the machine cannot tell."""
-        answer = self.checkout.pipeline("log", "--json", code=None)
+        """Return the ledger's rows, oldest first; [] where `log` fails."""
+        answer = self.checkout.pipeline("log", "--json", "--last", "0", code=None)
         return list(json.loads(answer.stdout)) if answer.returncode == 0 else []
 
     def negate(self, *names: str) -> list[dict[str, Any]]:
-        """Send samples, wait for their rows and return those."""
+        """Send samples, wait for their rows and return them."""
         before = len(self.rows())
         self.put(*names)
         eventually(lambda: len(self.rows()) == before + len(names), what=f"negatives of {names}")
-        new = self.rows()[:]
-        return [row for row in new if row["input_key"] in names][-len(names) :]
+        return [row for row in self.rows() if row["input_key"] in names][-len(names) :]
 
     def status(self) -> dict[str, Any]:
-        """`status --json`; {} while it cannot tell."""
+        """Return the answer of `status --json`; {} where it fails."""
         answer = self.checkout.pipeline("status", "--json", code=None)
         return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
 
-    def working(self) -> bool:
-        """Whether a pass has ended well, so that the whole boot is behind us."""
+    def is_working(self) -> bool:
+        """Whether a pass has succeeded, so that everything of the first boot is done."""
         try:
             return bool(self.machine.is_installed and self.status().get("machines"))
         except (ValueError, ProcessLookupError):
             return False
 
     def secrets(self, names: Iterable[str]) -> list[str]:
-        """Secret outputs of the stack."""
+        """Return secret outputs of the stack."""
         answer = self.checkout.pipeline("outputs", "--json", "--show-secrets")
         values = json.loads(answer.stdout)
         return [str(values[name]) for name in names]

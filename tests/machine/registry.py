@@ -1,4 +1,4 @@
-"""A package registry on this machine's loopback, for a guest that is to meet one that fails."""
+"""A package registry on the host's loopback, for a guest whose first attempts are to fail."""
 
 import functools
 import hashlib
@@ -19,7 +19,10 @@ LOCK = PROJECT / "worker/requirements.txt"
 
 
 def wheelhouse(python: str) -> Path:
-    """The worker's locked wheels for a CPython such as 3.13, downloaded once a lock."""
+    """Return a folder with the worker's locked wheels for a CPython such as 3.13.
+
+    They are downloaded once for each lock file.
+    """
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
     target = cache_folder() / f"wheels-{python}-{digest}"
     if not target.exists():
@@ -40,7 +43,7 @@ def wheelhouse(python: str) -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """Return a port of the loopback on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -48,12 +51,12 @@ def free_port() -> int:
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(folder: Path, port: int) -> Iterator[None]:
-    """A simple index (PEP 503): a folder's listing has just its form."""
+    """Serve a simple index (PEP 503): a folder's listing has its form."""
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""`./pipeline demo --machine container`: from nothing to negatives by cloud-init and the timer."""
+"""`./pipeline demo --machine container`: cloud-init and the timer do all the work."""
 
 import os
 import signal
@@ -18,14 +18,14 @@ from tests.machine.guest import eventually
 
 @pytest.fixture
 def base() -> Iterator[Path]:
-    """A folder that others may enter."""
+    """Yield a folder that other users may enter."""
     with open_folder() as folder:
         yield folder
 
 
 @pytest.fixture
 def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
-    """A copy whose cache is this machine's: trees are built once."""
+    """Yield a copy of the project with this host's cache, so that trees are built once."""
     del able
     made = make_checkout(base, pulumi)
     made = Checkout(made.folder, {**made.environment, "XDG_CACHE_HOME": str(cache_folder().parent)})
@@ -42,7 +42,7 @@ def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None
     assert not (checkout.folder / ".local").exists()
 
 
-def test_one_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
+def test_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
     before = traces(base)
     demo = checkout.start("demo", "--machine", "container")
     told_until(demo, r"made +Instance\b")
@@ -57,16 +57,16 @@ def test_one_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Pat
     assert not list(Path("/sys/fs/cgroup").glob(f"image-pipeline-{folder.name}"))
 
 
-def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_reason_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
     assert missing() == (
         "Machines of kind 'container' need root: become root, or leave out '--machine container'."
     )
 
 
-def test_without_a_tool_it_is_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
     del able
     monkeypatch.setenv("PATH", "/nonexistent")
-    said = missing()
-    assert said is not None
-    assert "mmdebstrap, systemd-nspawn, slirp4netns" in said
+    reason = missing()
+    assert reason is not None
+    assert "mmdebstrap, systemd-nspawn, slirp4netns" in reason

@@ -1,4 +1,4 @@
-"""What the worker may not, tried from inside its own unit; each with what root may as a control."""
+"""What the worker's unit forbids, tried from inside; root's attempt is the positive control."""
 
 import re
 
@@ -61,41 +61,41 @@ print("held", len(held) >> 20)
 
 
 def exposure(guest: Guest, unit: str) -> float:
-    told = guest.root(f"systemd-analyze security --no-pager {unit} | tail -n 1")
-    found = re.search(r"exposure level for \S+: ([\d.]+)", told)
-    assert found, told
+    printed = guest.shell(f"systemd-analyze security --no-pager {unit} | tail -n 1")
+    found = re.search(r"exposure level for \S+: ([\d.]+)", printed)
+    assert found, printed
     return float(found[1])
 
 
 def test_exposure_is_at_most_two(guest: Guest) -> None:
     assert exposure(guest, WORKER) <= 2.0
-    assert exposure(guest, "ssh.service") > 2.0  # the measure tells units apart
+    assert exposure(guest, "ssh.service") > 2.0  # the measure distinguishes units
 
 
-def test_worker_cannot_read_what_is_roots(guest: Guest) -> None:
+def test_worker_cannot_read_roots_files(guest: Guest) -> None:
     probe = READ.replace("@SEED@", guest.machine.seed)
-    control = guest.as_root(probe).splitlines()
+    control = guest.probe_as_root(probe).splitlines()
     assert len(control) == 7
     assert all(line.startswith("read ") for line in control), control
-    tried = guest.as_worker(probe).splitlines()
+    tried = guest.probe_as_worker(probe).splitlines()
     assert [line.split()[1] for line in tried] == [line.split()[1] for line in control]
     assert all(line.startswith("refused ") for line in tried), tried
 
 
-def test_worker_writes_nowhere_but_in_its_state(guest: Guest) -> None:
-    assert "wrote /etc" in guest.as_root(WRITE).splitlines()
-    *wrote, last = guest.as_worker(WRITE).splitlines()
+def test_worker_writes_only_to_its_state(guest: Guest) -> None:
+    assert "wrote /etc" in guest.probe_as_root(WRITE).splitlines()
+    *wrote, last = guest.probe_as_worker(WRITE).splitlines()
     assert last == "looked everywhere"
     # /tmp and /var/tmp are private to the pass and gone after it.
     state = "/var/lib/private/pipeline"
     places = {line.removeprefix("wrote ") for line in wrote}
     assert {state, "/tmp", "/var/tmp"} == {p for p in places if not p.startswith(f"{state}/")}  # noqa: S108
-    assert "written-by-a-probe" not in guest.root("ls /tmp /var/tmp")
+    assert "written-by-a-probe" not in guest.shell("ls /tmp /var/tmp")
 
 
-def test_worker_cannot_reach_the_metadata(guest: Guest) -> None:
+def test_worker_cannot_reach_the_metadata_service(guest: Guest) -> None:
     listener = 'ThreadingHTTPServer(("", 8099), SimpleHTTPRequestHandler).serve_forever()'
-    guest.root(
+    guest.shell(
         "ip addr add 169.254.169.254/32 dev lo\n"
         "systemd-run -q --unit=listener --working-directory=/run python3 -c "
         f"'from http.server import *; {listener}'\n"
@@ -103,30 +103,30 @@ def test_worker_cannot_reach_the_metadata(guest: Guest) -> None:
     )
     try:
         reached = ["reached 127.0.0.9", "reached 169.254.169.254"]
-        assert guest.as_root(METADATA).splitlines() == reached
-        # It is its rule that keeps it out: the same unit without the rule gets there.
-        assert guest.as_worker(METADATA, "IPAddressDeny=").splitlines() == reached
+        assert guest.probe_as_root(METADATA).splitlines() == reached
+        # The rule alone keeps it out: the same unit without it reaches the service.
+        assert guest.probe_as_worker(METADATA, "IPAddressDeny=").splitlines() == reached
         refused = ["reached 127.0.0.9", "refused 169.254.169.254"]
-        assert guest.as_worker(METADATA).splitlines() == refused
+        assert guest.probe_as_worker(METADATA).splitlines() == refused
     finally:
-        guest.root("systemctl stop listener; ip addr del 169.254.169.254/32 dev lo", code=None)
+        guest.shell("systemctl stop listener; ip addr del 169.254.169.254/32 dev lo", code=None)
 
 
-def test_a_transform_cannot_read_the_credentials(guest: Guest) -> None:
-    """Nor anything else that it gives up itself: the unit hinders none of it."""
-    assert guest.as_worker(TRANSFORM).splitlines() == ["True []", "refused"]
+def test_transform_cannot_read_the_credentials(guest: Guest) -> None:
+    """The unit forbids none of what a transform's process gives up by itself."""
+    assert guest.probe_as_worker(TRANSFORM).splitlines() == ["True []", "refused"]
 
 
 def test_worker_cannot_use_more_than_its_memory(guest: Guest) -> None:
-    if "memory" not in guest.root("cat /sys/fs/cgroup/cgroup.controllers").split():
+    if "memory" not in guest.shell("cat /sys/fs/cgroup/cgroup.controllers").split():
         pytest.skip("this kernel's unified control groups have no memory controller")
-    assert guest.as_worker(HOG, "MemoryMax=infinity") == "held 400"
-    assert "held" not in guest.as_worker(HOG, "MemoryMax=200M")
+    assert guest.probe_as_worker(HOG, "MemoryMax=infinity") == "held 400"
+    assert "held" not in guest.probe_as_worker(HOG, "MemoryMax=200M")
 
 
-def test_unit_is_ours_again(guest: Guest) -> None:
-    """The tests above went through a drop-in: none is left, and the limit is the template's."""
-    assert guest.root(f"ls {DROP_IN}", code=None).endswith("No such file or directory")
-    shown = guest.root(f"systemctl show -P MemoryMax {WORKER}")
-    total = int(guest.root("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) * 1024
+def test_unit_is_restored(guest: Guest) -> None:
+    """The tests above used a drop-in: none is left, and the limit is the template's."""
+    assert guest.shell(f"ls {DROP_IN}", code=None).endswith("No such file or directory")
+    shown = guest.shell(f"systemctl show -P MemoryMax {WORKER}")
+    total = int(guest.shell("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) * 1024
     assert 0.75 * total < int(shown) < 0.85 * total

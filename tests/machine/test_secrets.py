@@ -1,4 +1,4 @@
-"""The stack's secrets lie on the machine in root's files, and nowhere else that one can look."""
+"""The stack's secrets on the machine are in root's files, and nowhere else."""
 
 from tests.machine.guest import WORKER, Guest, eventually
 
@@ -10,12 +10,12 @@ _LOOK = f"grep -rlsF -f {LIST} --exclude-dir=proc --exclude-dir=sys --exclude-di
 def test_secrets_are_in_no_file_that_others_can_read(guest: Guest) -> None:
     secrets = guest.secrets(NAMES)
     guest.write(LIST, "\n".join(secrets))
-    found = set(guest.root(f"chmod 0600 {LIST}; {_LOOK}", code=None).splitlines()) - {LIST}
+    found = set(guest.shell(f"chmod 0600 {LIST}; {_LOOK}", code=None).splitlines()) - {LIST}
     kept = "/etc/pipeline/credentials/"
     wanted = {"s3-secret-key", "database-admin-password", "database-password"}
     assert {path.removeprefix(kept) for path in found if path.startswith(kept)} == wanted
-    for path in found:  # cloud-init's own copy of user-data may be among them
-        shown = guest.root(f"stat -c '%U %G %a' {path} 2>/dev/null", code=None).split()
+    for path in found:  # cloud-init's own copy of the user-data may be among them
+        shown = guest.shell(f"stat -c '%U %G %a' {path} 2>/dev/null", code=None).split()
         if not shown and path.startswith("/run/credentials/"):
             continue  # of a pass that has ended meanwhile
         owner, group, mode = shown
@@ -24,25 +24,25 @@ def test_secrets_are_in_no_file_that_others_can_read(guest: Guest) -> None:
         assert (group, mode[-1]) == ("root", "0"), path
 
 
-def test_somebody_else_finds_none(guest: Guest) -> None:
-    public = guest.root("sed -n 's/^machine = \"\\(.*\\)\"/\\1/p' /etc/pipeline/worker.toml")
-    assert "/etc/pipeline/worker.toml" in _as_nobody(guest, [public])  # it can look
+def test_unprivileged_user_finds_no_secret(guest: Guest) -> None:
+    public = guest.shell("sed -n 's/^machine = \"\\(.*\\)\"/\\1/p' /etc/pipeline/worker.toml")
+    assert "/etc/pipeline/worker.toml" in _as_nobody(guest, [public])  # the search works
     assert _as_nobody(guest, guest.secrets(NAMES)) == []
 
 
 def _as_nobody(guest: Guest, words: list[str]) -> list[str]:
-    """The files in which somebody without rights finds one of the words."""
+    """Return the files in which an unprivileged user finds one of the words."""
     guest.write(LIST, "\n".join(words))
     nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
-    return guest.root(f"{nobody} {_LOOK.replace(LIST, '-')} < {LIST}; true").splitlines()
+    return guest.shell(f"{nobody} {_LOOK.replace(LIST, '-')} < {LIST}; true").splitlines()
 
 
 def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> None:
-    """Looked at while passes run: each photo takes the worker some time."""
+    """Processes are listed while a pass runs: each photo takes the worker some time."""
     guest.pause()
     guest.put("coffee.png", "galaxies.jpg", "rocket.jpg", "cat.jpg")
-    guest.root(f"systemctl start --no-block {WORKER}")
-    seen = guest.root(
+    guest.shell(f"systemctl start --no-block {WORKER}")
+    seen = guest.shell(
         f"for each in $(seq 200); do [ $(systemctl show -P MainPID {WORKER}) != 0 ] && break; "
         "sleep 0.05; done; "
         "for each in $(seq 15); do ps axeww -o pid,args; "
@@ -50,7 +50,7 @@ def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> 
     )
     guest.resume()
     eventually(lambda: guest.status()["backlog"]["count"] == 0, what="all is done")
-    journal = guest.root("journalctl --no-pager -o verbose")
+    journal = guest.shell("journalctl --no-pager -o verbose")
     assert "worker drain" in seen  # a pass was seen
     assert "CREDENTIALS_DIRECTORY=/run/credentials/" in seen  # and its environment
     assert '"event": "done"' in journal

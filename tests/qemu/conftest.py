@@ -1,6 +1,6 @@
-"""The guest of tests/machine with a kernel of its own, so that its tests run there too.
+"""The tests of tests/machine on a guest with a kernel of its own.
 
-Emulated, that is slow: TEST_PATIENCE, which `./pipeline test --qemu` sets, makes deadlines longer.
+Emulation is slow: TEST_PATIENCE, which `./pipeline test --qemu` sets, makes deadlines longer.
 """
 
 import time
@@ -11,7 +11,7 @@ import pytest
 
 from local.machine import kinds
 from local.machine.qemu.machine import QemuMachine, missing
-from tests.machine import standing
+from tests.machine import stacks
 from tests.machine.conftest import pulumi
 from tests.machine.guest import Guest
 
@@ -23,7 +23,7 @@ _ran: list[str] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what asks for another suite."""
+    """Deselect tests of the other Debian."""
     no = [one for one in items if HERE in one.path.parents and "[trixie" in one.name]
     items[:] = [one for one in items if one not in no]
     config.hook.pytest_deselected(items=no)
@@ -31,17 +31,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def able() -> None:
-    """This machine can boot disk images."""
+    """Skip the test where this host cannot boot disk images."""
     if (lacking := missing()) is not None:
         pytest.skip(lacking)
 
 
 @pytest.fixture(scope="session", params=SUITES)
 def guest(request: pytest.FixtureRequest, able: None, pulumi: Path) -> Iterator[Guest]:
-    """A stack that works."""
+    """Yield the guest of a working stack."""
     del able
     began, suite = time.monotonic(), str(request.param)
-    with standing.working(kinds.QEMU, suite, pulumi) as made:
+    with stacks.working(kinds.QEMU, suite, pulumi) as made:
         assert isinstance(made.machine, QemuMachine)
         took = time.monotonic() - began
         _ran.append(f"{suite} with -accel {made.machine.accelerator}: drained after {took:.0f} s")
@@ -49,6 +49,6 @@ def guest(request: pytest.FixtureRequest, able: None, pulumi: Path) -> Iterator[
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what ran the guests."""
+    """Print what ran the guests."""
     for line in _ran:
         terminalreporter.write_line(f"QEMU: {line}")

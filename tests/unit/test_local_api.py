@@ -1,4 +1,4 @@
-"""The local cloud's Keystone, Nova, Neutron and Glance, asked as openstacksdk and users do."""
+"""The local cloud's Keystone, Nova, Neutron and Glance, used through openstacksdk."""
 
 import json
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ def cloud(local_cloud: LocalCloud) -> Iterator[Connection]:
         yield connection
 
 
-def changed(local_cloud: LocalCloud, folder: Path, **auth: str | None) -> Path:
-    """clouds.yaml with other ways to log in; None takes a key out."""
+def clouds_yaml_with(local_cloud: LocalCloud, folder: Path, **auth: str | None) -> Path:
+    """Write a clouds.yaml with another login; None removes a key."""
     entry = yaml.safe_load(local_cloud.clouds_yaml.read_text("utf-8"))["clouds"]["local"]
     if "application_credential_id" in auth:
         entry["auth"] = {"auth_url": entry["auth"]["auth_url"]}
@@ -42,7 +42,7 @@ def changed(local_cloud: LocalCloud, folder: Path, **auth: str | None) -> Path:
     return path
 
 
-def test_the_catalog_has_every_service_in_one_region(cloud: Connection) -> None:
+def test_catalog_lists_every_service_in_one_region(cloud: Connection) -> None:
     entries = cloud.session.auth.get_access(cloud.session).service_catalog.get_endpoints()
     assert set(entries) == {
         *("identity", "compute", "network", "image", "database", "object-store"),
@@ -57,19 +57,19 @@ def test_the_catalog_has_every_service_in_one_region(cloud: Connection) -> None:
     "auth",
     [{"password": "wrong"}, {"username": "other"}, {"project_name": "other"}],
 )
-def test_who_is_not_the_user_gets_no_token(
+def test_wrong_login_gets_no_token(
     local_cloud: LocalCloud, tmp_path: Path, auth: dict[str, str | None]
 ) -> None:
     with pytest.raises(keystone.Unauthorized):
-        connect(changed(local_cloud, tmp_path, **auth)).session.get_token()
+        connect(clouds_yaml_with(local_cloud, tmp_path, **auth)).session.get_token()
 
 
-def test_an_application_credential_logs_in_but_makes_no_keys(
+def test_application_credential_logs_in_but_cannot_create_keys(
     local_cloud: LocalCloud, tmp_path: Path
 ) -> None:
     identity = json.loads((local_cloud.folder / "identity.json").read_text("utf-8"))
     names = ("application_credential_id", "application_credential_secret")
-    path = changed(local_cloud, tmp_path, **{name: identity[name] for name in names})
+    path = clouds_yaml_with(local_cloud, tmp_path, **{name: identity[name] for name in names})
     with connect(path) as connection:
         url = f"/users/{identity['user_id']}/credentials/OS-EC2"
         assert connection.identity.get(url).status_code == 200
@@ -77,7 +77,7 @@ def test_an_application_credential_logs_in_but_makes_no_keys(
     assert refused.status_code == 403
 
 
-def test_a_forged_token_opens_nothing(cloud: Connection) -> None:
+def test_forged_token_is_refused(cloud: Connection) -> None:
     url = f"{cloud.compute.get_endpoint()}/flavors"
     for token in ("", "x", "W10=.x"):
         answer = cloud.session.get(
@@ -86,7 +86,7 @@ def test_a_forged_token_opens_nothing(cloud: Connection) -> None:
         assert answer.status_code == 401
 
 
-def test_networks_are_one_external_and_one_routed(cloud: Connection) -> None:
+def test_networks_are_one_external_and_one_behind_the_router(cloud: Connection) -> None:
     (external,) = cloud.network.networks(is_router_external=True)
     (internal,) = cloud.network.networks(is_router_external=False)
     (router,) = cloud.network.routers()
@@ -110,7 +110,7 @@ def test_flavors_are_found_by_name_and_id(cloud: Connection, name: str) -> None:
     assert cloud.compute.get_flavor(flavor.id).vcpus >= 1
 
 
-def test_what_there_is_not_is_not_found(cloud: Connection) -> None:
+def test_unknown_names_are_not_found(cloud: Connection) -> None:
     for find in (
         cloud.image.find_image,
         cloud.compute.find_flavor,
@@ -120,5 +120,5 @@ def test_what_there_is_not_is_not_found(cloud: Connection) -> None:
             find("nope", ignore_missing=False)
 
 
-def test_quota_is_told(cloud: Connection) -> None:
+def test_limits_show_the_quota(cloud: Connection) -> None:
     assert cloud.compute.get_limits().absolute.instances == 8

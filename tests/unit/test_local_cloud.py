@@ -1,4 +1,4 @@
-"""The local cloud as a whole: it survives kills, and after `stop` there is nothing of it."""
+"""The local cloud as a whole: it survives kills, and `stop` leaves nothing of it."""
 
 import os
 import signal
@@ -36,8 +36,8 @@ def trove(cloud: LocalCloud) -> Any:
     return openstack.connection.Connection(config=config.get_one("local")).database
 
 
-def of(folder: Path) -> set[psutil.Process]:
-    """Every living process that names the folder, or carries a marker of it."""
+def processes_of(folder: Path) -> set[psutil.Process]:
+    """Return the running processes that name the folder or carry a marker of it."""
     tokens = {path.read_text("utf-8") for path in folder.rglob("marker")}
     found = set()
     for process in psutil.process_iter():
@@ -50,13 +50,13 @@ def of(folder: Path) -> set[psutil.Process]:
     return {one for one in found if one.pid != os.getpid()}
 
 
-def begin_database(api: Any) -> str:
+def create_database(api: Any) -> str:
     flavor = api.get("/flavors").json()["flavors"][0]["str_id"]
     body = {"name": "db", "flavorRef": flavor, "volume": {"size": 1}}
     return str(api.post("/instances", json={"instance": body}).json()["instance"]["id"])
 
 
-def healthy(api: Any, identifier: str) -> None:
+def await_healthy(api: Any, identifier: str) -> None:
     deadline = time.monotonic() + 30
     one = f"/instances/{identifier}"
     while api.get(one).json()["instance"]["operating_status"] != "HEALTHY":
@@ -74,50 +74,50 @@ def homes(cloud: LocalCloud) -> list[Path]:
     return [Path(path.read_text("utf-8")) for path in cloud.folder.rglob("home") if path.is_file()]
 
 
-def test_start_is_idempotent_and_its_secrets_are_its_owner_s(cloud: LocalCloud) -> None:
+def test_start_is_idempotent_and_its_secrets_are_private(cloud: LocalCloud) -> None:
     assert not cloud.is_running
     cloud.start()
-    before = of(cloud.folder)
+    before = processes_of(cloud.folder)
     assert cloud.is_running
     cloud.start()
-    assert of(cloud.folder) == before
+    assert processes_of(cloud.folder) == before
     assert cloud.clouds_yaml.stat().st_mode & 0o777 == 0o600
     assert cloud.folder.stat().st_mode & 0o777 == 0o700
     assert cloud.machines() == []
 
 
-def test_stop_without_start_is_fine(cloud: LocalCloud) -> None:
+def test_stop_without_start_does_nothing(cloud: LocalCloud) -> None:
     cloud.stop()
     assert not cloud.folder.exists()
 
 
-def test_a_killed_daemon_comes_back_and_knows_what_it_had(cloud: LocalCloud) -> None:
+def test_killed_daemon_restarts_with_its_address_and_databases(cloud: LocalCloud) -> None:
     cloud.start()
     api = trove(cloud)
-    identifier = begin_database(api)
-    healthy(api, identifier)
+    identifier = create_database(api)
+    await_healthy(api, identifier)
     before = api.get(f"/instances/{identifier}").json()["instance"]
     address = api.get_endpoint()
     processes.kill(cloud.folder, DAEMON)
     assert not cloud.is_running
     cloud.start()
     assert trove(cloud).get_endpoint() == address
-    healthy(api, identifier)
+    await_healthy(api, identifier)
     after = api.get(f"/instances/{identifier}").json()["instance"]
     assert {**after, "updated": ""} == {**before, "updated": ""}
 
 
-def test_a_build_that_a_kill_cut_short_is_finished_after_the_next_start(
+def test_interrupted_build_is_finished_after_the_next_start(
     cloud: LocalCloud,
 ) -> None:
     cloud.start()
-    identifier = begin_database(trove(cloud))
+    identifier = create_database(trove(cloud))
     processes.kill(cloud.folder, DAEMON)
     cloud.start()
-    healthy(trove(cloud), identifier)
+    await_healthy(trove(cloud), identifier)
 
 
-def test_a_dead_object_store_is_started_at_its_address(cloud: LocalCloud) -> None:
+def test_killed_object_store_restarts_at_its_address(cloud: LocalCloud) -> None:
     cloud.start()
     address = (cloud.folder / STORE / "object-store.json").read_text("utf-8")
     processes.kill(cloud.folder / STORE, "object-store")
@@ -126,17 +126,17 @@ def test_a_dead_object_store_is_started_at_its_address(cloud: LocalCloud) -> Non
     assert cloud.is_running
 
 
-def test_after_stop_there_is_nothing_even_when_everything_was_killed_before(
+def test_stop_leaves_nothing_even_after_everything_was_killed(
     cloud: LocalCloud,
 ) -> None:
     cloud.start()
     api = trove(cloud)
-    healthy(api, begin_database(api))
-    begin_database(api)  # and one in the middle of being built
-    found, places = of(cloud.folder), homes(cloud)
+    await_healthy(api, create_database(api))
+    create_database(api)  # and one in the middle of being built
+    found, places = processes_of(cloud.folder), homes(cloud)
     processes.kill(cloud.folder, DAEMON)
     processes.end(cloud.folder / STORE, first=signal.SIGKILL)
-    found |= of(cloud.folder)
+    found |= processes_of(cloud.folder)
     places += homes(cloud)
     assert (cloud.folder / DATABASES).exists()
     LocalCloud(cloud.folder).stop()
@@ -144,21 +144,19 @@ def test_after_stop_there_is_nothing_even_when_everything_was_killed_before(
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.25, 0.5])
-def test_a_start_killed_in_the_middle_leaves_nothing_after_stop(
-    cloud: LocalCloud, seconds: float
-) -> None:
+def test_stop_leaves_nothing_of_a_killed_start(cloud: LocalCloud, seconds: float) -> None:
     environment = {**os.environ, "PYTHONPATH": str(processes.CHECKOUT)}
     command = [sys.executable, "-c", START, str(cloud.folder)]
     with subprocess.Popen(command, env=environment) as starter:
         time.sleep(seconds)  # somewhere on the way, wherever that is on this machine
         starter.kill()
-    found = of(cloud.folder)
+    found = processes_of(cloud.folder)
     cloud.stop()
     check_gone(cloud, found, [])
 
 
-def test_a_kind_of_machine_is_remembered_as_it_was_told(tmp_path: Path) -> None:
-    """`./pipeline up --machine process` twice was told that another kind stands."""
+def test_machine_kind_is_saved_as_given(tmp_path: Path) -> None:
+    """A second `./pipeline up --machine process` was refused as another kind."""
     cloud = LocalCloud(tmp_path / "cloud", MachineKind(kinds.PROCESS))
     try:
         cloud.start()

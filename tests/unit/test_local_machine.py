@@ -1,4 +1,4 @@
-"""The process machine: what it makes of user-data, and its worker's life."""
+"""The process machine: how it applies user-data and runs the worker."""
 
 import base64
 import gzip
@@ -23,9 +23,9 @@ WORKER = """
 import os, subprocess, sys, time
 from pathlib import Path
 here = Path(os.environ["STATE_DIRECTORY"])
-with (here / "said").open("a") as said:
-    print(*sys.argv[3:], file=said)
-if sys.argv[3] == "migrate" and (here / "said").read_text().count("migrate") < 3:
+with (here / "commands").open("a") as commands:
+    print(*sys.argv[3:], file=commands)
+if sys.argv[3] == "migrate" and (here / "commands").read_text().count("migrate") < 3:
     sys.exit("the database is not there yet")
 if sys.argv[3] == "log":
     print("settings", Path(sys.argv[2]).read_text())
@@ -34,7 +34,7 @@ if sys.argv[3] == "drain" and (here.parent / "hang").exists():
     subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
 """
 
-# On its first try there is no store yet.
+# It fails the first time, as without a store.
 FETCH = f"""
 import sys
 from pathlib import Path
@@ -76,17 +76,17 @@ def host(tmp_path: Path) -> Iterator[ProcessMachine]:
     kinds.stop(folder)
 
 
-def said(host: ProcessMachine) -> str:
-    path = host.folder / "state/said"
+def commands_run(host: ProcessMachine) -> str:
+    path = host.folder / "state/commands"
     return path.read_text("utf-8") if path.exists() else ""
 
 
-def test_it_fetches_and_migrates_until_that_succeeds_and_then_drains_again_and_again(
+def test_fetches_and_migrates_until_both_succeed_then_drains_repeatedly(
     host: ProcessMachine,
 ) -> None:
-    eventually(lambda: said(host).count("drain") >= 2)
-    assert said(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
-    assert "drain --linger 60" in said(host)
+    eventually(lambda: commands_run(host).count("drain") >= 2)
+    assert commands_run(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
+    assert "drain --linger 60" in commands_run(host)
     assert "the store is not there yet" in host.journal.read_text("utf-8")
     assert "the database is not there yet" in host.journal.read_text("utf-8")
 
@@ -100,7 +100,7 @@ def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: Process
     assert host.settings.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_command_on_it_sees_none_of_the_caller_s_keys_and_proxies(
+def test_worker_command_does_not_inherit_the_callers_keys_and_proxies(
     host: ProcessMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
@@ -111,7 +111,7 @@ def test_a_command_on_it_sees_none_of_the_caller_s_keys_and_proxies(
     assert "PROXY" not in shown
 
 
-def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: ProcessMachine) -> None:
+def test_stop_is_prompt_and_ends_the_workers_children(host: ProcessMachine) -> None:
     (host.folder / "hang").touch()
     pid = int((host.folder / "machine.pid").read_text("utf-8"))
     service = psutil.Process(pid)
@@ -124,13 +124,13 @@ def test_stop_is_prompt_and_takes_the_worker_s_children_along(host: ProcessMachi
     assert not host.folder.exists()
 
 
-def test_a_killed_machine_boots_again_with_its_state(host: ProcessMachine) -> None:
-    eventually(lambda: "drain" in said(host))
+def test_killed_machine_boots_again_with_its_state(host: ProcessMachine) -> None:
+    eventually(lambda: "drain" in commands_run(host))
     processes.end(host.folder, first=signal.SIGKILL)
     assert not machine.is_running(host.folder)
-    before = said(host).count("migrate")
+    before = commands_run(host).count("migrate")
     kinds.start(host.folder, MachineKind(), "vm", packed(FILES), "")
-    eventually(lambda: said(host).count("migrate") > before)
+    eventually(lambda: commands_run(host).count("migrate") > before)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_a_killed_machine_boots_again_with_its_state(host: ProcessMachine) -> No
         (base64.b64encode(b"#cloud-config\n[]").decode(), "not a mapping"),
     ],
 )
-def test_user_data_that_cannot_be_carried_out_says_why(text: str, words: str) -> None:
+def test_invalid_user_data_is_refused_with_the_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidUserData, match=words):
         user_data.files(text)
 
 
-def test_a_path_out_of_the_machine_is_refused(tmp_path: Path) -> None:
+def test_path_outside_the_machine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidUserData, match="leaves its folder"):
         user_data.write([entry("/../../escaped", "x")], tmp_path / "root")
 
@@ -172,10 +172,10 @@ def test_encodings_of_write_files(tmp_path: Path, encoding: str, content: str) -
         *(("soon", None), ("5 parsecs", None), ("", None)),
     ],
 )
-def test_time_spans_of_systemd(span: str, seconds: float | None) -> None:
+def test_time_spans_are_systemds(span: str, seconds: float | None) -> None:
     assert units.seconds(span) == seconds
 
 
-def test_the_interval_is_read_from_the_unit() -> None:
+def test_interval_is_read_from_the_timer() -> None:
     assert units.interval("[Timer]\nOnBootSec=9s\nOnUnitInactiveSec = 5s\n") == 5
     assert units.interval("[Timer]\nOnBootSec=9s\n") is None

@@ -1,4 +1,4 @@
-"""The plugin as the engine meets it: its launcher, and the protocol over a real connection."""
+"""The plugin as the engine uses it: its launcher, and the protocol over a real connection."""
 
 import base64
 import json
@@ -54,7 +54,9 @@ def plugin(local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) ->
         assert time.monotonic() - begun < 3
 
 
-def test_it_has_the_sdk_s_version(plugin: Engine, tmp_path: Path, local_cloud: LocalCloud) -> None:
+def test_plugin_has_the_version_of_the_sdk(
+    plugin: Engine, tmp_path: Path, local_cloud: LocalCloud
+) -> None:
     local_cloud.install_plugin(tmp_path)
     folder = tmp_path / "plugins" / f"resource-openstack-v{version('pulumi-openstack')}"
     assert (folder / "pulumi-resource-openstack").stat().st_mode & 0o777 == 0o755
@@ -69,22 +71,20 @@ def test_it_has_the_sdk_s_version(plugin: Engine, tmp_path: Path, local_cloud: L
         ({"cloud": "local", "regoin": "x"}, "did you mean 'region'?"),
     ],
 )
-def test_any_cloud_but_the_local_one_is_refused(
-    plugin: Engine, config: dict[str, Any], words: str
-) -> None:
+def test_other_clouds_are_refused(plugin: Engine, config: dict[str, Any], words: str) -> None:
     (failure,) = plugin.stub.CheckConfig(pb.CheckRequest(news=struct(config))).failures
     assert words in failure.reason
 
 
 @pytest.mark.parametrize("config", [{"cloud": "local"}, {"cloud": "local", "version": "5.5.3"}])
-def test_the_local_cloud_is_served(plugin: Engine, config: dict[str, Any]) -> None:
+def test_local_cloud_is_accepted(plugin: Engine, config: dict[str, Any]) -> None:
     assert not plugin.stub.CheckConfig(pb.CheckRequest(news=struct(config))).failures
     answer = plugin.stub.Configure(pb.ConfigureRequest(args=struct(config)))
     assert answer.acceptSecrets
     assert answer.supportsPreview
 
 
-def test_check_names_what_is_wrong_and_a_thing_without_a_name(plugin: Engine) -> None:
+def test_check_reports_errors_and_generates_missing_names(plugin: Engine) -> None:
     (failure,) = plugin.check(PORT, {"name": "p"}).failures
     assert failure.property == "networkId"
     named = MessageToDict(plugin.check(BUCKET, {}).inputs)["name"]
@@ -108,7 +108,7 @@ def test_check_names_what_is_wrong_and_a_thing_without_a_name(plugin: Engine) ->
         (EC2, {}, {}, {}),
     ],
 )
-def test_diff_tells_what_changes_and_what_that_replaces(
+def test_diff_lists_changes_and_replacements(
     plugin: Engine,
     token: str,
     olds: dict[str, Any],
@@ -121,7 +121,7 @@ def test_diff_tells_what_changes_and_what_that_replaces(
     assert answer.changes == (pb.DiffResponse.DIFF_SOME if names else pb.DiffResponse.DIFF_NONE)
 
 
-def test_preview_knows_the_inputs_and_not_the_rest(plugin: Engine) -> None:
+def test_preview_knows_only_the_inputs(plugin: Engine) -> None:
     identifier, outputs = plugin.create(EC2, {}, preview=True)
     assert identifier == ""
     assert outputs["access"] == UNKNOWN
@@ -131,7 +131,7 @@ def test_preview_knows_the_inputs_and_not_the_rest(plugin: Engine) -> None:
     assert outputs["accessIpV4"] == UNKNOWN
 
 
-def test_keys_for_the_store_are_secret_and_gone_after_delete(plugin: Engine) -> None:
+def test_store_keys_are_secret_and_gone_after_delete(plugin: Engine) -> None:
     identifier, outputs = plugin.create(EC2, {})
     assert outputs["secret"]["4dabf18193072939515e22adb298388d"]
     again = MessageToDict(plugin.read(EC2, identifier, {}).properties)
@@ -141,7 +141,7 @@ def test_keys_for_the_store_are_secret_and_gone_after_delete(plugin: Engine) -> 
     plugin.delete(EC2, identifier)  # gone already is fine
 
 
-def test_a_bucket_that_is_there_answers_as_if_made_and_must_be_empty_to_go(
+def test_existing_bucket_is_taken_and_only_an_empty_one_is_deleted(
     plugin: Engine, local_cloud: LocalCloud
 ) -> None:
     s3 = _s3(local_cloud)
@@ -155,10 +155,10 @@ def test_a_bucket_that_is_there_answers_as_if_made_and_must_be_empty_to_go(
     assert plugin.read(BUCKET, "there-before", {}).id == ""
 
 
-def test_another_name_of_a_container_is_ignored_and_shown_again(
+def test_rename_of_a_container_is_ignored_and_stays_visible(
     plugin: Engine, local_cloud: LocalCloud
 ) -> None:
-    """As by the real provider, whose schema says `ForceNew: false` and whose update skips it."""
+    """The real provider does the same: its schema says `ForceNew: false`, its update skips it."""
     inputs = {"name": "keeps-its-name"}
     identifier, outputs = plugin.create(BUCKET, inputs)
     asked = {"name": "another-name"}
@@ -173,7 +173,7 @@ def test_another_name_of_a_container_is_ignored_and_shown_again(
     plugin.delete(BUCKET, identifier)
 
 
-def test_a_machine_shut_off_at_the_cloud_is_started_by_the_next_update(
+def test_next_update_starts_a_server_that_was_shut_off(
     plugin: Engine, local_cloud: LocalCloud
 ) -> None:
     inputs = {
@@ -195,7 +195,7 @@ def test_a_machine_shut_off_at_the_cloud_is_started_by_the_next_update(
     plugin.delete(VM, identifier)
 
 
-def test_force_destroy_does_not_see_s3_versions(plugin: Engine, local_cloud: LocalCloud) -> None:
+def test_force_destroy_does_not_delete_s3_versions(plugin: Engine, local_cloud: LocalCloud) -> None:
     s3 = _s3(local_cloud)
     plugin.create(BUCKET, {"name": "versioned", "forceDestroy": True})
     s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
@@ -210,7 +210,7 @@ def test_force_destroy_does_not_see_s3_versions(plugin: Engine, local_cloud: Loc
     plugin.delete(BUCKET, "versioned")
 
 
-def test_what_a_machine_names_must_exist_and_a_port_is_held_once(
+def test_server_needs_existing_resources_and_a_free_port(
     plugin: Engine, local_cloud: LocalCloud
 ) -> None:
     group, _ = plugin.create(GROUP, {"name": "g"})
@@ -266,7 +266,7 @@ def test_what_a_machine_names_must_exist_and_a_port_is_held_once(
         assert plugin.read(token, identifier, {}).id == ""
 
 
-def test_functions_are_refused_in_one_sentence(plugin: Engine) -> None:
+def test_functions_are_refused(plugin: Engine) -> None:
     (failure,) = plugin.stub.Invoke(pb.InvokeRequest(tok="openstack:images/x:x")).failures
     assert failure.reason.endswith("has no function openstack:images/x:x.")
 

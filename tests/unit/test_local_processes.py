@@ -1,4 +1,4 @@
-"""Processes that outlive their starter are found again, whatever was or was not written down."""
+"""Processes that outlive their starter are found again, whatever was recorded."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_it_outlives_who_started_it(tmp_path: Path) -> None:
+def test_process_outlives_its_starter(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", STARTER, str(tmp_path)],
         check=True,
@@ -45,9 +45,7 @@ def test_it_outlives_who_started_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["it.pid", None])
-def test_end_finds_it_with_and_without_its_id_written_down(
-    tmp_path: Path, lost: str | None
-) -> None:
+def test_end_finds_a_process_with_and_without_its_id_file(tmp_path: Path, lost: str | None) -> None:
     pid = processes.start(tmp_path, "it", SLEEP)
     if lost:
         (tmp_path / lost).unlink()
@@ -55,7 +53,7 @@ def test_end_finds_it_with_and_without_its_id_written_down(
     assert not alive(pid)
 
 
-def test_end_ends_children_too(tmp_path: Path) -> None:
+def test_end_also_ends_children(tmp_path: Path) -> None:
     parent = psutil.Process(processes.start(tmp_path, "it", [sys.executable, "-c", PARENT]))
     eventually(parent.children)
     family = [parent, *parent.children()]
@@ -63,7 +61,7 @@ def test_end_ends_children_too(tmp_path: Path) -> None:
     assert not [one.pid for one in family if alive(one.pid)]
 
 
-def test_another_folder_s_child_goes_on(tmp_path: Path) -> None:
+def test_end_spares_children_of_another_folder(tmp_path: Path) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
     for folder in (mine, other):
         folder.mkdir()
@@ -77,7 +75,7 @@ def test_another_folder_s_child_goes_on(tmp_path: Path) -> None:
     assert not processes.is_running(other, "it")
 
 
-def test_a_recycled_id_is_not_ours(tmp_path: Path) -> None:
+def test_recycled_process_id_is_not_taken_for_ours(tmp_path: Path) -> None:
     processes.marker(tmp_path)
     (tmp_path / "it.pid").write_text(str(os.getpid()), encoding="utf-8")
     assert not processes.is_running(tmp_path, "it")
@@ -85,7 +83,7 @@ def test_a_recycled_id_is_not_ours(tmp_path: Path) -> None:
     processes.end(tmp_path)  # this very process goes on
 
 
-def test_what_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
+def test_process_that_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
     stubborn = (
         "import signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "pathlib.Path('deaf').touch(); time.sleep(600)"

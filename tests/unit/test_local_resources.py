@@ -1,4 +1,4 @@
-"""The stand-in's knowledge of each type against the installed SDK and its docstrings."""
+"""The stand-in's tables of properties, compared with the installed SDK and its docstrings."""
 
 import importlib
 import inspect
@@ -17,14 +17,16 @@ CHANGE = re.compile(r"Changing (?:this|it|the)\b")
 
 
 def documented(token: str) -> dict[str, str]:
-    """Each property's description in the SDK, by its name on the wire."""
+    """Return each property's description in the SDK, by its name on the wire."""
     owner = schema.arguments(token)
     assert owner is not None
     text = inspect.getdoc(owner.__init__) or ""  # type: ignore[misc]
     found = {}
-    for name, said in re.findall(r":param \S.*? (\w+): (.*?)(?=\n:param|\Z)", text, re.DOTALL):
+    for name, description in re.findall(
+        r":param \S.*? (\w+): (.*?)(?=\n:param|\Z)", text, re.DOTALL
+    ):
         getter = getattr(owner, name).fget
-        found[getattr(getter, "_pulumi_name", name)] = " ".join(said.split())
+        found[getattr(getter, "_pulumi_name", name)] = " ".join(description.split())
     return found
 
 
@@ -32,28 +34,28 @@ PROPERTIES = [(token, name) for token in RESOURCE_TYPES for name in documented(t
 
 
 @pytest.mark.parametrize(("token", "name"), PROPERTIES)
-def test_what_replaces_is_what_the_sdk_s_docstring_says(token: str, name: str) -> None:
-    said = documented(token)[name]
+def test_replacements_agree_with_the_sdks_docstrings(token: str, name: str) -> None:
+    description = documented(token)[name]
     if name in MISDOCUMENTED.get(token, ()):
-        assert NEW.search(said)
+        assert NEW.search(description)
         assert not replaces(token, name)
-    elif NEW.search(said):
+    elif NEW.search(description):
         assert name in REPLACES[token]
     else:
         assert name not in REPLACES[token]
-    if CHANGE.search(said) and not NEW.search(said):
+    if CHANGE.search(description) and not NEW.search(description):
         assert not replaces(token, name)
 
 
 @pytest.mark.parametrize("table", [REPLACES, UNDOCUMENTED, MISDOCUMENTED])
-def test_the_table_names_only_what_the_sdk_has(table: dict[str, frozenset[str]]) -> None:
+def test_tables_name_only_properties_of_the_sdk(table: dict[str, frozenset[str]]) -> None:
     for token, names in table.items():
         owner = schema.arguments(token)
         assert owner is not None
         assert names <= set(schema.properties(owner)), token
 
 
-def test_every_type_has_its_row_and_its_class() -> None:
+def test_every_type_has_a_row_and_a_class() -> None:
     assert set(REPLACES) == set(RESOURCE_TYPES)
     for token in RESOURCE_TYPES:
         module = importlib.import_module(f"pulumi_openstack.{token.split(':')[1].split('/')[0]}")
@@ -90,7 +92,7 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
         ("openstack:networking/nothing:Nothing", {}, "", "no type"),
     ],
 )
-def test_a_wrong_or_missing_argument_is_named(
+def test_wrong_or_missing_argument_is_named(
     token: str, inputs: dict[str, object], property_: str, words: str
 ) -> None:
     (failure,) = schema.failures(token, inputs)
@@ -106,5 +108,5 @@ def test_a_wrong_or_missing_argument_is_named(
         (VM, {"networks": [{"port": "p"}], "metadata": {"a": "b"}, "__defaults": []}),
     ],
 )
-def test_good_and_not_yet_known_arguments_pass(token: str, inputs: dict[str, object]) -> None:
+def test_valid_and_unknown_arguments_pass(token: str, inputs: dict[str, object]) -> None:
     assert schema.failures(token, inputs) == []

@@ -1,4 +1,4 @@
-"""The S3 server and PostgreSQL of the local cloud: real, surviving, and gone without a trace."""
+"""The S3 server and PostgreSQL of the local cloud: they survive kills and leave no trace."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ SEGMENTS = "/proc/sysvipc/shm"
 
 
 def segments() -> set[str]:
-    """The ids of the kernel's System V shared memory segments."""
+    """Return the ids of the kernel's System V shared memory segments."""
     rows = Path(SEGMENTS).read_text("utf-8").splitlines()[1:]
     return {row.split()[1] for row in rows}
 
@@ -54,7 +54,7 @@ def marked(token: str) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(("server", "versions"), [("moto", True), ("rclone", False)])
-def test_a_store_keeps_objects_and_is_gone_after_stop(
+def test_store_keeps_objects_and_is_gone_after_stop(
     tmp_path: Path, server: Server, versions: bool
 ) -> None:
     folder = tmp_path / "store"
@@ -78,14 +78,14 @@ def test_a_store_keeps_objects_and_is_gone_after_stop(
     assert not folder.exists()
 
 
-def test_a_killed_store_comes_back_at_its_address_with_its_keys(tmp_path: Path) -> None:
+def test_killed_store_restarts_with_its_address_and_keys(tmp_path: Path) -> None:
     store = object_store.start(tmp_path / "store")
     processes.kill(tmp_path / "store", object_store.NAME)
     assert object_store.start(tmp_path / "store") == store
     object_store.stop(tmp_path / "store")
 
 
-def test_rclone_refuses_a_wrong_key_and_shows_none_in_its_command_line(tmp_path: Path) -> None:
+def test_rclone_refuses_a_wrong_key_and_hides_the_right_one(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     store = object_store.start(folder, "rclone")
     pid = int((folder / f"{object_store.NAME}.pid").read_text("utf-8"))
@@ -104,7 +104,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pos
     postgres.stop(folder)
 
 
-def test_users_and_databases_are_as_trove_makes_them(server: tuple[Path, PostgreSQL]) -> None:
+def test_users_and_databases_are_as_trove_creates_them(server: tuple[Path, PostgreSQL]) -> None:
     _, pg = server
     postgres.create_database(pg, "pipeline_db")
     postgres.create_user(pg, "db_admin", "one'two", ["pipeline_db"])
@@ -132,7 +132,7 @@ def test_users_and_databases_are_as_trove_makes_them(server: tuple[Path, Postgre
             assert right
 
 
-def test_the_server_has_its_libraries_and_time_zones(server: tuple[Path, PostgreSQL]) -> None:
+def test_server_finds_its_libraries_and_time_zones(server: tuple[Path, PostgreSQL]) -> None:
     with psycopg.connect(server[1].dsn()) as connection:
         connection.execute("SET timezone = 'Europe/Helsinki'")
         connection.execute("CREATE EXTENSION pg_trgm")
@@ -144,7 +144,7 @@ def test_the_server_has_its_libraries_and_time_zones(server: tuple[Path, Postgre
     assert row[1] > 0
 
 
-def test_a_killed_server_comes_back_with_data_port_and_password(
+def test_killed_server_restarts_with_data_port_and_password(
     server: tuple[Path, PostgreSQL],
 ) -> None:
     folder, pg = server
@@ -155,7 +155,7 @@ def test_a_killed_server_comes_back_with_data_port_and_password(
     psycopg.connect(pg.dsn("kept")).close()
 
 
-def test_the_server_listens_on_loopback_only_and_its_secrets_are_its_owner_s(
+def test_server_listens_on_loopback_only_and_its_secrets_are_private(
     server: tuple[Path, PostgreSQL],
 ) -> None:
     folder, pg = server
@@ -168,7 +168,7 @@ def test_the_server_listens_on_loopback_only_and_its_secrets_are_its_owner_s(
 
 
 @pytest.mark.skipif(not Path(SEGMENTS).exists(), reason="no /proc/sysvipc/shm")
-def test_a_killed_server_leaves_no_shared_memory(tmp_path: Path) -> None:
+def test_stop_of_a_killed_server_leaves_no_shared_memory(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     postgres.start(folder)
     noted = folder / "home"  # as root it lives elsewhere
@@ -181,7 +181,7 @@ def test_a_killed_server_leaves_no_shared_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.3, 0.45, 0.6])
-def test_nothing_is_left_of_a_start_that_was_killed(tmp_path: Path, seconds: float) -> None:
+def test_stop_leaves_nothing_of_a_killed_start(tmp_path: Path, seconds: float) -> None:
     folder = tmp_path / "server"
     command = [sys.executable, "-c", START, str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(processes.CHECKOUT)}
@@ -196,7 +196,7 @@ def test_nothing_is_left_of_a_start_that_was_killed(tmp_path: Path, seconds: flo
     assert not folder.exists()
 
 
-def test_a_start_that_was_killed_can_be_done_again(tmp_path: Path) -> None:
+def test_killed_start_can_be_repeated(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     command = [sys.executable, "-c", START, str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(processes.CHECKOUT)}

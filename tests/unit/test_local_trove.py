@@ -1,4 +1,4 @@
-"""The local cloud's Trove: what real ones answer, Pukki's policy, and the server behind it."""
+"""The local cloud's Trove: the real API's answers, Pukki's policy, and the server behind it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ def login(view: dict[str, Any], user: str, password: str) -> psycopg.Connection:
     )
 
 
-def admitted(view: dict[str, Any], user: str, password: str) -> bool:
+def can_log_in(view: dict[str, Any], user: str, password: str) -> bool:
     try:
         login(view, user, password).close()
     except psycopg.OperationalError:
@@ -44,11 +44,11 @@ def admitted(view: dict[str, Any], user: str, password: str) -> bool:
 
 
 class TestApi(ApiTraps):
-    """As real ones."""
+    """The tests that real Trove passes too."""
 
 
 @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.0.0.0/21"])
-def test_pukki_refuses_wide_ranges(trove: Service, served: str, cidr: str) -> None:
+def test_wide_ranges_are_refused_as_on_pukki(trove: Service, served: str, cidr: str) -> None:
     access = {**OPEN, "allowed_cidrs": [cidr]}
     order = trove.order(name="refused", access=access)
     for answer in (
@@ -58,30 +58,30 @@ def test_pukki_refuses_wide_ranges(trove: Service, served: str, cidr: str) -> No
         assert (answer.status_code, "wider than /22" in answer.text) == (400, True)
 
 
-def test_who_may_log_in(trove: Service, served: str) -> None:
+def test_users_log_in_with_their_current_password_only(trove: Service, served: str) -> None:
     one, view = f"/instances/{served}", trove.show(served)
-    assert admitted(view, ADMIN, "a")
-    assert admitted(view, WORKER, "w")
+    assert can_log_in(view, ADMIN, "a")
+    assert can_log_in(view, WORKER, "w")
     trove.api.put(f"{one}/users", json={"users": [{"name": ADMIN, "password": "new"}]})
-    assert admitted(view, ADMIN, "new")
-    assert not admitted(view, ADMIN, "a")
+    assert can_log_in(view, ADMIN, "new")
+    assert not can_log_in(view, ADMIN, "a")
     trove.api.put(f"{one}/users/{ADMIN}", json={"user": {"password": "a"}})
-    assert admitted(view, ADMIN, "a")
+    assert can_log_in(view, ADMIN, "a")
     trove.api.post(f"{one}/users", json={"users": [{"name": "u2", "password": "p"}]})
-    assert admitted(view, "u2", "p")
+    assert can_log_in(view, "u2", "p")
     trove.api.delete(f"{one}/users/u2")
-    assert not admitted(view, "u2", "p")
+    assert not can_log_in(view, "u2", "p")
 
 
 def test_root_is_the_superuser(trove: Service, served: str) -> None:
     one = f"/instances/{served}/root"
     assert trove.api.get(one).json() == {"rootEnabled": False}
     made = trove.api.post(one).json()["user"]
-    assert admitted(trove.show(served), made["name"], made["password"])
+    assert can_log_in(trove.show(served), made["name"], made["password"])
     assert trove.api.get(one).json() == {"rootEnabled": True}
 
 
-def test_a_new_flavor_costs_the_sessions_but_no_data(trove: Service, served: str) -> None:
+def test_new_flavor_ends_sessions_and_keeps_data(trove: Service, served: str) -> None:
     session = login(trove.show(served), ADMIN, "a")
     session.execute("CREATE SCHEMA kept")
     session.commit()
@@ -95,7 +95,7 @@ def test_a_new_flavor_costs_the_sessions_but_no_data(trove: Service, served: str
     assert found == (1,)
 
 
-def test_a_dead_server_shows_as_error(local_cloud: LocalCloud, trove: Service) -> None:
+def test_dead_server_is_shown_as_error(local_cloud: LocalCloud, trove: Service) -> None:
     identifier = trove.create(name="dying")
     view = trove.healthy(identifier)
     home: Path = local_cloud.folder / DATABASES / identifier
@@ -105,4 +105,4 @@ def test_a_dead_server_shows_as_error(local_cloud: LocalCloud, trove: Service) -
     assert trove.act(identifier, restart={}).status_code == 422
     assert trove.put(identifier, access=OPEN).status_code == 422
     trove.remove(identifier)
-    assert not admitted(view, ADMIN, "a")
+    assert not can_log_in(view, ADMIN, "a")

@@ -1,4 +1,4 @@
-"""What fails on the machine is told from outside: unit, step, last words; and help gets in."""
+"""`status` shows what failed on the machine, and `ssh` lets the operator in."""
 
 import subprocess
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ NOTHING = "0" * 64
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that is changed for the worse, the unit that then fails, and its words."""
+    """How a file is damaged, the unit that then fails, and what it prints."""
 
     path: str
-    spoil: str
+    damage: str
     unit: str
-    words: str
+    message: str
 
 
 FAILURES = {
@@ -53,30 +53,36 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_status_tells_unit_and_words(guest: Guest, name: str) -> None:
+def test_status_shows_the_failed_unit_and_its_message(guest: Guest, name: str) -> None:
     failure = FAILURES[name]
-    guest.root(f"cp -a {failure.path} /root/whole; {failure.spoil}")
+    guest.shell(f"cp -a {failure.path} /root/whole; {failure.damage}")
     try:
-        guest.root(f"systemctl restart --no-block {failure.unit}")
+        guest.shell(f"systemctl restart --no-block {failure.unit}")
         eventually(
-            lambda: failure.words in told(guest, failure.unit), 180, f"{failure.words} is told"
+            lambda: failure.message in status_of_failure(guest, failure.unit),
+            180,
+            f"status shows {failure.message}",
         )
     finally:
-        guest.root(
+        guest.shell(
             f"cp -a /root/whole {failure.path}; rm /root/whole; "
             f"systemctl restart --no-block {failure.unit}"
         )
-    eventually(lambda: guest.working() and not told(guest, failure.unit), 180, "all is well again")
+    eventually(
+        lambda: guest.is_working() and not status_of_failure(guest, failure.unit),
+        180,
+        "the machine works again",
+    )
 
 
-def told(guest: Guest, unit: str) -> str:
-    """What `status` says once it says that the unit failed."""
+def status_of_failure(guest: Guest, unit: str) -> str:
+    """What `status` prints once it shows that the unit failed."""
     answer = guest.checkout.pipeline("status", code=None)
     text = " ".join((answer.stdout + answer.stderr).split())
     return text if f"{unit}: failed" in text else ""
 
 
-def test_ssh_opens_a_shell_there(guest: Guest) -> None:
+def test_ssh_opens_a_shell(guest: Guest) -> None:
     answer = subprocess.run(
         guest.checkout.command("ssh"),
         cwd=guest.checkout.folder,
@@ -90,13 +96,13 @@ def test_ssh_opens_a_shell_there(guest: Guest) -> None:
     assert answer.stdout.split()[-2:] == [guest.machine.name, "root"], answer.stderr
 
 
-def test_without_a_network_the_console_tells(guest: Guest) -> None:
-    device = guest.root("ip -o route show default | sed 's/.* dev \\([^ ]*\\) .*/\\1/'")
-    guest.root(f"ip link set {device} down")
+def test_status_shows_the_console_of_an_unreachable_machine(guest: Guest) -> None:
+    device = guest.shell("ip -o route show default | sed 's/.* dev \\([^ ]*\\) .*/\\1/'")
+    guest.shell(f"ip link set {device} down")
     try:
         answer = guest.checkout.pipeline("status", code=1)
     finally:
-        guest.root(f"networkctl reload; ip link set {device} up; networkctl reconfigure {device}")
+        guest.shell(f"networkctl reload; ip link set {device} up; networkctl reconfigure {device}")
     assert "cannot be reached over ssh" in answer.stderr
     assert f"{guest.machine.name}: [" in answer.stderr  # lines of the console log
-    eventually(guest.working, what="it is reached again")
+    eventually(guest.is_working, what="the machine is reached again")

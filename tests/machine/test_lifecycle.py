@@ -1,4 +1,4 @@
-"""The life of a machine after its first boot. One suite: nothing here depends on versions."""
+"""A machine after its first boot; on one Debian, as nothing here depends on versions."""
 
 import json
 import signal
@@ -22,27 +22,27 @@ FOUR = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
 
 def moments(guest: Guest, since: str) -> list[tuple[str, float]]:
-    """When passes began and ended, by systemd's word and clock."""
-    lines = guest.root(
+    """Return when passes began and ended, from systemd's journal."""
+    lines = guest.shell(
         f"journalctl --sync; journalctl --no-pager --since=@{since} -o json _PID=1 UNIT={WORKER}"
     ).splitlines()
-    said = [json.loads(line) for line in lines]
+    entries = [json.loads(line) for line in lines]
     return [
         (entry["JOB_TYPE"] + entry.get("JOB_RESULT", ""), int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6)
-        for entry in said
+        for entry in entries
         if entry.get("JOB_TYPE") == "start"
     ]
 
 
-def test_the_timer_keeps_its_cadence(guest: Guest) -> None:
-    worker = guest.root(f"systemctl show -P ExecStart {WORKER}")
+def test_timer_starts_a_pass_a_second_after_the_last(guest: Guest) -> None:
+    worker = guest.shell(f"systemctl show -P ExecStart {WORKER}")
     assert "-m worker drain --linger 60" in worker
     guest.pause()
-    # Passes that do not linger, so that there are several soon.
+    # Without --linger there are several passes soon.
     guest.override("ExecStart=", "ExecStart=/opt/pipeline/venv/bin/python -m worker drain")
-    # To the microsecond: a probe of the tests before, and the timer that it started anew, stay out.
-    since = guest.root("journalctl --sync; date +%s.%6N")
-    guest.root("systemctl start pipeline-worker.timer")
+    # To the microsecond, so that passes of earlier tests are left out.
+    since = guest.shell("journalctl --sync; date +%s.%6N")
+    guest.shell("systemctl start pipeline-worker.timer")
     try:
         eventually(lambda: len(moments(guest, since)) >= 14, what="six passes")
         seen = moments(guest, since)
@@ -72,7 +72,7 @@ def stopped_database(guest: Guest) -> Iterator[None]:
 @contextmanager
 def full_disk(guest: Guest) -> Iterator[None]:
     guest.pause()
-    guest.root(
+    guest.shell(
         f"mount -t tmpfs -o size=64k tmpfs {STATE}; head -c 1M /dev/zero > {STATE}/filler || true"
     )
     guest.resume()
@@ -80,7 +80,7 @@ def full_disk(guest: Guest) -> Iterator[None]:
         yield
     finally:
         guest.pause()
-        guest.root(f"umount {STATE}")
+        guest.shell(f"umount {STATE}")
         guest.resume()
 
 
@@ -91,25 +91,26 @@ def full_disk(guest: Guest) -> Iterator[None]:
         (full_disk, "space"),
     ],
 )
-def test_a_failing_pass_is_told_and_retried(
+def test_failed_pass_is_shown_and_retried(
     guest: Guest, trouble: Callable[[Guest], AbstractContextManager[None]], words: str
 ) -> None:
     before = len(guest.rows())
     with trouble(guest):
         guest.put("galaxies.jpg")
-        eventually(lambda: words in told(guest), what=f"status tells of the {words}")
-        eventually(lambda: failed_twice(guest), what="the next tick tries again")
-    eventually(lambda: len(guest.rows()) > before, what="the photo is done after all")
+        eventually(lambda: words in status_text(guest), what=f"status shows {words}")
+        eventually(lambda: failed_twice(guest), what="the timer retries")
+    eventually(lambda: len(guest.rows()) > before, what="the photo is done")
     eventually(lambda: guest.status()["machines"][0]["obstacle"] is None)
 
 
-def test_a_store_that_stops_is_told_and_met_again(guest: Guest) -> None:
-    """moto's buckets end with it; `refresh` and `up` make them, on the same port, for the machine
-    that stands."""
+def test_restarted_store_is_used_again(guest: Guest) -> None:
+    """moto's buckets end with it; `refresh` and `up` recreate them at the same address."""
     machine = guest.machine.folder
     processes.end(guest.cloud.folder / STORE, first=signal.SIGKILL)
-    eventually(lambda: "is the endpoint right and up?" in told(guest), what="status tells of it")
-    eventually(lambda: failed_twice(guest), what="the next tick tries again")
+    eventually(
+        lambda: "is the endpoint right and up?" in status_text(guest), what="status shows it"
+    )
+    eventually(lambda: failed_twice(guest), what="the timer retries")
     assert not processes.is_running(guest.cloud.folder / STORE, object_store.NAME)
     guest.checkout.pipeline("refresh")
     guest.checkout.pipeline("up")
@@ -120,78 +121,78 @@ def test_a_store_that_stops_is_told_and_met_again(guest: Guest) -> None:
 
 
 def failed_twice(guest: Guest) -> bool:
-    """Whether the last two passes failed, each on a tick of its own."""
-    lines = guest.root(f"journalctl --no-pager -o json _PID=1 UNIT={WORKER} -n 8").splitlines()
+    """Whether the last two passes failed."""
+    lines = guest.shell(f"journalctl --no-pager -o json _PID=1 UNIT={WORKER} -n 8").splitlines()
     results = [json.loads(line).get("JOB_RESULT") for line in lines]
     return [each for each in results if each][-2:] == ["failed", "failed"]
 
 
-def told(guest: Guest) -> str:
+def status_text(guest: Guest) -> str:
     answer = guest.checkout.pipeline("status", code=None)
     return " ".join((answer.stdout + answer.stderr).split())
 
 
 @pytest.mark.parametrize("whom", ["main", "all"])
-def test_a_killed_worker_loses_nothing(guest: Guest, whom: str) -> None:
+def test_killed_worker_loses_nothing(guest: Guest, whom: str) -> None:
     guest.pause()
     before = len(guest.rows())
     guest.put(*FOUR)
-    guest.root(f"systemctl start --no-block {WORKER}")
-    # systemd 252 says --kill-who, and 257 takes it too.
-    guest.root(
+    guest.shell(f"systemctl start --no-block {WORKER}")
+    # systemd 252 knows only --kill-who, which 257 still accepts.
+    guest.shell(
         f'for each in $(seq 3000); do [ -n "$(ls {STATE}/work 2>/dev/null)" ] && break; '
         f"sleep 0.02; done; systemctl kill --signal=KILL --kill-who={whom} {WORKER}"
     )
-    eventually(lambda: guest.root(f"systemctl show -P ActiveState {WORKER}") == "failed")
+    eventually(lambda: guest.shell(f"systemctl show -P ActiveState {WORKER}") == "failed")
     guest.resume()
-    eventually(lambda: len(guest.rows()) == before + 4, what="all four")
-    assert sorted(guest.done()[-4:]) == sorted(FOUR)
+    eventually(lambda: len(guest.rows()) == before + 4, what="rows of all four")
+    assert sorted(guest.done_keys()[-4:]) == sorted(FOUR)
     assert guest.status()["backlog"]["count"] == 0
 
 
-def test_out_of_memory_takes_a_file_down_not_the_pipeline(guest: Guest) -> None:
-    if "memory" not in guest.root("cat /sys/fs/cgroup/cgroup.controllers").split():
+def test_out_of_memory_fails_a_file_and_not_the_pipeline(guest: Guest) -> None:
+    if "memory" not in guest.shell("cat /sys/fs/cgroup/cgroup.controllers").split():
         pytest.skip("this kernel's unified control groups have no memory controller")
     guest.pause()
     before = len(guest.rows())
     guest.override("MemoryMax=90M")
     guest.put(*FOUR)
-    guest.root("systemctl start pipeline-worker.timer")
-    eventually(lambda: "oom" in guest.root(f"journalctl --no-pager -u {WORKER}").lower())
+    guest.shell("systemctl start pipeline-worker.timer")
+    eventually(lambda: "oom" in guest.shell(f"journalctl --no-pager -u {WORKER}").lower())
     guest.resume()
-    eventually(lambda: len(guest.rows()) == before + 4, what="all four")
+    eventually(lambda: len(guest.rows()) == before + 4, what="rows of all four")
 
 
-def test_a_wrong_clock_of_the_worker_does_no_harm(guest: Guest) -> None:
-    """Two hours ahead; the store of the local cloud takes such signatures, and rows are true."""
-    library = guest.root("ls /usr/lib/*/faketime/libfaketime.so.1")
+def test_wrong_clock_of_the_worker_does_no_harm(guest: Guest) -> None:
+    """Two hours ahead: the local store accepts such signatures, and rows have the right time."""
+    library = guest.shell("ls /usr/lib/*/faketime/libfaketime.so.1")
     guest.pause()
-    # The wall clock alone, as a wrong clock is: who waits a second shall not wait two hours.
+    # Only the wall clock is wrong: a sleep of a second must not take two hours.
     only = "FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1"
     guest.override(f"Environment=LD_PRELOAD={library} FAKETIME=+2h {only}")
-    guest.root("systemctl start pipeline-worker.timer")
+    guest.shell("systemctl start pipeline-worker.timer")
     try:
         (row,) = guest.negate("cat.jpg")
-        said = guest.root(f"journalctl --no-pager -o cat -u {WORKER} | grep done | tail -n 1")
+        entry = guest.shell(f"journalctl --no-pager -o cat -u {WORKER} | grep done | tail -n 1")
     finally:
         guest.resume()
-    ahead = datetime.fromisoformat(json.loads(said)["time"])
+    ahead = datetime.fromisoformat(json.loads(entry)["time"])
     now = datetime.now(UTC)
     assert ahead - now > timedelta(hours=1)  # the clock was wrong
     assert abs(datetime.fromisoformat(row["timestamp"]) - now) < timedelta(minutes=5)
 
 
-def test_reboot_installs_nothing_twice(guest: Guest) -> None:
-    boot, stamp = guest.machine.boot_id(), guest.root(f"stat -c %Y.%i {STAMP}")
-    guest.root("systemctl reboot", code=None)
+def test_reboot_does_not_install_again(guest: Guest) -> None:
+    boot, stamp = guest.machine.boot_id(), guest.shell(f"stat -c %Y.%i {STAMP}")
+    guest.shell("systemctl reboot", code=None)
     eventually(lambda: rebooted(guest, boot), what="another boot")
-    eventually(guest.working, what="it answers again")
+    eventually(guest.is_working, what="it works again")
     rows = guest.negate("rocket.jpg")
     assert [row["input_key"] for row in rows] == ["rocket.jpg"]
-    assert guest.root(f"stat -c %Y.%i {STAMP}") == stamp
-    said = guest.root("journalctl --no-pager -b -o cat -u pipeline-install")
-    assert "The worker's packages are installed." in said
-    assert "Installing" not in said
+    assert guest.shell(f"stat -c %Y.%i {STAMP}") == stamp
+    journal = guest.shell("journalctl --no-pager -b -o cat -u pipeline-install")
+    assert "The worker's packages are installed." in journal
+    assert "Installing" not in journal
 
 
 def rebooted(guest: Guest, before: str) -> bool:
@@ -201,17 +202,17 @@ def rebooted(guest: Guest, before: str) -> bool:
         return False
 
 
-def test_replacement_while_objects_are_in_work_loses_nothing(guest: Guest) -> None:
+def test_replacement_during_a_pass_loses_nothing(guest: Guest) -> None:
     before, old = len(guest.rows()), guest.machine.folder
     file = guest.checkout.folder / "Pulumi.local.yaml"
     settings = yaml.safe_load(file.read_text())
     settings["config"]["image-pipeline:timerInterval"] = "2s"
     file.write_text(yaml.safe_dump(settings))
     guest.put(*FOUR)
-    guest.put(*FOUR)  # again, so each is a new upload
+    guest.put(*FOUR)  # again: each is a new upload
     guest.checkout.pipeline("up")
     assert guest.machine.folder != old
     assert not old.exists()
-    eventually(guest.working, 300, "the new machine")
+    eventually(guest.is_working, 300, "the new machine")
     eventually(lambda: guest.status().get("backlog", {}).get("count") == 0, what="all is done")
-    assert sorted(guest.done()[before:]) == sorted([*FOUR, *FOUR])
+    assert sorted(guest.done_keys()[before:]) == sorted([*FOUR, *FOUR])

@@ -1,4 +1,4 @@
-"""A stack of one kind of machine, or a machine alone, for as long as tests want it."""
+"""Stacks with one kind of machine, and machines without a stack, for the time of tests."""
 
 import base64
 import gzip
@@ -23,7 +23,7 @@ USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
 
 @contextmanager
 def booting(kind: MachineKind) -> Iterator[BootedMachine]:
-    """A machine alone, at the beginning of its boot. It leaves nothing."""
+    """Yield a machine without a stack that has begun to boot; check that it leaves nothing."""
     with open_folder() as base:
         before, folder = traces(base), base / "machines" / str(uuid4())
         kinds.start(folder, kind, "vm", USER_DATA, "")
@@ -39,7 +39,7 @@ def booting(kind: MachineKind) -> Iterator[BootedMachine]:
 
 @contextmanager
 def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[Guest]:
-    """One whose machine has begun to boot. It goes with whoever asked for it, killed or not."""
+    """Yield a stack whose machine has begun to boot; it is removed even if the tests are killed."""
     with open_folder() as base, guardian.watching(base):
         checkout = make_checkout(base, pulumi)
         known = {
@@ -57,29 +57,29 @@ def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[G
 
 @contextmanager
 def working(kind: str, suite: str, pulumi: Path) -> Iterator[Guest]:
-    """One that works. trixie's met no registry at first: see test_first_boot.py."""
+    """Yield a working stack; trixie's finds no registry at first, see test_first_boot.py."""
     with ExitStack() as until:
         late, port = suite == LATE_REGISTRY, free_port()
         nobody = {"PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple"}
         environment = {**nobody, "PIP_TRUSTED_HOST": "127.0.0.1"} if late else {}
         made = until.enter_context(stack(kind, suite, pulumi, **environment))
         if late:
-            made.told_without_registry = _until_told(made)
+            made.status_without_registry = _status_of_failure(made)
             until.enter_context(serving(wheelhouse(_python(made)), port))
-        eventually(made.working, BOOT_SECONDS, "a machine that has drained")
+        eventually(made.is_working, BOOT_SECONDS, "a machine that has drained")
         yield made
 
 
-def _until_told(guest: Guest) -> str:
-    """What `status` says once the installation has failed."""
+def _status_of_failure(guest: Guest) -> str:
+    """What `status` shows once the installation has failed."""
 
-    def told() -> str:
+    def failure() -> str:
         answer = guest.checkout.pipeline("status", code=None)
         text = answer.stdout + answer.stderr
         return text if "pipeline-install: failed" in text else ""
 
-    return str(eventually(told, BOOT_SECONDS, "status tells of the failing installation"))
+    return str(eventually(failure, BOOT_SECONDS, "status shows the failed installation"))
 
 
 def _python(guest: Guest) -> str:
-    return guest.root("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'")
+    return guest.shell("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'")

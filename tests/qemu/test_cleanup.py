@@ -1,4 +1,4 @@
-"""Kill the tests, or the machine: nothing of it is left. And what is missing is said."""
+"""Nothing is left of a machine that is killed, or whose tests are; what the host lacks is named."""
 
 import os
 import signal
@@ -17,17 +17,17 @@ from local.machine.qemu import image as disk_image
 from local.machine.qemu.machine import QemuMachine, missing
 from tests.checkout import PROJECT
 from tests.engine.traces import traces
-from tests.machine import standing
+from tests.machine import stacks
 from tests.machine.guest import eventually
-from tests.machine.standing import USER_DATA
-from tests.machine.test_residue import alive
+from tests.machine.stacks import USER_DATA
+from tests.machine.test_cleanup import alive
 
 SUITE = "bookworm"
 STANDING = """
 import signal, sys
 from pathlib import Path
-from tests.machine import standing
-with standing.stack("qemu", "bookworm", Path(sys.argv[1])) as guest:
+from tests.machine import stacks
+with stacks.stack("qemu", "bookworm", Path(sys.argv[1])) as guest:
     print(guest.checkout.folder.parent, flush=True)
     signal.pause()
 """
@@ -35,15 +35,15 @@ with standing.stack("qemu", "bookworm", Path(sys.argv[1])) as guest:
 
 @pytest.fixture
 def booting(able: None) -> Iterator[QemuMachine]:
-    """A guest at the beginning of its boot."""
+    """Yield a guest that has begun to boot."""
     del able
     image = disk_image.build(cache_folder() / "images", SUITE)
-    with standing.booting(MachineKind(kinds.QEMU, str(image))) as made:
+    with stacks.booting(MachineKind(kinds.QEMU, str(image))) as made:
         assert isinstance(made, QemuMachine)
         yield made
 
 
-def test_it_boots_again_on_its_disk(booting: QemuMachine) -> None:
+def test_killed_machine_boots_again_on_its_disk(booting: QemuMachine) -> None:
     eventually(lambda: answers(booting), 180, "its agent answers")
     booting.run_command(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
     first = booting.boot_id()
@@ -59,14 +59,14 @@ def test_it_boots_again_on_its_disk(booting: QemuMachine) -> None:
 
 
 def answers(guest: QemuMachine) -> bool:
-    """Whether commands are carried out there."""
+    """Whether the guest's agent answers."""
     try:
         return bool(guest.boot_id())
     except ProcessLookupError:
         return False
 
 
-def test_everything_goes_with_the_tests_that_made_it(able: None, pulumi: Path) -> None:
+def test_stack_is_removed_when_its_tests_are_killed(able: None, pulumi: Path) -> None:
     del able
     tests = subprocess.Popen(
         [sys.executable, "-c", STANDING, str(pulumi)],
@@ -80,19 +80,19 @@ def test_everything_goes_with_the_tests_that_made_it(able: None, pulumi: Path) -
     assert any("qemu-system" in line for line in traces(base).processes)
     tests.kill()
     tests.wait()
-    eventually(lambda: not base.exists() and not traces(base).processes, 60, "all has gone")
+    eventually(lambda: not base.exists() and not traces(base).processes, 60, "everything is gone")
 
 
-def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_reason_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
-    said = missing()
-    assert said is not None
-    assert "need root" in said
+    reason = missing()
+    assert reason is not None
+    assert "need root" in reason
 
 
-def test_without_a_tool_it_is_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, able: None) -> None:
     del able
     monkeypatch.setenv("PATH", "/nonexistent")
-    said = missing()
-    assert said is not None
-    assert "qemu-system-x86_64, qemu-img, mmdebstrap, mke2fs, xorriso" in said
+    reason = missing()
+    assert reason is not None
+    assert "qemu-system-x86_64, qemu-img, mmdebstrap, mke2fs, xorriso" in reason

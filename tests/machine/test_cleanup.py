@@ -1,4 +1,4 @@
-"""Kill whatever a container lives by, at whatever moment: nothing of it is left."""
+"""Whichever process of a container is killed, and whenever, nothing of the machine is left."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from cli.paths import cache_folder
 from local.machine import debian_tree, kinds, machine
 from local.machine.kinds import MachineKind
 from local.machine.nspawn.machine import NspawnMachine
-from tests.machine import standing
+from tests.machine import stacks
 from tests.machine.guest import eventually
-from tests.machine.standing import USER_DATA
+from tests.machine.stacks import USER_DATA
 
 
 def networks(processes: list[psutil.Process]) -> set[str]:
-    """The network namespaces of these."""
+    """Return the network namespaces of the processes."""
     found = set()
     for process in processes:
         with suppress(OSError):
@@ -28,7 +28,7 @@ def networks(processes: list[psutil.Process]) -> set[str]:
 
 
 def groups(guest: NspawnMachine) -> set[str]:
-    """Control groups of a guest."""
+    """Return the control groups of a guest."""
     pattern = f"image-pipeline-{guest.folder.name}"
     root = Path("/sys/fs/cgroup")
     return {str(path) for path in (*root.glob(pattern), *root.glob(f"*/{pattern}"))}
@@ -36,10 +36,10 @@ def groups(guest: NspawnMachine) -> set[str]:
 
 @pytest.fixture
 def booting(able: None) -> Iterator[NspawnMachine]:
-    """A guest at the beginning of its boot."""
+    """Yield a guest that has begun to boot."""
     del able
     tree = debian_tree.build(cache_folder() / "trees", "bookworm")
-    with standing.booting(MachineKind(kinds.NSPAWN, str(tree))) as made:
+    with stacks.booting(MachineKind(kinds.NSPAWN, str(tree))) as made:
         assert isinstance(made, NspawnMachine)
         yield made
         members = family(made)
@@ -48,7 +48,7 @@ def booting(able: None) -> Iterator[NspawnMachine]:
 
 
 def family(guest: NspawnMachine) -> list[psutil.Process]:
-    """The outer process and all below it, in the order of their start; [] when it has ended."""
+    """Return the outer process and its descendants, oldest first; [] when it has ended."""
     try:
         outer = psutil.Process(int((guest.folder / "machine.pid").read_text()))
         return [outer, *outer.children(recursive=True)]
@@ -72,16 +72,16 @@ def test_killing_any_part_ends_the_machine(booting: NspawnMachine, victim: str) 
     members = family(booting)
     own = networks(members) - networks([psutil.Process()])
     assert len(own) == 1
-    assert groups(booting)  # there is something to leave behind
+    assert groups(booting)  # there is something that could be left
     target = next(each for each in members if victim in command(each))
     os.kill(target.pid, signal.SIGKILL)
-    eventually(lambda: not any(map(alive, members)), 15, "all of it has ended")
+    eventually(lambda: not any(map(alive, members)), 15, "all of its processes have ended")
     assert not machine.is_running(booting.folder)
     assert not own & networks(list(psutil.process_iter()))
 
 
 def command(process: psutil.Process) -> str:
-    """Its command line, "" once it has ended."""
+    """Return a process's command line, "" once it has ended."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
@@ -89,18 +89,18 @@ def command(process: psutil.Process) -> str:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Zombies are not; nobody has collected them yet."""
+    """Whether the process runs; a zombie, which nobody has collected yet, does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
 
-def test_killed_while_it_starts(booting: NspawnMachine) -> None:
+def test_killing_it_during_its_start_leaves_nothing(booting: NspawnMachine) -> None:
     os.kill(family(booting)[0].pid, signal.SIGKILL)
 
 
-def test_it_boots_again_on_its_disk(booting: NspawnMachine) -> None:
+def test_killed_machine_boots_again_on_its_disk(booting: NspawnMachine) -> None:
     eventually(lambda: up(booting), 30)
     booting.run_command(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
     os.kill(family(booting)[0].pid, signal.SIGKILL)
