@@ -43,7 +43,13 @@ class Guest:
     def shell(self, script: str, *, code: int | None = 0, seconds: float = 120) -> str:
         """Run a shell script in the guest as root; return its output and errors.
 
-        The test fails on another exit code than `code`; None accepts all.
+        Args:
+            script: the commands.
+            code: the exit code on which the test does not fail; None accepts all.
+            seconds: the script's limit.
+
+        Returns:
+            What it printed.
         """
         answer = self.machine.run_command(
             ["/bin/sh", "-c", f"exec 2>&1\n{script}"], seconds * patience()

@@ -104,7 +104,7 @@ def test_failed_pass_is_shown_and_retried(
 
 
 def test_restarted_store_is_used_again(guest: Guest) -> None:
-    """moto's buckets end with it; `refresh` and `up` recreate them at the same address."""
+    """The buckets of moto end with it; `refresh` and `up` recreate them at the same address."""
     machine = guest.machine.folder
     processes.end(guest.cloud.folder / STORE, first=signal.SIGKILL)
     eventually(
