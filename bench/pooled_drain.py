@@ -12,55 +12,53 @@ from tempfile import TemporaryDirectory
 
 from worker import transforms
 from worker.jobs.bucket_pass import Pass
-from worker.jobs.steps import Context
+from worker.jobs.drain import available_cores, pass_context, threads_for
 from worker.ledger.postgres_ledger import open_ledger
 from worker.sandbox.pool import Pool
 from worker.settings import Settings, load
-from worker.store.s3_store import open_store
 
 PROCESSES, THREADS = "processes", "threads"
 _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
 
 
-class ThreadPool(Pool):
-    """As many transforms at a time as the pool has places; no child is ever started."""
+class ThreadPool:
+    """Runs as many transforms at a time as it has places, in this process."""
 
-    def __init__(self, settings: Settings, folder: Path, size: int) -> None:
-        super().__init__(settings.transform, settings.limits, folder, size)
+    def __init__(self, settings: Settings, size: int) -> None:
         self._apply = transforms.load(settings.transform).apply
         self._parameters = {"pixels": settings.limits.pixels}
         self._places = threading.Semaphore(size)
+        self.unenforced = ["everything: threads are not confined"]
 
     def run(self, source: Path, target: Path) -> str:
-        """The result's content type; InvalidInput as the transform raises it."""
+        """Return the result's content type."""
         with self._places:
             return self._apply(source, target, self._parameters)
 
+    def stop(self) -> None:
+        """Do nothing: a thread cannot be killed."""
+
+    def close(self) -> None:
+        """Do nothing: there are no processes."""
+
 
 def main(path: str, kind: str) -> None:
-    """Make one pass; ServiceUnavailable where something stands in its way."""
+    """Make one pass.
+
+    Args:
+        path: worker.toml.
+        kind: PROCESSES or THREADS.
+    """
     settings = load(Path(path), os.environ, _SECRETS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with (
-        TemporaryDirectory() as name,
-        open_ledger(settings) as ledger,
-    ):
+    cores = available_cores()
+    with TemporaryDirectory() as name, open_ledger(settings) as ledger:
         folder = Path(name)
         pool = (
-            ThreadPool(settings, folder, cores or 1)
+            ThreadPool(settings, cores)
             if kind == THREADS
-            else Pool(settings.transform, settings.limits, folder, cores or 1)
+            else Pool(settings.transform, settings.limits, folder, cores)
         )
-        context = Context(
-            open_store(settings),
-            settings.store,
-            ledger,
-            pool,
-            settings.transform,
-            settings.machine,
-            folder,
-        )
-        Pass(context, 2 * (cores or 1) + 2).run(0)  # as many as drain has
+        Pass(pass_context(settings, ledger, pool, folder), threads_for(cores)).run(0)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from cli.stacks.target import LOCAL, command_line
 from cli.terminal import visible
 from worker.errors import NoResponse, RequestRefused
 from worker.store.client import Client, Response, Signer
-from worker.store.contents import Contents
+from worker.store.store import FileContents
 
 _NOT_FOUND = 404
 
@@ -47,7 +47,7 @@ class BucketClient:
         signer = Signer(outputs.s3_region, outputs.s3_access_key, outputs.s3_secret_key)
         self._client = Client(outputs.s3_endpoint, signer)
 
-    def has(self, contents: Contents, key: str) -> bool:
+    def has(self, contents: FileContents, key: str) -> bool:
         """Whether a file was sent under this key before: it waits, or its result is there.
 
         It waits if the input bucket has an object of that key whose ETag is the file's MD5. A
@@ -66,7 +66,7 @@ class BucketClient:
             if result is not None
         )
 
-    def put(self, contents: Contents, key: str) -> None:
+    def put(self, contents: FileContents, key: str) -> None:
         """Store a file in the input bucket; the store checks its MD5 and SHA-256.
 
         Raises:

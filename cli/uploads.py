@@ -10,7 +10,7 @@ from pathlib import Path
 from cli.bucket_client import BucketClient, StoreUnavailable
 from cli.errors import CommandError, Interrupted, file_error
 from cli.terminal import visible
-from worker.store.contents import contents_of
+from worker.store.store import hash_file
 
 _THREADS = 8
 _MAX_KEY = 1024  # bytes of UTF-8 (S3 API reference)
@@ -175,7 +175,7 @@ def _send_one(client: BucketClient, photo: Photo, *, again: bool) -> object:
     """Return True if sent, False if it was there, or the error."""
     try:
         photo.check()
-        contents = contents_of(photo.path)
+        contents = hash_file(photo.path)
         if not again and client.has(contents, photo.key):
             return False
         client.put(contents, photo.key)

@@ -1,7 +1,8 @@
-"""`python -m worker.bootstrap SETTINGS FOLDER`: put the whole worker where a part of it is already.
+"""`python -m worker.bootstrap SETTINGS FOLDER`: download the worker's package.
 
-Nova takes 64 KB of user-data, so that brings what this module imports and no more. The rest is one
-archive in the object store, and it counts only if its hash is the one that user-data names.
+Nova limits user-data to 64 KB, so user-data contains only the modules that this one imports. The
+rest is one archive in the object store, accepted only if it has the hash that worker.toml names.
+These modules use the standard library only: nothing is installed yet.
 """
 
 import hashlib
@@ -16,48 +17,58 @@ from worker.errors import InvalidSettings, NoResponse, RequestRefused, ServiceUn
 from worker.settings import Settings, load
 from worker.store.client import Client, Signer
 
-ACCESS, SECRET = "s3-access-key", "s3-secret-key"
+ACCESS_KEY, SECRET_KEY = "s3-access-key", "s3-secret-key"
+#: Holds the hash of the archive that was unpacked.
 STAMP = ".fetched"
+_REMEDY = "run `./pipeline refresh` and `up`"
 
 
 def fetch(settings: Settings, folder: Path) -> None:
-    """Unpack the archive into `folder`, unless it is there. Raises ServiceUnavailable."""
+    """Unpack the archive into a folder, unless that was done before.
+
+    Args:
+        settings: The pipeline's.
+        folder: The folder that contains `worker/`.
+
+    Raises:
+        ServiceUnavailable: The archive cannot be downloaded, or has another hash.
+    """
     archive, stamp = settings.archive, folder / STAMP
     with suppress(OSError):
         if stamp.read_text() == archive.sha256:
             return
-    content = _content(settings)
+    content = _download(settings)
     if hashlib.sha256(content).hexdigest() != archive.sha256:
         raise ServiceUnavailable(
-            f"{archive.key} in bucket {settings.store.quarantine} is not the worker that was put"
-            " there: run `./pipeline refresh` and `up`."
+            f"{archive.key} in bucket {settings.store.quarantine} is not the worker that was"
+            f" stored there (its hash differs): {_REMEDY}."
         )
     with zipfile.ZipFile(BytesIO(content)) as packed:
         packed.extractall(folder)
     stamp.write_text(archive.sha256)
 
 
-def _content(settings: Settings) -> bytes:
+def _download(settings: Settings) -> bytes:
     store, key = settings.store, settings.archive.key
-    keys = (settings.credential(ACCESS), settings.credential(SECRET))
+    keys = (settings.credential(ACCESS_KEY), settings.credential(SECRET_KEY))
     client = Client(store.endpoint, Signer(store.region or "us-east-1", *keys))
     try:
         return client.call("GET", store.quarantine, key).body
     except RequestRefused as error:
         raise ServiceUnavailable(
             f"The object store refuses the worker, {key} in bucket {store.quarantine}"
-            f" ({error.code}): run `./pipeline refresh` and `up`, which put it there."
+            f" ({error.code}): {_REMEDY}, which store it there."
         ) from error
     except NoResponse as error:
         raise ServiceUnavailable(
-            f"The object store {store.endpoint} does not answer: {error}."
+            f"The object store {store.endpoint} does not respond: {error}."
         ) from error
 
 
 def main(path: str, folder: str) -> int:
-    """1 where something is in the way, 2 where it is the settings."""
+    """Return the exit status: 0 done, 1 failed, 2 the settings are wrong."""
     try:
-        fetch(load(Path(path), os.environ, (ACCESS, SECRET)), Path(folder))
+        fetch(load(Path(path), os.environ, (ACCESS_KEY, SECRET_KEY)), Path(folder))
     except ServiceUnavailable as error:
         print(error, file=sys.stderr)
         return 1

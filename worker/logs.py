@@ -1,17 +1,40 @@
-"""What the worker says as it works: one JSON object a line on standard output, no secrets."""
+"""Logging: the standard library's `logging`, one JSON object per line on standard output.
+
+A record's message is the name of an event; `fields` adds its data. Secrets must not be logged:
+lines reach the journal and the operator's terminal (`./pipeline logs`).
+"""
 
 import json
+import logging
 import sys
-import threading
 from datetime import UTC, datetime
 
-_lock = threading.Lock()
+_ROOT = "worker"
+_FIELDS = "fields"
 
 
-def say(event: str, **fields: object) -> None:
-    """Write one line; fields without a value are left out."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = {"time": now, "event": event} | {k: v for k, v in fields.items() if v is not None}
-    with _lock:
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+class JsonFormatter(logging.Formatter):
+    """Formats a record as `{"time": …, "event": …, field: value, …}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line of JSON; fields that are None are left out."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "event": record.getMessage()}
+        line |= {k: v for k, v in getattr(record, _FIELDS, {}).items() if v is not None}
+        # Names of files and errors may hold lone surrogates, which no stream can encode.
+        return json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()
+
+
+def fields(**values: object) -> dict[str, dict[str, object]]:
+    """Return the argument `extra` of a logging call that adds fields to its line."""
+    return {_FIELDS: values}
+
+
+def configure() -> None:
+    """Send the worker's log records to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger(_ROOT)
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,4 +1,7 @@
-"""worker.toml and the credentials beside it, read once, all problems named at once."""
+"""worker.toml and the credentials beside it; all problems are reported at once.
+
+Standard library only: the bootstrap reads the settings before any package is installed.
+"""
 
 import os
 import tomllib
@@ -28,7 +31,7 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """How libpq reaches the ledger; `admin` is used by `migrate` alone."""
+    """How libpq connects to the ledger; only `migrate` uses the role `admin`."""
 
     host: str
     name: str
@@ -43,7 +46,14 @@ class DatabaseSettings:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost: address space, CPU time, wall clock, pixels of all its frames."""
+    """What one file may cost.
+
+    Attributes:
+        memory_mb: Address space of the process.
+        cpu_seconds: CPU time.
+        seconds: Wall-clock time.
+        pixels: Pixels of all its frames.
+    """
 
     memory_mb: int = 1024
     cpu_seconds: int = 120
@@ -53,7 +63,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Archive:
-    """The whole worker, as a machine fetches it from the quarantine bucket; its hash in hex."""
+    """The worker's package in the quarantine bucket: its object key and SHA-256 in hex."""
 
     key: str = ""
     sha256: str = ""
@@ -61,7 +71,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Settings:
-    """worker.toml; `credentials` and `state` are folders."""
+    """The contents of worker.toml, and the folders of credentials and of the worker's state."""
 
     pipeline: str
     transform: str
@@ -74,7 +84,17 @@ class Settings:
     state: Path = field(default=Path())
 
     def credential(self, name: str) -> str:
-        """A secret, from the file of its name."""
+        """Return a secret.
+
+        Args:
+            name: The name of its file in the folder of credentials.
+
+        Returns:
+            The file's text without a final line break.
+
+        Raises:
+            InvalidSettings: The file cannot be read.
+        """
         try:
             return (self.credentials / name).read_text().removesuffix("\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -82,71 +102,82 @@ class Settings:
 
 
 def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -> Settings:
-    """Read the settings a command needs.
+    """Read the settings that a command needs.
 
-    Raises InvalidSettings with a sentence for each bad value and each credential that is missing.
+    Args:
+        path: worker.toml.
+        environment: CREDENTIALS_DIRECTORY and STATE_DIRECTORY, as systemd sets them; without them
+            the folders are beside worker.toml.
+        secrets: The credentials that must be present.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InvalidSettings: One sentence for each bad value and each missing credential.
     """
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise InvalidSettings(
-            [f"The settings {path} cannot be read ({reason}): name them with --settings."]
+            [f"The settings {path} cannot be read ({reason}): give their path with --settings."]
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings([f"The settings {path} are not TOML: {error}."]) from error
-    problems: list[str] = []
     folder = path.resolve().parent
-    places = {
+    folders = {
         "credentials": Path(environment.get("CREDENTIALS_DIRECTORY") or folder / "credentials"),
         "state": Path(environment.get("STATE_DIRECTORY") or folder / "state"),
     }
-    values = _values(Settings, table, "", problems)
+    values, problems = _values(Settings, table, "")
     problems += [
-        _credential_problem(places["credentials"], name)
+        _credential_problem(folders["credentials"], name)
         for name in secrets
-        if not _readable(places["credentials"] / name)
+        if not _readable(folders["credentials"] / name)
     ]
     if problems:
         raise InvalidSettings(problems)
-    settings = Settings(**(values | places))
-    problems = _judge(settings)
+    settings = Settings(**(values | folders))
+    problems = _semantic_problems(settings)
     if problems:
         raise InvalidSettings(problems)
     return settings
 
 
-def _values(kind: Any, table: object, where: str, problems: list[str]) -> dict[str, Any]:
+def _values(kind: Any, table: object, prefix: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields of a dataclass that a table sets, and what is wrong with the table."""
     if not isinstance(table, dict):
-        problems.append(f"{where.rstrip('.')} must be a table: write [{where.rstrip('.')}].")
-        return {}
+        name = prefix.rstrip(".")
+        return {}, [f"{name} must be a table: write [{name}]."]
     known = {f.name: f for f in fields(kind) if f.type is not Path}
     values: dict[str, Any] = {}
-    problems += [
-        f"{where}{name} is not a setting: remove it or correct its name."
+    problems = [
+        f"{prefix}{name} is not a setting: remove it or correct its name."
         for name in table
         if name not in known
     ]
     for name, item in known.items():
         if is_dataclass(item.type):
-            inner = _values(item.type, table.get(name, {}), f"{where}{name}.", problems)
+            inner, more = _values(item.type, table.get(name, {}), f"{prefix}{name}.")
+            problems += more
             if not problems:
                 values[name] = item.type(**inner)  # type: ignore[operator]
         elif name not in table:
             if item.default is MISSING:
-                problems.append(f"{where}{name} is missing: set it.")
+                problems.append(f"{prefix}{name} is missing: set it.")
         elif type(table[name]) is not item.type:
             wanted = "a whole number" if item.type is int else "text in quotes"
-            problems.append(f"{where}{name} is {table[name]!r}: it must be {wanted}.")
+            problems.append(f"{prefix}{name} is {table[name]!r}: it must be {wanted}.")
         elif table[name] == "" and item.default != "":
-            problems.append(f"{where}{name} is empty: set it.")
+            problems.append(f"{prefix}{name} is empty: set it.")
         else:
             values[name] = table[name]
-    return values
+    return values, problems
 
 
-def _judge(settings: Settings) -> list[str]:
-    """What types alone do not tell."""
+def _semantic_problems(settings: Settings) -> list[str]:
+    """Return what is wrong with values of the right types."""
     store, database = settings.store, settings.database
     problems: list[str] = []
     if settings.transform not in list(TransformName):
@@ -159,7 +190,7 @@ def _judge(settings: Settings) -> list[str]:
     if len({store.input, store.output, store.quarantine}) != 3:  # noqa: PLR2004
         problems.append(
             "store.input, store.output and store.quarantine must be three different buckets: "
-            "the worker would feed on its own results."
+            "the worker would process its own results."
         )
     if database.sslmode not in _SSL_MODES:
         problems.append(

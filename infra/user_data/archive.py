@@ -16,7 +16,8 @@ LOCK = "requirements.txt"
 #: What worker/bootstrap.py imports of its own package: the part that travels in user-data.
 BOOTSTRAP = (
     *("__init__.py", "bootstrap.py", "errors.py", "settings.py"),
-    *("store/__init__.py", "store/client.py", "transforms/__init__.py"),
+    "transforms/__init__.py",
+    *("store/__init__.py", "store/client.py", "store/retries.py"),
 )
 #: Where it lies in its bucket, apart from what people put there.
 FOLDER = ".image-pipeline"

@@ -107,9 +107,7 @@ def test_restarted_store_is_used_again(guest: Guest) -> None:
     """The buckets of moto end with it; `refresh` and `up` recreate them at the same address."""
     machine = guest.machine.folder
     processes.end(guest.cloud.folder / STORE, first=signal.SIGKILL)
-    eventually(
-        lambda: "is the endpoint right and up?" in status_text(guest), what="status shows it"
-    )
+    eventually(lambda: "check that the endpoint" in status_text(guest), what="status shows it")
     eventually(lambda: failed_twice(guest), what="the timer retries")
     assert not processes.is_running(guest.cloud.folder / STORE, object_store.NAME)
     guest.checkout.pipeline("refresh")

@@ -62,7 +62,7 @@ def test_the_heartbeat_goes_on(versioned: Pipeline) -> None:
 
 def test_no_second_pass_beside_it(versioned: Pipeline) -> None:
     with lingering(versioned):
-        assert "Another pass is under way" in versioned.drain(1).stderr
+        assert "Another pass is running" in versioned.drain(1).stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

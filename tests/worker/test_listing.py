@@ -4,32 +4,33 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.uploads.listing import BATCH, BATCH_BYTES, Entry, Page, Work, batches, classify, work
+from worker.uploads.batching import BATCH_BYTES, BATCH_UPLOADS, batches
+from worker.uploads.listing import KeyUploads, ListedVersion, ListPage, classify, group_by_key
 from worker.uploads.upload import Upload
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
 
-def entries(text: str) -> list[Entry]:
+def entries(text: str) -> list[ListedVersion]:
     """`v2 m1 v1`: versions and markers of one key, newest first, each with its second.
 
     A name may follow the second: `v1a v1b` came within one second.
     """
     return [
-        Entry(
+        ListedVersion(
             "x",
             START + timedelta(seconds=int(word[1])),
             version_id=word if not word.endswith("null") else "null",
             etag=word,
-            latest=number == 0,
-            marker=word[0] == "m",
+            is_latest=number == 0,
+            is_marker=word[0] == "m",
         )
         for number, word in enumerate(text.split())
     ]
 
 
 @pytest.mark.parametrize(
-    ("listing", "purge", "uploads"),
+    ("listing", "withdrawn", "uploads"),
     [
         ("v1", "", "v1"),
         ("v3 v2 v1", "", "v1 v2 v3"),
@@ -45,57 +46,57 @@ def entries(text: str) -> list[Entry]:
         ("v2 m1null", "", "v2"),  # a newer upload may come under that id
     ],
 )
-def test_one_key(listing: str, purge: str, uploads: str) -> None:
+def test_one_key(listing: str, withdrawn: str, uploads: str) -> None:
     found = classify("bucket", "x", entries(listing))
-    assert [upload.version_id for upload in found.purge] == purge.split()
+    assert [upload.version_id for upload in found.withdrawn] == withdrawn.split()
     assert [upload.version_id for upload in found.uploads] == uploads.split()
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
 def test_a_key_on_two_pages(cut: int) -> None:
-    lines = [Entry("a", START), *entries("v5 m4 v3 m2 v1"), Entry("z", START)]
-    whole = list(work("bucket", [Page(lines)]))
-    pages = [Page(lines[:cut], lines[cut - 1].key), Page(lines[cut:])]
-    assert list(work("bucket", pages)) == whole
+    lines = [ListedVersion("a", START), *entries("v5 m4 v3 m2 v1"), ListedVersion("z", START)]
+    whole = list(group_by_key("bucket", [ListPage(lines)]))
+    pages = [ListPage(lines[:cut], lines[cut - 1].key), ListPage(lines[cut:])]
+    assert list(group_by_key("bucket", pages)) == whole
     assert [one.key for one in whole] == ["a", "x", "z"]
 
 
 def test_a_key_on_many_pages_and_at_the_end() -> None:
     lines = entries("v4 v3 v2 v1")
-    pages = [Page([line], "x") for line in lines]
-    (only,) = work("bucket", pages)
+    pages = [ListPage([line], "x") for line in lines]
+    (only,) = group_by_key("bucket", pages)
     assert [upload.version_id for upload in only.uploads] == ["v1", "v2", "v3", "v4"]
 
 
 @pytest.mark.parametrize("key", ["folder/", "/", "a/b/"])
 def test_folder_markers(key: str) -> None:
-    assert list(work("bucket", [Page([Entry(key, START)])])) == []
+    assert list(group_by_key("bucket", [ListPage([ListedVersion(key, START)])])) == []
 
 
 def test_times_are_whole_seconds_and_utc() -> None:
     moment = datetime.fromisoformat("2026-08-01T03:00:00.999+03:00")
-    (only,) = work("bucket", [Page([Entry("x", moment)])])
+    (only,) = group_by_key("bucket", [ListPage([ListedVersion("x", moment)])])
     assert only.uploads[0].last_modified == START
 
 
 def test_simple_work_travels_together() -> None:
     """Lanes are filled before batches are; what is not simple, or large, goes by itself."""
 
-    def made(*sizes: int, purge: int = 0) -> Work:
+    def made(*sizes: int, withdrawn: int = 0) -> KeyUploads:
         uploads = [Upload("bucket", "x", str(n), "e", START, size) for n, size in enumerate(sizes)]
-        return Work("x", uploads[:purge], uploads[purge:])
+        return KeyUploads("x", uploads[:withdrawn], uploads[withdrawn:])
 
-    small, pair, withdrawn = made(1), made(1, 1), made(1, 1, purge=1)
+    small, pair, withdrawn = made(1), made(1, 1), made(1, 1, withdrawn=1)
     large = made(BATCH_BYTES + 1)
 
-    def lengths(lanes: int, *works: Work) -> list[int]:
+    def lengths(lanes: int, *works: KeyUploads) -> list[int]:
         return [len(batch) for batch in batches(works, lanes)]
 
     assert lengths(4) == []
     assert lengths(4, small) == [1]
     assert lengths(4, *[small] * 4) == [1, 1, 1, 1]
     assert lengths(4, *[small] * 10) == [3, 3, 3, 1]
-    assert lengths(2, *[small] * 100) == [BATCH] * 12 + [2, 2]
+    assert lengths(2, *[small] * 100) == [BATCH_UPLOADS] * 12 + [2, 2]
     assert lengths(1, small, pair, small, withdrawn) == [1, 1, 2]
     assert lengths(1, small, large, small) == [1, 1, 1]
     for works in ([small, pair, large, small, withdrawn, small],):

@@ -23,7 +23,7 @@ def _without_bucket(pipeline: Pipeline, bucket: str) -> None:
 OBSTACLES: dict[str, tuple[Callable[[Pipeline], object], str]] = {
     "no store": (
         lambda p: p.configure(store={"endpoint": "http://127.0.0.1:9"}),
-        "did not answer (Connection refused): is the endpoint right and up?",
+        "did not respond (Connection refused): check that the endpoint is right and running",
     ),
     "no input bucket": (
         lambda p: p.configure(store={"input": "nobody-s-bucket"}),

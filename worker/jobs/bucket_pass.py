@@ -1,238 +1,273 @@
-"""One pass over the input bucket: list, do, list again, until listings bring nothing new."""
+"""A pass over the input bucket: list, process, list again, until a listing shows nothing new."""
 
-import os
+import logging
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
-from worker.jobs.steps import CRASHES, Context, remove, step
-from worker.logs import say
-from worker.store.answers import Found
-from worker.uploads import listing
-from worker.uploads.listing import Work
+from worker.jobs.batch import process_batch
+from worker.jobs.deletion import delete_withdrawn
+from worker.jobs.steps import MAX_CRASHES, Context
+from worker.logs import fields
+from worker.uploads.batching import batches
+from worker.uploads.listing import KeyUploads, group_by_key
 from worker.uploads.upload import Upload
 
-_GRACE_SECONDS = 10  # after a signal; what is dropped is done again by the next pass
-_PAUSE_SECONDS = 0.5, 1.5  # between listings; at random, so that machines do not list in step
-_BEAT_SECONDS = 5
-_RETRY_SECONDS = 5
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The times of a pass, in seconds.
+
+    Attributes:
+        pause: The shortest and the longest pause between two listings; random, so that machines do
+            not list in step.
+        heartbeat: Between two heartbeats while nothing comes.
+        retry: How long a pass goes on after an upload failed; the next pass tries it again.
+    """
+
+    pause: tuple[float, float] = (0.5, 1.5)
+    heartbeat: float = 5
+    retry: float = 5
 
 
 class Pass:
-    """The work of one pass. A key is worked on by one thread, its uploads oldest first."""
+    """One pass. A key's uploads are processed by one thread, oldest first.
 
-    def __init__(self, context: Context, threads: int) -> None:
+    Args:
+        context: What all jobs share. The pass closes its pool.
+        threads: How many batches are processed at a time.
+        schedule: The times.
+    """
+
+    def __init__(self, context: Context, threads: int, schedule: Schedule | None = None) -> None:
         self._context, self._threads = context, threads
+        self._schedule = schedule or Schedule()
         self._bucket = context.buckets.input
         self._executor = ThreadPoolExecutor(threads)
-        self._room = threading.Semaphore(threads)
-        self._halted = threading.Event()
-        self._obstacles: list[str] = []  # ends the pass
-        self._left: list[str] = []  # does not
-        self._tried: set[Upload] = set()  # and still in the bucket
-        self._suspects: dict[Upload, int] = {}  # to run alone, with the crashes counted
-        self._unseen: set[Upload] = set()  # those of them that no listing showed yet
-        self._alone: list[Work] = []
-        self._reached = False
-        self.counts: Counter[str] = Counter()
+        self._free_threads = threading.Semaphore(threads)
+        self._stopped = threading.Event()
+        self._fatal: list[str] = []  # problems that end the pass
+        self._deferred: list[str] = []  # problems of single uploads
+        self._tried: set[Upload] = set()  # still in the bucket; not tried again in this pass
+        self._suspects: dict[Upload, int] = {}  # to run alone, with the crashes they were counted
+        self._unlisted: set[Upload] = set()  # suspects that no listing has shown
+        self._alone: list[KeyUploads] = []
+        self._buckets_checked = False
         self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
 
     def run(self, linger: float) -> None:
-        """Go on until a listing brings nothing new, and from then on list again for so many
-        seconds; ServiceUnavailable where anything was in the way.
+        """Process what listings show, until they have shown nothing new for `linger` seconds.
 
-        What was left is not tried twice in a pass. The pass ends soon for its sake, so that the
-        next one can try; what comes in meanwhile is not kept waiting.
+        An upload that failed is not tried twice in a pass. The pass then ends early, so that the
+        next one tries it soon; what arrives meanwhile is processed as usual.
+
+        Args:
+            linger: 0: end with the first listing that shows nothing new.
+
+        Raises:
+            ServiceUnavailable: The pass could not go on, was stopped while there was work, or an
+                upload failed.
         """
         self._suspects = self._context.ledger.unfinished_attempts(self._bucket)
-        self._unseen = set(self._suspects)
-        versioned = self._context.store.versioned(self._bucket)
-        end = beat = 0.0
+        self._unlisted = set(self._suspects)
+        versioned = self._context.store.is_versioned(self._bucket)
+        end = next_heartbeat = 0.0
         try:
             while True:
-                news = self._once(versioned)
-                if self._obstacles:
-                    raise ServiceUnavailable(self._obstacles[0])
-                if news and self._halted.is_set():
+                found = self._process_listing(versioned)
+                if self._fatal:
+                    raise ServiceUnavailable(self._fatal[0])
+                if found and self._stopped.is_set():
                     raise ServiceUnavailable("The pass was stopped by a signal.")
-                if news:
-                    beat = 0.0
+                if found:
+                    next_heartbeat = 0.0
                     continue
                 now = time.monotonic()
                 end = end or now + linger
-                if self._left:
-                    end = min(end, now + _RETRY_SECONDS)
-                if now >= end or self._halted.is_set():
+                if self._deferred:
+                    end = min(end, now + self._schedule.retry)
+                if now >= end or self._stopped.is_set():
                     break
-                if now >= beat:
-                    self._rest()
-                    beat = now + _BEAT_SECONDS
-                if self._halted.wait(random.uniform(*_PAUSE_SECONDS)):  # noqa: S311
+                if now >= next_heartbeat:
+                    self._heartbeat()
+                    next_heartbeat = now + self._schedule.heartbeat
+                pause = random.uniform(*self._schedule.pause)  # noqa: S311
+                if self._stopped.wait(pause):
                     break
         finally:
             self._executor.shutdown()
             self._context.pool.close()
-        if self._left:
-            raise ServiceUnavailable(self._left[0])
-        self._rest()
+        if self._deferred:
+            raise ServiceUnavailable(self._deferred[0])
+        self._heartbeat()
 
     def stop(self) -> None:
-        """End soon: transforms in hand are dropped, nothing new is begun."""
-        self._halted.set()
+        """End soon: running transforms are killed, their uploads are left for the next pass."""
+        self._stopped.set()
         self._context.pool.stop()
-        timer = threading.Timer(_GRACE_SECONDS, os._exit, [1])
-        timer.daemon = True
-        timer.start()
 
-    def _rest(self) -> None:
-        """Tell the ledger that all is drained, and what was left."""
+    def _heartbeat(self) -> None:
+        """Record that everything listed has been tried, and the first problem of an upload."""
         ledger = self._context.ledger
-        ledger.clear_attempts(list(self._unseen))  # removed by the user meanwhile
-        self._unseen.clear()
-        ledger.heartbeat(self._left[0] if self._left else None)
+        ledger.clear_attempts(list(self._unlisted))  # deleted by the user meanwhile
+        self._unlisted.clear()
+        ledger.heartbeat(self._deferred[0] if self._deferred else None)
 
-    def _once(self, versioned: bool) -> bool:
-        """Work off one listing; whether it brought anything new."""
-        news = False
+    def _process_listing(self, versioned: bool) -> bool:
+        """Process one listing, and return whether it showed anything new."""
+        found = False
         futures: set[Future[None]] = set()
-        pages = self._context.store.pages(self._bucket, versioned)
-        fresh = self._fresh(listing.work(self._bucket, pages))
-        for batch in listing.batches(fresh, self._threads):
-            news = True
-            self._room.acquire()
-            if self._halted.is_set():
+        pages = self._context.store.list_pages(self._bucket, versions=versioned)
+        for batch in batches(self._untried(group_by_key(self._bucket, pages)), self._threads):
+            found = True
+            self._free_threads.acquire()
+            if self._stopped.is_set():
                 break
-            future = self._executor.submit(self._do, batch, None)
+            future = self._executor.submit(self._process, batch, alone=False)
             futures.add(future)
             future.add_done_callback(futures.discard)
-            future.add_done_callback(lambda _: self._room.release())
+            future.add_done_callback(lambda _: self._free_threads.release())
         for future in list(futures):
             future.result()
-        return self._work_alone() or news
+        return self._process_alone() or found
 
-    def _fresh(self, works: Iterable[Work]) -> Iterator[Work]:
-        """What was not tried yet; what must run alone is put aside."""
-        for found in works:
-            self._unseen.difference_update(found.uploads)
-            work = Work(
-                found.key,
-                [upload for upload in found.purge if upload not in self._tried],
-                [upload for upload in found.uploads if upload not in self._tried],
+    def _untried(self, works: Iterable[KeyUploads]) -> Iterator[KeyUploads]:
+        """Yield what has not been tried yet; keep back what must run alone."""
+        for listed in works:
+            self._unlisted.difference_update(listed.uploads)
+            work = KeyUploads(
+                listed.key,
+                [upload for upload in listed.withdrawn if upload not in self._tried],
+                [upload for upload in listed.uploads if upload not in self._tried],
             )
-            if not (work.purge or work.uploads):
+            if not (work.withdrawn or work.uploads):
                 continue
-            if not self._reached:
-                for bucket in (self._context.buckets.output, self._context.buckets.quarantine):
-                    self._context.store.reach(bucket)
-                self._reached = True
+            self._check_buckets()
             if any(upload in self._suspects for upload in work.uploads):
                 self._alone.append(work)
             else:
                 yield work
 
-    def _work_alone(self) -> bool:
-        """What ended a worker or crashed in company: those with the fewest crashes first, so
-        that one that ends the worker again and again keeps no other from its turn."""
+    def _check_buckets(self) -> None:
+        if not self._buckets_checked:
+            for bucket in (self._context.buckets.output, self._context.buckets.quarantine):
+                self._context.store.check_bucket(bucket)
+            self._buckets_checked = True
 
-        def crashes(work: Work) -> int:
+    def _process_alone(self) -> bool:
+        """Process one by one what crashed the worker, or crashed while others ran beside it.
+
+        Those with the fewest crashes come first: a file that crashes the worker every time must not
+        keep the others waiting.
+        """
+
+        def crashes(work: KeyUploads) -> int:
             return max(self._suspects.get(upload, 0) for upload in work.uploads)
 
         waiting, self._alone = sorted(self._alone, key=crashes), []
         for work in waiting:
-            if not self._halted.is_set():
-                self._executor.submit(self._do, [work], self._suspects).result()
+            if not self._stopped.is_set():
+                self._executor.submit(self._process, [work], alone=True).result()
         return bool(waiting)
 
-    def _do(self, batch: list[Work], alone: dict[Upload, int] | None) -> None:
-        """Several keys' only uploads together, or all there is to do for one. What goes wrong is
-        noted, never raised; a key's other uploads then wait, since the newest one's output must be
-        the last to be written."""
+    def _process(self, batch: list[KeyUploads], *, alone: bool) -> None:
+        """Process the single uploads of several keys, or all work for one key; never raise.
+
+        If an upload of a key fails, its newer ones wait: the newest one's output must come last.
+        """
         try:
-            if batch[0].simple:
-                self._step([work.uploads[0] for work in batch], alone)
+            if batch[0].is_single:
+                self._process_uploads([work.uploads[0] for work in batch], alone=alone)
             else:
-                self._do_key(batch[0], alone)
+                self._process_key(batch[0], alone=alone)
         except PassInterrupted:
             pass
         except ServiceUnavailable as error:
-            self._obstacles.append(str(error))
-            self._halted.set()
+            self._end(str(error))
         except OSError as error:
-            self._obstacles.append(
-                f"The state folder cannot be used: {error.strerror} ({error.filename})."
-            )
-            self._halted.set()
-        except Exception as error:  # noqa: BLE001  a flaw of ours may keep no other from its turn
+            self._end(f"The state folder cannot be used: {error.strerror} ({error.filename}).")
+        except Exception as error:  # noqa: BLE001  a bug must not affect the other batches
             for work in batch:
-                self._leave(work.key, work.uploads, f"{type(error).__name__}: {error}")
+                self._defer(work.key, work.uploads, f"{type(error).__name__}: {error}")
 
-    def _do_key(self, work: Work, alone: dict[Upload, int] | None) -> None:
-        for upload in work.purge:  # one by one: their order counts
-            listed = Found(upload.etag, upload.last_modified, upload.size)
-            missed, troubles = remove(self._context.store, {upload: listed})
-            self._tried.update(missed)
-            if troubles:
-                return self._leave(work.key, [upload, *work.uploads], str(troubles[upload]))
-        self._count("withdrawn", len(work.purge))
+    def _process_key(self, work: KeyUploads, *, alone: bool) -> None:
+        for upload in work.withdrawn:  # one by one: the order matters
+            deletion = delete_withdrawn(self._context.store, upload)
+            self._tried.update(deletion.missing)
+            if deletion.failures:
+                reason = str(deletion.failures[upload])
+                self._defer(work.key, [upload, *work.uploads], reason)
+                return
+        self._count("withdrawn", len(work.withdrawn))
         for number, upload in enumerate(work.uploads):
-            if self._halted.is_set() or self._step([upload], alone, work.uploads[number + 1 :]):
-                return None
-        return None
+            if self._stopped.is_set():
+                return
+            newer = work.uploads[number + 1 :]
+            if not self._process_uploads([upload], newer, alone=alone):
+                return
 
-    def _step(
-        self,
-        uploads: list[Upload],
-        alone: dict[Upload, int] | None,
-        waiting: Sequence[Upload] = (),
+    def _process_uploads(
+        self, uploads: list[Upload], newer: Sequence[Upload] = (), *, alone: bool
     ) -> bool:
-        """Bring uploads to their end; whether any is still there. `waiting`: newer ones of the
-        same key."""
-        outcome = step(self._context, uploads, alone)
-        self._tried.update(outcome.gone, outcome.missed)
-        self._count("gone", len(outcome.gone))
+        """Process uploads and return whether none of them failed.
+
+        Args:
+            uploads: Each of another key.
+            newer: Uploads of the same key, if it is one, that wait for it.
+            alone: Whether nothing else runs meanwhile.
+        """
+        outcome = process_batch(self._context, uploads, self._suspects if alone else None)
+        self._tried.update(outcome.missing, outcome.replaced)
+        self._count("missing", len(outcome.missing))
         for result in outcome.results:
             self._count(result.outcome)
-            say(
-                result.outcome,
+            extra = fields(
                 key=result.upload.key,
                 output=result.output_key,
                 sha256=result.output_sha256,
                 seconds=result.seconds,
                 reason=result.reason,
             )
-        for upload, trouble in outcome.troubles.items():
-            if isinstance(trouble, TransformCrashed):
-                self._crashed(Work(upload.key, [], [upload, *waiting]), trouble, alone)
+            _log.info(result.outcome, extra=extra)
+        for upload, error in outcome.failures.items():
+            if isinstance(error, TransformCrashed):
+                self._suspect(KeyUploads(upload.key, [], [upload, *newer]), error, alone=alone)
             else:
-                self._leave(upload.key, [upload, *waiting], str(trouble))
-        return bool(outcome.troubles)
+                self._defer(upload.key, [upload, *newer], str(error))
+        return not outcome.failures
 
-    def _leave(self, key: str, uploads: Iterable[Upload], reason: str) -> None:
-        say("left", key=key, reason=reason)
+    def _suspect(self, work: KeyUploads, crash: TransformCrashed, *, alone: bool) -> None:
+        upload = work.uploads[0]
+        if not alone:  # another file may be the cause: it runs alone later in this pass
+            self._suspects[upload] = 0
+            self._alone.append(work)
+            return
+        crashes = self._suspects.get(upload, 0) + 1
+        self._suspects[upload] = crashes
+        self._tried.update(work.uploads)
+        _log.info("crashed", extra=fields(key=upload.key, reason=str(crash), crashes=crashes))
+        self._deferred.append(
+            f"{upload.key!r} crashed its transform ({crashes} of {MAX_CRASHES}): {crash}"
+        )
+
+    def _defer(self, key: str, uploads: Iterable[Upload], reason: str) -> None:
+        _log.info("deferred", extra=fields(key=key, reason=reason))
         self._tried.update(uploads)
-        self._left.append(reason)
-        self._count("left")
+        self._deferred.append(reason)
+        self._count("deferred")
+
+    def _end(self, problem: str) -> None:
+        self._fatal.append(problem)
+        self._stopped.set()
 
     def _count(self, what: str, number: int = 1) -> None:
         with self._lock:
             self.counts[what] += number
-
-    def _crashed(
-        self, work: Work, crash: TransformCrashed, alone: dict[Upload, int] | None
-    ) -> None:
-        upload = work.uploads[0]
-        if alone is None:  # perhaps for what ran beside it: it gets its turn alone, in this pass
-            self._suspects[upload] = 0
-            self._alone.append(work)
-            return
-        self._suspects[upload] = alone.get(upload, 0) + 1
-        self._tried.update(work.uploads)
-        text = (
-            f"{upload.key!r} crashed its transform ({self._suspects[upload]} of {CRASHES}): {crash}"
-        )
-        say("crash", key=upload.key, reason=str(crash), crashes=self._suspects[upload])
-        self._left.append(text)

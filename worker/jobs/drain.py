@@ -1,58 +1,96 @@
-"""`drain`: what a pass works with, and how its end is told."""
+"""`drain`: what a pass needs, and how its end is reported."""
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
+import threading
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
+from worker import logs
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.steps import Context
+from worker.ledger.ledger import Ledger
 from worker.ledger.postgres_ledger import open_ledger
-from worker.logs import say
-from worker.sandbox.pool import Pool
+from worker.logs import fields
+from worker.sandbox.pool import Pool, TransformPool
 from worker.settings import Settings
 from worker.store.s3_store import open_store
+from worker.transforms import output_key
+
+_GRACE_SECONDS = 10  # between a signal and the end of the process
+_log = logging.getLogger(__name__)
 
 
 def drain(settings: Settings, linger: float) -> None:
-    """Make a pass, then list again for `linger` seconds.
+    """Make one pass.
+
+    Args:
+        settings: The pipeline's.
+        linger: The seconds without anything new after which the pass ends.
 
     Raises:
         ServiceUnavailable: The pass failed; the heartbeat names the same reason.
     """
+    logs.configure()
     with ExitStack() as stack:
-        folder = _prepare(settings.state, stack)
+        folder = _prepare_state(settings.state, stack)
         ledger = stack.enter_context(open_ledger(settings))
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = 2 * (cores or 1) + 2  # downloads and uploads overlap with the transforms
-        pool = Pool(settings.transform, settings.limits, folder, cores or 1)
-        context = Context(
-            open_store(settings),
-            settings.store,
-            ledger,
-            pool,
-            settings.transform,
-            settings.machine,
-            folder,
-        )
-        one_pass = Pass(context, threads)
+        cores = available_cores()
+        pool = Pool(settings.transform, settings.limits, folder, cores)
+        context = pass_context(settings, ledger, pool, folder)
+        bucket_pass = Pass(context, threads_for(cores))
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: one_pass.stop())
+            signal.signal(number, lambda *_: _stop(bucket_pass))
         try:
-            one_pass.run(linger)
+            bucket_pass.run(linger)
         except ServiceUnavailable as error:
-            say("pass", obstacle=str(error), **one_pass.counts)
-            with suppress(ServiceUnavailable):  # where the database is what failed
+            _log.info("pass", extra=fields(obstacle=str(error), **bucket_pass.counts))
+            with suppress(ServiceUnavailable):  # the database may be what failed
                 ledger.heartbeat(str(error))
             raise
-        say("pass", unenforced=pool.unenforced or None, **one_pass.counts)
+        _log.info("pass", extra=fields(unenforced=pool.unenforced or None, **bucket_pass.counts))
 
 
-def _prepare(state: Path, stack: ExitStack) -> Path:
-    """Lock the state folder against a second pass here; return its empty folder for files."""
+def pass_context(settings: Settings, ledger: Ledger, pool: TransformPool, folder: Path) -> Context:
+    """Return what the jobs of a pass share, with the pipeline's object store."""
+    return Context(
+        open_store(settings),
+        settings.store,
+        ledger,
+        pool,
+        partial(output_key, settings.transform),
+        settings.machine,
+        folder,
+    )
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads_for(cores: int) -> int:
+    """Return the number of threads of a pass: downloads and uploads overlap with transforms."""
+    return 2 * cores + 2
+
+
+def _stop(bucket_pass: Pass) -> None:
+    """Stop within 10 s; running transforms are abandoned and retried by the next pass."""
+    bucket_pass.stop()
+    timer = threading.Timer(_GRACE_SECONDS, os._exit, [1])
+    timer.daemon = True
+    timer.start()
+
+
+def _prepare_state(state: Path, stack: ExitStack) -> Path:
+    """Lock the state folder against a second pass, and return its empty folder for files."""
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = stack.enter_context((state / "lock").open("w"))
@@ -62,7 +100,7 @@ def _prepare(state: Path, stack: ExitStack) -> Path:
         folder.mkdir(mode=0o700)
     except BlockingIOError:
         raise ServiceUnavailable(
-            f"Another pass is under way in {state}: wait for its end."
+            f"Another pass is running in {state}: wait until it ends."
         ) from None
     except OSError as error:
         raise ServiceUnavailable(

@@ -1,33 +1,37 @@
-"""Where files go that cannot be transformed, and what is said of them there."""
+"""The quarantine bucket: the keys of files that cannot be transformed, and their notes."""
 
 import hashlib
 import json
 
-from worker.uploads.upload import Upload
+from worker.uploads.upload import Upload, fits_key
 
-KEY_BYTES = 1024  # of UTF-8: S3's longest object key
-_NOTE = ".json"
+_NOTE_SUFFIX = ".json"
 
 
-def key(upload: Upload, sha256: str) -> str:
-    """The file's object key in the quarantine bucket; its note lies beside it, at `note_key`.
+def quarantine_key(upload: Upload, sha256: str) -> str:
+    """Return the object key of a quarantined file; its note is at `note_key` of it.
 
-    Where `<key>/<sha256>` and its note would be longer than S3 allows, the key's own hash stands
-    for the key.
+    Args:
+        upload: The upload.
+        sha256: The file's hash in hex.
+
+    Returns:
+        `<key>/<sha256>`; if that or its note's key is too long for S3, the key's own hash replaces
+        the key.
     """
     plain = f"{upload.key}/{sha256}"
-    if fits(note_key(plain)):
+    if fits_key(note_key(plain)):
         return plain
     return f"_long/{hashlib.sha256(upload.key.encode()).hexdigest()}/{sha256}"
 
 
-def note_key(quarantined: str) -> str:
-    """The note's object key, from the file's."""
-    return quarantined + _NOTE
+def note_key(key: str) -> str:
+    """Return the object key of the note on a quarantined file."""
+    return key + _NOTE_SUFFIX
 
 
 def note(upload: Upload, sha256: str, reason: str, worker: str) -> bytes:
-    """Why the file is here, and which upload it was."""
+    """Return the note: why the file was quarantined, and which upload it was, as JSON."""
     text = {
         "reason": reason,
         "bucket": upload.bucket,
@@ -39,8 +43,3 @@ def note(upload: Upload, sha256: str, reason: str, worker: str) -> bytes:
         "worker": worker,
     }
     return json.dumps(text, ensure_ascii=False, indent=2).encode() + b"\n"
-
-
-def fits(object_key: str) -> bool:
-    """Whether S3 takes a key of this length."""
-    return len(object_key.encode()) <= KEY_BYTES

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from worker.ledger.ledger import Ledger, LogFilter
-from worker.store.s3_store import Store
-from worker.uploads import listing
+from worker.store.store import Store
+from worker.uploads.listing import group_by_key
 
 
 def log(ledger: Ledger, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
@@ -95,7 +95,8 @@ def _json_value(value: object) -> object:
 def _backlog(store: Store, bucket: str) -> dict[str, Any]:
     count = size = 0
     oldest = None
-    for work in listing.work(bucket, store.pages(bucket, store.versioned(bucket))):
+    pages = store.list_pages(bucket, versions=store.is_versioned(bucket))
+    for work in group_by_key(bucket, pages):
         for upload in work.uploads:
             count, size = count + 1, size + upload.size
             oldest = min(oldest or upload.last_modified, upload.last_modified)

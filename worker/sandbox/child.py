@@ -1,6 +1,7 @@
-"""A transform's process: reads jobs from its standard input, answers each with one line.
+"""The process that runs transforms: one JSON job per input line, one JSON response per job.
 
-`python -m worker.sandbox.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT`, started by `sandbox` only.
+`python -m worker.sandbox.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT_PID`, started by pool.py. It
+is the only part of a pass that imports a transform.
 """
 
 import errno
@@ -13,8 +14,8 @@ from worker.errors import InvalidInput, UploadDeferred
 from worker.sandbox.confinement import confine, limit_cpu
 from worker.transforms import Transform, load
 
-# What the file cannot be blamed for; any other error of a decoder is about the file.
-_SURROUNDINGS = {
+# Errors that the machine causes; any other error of a decoder concerns the file.
+_ENVIRONMENT_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EIO,
@@ -28,47 +29,47 @@ _SURROUNDINGS = {
 
 
 def main() -> None:
-    """Serve until standard input ends, as it does when the parent is gone."""
+    """Run jobs until standard input ends; it ends with the parent."""
     name, memory_mb, cpu_seconds, parent = sys.argv[1:]
     transform = load(name)
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    _silence()
+    responses = os.fdopen(os.dup(1), "w", buffering=1)
+    _discard_output()
     unenforced = confine(int(memory_mb) * 2**20, int(parent))
-    print(json.dumps({"ready": unenforced}), file=answers)
+    print(json.dumps({"ready": unenforced}), file=responses)
     for line in sys.stdin:
         limit_cpu(int(cpu_seconds))
-        print(json.dumps(_answer(transform, json.loads(line))), file=answers)
+        print(json.dumps(_run(transform, json.loads(line))), file=responses)
 
 
-def _answer(transform: Transform, job: dict[str, object]) -> dict[str, str]:
+def _run(transform: Transform, job: dict[str, object]) -> dict[str, str]:
     source, target = Path(str(job["source"])), Path(str(job["target"]))
     try:
         parameters = {"pixels": int(str(job["pixels"]))}
         return {"content_type": transform.apply(source, target, parameters)}
-    except Exception as error:  # noqa: BLE001  a decoder may raise anything over a bad file
-        return _judge(error, target)
+    except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
+        return _failure(error, target)
 
 
-def _judge(error: Exception, target: Path) -> dict[str, str]:
-    """Whose fault it is."""
+def _failure(error: Exception, target: Path) -> dict[str, str]:
+    """Return whether the file, the machine or the limits are to blame, and the reason."""
     if isinstance(error, UploadDeferred):
         return {"deferred": str(error)}
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return {"memory": "it needs more memory than limits.memory_mb"}
     if number == errno.EFBIG:
-        return {"verdict": "its result is larger than a single PUT takes"}
-    if number in _SURROUNDINGS:
-        return {"surroundings": f"{os.strerror(number)} in {target.parent}"}
-    plain = isinstance(error, InvalidInput)
-    return {"verdict": str(error) if plain else f"{type(error).__name__}: {error}"}
+        return {"invalid": "its result is larger than 5 GiB, the limit of a single PUT"}
+    if number in _ENVIRONMENT_ERRORS:
+        return {"environment": f"{os.strerror(number)} in {target.parent}"}
+    known = isinstance(error, InvalidInput)
+    return {"invalid": str(error) if known else f"{type(error).__name__}: {error}"}
 
 
-def _silence() -> None:
-    """Libraries in C write what they like to 1 and 2: not into our answers or the journal."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+def _discard_output() -> None:
+    """Keep what C libraries print out of the responses and the journal."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a transform's process may not do, asked of the kernel by that process itself.
+"""Restrictions that a transform's process asks the kernel to put on itself.
 
-Everything here only takes away; what this platform cannot take away is returned, to be said.
+All of them only remove rights. What this platform cannot enforce is returned and reported.
 """
 
 import ctypes
@@ -13,9 +13,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-LARGEST_FILE = 5 * 1024**3  # what S3 takes in a single PUT
+from worker.uploads.upload import MAX_PUT_BYTES
+
 _OPEN_FILES = 64
-# landlock(7), its first version: calls (numbered alike everywhere), and what may be done to files.
+# landlock(7), version 1: system call numbers (the same on all architectures) and access rights.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _PATH_BENEATH = 444, 445, 446, 1
 _WRITE, _READ, _REMOVE, _MAKE, _LINK = 1 << 1, 1 << 2, 1 << 5, 1 << 8, 1 << 12
 _PR_SET_PDEATHSIG = 1
@@ -23,9 +24,10 @@ _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_MODE_FILTER = 2
 
-# linux/audit.h, and the numbers of: socket, socketpair, connect, sendto, execve, execveat, ptrace,
-# process_vm_readv, process_vm_writev, io_uring_setup, bpf, userfaultfd, unshare, setns, mount,
-# pidfd_getfd, kill, tgkill (asm/unistd_64.h, asm-generic/unistd.h).
+# Architectures (linux/audit.h) and the numbers of the forbidden system calls: socket, socketpair,
+# connect, sendto, execve, execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup,
+# bpf, userfaultfd, unshare, setns, mount, pidfd_getfd, kill, tgkill (asm/unistd_64.h,
+# asm-generic/unistd.h).
 _SYSTEM_CALLS = {
     "x86_64": (
         0xC000003E,
@@ -36,17 +38,26 @@ _SYSTEM_CALLS = {
         (198, 199, 203, 206, 221, 281, 117, 270, 271, 425, 280, 282, 97, 268, 40, 438, 129, 131),
     ),
 }
-_X32 = 0x40000000  # x86-64's second numbering of the same calls
+_X32 = 0x40000000  # on x86-64 the same calls have a second number
 
 
 def confine(memory_bytes: int, parent: int) -> list[str]:
-    """Give up memory, network, other programs, and all files but those of the current folder and
-    of Python; return what stays possible here."""
+    """Limit memory; forbid the network, other programs and most files to this process.
+
+    Only the current folder can be written; Python and its libraries can be read.
+
+    Args:
+        memory_bytes: The limit of the address space.
+        parent: The process id of the parent, with which this process shall die.
+
+    Returns:
+        What could not be enforced here, one phrase each.
+    """
     problems = []
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_FSIZE, MAX_PUT_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
         try:
@@ -56,24 +67,24 @@ def confine(memory_bytes: int, parent: int) -> list[str]:
     if sys.platform != "linux":
         return [*problems, "network, other programs, death with the parent: Linux only"]
     try:
-        # First to go when memory is short, so that neither the worker nor its machine goes.
+        # Killed first when memory is short, rather than the worker or other services.
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError as error:
         problems.append(f"oom_score_adj: {error.strerror}")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if _parent() != parent:
-        sys.exit(1)  # it died before we asked to die with it
+        sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if not _forbid_files(libc):
-        problems.append("other files, the worker's credentials among them: no Landlock here")
+        problems.append("other files, including the worker's credentials: no Landlock here")
     if not _forbid_system_calls(libc):
         problems.append(f"network, other programs: no filter for {platform.machine()} here")
     return problems
 
 
 def limit_cpu(seconds: int) -> None:
-    """Let this process run for so many more seconds of CPU time, then end it."""
+    """Have the kernel kill this process after so many more seconds of CPU time."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(usage.ru_utime + usage.ru_stime) + seconds + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -84,8 +95,11 @@ def _parent() -> int:
 
 
 def _forbid_files(libc: ctypes.CDLL) -> bool:
-    """Leave the current folder, and what Python and its libraries are read from; whether the kernel
-    took it. The worker's user may read more, its credentials and its memory (/proc) among it."""
+    """Allow the current folder, Python and its libraries, and return whether the kernel did so.
+
+    Without it the process could read what the worker's user can: credentials, and the worker's
+    memory through /proc.
+    """
     handled = struct.pack("Q", _WRITE | _READ | _REMOVE | _MAKE | _LINK)
     rules = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
     if rules < 0:
@@ -104,7 +118,10 @@ def _forbid_files(libc: ctypes.CDLL) -> bool:
 
 
 def _forbid_system_calls(libc: ctypes.CDLL) -> bool:
-    """Answer the calls above with EPERM (seccomp(2), classic BPF); whether the kernel took it."""
+    """Make the forbidden calls fail with EPERM (seccomp(2)) and return whether the kernel did so.
+
+    A program in classic BPF compares the call's number with each of them.
+    """
     if platform.machine() not in _SYSTEM_CALLS or sys.maxsize < 2**32:
         return False
     architecture, forbidden = _SYSTEM_CALLS[platform.machine()]

@@ -1,6 +1,6 @@
-"""A pool of long-lived processes that transforms run in, one a core, one file at a time.
+"""A pool of long-lived processes that run transforms: one per core, one file at a time.
 
-They get files' names and nothing else: no credentials, no network. `confine` says what more.
+They receive file names and nothing else: no credentials, no network (see confinement.py).
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from worker.errors import (
     InvalidInput,
@@ -23,12 +23,42 @@ from worker.errors import (
 )
 from worker.settings import Limits
 
-_FILES_EACH = 500  # then a new process: decoders leak
+_FILES_PER_CHILD = 500  # decoders leak memory
 _START_SECONDS = 30
-# A response holds one of these, with a text.
-_ANSWERS = {"content_type", "verdict", "deferred", "memory", "surroundings"}
-_LONGEST_ANSWER = 1 << 16
-_NOT_OURS = "what it said is no answer of ours"  # a file has taken it over
+# A response of a child has one of these keys; its value is a text.
+_RESPONSE_KEYS = {"content_type", "invalid", "deferred", "memory", "environment"}
+_MAX_RESPONSE_BYTES = 1 << 16
+_BAD_RESPONSE = "its process sent an invalid response"  # the file may have compromised it
+
+
+class TransformPool(Protocol):
+    """What runs the transform of a pipeline; called from several threads."""
+
+    unenforced: list[str]
+
+    def run(self, source: Path, target: Path) -> str:
+        """Transform a file.
+
+        Args:
+            source: The input.
+            target: Where the result goes; undefined content after an error.
+
+        Returns:
+            The result's content type.
+
+        Raises:
+            InvalidInput: The file cannot be transformed.
+            UploadDeferred: It cannot be transformed yet.
+            TransformCrashed: The process died or exceeded a limit.
+            ServiceUnavailable: The machine prevents it: a full disk, no memory for a process.
+            PassInterrupted: The pool was stopped.
+        """
+
+    def stop(self) -> None:
+        """Kill the running transforms; later ones raise PassInterrupted."""
+
+    def close(self) -> None:
+        """End all processes; nothing may be running."""
 
 
 class _Child:
@@ -37,7 +67,7 @@ class _Child:
     def __init__(self, transform: str, limits: Limits, folder: Path) -> None:
         self._limits = limits
         self.files = 0
-        package = Path(__file__).resolve().parents[2]
+        source_folder = Path(__file__).resolve().parents[2]
         command = [sys.executable, "-P", "-s", "-m", "worker.sandbox.child", transform]
         command += [str(limits.memory_mb), str(limits.cpu_seconds), str(os.getpid())]
         try:
@@ -46,23 +76,23 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=folder,
-                env={"PYTHONPATH": str(package), "LC_ALL": "C.UTF-8"},
+                env={"PYTHONPATH": str(source_folder), "LC_ALL": "C.UTF-8"},
             )
         except OSError as error:
             raise ServiceUnavailable(
-                f"No process for a transform can be started: {error.strerror}."
-            ) from (error)
+                f"A process for transforms cannot be started: {error.strerror}."
+            ) from error
         try:
             self.unenforced: list[str] = self._read(_START_SECONDS)["ready"]
         except TransformCrashed as error:
             self.kill()
             raise ServiceUnavailable(
-                f"A process for a transform did not start ({error}): is limits.memory_mb "
-                f"({limits.memory_mb}) enough for Python and its libraries?"
+                f"A process for transforms did not start ({error}): check that limits.memory_mb "
+                f"({limits.memory_mb}) is enough for Python and its libraries."
             ) from error
 
     def run(self, source: Path, target: Path) -> dict[str, str]:
-        """Its answer about one file."""
+        """Return the child's response to a file."""
         job = {"source": str(source), "target": str(target), "pixels": self._limits.pixels}
         self.files += 1
         assert self._process.stdin  # noqa: S101
@@ -71,51 +101,54 @@ class _Child:
             self._process.stdin.flush()
         except OSError as error:
             raise TransformCrashed(_cause(self._process.wait())) from error
-        answer = self._read(self._limits.seconds)
-        if len(answer) != 1 or not _ANSWERS.issuperset(answer):
-            raise TransformCrashed(_NOT_OURS)
-        return {name: _printable(text) for name, text in answer.items()}
+        response = self._read(self._limits.seconds)
+        if len(response) != 1 or not _RESPONSE_KEYS.issuperset(response):
+            raise TransformCrashed(_BAD_RESPONSE)
+        return {name: _printable(text) for name, text in response.items()}
 
     @property
-    def alive(self) -> bool:
-        """Whether it may be given a file: one that is idle may have been ended for its memory, and
-        one that speaks unasked is not ours any more."""
-        return self._process.poll() is None and not self._speaks(0)
+    def is_idle(self) -> bool:
+        """Whether it can take a file.
+
+        The kernel may have killed it for memory. Output without a pending job means the child is
+        compromised.
+        """
+        return self._process.poll() is None and not self._has_output(0)
 
     def interrupt(self) -> None:
-        """End it at once; whoever waits for its answer sees a TransformCrashed."""
+        """Kill it; a thread that waits for its response gets TransformCrashed."""
         self._process.kill()
 
     def kill(self) -> None:
-        """End it at once and let go of its pipes."""
+        """Kill it and close its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what could not be written any more
+            with suppress(OSError):  # data that could not be written
                 pipe.close()  # type: ignore[union-attr]
 
     def _read(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout  # noqa: S101
         line, deadline = b"", time.monotonic() + seconds
         while not line.endswith(b"\n"):
-            if not self._speaks(max(0, deadline - time.monotonic())):
+            if not self._has_output(max(0, deadline - time.monotonic())):
                 raise TransformCrashed(f"it took longer than {seconds} seconds")
-            data = os.read(self._process.stdout.fileno(), _LONGEST_ANSWER)
+            data = os.read(self._process.stdout.fileno(), _MAX_RESPONSE_BYTES)
             if not data:
                 raise TransformCrashed(_cause(self._process.wait()))
             line += data
-            if len(line) > _LONGEST_ANSWER:
-                raise TransformCrashed(_NOT_OURS)
+            if len(line) > _MAX_RESPONSE_BYTES:
+                raise TransformCrashed(_BAD_RESPONSE)
         try:
-            answer = json.loads(line)
+            response = json.loads(line)
         except ValueError:
-            raise TransformCrashed(_NOT_OURS) from None
-        if not isinstance(answer, dict):
-            raise TransformCrashed(_NOT_OURS)
-        return answer
+            raise TransformCrashed(_BAD_RESPONSE) from None
+        if not isinstance(response, dict):
+            raise TransformCrashed(_BAD_RESPONSE)
+        return response
 
-    def _speaks(self, seconds: float) -> bool:
-        """Whether it says something, or ends, within so long."""
+    def _has_output(self, seconds: float) -> bool:
+        """Wait for output, or for the end of it."""
         assert self._process.stdout  # noqa: S101
         poll = select.poll()
         poll.register(self._process.stdout, select.POLLIN)
@@ -129,14 +162,20 @@ def _printable(text: object) -> str:
 def _cause(status: int) -> str:
     if status >= 0:
         return f"its process ended with status {status}"
-    return f"its process was ended by signal {-status}"
+    return f"its process was killed by signal {-status}"
 
 
 class Pool:
-    """As many children as there are cores, started when they are first needed.
+    """Implements `TransformPool` with child processes, started when they are first needed.
 
-    `run` must be called from threads that live as long as the pool: Linux ends a child with the
+    `run` must be called from threads that live as long as the pool: Linux kills a child with the
     thread that started it (prctl(2), PR_SET_PDEATHSIG).
+
+    Args:
+        transform: The transform's name.
+        limits: What one file may cost.
+        folder: The only folder that children can write to.
+        size: The number of children.
     """
 
     def __init__(self, transform: str, limits: Limits, folder: Path, size: int) -> None:
@@ -149,20 +188,16 @@ class Pool:
         self.unenforced: list[str] = []
 
     def run(self, source: Path, target: Path) -> str:
-        """Transform a file and return the result's content type.
-
-        Raises InvalidInput, UploadDeferred, TransformCrashed, ServiceUnavailable, or
-        PassInterrupted once the pool is stopped.
-        """
+        """See `TransformPool.run`."""
         child = self._slots.get()
         try:
-            if not (child and child.alive):
+            if not (child and child.is_idle):
                 child = self._start(child)
-            answer = child.run(source, target)
-            if "memory" in answer and child.files > 1:  # perhaps an earlier file's leavings
+            response = child.run(source, target)
+            if "memory" in response and child.files > 1:  # earlier files may have leaked
                 child = self._start(child)
-                answer = child.run(source, target)
-            if "memory" in answer or child.files >= _FILES_EACH:
+                response = child.run(source, target)
+            if "memory" in response or child.files >= _FILES_PER_CHILD:
                 self._end(child)
                 child = None
         except (TransformCrashed, ServiceUnavailable):
@@ -173,22 +208,22 @@ class Pool:
             raise
         finally:
             self._slots.put(child)
-        if "surroundings" in answer:
-            raise ServiceUnavailable(f"The transform could not work: {answer['surroundings']}.")
-        if "deferred" in answer:
-            raise UploadDeferred(answer["deferred"])
-        if "content_type" not in answer:
-            raise InvalidInput(answer.get("verdict") or answer["memory"])
-        return answer["content_type"]
+        if "environment" in response:
+            raise ServiceUnavailable(f"The transform could not work: {response['environment']}.")
+        if "deferred" in response:
+            raise UploadDeferred(response["deferred"])
+        if "content_type" not in response:
+            raise InvalidInput(response.get("invalid") or response["memory"])
+        return response["content_type"]
 
     def stop(self) -> None:
-        """End the children that are at work, from any thread or a signal's handler."""
+        """See `TransformPool.stop`; any thread or a signal handler may call it."""
         self._stopped = True
         for child in list(self._children):
             child.interrupt()
 
     def close(self) -> None:
-        """End all children; nobody runs anything any more."""
+        """See `TransformPool.close`."""
         for child in list(self._children):
             self._end(child)
 

@@ -1,15 +1,15 @@
-"""S3 over HTTP: signed requests on connections that are kept, with time limits and retries.
+"""An S3 client: signed requests over kept connections, with time limits and retries.
 
-Own code where boto3 would do, because each request of an upload's way passes here: boto3 takes 1.2
-to 2.4 ms of CPU for one, this 0.2 to 0.6, and a pass starts 0.3 s sooner without it
-(docs/architecture.md). tests/worker/test_s3.py holds the signatures against botocore's.
+It replaces boto3 because every request of a job goes through it: boto3 takes 1.2 to 2.4 ms of CPU
+per request, this client 0.2 to 0.6, and a pass starts 0.3 s sooner (docs/measurements.md). The
+bootstrap also needs it before any package is installed, so it uses the standard library only.
+tests/worker/test_store_client.py compares the signatures with botocore's.
 
 Signature Version 4: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
 import hashlib
 import hmac
-import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -22,24 +22,30 @@ from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
 from worker.errors import NoResponse, RequestRefused, ResponseTruncated
+from worker.store.retries import STANDARD, RetryPolicy
 
-_CONNECT_SECONDS, _ANSWER_SECONDS = 5, 60
-_ATTEMPTS = 4
+_CONNECT_SECONDS, _RESPONSE_SECONDS = 5, 60
 _CHUNK = 1 << 20
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _TRANSIENT = {429, 500, 502, 503, 504}
+#: Takes the pieces of a body; made anew for each attempt.
+Sink = Callable[[], Callable[[bytes], object]]
 _SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True)
 class Response:
-    """A success. The body is empty where it went into a sink."""
+    """A successful response; the body is empty if it went into a sink."""
 
     headers: Message
     body: bytes
 
     def xml(self) -> ET.Element:
-        """The body as a document, its names without S3's namespace. RequestRefused: it is none."""
+        """Return the body as XML, its tags without S3's namespace.
+
+        Raises:
+            RequestRefused: The body is not XML.
+        """
         try:
             root = ET.fromstring(self.body)  # noqa: S314
         except ET.ParseError as error:
@@ -51,7 +57,13 @@ class Response:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key pair and the region that signatures name."""
+    """Signs requests with a key pair.
+
+    Attributes:
+        region: The region that signatures name.
+        access: The access key.
+        secret: The secret key.
+    """
 
     region: str
     access: str
@@ -60,7 +72,18 @@ class Signer:
     def sign(
         self, method: str, path: str, query: str, headers: dict[str, str], when: time.struct_time
     ) -> dict[str, str]:
-        """The headers (lower case, x-amz-content-sha256 among them) with date and signature."""
+        """Return the headers with the date and the signature added.
+
+        Args:
+            method: The HTTP method.
+            path: The path, quoted.
+            query: The query string, quoted and sorted, without "?".
+            headers: All headers to sign, in lower case, with host and x-amz-content-sha256.
+            when: The time of the request, UTC.
+
+        Returns:
+            The headers to send.
+        """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", when)
         signed = dict(sorted({**headers, "x-amz-date": stamp}.items()))
         names, scope = ";".join(signed), f"{stamp[:8]}/{self.region}/s3/aws4_request"
@@ -79,12 +102,12 @@ class Signer:
 
 
 class Client:
-    """One endpoint, addressed by path. Safe to call from several threads."""
+    """One endpoint, with path-style addresses. It may be called from several threads."""
 
     def __init__(self, endpoint: str, signer: Signer) -> None:
         url = urlsplit(endpoint)
         self._class = HTTPSConnection if url.scheme == "https" else HTTPConnection
-        # Without a port http.client would look for one behind an IPv6 address's last colon.
+        # Without a port http.client would look for one after the last colon of an IPv6 address.
         self._host, self._port = url.hostname or "", url.port or self._class.default_port
         self._prefix = url.path.rstrip("/")
         self._authority = url.netloc.rpartition("@")[2]
@@ -100,15 +123,29 @@ class Client:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | Path = b"",
-        sink: Callable[[], Callable[[bytes], object]] | None = None,
-        attempts: int = _ATTEMPTS,
+        sink: Sink | None = None,
+        retry: RetryPolicy = STANDARD,
     ) -> Response:
-        """Send a request; what did not come to an end, or may next time, is sent again.
+        """Send a request, and again if it failed for a reason that may pass.
 
-        headers: in lower case, x-amz-content-sha256 among them where the body is a file. sink:
-        called before each attempt; what it returns takes the body of a success, piece by piece.
-        Raises RequestRefused and NoResponse; OSError where the body cannot be read or the sink
-        not take.
+        Args:
+            method: The HTTP method.
+            bucket: The bucket.
+            key: The object key, "" for a request to the bucket.
+            query: Query parameters, unquoted.
+            headers: Additional headers in lower case; with x-amz-content-sha256 if the body is a
+                file.
+            body: Bytes, or a file to send.
+            sink: Called before each attempt; what it returns takes the body of a success in pieces.
+            retry: How often to send it.
+
+        Returns:
+            The successful response.
+
+        Raises:
+            RequestRefused: The store answered with an error.
+            NoResponse: There was no complete response.
+            OSError: The body cannot be read, or the sink failed.
         """
         path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
         text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
@@ -117,19 +154,16 @@ class Client:
         if isinstance(body, bytes):
             given |= {"x-amz-content-sha256": hashlib.sha256(body).hexdigest() if body else _EMPTY}
         size = len(body) if isinstance(body, bytes) else body.stat().st_size
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, retry.attempts + 1):
             all_headers = self._signer.sign(method, path, text, given, time.gmtime())
             if method not in ("GET", "HEAD"):
                 all_headers["content-length"] = str(size)
             try:
                 return self._once(method, target, all_headers, body, sink)
-            except NoResponse:
-                if attempt == attempts:
+            except (NoResponse, RequestRefused) as error:
+                if attempt == retry.attempts or not _may_pass(error):
                     raise
-            except RequestRefused as error:
-                if attempt == attempts or not _passing(error):
-                    raise
-            time.sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311
+            time.sleep(retry.pause_seconds(attempt))
         raise AssertionError
 
     def _once(
@@ -138,11 +172,11 @@ class Client:
         target: str,
         headers: dict[str, str],
         body: bytes | Path,
-        sink: Callable[[], Callable[[bytes], object]] | None,
+        sink: Sink | None,
     ) -> Response:
         connection = self._connection()
         try:
-            response = _ask(connection, method, target, headers, body)
+            response = _send(connection, method, target, headers, body)
             take = sink() if sink and response.status in _SUCCESS else None
             data = b""
             while piece := _read(response):
@@ -162,7 +196,7 @@ class Client:
         return Response(response.headers, data)
 
     def _connection(self) -> HTTPConnection:
-        """One that is open and at rest. One that has something to say was closed by the store."""
+        """Return an idle connection or open one. Input on an idle one means the store closed it."""
         while self._idle:
             try:
                 connection = self._idle.pop()
@@ -178,11 +212,11 @@ class Client:
             connection.connect()
         except OSError as error:
             raise NoResponse(_reason(error)) from error
-        connection.sock.settimeout(_ANSWER_SECONDS)
+        connection.sock.settimeout(_RESPONSE_SECONDS)
         return connection
 
 
-def _ask(
+def _send(
     connection: HTTPConnection,
     method: str,
     target: str,
@@ -192,7 +226,7 @@ def _ask(
     with ExitStack() as stack:
         data = body if isinstance(body, bytes) else stack.enter_context(body.open("rb"))
         try:
-            # A store that refuses a long body says so and hangs up: its answer may be there.
+            # A store that refuses a long body responds and closes: the response may be readable.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, data or None, headers)
             return connection.getresponse()
@@ -206,7 +240,7 @@ def _read(response: HTTPResponse) -> bytes:
     except (OSError, HTTPException) as error:
         raise ResponseTruncated(_reason(error)) from error
     if not piece and response.length:
-        raise ResponseTruncated("the answer broke off")
+        raise ResponseTruncated("the response was truncated")
     return piece
 
 
@@ -214,7 +248,9 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _passing(error: RequestRefused) -> bool:
+def _may_pass(error: NoResponse | RequestRefused) -> bool:
+    if isinstance(error, NoResponse):
+        return True
     return error.status in _TRANSIENT or error.code == "RequestTimeout"
 
 

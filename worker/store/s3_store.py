@@ -1,13 +1,19 @@
-"""The object store: what the worker asks of its buckets. No rule about deleting is here.
+"""Bucket operations over S3: requests, and what their errors mean for a job.
 
-Works on stores without versions and without conditional requests (rclone), and on Ceph RGW.
+It works on stores without versions and without conditional requests; quirks.py lists the
+differences. It decides nothing about deletion: `worker.jobs.deletion` does.
 """
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from worker.errors import (
@@ -19,89 +25,92 @@ from worker.errors import (
     UploadDeferred,
 )
 from worker.settings import Settings, StoreSettings
-from worker.store.answers import Found, entry_of, etag_of, found, text_of
+from worker.store import quirks
 from worker.store.client import Client, Response, Signer
-from worker.store.contents import Contents
-from worker.uploads.listing import Page
+from worker.store.retries import ONCE
+from worker.store.store import FileContents, ObjectInfo, Version
+from worker.uploads.listing import ListedVersion, ListPage
+from worker.uploads.upload import whole_seconds
 
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
-_UNSUPPORTED = {"501", "NotImplemented", "405", "MethodNotAllowed"}
-_ELSEWHERE = "is in another region: set objectStoreEndpoint and objectStoreRegion to its own"
-_EVERYWHERE = {  # said of one object, but true of all
-    **dict.fromkeys(("PermanentRedirect", "TemporaryRedirect", "301", "307"), _ELSEWHERE),
-    "AuthorizationHeaderMalformed": _ELSEWHERE,
-    "NoSuchBucket": "does not exist: name the right one in the settings, or make it",
-    "InvalidAccessKeyId": "does not know our access key: renew the credential s3-access-key",
-    "SignatureDoesNotMatch": "refuses our signature: renew the credential s3-secret-key",
-    "QuotaExceeded": "is full (QuotaExceeded): make room or ask for a larger quota",
-    "RequestTimeTooSkewed": "says that this machine's clock is wrong: set it",
+_DENIED = {"403", "AccessDenied"}
+# Codes that a request for one object may get, but that concern all objects.
+_BUCKET_PROBLEMS = {
+    **dict.fromkeys(
+        quirks.REGION_IS_SIGNED.codes,
+        "is in another region: set objectStoreEndpoint and objectStoreRegion to its own",
+    ),
+    "NoSuchBucket": "does not exist: correct its name in the settings, or create it",
+    "InvalidAccessKeyId": "rejected the access key: renew the credential s3-access-key",
+    "SignatureDoesNotMatch": "rejected the signature: renew the credential s3-secret-key",
+    "QuotaExceeded": "is full (QuotaExceeded): free space or ask for a larger quota",
+    "RequestTimeTooSkewed": "rejected the time of this machine's clock: set the clock",
 }
-Version = tuple[str, str]  # of an object: its key and version id
 
 
-class Store:
-    """One S3 endpoint. Raises ServiceUnavailable, UploadDeferred or ObjectMissing."""
+def open_store(settings: Settings) -> "S3Store":
+    """Return the pipeline's object store; the two credentials `s3-…` are read."""
+    access, secret = settings.credential("s3-access-key"), settings.credential("s3-secret-key")
+    return S3Store(settings.store, access, secret)
+
+
+class S3Store:
+    """Implements `Store` for one S3 endpoint."""
 
     def __init__(self, settings: StoreSettings, access: str, secret: str) -> None:
         self.endpoint = settings.endpoint
-        # The region is signed, and ignored by Ceph.
         signer = Signer(settings.region or "us-east-1", access, secret)
         self._client = Client(settings.endpoint, signer)
 
-    def versioned(self, bucket: str) -> bool:
-        """Whether the bucket has, or once had, versions."""
+    def is_versioned(self, bucket: str) -> bool:
+        """See `Store.is_versioned`."""
         try:
-            answer = self._call("GET", bucket, query={"versioning": ""}).xml()
+            response = self._call("GET", bucket, query={"versioning": ""}).xml()
         except RequestRefused as error:
-            if error.code in _UNSUPPORTED:
+            if quirks.NO_VERSIONING.explains(error):
                 return False
-            raise ServiceUnavailable(self._refused(bucket, error)) from error
-        return answer.findtext("Status") in ("Enabled", "Suspended")
+            raise self._bucket_error(bucket, error) from error
+        return response.findtext("Status") in ("Enabled", "Suspended")
 
-    def reach(self, bucket: str) -> None:
-        """Raise ServiceUnavailable unless the bucket is there for us."""
+    def check_bucket(self, bucket: str) -> None:
+        """See `Store.check_bucket`."""
         try:
             self._call("HEAD", bucket)
         except RequestRefused as error:
             if error.code in _MISSING:
-                raise ServiceUnavailable(
-                    self._sentence(bucket, _EVERYWHERE["NoSuchBucket"])
-                ) from error
-            raise ServiceUnavailable(self._refused(bucket, error)) from error
+                error = RequestRefused("NoSuchBucket")
+            raise self._bucket_error(bucket, error) from error
 
-    def pages(self, bucket: str, versioned: bool) -> Iterator[Page]:
-        """List the bucket, a page of at most 1,000 lines at a time."""
-        # Keys may hold what XML cannot.
-        query = {"encoding-type": "url"} | ({"versions": ""} if versioned else {"list-type": "2"})
+    def list_pages(self, bucket: str, *, versions: bool) -> Iterator[ListPage]:
+        """See `Store.list_pages`."""
+        # quirks.KEYS_BEYOND_XML
+        query = {"encoding-type": "url"} | ({"versions": ""} if versions else {"list-type": "2"})
+        tags = ("Version", "DeleteMarker") if versions else ("Contents",)
         while True:
             try:
                 page = self._call("GET", bucket, query=query).xml()
             except RequestRefused as error:
-                raise ServiceUnavailable(self._refused(bucket, error)) from error
+                raise self._bucket_error(bucket, error) from error
             encoded = page.findtext("EncodingType") == "url"
-            kinds = ("Version", "DeleteMarker") if versioned else ("Contents",)
-            entries = [entry_of(line, encoded) for kind in kinds for line in page.iterfind(kind)]
+            listed = [_listed(element, encoded) for tag in tags for element in page.iterfind(tag)]
             if page.findtext("IsTruncated") != "true":
-                yield Page(entries)
+                yield ListPage(listed)
                 return
-            if versioned:
-                key = text_of(page, "NextKeyMarker", encoded)
+            if versions:
+                key = _text(page, "NextKeyMarker", encoded)
                 version = page.findtext("NextVersionIdMarker")
                 query |= {"key-marker": key} | ({"version-id-marker": version} if version else {})
-                yield Page(entries, key)
+                yield ListPage(listed, key)
             else:
-                query |= {"continuation-token": text_of(page, "NextContinuationToken")}
-                yield Page(entries)
+                query |= {"continuation-token": _text(page, "NextContinuationToken")}
+                yield ListPage(listed)
 
     def get(
         self, bucket: str, key: str, version_id: str, etag: str, target: Path
-    ) -> tuple[Found, str]:
-        """Read an object, or one version of it, into a file; also its sha256.
-
-        ObjectMissing: it is not there, or no longer with this ETag where the store looks at that.
-        """
-        pin = {} if version_id else {"if-match": f'"{etag}"'}
+    ) -> tuple[ObjectInfo, str]:
+        """See `Store.get`."""
+        condition = {} if version_id else {"if-match": f'"{etag}"'}
         sha256 = hashlib.sha256()
         with target.open("wb") as file:
 
@@ -118,37 +127,36 @@ class Store:
                 return take
 
             try:
-                answer = self._call(
-                    "GET", bucket, key, query=_version(version_id), headers=pin, sink=sink
+                response = self._call(
+                    "GET", bucket, key, query=_version(version_id), headers=condition, sink=sink
                 )
             except RequestRefused as error:
-                raise self._of_object(bucket, key, error) from error
+                raise self._object_error(bucket, key, error) from error
             size = file.tell()
-        return found(answer.headers, size), sha256.hexdigest()
+        return _info(response.headers, size), sha256.hexdigest()
 
-    def head(self, bucket: str, key: str, version_id: str = "") -> Found:
-        """What the object, or the version, is now. ObjectMissing: it is not there."""
-        # Not HEAD for a version: some stores refuse it for the one called "null".
-        method = "GET" if version_id else "HEAD"
+    def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
+        """See `Store.head`."""
+        method = "GET" if version_id else "HEAD"  # quirks.HEAD_OF_NULL_VERSION
         try:
-            answer = self._call(
+            response = self._call(
                 method, bucket, key, query=_version(version_id), sink=lambda: lambda _: None
             )
         except RequestRefused as error:
-            if version_id and error.code in _UNSUPPORTED:  # a delete marker by now
+            if version_id and quirks.DELETE_MARKER_NOT_ALLOWED.explains(error):
                 raise ObjectMissing(key) from error
-            raise self._of_object(bucket, key, error) from error
-        return found(answer.headers, int(answer.headers["content-length"]))
+            raise self._object_error(bucket, key, error) from error
+        return _info(response.headers, int(response.headers["content-length"]))
 
     def put(
         self,
         bucket: str,
         key: str,
-        contents: Contents,
+        contents: FileContents,
         content_type: str,
-        metadata: dict[str, str],
+        metadata: Mapping[str, str],
     ) -> None:
-        """Write a file as an object; the store has checked its md5 and length, or we have."""
+        """See `Store.put`."""
         headers = {
             "x-amz-content-sha256": contents.sha256,
             "content-md5": b64encode(contents.md5).decode(),
@@ -156,46 +164,41 @@ class Store:
             **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
         }
         try:
-            answer = self._call("PUT", bucket, key, headers=headers, body=contents.path)
+            response = self._call("PUT", bucket, key, headers=headers, body=contents.path)
         except RequestRefused as error:
-            if error.code in ("AccessDenied", "403"):
-                raise ServiceUnavailable(self._refused(bucket, error)) from error
-            raise self._of_object(bucket, key, error) from error
-        if etag_of(answer.headers["etag"]) != contents.md5.hex():  # encrypted stores differ
+            if error.code in _DENIED:
+                raise self._bucket_error(bucket, error) from error
+            raise self._object_error(bucket, key, error) from error
+        if _unquoted(response.headers["etag"]) != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
             try:
                 stored = self.head(bucket, key).size
             except ObjectMissing:
                 stored = -1
             if stored != contents.size:
-                raise UploadDeferred(
-                    self._sentence(
-                        bucket, f"holds {stored} of {contents.size} bytes of {key!r} after a PUT"
-                    )
-                )
+                problem = f"has {stored} of {contents.size} bytes of {key!r} after the PUT"
+                raise UploadDeferred(self._sentence(bucket, problem))
 
     def delete_versions(
-        self, bucket: str, versions: list[Version]
+        self, bucket: str, versions: Sequence[Version]
     ) -> dict[Version, UploadDeferred]:
-        """Delete up to 1,000 versions or markers; return what stayed and why. Deleting one again
-        does no harm."""
-        # XML cannot write every character of a key.
+        """See `Store.delete_versions`."""
         together = [version for version in versions if version[0].isprintable()]
-        left = {}
+        failures = {}
         try:
             if len(together) > 1:
-                left = self._delete_together(bucket, together)
+                failures = self._delete_together(bucket, together)
             else:
                 together = []
         except RequestRefused as error:
-            if error.code not in _UNSUPPORTED:
-                raise self._of_delete(bucket, together[0][0], error) from error
+            if not quirks.NO_MULTI_DELETE.explains(error):
+                raise self._delete_error(bucket, together[0][0], error) from error
             together = []
         for key, version_id in set(versions).difference(together):
             try:
                 self._call("DELETE", bucket, key, query=_version(version_id))
             except RequestRefused as error:
-                left |= self._stayed(bucket, (key, version_id), error)
-        return left
+                failures |= self._delete_failure(bucket, (key, version_id), error)
+        return failures
 
     def _delete_together(
         self, bucket: str, versions: list[Version]
@@ -208,87 +211,104 @@ class Store:
         body = f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         headers = {"content-md5": md5, "content-type": "application/xml"}
-        answer = self._call("POST", bucket, query={"delete": ""}, headers=headers, body=body).xml()
-        left: dict[Version, UploadDeferred] = {}
-        for error in answer.iterfind("Error"):
-            version = text_of(error, "Key"), text_of(error, "VersionId")
-            left |= self._stayed(bucket, version, RequestRefused(text_of(error, "Code")))
-        return left
+        response = self._call("POST", bucket, query={"delete": ""}, headers=headers, body=body)
+        failures: dict[Version, UploadDeferred] = {}
+        for element in response.xml().iterfind("Error"):
+            version = _text(element, "Key"), _text(element, "VersionId")
+            error = RequestRefused(_text(element, "Code"))
+            failures |= self._delete_failure(bucket, version, error)
+        return failures
 
-    def _stayed(
+    def _delete_failure(
         self, bucket: str, version: Version, error: RequestRefused
     ) -> dict[Version, UploadDeferred]:
-        problem = self._of_delete(bucket, version[0], error)
+        problem = self._delete_error(bucket, version[0], error)
         if isinstance(problem, ObjectMissing):
             return {}
         if isinstance(problem, UploadDeferred):
             return {version: problem}
         raise problem from error
 
-    def delete_if(self, bucket: str, key: str, version_id: str, etag: str) -> None:
-        """Delete the object if it still has the ETag, as far as the store looks at that.
+    def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
+        """See `Store.delete_if_unchanged`.
 
-        Sent once: a repeat could hit an upload that came after the first one had worked.
-        ObjectMissing: it has another ETag.
+        The request is sent once: a repetition could delete an upload that came after the first one
+        had worked.
         """
 
         def delete(headers: dict[str, str]) -> None:
             self._call(
-                "DELETE", bucket, key, query=_version(version_id), headers=headers, attempts=1
+                "DELETE", bucket, key, query=_version(version_id), headers=headers, retry=ONCE
             )
 
         try:
             try:
                 delete({"if-match": f'"{etag}"'})
             except RequestRefused as error:
-                if error.code not in ("501", "NotImplemented"):
+                if not quirks.NO_CONDITIONAL_DELETE.explains(error):
                     raise
                 delete({})
         except RequestRefused as error:
-            raise self._of_delete(bucket, key, error) from error
+            raise self._delete_error(bucket, key, error) from error
 
     def _call(self, method: str, bucket: str, key: str = "", **arguments: Any) -> Response:
         try:
             return self._client.call(method, bucket, key, **arguments)
         except NoResponse as error:
             if key and isinstance(error, ResponseTruncated):
-                raise UploadDeferred(
-                    self._sentence(bucket, f"broke off its answer for {key!r}")
-                ) from error
-            problem = f"did not answer ({error})"
-            raise ServiceUnavailable(
-                self._sentence(bucket, f"{problem}: is the endpoint right and up?")
-            ) from error
+                problem = f"truncated its response for {key!r}"
+                raise UploadDeferred(self._sentence(bucket, problem)) from error
+            problem = f"did not respond ({error}): check that the endpoint is right and running"
+            raise ServiceUnavailable(self._sentence(bucket, problem)) from error
 
-    def _of_object(self, bucket: str, key: str, error: RequestRefused) -> Exception:
-        if error.code in _EVERYWHERE:
-            return ServiceUnavailable(self._refused(bucket, error))
+    def _object_error(self, bucket: str, key: str, error: RequestRefused) -> Exception:
+        if error.code in _BUCKET_PROBLEMS:
+            return self._bucket_error(bucket, error)
         if error.code in _MISSING or error.code in _CHANGED:
             return ObjectMissing(key)
-        return UploadDeferred(self._sentence(bucket, f"answered {error.code} for {key!r}"))
+        return UploadDeferred(self._sentence(bucket, f"responded {error.code} for {key!r}"))
 
-    def _of_delete(self, bucket: str, key: str, error: RequestRefused) -> Exception:
-        if error.code in ("AccessDenied", "403"):
-            return ServiceUnavailable(
-                self._sentence(bucket, "does not let us delete: grant it to our key")
-            )
-        return self._of_object(bucket, key, error)
+    def _delete_error(self, bucket: str, key: str, error: RequestRefused) -> Exception:
+        if error.code in _DENIED:
+            problem = "refused a DELETE: grant the right to delete to the access key"
+            return ServiceUnavailable(self._sentence(bucket, problem))
+        return self._object_error(bucket, key, error)
 
-    def _refused(self, bucket: str, error: RequestRefused) -> str:
-        return self._sentence(
-            bucket,
-            _EVERYWHERE.get(error.code) or f"refuses us ({error.code}): check its keys",
-        )
+    def _bucket_error(self, bucket: str, error: RequestRefused) -> ServiceUnavailable:
+        problem = f"refused the request ({error.code}): check the access key and its rights"
+        problem = _BUCKET_PROBLEMS.get(error.code, problem)
+        return ServiceUnavailable(self._sentence(bucket, problem))
 
     def _sentence(self, bucket: str, problem: str) -> str:
         return f"The bucket {bucket!r} at {self.endpoint} {problem}."
 
 
-def open_store(settings: Settings) -> Store:
-    """Return the pipeline's object store; the two credentials `s3-…` are read."""
-    access, secret = settings.credential("s3-access-key"), settings.credential("s3-secret-key")
-    return Store(settings.store, access, secret)
-
-
 def _version(version_id: str) -> dict[str, str]:
     return {"versionId": version_id} if version_id else {}
+
+
+def _unquoted(etag: str | None) -> str:
+    return (etag or "").strip('"')  # quirks.ETAG_WITHOUT_QUOTES
+
+
+def _info(headers: Message, size: int) -> ObjectInfo:
+    moment = whole_seconds(parsedate_to_datetime(headers["last-modified"]))
+    return ObjectInfo(_unquoted(headers["etag"]), moment, size)
+
+
+def _text(element: ET.Element, name: str, encoded: bool = False) -> str:
+    """Return a child's text; `encoded` says that it is URL-encoded (`encoding-type=url`)."""
+    text = element.findtext(name) or ""
+    return unquote_plus(text) if encoded else text
+
+
+def _listed(element: ET.Element, encoded: bool) -> ListedVersion:
+    return ListedVersion(
+        key=_text(element, "Key", encoded),
+        last_modified=datetime.fromisoformat(_text(element, "LastModified")),
+        version_id=_text(element, "VersionId"),
+        etag=_unquoted(element.findtext("ETag")),
+        size=int(_text(element, "Size") or 0),
+        is_latest=element.findtext("IsLatest") != "false",
+        is_marker=element.tag == "DeleteMarker",
+    )

@@ -1,121 +1,130 @@
-"""What a listing of the input bucket means: uploads to do, oldest first, and what was withdrawn.
+"""What a listing of the input bucket means: the uploads per key, and what the user deleted.
 
-Only decisions; `store` lists and `step` deletes.
+Pure functions: `worker.store` lists, `worker.jobs` deletes.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from worker.uploads.upload import NULL_VERSION, Upload, whole_seconds
 
-BATCH = 8  # uploads; what a worker had begun when it died is run alone afterwards
-BATCH_BYTES = 16 << 20
-
 
 @dataclass(frozen=True)
-class Entry:
-    """A line of ListObjectsV2 or ListObjectVersions."""
+class ListedVersion:
+    """An object, a version or a delete marker, as ListObjectsV2 or ListObjectVersions shows it."""
 
     key: str
     last_modified: datetime
     version_id: str = ""
     etag: str = ""
     size: int = 0
-    latest: bool = True
-    marker: bool = False
+    is_latest: bool = True
+    is_marker: bool = False
 
 
 @dataclass(frozen=True)
-class Page:
-    """Entries newest first per key, and the key that goes on in the next page, if any."""
+class ListPage:
+    """One page of a listing.
 
-    entries: list[Entry]
-    unfinished: str | None = None
+    Attributes:
+        versions: Newest first within each key.
+        unfinished_key: The key whose versions go on in the next page, if any.
+    """
+
+    versions: list[ListedVersion]
+    unfinished_key: str | None = None
 
 
 @dataclass(frozen=True)
-class Work:
-    """All there is to do for one key: first purge, in this order, then the uploads, in theirs."""
+class KeyUploads:
+    """All work for one key.
+
+    Attributes:
+        key: The object key.
+        withdrawn: Versions and delete markers to delete first, in this order.
+        uploads: The uploads to process afterwards, oldest first.
+    """
 
     key: str
-    purge: list[Upload]
+    withdrawn: list[Upload]
     uploads: list[Upload]
 
     @property
-    def simple(self) -> bool:
-        """One upload and nothing else: several such may share a request."""
-        return len(self.uploads) == 1 and not self.purge
+    def is_single(self) -> bool:
+        """Whether it is one upload and nothing else: several such may share a request."""
+        return len(self.uploads) == 1 and not self.withdrawn
 
 
-def work(bucket: str, pages: Iterable[Page]) -> Iterator[Work]:
-    """Group pages by key. At most one page and the versions of one key are held at a time."""
-    held: list[Entry] = []
-    for page in pages:
-        keys: dict[str, list[Entry]] = {}
-        for entry in [*held, *page.entries]:
-            keys.setdefault(entry.key, []).append(entry)
-        held = keys.pop(page.unfinished, []) if page.unfinished is not None else []
-        yield from _classified(bucket, keys)
-    yield from _classified(bucket, {held[0].key: held} if held else {})
+def group_by_key(bucket: str, pages: Iterable[ListPage]) -> Iterator[KeyUploads]:
+    """Group a listing by key.
 
+    Args:
+        bucket: The listed bucket.
+        pages: The listing. At most one page and the versions of one key are held in memory.
 
-def batches(works: Iterable[Work], lanes: int) -> Iterator[list[Work]]:
-    """Put simple work together, as much as leaves none of the lanes empty; other work stays by
-    itself, and so does a large upload, which would keep others waiting."""
-    works = iter(works)
-    while ahead := list(islice(works, lanes * BATCH)):
-        most, batch, size = -(-len(ahead) // lanes), list[Work](), 0
-        for one in ahead:
-            if not one.simple:
-                yield [one]
-                continue
-            size += one.uploads[0].size
-            if batch and (len(batch) == most or size > BATCH_BYTES):
-                yield batch
-                batch, size = [], one.uploads[0].size
-            batch.append(one)
-        if batch:
-            yield batch
-
-
-def _classified(bucket: str, keys: dict[str, list[Entry]]) -> Iterator[Work]:
-    for key, entries in keys.items():
-        if not key.endswith("/"):  # a folder marker of a web console or of Swift: left alone
-            yield classify(bucket, key, entries)
-
-
-def classify(bucket: str, key: str, entries: list[Entry]) -> Work:
-    """Sort one key's versions and delete markers, given newest first, into what to do.
-
-    What a delete marker covers was withdrawn by the user. Versions go before their marker, so
-    that none comes back as the newest if we are killed in between. Where a version and a marker
-    carry the same time the version counts as the newer one, unless the marker is the latest of
-    all: rather one row too many than one upload lost.
+    Yields:
+        The work for each key. Keys that end in "/" are left out: they are folder markers, which web
+        consoles and Swift create.
     """
-    # Stable, and the listing is newest first: equal times keep the store's order.
-    oldest_first = sorted(entries[::-1], key=lambda entry: entry.last_modified)  # noqa: C415
-    markers = [entry for entry in oldest_first if entry.marker]
+    held: list[ListedVersion] = []
+    for page in pages:
+        keys: dict[str, list[ListedVersion]] = {}
+        for version in [*held, *page.versions]:
+            keys.setdefault(version.key, []).append(version)
+        held = keys.pop(page.unfinished_key, []) if page.unfinished_key is not None else []
+        yield from _classify_all(bucket, keys)
+    yield from _classify_all(bucket, {held[0].key: held} if held else {})
+
+
+def _classify_all(bucket: str, keys: dict[str, list[ListedVersion]]) -> Iterator[KeyUploads]:
+    for key, versions in keys.items():
+        if not key.endswith("/"):
+            yield classify(bucket, key, versions)
+
+
+def classify(bucket: str, key: str, versions: list[ListedVersion]) -> KeyUploads:
+    """Separate one key's uploads from what its delete markers cover.
+
+    What a delete marker covers was withdrawn by the user. Versions are deleted before their marker,
+    so that none becomes the latest again if the worker is killed in between. Where a version and a
+    marker have the same time the version counts as newer, unless the marker is the latest of all:
+    an extra result is better than a lost upload.
+
+    Args:
+        bucket: The listed bucket.
+        key: The object key.
+        versions: The key's versions and delete markers, newest first.
+
+    Returns:
+        The work for the key.
+    """
+    # The sort is stable and the listing is newest first: equal times keep the store's order.
+    oldest_first = sorted(versions[::-1], key=lambda version: version.last_modified)  # noqa: C415
+    markers = [version for version in oldest_first if version.is_marker]
     last = markers[-1] if markers else None
     covered = [
-        entry
-        for entry in oldest_first
-        if last and not entry.marker and not (entry.latest and not last.latest)
-        if last.latest or entry.last_modified < last.last_modified
+        version
+        for version in oldest_first
+        if last and not version.is_marker and not (version.is_latest and not last.is_latest)
+        if last.is_latest or version.last_modified < last.last_modified
     ]
-    live = [entry for entry in oldest_first if not entry.marker and entry not in covered]
-    # A marker with the id "null" is replaced by the next upload under that same id.
-    purge = covered + [entry for entry in markers if entry.version_id != NULL_VERSION]
-    return Work(key, [_upload(bucket, e) for e in purge], [_upload(bucket, e) for e in live])
+    live = [one for one in oldest_first if not one.is_marker and one not in covered]
+    # A marker with the id "null" is replaced by the next upload, which has the same id.
+    withdrawn = covered + [marker for marker in markers if marker.version_id != NULL_VERSION]
+    return KeyUploads(
+        key,
+        [_upload(bucket, version) for version in withdrawn],
+        [_upload(bucket, version) for version in live],
+    )
 
 
-def _upload(bucket: str, entry: Entry) -> Upload:
+def _upload(bucket: str, version: ListedVersion) -> Upload:
     return Upload(
         bucket,
-        entry.key,
-        entry.version_id,
-        entry.etag,
-        whole_seconds(entry.last_modified),
-        entry.size,
+        version.key,
+        version.version_id,
+        version.etag,
+        whole_seconds(version.last_modified),
+        version.size,
     )

@@ -1,32 +1,50 @@
-"""One upload: what the input bucket showed, and what the ledger knows it by."""
+"""An upload: one object version in the input bucket, identified as it was listed."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+#: Version id of objects put while versioning is suspended.
 NULL_VERSION = "null"
+#: Largest object of a single PUT (S3 API reference, PutObject).
+MAX_PUT_BYTES = 5 * 1024**3
+#: Longest object key in bytes of UTF-8 (S3 user guide, "Naming Amazon S3 objects").
+MAX_KEY_BYTES = 1024
 
 
 def whole_seconds(moment: datetime) -> datetime:
-    """LastModified as HEAD carries it (RFC 9110, 5.6.7): UTC, without fractions."""
+    """Return the moment as Last-Modified carries it (RFC 9110, 5.6.7): UTC, whole seconds."""
     return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def fits_key(object_key: str) -> bool:
+    """Return whether S3 accepts a key of this length."""
+    return len(object_key.encode()) <= MAX_KEY_BYTES
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload's identity, as the bucket was listed: attempts and rows are keyed by it.
+    """An upload's identity, as the bucket was listed: attempts and results are keyed by it.
 
-    The size is no part of the identity.
+    Attributes:
+        bucket: The input bucket.
+        key: The object key.
+        version_id: "" where the bucket has no versions.
+        etag: Without quotes.
+        last_modified: UTC, whole seconds.
+        size: In bytes; not part of the identity.
     """
 
     bucket: str
     key: str
-    version_id: str  # "" where the bucket has no versions
+    version_id: str
     etag: str
-    last_modified: datetime  # whole seconds
+    last_modified: datetime
     size: int = field(default=0, compare=False)
 
     @property
-    def pinned(self) -> bool:
-        """Whether the version id names these bytes for ever. "null" does not: a bucket whose
-        versions are suspended puts a newer upload under the same id."""
+    def is_pinned(self) -> bool:
+        """Whether the version id names these bytes for ever.
+
+        "null" does not: a bucket whose versioning is suspended puts a newer upload under it.
+        """
         return self.version_id not in ("", NULL_VERSION)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,11 +21,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
-from worker.errors import NoResponse, RequestRefused, ServiceUnavailable
-from worker.jobs.steps import Outcome, fetch
+from worker.errors import NoResponse, RequestRefused, ServiceUnavailable, UploadDeferred
+from worker.jobs.steps import fetch
 from worker.settings import StoreSettings
 from worker.store.client import Client, Signer
-from worker.store.s3_store import Store
+from worker.store.retries import ONCE
+from worker.store.s3_store import S3Store
 from worker.uploads.upload import Upload
 
 SIGNER = Signer("us-east-1", "access", "secret")
@@ -124,10 +126,10 @@ def test_a_store_must_prove_who_it_is(
     with server(OK, context=context) as (endpoint, _):
         client = Client(endpoint.replace("http:", "https:"), SIGNER)
         if known:
-            assert client.call("GET", "bucket", attempts=1).body == b"body"
+            assert client.call("GET", "bucket", retry=ONCE).body == b"body"
         else:
             with pytest.raises(NoResponse, match="certificate verify failed"):
-                client.call("GET", "bucket", attempts=1)
+                client.call("GET", "bucket", retry=ONCE)
 
 
 def body(client: Client) -> bytes:
@@ -156,7 +158,7 @@ def test_a_connection_that_the_store_closed_meanwhile_is_no_failure() -> None:
         client = Client(endpoint, SIGNER)
         assert body(client) == b"last"
         eventually(lambda: HUNG_UP in seen)
-        assert client.call("DELETE", "bucket", "key", attempts=1).body == b"body"
+        assert client.call("DELETE", "bucket", "key", retry=ONCE).body == b"body"
 
 
 @pytest.mark.parametrize(
@@ -164,13 +166,13 @@ def test_a_connection_that_the_store_closed_meanwhile_is_no_failure() -> None:
     [
         ([DENIED], RequestRefused, "QuotaExceeded"),
         ([DOWN], RequestRefused, "503"),
-        ([BROKEN_OFF], NoResponse, "the answer broke off"),
+        ([BROKEN_OFF], NoResponse, "the response was truncated"),
         ([b""], NoResponse, "closed connection"),
     ],
 )
 def test_how_it_ended_is_told(answers: list[bytes], error: type[Exception], words: str) -> None:
     with server(*answers) as (endpoint, _), pytest.raises(error, match=words):
-        Client(endpoint, SIGNER).call("DELETE", "bucket", "key", attempts=1)
+        Client(endpoint, SIGNER).call("DELETE", "bucket", "key", retry=ONCE)
 
 
 def test_a_sink_begins_anew_with_each_attempt(tmp_path: Path) -> None:
@@ -198,12 +200,12 @@ def test_a_file_is_sent_as_it_is_and_whole_again(tmp_path: Path) -> None:
 def test_an_ipv6_endpoint_needs_no_port() -> None:
     """The last of its colons begins none: the address is tried, whatever comes of it."""
     with pytest.raises(NoResponse) as told:
-        Client("http://[::1]", SIGNER).call("GET", "bucket", attempts=1)
+        Client("http://[::1]", SIGNER).call("GET", "bucket", retry=ONCE)
     assert "not known" not in str(told.value)
 
 
-def store(endpoint: str) -> Store:
-    return Store(StoreSettings(endpoint, "in", "out", "quarantine"), "access", "secret")
+def store(endpoint: str) -> S3Store:
+    return S3Store(StoreSettings(endpoint, "in", "out", "quarantine"), "access", "secret")
 
 
 @pytest.mark.parametrize("code", ["PermanentRedirect", "AuthorizationHeaderMalformed", ""])
@@ -212,30 +214,30 @@ def test_another_region_s_bucket_is_one_sentence(code: str) -> None:
     answer = b"HTTP/1.1 301 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     told = pytest.raises(ServiceUnavailable, match="is in another region: set objectStoreEndpoint")
     with server(answer) as (where, _), told:
-        store(where).versioned("in")
+        store(where).is_versioned("in")
 
 
-def test_what_was_not_read_whole_is_left(tmp_path: Path) -> None:
-    """Without a length, as HTTP/1.0 has it, an answer that broke off looks like a whole one."""
-    answer = (
+def test_a_truncated_response_defers_the_upload(tmp_path: Path) -> None:
+    """Without a length, as in HTTP/1.0, a truncated response looks complete."""
+    response = (
         b'HTTP/1.0 200 OK\r\nETag: "e"\r\nLast-Modified: Wed, 21 Oct 2026 07:28:00 GMT\r\n\r\nhalf'
     )
-    for size, whole in ((4, True), (8, False)):
-        upload, outcome = Upload("in", "x.png", "v1", "e", datetime.now(UTC), size), Outcome()
-        with server(answer) as (where, _):
-            fetched = fetch(store(where), [upload], tmp_path, outcome)
-        assert bool(fetched) == whole
-        told = [str(error) for error in outcome.troubles.values()]
-        assert told == ([] if whole else ["The store gave 4 of the 8 bytes of 'x.png'."])
+    whole = Upload("in", "x.png", "v1", "e", datetime.now(UTC), 4)
+    with server(response) as (endpoint, _):
+        assert fetch(store(endpoint), whole, tmp_path / "file").info.size == 4
+    truncated = replace(whole, size=8)
+    deferred = pytest.raises(UploadDeferred, match=r"sent 4 of the 8 bytes of 'x\.png'")
+    with server(response) as (endpoint, _), deferred:
+        fetch(store(endpoint), truncated, tmp_path / "file")
 
 
-def test_what_no_put_takes_is_not_even_fetched(tmp_path: Path) -> None:
-    upload, outcome = Upload("in", "film.mov", "v1", "e", datetime.now(UTC), 6 << 30), Outcome()
-    with server(OK) as (where, seen):
-        assert fetch(store(where), [upload], tmp_path, outcome) == []
-    assert seen == []
-    (told,) = outcome.troubles.values()
-    assert str(told) == (
-        "'film.mov' has 6442450944 bytes, more than a single PUT takes: nothing can be made of it,"
-        " so remove it."
+def test_an_upload_above_the_limit_of_a_put_is_not_downloaded(tmp_path: Path) -> None:
+    upload = Upload("in", "film.mov", "v1", "e", datetime.now(UTC), 6 << 30)
+    deferred = pytest.raises(
+        UploadDeferred,
+        match=r"'film.mov' has 6442450944 bytes, more than 5 GiB, the limit of a single PUT: split "
+        r"the file or remove it\.$",
     )
+    with server(OK) as (endpoint, seen), deferred:
+        fetch(store(endpoint), upload, tmp_path / "file")
+    assert seen == []

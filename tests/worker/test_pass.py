@@ -1,0 +1,476 @@
+"""The decisions of a pass, on a store and a ledger in memory: fast, and without processes."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from worker.errors import (
+    InvalidInput,
+    PassInterrupted,
+    ServiceUnavailable,
+    TransformCrashed,
+    UploadDeferred,
+)
+from worker.jobs.bucket_pass import Pass, Schedule
+from worker.jobs.steps import Context
+from worker.ledger.memory_ledger import MemoryLedger
+from worker.settings import StoreSettings
+from worker.store.memory_store import MemoryStore
+from worker.store.store import FileContents, ObjectInfo
+from worker.transforms import output_key
+
+BUCKETS = StoreSettings("memory:", "input", "output", "quarantine")
+NAMES = (BUCKETS.input, BUCKETS.output, BUCKETS.quarantine)
+CRASH = b"crash"
+GOOD = b"photo"
+TICK = timedelta(seconds=1)
+
+
+class Transforms:
+    """Reverses a file; what it does with other contents is up to the test."""
+
+    def __init__(self, special: Mapping[bytes, Callable[[], object]] | None = None) -> None:
+        self.unenforced: list[str] = []
+        self.inputs: list[bytes] = []
+        self.closed = False
+        self._stopped = False
+        self._special = dict(special or {})
+
+    def run(self, source: Path, target: Path) -> str:
+        content = source.read_bytes()
+        self.inputs.append(content)
+        if self._stopped:
+            raise PassInterrupted
+        if content in self._special:
+            self._special[content]()
+        target.write_bytes(content[::-1])
+        return "image/png"
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def failing(error: BaseException) -> Callable[[], object]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@dataclass
+class World:
+    """A store with three buckets, a ledger, and passes over them."""
+
+    folder: Path
+    versioned: bool = True
+    store: MemoryStore = field(init=False)
+    ledger: MemoryLedger = field(default_factory=lambda: MemoryLedger("vm-1"))
+    transforms: Transforms = field(default_factory=Transforms)
+
+    def __post_init__(self) -> None:
+        self._moments = (datetime(2026, 1, 1, tzinfo=UTC) + n * TICK for n in range(10**6))
+        self.use(MemoryStore)
+
+    def use(self, kind: Callable[..., MemoryStore], **options: object) -> None:
+        """Put another kind of store in place of the empty one."""
+        versioned = [BUCKETS.input] * self.versioned
+        self.store = kind(NAMES, versioned=versioned, clock=self._moments.__next__, **options)
+
+    def upload(self, key: str, content: bytes = GOOD) -> str:
+        return self.store.upload(BUCKETS.input, key, content)
+
+    def run(self, linger: float = 0, threads: int = 2) -> Pass:
+        """Make one pass; it returns where nothing failed."""
+        one = self.new_pass(threads)
+        one.run(linger)
+        return one
+
+    def new_pass(self, threads: int = 2) -> Pass:
+        context = Context(
+            self.store,
+            BUCKETS,
+            self.ledger,
+            self.transforms,
+            partial(output_key, "negate"),
+            "vm-1",
+            self.folder,
+        )
+        return Pass(context, threads, Schedule(pause=(0, 0), heartbeat=0, retry=0))
+
+    def run_failing(self, **arguments: int) -> str:
+        """Make one pass that must fail, and return its reason."""
+        with pytest.raises(ServiceUnavailable) as caught:
+            self.run(**arguments)
+        return str(caught.value)
+
+    def left(self) -> list[str]:
+        return list(self.store.versions(BUCKETS.input))
+
+    def outputs(self) -> dict[str, bytes]:
+        stored = self.store.versions(BUCKETS.output)
+        return {key: versions[0].content for key, versions in stored.items()}
+
+    def outcomes(self) -> dict[str, str]:
+        return {result.upload.key: result.outcome for result in self.ledger.results}
+
+
+@pytest.fixture(params=[True, False], ids=["versions", "no versions"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return World(tmp_path, request.param)
+
+
+@pytest.fixture
+def versioned(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def unversioned(tmp_path: Path) -> World:
+    return World(tmp_path, versioned=False)
+
+
+def test_every_upload_is_transformed_recorded_and_deleted(world: World) -> None:
+    contents = {f"{folder}/{n}.png": f"photo {n}".encode() for folder in "ab" for n in range(20)}
+    for key, content in contents.items():
+        world.upload(key, content)
+    counts = world.run().counts
+    assert counts["done"] == len(contents)
+    assert world.left() == []
+    for result in world.ledger.results:
+        content = contents[result.upload.key]
+        folder, _, name = result.upload.key.partition("/")
+        assert result.output_key == f"{folder}/negated_{name}"
+        assert world.outputs()[result.output_key] == content[::-1]
+        assert result.input_sha256 == hashlib.sha256(content).hexdigest()
+        assert result.output_sha256 == hashlib.sha256(content[::-1]).hexdigest()
+        assert (result.input_bytes, result.output_bytes) == (len(content), len(content))
+    assert len(world.ledger.results) == len(contents)
+    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.machines()[0]["obstacle"] is None
+    assert world.transforms.closed
+    assert list(world.folder.iterdir()) == []
+
+
+def test_an_output_says_what_it_was_made_of(world: World) -> None:
+    world.upload("x.png")
+    world.run()
+    (output,) = world.store.versions(BUCKETS.output)["negated_x.png"]
+    assert output.content_type == "image/png"
+    assert output.metadata == {
+        "sha256": hashlib.sha256(GOOD[::-1]).hexdigest(),
+        "input-sha256": hashlib.sha256(GOOD).hexdigest(),
+    }
+
+
+def test_versions_of_a_key_are_processed_oldest_first(versioned: World) -> None:
+    ids = [versioned.upload("x.png", f"photo {n}".encode()) for n in range(3)]
+    versioned.run()
+    assert [result.upload.version_id for result in versioned.ledger.results] == ids
+    assert versioned.outputs() == {"negated_x.png": b"2 otohp"}
+    assert versioned.left() == []
+
+
+def test_what_the_user_deleted_is_not_processed(versioned: World) -> None:
+    versioned.upload("gone.png")
+    versioned.store.delete(BUCKETS.input, "gone.png")
+    versioned.upload("back.png", b"older")
+    versioned.store.delete(BUCKETS.input, "back.png")
+    versioned.upload("back.png", b"newer")
+    counts = versioned.run().counts
+    assert versioned.transforms.inputs == [b"newer"]
+    assert counts["withdrawn"] == 4
+    assert versioned.left() == []
+
+
+def test_folder_markers_stay(world: World) -> None:
+    world.upload("folder/", b"")
+    world.run()
+    assert world.left() == ["folder/"]
+
+
+def test_invalid_input_is_quarantined_with_its_reason(world: World) -> None:
+    world.transforms = Transforms({b"bad": failing(InvalidInput("it is not an image"))})
+    world.upload("a/bad.png", b"bad")
+    world.upload("good.png")
+    world.run()
+    assert world.outcomes() == {"a/bad.png": "quarantined", "good.png": "done"}
+    assert world.left() == []
+    quarantined = world.store.versions(BUCKETS.quarantine)
+    key = f"a/bad.png/{hashlib.sha256(b'bad').hexdigest()}"
+    assert list(quarantined) == [key, f"{key}.json"]
+    assert quarantined[key][0].content == b"bad"
+    assert quarantined[key][0].content_type == "application/octet-stream"
+    note = json.loads(quarantined[f"{key}.json"][0].content)
+    assert (note["reason"], note["key"]) == ("it is not an image", "a/bad.png")
+    assert note["worker"] == "vm-1"
+
+
+@pytest.mark.parametrize(("length", "outcome"), [(1016, "done"), (1017, "quarantined")])
+def test_a_key_that_leaves_no_room_for_the_result_is_quarantined(
+    world: World, length: int, outcome: str
+) -> None:
+    """`negated_` is 8 bytes; S3 allows 1,024."""
+    world.upload("x" * length)
+    world.run()
+    assert world.outcomes() == {"x" * length: outcome}
+    assert all(len(key) <= 1024 for key in world.store.versions(BUCKETS.quarantine))
+
+
+def test_a_crash_beside_others_is_tried_alone_at_once(world: World) -> None:
+    """The first crash may be another file's fault, so it does not count."""
+    crashes = iter([TransformCrashed("signal 9")])
+
+    def crash_once() -> None:
+        for error in crashes:
+            raise error
+
+    world.transforms = Transforms({CRASH: crash_once})
+    world.upload("x.png", CRASH)
+    world.run()
+    assert world.outcomes() == {"x.png": "done"}
+    assert world.transforms.inputs == [CRASH, CRASH]
+
+
+def test_a_file_is_quarantined_after_three_crashes_alone(world: World) -> None:
+    world.transforms = Transforms({CRASH: failing(TransformCrashed("signal 9"))})
+    world.upload("x.png", CRASH)
+    world.upload("good.png")
+    assert world.run_failing() == "'x.png' crashed its transform (1 of 3): signal 9"
+    assert world.outcomes() == {"good.png": "done"}
+    assert world.run_failing() == "'x.png' crashed its transform (2 of 3): signal 9"
+    assert world.left() == ["x.png"]
+    world.run()
+    assert world.outcomes()["x.png"] == "quarantined"
+    assert world.left() == []
+    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+
+
+def test_an_upload_that_killed_the_worker_runs_alone(world: World) -> None:
+    """What a killed worker leaves in the ledger is an attempt."""
+    world.transforms = Transforms({CRASH: failing(SystemExit())})
+    world.upload("x.png", CRASH)
+    for _ in range(4):
+        with pytest.raises(SystemExit):
+            world.run()
+    assert list(world.ledger.unfinished_attempts(BUCKETS.input).values()) == [3]
+    world.upload("good.png")
+    world.run()
+    assert world.outcomes() == {"x.png": "quarantined", "good.png": "done"}
+    (reason,) = [result.reason for result in world.ledger.results if result.reason]
+    assert reason == "it crashed the worker or its transform 3 times, alone"
+
+
+def test_an_attempt_on_what_the_user_deleted_is_forgotten(versioned: World) -> None:
+    versioned.transforms = Transforms({CRASH: failing(TransformCrashed("signal 9"))})
+    versioned.upload("x.png", CRASH)
+    versioned.run_failing()
+    versioned.store.delete(BUCKETS.input, "x.png")
+    versioned.run()
+    assert versioned.left() == []
+    assert versioned.ledger.unfinished_attempts(BUCKETS.input) == {}
+
+
+def test_a_deferred_upload_waits_and_counts_nothing(world: World) -> None:
+    waiting = UploadDeferred("the kernels are not built yet")
+    world.transforms = Transforms({b"later": failing(waiting)})
+    world.upload("later.png", b"later")
+    world.upload("good.png")
+    assert world.run_failing() == "'later.png' waits: the kernels are not built yet."
+    assert world.outcomes() == {"good.png": "done"}
+    assert world.left() == ["later.png"]
+    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.transforms.inputs.count(b"later") == 1
+
+
+def test_newer_uploads_of_a_key_wait_for_one_that_failed(versioned: World) -> None:
+    """The newest upload's output must be written last."""
+    versioned.transforms = Transforms({b"later": failing(UploadDeferred("not yet"))})
+    versioned.upload("x.png", b"later")
+    versioned.upload("x.png", GOOD)
+    versioned.run_failing()
+    assert versioned.outputs() == {}
+    assert len(versioned.store.versions(BUCKETS.input)["x.png"]) == 2
+
+
+def test_a_bug_affects_only_its_upload(world: World) -> None:
+    world.transforms = Transforms({b"odd": failing(KeyError("bug"))})
+    world.upload("odd.png", b"odd")
+    world.upload("good.png")
+    assert world.run_failing() == "KeyError: 'bug'"
+    assert world.outcomes() == {"good.png": "done"}
+    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+
+
+def test_a_full_disk_ends_the_pass_and_blames_no_file(world: World) -> None:
+    full = ServiceUnavailable("The transform could not work: No space left on device.")
+    world.transforms = Transforms({GOOD: failing(full)})
+    world.upload("x.png")
+    assert world.run_failing() == str(full)
+    assert world.left() == ["x.png"]
+    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    world.transforms = Transforms()
+    world.run()
+    assert world.outcomes() == {"x.png": "done"}
+
+
+class RefusingStore(MemoryStore):
+    """A store whose output bucket is full."""
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        contents: FileContents,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        if bucket == BUCKETS.output:
+            raise ServiceUnavailable("The bucket 'output' is full.")
+        super().put(bucket, key, contents, content_type, metadata)
+
+
+def test_without_an_output_there_is_no_row_and_no_deletion(world: World) -> None:
+    world.use(RefusingStore)
+    world.upload("x.png")
+    assert world.run_failing() == "The bucket 'output' is full."
+    assert world.left() == ["x.png"]
+    assert world.ledger.results == []
+
+
+@pytest.mark.parametrize("missing", ["output", "quarantine"])
+def test_nothing_is_read_unless_all_buckets_exist(world: World, missing: str) -> None:
+    names = [name for name in NAMES if name != missing]
+    world.store = MemoryStore(names, versioned=[BUCKETS.input] * world.versioned)
+    world.upload("x.png")
+    assert world.run_failing() == f"The bucket '{missing}' does not exist."
+    assert world.transforms.inputs == []
+
+
+class RacingStore(MemoryStore):
+    """A store to which the user uploads again right before or after a deletion's HEAD."""
+
+    race: bytes | None = None
+
+    def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
+        if self.race is not None and bucket == BUCKETS.input:
+            content, self.race = self.race, None
+            self.upload(bucket, key, content)
+        return super().head(bucket, key, version_id)
+
+    def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
+        if self.race is not None:
+            content, self.race = self.race, None
+            self.upload(bucket, key, content)
+        super().delete_if_unchanged(bucket, key, version_id, etag)
+
+
+@pytest.mark.parametrize("newer", [b"newer", GOOD], ids=["other bytes", "the same bytes"])
+def test_a_newer_upload_without_versions_is_not_deleted(unversioned: World, newer: bytes) -> None:
+    unversioned.use(RacingStore)
+    assert isinstance(unversioned.store, RacingStore)
+    unversioned.upload("x.png")
+    unversioned.store.race = newer
+    unversioned.run()
+    assert unversioned.transforms.inputs == [GOOD, newer]
+    assert len(unversioned.ledger.results) == 2
+    assert unversioned.outputs() == {"negated_x.png": newer[::-1]}
+    assert unversioned.left() == []
+
+
+class RcloneLikeStore(MemoryStore):
+    """A store that lists another Last-Modified than GET and HEAD report, as rclone does."""
+
+    def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
+        return self._shifted(super().head(bucket, key, version_id))
+
+    def get(
+        self, bucket: str, key: str, version_id: str, etag: str, target: Path
+    ) -> tuple[ObjectInfo, str]:
+        info, sha256 = super().get(bucket, key, version_id, etag, target)
+        return self._shifted(info), sha256
+
+    @staticmethod
+    def _shifted(info: ObjectInfo) -> ObjectInfo:
+        return ObjectInfo(info.etag, info.last_modified + 1000 * TICK, info.size)
+
+
+def test_an_upload_is_known_by_its_listing(unversioned: World) -> None:
+    unversioned.use(RcloneLikeStore, checks_etag=False)
+    unversioned.transforms = Transforms({CRASH: failing(TransformCrashed("signal 9"))})
+    unversioned.upload("x.png", CRASH)
+    (listed,) = unversioned.store.versions(BUCKETS.input)["x.png"]
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailable):
+            unversioned.run(linger=0.01)  # it beats while it lingers, and forgets deleted uploads
+    unversioned.run()
+    (result,) = unversioned.ledger.results
+    assert result.outcome == "quarantined"
+    assert result.upload.last_modified == listed.last_modified
+    assert unversioned.left() == []
+
+
+def test_a_store_that_ignores_conditions_does_not_mix_uploads(unversioned: World) -> None:
+    """Another object under the key is not what was listed: it is left for the next listing."""
+
+    class Replacing(MemoryStore):
+        replaced = False
+
+        def get(
+            self, bucket: str, key: str, version_id: str, etag: str, target: Path
+        ) -> tuple[ObjectInfo, str]:
+            if not self.replaced:
+                self.replaced = True
+                self.upload(bucket, key, b"newer")
+            return super().get(bucket, key, version_id, etag, target)
+
+    unversioned.use(Replacing, checks_etag=False)
+    unversioned.upload("x.png", b"older")
+    counts = unversioned.run().counts
+    assert counts["missing"] == 1
+    assert [result.input_sha256 for result in unversioned.ledger.results] == [
+        hashlib.sha256(b"newer").hexdigest()
+    ]
+
+
+def test_a_stopped_pass_leaves_its_uploads_and_counts_nothing(world: World) -> None:
+    world.upload("x.png")
+    stopping = world.new_pass()
+    stopping.stop()
+    with pytest.raises(ServiceUnavailable, match=r"stopped by a signal"):
+        stopping.run(0)
+    assert world.left() == ["x.png"]
+    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    world.transforms = Transforms()
+    world.run()
+    assert world.left() == []
+
+
+def test_a_stopped_pass_without_work_has_not_failed(world: World) -> None:
+    stopping = world.new_pass()
+    stopping.stop()
+    stopping.run(60)
+    assert world.ledger.machines()[0]["obstacle"] is None
+
+
+@pytest.fixture
+def thousand(versioned: World) -> Iterator[World]:
+    for number in range(1001):
+        versioned.upload("x.png", f"photo {number}".encode())
+    yield versioned
+
+
+def test_a_key_whose_versions_are_on_two_pages(thousand: World) -> None:
+    thousand.store.delete(BUCKETS.input, "x.png")
+    thousand.upload("x.png", b"last")
+    thousand.run()
+    assert thousand.transforms.inputs == [b"last"]
+    assert thousand.left() == []

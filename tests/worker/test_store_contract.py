@@ -1,0 +1,179 @@
+"""What `worker.store.store.Store` promises, checked on its twin in memory and on real servers."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from local.object_store import ObjectStore
+from tests.worker.conftest import KINDS
+from tests.worker.pipeline import client
+from worker.errors import ObjectMissing, ServiceUnavailable
+from worker.settings import StoreSettings
+from worker.store.memory_store import MemoryStore
+from worker.store.s3_store import S3Store
+from worker.store.store import FileContents, Store, hash_file
+from worker.uploads.listing import ListedVersion
+
+OTHER_ETAG = "0" * 32
+#: The store, and what the bucket has (see conftest.KINDS).
+BUCKETS = [f"{store} {kind}" for store in ("memory", "real") for kind in KINDS]
+
+
+@dataclass
+class Bucket:
+    """A fresh bucket on a store, with what a user does to it."""
+
+    store: Store
+    name: str
+    is_versioned: bool
+    checks_etag: bool
+    folder: Path
+    delete: Callable[[str], object]
+
+    def put(self, key: str, content: bytes = b"content") -> FileContents:
+        path = self.folder / "file"
+        path.write_bytes(content)
+        contents = hash_file(path)
+        self.store.put(self.name, key, contents, "image/png", {"sha256": contents.sha256})
+        return contents
+
+    def list(self) -> list[ListedVersion]:
+        pages = self.store.list_pages(self.name, versions=self.is_versioned)
+        return [version for page in pages for version in page.versions]
+
+    def get(self, listed: ListedVersion) -> bytes:
+        target = self.folder / "target"
+        self.store.get(self.name, listed.key, listed.version_id, listed.etag, target)
+        return target.read_bytes()
+
+
+@pytest.fixture(params=BUCKETS)
+def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
+    which, kind = request.param.split()
+    name, versioned, checks_etag = f"contract-{secrets.token_hex(4)}", kind == "versions", True
+    if which == "memory":
+        checks_etag = kind != "plain"
+        memory = MemoryStore([name], versioned=[name] * versioned, checks_etag=checks_etag)
+        return Bucket(
+            memory, name, versioned, checks_etag, tmp_path, lambda key: memory.delete(name, key)
+        )
+    server: ObjectStore = request.getfixturevalue(KINDS[kind])
+    s3 = client(server)
+    s3.create_bucket(Bucket=name)
+    if versioned:
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    settings = StoreSettings(server.endpoint, name, "out", "quarantine")
+    store = S3Store(settings, server.access_key, server.secret_key)
+    return Bucket(
+        store,
+        name,
+        versioned,
+        kind != "plain",
+        tmp_path,
+        lambda key: s3.delete_object(Bucket=name, Key=key),
+    )
+
+
+def test_a_missing_bucket_is_reported(bucket: Bucket) -> None:
+    bucket.store.check_bucket(bucket.name)
+    with pytest.raises(ServiceUnavailable, match=r"'nobody-s-bucket' .*does not exist"):
+        bucket.store.check_bucket("nobody-s-bucket")
+
+
+def test_versioning_is_reported(bucket: Bucket) -> None:
+    assert bucket.store.is_versioned(bucket.name) == bucket.is_versioned
+
+
+def test_an_empty_bucket_lists_nothing(bucket: Bucket) -> None:
+    assert bucket.list() == []
+
+
+def test_a_stored_file_is_listed_and_read(bucket: Bucket) -> None:
+    start = datetime.now(UTC) - timedelta(seconds=2)
+    contents = bucket.put("a/naïve 猫+%.png", b"some bytes")
+    (listed,) = bucket.list()
+    assert (listed.key, listed.size, listed.etag) == (
+        "a/naïve 猫+%.png",
+        10,
+        contents.md5.hex(),
+    )
+    assert bool(listed.version_id) == bucket.is_versioned
+    assert listed.is_latest
+    assert not listed.is_marker
+    assert start <= listed.last_modified <= datetime.now(UTC) + timedelta(seconds=2)
+    target = bucket.folder / "target"
+    info, sha256 = bucket.store.get(bucket.name, listed.key, listed.version_id, listed.etag, target)
+    assert (info.etag, info.size) == (listed.etag, 10)
+    assert sha256 == hashlib.sha256(b"some bytes").hexdigest()
+    assert bucket.store.head(bucket.name, listed.key, listed.version_id).is_same_put(info)
+
+
+def test_pages_come_in_the_order_of_keys(bucket: Bucket) -> None:
+    for key in ("b", "a/2", "a/10", "c"):
+        bucket.put(key)
+    assert [one.key for one in bucket.list()] == ["a/10", "a/2", "b", "c"]
+
+
+def test_a_second_put_replaces_or_adds_a_version(bucket: Bucket) -> None:
+    bucket.put("x", b"older")
+    bucket.put("x", b"newer")
+    listed = bucket.list()
+    assert [bucket.get(one) for one in listed] == (
+        [b"newer", b"older"] if bucket.is_versioned else [b"newer"]
+    )
+    assert [one.is_latest for one in listed] == [True, False][: len(listed)]
+
+
+def test_a_missing_object_is_reported(bucket: Bucket) -> None:
+    with pytest.raises(ObjectMissing):
+        bucket.store.head(bucket.name, "x")
+    with pytest.raises(ObjectMissing):
+        bucket.store.get(bucket.name, "x", "", OTHER_ETAG, bucket.folder / "target")
+
+
+def test_a_changed_object_is_not_read_where_the_store_checks(bucket: Bucket) -> None:
+    bucket.put("x", b"newer")
+    target = bucket.folder / "target"
+    if bucket.checks_etag:
+        with pytest.raises(ObjectMissing):
+            bucket.store.get(bucket.name, "x", "", OTHER_ETAG, target)
+    else:
+        info, _ = bucket.store.get(bucket.name, "x", "", OTHER_ETAG, target)
+        assert info.etag == hashlib.md5(b"newer", usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("bucket", [one for one in BUCKETS if "versions" not in one], indirect=True)
+def test_conditional_deletion(bucket: Bucket) -> None:
+    etag = bucket.put("x").md5.hex()
+    if bucket.checks_etag:
+        with pytest.raises(ObjectMissing):
+            bucket.store.delete_if_unchanged(bucket.name, "x", "", OTHER_ETAG)
+        assert len(bucket.list()) == 1
+    bucket.store.delete_if_unchanged(bucket.name, "x", "", etag)
+    assert bucket.list() == []
+
+
+@pytest.mark.parametrize("bucket", [one for one in BUCKETS if "versions" in one], indirect=True)
+def test_versions_are_deleted_for_good(bucket: Bucket) -> None:
+    for content in (b"1", b"2", b"3"):
+        bucket.put("x", content)
+    bucket.put("tab\t", b"4")
+    bucket.delete("x")
+    marker = next(one for one in bucket.list() if one.is_marker)
+    assert (marker.key, marker.is_latest) == ("x", True)
+    with pytest.raises(ObjectMissing):
+        bucket.store.head(bucket.name, "x")
+    with pytest.raises(ObjectMissing):
+        bucket.store.head(bucket.name, "x", marker.version_id)
+    versions = [(one.key, one.version_id) for one in bucket.list()]
+    kept = next(one for one in bucket.list() if one.key == "x" and not one.is_marker)
+    doomed = [one for one in versions if one != ("x", kept.version_id)]
+    assert bucket.store.delete_versions(bucket.name, doomed) == {}
+    assert [(one.key, one.version_id) for one in bucket.list()] == [("x", kept.version_id)]
+    assert bucket.get(kept) == b"3"
+    assert bucket.store.delete_versions(bucket.name, doomed) == {}  # again

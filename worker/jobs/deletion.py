@@ -1,0 +1,67 @@
+"""Deletion of uploads. Every DELETE in the input bucket is sent from here and from nowhere else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from worker.errors import ObjectMissing, UploadDeferred
+from worker.store.store import ObjectInfo, Store
+from worker.uploads.upload import Upload
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """The uploads that were not deleted.
+
+    Attributes:
+        missing: Deleted already, or replaced by a newer upload.
+        failures: Still there, with the reasons.
+    """
+
+    missing: list[Upload] = field(default_factory=list)
+    failures: dict[Upload, UploadDeferred] = field(default_factory=dict)
+
+
+def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deletion:
+    """Delete exactly these uploads.
+
+    A version is deleted by its id, many in one request. If an id does not pin the bytes, HEAD must
+    show the object that was read, and DELETE with If-Match follows at once. On a store that honours
+    the condition no newer upload can be lost; on one that ignores it, one that arrives between the
+    two requests is (docs/object-stores.md). A request for many objects has no condition, so each of
+    these is deleted by itself.
+
+    Args:
+        store: The store of the input bucket.
+        uploads: The uploads of one bucket, and what GET reported of each. The listing does not do:
+            rclone's shows other times than GET and HEAD (quirks.LISTED_TIME_DIFFERS), and the same
+            bytes may have been uploaded again since.
+
+    Returns:
+        The uploads that were not deleted.
+    """
+    deletion = Deletion()
+    versions = {(one.key, one.version_id): one for one in uploads if one.is_pinned}
+    if versions:
+        bucket = next(iter(versions.values())).bucket
+        failures = store.delete_versions(bucket, list(versions))
+        deletion.failures.update((versions[one], error) for one, error in failures.items())
+    for upload, info in uploads.items():
+        if upload.is_pinned:
+            continue
+        bucket, key, version_id = upload.bucket, upload.key, upload.version_id
+        try:
+            if store.head(bucket, key, version_id).is_same_put(info):
+                store.delete_if_unchanged(bucket, key, version_id, upload.etag)
+            else:
+                deletion.missing.append(upload)
+        except ObjectMissing:
+            deletion.missing.append(upload)
+        except UploadDeferred as error:
+            deletion.failures[upload] = error
+    return deletion
+
+
+def delete_withdrawn(store: Store, upload: Upload) -> Deletion:
+    """Delete a version or a delete marker that the user withdrew; nobody has read it."""
+    listed = ObjectInfo(upload.etag, upload.last_modified, upload.size)
+    return delete_uploads(store, {upload: listed})

@@ -1,0 +1,198 @@
+"""The object store in memory, for tests of what is built on it.
+
+tests/worker/test_store_contract.py runs the same checks on it and on real servers.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from worker.errors import ObjectMissing, ServiceUnavailable, UploadDeferred
+from worker.store.store import FileContents, ObjectInfo, Version
+from worker.uploads.listing import ListedVersion, ListPage
+from worker.uploads.upload import whole_seconds
+
+PAGE_ENTRIES = 1000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """An object, a version or a delete marker."""
+
+    version_id: str
+    last_modified: datetime
+    content: bytes = b""
+    content_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    is_marker: bool = False
+
+    @property
+    def etag(self) -> str:
+        """The MD5 in hex, as S3 has it for a single PUT; "" for a delete marker."""
+        if self.is_marker:
+            return ""
+        return hashlib.md5(self.content, usedforsecurity=False).hexdigest()
+
+
+class MemoryStore:
+    """Implements `Store`; what a user does is `upload` and `delete`.
+
+    Args:
+        buckets: The names of the buckets.
+        versioned: Those that have versions.
+        checks_etag: Whether conditional requests are honoured; rclone ignores them.
+        clock: Returns the time of a PUT.
+    """
+
+    def __init__(
+        self,
+        buckets: Iterable[str],
+        *,
+        versioned: Iterable[str] = (),
+        checks_etag: bool = True,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        # Versions are newest first, as in a listing.
+        self._buckets: dict[str, dict[str, list[StoredVersion]]] = {name: {} for name in buckets}
+        self._versioned, self._checks_etag, self._clock = set(versioned), checks_etag, clock
+        self._numbers = count(1)
+        self._lock = threading.RLock()
+
+    def upload(
+        self,
+        bucket: str,
+        key: str,
+        content: bytes,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Put an object as a user does; return its version id, "" without versions."""
+        with self._lock:
+            versions = self._bucket(bucket).setdefault(key, [])
+            version_id = str(next(self._numbers)) if bucket in self._versioned else ""
+            if not version_id:
+                versions.clear()
+            stored = StoredVersion(
+                version_id, self._clock(), content, content_type, dict(metadata or {})
+            )
+            versions.insert(0, stored)
+            return version_id
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object as a user does: with versions, a delete marker is added."""
+        with self._lock:
+            if bucket in self._versioned:
+                marker = StoredVersion(str(next(self._numbers)), self._clock(), is_marker=True)
+                self._bucket(bucket).setdefault(key, []).insert(0, marker)
+            else:
+                self._bucket(bucket).pop(key, None)
+
+    def versions(self, bucket: str) -> dict[str, list[StoredVersion]]:
+        """Return what a bucket holds, by key, newest first."""
+        with self._lock:
+            return {key: list(stored) for key, stored in sorted(self._bucket(bucket).items())}
+
+    def is_versioned(self, bucket: str) -> bool:
+        """See `Store.is_versioned`."""
+        self.check_bucket(bucket)
+        return bucket in self._versioned
+
+    def check_bucket(self, bucket: str) -> None:
+        """See `Store.check_bucket`."""
+        self._bucket(bucket)
+
+    def list_pages(self, bucket: str, *, versions: bool) -> Iterator[ListPage]:
+        """See `Store.list_pages`."""
+        listed = [
+            ListedVersion(
+                key,
+                one.last_modified,
+                one.version_id if versions else "",
+                one.etag,
+                len(one.content),
+                is_latest=number == 0,
+                is_marker=one.is_marker,
+            )
+            for key, stored in self.versions(bucket).items()
+            for number, one in enumerate(stored)
+            if versions or (number == 0 and not one.is_marker)
+        ]
+        for start in range(0, len(listed) or 1, PAGE_ENTRIES):
+            page = listed[start : start + PAGE_ENTRIES]
+            more = versions and start + PAGE_ENTRIES < len(listed)
+            yield ListPage(page, page[-1].key if more else None)
+
+    def get(
+        self, bucket: str, key: str, version_id: str, etag: str, target: Path
+    ) -> tuple[ObjectInfo, str]:
+        """See `Store.get`."""
+        stored = self._stored(bucket, key, version_id)
+        if self._checks_etag and not version_id and stored.etag != etag:
+            raise ObjectMissing(key)
+        target.write_bytes(stored.content)
+        return _info(stored), hashlib.sha256(stored.content).hexdigest()
+
+    def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
+        """See `Store.head`."""
+        return _info(self._stored(bucket, key, version_id))
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        contents: FileContents,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        """See `Store.put`."""
+        self.upload(bucket, key, contents.path.read_bytes(), content_type, metadata)
+
+    def delete_versions(
+        self, bucket: str, versions: Sequence[Version]
+    ) -> dict[Version, UploadDeferred]:
+        """See `Store.delete_versions`."""
+        with self._lock:
+            for key, version_id in versions:
+                self._remove(bucket, key, version_id)
+        return {}
+
+    def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
+        """See `Store.delete_if_unchanged`."""
+        with self._lock:
+            stored = self._stored(bucket, key, version_id)
+            if self._checks_etag and stored.etag != etag:
+                raise ObjectMissing(key)
+            self._remove(bucket, key, stored.version_id)
+
+    def _bucket(self, bucket: str) -> dict[str, list[StoredVersion]]:
+        try:
+            return self._buckets[bucket]
+        except KeyError:
+            raise ServiceUnavailable(f"The bucket {bucket!r} does not exist.") from None
+
+    def _stored(self, bucket: str, key: str, version_id: str) -> StoredVersion:
+        with self._lock:
+            for stored in self._bucket(bucket).get(key, []):
+                if version_id in ("", stored.version_id):
+                    if stored.is_marker:
+                        break
+                    return stored
+        raise ObjectMissing(key)
+
+    def _remove(self, bucket: str, key: str, version_id: str) -> None:
+        objects = self._bucket(bucket)
+        left = [one for one in objects.pop(key, []) if one.version_id != version_id]
+        if left:
+            objects[key] = left
+
+
+def _info(stored: StoredVersion) -> ObjectInfo:
+    return ObjectInfo(stored.etag, whole_seconds(stored.last_modified), len(stored.content))

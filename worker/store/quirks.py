@@ -1,0 +1,99 @@
+"""Where object stores differ from Amazon S3: one table, used by s3_store.py.
+
+docs/object-stores.md lists what each store answers; `./pipeline check-store` asks another one.
+"""
+
+from dataclasses import dataclass
+
+from worker.errors import RequestRefused
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """A difference between stores.
+
+    Attributes:
+        stores: Where it was seen.
+        behaviour: What the store does.
+        handling: What the worker does about it.
+        codes: Error codes that reveal it; empty if no error does.
+    """
+
+    stores: str
+    behaviour: str
+    handling: str
+    codes: frozenset[str] = frozenset()
+
+    def explains(self, error: RequestRefused) -> bool:
+        """Return whether an error reveals this quirk."""
+        return error.code in self.codes
+
+
+# Some stores send S3's code, some only the HTTP status.
+_UNSUPPORTED = frozenset({"501", "NotImplemented", "405", "MethodNotAllowed"})
+
+NO_VERSIONING = Quirk(
+    stores="rclone",
+    behaviour="GetBucketVersioning is not supported",
+    handling="the bucket is taken as one without versions",
+    codes=_UNSUPPORTED,
+)
+NO_MULTI_DELETE = Quirk(
+    stores="some S3-compatible stores; none that we test",
+    behaviour="DeleteObjects is not supported",
+    handling="versions are deleted one by one",
+    codes=_UNSUPPORTED,
+)
+NO_CONDITIONAL_DELETE = Quirk(
+    stores="some S3-compatible stores; rclone ignores the condition instead",
+    behaviour="DELETE with If-Match is not supported",
+    handling="HEAD, then DELETE without a condition: an upload in between is lost",
+    codes=frozenset({"501", "NotImplemented"}),
+)
+DELETE_MARKER_NOT_ALLOWED = Quirk(
+    stores="Amazon S3, Ceph RGW, moto",
+    behaviour="GET of a version that is a delete marker is not allowed",
+    handling="the version counts as missing",
+    codes=_UNSUPPORTED,
+)
+HEAD_OF_NULL_VERSION = Quirk(
+    stores="some S3-compatible stores; none that we test",
+    behaviour="HEAD refuses the version id 'null'",
+    handling="versions are examined with GET",
+)
+ETAG_IS_NOT_MD5 = Quirk(
+    stores="stores that encrypt (SSE-KMS, SSE-C)",
+    behaviour="the ETag of a PUT is not the MD5 of the object",
+    handling="the stored size is compared instead",
+)
+ETAG_WITHOUT_QUOTES = Quirk(
+    stores="rclone",
+    behaviour="the listing shows ETags without quotes, GET with them",
+    handling="quotes are removed everywhere",
+)
+LISTED_TIME_DIFFERS = Quirk(
+    stores="rclone",
+    behaviour="the listing shows the file's modification time, GET and HEAD the time of the PUT",
+    handling="an upload is identified by the listing; DELETE is guarded by what GET reported",
+)
+TIMES_IN_WHOLE_SECONDS = Quirk(
+    stores="all: HEAD and GET by RFC 9110; moto also in listings",
+    behaviour="Last-Modified has no fractions",
+    handling="times are compared in whole seconds",
+)
+KEYS_BEYOND_XML = Quirk(
+    stores="all that follow S3",
+    behaviour="keys may contain characters that XML cannot hold",
+    handling="listings are URL-encoded; such versions are deleted one by one",
+)
+REGION_IS_SIGNED = Quirk(
+    stores="Amazon S3; Ceph RGW, rclone and moto ignore the region",
+    behaviour="a request signed for another region is refused or redirected",
+    handling="objectStoreRegion is signed, us-east-1 without it",
+    codes=frozenset(
+        {
+            *("PermanentRedirect", "TemporaryRedirect", "301", "307"),
+            "AuthorizationHeaderMalformed",
+        }
+    ),
+)

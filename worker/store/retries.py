@@ -1,0 +1,29 @@
+"""How often a request to the store is sent, and how long the pauses are."""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Attempts and pauses of a request that fails for a reason that may pass.
+
+    Attributes:
+        attempts: How often it is sent at most.
+        wait_seconds: The longest pause before the second attempt; it doubles with each attempt.
+    """
+
+    attempts: int
+    wait_seconds: float
+
+    def pause_seconds(self, attempt: int) -> float:
+        """Return a pause after an attempt (1, 2, …): random, so that machines do not synchronize.
+
+        "Full jitter" of https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        """
+        return random.uniform(0, self.wait_seconds * 2 ** (attempt - 1))  # noqa: S311
+
+
+STANDARD = RetryPolicy(attempts=4, wait_seconds=1)
+#: For a request that must not be repeated: one that seemed to fail may have worked.
+ONCE = RetryPolicy(attempts=1, wait_seconds=0)

@@ -1,0 +1,160 @@
+"""The interface of the object store, implemented over S3 and, for tests, in memory."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from worker.errors import UploadDeferred
+from worker.uploads.listing import ListPage
+
+_CHUNK = 1 << 20
+
+#: An object's key and version id.
+Version = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What GET and HEAD report about an object.
+
+    Attributes:
+        etag: Without quotes.
+        last_modified: UTC, whole seconds. The listing may show another time (see quirks.py).
+        size: In bytes; of GET, the bytes that were received.
+    """
+
+    etag: str
+    last_modified: datetime
+    size: int
+
+    def is_same_put(self, other: "ObjectInfo") -> bool:
+        """Return whether both describe the result of the same PUT."""
+        return (self.etag, self.last_modified) == (other.etag, other.last_modified)
+
+
+@dataclass(frozen=True)
+class FileContents:
+    """A file to be stored.
+
+    Attributes:
+        path: Where it is.
+        sha256: In hex.
+        md5: The 16 bytes; S3 checks a PUT by them (Content-MD5).
+        size: In bytes.
+    """
+
+    path: Path
+    sha256: str
+    md5: bytes
+    size: int
+
+
+def hash_file(path: Path) -> FileContents:
+    """Read a file and return its hashes and size."""
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            sha256.update(chunk)
+            md5.update(chunk)
+            size += len(chunk)
+    return FileContents(path, sha256.hexdigest(), md5.digest(), size)
+
+
+class Store(Protocol):
+    """An object store with some buckets. Every method may be called from several threads.
+
+    All methods raise ServiceUnavailable if the store or a bucket cannot be used at all. Those that
+    concern one object raise UploadDeferred if only that object failed.
+    """
+
+    def is_versioned(self, bucket: str) -> bool:
+        """Return whether the bucket has, or once had, versions."""
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raise ServiceUnavailable unless the bucket exists and may be used."""
+
+    def list_pages(self, bucket: str, *, versions: bool) -> Iterator[ListPage]:
+        """List a bucket.
+
+        Args:
+            bucket: The bucket.
+            versions: Whether to list all versions and delete markers.
+
+        Yields:
+            Pages of at most 1,000 entries, in the order of the keys, newest first within each.
+        """
+
+    def get(
+        self, bucket: str, key: str, version_id: str, etag: str, target: Path
+    ) -> tuple[ObjectInfo, str]:
+        """Download an object.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            version_id: The version to read, "" for the object itself.
+            etag: Without a version id, the ETag that the object must still have; some stores do not
+                check it, so the caller compares the returned one.
+            target: The file to write; it is replaced.
+
+        Returns:
+            What was read, and its SHA-256 in hex. The size differs from the listed one if the
+            response was truncated and the store sent no length.
+
+        Raises:
+            ObjectMissing: The object does not exist, or has another ETag.
+        """
+
+    def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
+        """Return what the object, or one version of it, is now.
+
+        Raises:
+            ObjectMissing: It does not exist, or is a delete marker.
+        """
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        contents: FileContents,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        """Store a file as an object, and verify that it arrived whole.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            contents: The file.
+            content_type: Its media type.
+            metadata: User metadata by lower-case name.
+        """
+
+    def delete_versions(
+        self, bucket: str, versions: Sequence[Version]
+    ) -> dict[Version, UploadDeferred]:
+        """Delete versions or delete markers for good; one that is missing is no error.
+
+        Args:
+            bucket: The bucket.
+            versions: At most 1,000.
+
+        Returns:
+            The versions that could not be deleted, with the reasons.
+        """
+
+    def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
+        """Delete an object if it still has an ETag, as far as the store checks that (quirks.py).
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            version_id: "" or "null".
+            etag: The expected ETag.
+
+        Raises:
+            ObjectMissing: The object has another ETag. If it does not exist, some stores report it.
+        """
