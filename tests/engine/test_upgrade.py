@@ -1,0 +1,158 @@
+"""A stack that an older version deployed is refreshed, updated and destroyed by this one."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local.machine.process.machine import ProcessMachine
+from tests.checkout import PROJECT, Checkout, open_folder
+from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.eventually import eventually
+
+STACK = ("--stack", "lab")
+#: The version before the packages of infra/ and worker/ were made: its states name old modules.
+OLD = "29b343184e94d455abdc74f28740440d855312b3"
+KEY, BODY = "kept.bin", b"made by the old version"
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The old version's files, with this run's packages; skipped where the history is shallow."""
+    have = subprocess.run(["git", "cat-file", "-e", f"{OLD}^{{commit}}"], cwd=PROJECT, check=False)
+    if have.returncode:
+        pytest.skip(f"Skipped: the history is shallow, commit {OLD[:7]} is not in it.")
+    folder = tmp_path_factory.mktemp("old")
+    archive = subprocess.run(
+        ["git", "archive", OLD], cwd=PROJECT, check=True, stdout=subprocess.PIPE
+    )
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    # Its own script would install the packages that it pins.
+    script = '#!/bin/sh\nPYTHONPATH=$PWD exec .venv/bin/python -m cli "$@"\n'
+    (folder / "pipeline").write_text(script)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def person(old: Path, pulumi: Path) -> Iterator[Researcher]:
+    """Somebody whose stack `lab` was deployed by the old version and has transformed a photo."""
+    with open_folder() as folder, researcher(folder, pulumi) as made:
+        before = replace(made.checkout, folder=old)
+        before.pipeline("init", "lab", *LOCALLY)
+        before.pipeline("up", *STACK)
+        before.pipeline("put", "samples/cat.jpg", *STACK)
+        for command in (["migrate"], ["drain"]):
+            run_old_worker(made, old, command)
+        s3(before).put_object(Bucket=outputs(before)["outputBucket"], Key=KEY, Body=BODY)
+        settings = (old / "Pulumi.lab.yaml").read_text()
+        made.settings_file("lab").write_text(settings)
+        yield made
+        made.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
+
+
+def machine(person: Researcher) -> ProcessMachine:
+    (only,) = person.cloud.machines()
+    assert isinstance(only, ProcessMachine)
+    return only
+
+
+def run_old_worker(person: Researcher, old: Path, arguments: list[str]) -> None:
+    """Run the old worker as on its machine, whose boot is another in this version."""
+    host = machine(person)
+    eventually(host.settings.exists)
+    subprocess.run(
+        host.worker_command(arguments),
+        cwd=host.folder,
+        env={**host.environment(), "PYTHONPATH": str(old)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def outputs(checkout: Checkout) -> dict[str, Any]:
+    found: dict[str, Any] = checkout.json("outputs", "--show-secrets", *STACK)
+    return found
+
+
+def s3(checkout: Checkout) -> Any:
+    told = outputs(checkout)
+    return boto3.client(
+        "s3",
+        endpoint_url=told["s3Endpoint"],
+        aws_access_key_id=told["s3AccessKey"],
+        aws_secret_access_key=told["s3SecretKey"],
+        region_name="us-east-1",
+    )
+
+
+def ids(person: Researcher) -> dict[str, str]:
+    """What a person would miss if it were another one."""
+    cloud = person.openstack()
+    (server,), (address,) = list(cloud.compute.servers()), list(cloud.network.ips())
+    (instance,) = cloud.database.get("/instances").json()["instances"]
+    told = outputs(person.checkout)
+    return {
+        "machine": server.id,
+        "floating IP": address.id,
+        "database": instance["id"],
+        "database password": told["databaseAdminPassword"],
+        "access key": told["s3AccessKey"],
+        "buckets": " ".join(told[f"{role}Bucket"] for role in ("input", "output", "quarantine")),
+    }
+
+
+def urns(person: Researcher) -> set[str]:
+    """The resources of the state."""
+    (file,) = (person.data / "state").glob(".pulumi/stacks/*/lab.json")
+    state = json.loads(file.read_text())["checkpoint"]["latest"]
+    return {resource["urn"] for resource in state["resources"] if not resource.get("delete")}
+
+
+def rows(person: Researcher, like: str) -> str:
+    """What the ledger says of an upload, asked on the machine."""
+    return str(machine(person).run_worker(["log", "--like", like, "--json"]).stdout)
+
+
+def test_refresh_reads_the_old_state(person: Researcher) -> None:
+    before = urns(person)
+    person.checkout.pipeline("refresh", *STACK)
+    assert urns(person) == before
+
+
+def test_update_replaces_the_machine_and_nothing_else(person: Researcher) -> None:
+    resources, before = urns(person), ids(person)
+    person.checkout.pipeline("up", *STACK)
+    after = ids(person)
+    assert after.pop("machine") != before.pop("machine")
+    assert after == before
+    assert urns(person) == resources
+    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+
+
+def test_data_of_the_old_version_are_kept(person: Researcher) -> None:
+    store, told = s3(person.checkout), outputs(person.checkout)
+    assert store.get_object(Bucket=told["outputBucket"], Key=KEY)["Body"].read() == BODY
+    negative = store.get_object(Bucket=told["outputBucket"], Key="negated_cat.jpg")
+    assert negative["Body"].read(2) == b"\xff\xd8"
+    eventually(lambda: "negated_cat.jpg" in rows(person, "cat"))
+
+
+def test_new_version_works_on_what_is_uploaded_now(person: Researcher) -> None:
+    store, told = s3(person.checkout), outputs(person.checkout)
+    photo = (person.checkout.folder / "samples" / "cat.jpg").read_bytes()
+    store.put_object(Bucket=told["inputBucket"], Key="later.jpg", Body=photo)
+    eventually(lambda: "negated_later.jpg" in rows(person, "later"))
+    store.get_object(Bucket=told["outputBucket"], Key="negated_later.jpg")
+
+
+def test_destroy_leaves_nothing(person: Researcher) -> None:
+    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    cloud = person.openstack()
+    assert list(cloud.compute.servers()) == list(cloud.network.ips()) == []
+    assert cloud.database.get("/instances").json()["instances"] == []
