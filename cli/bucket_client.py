@@ -43,7 +43,7 @@ class BucketClient:
             stack: Its name, for messages.
         """
         self._outputs = outputs
-        self._stack = stack
+        self.stack = stack
         signer = Signer(outputs.s3_region, outputs.s3_access_key, outputs.s3_secret_key)
         self._client = Client(outputs.s3_endpoint, signer)
 
@@ -142,7 +142,7 @@ class BucketClient:
             return f"'{shown}' is still in bucket {outputs.input_bucket}: try again in a moment."
         return (
             f"Bucket {outputs.output_bucket} has no result of '{shown}': "
-            f"'{command_line('log', self._stack)}' shows what was done and what was refused."
+            f"'{command_line('log', self.stack)}' shows what was done and what was refused."
         )
 
     def _head(self, bucket: str, key: str) -> Response | None:
@@ -166,15 +166,15 @@ class BucketClient:
         if isinstance(error, NoResponse):
             return StoreUnavailable(
                 f"The object store at {endpoint} does not answer ({error}): check the network; "
-                f"'{command_line('refresh', self._stack)}' and "
-                f"'{command_line('up', self._stack)}' repair a stack whose store has moved."
+                f"'{command_line('refresh', self.stack)}' and "
+                f"'{command_line('up', self.stack)}' repair a stack whose store has moved."
             )
         if error.code not in self._GENERAL:
             return CommandError(f"The object store at {endpoint} refused it: {error.code}.")
         return StoreUnavailable(
             f"The object store at {endpoint} refused the request: {error.code}. If something is "
-            f"missing there, '{command_line('refresh', self._stack)}' and "
-            f"'{command_line('up', self._stack)}' repair the stack."
+            f"missing there, '{command_line('refresh', self.stack)}' and "
+            f"'{command_line('up', self.stack)}' repair the stack."
         )
 
 

@@ -1,14 +1,15 @@
-"""The demo's contact sheet: photos before and after."""
+"""The demo's photos before and after: compared, and on a contact sheet."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 _TILE = (300, 220)
 _GAP = 16
 _CAPTION = 26
 _HEAD = 48
+_JPEG_LIMIT = 32  # of 255, in the worst pixel
 _BACKGROUND, _TEXT, _CAPTION_TEXT = "#fbfaf7", "#22262b", "#7b8189"
 
 
@@ -34,6 +35,17 @@ def contact_sheet(pairs: Sequence[tuple[Path, Path]], target: Path) -> None:
             draw.text((left, top + _TILE[1] + 5), _short(path.name), _CAPTION_TEXT, small)
     target.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(target, optimize=True)
+
+
+def is_negative(before: Path, after: Path) -> bool:
+    """Whether an image is the negative of another; JPEG may differ by rounding."""
+    with Image.open(before) as one, Image.open(after) as other:
+        if one.size != other.size:
+            return False
+        negative = ImageOps.invert(one.convert("RGB"))
+        difference = ImageChops.difference(negative, other.convert("RGB"))
+    limit = 0 if after.suffix == ".png" else _JPEG_LIMIT
+    return max(int(high) for _, high in difference.getextrema()) <= limit  # type: ignore[misc]
 
 
 def _tile(path: Path) -> Image.Image:

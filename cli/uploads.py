@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.bucket_client import BucketClient, StoreUnavailable
 from cli.errors import CommandError, Interrupted, file_error
+from cli.paths import CHECKOUT
 from cli.terminal import visible
 from worker.store.store import hash_file
 
@@ -94,6 +95,12 @@ def _files(path: Path) -> list[tuple[Path, str]]:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def sample_photos() -> list[Photo]:
+    """Return the photos that come with the project."""
+    folder = CHECKOUT / "samples"
+    return find_photos(sorted(p for p in folder.iterdir() if p.suffix in {".jpg", ".png"}))
 
 
 @dataclass

@@ -1,6 +1,8 @@
-"""See it work on this computer: deploy, send photos, take everything down.
+"""See it work: deploy, send photos, take everything down.
 
-The photos are FILES, or those that come with the project.
+The photos are FILES, or those that come with the project. With --stack the demo tries a stack on a
+cloud that is not deployed yet: it checks settings, store, results, database and machine, destroys
+everything and prints a report for others to read.
 """
 
 import tempfile
@@ -10,44 +12,60 @@ from pathlib import Path
 
 import click
 
+from cli import options
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import contact_sheet
 from cli.errors import CommandError, Interrupted
 from cli.machines import machine_kind
 from cli.machines.host import first
-from cli.paths import CHECKOUT, cache_folder
-from cli.results import print_results, read_results
+from cli.paths import cache_folder
+from cli.results import await_results, print_results, read_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.stacks.target import LOCAL, explain_interrupt
+from cli.stacks.target import Target, explain_interrupt
 from cli.terminal import print_progress, print_result, progress_bar
-from cli.uploads import Photo, find_photos, send
+from cli.uploads import Photo, find_photos, sample_photos, send
 
-_POLL_SECONDS = 0.25
+_CLOUD_PHOTOS = 3
 _PATIENCE_SECONDS = 300  # without progress; a container installs its worker first
 
 
 @click.command(help=__doc__)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@options.stack
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
 @machine_kind.options
-def command(files: tuple[Path, ...], keep: bool, machine: str | None, suite: str) -> None:
-    local = LocalStack()
-    machine_kind.choose(local, machine, suite)
-    with local.alone(), explain_interrupt(LOCAL):
-        _run(local, files, keep=keep)
+def command(
+    files: tuple[Path, ...], target: Target, keep: bool, machine: str | None, suite: str
+) -> None:
+    machine_kind.choose(target, machine, suite)
+    photos = find_photos(files) if files else sample_photos()
+    for photo in photos:
+        photo.check()
+    with target.alone(), explain_interrupt(target.name):
+        if isinstance(target, LocalStack):
+            _run(target, photos, keep=keep)
+        else:
+            _run_on_cloud(target, photos if files else photos[:_CLOUD_PHOTOS], keep=keep)
 
 
-def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
+def _run_on_cloud(target: Target, photos: Sequence[Photo], *, keep: bool) -> None:
+    from cli.cloud_demo import CloudDemo, next_steps
+    from cli.stacks.cloud_stack import CloudStack
+
+    assert isinstance(target, CloudStack)  # noqa: S101
+    CloudDemo(target, photos).run(keep=keep)
+    if keep:
+        print_progress(next_steps(target.name))
+
+
+def _run(local: LocalStack, photos: Sequence[Photo], *, keep: bool) -> None:
     """Deploy, send photos, wait, show, take down; raises CommandError if a photo was refused."""
-    photos = find_photos(list(paths) or samples())
     if local.exists:
         raise CommandError(
             "A local pipeline is deployed already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
-    for photo in photos:
-        photo.check()
     started = time.monotonic()
     try:
         refused = _show(local, photos)
@@ -67,11 +85,6 @@ def _run(local: LocalStack, paths: Sequence[Path], *, keep: bool) -> None:
         raise CommandError(f"{refused} of {len(photos)} files could not be negated: see the table.")
 
 
-def samples() -> list[Path]:
-    """Return the photos that come with the project."""
-    return sorted(p for p in (CHECKOUT / "samples").iterdir() if p.suffix in {".jpg", ".png"})
-
-
 def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
     """Deploy and send; print the results; return how many photos were refused."""
     stack = local.open()
@@ -81,7 +94,7 @@ def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
         report = send(client, photos, bar.advance_to)
     if report.failures:
         raise CommandError("\n".join(report.failures))
-    _await_results(client, photos)
+    await_results(client, [photo.key for photo in photos], _PATIENCE_SECONDS)
     rows = list(read_results(first(local), last=len(photos)))
     print_results(rows)
     done = {row["input_key"] for row in rows if row["outcome"] == "done"}
@@ -96,24 +109,6 @@ def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
             contact_sheet(pairs, sheet)
             print_result(f"Before and after: {sheet}")
     return sum(photo.key not in done for photo in photos)
-
-
-def _await_results(client: BucketClient, photos: Sequence[Photo]) -> None:
-    keys = [photo.key for photo in photos]
-    with progress_bar("Negating", len(keys)) as bar:
-        done, last_progress = 0, time.monotonic()
-        while done < len(keys):
-            now = client.count_processed(keys)
-            if now > done:
-                done, last_progress = now, time.monotonic()
-                bar.advance_to(done)
-            elif time.monotonic() - last_progress > _PATIENCE_SECONDS:
-                raise CommandError(
-                    f"{len(keys) - done} photos are still waiting after {_PATIENCE_SECONDS} s "
-                    "without progress: './pipeline status' shows why."
-                )
-            else:
-                time.sleep(_POLL_SECONDS)
 
 
 _NEXT = """

@@ -23,7 +23,7 @@ _EXPLANATION = (
 @click.command(help=__doc__)
 @options.stack
 def command(target: Target) -> None:
-    from pulumi.automation import OpType
+    from cli.stacks.progress import count_changes
 
     with target.alone():
         existed = target.exists
@@ -32,8 +32,8 @@ def command(target: Target) -> None:
             target.drop_preview()
     if _shows_machine_replaced(steps):
         print_progress(_EXPLANATION)
-    changed = {step.urn for step in steps if step.op not in (OpType.SAME, OpType.READ)}
-    print_result(f"{len(changed)} resources would change." if changed else "No change.")
+    changes = count_changes(steps)
+    print_result(f"{changes} resources would change." if changes else "No change.")
 
 
 def _shows_machine_replaced(steps: "Sequence[StepEventMetadata]") -> bool:

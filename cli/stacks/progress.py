@@ -1,6 +1,7 @@
 """Progress of an engine operation: its events as lines, its running steps, its errors."""
 
 import re
+from collections.abc import Iterable
 
 from pulumi.automation import OpType
 from pulumi.automation.events import EngineEvent, StepEventMetadata
@@ -38,6 +39,11 @@ def resource_name(step: StepEventMetadata) -> str:
 def is_on_a_cloud(step: StepEventMetadata) -> bool:
     """Whether a step is about a cloud resource, not the stack, a provider or a component."""
     return not step.type.startswith(_NOT_ON_A_CLOUD)
+
+
+def count_changes(steps: Iterable[StepEventMetadata]) -> int:
+    """Count the resources that a plan would change."""
+    return len({step.urn for step in steps if step.op not in (OpType.SAME, OpType.READ)})
 
 
 class Progress:

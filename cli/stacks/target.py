@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cli.errors import CommandError
+from cli.errors import CommandError, Interrupted
 
 if TYPE_CHECKING:
     from cli.machines.host import Host
@@ -99,11 +99,11 @@ def command_line(words: str, stack: str = LOCAL) -> str:
 
 @contextmanager
 def explain_interrupt(stack: str) -> Iterator[None]:
-    """Raise a KeyboardInterrupt as a CommandError that says how to go on."""
+    """Raise a KeyboardInterrupt as an Interrupted that says how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        raise CommandError(
+        raise Interrupted(
             "Interrupted; the state has what was done so far: "
             f"'{command_line('up', stack)}' goes on from there, "
             f"'{command_line('destroy', stack)}' takes it down."

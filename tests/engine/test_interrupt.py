@@ -26,7 +26,7 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     told = told_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
     told += process.communicate(timeout=PATIENCE_SECONDS)[0]
-    assert process.returncode == 1, told
+    assert process.returncode == 130, told
     for noise in ("Traceback", "Exception", "Warning", "being changed", "could not"):
         assert noise not in told, told
     return told

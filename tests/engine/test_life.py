@@ -1,9 +1,11 @@
 """One stack's life through the real engine: up, photos, changes, damage, repair."""
 
 import base64
+import configparser
 import gzip
 import json
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,49 @@ def test_the_stacks_own_store_can_be_checked(standing: Checkout) -> None:
 def test_log_finds_by_name(standing: Checkout) -> None:
     rows = standing.json("log", "--like", "coffee")
     assert {row["output_key"] for row in rows} == {"negated_coffee.png"}
+
+
+def test_log_is_limited_and_filtered(standing: Checkout) -> None:
+    every = standing.json("log", "--last", "0")
+    assert len(every) >= len(SAMPLES)
+    assert standing.json("log", "--last", "2") == every[-2:]
+    assert standing.json("log", "--since", every[0]["timestamp"]) == every
+    assert standing.json("log", "--since", "2999-01-01") == []
+    assert standing.json("log", "--quarantined") == []
+
+
+def test_sql_reads_and_changes_nothing(standing: Checkout) -> None:
+    table = standing.pipeline("sql", "select 1 as one, 'a[b]' as text, null as none").stdout
+    assert table == "one  text  none\n1    a[b]\n"
+    query = "select key, outcome from results where key like 'c%' order by key, created_at limit 1"
+    rows = standing.pipeline("sql", "--csv", query).stdout
+    assert rows.splitlines() == ["key,outcome", "cat.jpg,done"]
+    refused = standing.pipeline("sql", "delete from results", code=1)
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert standing.json("log")
+
+
+def test_other_clients_use_the_printed_keys(standing: Checkout, tmp_path: Path) -> None:
+    bucket, endpoint = outputs(standing)["outputBucket"], outputs(standing)["s3Endpoint"]
+    for client in ("rclone", "aws", "s3cmd"):
+        printed = standing.pipeline("keys", f"--{client}").stdout
+        (tmp_path / client).write_text(printed)
+    rclone = [f"{sysconfig.get_path('scripts')}/rclone", "--config", str(tmp_path / "rclone")]
+    listed = subprocess.run(
+        [*rclone, "lsf", f"image-pipeline-local:{bucket}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "negated_cat.jpg" in listed.stdout
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+        aws = boto3.Session(profile_name="image-pipeline-local").client("s3")
+        assert aws.head_object(Bucket=bucket, Key="negated_cat.jpg")["ContentLength"]
+    s3cmd = configparser.ConfigParser(interpolation=None)
+    s3cmd.read(tmp_path / "s3cmd")
+    assert f"http://{s3cmd['default']['host_base']}" == endpoint
+    assert s3cmd["default"]["use_https"] == "False"
 
 
 def test_secrets_lie_nowhere_in_the_clear(standing: Checkout) -> None:

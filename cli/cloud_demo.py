@@ -1,0 +1,234 @@
+"""`demo --stack`: try a stack on its clouds, step by step, and report what was found."""
+
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.bucket_client import BucketClient
+from cli.check_store.check import Severity
+from cli.check_store.checks import CHECKS
+from cli.check_store.credentials import Credentials
+from cli.check_store.report import Report
+from cli.check_store.runner import run_checks
+from cli.check_store.store import Store
+from cli.contact_sheet import is_negative
+from cli.engine import VERSION
+from cli.errors import CommandError
+from cli.machines.host import ask, first
+from cli.paths import CHECKOUT
+from cli.results import await_results, read_results
+from cli.stacks import outputs
+from cli.stacks.cloud_stack import CloudStack
+from cli.stacks.outputs import Outputs
+from cli.stacks.progress import count_changes
+from cli.stacks.target import command_line
+from cli.terminal import print_progress, print_result, visible
+from cli.uploads import Photo, send
+from worker.store.store import hash_file
+
+#: A new machine installs its packages before the first pass.
+_PATIENCE_SECONDS = 900
+_REFUSED = "not a photo.jpg"
+_SETTINGS = (
+    *("computeCloud", "computeRegion", "image", "flavor", "databaseCloud", "databaseRegion"),
+    *("databaseVersion", "databaseFlavor", "objectStore", "objectStoreEndpoint"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the report."""
+
+    title: str
+    result: str
+    seconds: float
+    failed: bool = False
+
+
+class CloudDemo:
+    """Deploys a stack that is not deployed yet, tries it, and destroys it."""
+
+    def __init__(self, stack: CloudStack, photos: Sequence[Photo]) -> None:
+        self._stack = stack
+        self._photos = photos
+        self._steps: list[Step] = []
+
+    def run(self, *, keep: bool) -> None:
+        """Run all steps and print the report.
+
+        Args:
+            keep: Do not destroy the stack.
+
+        Raises:
+            CommandError: The stack is deployed already or adopts buckets (nothing was changed), or
+                a step failed.
+        """
+        self._refuse_data()
+        steps: list[tuple[str, Callable[[], str]]] = [
+            ("Settings, clouds, quotas", self._check),
+            ("up", self._up),
+            ("preview", self._preview),
+            ("Object store", self._check_store),
+            ("Photos", self._send),
+            ("Results", self._compare),
+            ("Database", self._read_rows),
+            ("A file that is not a photo", self._refuse),
+            ("Machine", self._status),
+        ]
+        is_well = all(self._run_step(title, function) for title, function in steps)
+        if not keep and len(self._steps) > 1:
+            is_well = self._run_step("destroy", self._destroy) and is_well
+        print_result("\n".join(self._report()))
+        if not is_well:
+            failed = next(step for step in self._steps if step.failed)
+            raise CommandError(f"The step '{failed.title}' failed: {failed.result}")
+
+    def _refuse_data(self) -> None:
+        """Refuse a stack with data of its user: it would be destroyed."""
+        name = self._stack.name
+        if self._stack.exists:
+            raise CommandError(
+                f"Stack '{name}' is deployed already, and a demo ends by destroying it: 'init' "
+                "another stack for the demo."
+            )
+        if self._stack.settings().get("adoptBuckets"):
+            raise CommandError(
+                f"Stack '{name}' adopts buckets (adoptBuckets), which the demo would empty: 'init' "
+                "another stack for the demo."
+            )
+
+    def _run_step(self, title: str, function: Callable[[], str]) -> bool:
+        print_progress(f"— {title}")
+        started = time.monotonic()
+        try:
+            result, failed = function(), False
+        except CommandError as error:
+            result, failed = error.message.replace("\n", " "), True
+        self._steps.append(Step(title, result, time.monotonic() - started, failed))
+        return not failed
+
+    def _check(self) -> str:
+        self._stack.check()
+        return "no problems"
+
+    def _up(self) -> str:
+        self._stack.open().up()
+        return f"{len(self._stack.open().resources())} resources in the state"
+
+    def _preview(self) -> str:
+        changes = count_changes(self._stack.open().preview())
+        if changes:
+            raise CommandError(f"{changes} resources would change although nothing was changed")
+        return "no change"
+
+    def _check_store(self) -> str:
+        found = self._outputs()
+        store = Store(
+            found.s3_endpoint,
+            Credentials(found.s3_access_key, found.s3_secret_key),
+            region=found.s3_region,
+        )
+        findings = Report(store.endpoint, run_checks(store, CHECKS, lambda _: None)).findings
+        names = [
+            finding.check.name
+            for finding in findings
+            if finding.consequence.severity is not Severity.NOTE
+        ]
+        if names:
+            return f"NOT SAFE for photos: {', '.join(names)} (see check-store)"
+        return f"safe; {len(findings)} findings that are good to know"
+
+    def _send(self) -> str:
+        started = time.monotonic()
+        report = send(self._client(), self._photos, lambda _: None)
+        if report.failures:
+            raise CommandError("; ".join(report.failures))
+        await_results(self._client(), [photo.key for photo in self._photos], _PATIENCE_SECONDS)
+        return f"{len(self._photos)} processed {time.monotonic() - started:.0f} s after put"
+
+    def _compare(self) -> str:
+        """Fetch every result: it must be the negative of its photo."""
+        client = self._client()
+        with tempfile.TemporaryDirectory() as folder:
+            for photo in self._photos:
+                result = client.get(photo.key, Path(folder))
+                if not is_negative(photo.path, result):
+                    raise CommandError(f"{visible(result.name)} is not the negative of its photo")
+        return f"{len(self._photos)} are the negatives of their photos"
+
+    def _read_rows(self) -> str:
+        rows = {row["input_key"]: row for row in read_results(first(self._stack), last=100)}
+        client = self._client()
+        with tempfile.TemporaryDirectory() as folder:
+            for photo in self._photos:
+                row = rows.get(photo.key)
+                if row is None or row["outcome"] != "done":
+                    raise CommandError(f"{visible(photo.key)} has no row with outcome done")
+                result = hash_file(client.get(photo.key, Path(folder)))
+                hashes = (hash_file(photo.path).sha256, result.sha256)
+                if hashes != (row["input_sha256"], row["output_sha256"]):
+                    raise CommandError(f"{visible(photo.key)} has other hashes than its row")
+        return f"{len(self._photos)} rows with the hashes of photo and result"
+
+    def _refuse(self) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, _REFUSED)
+            file.write_text("not a photo\n")
+            send(self._client(), [Photo(file, _REFUSED)], lambda _: None)
+            await_results(self._client(), [_REFUSED], _PATIENCE_SECONDS)
+        rows = list(read_results(first(self._stack), last=1, quarantined=True))
+        if [row["input_key"] for row in rows] != [_REFUSED]:
+            raise CommandError("it was not quarantined")
+        return f"quarantined: {rows[0]['reason']}"
+
+    def _status(self) -> str:
+        report = ask(first(self._stack), ["status"])
+        problems = [each["obstacle"] for each in report["machines"] if each["obstacle"]]
+        if problems:
+            raise CommandError("; ".join(problems))
+        return f"no problem, {report['backlog']['count']} uploads waiting"
+
+    def _destroy(self) -> str:
+        self._stack.destroy(data=True)
+        return "nothing is left, no strays"
+
+    def _outputs(self) -> Outputs:
+        return outputs.read(self._stack.outputs())
+
+    def _client(self) -> BucketClient:
+        return BucketClient(self._outputs(), self._stack.name)
+
+    def _report(self) -> list[str]:
+        """Return the report as Markdown: no address, key or id is in it."""
+        settings = self._stack.settings()
+        used = [f"{name} {settings[name]}" for name in _SETTINGS if settings.get(name)]
+        lines = [
+            f"## Demo of image-pipeline, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}",
+            "",
+            f"- program {_revision()}, Pulumi {VERSION}, Python {platform.python_version()}, "
+            f"{platform.system()} {platform.machine()}",
+            f"- {', '.join(used)}",
+            "",
+            "| step | result | seconds |",
+            "| --- | --- | ---: |",
+        ]
+        for step in self._steps:
+            outcome = f"FAILED: {step.result}" if step.failed else step.result
+            cell = visible(outcome).replace("|", "\\|")
+            lines.append(f"| {step.title} | {cell} | {step.seconds:.0f} |")
+        return lines
+
+
+def _revision() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    answer = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "of unknown revision"
+
+
+def next_steps(stack: str) -> str:
+    """Return what to try on a stack that a demo keeps."""
+    return f"It keeps running: '{command_line('destroy --data', stack)}' takes it down."

@@ -1,0 +1,67 @@
+"""`demo --stack`: a stack is tried on its cloud, reported, and destroyed."""
+
+import os
+import re
+
+import pytest
+
+from local.machine.process.machine import ProcessMachine
+from tests.checkout import PATIENCE_SECONDS, told_until
+from tests.engine.researcher import Researcher
+from tests.engine.ssh_door import ssh_door
+from tests.eventually import eventually
+
+DEMO = ("demo", "--stack", "lab")
+STEPS = (
+    *("Settings, clouds, quotas", "up", "preview", "Object store", "Photos", "Results"),
+    *("Database", "A file that is not a photo", "Machine", "destroy"),
+)
+
+
+def report(text: str) -> dict[str, str]:
+    """Return the report's table: the result of each step."""
+    rows = re.findall(r"^\| ([^|]+) \| (.+) \| \d+ \|$", text, re.MULTILINE)
+    return dict(rows)
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_a_demo_tries_all_and_leaves_nothing(person: Researcher) -> None:
+    path = os.pathsep.join([str(person.base / "client-bin"), person.checkout.environment["PATH"]])
+    person.checkout.environment["PATH"] = path  # type: ignore[index]
+    key = person.base / "home" / ".ssh" / "id_ed25519.pub"
+    demo = person.checkout.start(*DEMO)
+    told = told_until(demo, r"created +Instance\b")
+    [machine] = eventually(person.cloud.machines)
+    assert isinstance(machine, ProcessMachine)
+    [ip] = person.openstack().network.ips()
+    with ssh_door(machine, ip.floating_ip_address, key, person.base):
+        told += demo.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert demo.returncode == 0, told
+    results = report(told)
+    assert tuple(results) == STEPS, told
+    assert results["Photos"].startswith("3 processed")
+    assert results["Results"] == "3 are the negatives of their photos"
+    assert results["A file that is not a photo"].startswith("quarantined: ")
+    assert "NOT SAFE" in results["Object store"]  # the local cloud's accepts any key
+    assert results["destroy"] == "nothing is left, no strays"
+    assert person.cloud.machines() == []
+    assert list(person.openstack().network.ips()) == []
+    assert ip.floating_ip_address not in told.split("## Demo")[1]
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_a_demo_that_fails_says_where(person: Researcher) -> None:
+    person.change("lab", flavor="none.such")
+    answer = person.checkout.pipeline(*DEMO, code=1)
+    results = report(answer.stdout)
+    assert list(results) == ["Settings, clouds, quotas"]
+    assert results["Settings, clouds, quotas"].startswith("FAILED: ")
+    assert "none.such" in answer.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_buckets_of_the_user_are_not_emptied_by_a_demo(person: Researcher) -> None:
+    person.change("lab", adoptBuckets=["mine"])
+    answer = person.checkout.pipeline(*DEMO, code=1)
+    assert answer.stderr.startswith("pipeline: Stack 'lab' adopts buckets")
+    assert answer.stdout == ""
