@@ -25,7 +25,7 @@ _MARKS = (
     ("pipeline-migrate", "Finished", "migrate"),
     ("pipeline-worker", '"event": "done"', "first negative"),
     ("pipeline-worker", "Finished", "first pass"),
-    ("pipeline-extras", "Finished", "extras (nothing waits for them)"),
+    ("pipeline-postinstall", "Finished", "extras (nothing waits for them)"),
 )
 
 

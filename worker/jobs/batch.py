@@ -69,7 +69,7 @@ def process_batch(
         ServiceUnavailable: The store, the database or the sandbox cannot be used.
         PassInterrupted: The pass was stopped.
         OSError: The folder cannot be used.
-    """
+    """  # noqa: DOC502  raised by the steps
     return _Batch(context, crashes).run(uploads)
 
 

@@ -167,6 +167,9 @@ class Pass:
 
         Those with the fewest crashes come first: a file that crashes the worker every time must not
         keep the others waiting.
+
+        Returns:
+            Whether there was any.
         """
 
         def crashes(work: KeyUploads) -> int:
@@ -217,12 +220,15 @@ class Pass:
     def _process_uploads(
         self, uploads: list[Upload], newer: Sequence[Upload] = (), *, alone: bool
     ) -> bool:
-        """Process uploads and return whether none of them failed.
+        """Process uploads, note their outcomes, and keep back those that failed.
 
         Args:
             uploads: Each of another key.
             newer: Uploads of the same key, if it is one, that wait for it.
             alone: Whether nothing else runs meanwhile.
+
+        Returns:
+            Whether none of them failed.
         """
         outcome = process_batch(self._context, uploads, self._suspects if alone else None)
         self._tried.update(outcome.missing, outcome.replaced)

@@ -95,10 +95,13 @@ def _parent() -> int:
 
 
 def _forbid_files(libc: ctypes.CDLL) -> bool:
-    """Allow the current folder, Python and its libraries, and return whether the kernel did so.
+    """Allow no files but the current folder, Python and its libraries (landlock(7)).
 
     Without it the process could read what the worker's user can: credentials, and the worker's
     memory through /proc.
+
+    Returns:
+        Whether the kernel supports it.
     """
     handled = struct.pack("Q", _WRITE | _READ | _REMOVE | _MAKE | _LINK)
     rules = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
@@ -109,18 +112,21 @@ def _forbid_files(libc: ctypes.CDLL) -> bool:
     allowed[str(Path.cwd())] = _WRITE | _READ | _REMOVE | _MAKE
     for path, access in allowed.items():
         with suppress(FileNotFoundError):
-            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", access, place), 0)
-            os.close(place)
-    taken = bool(libc.syscall(_RESTRICT_SELF, rules, 0) == 0)
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", access, descriptor), 0)
+            os.close(descriptor)
+    enforced = bool(libc.syscall(_RESTRICT_SELF, rules, 0) == 0)
     os.close(rules)
-    return taken
+    return enforced
 
 
 def _forbid_system_calls(libc: ctypes.CDLL) -> bool:
-    """Make the forbidden calls fail with EPERM (seccomp(2)) and return whether the kernel did so.
+    """Make the forbidden calls fail with EPERM (seccomp(2)).
 
     A program in classic BPF compares the call's number with each of them.
+
+    Returns:
+        Whether the kernel supports it, and the numbers of this architecture are known.
     """
     if platform.machine() not in _SYSTEM_CALLS or sys.maxsize < 2**32:
         return False

@@ -146,7 +146,7 @@ class Client:
             RequestRefused: The store answered with an error.
             NoResponse: There was no complete response.
             OSError: The body cannot be read, or the sink failed.
-        """
+        """  # noqa: DOC502  OSError comes from the body and the sink
         path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
         text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
         target = f"{path}?{text}" if text else path
@@ -154,7 +154,9 @@ class Client:
         if isinstance(body, bytes):
             given |= {"x-amz-content-sha256": hashlib.sha256(body).hexdigest() if body else _EMPTY}
         size = len(body) if isinstance(body, bytes) else body.stat().st_size
-        for attempt in range(1, retry.attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             all_headers = self._signer.sign(method, path, text, given, time.gmtime())
             if method not in ("GET", "HEAD"):
                 all_headers["content-length"] = str(size)
@@ -164,7 +166,6 @@ class Client:
                 if attempt == retry.attempts or not _may_pass(error):
                     raise
             time.sleep(retry.pause_seconds(attempt))
-        raise AssertionError
 
     def _once(
         self,

@@ -203,7 +203,7 @@ class S3Store:
     def _delete_together(
         self, bucket: str, versions: list[Version]
     ) -> dict[Version, UploadDeferred]:
-        """DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+        """Delete versions in one request (S3 API reference, DeleteObjects)."""
         objects = "".join(
             f"<Object><Key>{escape(key)}</Key><VersionId>{escape(version_id)}</VersionId></Object>"
             for key, version_id in versions
@@ -230,12 +230,9 @@ class S3Store:
         raise problem from error
 
     def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
-        """See `Store.delete_if_unchanged`.
+        """See `Store.delete_if_unchanged`."""
 
-        The request is sent once: a repetition could delete an upload that came after the first one
-        had worked.
-        """
-
+        # Sent once: a repetition could delete an upload that came after the first had worked.
         def delete(headers: dict[str, str]) -> None:
             self._call(
                 "DELETE", bucket, key, query=_version(version_id), headers=headers, retry=ONCE
