@@ -313,6 +313,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         "JPEG compression",
         lambda: encode(picture(), "TIFF", compression="tiff_lzw"),
     ),
+    "predictor without effect in libtiff": (
+        lambda: tiff(having(compressed(), 317, SHORT, (2,))),
+        "predictor",
+        lambda: tiff(having(compressed(), 317, SHORT, (1,))),
+    ),
     "webp in tiff": (
         lambda: tiff(having(Page(), 259, SHORT, (50001,))),
         "WebP compression",

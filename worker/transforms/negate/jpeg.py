@@ -22,7 +22,7 @@ from worker.transforms.negate import (
     pixel_limit,
     previews,
 )
-from worker.transforms.negate.jpeg_segments import APP0, APP1, APP2, APP14, COM, SOI
+from worker.transforms.negate.jpeg_segments import APP0, APP1, APP2, APP14, COM, FRAMES, SOI
 from worker.transforms.negate.kernels import JpegStatus
 from worker.transforms.negate.mapped_file import MappedFile
 from worker.transforms.negate.mpf import Move
@@ -92,13 +92,11 @@ def transcode(file: MappedFile, target: Path, pixels: int) -> bool:
 
 
 def _is_supported(data: memoryview, pixels: int) -> bool:
-    for segment in jpeg_segments.read(data):
-        if segment.is_frame:
-            at = segment.content
+    for marker, _, at, end in jpeg_segments.read(data):
+        if marker in FRAMES:
             height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (1, 3))
             pixel_limit.check(width * height, pixels)
-            whole = segment.end - at >= 6  # noqa: PLR2004
-            return segment.marker in _SUPPORTED_FRAMES and whole and data[at] == 8  # noqa: PLR2004
+            return marker in _SUPPORTED_FRAMES and end - at >= 6 and data[at] == 8  # noqa: PLR2004
     raise InvalidInput("the JPEG has no frame before its first scan")
 
 
@@ -156,13 +154,13 @@ def _lost_by_pillow(data: memoryview) -> str | None:
     for segment in jpeg_segments.read(data):
         content = bytes(data[segment.content : segment.end])
         comments += segment.marker == COM
-        if segment.is_frame:
+        if segment.marker in FRAMES:
             samplings = tuple(content[7::3])
             if len(samplings) == 3 and samplings not in _PILLOW_SAMPLINGS:  # noqa: PLR2004
                 return "sampling of colors"
         elif segment.marker == APP2 and content.startswith(b"MPF\0"):
             return "further pictures"
-        elif segment.is_application and not _is_kept_by_pillow(segment.marker, content):
+        elif segment.marker & 0xF0 == APP0 and not _is_kept_by_pillow(segment.marker, content):
             return "previews or metadata"
     return "comments" if comments > 1 else None
 

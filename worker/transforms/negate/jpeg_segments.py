@@ -6,10 +6,11 @@ from typing import NamedTuple
 from worker.errors import InvalidInput
 
 SOI = b"\xff\xd8"
+#: The markers of frames (SOFn); between them lie DHT, JPG and DAC.
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SOS, APP0, APP1, APP2, APP13, APP14, COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 MAX_CONTENT = 65533  # bytes of a segment without its length (B.1.1.4)
 _RST0, _EOI = 0xD0, 0xD9
-_NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC lie between the markers of frames
 
 Buffer = bytes | bytearray | memoryview
 
@@ -28,16 +29,6 @@ class Segment(NamedTuple):
     start: int
     content: int
     end: int
-
-    @property
-    def is_frame(self) -> bool:
-        """Whether it is a frame header (SOF)."""
-        return 0xC0 <= self.marker <= 0xCF and self.marker not in _NOT_FRAMES  # noqa: PLR2004
-
-    @property
-    def is_application(self) -> bool:
-        """Whether it belongs to an application (APPn)."""
-        return self.marker & 0xF0 == APP0
 
 
 def read(data: Buffer) -> Iterator[Segment]:

@@ -42,6 +42,7 @@ def negate(
     pixels: int,
     file_format: str,
     *,
+    mapped: bool = True,
     lossless: bool = True,
     chunks: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
@@ -54,6 +55,7 @@ def negate(
         target: Where the negative goes.
         pixels: The most pixels that all its frames may have.
         file_format: Pillow's name of its format.
+        mapped: Whether Pillow may map uncompressed pixels into memory.
         lossless: Whether a WebP is to be coded without loss.
         chunks: (type, content) of a PNG's chunks that are copied.
 
@@ -66,9 +68,10 @@ def negate(
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            # Given a path, Pillow 13.0 maps uncompressed pixels into memory, and reads those of a
-            # TIFF with orientation 5 to 8 with a wrong width.
-            with source.open("rb") as file, Image.open(file, formats=(file_format,)) as image:
+            with (
+                source.open("rb") as file,
+                Image.open(source if mapped else file, formats=(file_format,)) as image,
+            ):
                 width, height = image.size
                 frames = 1 if file_format == "TIFF" else getattr(image, "n_frames", 1)
                 pixel_limit.check(width * height * frames, pixels)

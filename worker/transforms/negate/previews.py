@@ -14,7 +14,15 @@ from typing import Literal
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import jpeg_segments, kernels
-from worker.transforms.negate.jpeg_segments import APP0, APP1, APP2, APP13, COM, MAX_CONTENT, SOS
+from worker.transforms.negate.jpeg_segments import (
+    APP0,
+    APP1,
+    APP2,
+    APP13,
+    COM,
+    MAX_CONTENT,
+    Segment,
+)
 from worker.transforms.negate.kernels import Buffer, JpegStatus
 from worker.transforms.negate.pixels import COMPLEMENT
 
@@ -48,28 +56,31 @@ def negate_head(data: Buffer, depth: int = 0) -> tuple[bytes, int]:
         The segments, and where the first scan begins in data.
     """
     pieces, segments = [bytes(data[:2])], list(jpeg_segments.read(data))
-    contents = [bytes(data[segment.content : segment.end]) for segment in segments]
-    extended = b"".join(
-        content
-        for segment, content in zip(segments, contents, strict=True)
-        if segment.marker == APP1 and content.startswith(_EXTENDED_XMP)
-    )
-    drop_extended = _PICTURE_IN_XMP.search(extended) is not None
-    for segment, content in zip(segments, contents, strict=True):
-        if segment.marker == SOS:
-            break
-        if not segment.is_application and segment.marker != COM:
-            pieces.append(bytes(data[segment.start : segment.end]))
+    drop_extended = _has_picture_in_extended_xmp(data, segments)
+    for marker, start, content_start, end in segments[:-1]:
+        content = bytes(data[content_start:end])
+        if marker & 0xF0 != APP0 and marker != COM:
+            pieces.append(bytes(data[start:end]))
         elif not (
-            (segment.marker == APP2 and content.startswith(b"FPXR\0"))
+            (marker == APP2 and content.startswith(b"FPXR\0"))
             or (drop_extended and content.startswith(_EXTENDED_XMP))
         ):
-            new = _negate_application(segment.marker, content, depth)
+            new = _negate_application(marker, content, depth)
             if len(new) > MAX_CONTENT:
                 new = bytes(len(content))
             size = (len(new) + 2).to_bytes(2, "big")
-            pieces.append(bytes(data[segment.start : segment.content - 2]) + size + new)
+            pieces.append(bytes(data[start : content_start - 2]) + size + new)
     return b"".join(pieces), segments[-1].start
+
+
+def _has_picture_in_extended_xmp(data: Buffer, segments: list[Segment]) -> bool:
+    """Return whether extended XMP has a picture, which may span several segments."""
+    extended = b"".join(
+        bytes(data[content:end])
+        for marker, _, content, end in segments
+        if marker == APP1 and data[content : content + len(_EXTENDED_XMP)] == _EXTENDED_XMP
+    )
+    return _PICTURE_IN_XMP.search(extended) is not None
 
 
 def _negate_application(marker: int, content: bytes, depth: int) -> bytes:

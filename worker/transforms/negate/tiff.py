@@ -34,7 +34,8 @@ MAGIC = re.compile(rb"II|MM")
 _NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = range(254, 260)
 _PHOTOMETRIC, _DESCRIPTION, _CHANNELS, _ROWS_PER_STRIP, _PLANAR = 262, 270, 277, 278, 284
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
-_TILE_WIDTH, _TILE_HEIGHT, _COLOR_MAP, _SUB_IFDS = 322, 323, 320, 330
+_TILE_WIDTH, _TILE_HEIGHT, _PREDICTOR, _COLOR_MAP, _SUB_IFDS = 322, 323, 317, 320, 330
+_ORIENTATION = 274
 _INK_SET, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 332, 338, 339
 _DATA_TYPE, _IPTC, _INTEROPERABILITY, _GDAL_NODATA = 32996, 33723, 40965, 42113
 _PHOTOSHOP_LAYERS = 37724  # ImageSourceData
@@ -48,6 +49,8 @@ _CAMERA_COMPRESSIONS |= {65000: "Kodak", 65535: "Pentax"}
 _NO_COMPRESSION = 1
 _LOSSLESS = {1: "no", 2: "CCITT RLE", 3: "CCITT Group 3", 4: "CCITT Group 4", 5: "LZW"}
 _LOSSLESS |= {8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
+# Libtiff ignores a predictor elsewhere, other readers do not (TIFF 6.0, section 14, has LZW only).
+_WITH_PREDICTOR = (5, 8, 32946, 34925, 50000)
 _LOSSY = {6: "old-style JPEG", 7: "JPEG", 50001: "WebP"}  # Pillow would encode them anew
 _COMPRESSIONS = _LOSSLESS | _LOSSY | _CAMERA_COMPRESSIONS
 _COMPRESSIONS |= {32766: "NeXT", 32771: "CCITT RLE/W", 32809: "ThunderScan", 34661: "JBIG"}
@@ -65,6 +68,7 @@ _UNSIGNED = 1
 _SAMPLE_FORMATS = {_UNSIGNED: "unsigned", 2: "signed", 3: "floating-point", 4: "untyped"}
 _SAMPLE_FORMATS |= {5: "complex integer", 6: "complex"}
 _UNSPECIFIED, _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 0, 1, 2
+_FIRST_TURNED = 5  # the orientations from here on exchange width and height
 _REDUCED, _PAGE = 1, 2  # bits of NewSubfileType
 _OLD_REDUCED = 2
 _SEPARATE_PLANES = 2
@@ -91,8 +95,10 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
     """
     before = tiff_directories.read(file.data)
     _check(before, pixels)
+    # Pillow 13.0 maps pixels with the width that they have once they are turned.
+    is_turned = any(page.number(_ORIENTATION, 1) >= _FIRST_TURNED for page in before.pages)
     try:
-        pillow.negate(file.path, target, pixels, "TIFF")
+        pillow.negate(file.path, target, pixels, "TIFF", mapped=not is_turned)
     except InvalidInput as error:
         # Pillow's own words seldom tell more than a number.
         pages = "; ".join(dict.fromkeys(_described(page) for page in before.pages))
@@ -188,6 +194,8 @@ def _samples_problem(page: Directory) -> str | None:
         problem = "its lossy compression would lose quality again"
     elif compression not in _LOSSLESS:
         problem = "its compression is not supported"
+    elif page.number(_PREDICTOR, 1) > (2 if compression in _WITH_PREDICTOR else 1):
+        problem = "its predictor is not supported"
     elif photometric not in _COLOR_CHANNELS:
         problem = "its colors are not supported"
     elif is_deep and channels > 1:
