@@ -2,7 +2,10 @@
 
 # ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
 
+import sys
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,9 +14,12 @@ import pulumi_openstack as openstack
 from pulumi.dynamic import Resource, ResourceProvider
 
 from infra.clouds import Compute
+from infra.errors import InfraError
 from infra.providers import buckets as providers
 from infra.settings.models import Settings, Store
 from infra.user_data import archive as worker_archive
+
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -217,9 +223,24 @@ def _alias(name: str, type_: str) -> pulumi.Alias:
     return pulumi.Alias(name=name, type_=f"pulumi-python:dynamic:{type_}")
 
 
+def _aws_pin() -> str:
+    """The SDK for AWS as pyproject.toml pins it, in a group of its own.
+
+    Pulumi downloads the provider of every SDK in the virtual environment, used or not.
+    """
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["dependency-groups"]["aws"][0])
+
+
 def _aws_provider(access: StoreAccess, parent: pulumi.Resource) -> Any:
     """The provider of buckets on AWS S3, or on another store that has S3 Control (RGW has not)."""
-    import pulumi_aws as aws
+    try:
+        import pulumi_aws as aws
+    except ImportError:
+        raise InfraError(
+            f"objectStore is aws, which needs the package {_aws_pin()}: run"
+            f" `{sys.executable} -m pip install {_aws_pin()}` ('./pipeline' does it by itself)."
+        ) from None
 
     opts = pulumi.ResourceOptions(parent=parent)
     if (urlsplit(access.endpoint).hostname or "").endswith(".amazonaws.com"):

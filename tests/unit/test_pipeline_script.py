@@ -56,6 +56,19 @@ def test_tests_need_more_packages(checkout: Path) -> None:
     assert ":test" in (checkout / "installed").read_text()
 
 
+@pytest.mark.parametrize("value", ["aws", '"aws"'])
+def test_only_a_stack_on_aws_needs_its_sdk(checkout: Path, value: str) -> None:
+    """Bare `pulumi` downloads the provider of each SDK that is installed."""
+    settings = checkout / "Pulumi.lab.yaml"
+    settings.write_text("config:\n  image-pipeline:objectStore: openstack\n")
+    assert not run(checkout, "log")
+    settings.write_text(f"config:\n  image-pipeline:objectStore: {value}\n")
+    assert run(checkout, "log")
+    assert ":aws" in (checkout / "installed").read_text()
+    (checkout / "installed").unlink()
+    assert not run(checkout, "log")
+
+
 def test_packages_of_benches_include_all_others(checkout: Path) -> None:
     assert run(checkout, "bench")
     (checkout / "installed").unlink()

@@ -4,16 +4,17 @@ import base64
 import gzip
 import ipaddress
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.errors import CloudError
+from infra.errors import CloudError, InfraError
 from local.cloud import LocalCloud
 from tests.unit.conftest import use_cloud
-from tests.unit.program import FLOATING_IP, Run, run_program
+from tests.unit.program import CHECKOUT, FLOATING_IP, Run, run_program
 from tests.unit.stack_settings import PUBLIC_KEY, stack_settings
 from worker import settings as worker_settings
 
@@ -272,17 +273,30 @@ def test_both_clouds_are_asked_before_it_fails(folder: Path) -> None:
     assert len(str(failure.value).splitlines()) == 2
 
 
+AWS = {
+    "objectStore": "aws",
+    "objectStoreEndpoint": "https://s3.eu-north-1.amazonaws.com",
+    "objectStoreRegion": "eu-north-1",
+    "s3AccessKey": "unit-access-key",
+    "s3SecretKey": "unit-secret-key",
+}
+
+
+def test_missing_sdk_for_aws_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pulumi_aws", None)
+    with pytest.raises(InfraError, match=r"objectStore is aws.* -m pip install pulumi-aws=="):
+        run_program(stack_settings(folder, **AWS))
+
+
+def test_what_pulumi_up_needs_has_the_provider_of_openstack_only() -> None:
+    """Bare `pulumi` downloads the provider of each SDK that is installed."""
+    pins = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    sdks = {pin.partition("==")[0] for pin in pins if pin.startswith("pulumi-")}
+    assert sdks == {"pulumi-openstack"}
+
+
 def test_buckets_on_aws(folder: Path) -> None:
-    run = run_program(
-        stack_settings(
-            folder,
-            objectStore="aws",
-            objectStoreEndpoint="https://s3.eu-north-1.amazonaws.com",
-            objectStoreRegion="eu-north-1",
-            s3AccessKey="unit-access-key",
-            s3SecretKey="unit-secret-key",
-        )
-    )
+    run = run_program(stack_settings(folder, **AWS))
     assert len(run.of("Bucket")) == 3
     assert not run.of("Container")
     provider = run.one("aws")
