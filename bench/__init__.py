@@ -1,1 +1,1 @@
-"""Measurements, each with its command in its docstring."""
+"""Benchmarks: `./pipeline bench`."""

@@ -1,4 +1,4 @@
-"""The computer that is measured on."""
+"""The computer on which benchmarks run."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import psutil
 
 
 def describe() -> str:
-    """Its processor, memory, system and Python, in a line."""
+    """Return cores, processor, memory, system and Python version in one line."""
     memory = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
@@ -17,8 +17,8 @@ def describe() -> str:
     )
 
 
-def load() -> float:
-    """Processes that ran or wanted to in the last minute, on average."""
+def load_average() -> float:
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 

@@ -1,4 +1,4 @@
-"""A folder for one run, and with it all that runs in it, gone however the run ends."""
+"""A temporary folder for one run, removed with its processes however the run ends."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ _PREFIX = "image-pipeline-bench-"
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Made new; what a run that was killed left is ended and removed first."""
+    """Create the folder; what killed runs left behind is stopped and removed first."""
     _sweep()
 
     def stop(_number: int, _frame: object) -> None:
@@ -34,7 +34,7 @@ def _sweep() -> None:
         owner = left.name.removeprefix(_PREFIX).partition("-")[0]
         if owner.isdigit() and psutil.pid_exists(int(owner)):
             continue
-        with suppress(OSError):  # somebody else's
+        with suppress(OSError):  # another user's
             for marker in list(left.rglob("marker")):
-                postgres.stop(marker.parent)  # ends whatever carries the marker
+                postgres.stop(marker.parent)  # stops every process that carries the marker
             shutil.rmtree(left)

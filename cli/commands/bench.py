@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from bench import parts
+from bench import benchmarks
 from cli.errors import CommandError
 from local.machine import kinds
 
 
 @click.command(help=__doc__)
-@click.argument("names", nargs=-1, metavar=f"[{'|'.join(parts.NAMES)}]...")
+@click.argument("names", nargs=-1, metavar=f"[{'|'.join(benchmarks.NAMES)}]...")
 @click.option("--quick", is_flag=True, help="Small and short; docs/measurements.md is not changed.")
 @click.option(
     "--photos",
@@ -27,8 +27,8 @@ from local.machine import kinds
 )
 def command(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
     for name in names:
-        if name not in parts.NAMES:
-            known = ", ".join(parts.NAMES)
+        if name not in benchmarks.NAMES:
+            known = ", ".join(benchmarks.NAMES)
             raise CommandError(f"'{name}' is not a benchmark: choose from {known}.")
     if photos is not None and not any(photos.rglob("*.jpg")):
         raise CommandError(f"'{photos}' has no *.jpg files: name a folder of photos.")

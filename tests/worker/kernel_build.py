@@ -1,13 +1,11 @@
 """The compiled kernels for tests, and the real ImageMagick."""
 
-import os
-import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from bench.imagemagick import find_convert
 from worker.transforms import negate
 from worker.transforms.negate import build, kernels
 
@@ -30,23 +28,9 @@ def negative(folder: Path, data: bytes) -> bytes:
     return target.read_bytes()
 
 
-@cache
-def imagemagick() -> str | None:
-    """`convert`, if it is ImageMagick's own and no stand-in of that name."""
-    for folder in os.get_exec_path():
-        found = shutil.which("convert", path=folder)
-        if found:
-            answer = subprocess.run(
-                [found, "-version"], capture_output=True, text=True, check=False
-            )
-            if "ImageMagick Studio" in answer.stdout:
-                return found
-    return None
-
-
 def convert(data: bytes, kind: str, *options: str) -> bytes:
     """All frames' pixels as ImageMagick sees them: RGBA, 16 bits a channel."""
-    program = imagemagick()
+    program = find_convert()
     assert program
     command = [program, f"{kind}:-", *options, "-depth", "16", "rgba:-"]
     result = subprocess.run(command, input=data, capture_output=True, check=False)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import meter
-from bench.meter import Used
+from bench import usage
+from bench.usage import Usage
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
 from tests.worker.pictures import decode, encode, error, negated, picture
@@ -36,10 +36,10 @@ def photos(count: int, size: tuple[int, int]) -> dict[str, bytes]:
     return made
 
 
-def one_pass(pipeline: Pipeline) -> Used:
+def one_pass(pipeline: Pipeline) -> Usage:
     """The real worker, watched."""
     with (pipeline.folder / "pass.log").open("w") as log:
-        return meter.run(lambda: pipeline.popen("drain", stdout=log), look=0.02)
+        return usage.measure(lambda: pipeline.popen("drain", stdout=log), interval=0.02)
 
 
 def drained(
@@ -48,7 +48,7 @@ def drained(
     moto: ObjectStore,
     database: PostgreSQL,
     pipelines: type[Pipeline] = Pipeline,
-) -> tuple[Used, int]:
+) -> tuple[Usage, int]:
     """One pass over so many; what it cost and the largest error of a JPEG."""
     uploads, worst = photos(count, (64, 48)), 0
     assert len(set(uploads.values())) == count

@@ -17,14 +17,15 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageCms
 
+from bench.imagemagick import find_convert
 from tests.fuzz.seeds import DC_BY_BITS, raw_png
-from tests.worker.kernel_build import compiled_kernels, convert, imagemagick, negative
+from tests.worker.kernel_build import compiled_kernels, convert, negative
 from tests.worker.pictures import decode, encode, error, picture
 from worker.errors import InvalidInput
 
 __all__ = ["compiled_kernels"]
 pytestmark = [
-    pytest.mark.skipif(imagemagick() is None, reason="no ImageMagick"),
+    pytest.mark.skipif(find_convert() is None, reason="no ImageMagick"),
     pytest.mark.usefixtures("compiled"),
 ]
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "images"
@@ -65,7 +66,7 @@ def _frames(kind: str, mode: str = "RGB", **options: Any) -> bytes:
 
 def _sampled(factors: str) -> bytes:
     """4:4:0 and 4:1:1, which Pillow does not write, by ImageMagick's factors."""
-    program = imagemagick()
+    program = find_convert()
     assert program
     command = [program, "png:-", "-sampling-factor", factors, "jpeg:-"]
     image = encode(picture(7, (83, 59)), "PNG")

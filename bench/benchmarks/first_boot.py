@@ -7,7 +7,7 @@ ends when its mark is in the guest's journal.
 
 import json
 
-from bench.part import Request, Result
+from bench.benchmark import Result, Setup
 from bench.table import Table
 from cli.errors import CommandError
 from cli.paths import LocalPaths
@@ -29,7 +29,7 @@ _MARKS = (
 )
 
 
-def measure(_request: Request) -> Result:
+def measure(_request: Setup) -> Result:
     """The phases of the machine that runs."""
     for machine in LocalCloud(LocalPaths().cloud).machines():
         if isinstance(machine, NspawnMachine):

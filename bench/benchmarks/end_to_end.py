@@ -2,12 +2,12 @@
 
 from statistics import median
 
-from bench.missing import MissingError
-from bench.part import Request, Result
-from bench.pictures import SIZES, Gallery
-from bench.plot import Bars
-from bench.stage import Stage
+from bench.benchmark import Result, Setup
+from bench.errors import NotInstalled
+from bench.photos import SIZES, PhotoSet
+from bench.plots import Bars
 from bench.table import Table
+from bench.testbed import Testbed
 from bench.tutorial import Tutorial
 
 TITLE = "End to end, against the tutorial's script"
@@ -18,35 +18,35 @@ psql, flock), its start included, cron's minute not. CPU is of the worker's, or 
 processes; that of the servers, on the same cores, stands apart."""
 
 
-def measure(request: Request) -> Result:
+def measure(setup: Setup) -> Result:
     """The script in turns with passes of ours, then one long pass."""
-    uploads = Gallery(request.photos).uploads(SIZES["P2"])
-    turns, few, many, long = (1, 3, 20, 60) if request.quick else (3, 10, 500, 2000)
+    uploads = PhotoSet(setup.photos).uploads(SIZES["P2"])
+    turns, few, many, long = (1, 3, 20, 60) if setup.quick else (3, 10, 500, 2000)
     ours, notes, lines = "ours", [], []
     rates: dict[str, list[float]] = {}
     figures: dict[str, float] = {}
-    with Stage(request.folder / "stage", request.source) as stage:
-        runs = {ours: (many, stage.drain)}
+    with Testbed(setup.folder / "testbed", setup.source) as testbed:
+        runs = {ours: (many, testbed.drain)}
         try:
-            tutorial = Tutorial(stage, request.folder / "tutorial")
+            tutorial = Tutorial(testbed, setup.folder / "tutorial")
             runs["the script without its sleep"] = (few, lambda: tutorial.run(0))
             runs["the script"] = (few, lambda: tutorial.run(1))
-        except MissingError as error:
+        except NotInstalled as error:
             notes.append(str(error))
         plan = [*(list(runs) * turns), "ours, a long pass"]
-        runs["ours, a long pass"] = (long, stage.drain)
+        runs["ours, a long pass"] = (long, testbed.drain)
         found: dict[str, list[tuple[float, ...]]] = {}
         for name in plan:
             count, run = runs[name]
-            stage.lay(count, uploads)
-            store, database = stage.store_cpu(), stage.database_cpu()
+            testbed.fill(count, uploads)
+            store, database = testbed.store_cpu(), testbed.database_cpu()
             used = run()
             per_image = [
                 1000 * each / count
                 for each in (
                     used.cpu,
-                    stage.store_cpu() - store,
-                    stage.database_cpu() - database,
+                    testbed.store_cpu() - store,
+                    testbed.database_cpu() - database,
                 )
             ]
             rates.setdefault(name, []).append(count / used.seconds)

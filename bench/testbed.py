@@ -1,18 +1,18 @@
-"""A store, a database and a worker to measure, on this computer: `rclone serve s3`, PostgreSQL."""
+"""Servers and a worker to measure, on this computer: `rclone serve s3` and PostgreSQL."""
 
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench import meter
-from bench.meter import Used
+from bench import usage
+from bench.pipeline import WorkerPipeline, client
+from bench.usage import Usage
 from local import object_store, postgres, processes
-from tests.worker.pipeline import Pipeline, client
 
 
-class Stage:
-    """Stands below a folder while the context lasts; its bucket has no versions."""
+class Testbed:
+    """Servers below a folder, running while the context lasts; the buckets have no versions."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self._folder, self._source = folder, source
@@ -21,7 +21,7 @@ class Stage:
         try:
             self.store = object_store.start(self._store, "rclone")
             self.database = postgres.start(self._database)
-            self.pipeline = Pipeline(
+            self.pipeline = WorkerPipeline(
                 self._folder / "worker", self.store, self.database, versions=False
             )
             self.pipeline.__enter__()
@@ -49,10 +49,11 @@ class Stage:
     def _database(self) -> Path:
         return self._folder / "database"
 
-    def lay(self, count: int, upload: Callable[[int], tuple[str, bytes]]) -> None:
-        """Lay uploads 0 to count into the input bucket, past the store, which begins anew.
+    def fill(self, count: int, upload: Callable[[int], tuple[str, bytes]]) -> None:
+        """Fill the input bucket with uploads 0 to `count`, and empty the output bucket.
 
-        The output bucket is emptied. (Through S3, 100,000 would take longer than draining them.)
+        Files are written into the folder of the store, which is restarted: through S3, 100,000
+        uploads would take longer than draining them.
         """
         processes.kill(self._store, object_store.NAME)
         objects = self._store / "objects"
@@ -66,21 +67,21 @@ class Stage:
         self.pipeline.s3 = client(self.store)
         self.pipeline.configure()
 
-    def drain(self) -> Used:
-        """One pass of the worker, to an empty input bucket; RuntimeError if anything is left."""
+    def drain(self) -> Usage:
+        """Run one pass of the worker, which must empty the input bucket."""
         with (self._folder / "pass.log").open("w", encoding="utf-8") as log:
-            used = meter.run(lambda: self.pipeline.popen("drain", stdout=log))
+            used = usage.measure(lambda: self.pipeline.popen("drain", stdout=log))
         if left := self.pipeline.left():
             raise RuntimeError(f"{len(left)} objects were left in the input bucket")
         return used
 
     def store_cpu(self) -> float:
-        """Seconds of CPU of the store so far, since it began last."""
-        return meter.tree_cpu(_pid(self._store / f"{object_store.NAME}.pid"))
+        """Return the CPU seconds of the store since its last start."""
+        return usage.tree_cpu_seconds(_pid(self._store / f"{object_store.NAME}.pid"))
 
     def database_cpu(self) -> float:
-        """Seconds of CPU of PostgreSQL so far."""
-        return meter.tree_cpu(_pid(self._database / f"{postgres.NAME}.pid"))
+        """Return the CPU seconds of PostgreSQL so far."""
+        return usage.tree_cpu_seconds(_pid(self._database / f"{postgres.NAME}.pid"))
 
 
 def _pid(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Pictures to be negated, made of photographs."""
+"""Pictures to measure on, made from a folder of photographs."""
 
 import io
 import struct
@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 PACKAGED = Path("/usr/share/backgrounds/mate")  # Debian's mate-backgrounds
 
-#: P: a mosaic of photographs; E: a piece of a large painting's scan; the number: megapixels.
+#: P: mosaic of photographs; E: part of the scan of a large painting; then megapixels.
 SIZES = {"P12": (4240, 2832), "P2": (1734, 1158), "E12": (4240, 2832)}
-_HOW: dict[str, tuple[str, dict[str, Any]]] = {
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "JPEG q90": ("jpg", {"quality": 90}),
     "JPEG 4:4:4 q95": ("jpg", {"quality": 95, "subsampling": 0}),
     "JPEG progressive": ("jpg", {"quality": 90, "progressive": True}),
@@ -24,13 +24,13 @@ _HOW: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class Gallery:
+class PhotoSet:
     """Photographs of a folder: mosaics of the four largest, and the largest scan."""
 
     def __init__(self, folder: Path) -> None:
         found = sorted(folder.rglob("*.jpg"))
         taken = sorted(
-            (path for path in found if path.parent.name != "abstract"),  # there lies the painting
+            (path for path in found if path.parent.name != "abstract"),  # the scan of the painting
             key=lambda path: -path.stat().st_size,
         )
         self._photos = [Image.open(path).convert("RGB") for path in taken[:4]]
@@ -38,7 +38,7 @@ class Gallery:
         self._scan = scans[-1] if scans else None
 
     def image(self, name: str) -> Image.Image | None:
-        """By its name in SIZES; None where the folder has no scan."""
+        """Return a picture by its name in SIZES; None if the folder has no scan."""
         if name.startswith("E"):
             if not self._scan:
                 return None
@@ -46,7 +46,7 @@ class Gallery:
         return self.mosaic(*SIZES[name])
 
     def mosaic(self, width: int, height: int, first: int = 0) -> Image.Image:
-        """Two rows of two photographs, beginning with one of the four."""
+        """Return two rows of two photographs, starting with photograph `first`."""
         mosaic = Image.new("RGB", (width, height))
         tile = (-(-width // 2), -(-height // 2))
         for i in range(4):
@@ -55,12 +55,12 @@ class Gallery:
         return mosaic
 
     def files(self, folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
-        """Write pictures (`P12 JPEG q90`: a size and a form) one by one."""
+        """Write pictures by name (`P12 JPEG q90`: a size and a format), one at a time."""
         for name in names:
             size, _, form = name.partition(" ")
             image = self.image(size)
             if image:
-                suffix, options = _HOW[form]
+                suffix, options = _FORMATS[form]
                 if form in ("PNG palette", "GIF"):
                     image = image.quantize(256)
                 path = folder / f"{name.replace(' ', '-').replace(':', '')}.{suffix}"
@@ -68,7 +68,7 @@ class Gallery:
                 yield name, path
 
     def uploads(self, size: tuple[int, int], quality: int = 90) -> "Uploads":
-        """Photographs to send."""
+        """Return photographs to upload."""
         made = []
         for first in range(4):
             buffer = io.BytesIO()
@@ -78,13 +78,13 @@ class Gallery:
 
 
 class Uploads:
-    """As many photographs as one likes, all of distinct bytes."""
+    """Any number of photographs with distinct bytes."""
 
     def __init__(self, files: Sequence[bytes]) -> None:
         self._files = files
 
     def __call__(self, number: int) -> tuple[str, bytes]:
-        """Key and content: a comment segment (T.81, B.2.4.5) behind JFIF's tells them apart."""
+        """Return key and content; a comment segment (ITU-T T.81, B.2.4.5) makes them distinct."""
         data, text = self._files[number % len(self._files)], b"%08d" % number
         head = 4 + int.from_bytes(data[4:6], "big")
         comment = b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text

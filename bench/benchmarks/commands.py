@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from bench.part import Request, Result
+from bench.benchmark import Result, Setup
 from bench.table import Table
 from cli.errors import CommandError
 from cli.paths import CHECKOUT
@@ -21,7 +21,7 @@ TEXT = """Seconds, wall clock, the CLI and the packages installed already, the l
 _COMMANDS = (["up"], ["preview"], ["destroy"], ["demo"])
 
 
-def measure(request: Request) -> Result:
+def measure(setup: Setup) -> Result:
     """Run the commands in turn."""
     if LocalStack().exists:
         raise CommandError(
@@ -29,7 +29,7 @@ def measure(request: Request) -> Result:
             "first with './pipeline destroy'."
         )
     found: dict[str, list[float]] = {words[0]: [] for words in _COMMANDS}
-    for _ in range(1 if request.quick else 3):
+    for _ in range(1 if setup.quick else 3):
         for words in _COMMANDS:
             found[words[0]].append(_seconds(words))
     lines = [

@@ -1,4 +1,4 @@
-"""Other people's ways to negate a picture, from file to file; one that is missing says so."""
+"""Other programs that negate a picture, from file to file, to compare the kernels with."""
 
 import ctypes
 import ctypes.util
@@ -13,11 +13,11 @@ from typing import Any
 import PIL
 from PIL import Image, ImageChops, ImageOps, JpegImagePlugin, features
 
-from bench.missing import MissingError
-from tests.worker.kernel_build import imagemagick
+from bench.errors import NotInstalled
+from bench.imagemagick import find_convert
 from worker.transforms import negate
 
-Way = Callable[[Path, Path], object]
+Negate = Callable[[Path, Path], object]
 
 CONVERT = "convert -negate"
 PILLOW = ("Pillow ImageOps.invert", "Pillow ImageChops.invert", "Pillow point")
@@ -28,30 +28,34 @@ OURS = "ours"
 
 
 @dataclass(frozen=True)
-class Peer:
-    """One way, and which of what it is."""
+class Alternative:
+    """A program or library and its version."""
 
     name: str
     version: str
-    run: Way
+    run: Negate
     suits: Callable[[Path], bool] = lambda _: True
     negates: bool = True
 
 
-def all_peers() -> tuple[list[Peer], list[str]]:
-    """Those that are here, ours first, and a sentence for each that is not."""
-    found, missing = [Peer(OURS, "worker/transforms", ours)], []
+def find_alternatives() -> tuple[list[Alternative], list[str]]:
+    """Find what is installed.
+
+    Returns:
+        The alternatives, ours first, and a sentence for each that is missing.
+    """
+    found, missing = [Alternative(OURS, "worker/transforms", ours)], []
     for make in (_imagemagick, _pillow, _vips, _identity):
         try:
             found += make()
-        except MissingError as error:
+        except NotInstalled as error:
             missing.append(str(error))
-    found.append(Peer(COPY, "the bytes alone", shutil.copyfile, _has_palette, negates=False))
+    found.append(Alternative(COPY, "the bytes alone", shutil.copyfile, _has_palette, negates=False))
     return found, missing
 
 
 def ours(source: Path, target: Path) -> None:
-    """The worker's transform, as its child calls it."""
+    """Run the worker's transform, as the sandboxed child does."""
     negate.apply(source, target, {"pixels": 250_000_000})
 
 
@@ -63,20 +67,20 @@ def _is_jpeg(path: Path) -> bool:
     return path.suffix == ".jpg"
 
 
-def _imagemagick() -> list[Peer]:
-    """A process of its own, as users run it."""
-    program = imagemagick()
+def _imagemagick() -> list[Alternative]:
+    """Run `convert` as a process of its own, as users do."""
+    program = find_convert()
     if not program:
-        raise MissingError("ImageMagick's convert", "apt-get install imagemagick")
+        raise NotInstalled("ImageMagick's convert", "apt-get install imagemagick")
     told = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
 
     def run(source: Path, target: Path) -> None:
         subprocess.run([program, source, "-negate", target], check=True)
 
-    return [Peer(CONVERT, " ".join(told.stdout.split()[1:4]), run)]
+    return [Alternative(CONVERT, " ".join(told.stdout.split()[1:4]), run)]
 
 
-def _pillow() -> list[Peer]:
+def _pillow() -> list[Alternative]:
     version = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
     inverts: tuple[Callable[[Image.Image], Image.Image], ...] = (
         ImageOps.invert,
@@ -84,7 +88,7 @@ def _pillow() -> list[Peer]:
         lambda image: image.point(lambda value: 255 - value),
     )
 
-    def way(invert: Callable[[Image.Image], Image.Image]) -> Way:
+    def way(invert: Callable[[Image.Image], Image.Image]) -> Negate:
         def run(source: Path, target: Path) -> None:
             with Image.open(source) as image:
                 options: dict[str, Any] = {}
@@ -99,14 +103,17 @@ def _pillow() -> list[Peer]:
 
         return run
 
-    return [Peer(name, version, way(invert)) for name, invert in zip(PILLOW, inverts, strict=True)]
+    return [
+        Alternative(name, version, way(invert))
+        for name, invert in zip(PILLOW, inverts, strict=True)
+    ]
 
 
-def _vips() -> list[Peer]:
+def _vips() -> list[Alternative]:
     try:
         pyvips = import_module("pyvips")
     except (ImportError, OSError):
-        raise MissingError("libvips", "pip install pyvips pyvips-binary") from None
+        raise NotInstalled("libvips", "pip install pyvips pyvips-binary") from None
 
     def run(source: Path, target: Path) -> None:
         image = pyvips.Image.new_from_file(str(source), access="sequential")
@@ -115,14 +122,14 @@ def _vips() -> list[Peer]:
             options["interlace"] = True
         image.invert().write_to_file(str(target), **options)
 
-    return [Peer(VIPS, "libvips " + ".".join(str(pyvips.version(i)) for i in range(3)), run)]
+    return [Alternative(VIPS, "libvips " + ".".join(str(pyvips.version(i)) for i in range(3)), run)]
 
 
-def _identity() -> list[Peer]:
-    """tjTransform without an operation: decoding and coding of the entropy-coded data alone."""
+def _identity() -> list[Alternative]:
+    """TjTransform without an operation: decoding and coding of the entropy-coded data alone."""
     path = ctypes.util.find_library("turbojpeg")
     if not path:
-        raise MissingError("libturbojpeg", "apt-get install libturbojpeg0")
+        raise NotInstalled("libturbojpeg", "apt-get install libturbojpeg0")
     library = ctypes.CDLL(path)
     library.tjInitTransform.restype = ctypes.c_void_p
     pointer, size = ctypes.c_void_p, ctypes.c_ulong
@@ -144,4 +151,4 @@ def _identity() -> list[Peer]:
         library.tjDestroy(handle)
 
     version = f"libjpeg-turbo's tjTransform ({path})"
-    return [Peer(IDENTITY, version, run, _is_jpeg, negates=False)]
+    return [Alternative(IDENTITY, version, run, _is_jpeg, negates=False)]

@@ -1,19 +1,45 @@
-"""Plots as PNG files."""
+"""Plots: what they show, and how they are drawn as PNG files."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 
-from bench.plot import Bars, Plot
-
-mpl.use("Agg")  # no display is asked for
+mpl.use("Agg")  # needs no display
 from matplotlib import pyplot
 
 _WIDTH, _DPI = 8.0, 110
 
 
-def draw(plot: Plot, folder: Path) -> Path:
-    """Write the plot into the folder, under its name, and return the file."""
+@dataclass(frozen=True)
+class Bars:
+    """Grouped bars; a value is (median, minimum, maximum)."""
+
+    name: str
+    title: str
+    unit: str
+    groups: Mapping[str, Mapping[str, tuple[float, float, float]]]  # group: series: value
+    base: float = 1.0  # start of the logarithmic axis
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines through the (x, y) points of each series."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    series: Mapping[str, Sequence[tuple[float, float]]]
+    logarithmic: bool = False  # x
+
+
+Plot = Bars | Lines
+
+
+def save(plot: Plot, folder: Path) -> Path:
+    """Draw a plot as NAME.png in the folder; return its path."""
     if isinstance(plot, Bars):
         figure = _bars(plot)
     else:
@@ -28,14 +54,14 @@ def draw(plot: Plot, folder: Path) -> Path:
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     path = folder / f"{plot.name}.png"
-    # No program's version inside: the same figures give the same file.
+    # Without the version of matplotlib, so that the same figures give the same file.
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
     pyplot.close(figure)
     return path
 
 
 def _bars(plot: Bars) -> pyplot.Figure:
-    """Horizontal and logarithmic: ratios go from 1 to 40."""
+    """Draw horizontal bars on a logarithmic axis: ratios go from 1 to 40."""
     names = list(dict.fromkeys(name for group in plot.groups.values() for name in group))
     colours = {name: f"C{i}" for i, name in enumerate(names)}
     count = sum(len(group) for group in plot.groups.values())

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from statistics import median
 
-from bench import meter
-from bench.meter import Used
-from bench.part import Request, Result
-from bench.pictures import ROOT, SIZES, Gallery
+from bench import usage
+from bench.benchmark import Result, Setup
+from bench.photos import ROOT, SIZES, PhotoSet
 from bench.pooled_drain import PROCESSES, THREADS
-from bench.stage import Stage
 from bench.table import Table
+from bench.testbed import Testbed
+from bench.usage import Usage
 
 TITLE = "Threads against processes"
 TEXT = """The same pass over photographs of 2 MP (JPEG, quality 90) with its transforms in
@@ -23,16 +23,16 @@ Python's lock. Turn by turn, after one that is not counted; of ratios and figure
 least and the largest."""
 
 
-def measure(request: Request) -> Result:
+def measure(setup: Setup) -> Result:
     """Both ways in turn, over the same photographs."""
-    uploads = Gallery(request.photos).uploads(SIZES["P2"])
-    turns, count = (1, 20) if request.quick else (7, 400)
-    found: dict[str, list[Used]] = {PROCESSES: [], THREADS: []}
-    with Stage(request.folder / "stage", request.source) as stage:
+    uploads = PhotoSet(setup.photos).uploads(SIZES["P2"])
+    turns, count = (1, 20) if setup.quick else (7, 400)
+    found: dict[str, list[Usage]] = {PROCESSES: [], THREADS: []}
+    with Testbed(setup.folder / "testbed", setup.source) as testbed:
         for turn in range(turns + 1):
             for way, each in found.items():
-                stage.lay(count, uploads)
-                used = _drain(stage, way)
+                testbed.fill(count, uploads)
+                used = _drain(testbed, way)
                 if turn:
                     each.append(used)
     lines = [
@@ -60,12 +60,12 @@ def measure(request: Request) -> Result:
     return Result([Table("", columns, lines)], figures, notes=[note])
 
 
-def _drain(stage: Stage, way: str) -> Used:
+def _drain(testbed: Testbed, way: str) -> Usage:
     """One pass to an empty bucket; RuntimeError if anything is left."""
-    pipeline = stage.pipeline
+    pipeline = testbed.pipeline
     path = f"{pipeline.environment['PYTHONPATH']}:{ROOT}"  # the worker with kernels, our module
     with (pipeline.folder / "pass.log").open("w", encoding="utf-8") as log:
-        used = meter.run(
+        used = usage.measure(
             lambda: subprocess.Popen(
                 [sys.executable, "-m", "bench.pooled_drain", str(pipeline.settings), way],
                 stdout=log,

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from bench.part import Request, Result
-from bench.pictures import Gallery
-from bench.plot import Lines
+from bench.benchmark import Result, Setup
+from bench.photos import PhotoSet
+from bench.plots import Lines
 from bench.table import Table
 
 TITLE = "Memory against megapixels"
@@ -31,17 +31,17 @@ print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_tex
 """
 
 
-def measure(request: Request) -> Result:
+def measure(setup: Setup) -> Result:
     """Each kind at each size, in processes of their own."""
-    gallery = Gallery(request.photos)
+    photo_set = PhotoSet(setup.photos)
     lines, figures = [], {}
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in _KINDS}
     allowed: list[tuple[float, float]] = []
-    sizes = {count: _SIZES[count] for count in ((1, 12) if request.quick else _SIZES)}
-    base = {name: _peak(request, gallery, name, (64, 64))[0] for name in _KINDS}
+    sizes = {count: _SIZES[count] for count in ((1, 12) if setup.quick else _SIZES)}
+    base = {name: _peak(setup, photo_set, name, (64, 64))[0] for name in _KINDS}
     for count, size in sizes.items():
         for name in _KINDS:
-            peak, length = _peak(request, gallery, name, size)
+            peak, length = _peak(setup, photo_set, name, size)
             extra = (peak - base[name]) / _MEGABYTE
             most = 1.5 * length / _MEGABYTE + 16
             lines.append([f"{count} MP {name}", f"{length / _MEGABYTE:.1f}", f"{extra:.1f}"])
@@ -56,18 +56,16 @@ def measure(request: Request) -> Result:
     return Result([Table("", columns, lines)], figures, [plot])
 
 
-def _peak(
-    request: Request, gallery: Gallery, kind: str, size: tuple[int, int]
-) -> tuple[float, int]:
+def _peak(setup: Setup, photo_set: PhotoSet, kind: str, size: tuple[int, int]) -> tuple[float, int]:
     """Bytes of the process at most, and of the file."""
     suffix, options = _KINDS[kind]
-    source, target = (request.folder / f"{name}.{suffix}" for name in ("source", "target"))
-    gallery.mosaic(*size).save(source, **options)  # type: ignore[arg-type]
+    source, target = (setup.folder / f"{name}.{suffix}" for name in ("source", "target"))
+    photo_set.mosaic(*size).save(source, **options)  # type: ignore[arg-type]
     answer = subprocess.run(
         [sys.executable, "-P", "-c", _PROGRAM, source, target],
         check=True,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(request.source)},
+        env={"PYTHONPATH": str(setup.source)},
     )
     return float(answer.stdout), source.stat().st_size

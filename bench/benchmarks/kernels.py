@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench import meter, peers
-from bench.part import Request, Result
-from bench.peers import Peer
-from bench.pictures import Gallery
-from bench.plot import Bars
+from bench import alternatives, usage
+from bench.alternatives import Alternative
+from bench.benchmark import Result, Setup
+from bench.photos import PhotoSet
+from bench.plots import Bars
 from bench.table import Table
 from cli.terminal import print_progress
 
@@ -32,31 +32,35 @@ _FULL = (
     *("P12 JPEG q90", "E12 JPEG q90", "P12 JPEG 4:4:4 q95", "P12 JPEG progressive"),
     *("E12 JPEG progressive", "P12 PNG", "P12 PNG palette", "P12 GIF"),
 )
-_ENOUGH = 0.025  # seconds a turn: what is faster is repeated
+_ENOUGH = 0.025  # seconds per turn: what is faster is repeated
 _SLOW = 2.0  # seconds: once is enough
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way on one file."""
+    """One alternative on one picture."""
 
-    peer: Peer
-    milliseconds: float  # the least of all turns
-    ratio: tuple[float, float, float]  # of its CPU time to ours: median, least, most
-    size: float  # of the result to the source
+    alternative: Alternative
+    milliseconds: float  # the minimum of all turns
+    ratio: tuple[float, float, float]  # of its CPU time to ours: median, minimum, maximum
+    size: float  # of the result, as a multiple of the source
     error: tuple[int, float] | None  # largest and mean, of 255 levels
 
 
-def measure(request: Request) -> Result:
-    """All ways on all pictures."""
-    gallery = Gallery(request.photos)
-    found, missing = peers.all_peers()
+def measure(setup: Setup) -> Result:
+    """Run every alternative on every picture."""
+    photo_set = PhotoSet(setup.photos)
+    found, missing = alternatives.find_alternatives()
     rows: dict[str, list[Row]] = {}
-    for name, path in gallery.files(request.folder, [*_QUICK, *(() if request.quick else _FULL)]):
+    for name, path in photo_set.files(setup.folder, [*_QUICK, *(() if setup.quick else _FULL)]):
         print_progress(f"  {name}")
-        rows[name] = _rows([peer for peer in found if peer.suits(path)], path, request.quick)
+        rows[name] = _rows(
+            [alternative for alternative in found if alternative.suits(path)], path, setup.quick
+        )
         path.unlink()
-    versions = sorted({f"{peer.name.split()[0]}: {peer.version}" for peer in found})
+    versions = sorted(
+        {f"{alternative.name.split()[0]}: {alternative.version}" for alternative in found}
+    )
     return Result(
         [_ratios(rows)],
         _figures(rows),
@@ -66,37 +70,41 @@ def measure(request: Request) -> Result:
     )
 
 
-def _rows(ways: Sequence[Peer], path: Path, quick: bool) -> list[Row]:
+def _rows(found: Sequence[Alternative], path: Path, quick: bool) -> list[Row]:
     target = path.with_name(f"target{path.suffix}")
-    times: dict[str, list[float]] = {peer.name: [] for peer in ways}
+    times: dict[str, list[float]] = {alternative.name: [] for alternative in found}
     sizes, errors, repeats = {}, {}, {}
-    for peer in ways:  # once each, to warm up and to see what it makes
-        once = _seconds(peer, path, target, 1)
-        repeats[peer.name] = min(10, round(_ENOUGH / once)) or 1
-        if once > _SLOW:  # a start does not matter, and a minute is saved
-            repeats[peer.name] = 0
-            times[peer.name].append(once)
-        sizes[peer.name] = target.stat().st_size / path.stat().st_size
-        errors[peer.name] = _error(path, target) if peer.negates else None
+    for alternative in found:  # once each, to warm up and to see the result
+        once = _seconds(alternative, path, target, 1)
+        repeats[alternative.name] = min(10, round(_ENOUGH / once)) or 1
+        if once > _SLOW:  # its warm-up does not matter
+            repeats[alternative.name] = 0
+            times[alternative.name].append(once)
+        sizes[alternative.name] = target.stat().st_size / path.stat().st_size
+        errors[alternative.name] = _error(path, target) if alternative.negates else None
     for _ in range(2 if quick else 5):
-        for peer in ways:
-            if repeats[peer.name]:
-                times[peer.name].append(_seconds(peer, path, target, repeats[peer.name]))
-    own = times[peers.OURS]
+        for alternative in found:
+            if repeats[alternative.name]:
+                times[alternative.name].append(
+                    _seconds(alternative, path, target, repeats[alternative.name])
+                )
+    own = times[alternatives.OURS]
     rows = []
-    for peer in ways:
-        ratios = [taken / each for taken, each in zip(times[peer.name], own, strict=False)]
+    for alternative in found:
+        ratios = [taken / each for taken, each in zip(times[alternative.name], own, strict=False)]
         spread = (statistics.median(ratios), min(ratios), max(ratios))
-        least = min(times[peer.name]) * 1000
-        rows.append(Row(peer, least, spread, sizes[peer.name], errors[peer.name]))
+        least = min(times[alternative.name]) * 1000
+        rows.append(
+            Row(alternative, least, spread, sizes[alternative.name], errors[alternative.name])
+        )
     return rows
 
 
-def _seconds(peer: Peer, source: Path, target: Path, repeats: int) -> float:
-    before = meter.cpu()
+def _seconds(alternative: Alternative, source: Path, target: Path, repeats: int) -> float:
+    before = usage.cpu_seconds()
     for _ in range(repeats):
-        peer.run(source, target)
-    return max(meter.cpu() - before, 1e-6) / repeats
+        alternative.run(source, target)
+    return max(usage.cpu_seconds() - before, 1e-6) / repeats
 
 
 def _error(source: Path, target: Path) -> tuple[int, float]:
@@ -108,15 +116,15 @@ def _error(source: Path, target: Path) -> tuple[int, float]:
 
 
 def _ratios(rows: dict[str, list[Row]]) -> Table:
-    names = list(dict.fromkeys(row.peer.name for each in rows.values() for row in each[1:]))
+    names = list(dict.fromkeys(row.alternative.name for each in rows.values() for row in each[1:]))
     lines = []
     for picture, each in rows.items():
-        by_name = {row.peer.name: row for row in each}
+        by_name = {row.alternative.name: row for row in each}
         cells = [
             "{:.1f}× ({:.1f}–{:.1f})".format(*by_name[name].ratio) if name in by_name else "–"
             for name in names
         ]
-        own = by_name[peers.OURS]
+        own = by_name[alternatives.OURS]
         lines.append([picture, f"{own.milliseconds:.2f}", *cells, f"{own.size:.3f}"])
     columns = ["picture", "ours, ms", *names, "our size"]
     return Table("CPU time to ours: median (least–most).", columns, lines)
@@ -125,7 +133,7 @@ def _ratios(rows: dict[str, list[Row]]) -> Table:
 def _details(picture: str, rows: list[Row]) -> Table:
     lines = [
         [
-            row.peer.name,
+            row.alternative.name,
             f"{row.milliseconds:.2f}",
             f"{row.ratio[0]:.2f}",
             "{:.2f}–{:.2f}".format(*row.ratio[1:]),
@@ -141,21 +149,25 @@ def _details(picture: str, rows: list[Row]) -> Table:
 def _figures(rows: dict[str, list[Row]]) -> dict[str, float]:
     figures = {}
     for picture, each in rows.items():
-        by_name = {row.peer.name: row for row in each}
-        figures[f"{picture}: size"] = by_name[peers.OURS].size
-        for name in (peers.CONVERT, peers.IDENTITY, peers.VIPS):
+        by_name = {row.alternative.name: row for row in each}
+        figures[f"{picture}: size"] = by_name[alternatives.OURS].size
+        for name in (alternatives.CONVERT, alternatives.IDENTITY, alternatives.VIPS):
             if name in by_name:
                 figures[f"{picture}: {name}"] = by_name[name].ratio[0]
-        figures[f"{picture}: Pillow"] = min(by_name[name].ratio[0] for name in peers.PILLOW)
-        if peers.COPY in by_name:
-            more = by_name[peers.OURS].milliseconds - by_name[peers.COPY].milliseconds
+        figures[f"{picture}: Pillow"] = min(by_name[name].ratio[0] for name in alternatives.PILLOW)
+        if alternatives.COPY in by_name:
+            more = by_name[alternatives.OURS].milliseconds - by_name[alternatives.COPY].milliseconds
             figures[f"{picture}: ms more than a copy"] = more
     return figures
 
 
 def _plot(rows: dict[str, list[Row]]) -> Bars:
     groups = {
-        picture: {row.peer.name: row.ratio for row in each if row.peer.name != peers.OURS}
+        picture: {
+            row.alternative.name: row.ratio
+            for row in each
+            if row.alternative.name != alternatives.OURS
+        }
         for picture, each in rows.items()
         if "palette" not in picture and "GIF" not in picture
     }

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from statistics import median
 
-from bench.part import Request, Result
-from bench.pictures import Gallery
-from bench.plot import Lines
-from bench.stage import Stage
+from bench.benchmark import Result, Setup
+from bench.photos import PhotoSet
+from bench.plots import Lines
 from bench.table import Table
+from bench.testbed import Testbed
 
 TITLE = "Growth"
 TEXT = """One pass over photographs of 256 × 192 pixels (JPEG, under 20 KB, all of distinct bytes)
@@ -21,25 +21,25 @@ _TURNS = 3
 _REPEATED = 1000  # objects; more are passed over once
 
 
-def measure(request: Request) -> Result:
+def measure(setup: Setup) -> Result:
     """Up to 10,000 objects."""
-    return grow(request, (100, 1000) if request.quick else (100, 1000, 10_000), "growth")
+    return grow(setup, (100, 1000) if setup.quick else (100, 1000, 10_000), "growth")
 
 
-def grow(request: Request, counts: Sequence[int], name: str) -> Result:
+def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:
     """Passes over so many objects."""
-    uploads = Gallery(request.photos).uploads(_SIZE)
-    turns = 1 if request.quick else _TURNS
+    uploads = PhotoSet(setup.photos).uploads(_SIZE)
+    turns = 1 if setup.quick else _TURNS
     found: dict[int, list[tuple[float, ...]]] = {count: [] for count in counts}
-    with Stage(request.folder / "stage", request.source) as stage:
+    with Testbed(setup.folder / "testbed", setup.source) as testbed:
         for turn in range(turns):
             for count in counts:
                 if count > _REPEATED and turn:
                     continue
-                stage.lay(count, uploads)
-                store, database = stage.store_cpu(), stage.database_cpu()
-                used = stage.drain()
-                servers = (stage.store_cpu() - store, stage.database_cpu() - database)
+                testbed.fill(count, uploads)
+                store, database = testbed.store_cpu(), testbed.database_cpu()
+                used = testbed.drain()
+                servers = (testbed.store_cpu() - store, testbed.database_cpu() - database)
                 each = (1000 * value / count for value in (used.cpu, *servers, used.seconds))
                 found[count].append((*each, used.peak / 1e6))
     lines, figures = [], {}

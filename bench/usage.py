@@ -1,4 +1,4 @@
-"""What processes use: CPU time (user + system) and memory."""
+"""Measure the CPU time (user + system) and memory of processes."""
 
 import os
 import resource
@@ -12,48 +12,62 @@ import psutil
 
 
 @dataclass(frozen=True)
-class Used:
-    """By one command with all it started and waited for."""
+class Usage:
+    """Resources used by a command and the children it waited for."""
 
     seconds: float  # wall clock
     cpu: float  # seconds
     peak: int  # bytes: the largest sum of PSS seen (shared pages are counted once)
 
 
-def cpu() -> float:
-    """Seconds of CPU of this process and of those it has waited for."""
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of the children it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def run(start: Callable[[], "subprocess.Popen[str]"], look: float = 0.2) -> Used:
-    """Run a command to its end, looking at its memory each `look` seconds (0: never).
+def measure(start: Callable[[], "subprocess.Popen[str]"], interval: float = 0.2) -> Usage:
+    """Run a command to its end.
 
-    CalledProcessError where it fails.
+    Args:
+        start: Starts the process.
+        interval: Seconds between two looks at its memory; 0 never looks.
+
+    Returns:
+        What it used.
+
+    Raises:
+        CalledProcessError: If it fails.
     """
     begun, peak = time.monotonic(), 0
     process = start()
     while True:
-        ended, status, used = os.wait4(process.pid, os.WNOHANG if look else 0)
+        ended, status, used = os.wait4(process.pid, os.WNOHANG if interval else 0)
         if ended:
             break
         peak = max(peak, pss(process.pid))
-        time.sleep(look)
+        time.sleep(interval)
     seconds = time.monotonic() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    return Used(seconds, used.ru_utime + used.ru_stime, peak)
+    return Usage(seconds, used.ru_utime + used.ru_stime, peak)
 
 
 def pss(pid: int) -> int:
-    """Bytes of a process and its descendants (proc(5), smaps_rollup); 0: one of them just ended."""
+    """Return the PSS in bytes of a process and its descendants, 0 if one of them just ended.
+
+    PSS counts shared pages once: proc(5), smaps_rollup.
+
+    Returns:
+        Bytes.
+    """
     total = 0
     try:
         root = psutil.Process(pid)
         ours = root.cmdline()
         for one in [root, *root.children(recursive=True)]:
-            # Between vfork and exec a child is in its parent's memory, which would count twice.
+            # Between vfork and exec a child shares its parent's memory, which would count twice.
             if one.pid != pid and one.cmdline() == ours:
                 continue
             text = Path(f"/proc/{one.pid}/smaps_rollup").read_text(encoding="ascii")
@@ -63,14 +77,14 @@ def pss(pid: int) -> int:
     return total
 
 
-def tree_cpu(pid: int) -> float:
-    """Seconds of CPU so far of a process, its descendants, and those of them that ended."""
+def tree_cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds so far of a process and its descendants, ended ones included."""
     total = 0.0
     root = psutil.Process(pid)
     for one in [root, *root.children(recursive=True)]:
         try:
             times = one.cpu_times()
         except psutil.Error:
-            continue  # it ends, and then counts among its parent's
+            continue  # it has just ended and counts among its parent's children
         total += times.user + times.system + times.children_user + times.children_system
     return total

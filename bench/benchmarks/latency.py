@@ -10,9 +10,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bench.part import Request, Result
-from bench.pictures import SIZES, Gallery
-from bench.plot import Lines
+from bench.benchmark import Result, Setup
+from bench.photos import SIZES, PhotoSet
+from bench.plots import Lines
 from bench.table import Table
 from cli.machines import machine_kind
 from cli.paths import LocalPaths
@@ -30,30 +30,30 @@ _LOOK_SECONDS = 0.025
 _PATIENCE_SECONDS = 120
 
 
-def measure(request: Request) -> Result:
+def measure(setup: Setup) -> Result:
     """Ten minutes of arrivals; half a minute where quick."""
-    duration = 30.0 if request.quick else 600.0
-    stack = LocalStack(LocalPaths(request.folder / "local"))
+    duration = 30.0 if setup.quick else 600.0
+    stack = LocalStack(LocalPaths(setup.folder / "local"))
     try:
-        machine_kind.choose(stack, request.machine, "bookworm")
+        machine_kind.choose(stack, setup.machine, "bookworm")
         stack.open().up()
-        found = sorted(_arrivals(outputs.read(stack.outputs()), request.photos, duration))
+        found = sorted(_arrivals(outputs.read(stack.outputs()), setup.photos, duration))
     finally:
         stack.destroy(data=True)
     middle, late = statistics.median(found), found[min(len(found) - 1, int(0.99 * len(found)))]
     columns = ["machine", "arrivals", "minutes", "median, s", "p99, s", "least, s", "largest, s"]
-    line = [request.machine, str(len(found)), f"{duration / 60:.1f}"]
+    line = [setup.machine, str(len(found)), f"{duration / 60:.1f}"]
     line += [f"{value:.2f}" for value in (middle, late, found[0], found[-1])]
     steps = [(value, 100 * (i + 1) / len(found)) for i, value in enumerate(found)]
     plot = Lines(
-        "latency", "From put to negative", "seconds", "% of arrivals", {request.machine: steps}
+        "latency", "From put to negative", "seconds", "% of arrivals", {setup.machine: steps}
     )
     figures = {"median s": middle, "p99 s": late}
     return Result([Table("", columns, [line])], figures, [plot])
 
 
 def _arrivals(stack: outputs.Outputs, photos: Path, duration: float) -> list[float]:
-    store, uploads = _client(stack), Gallery(photos).uploads(SIZES["P2"])
+    store, uploads = _client(stack), PhotoSet(photos).uploads(SIZES["P2"])
     dice = random.Random(7)  # noqa: S311
     waiting: dict[str, float] = {}
     _put(store, stack, *uploads(0), waiting)  # until the machine has booted, it says nothing

@@ -1,0 +1,17 @@
+"""The benchmarks, by name."""
+
+from importlib import import_module
+from typing import cast
+
+from bench.benchmark import Benchmark
+
+#: Run if none is named.
+USUAL = ("kernels", "memory", "end-to-end", "growth")
+QUICK = (*USUAL, "latency", "threads")
+#: Those not in USUAL take long, or need a checkout without a local stack.
+NAMES = (*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot")
+
+
+def load(name: str) -> Benchmark:
+    """Import the benchmark of that name."""
+    return cast(Benchmark, import_module(f"bench.benchmarks.{name.replace('-', '_')}"))
