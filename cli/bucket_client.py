@@ -48,10 +48,13 @@ class BucketClient:
         self._client = Client(outputs.s3_endpoint, signer)
 
     def has(self, contents: FileContents, key: str) -> bool:
-        """Whether a file was sent under this key before: it waits, or its result is there.
+        """Look whether a file was sent under this key before.
 
         It waits if the input bucket has an object of that key whose ETag is the file's MD5. A
         result tells by its metadata `input-sha256` from which bytes it was made.
+
+        Returns:
+            Whether it waits, or its result is there.
 
         Raises:
             CommandError: The store refuses to answer.

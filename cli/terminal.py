@@ -1,4 +1,4 @@
-"""What the commands print: plain text, tables, a spinner and a progress bar.
+r"""What the commands print: plain text, tables, a spinner and a progress bar.
 
 Nothing printed here is interpreted as markup, and control characters are printed as escape
 sequences (`\\x1b`): keys, reasons and logs come from outside. Lines are never wrapped. Results go
@@ -37,7 +37,7 @@ _UNPRINTABLE = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return `text` as one line without control characters: they become `\\n`, `\\x1b`."""
+    r"""Return `text` as one line without control characters: they become `\\n`, `\\x1b`."""
     return _UNPRINTABLE.sub(lambda match: _escape(match[0]), text)
 
 

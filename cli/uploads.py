@@ -127,6 +127,9 @@ def send(
         progress: Called with the number of files that are done.
         again: Whether files that were sent before are sent once more.
 
+    Returns:
+        What became of each file.
+
     Raises:
         Interrupted: Ctrl-C; the message tells what was sent.
         StoreUnavailable: The store takes nothing.

@@ -28,6 +28,9 @@ class Credentials:
 def from_environment(environment: Mapping[str, str]) -> Credentials:
     """Read AWS's environment variables.
 
+    Returns:
+        The credentials.
+
     Raises:
         CommandError: One is not set.
     """
@@ -41,7 +44,10 @@ def from_environment(environment: Mapping[str, str]) -> Credentials:
 
 
 def from_file(path: Path) -> tuple[Credentials, Credentials | None]:
-    """Read our credentials and another owner's from a file in the format of ~/.aws/credentials.
+    """Read credentials from a file in the format of ~/.aws/credentials.
+
+    Returns:
+        Our credentials, and another owner's if there are any.
 
     Raises:
         CommandError: The file cannot be read, can be read by others, or has another format.

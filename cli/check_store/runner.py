@@ -16,7 +16,15 @@ from cli.errors import CommandError
 
 
 def run_checks(store: Store, checks: Iterable[Check], progress: Callable[[int], None]) -> Results:
-    """Run checks in order; `progress` is called with the number of those done.
+    """Run checks in order.
+
+    Args:
+        store: The store.
+        checks: The checks.
+        progress: Called with the number of checks that are done.
+
+    Returns:
+        The results by the checks' names.
 
     Raises:
         CommandError: The store does not answer, or lets these credentials create no bucket.

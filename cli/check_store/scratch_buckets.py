@@ -86,9 +86,16 @@ class ScratchBuckets:
         return response
 
     def put_multipart(self, key: str, parts: tuple[bytes, ...] = PARTS) -> str:
-        """Store an object in the bucket "plain" by a multipart upload; return its ETag.
+        """Store an object in the bucket "plain" by a multipart upload.
 
         An upload that fails is aborted, so that its bucket can be deleted.
+
+        Args:
+            key: The object's key.
+            parts: The bytes of each part.
+
+        Returns:
+            The ETag in the response.
         """
         object_ = {"Bucket": self.bucket("plain"), "Key": key}
         upload = {**object_, "UploadId": self.s3.create_multipart_upload(**object_)["UploadId"]}

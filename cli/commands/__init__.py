@@ -53,6 +53,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what stops it is reported in a sentence.
 
+        Returns:
+            What the command returns.
+
         Raises:
             CommandError: For every error of the project, Ctrl-C, and files that cannot be used.
         """

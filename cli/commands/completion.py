@@ -4,7 +4,7 @@
 bash: eval "$(./pipeline completion bash)"
 zsh:  eval "$(./pipeline completion zsh)"
 fish: ./pipeline completion fish | source
-"""
+"""  # noqa: D301  click reads \b: lines that it does not wrap
 
 import click
 

@@ -7,7 +7,7 @@ aws:    ./pipeline keys --aws >>~/.aws/config
         aws --profile image-pipeline-local s3 ls s3://BUCKET
 
 The output holds a secret: keep the file to yourself (chmod 600).
-"""
+"""  # noqa: D301  click reads \b: lines that it does not wrap
 
 from urllib.parse import urlsplit
 

@@ -4,7 +4,7 @@ The table of results is pipeline.results, for example:
 
 \b
 ./pipeline sql "select outcome, count(*) from results group by outcome"
-"""
+"""  # noqa: D301  click reads \b: lines that it does not wrap
 
 import json
 import sys

@@ -92,10 +92,13 @@ def installed_root() -> Path | None:
 
 
 def install(report: Report) -> Path:
-    """Install the CLI and return its folder; wait for another process that is installing it.
+    """Install the CLI, or wait for another process that is installing it.
 
     Args:
         report: Receives the progress, also another process's.
+
+    Returns:
+        The CLI's folder.
 
     Raises:
         PipelineError: It can be neither downloaded nor built.

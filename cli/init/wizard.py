@@ -31,7 +31,10 @@ class Wizard:
         self._defaults = declared.defaults()
 
     def run(self) -> dict[str, Any]:
-        """Ask everything that is missing and return the settings.
+        """Ask everything that is missing.
+
+        Returns:
+            The settings.
 
         Raises:
             CommandError: There is nothing to choose from, or nobody to ask.

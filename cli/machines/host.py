@@ -72,7 +72,10 @@ def first(target: "Target") -> Host:
 
 
 def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
-    """Run `python -m worker <arguments>` on the machine and yield its lines as they come.
+    """Run `python -m worker <arguments>` on the machine.
+
+    Yields:
+        The lines that it prints, as they come.
 
     Raises:
         MachineUnreachable: The machine cannot be logged in to.
@@ -101,7 +104,10 @@ def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
 
 
 def ask(host: Host, arguments: Sequence[str]) -> Any:
-    """Run `python -m worker <arguments> --json` on the machine and return its answer.
+    """Run `python -m worker <arguments> --json` on the machine.
+
+    Returns:
+        Its answer.
 
     Raises:
         CommandError: As `stream`.

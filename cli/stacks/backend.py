@@ -90,10 +90,13 @@ def repair(backend: str, stack: str) -> None:
 
 
 def has_stale_lock(backend: str, stack: str) -> bool:
-    """Whether the stack is locked, and only by processes of this computer that are gone.
+    """Look for locks that killed engines left.
 
     Pulumi writes one JSON file a lock, with pid, username and hostname
     (pulumi/pkg/backend/diy/lock.go).
+
+    Returns:
+        Whether the stack is locked, and only by processes of this computer that are gone.
     """
     folder = folder_of(backend)
     if folder is None:

@@ -221,7 +221,10 @@ class CloudStack:
         return PulumiStack(self._workspace_for_reading())
 
     def _is_deployed_without_strays(self) -> bool:
-        """Whether something is deployed.
+        """Look at the state and the clouds.
+
+        Returns:
+            Whether something is deployed.
 
         Raises:
             CommandError: The state is empty and the clouds have strays: it was lost, and `up` would
