@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from bench import meter
+from bench import usage
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
 from tests.worker.pipeline import Pipeline
@@ -97,7 +97,7 @@ def test_memory_does_not_grow_with_the_rows(filled: Pipeline, command: tuple[str
         path = filled.folder / "printed"
         with path.open("w") as printed:
             start = partial(filled.popen, *arguments, stdout=printed)
-            used = meter.run(start, look=0.02)
+            used = usage.measure(start, interval=0.02)
         assert used.peak > 0
         peaks[count] = used.peak
         assert path.read_text().count("\n") == count + (command[0] == "sql")
