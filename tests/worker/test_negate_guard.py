@@ -472,6 +472,23 @@ def test_camera_raw_files_are_refused_by_their_magic(
         negative(tmp_path, magic.ljust(4096, b"\0"))
 
 
+@pytest.mark.parametrize(
+    "data", [b"II\xbc\x01\x08\0\0\0", b"MMXXVI", b"PS: no picture", b"text", b"P", b"\0"]
+)
+def test_other_files_are_not_taken_for_damaged_pictures(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"not a picture in a supported format \(BMP, GIF"):
+        negative(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"BM" + bytes(60), b"RIFF\x20\0\0\0WEBPVP8 " + bytes(20), b"P6 1 1 255\n"]
+)
+def test_damaged_files_are_refused_without_our_paths(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="damaged") as caught:
+        negative(tmp_path, data)
+    assert tmp_path.name not in str(caught.value)
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason="no ../shared/cases")
 @pytest.mark.parametrize(
     "path", sorted(p for p in CASES.glob("*") if p.suffix != ".md"), ids=lambda path: path.name

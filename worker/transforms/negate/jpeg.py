@@ -60,7 +60,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
             )
     elif lost:
         raise InvalidInput(
-            f"the JPEG is not Huffman-coded with 8 bits, and its {lost} would be lost"
+            f"the kernels do not support this kind of JPEG, and its {lost} would be lost"
         )
     pillow.negate(file.path, target, pixels, "JPEG")
 

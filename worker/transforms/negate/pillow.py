@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageSequence, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import (
+    Image,
+    ImageSequence,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import pixel_limit, previews
@@ -83,8 +90,10 @@ def negate(
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            # A decoder may raise anything for a damaged file.
-            raise InvalidInput(f"the {file_format} is damaged or not supported: {error}") from error
+            # A decoder may raise anything for a damaged file; this one's text names our folder.
+            detail = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+            problem = f"the {file_format} is damaged or not supported{detail}"
+            raise InvalidInput(problem) from error
 
 
 def _negate(

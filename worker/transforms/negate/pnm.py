@@ -7,7 +7,7 @@ from worker.errors import InvalidInput
 from worker.transforms.negate import pillow
 from worker.transforms.negate.mapped_file import MappedFile
 
-MAGIC = re.compile(rb"P[0-7fFyP]")
+MAGIC = re.compile(rb"P[1-7Ff][\s#]")
 
 # Comments may stand anywhere before the last header field (netpbm's pbm(5), pgm(5), ppm(5)).
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"

@@ -29,7 +29,7 @@ from worker.transforms.negate.tiff_directories import (
     Tiff,
 )
 
-MAGIC = re.compile(rb"II|MM")
+MAGIC = re.compile(rb"II[*+]\0|MM\0[*+]")
 
 _NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = range(254, 260)
 _PHOTOMETRIC, _DESCRIPTION, _CHANNELS, _ROWS_PER_STRIP, _PLANAR = 262, 270, 277, 278, 284
