@@ -1,4 +1,4 @@
-"""The documents for newcomers hold what they promise."""
+"""The guides explain their terms, and costs come from their table."""
 
 import re
 
@@ -38,7 +38,7 @@ def test_costs_come_from_the_documents_table() -> None:
     assert sum(item.hourly for item in items(settings, known)) == 0.25 + 0.2 + 2 + 10 * 0.01
 
 
-def test_a_flavor_without_a_figure_is_told_not_guessed() -> None:
+def test_a_flavor_without_a_price_is_not_guessed() -> None:
     settings = {"flavor": "huge", "databaseFlavor": "standard.small", "databaseVolumeSize": "1"}
     machine = items(settings, rates(TABLE.read_text()))[0]
     assert (machine.rate, machine.hourly) == (None, 0.0)

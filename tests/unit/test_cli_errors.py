@@ -1,4 +1,4 @@
-"""What a person gets for a wrong word: one sentence that names the thing, the value, the remedy."""
+"""Wrong arguments and local faults: one sentence with the thing, the value and the remedy."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from worker.errors import PipelineError
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A copy with nothing standing, and two files of the same name."""
+    """A copy with nothing deployed, and two files of the same name."""
     base = tmp_path_factory.mktemp("cli")
     folder = base / "project"
     folder.mkdir()
@@ -23,7 +23,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["up", "--stack", "prod"], ["'prod'", "./pipeline init prod"]),
         (["put", "missing.jpg"], ["'missing.jpg'", "name an existing one"]),
@@ -37,13 +37,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     ],
 )
 def test_a_wrong_command_is_one_sentence(
-    words: list[str], told: list[str], checkout: Checkout
+    words: list[str], expected: list[str], checkout: Checkout
 ) -> None:
     answer = checkout.pipeline(*words, code=None)
     assert answer.returncode != 0
     sentence = answer.stderr.strip()
     assert len(sentence.splitlines()) == 1, sentence
-    for text in told:
+    for text in expected:
         assert text in sentence
 
 
@@ -68,12 +68,12 @@ def test_a_file_in_place_of_a_folder_is_one_sentence(words: list[str], checkout:
     assert answer.stderr == f"pipeline: '{file}': File exists; remove it or name another.\n"
 
 
-def test_destroy_of_nothing_is_no_error(checkout: Checkout) -> None:
+def test_destroy_succeeds_if_nothing_is_deployed(checkout: Checkout) -> None:
     assert "nothing to take down" in checkout.pipeline("destroy").stdout
 
 
 @pytest.mark.parametrize(
-    ("version", "fits"),
+    ("version", "usable"),
     [
         ("v3.259.0", True),
         ("v3.300.1", True),
@@ -84,11 +84,11 @@ def test_destroy_of_nothing_is_no_error(checkout: Checkout) -> None:
         ("v3.259.0-alpha.1", True),
     ],
 )
-def test_an_old_pulumi_is_not_used(version: str, fits: bool) -> None:
-    assert is_new_enough(version) is fits
+def test_an_old_pulumi_is_not_used(version: str, usable: bool) -> None:
+    assert is_new_enough(version) is usable
 
 
-def test_a_cache_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_created_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     monkeypatch.setenv("PATH", "")  # no Pulumi there
     with pytest.raises(PipelineError, match=r"/dev/null/image-pipeline .* set XDG_CACHE_HOME"):
