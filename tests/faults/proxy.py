@@ -1,4 +1,4 @@
-"""A loopback proxy that sees where one request ends and the next begins, and can act there."""
+"""A loopback proxy that can act before a request and before its response."""
 
 import socket
 import threading
@@ -10,11 +10,13 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Between a client and a server that speak in turns, as HTTP/1.1 and PostgreSQL do.
+    """A proxy for a protocol in which requests and responses alternate (HTTP/1.1, PostgreSQL).
 
-    The n-th time that any client begins to speak, `act(n, "before", first bytes)` is called with
-    nothing of it passed on; `act(n, "after", first bytes)` when the server has begun to answer,
-    with nothing of the answer passed on.
+    Args:
+        host: The server's.
+        port: The server's.
+        act: Called as `act(n, "before", first bytes)` before any of the n-th request is passed on,
+            and as `act(n, "after", first bytes)` before any of its response is.
     """
 
     def __init__(self, host: str, port: int, act: Callable[[int, str, bytes], None]) -> None:
@@ -53,7 +55,7 @@ class Proxy:
                 threading.Thread(target=run, daemon=True).start()
 
     def act(self, phase: str, turn: int, data: bytes) -> int:
-        """Count a turn that begins (turn 0), and act."""
+        """Act; `turn` 0 is a new request, which is counted. Return the request's number."""
         with self._lock:
             if not turn:
                 self._turn += 1
@@ -65,7 +67,7 @@ class Proxy:
 class _Connection:
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy, self._client, self._server = proxy, client, server
-        self._turn = 0  # 0: the server spoke last
+        self._turn = 0  # 0: no request is pending
         self._asked = b""
 
     def requests(self) -> None:

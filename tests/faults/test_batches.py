@@ -1,5 +1,4 @@
-"""Uploads that share a statement or a request: killed, or overtaken by a newer upload, right before
-and right after it."""
+"""Uploads of a batch: the worker is killed, or newer uploads arrive, around a shared request."""
 
 import os
 import signal
@@ -26,7 +25,7 @@ MOMENTS = {
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """The fewer there are, the more uploads travel together."""
+    """Use one core: with fewer threads, batches have more uploads."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -36,7 +35,7 @@ def one_core() -> Iterator[None]:
 
 
 def a_pass(pipeline: Pipeline, moment: str, phase: str, act: Callable[[], None]) -> int:
-    """The exit status of a pass in which something happens once, at a moment."""
+    """Make a pass, act once at a moment, and return its exit status."""
     peer, words = MOMENTS[moment]
     acted = False
 
@@ -95,7 +94,7 @@ def test_killed(versioned: Pipeline, moment: str, phase: str) -> None:
 
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_newer_upload_stays(versioned: Pipeline, moment: str, phase: str) -> None:
+def test_newer_uploads_are_kept(versioned: Pipeline, moment: str, phase: str) -> None:
     put_all(versioned)
 
     def overtake() -> None:
@@ -109,8 +108,8 @@ def test_a_newer_upload_stays(versioned: Pipeline, moment: str, phase: str) -> N
         assert error(decode(versioned.get(f"negated_{key}")), negated(NEWER)) == 0
 
 
-def test_fewer_requests_than_uploads(versioned: Pipeline) -> None:
-    """Else the tests above would see no batch."""
+def test_uploads_share_requests(versioned: Pipeline) -> None:
+    """Otherwise the tests above would test no batch."""
     put_all(versioned)
     url, seen = urlsplit(versioned.store.endpoint), list[bytes]()
 
@@ -121,5 +120,5 @@ def test_fewer_requests_than_uploads(versioned: Pipeline) -> None:
     with Proxy(str(url.hostname), int(url.port or 0), watch) as proxy, one_core():
         versioned.configure(store={"endpoint": f"http://127.0.0.1:{proxy.port}"})
         versioned.drain()
-    assert sum(b"?delete=" in request for request in seen) == 4  # of three uploads each
+    assert sum(b"?delete=" in request for request in seen) == 4  # three uploads each
     assert not [request for request in seen if request.startswith(b"DELETE")]

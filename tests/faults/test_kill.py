@@ -1,5 +1,7 @@
-"""SIGKILL of the real worker before and after every request to the store and to the database:
-then one clean pass, and everything is as if nothing had happened."""
+"""SIGKILL of the worker before and after every request to the store and the database.
+
+After one more pass, everything is as if nothing had happened.
+"""
 
 import signal
 import subprocess
@@ -12,20 +14,20 @@ from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
 PHOTO, BAD = encode(picture(), "PNG"), b"no image at all"
-MOST = 80  # more turns than a pass over two uploads takes; a run that never ends is a failure
+MOST = 80  # requests of a pass over two uploads, at most
 
 
 class Killer:
-    """Ends the worker at one turn."""
+    """Kills the worker at one turn."""
 
     def __init__(self, turn: int, phase: str) -> None:
         self._when = (turn, phase)
         self.process: subprocess.Popen[str] | None = None
-        self.struck = False
+        self.killed = False
 
     def __call__(self, turn: int, phase: str, _: bytes) -> None:
         if (turn, phase) == self._when and self.process:
-            self.struck = True
+            self.killed = True
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
@@ -34,11 +36,11 @@ class Killer:
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("peer", ["store", "database"])
 def test_killed_at_every_request(pipeline: Pipeline, peer: str, phase: str) -> None:
-    killed_at_each(pipeline, peer, phase)
+    kill_at_each_turn(pipeline, peer, phase)
 
 
-def killed_at_each(pipeline: Pipeline, peer: str, phase: str, step: int = 1) -> None:
-    """Kills at the first turn and each `step` later, until a pass ends before its turn comes."""
+def kill_at_each_turn(pipeline: Pipeline, peer: str, phase: str, step: int = 1) -> None:
+    """Kill at every `step`-th turn, until a pass ends before its turn comes."""
     turn, struck = 1 - step, True
     while struck:
         turn += step
@@ -51,7 +53,7 @@ def killed_at_each(pipeline: Pipeline, peer: str, phase: str, step: int = 1) -> 
         pipeline.drain()
         _as_if_nothing_happened(pipeline)
         _reset(pipeline)
-    assert turn > 5  # a proxy that nobody speaks through would end at once
+    assert turn > 5  # the requests go through the proxy
 
 
 def _killed_pass(pipeline: Pipeline, peer: str, killer: Killer) -> bool:
@@ -68,13 +70,13 @@ def _killed_pass(pipeline: Pipeline, peer: str, killer: Killer) -> bool:
             pipeline.configure(database={"port": proxy.port})
         killer.process = pipeline.popen("drain")
         _, err = killer.process.communicate(timeout=60)
-        assert killer.struck == (killer.process.returncode == -signal.SIGKILL), err
-        assert killer.struck or killer.process.returncode == 0, err
-    return killer.struck
+        assert killer.killed == (killer.process.returncode == -signal.SIGKILL), err
+        assert killer.killed or killer.process.returncode == 0, err
+    return killer.killed
 
 
 def _nothing_lost(pipeline: Pipeline) -> None:
-    """At any moment an upload is in the input bucket, or its row and its output are there."""
+    """Check that each upload is in the input bucket, or has its row and its output."""
     left, rows = pipeline.left(), {row["key"]: row for row in pipeline.rows()}
     for key in {"a/x.png", "b.png"} - set(left):
         assert key in rows

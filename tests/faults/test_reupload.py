@@ -1,7 +1,7 @@
-"""A newer upload of the same name, put at every moment of a pass: it is never lost.
+"""A newer upload of the same key, at every moment of a pass: it is never lost.
 
-The one exception is documented: a store that has neither versions nor conditional deletes, in the
-round trip between HEAD and DELETE.
+The documented exception: between HEAD and DELETE on a store that has neither versions nor
+conditional deletes.
 """
 
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ MOST = 60
 
 
 class Uploader:
-    """Puts the newer photo at one turn, past the proxy."""
+    """Uploads the newer photo at one turn, without the proxy."""
 
     def __init__(self, pipeline: Pipeline, turn: int, phase: str) -> None:
         self._pipeline, self._when = pipeline, (turn, phase)
@@ -37,7 +37,7 @@ class Uploader:
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])
-def test_uploaded_at_every_request(pipeline: Pipeline, phase: str) -> None:
+def test_a_newer_upload_at_every_request(pipeline: Pipeline, phase: str) -> None:
     url = urlsplit(pipeline.store.endpoint)
     turn, windows, done = 0, 0, True
     while done:

@@ -1,5 +1,7 @@
-"""A real S3 server of each kind and a real PostgreSQL for the session; fresh buckets and a fresh
-database for each test. The worker runs as its own process, as on the machine."""
+"""Real S3 servers and PostgreSQL for the session; fresh buckets and a fresh database for each test.
+
+The worker runs as its own process, as on the machine.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,11 +37,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="session")
 def pipelines() -> type[Pipeline]:
-    """How a pipeline is made; another suite makes its buckets elsewhere and otherwise."""
+    """Return the class of pipelines; another suite creates its buckets elsewhere."""
     return Pipeline
 
 
-#: What a bucket may have, and the server that stands for it.
+#: What a bucket supports, and the server that has such buckets.
 KINDS = {"versions": "moto", "conditional": "moto", "plain": "rclone"}
 
 
@@ -50,7 +52,7 @@ def pipeline(
     database: PostgreSQL,
     pipelines: type[Pipeline],
 ) -> Iterator[Pipeline]:
-    """One on each kind: with versions, without, and without conditional deletes either."""
+    """A pipeline per kind of bucket: with versions, without, and without conditional deletes."""
     store: ObjectStore = request.getfixturevalue(KINDS[request.param])
     with pipelines(tmp_path, store, database, versions=request.param == "versions") as made:
         made.kind = request.param
@@ -62,7 +64,7 @@ def pipeline(
 def versioned(
     tmp_path: Path, moto: ObjectStore, database: PostgreSQL, pipelines: type[Pipeline]
 ) -> Iterator[Pipeline]:
-    """One on a store with versions."""
+    """A pipeline whose input bucket has versions."""
     with pipelines(tmp_path, moto, database, versions=True) as made:
         made.migrate()
         yield made
@@ -72,7 +74,7 @@ def versioned(
 def idle(
     tmp_path: Path, moto: ObjectStore, database: PostgreSQL, pipelines: type[Pipeline]
 ) -> Iterator[Pipeline]:
-    """One whose schema nobody has made yet."""
+    """A pipeline whose database has no schema yet."""
     with pipelines(tmp_path, moto, database, versions=True) as made:
         yield made
 
@@ -81,7 +83,7 @@ def idle(
 def unversioned(
     tmp_path: Path, moto: ObjectStore, database: PostgreSQL, pipelines: type[Pipeline]
 ) -> Iterator[Pipeline]:
-    """One on a store without versions that honours conditional requests."""
+    """A pipeline without versions, on a store that honours conditional requests."""
     with pipelines(tmp_path, moto, database, versions=False) as made:
         made.migrate()
         yield made

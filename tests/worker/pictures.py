@@ -9,39 +9,39 @@ from PIL import Image, ImageChops
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (24, 16), mode: str = "RGB") -> Image.Image:
-    """Distinct for each seed, smooth enough for JPEG."""
+    """Return a picture that differs per seed and is smooth enough for JPEG."""
     dice = random.Random(seed)  # noqa: S311
     small = Image.frombytes("RGB", (4, 3), dice.randbytes(36))
     return small.resize(size, Image.Resampling.BICUBIC).convert(mode)
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """As a file of the kind."""
+    """Return a file of a format."""
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def decode(data: bytes) -> Image.Image:
-    """From a file."""
+    """Return a file's picture."""
     image = Image.open(BytesIO(data))
     image.load()
     return image
 
 
 def negated(data: bytes) -> Image.Image:
-    """What a file's negative must look like."""
+    """Return the exact negative of a file's picture."""
     return ImageChops.invert(decode(data).convert("RGB"))
 
 
 def error(left: Image.Image, right: Image.Image) -> int:
-    """The largest difference of any channel of any pixel."""
+    """Return the largest difference of any channel of any pixel."""
     extrema = ImageChops.difference(left.convert("RGB"), right.convert("RGB")).getextrema()
     return max(int(high) for _, high in extrema)  # type: ignore[misc]
 
 
 def deflated_zeros(count: int) -> bytes:
-    """`count` zeros as a zlib stream (RFC 1950), made without compressing each of them."""
+    """`count` zeros as a zlib stream (RFC 1950), computed, not compressed."""
     deflate = zlib.compressobj(9, wbits=-15)
     block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
     rest = deflate.compress(bytes(count % (1 << 20))) + deflate.flush()

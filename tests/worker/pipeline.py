@@ -1,4 +1,4 @@
-"""A pipeline as the cloud would hand it to the worker, and what one sees of it from outside."""
+"""A pipeline as a stack provides it to the worker, and its contents as a user sees them."""
 
 import json
 import resource
@@ -25,8 +25,8 @@ class Pipeline(WorkerPipeline):
         self, folder: Path, store: ObjectStore, server: PostgreSQL, *, versions: bool
     ) -> None:
         super().__init__(folder, store, server, versions=versions)
-        self.kind = ""  # of its input bucket, where a test runs on several
-        self.largest_file: int | None = None  # bytes; what the worker itself may write
+        self.kind = ""  # of its input bucket, see conftest.KINDS
+        self.largest_file: int | None = None  # bytes; the limit of files that the worker writes
 
     def popen(
         self,
@@ -44,19 +44,19 @@ class Pipeline(WorkerPipeline):
         return super().popen(*arguments, stdout=stdout, preexec_fn=preexec_fn or limit_files)
 
     def drain(self, status: int = 0) -> subprocess.CompletedProcess[str]:
-        """One pass that must end with the status, and never with a traceback."""
+        """Make a pass, and check its exit status and that it shows no traceback."""
         done = self.run("drain")
         assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stdout + done.stderr
         return done
 
     def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> str:
-        """Upload as a user does; the version id, if any."""
+        """Upload as a user does and return the version id, if any."""
         answer = self.s3.put_object(Bucket=self.input, Key=key, Body=body, Metadata=metadata or {})
         return str(answer.get("VersionId", ""))
 
     def next_second(self) -> None:
-        """Return in a later second of the store's clock."""
+        """Wait for the next second of the store's clock."""
 
         def now() -> str:
             answer = self.s3.head_bucket(Bucket=self.input)
@@ -67,11 +67,11 @@ class Pipeline(WorkerPipeline):
             time.sleep(0.02)
 
     def get(self, key: str) -> bytes:
-        """A result."""
+        """Return an object of the output bucket."""
         return bytes(self.s3.get_object(Bucket=self.output, Key=key)["Body"].read())
 
     def sql(self, query: str, *, user: str | None = None) -> list[dict[str, Any]]:
-        """Ask the database, as its superuser unless told otherwise."""
+        """Run a statement, as the superuser or as `user`."""
         passwords = {self.admin: self.admin_password, self.user: self.password}
         dsn = self.server.dsn(self.database)
         if user:
@@ -81,11 +81,11 @@ class Pipeline(WorkerPipeline):
             return cursor.fetchall() if cursor.description else []
 
     def log(self, *arguments: str) -> list[dict[str, Any]]:
-        """What `log --json` prints, a JSON object per line."""
+        """Return the rows that `log --json` prints."""
         done = self.run("log", "--json", *arguments)
         assert (done.returncode, done.stderr) == (0, "")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The ledger's results."""
+        """Return the rows of `results`."""
         return self.sql("SELECT * FROM pipeline.results ORDER BY id")

@@ -1,4 +1,4 @@
-"""A photo that takes the transform a while, and ways to catch the worker over it."""
+"""A photo that takes the transform seconds, and the worker while it transforms it."""
 
 import os
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from tests.worker.pipeline import Pipeline
 
 @cache
 def slow_photo() -> bytes:
-    """Noise, which WebP compresses losslessly at its slowest: seconds on any machine."""
+    """Return noise, which lossless WebP compresses at its slowest."""
     noise = Image.frombytes("RGB", (4000, 3000), os.urandom(4000 * 3000 * 3))
     return encode(noise, "WEBP", lossless=True, method=0, quality=0)
 
 
 def children(parent: int) -> list[psutil.Process]:
-    """The worker's processes for transforms."""
+    """Return the worker's processes for transforms."""
     try:
         return [
             child
@@ -33,7 +33,7 @@ def children(parent: int) -> list[psutil.Process]:
 
 
 def busy(parent: int) -> list[psutil.Process]:
-    """Those of them that are at the slow photo: starting up takes less than half a second."""
+    """Return those that transform the slow photo: starting takes less than 0.5 s of CPU."""
     found = []
     for child in children(parent):
         with suppress(psutil.Error):
@@ -43,18 +43,18 @@ def busy(parent: int) -> list[psutil.Process]:
 
 
 @contextmanager
-def caught(pipeline: Pipeline, key: str) -> Iterator[tuple[int, psutil.Process]]:
-    """A worker in the middle of the transform of this key's upload, and the child that does it."""
+def transforming_worker(pipeline: Pipeline, key: str) -> Iterator[tuple[int, psutil.Process]]:
+    """Start a pass; yield its pid, and the child that is transforming a key's upload."""
     process = pipeline.popen("drain", stdout=(pipeline.folder / "pass.log").open("w"))
     try:
 
-        def at_it() -> list[psutil.Process]:
+        def transforming() -> list[psutil.Process]:
             assert process.poll() is None, "the pass ended too early"
-            begun = [row["key"] for row in pipeline.sql("SELECT key FROM pipeline.attempts")]
-            return busy(process.pid) if key in begun else []
+            started = [row["key"] for row in pipeline.sql("SELECT key FROM pipeline.attempts")]
+            return busy(process.pid) if key in started else []
 
-        eventually(lambda: bool(at_it()))
-        yield process.pid, at_it()[0]
+        eventually(lambda: bool(transforming()))
+        yield process.pid, transforming()[0]
     finally:
         process.kill()
         process.communicate()

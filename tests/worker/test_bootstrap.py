@@ -1,4 +1,4 @@
-"""A machine's first step: the part of the worker that user-data brings fetches the whole."""
+"""The bootstrap: the modules in user-data download the rest of the worker."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ ARCHIVE = worker_archive.pack()
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """What cloud-init has written."""
+    """The folder that cloud-init has written."""
     folder = tmp_path / "source"
     for name, text in worker_archive.bootstrap().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -22,8 +22,8 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def fetch(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[str]:
-    """By the interpreter alone: nothing is installed yet."""
+def bootstrap(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[str]:
+    """Run the bootstrap without site-packages: nothing is installed yet."""
     text = pipeline.settings.read_text()
     if "[archive]" not in text:
         text += f'[archive]\nkey = "{ARCHIVE.key}"\nsha256 = "{ARCHIVE.sha256}"\n'
@@ -39,37 +39,37 @@ def fetch(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[str]:
 
 
 def put(pipeline: Pipeline, content: bytes) -> None:
-    """Put something where the worker should be."""
+    """Store something in place of the archive."""
     pipeline.s3.put_object(Bucket=pipeline.quarantine, Key=ARCHIVE.key, Body=content)
 
 
-def test_the_whole_worker_arrives_once(unversioned: Pipeline, source: Path) -> None:
+def test_the_worker_is_downloaded_once(unversioned: Pipeline, source: Path) -> None:
     put(unversioned, ARCHIVE.content)
-    assert fetch(unversioned, source).returncode == 0
+    assert bootstrap(unversioned, source).returncode == 0
     assert worker_archive.files(source / "worker") == worker_archive.files()
     unversioned.s3.delete_object(Bucket=unversioned.quarantine, Key=ARCHIVE.key)
-    assert fetch(unversioned, source).returncode == 0  # a boot later it needs no store
+    assert bootstrap(unversioned, source).returncode == 0  # the next boot needs no store
 
 
-def test_another_file_is_not_taken_for_it(unversioned: Pipeline, source: Path) -> None:
+def test_an_archive_with_another_hash_is_refused(unversioned: Pipeline, source: Path) -> None:
     put(unversioned, b"print('somebody else')")
-    refused = fetch(unversioned, source)
+    refused = bootstrap(unversioned, source)
     assert refused.returncode == 1
     assert f"{ARCHIVE.key} in bucket {unversioned.quarantine} is not the worker" in refused.stderr
     assert not (source / "worker" / "__main__.py").exists()
 
 
-def test_where_it_is_missing_the_remedy_is_told(unversioned: Pipeline, source: Path) -> None:
-    refused = fetch(unversioned, source)
+def test_a_missing_archive_is_reported_with_a_remedy(unversioned: Pipeline, source: Path) -> None:
+    refused = bootstrap(unversioned, source)
     assert refused.returncode == 1
     assert "NoSuchKey" in refused.stderr
     assert "run `./pipeline refresh` and `up`" in refused.stderr
     put(unversioned, ARCHIVE.content)
-    assert fetch(unversioned, source).returncode == 0
+    assert bootstrap(unversioned, source).returncode == 0
 
 
-def test_bad_settings_are_named(unversioned: Pipeline, source: Path) -> None:
+def test_bad_settings_are_reported(unversioned: Pipeline, source: Path) -> None:
     unversioned.settings.write_text(unversioned.settings.read_text().replace("endpoint =", "end ="))
-    refused = fetch(unversioned, source)
+    refused = bootstrap(unversioned, source)
     assert refused.returncode == 2
     assert "store.endpoint is missing: set it." in refused.stderr

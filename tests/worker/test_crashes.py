@@ -1,4 +1,4 @@
-"""Who is blamed when a transform, or the whole worker, dies over a file."""
+"""A file that kills its transform, or the whole worker, is quarantined; no other file is."""
 
 import signal
 import threading
@@ -12,12 +12,12 @@ from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.slow import busy, slow_photo
 
-INNOCENTS = [f"innocent {number}.png" for number in range(4)]
+OTHERS = [f"other {number}.png" for number in range(4)]
 
 
 @contextmanager
-def deadly(worker: int, *, whole: bool) -> Iterator[None]:
-    """Whenever the slow photo is in work, its process is killed, or the whole worker."""
+def kill_over_slow_photo(worker: int, *, whole: bool) -> Iterator[None]:
+    """Kill whatever transforms the slow photo: its process, or the whole worker."""
     ended = threading.Event()
 
     def kill() -> None:
@@ -37,27 +37,27 @@ def deadly(worker: int, *, whole: bool) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["its process", "the whole worker"])
-def test_three_crashes_alone_then_quarantine(versioned: Pipeline, whole: bool) -> None:
-    versioned.put("killer.webp", slow_photo())
-    for number, key in enumerate(INNOCENTS):
+def test_a_file_is_quarantined_after_three_crashes_alone(versioned: Pipeline, whole: bool) -> None:
+    versioned.put("crashing.webp", slow_photo())
+    for number, key in enumerate(OTHERS):
         versioned.put(key, encode(picture(number), "PNG"))
     statuses: list[int] = []
     while versioned.left():
         assert len(statuses) < 8
         process = versioned.popen("drain")
-        with deadly(process.pid, whole=whole):
+        with kill_over_slow_photo(process.pid, whole=whole):
             _, err = process.communicate(timeout=120)
         assert "Traceback" not in err
         statuses.append(process.returncode)
-    # Once in company, which does not count; then three times alone.
+    # The first crash, beside others, does not count; three alone do.
     assert statuses == ([-9, -9, -9, -9, 0] if whole else [1, 1, 0])
     outcomes = {row["key"]: row["outcome"] for row in versioned.rows()}
-    assert outcomes == {"killer.webp": "quarantined"} | dict.fromkeys(INNOCENTS, "done")
+    assert outcomes == {"crashing.webp": "quarantined"} | dict.fromkeys(OTHERS, "done")
     assert versioned.sql("SELECT * FROM pipeline.attempts") == []
 
 
 @pytest.mark.parametrize("limit", ["seconds", "cpu_seconds"])
-def test_what_takes_too_long_counts_as_a_crash(versioned: Pipeline, limit: str) -> None:
+def test_a_timeout_counts_as_a_crash(versioned: Pipeline, limit: str) -> None:
     versioned.configure(limits={limit: 1})
     versioned.put("slow.webp", slow_photo())
     for status in (1, 1, 0):
@@ -67,7 +67,7 @@ def test_what_takes_too_long_counts_as_a_crash(versioned: Pipeline, limit: str) 
     assert "crashed 3 times" in row["reason"]
 
 
-def test_crashes_add_up_over_lingering_passes(pipeline: Pipeline) -> None:
+def test_crashes_are_counted_across_lingering_passes(pipeline: Pipeline) -> None:
     """An upload is counted as it was listed, also where GET reports another Last-Modified.
 
     rclone's S3 server lists a file's modification time, which a client may set as metadata (as

@@ -1,4 +1,4 @@
-"""The two roles, and the schema between them."""
+"""The schema, its two roles and their rights."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ FORBIDDEN = [
 ]
 
 
-def test_the_worker_may_use_its_tables_and_nothing_else(versioned: Pipeline) -> None:
+def test_the_worker_role_has_no_further_rights(versioned: Pipeline) -> None:
     for table in ("results", "attempts", "heartbeats"):
         for statement in ("TABLE", "DELETE FROM"):
             versioned.sql(f"{statement} pipeline.{table}", user=versioned.user)
@@ -48,7 +48,7 @@ def test_migrating_again_changes_nothing(versioned: Pipeline) -> None:
     assert (versioned.rows(), versioned.sql("SELECT * FROM pipeline.migrations")) == before
 
 
-def test_many_migrate_at_once(idle: Pipeline) -> None:
+def test_concurrent_migrations(idle: Pipeline) -> None:
     processes = [idle.popen("migrate") for _ in range(4)]
     ends = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0, 0], ends
@@ -56,8 +56,8 @@ def test_many_migrate_at_once(idle: Pipeline) -> None:
     assert sorted(out for out, _ in ends)[3].startswith("applied 001_")
 
 
-def test_the_admin_has_no_more_than_the_cloud_gave(idle: Pipeline) -> None:
-    """ALL on a database that belongs to `postgres`, as Trove grants it."""
+def test_migrating_with_the_rights_that_trove_grants(idle: Pipeline) -> None:
+    """Trove grants ALL on a database that belongs to `postgres`."""
     (owner,) = idle.sql(
         "SELECT pg_get_userbyid(datdba) AS name FROM pg_database WHERE datname = current_database()"
     )
@@ -71,8 +71,8 @@ def test_the_admin_has_no_more_than_the_cloud_gave(idle: Pipeline) -> None:
     assert schema["name"] == idle.admin
 
 
-def test_hostile_names_are_only_names(versioned: Pipeline) -> None:
-    """The tutorial glued its SQL from strings."""
+def test_keys_are_never_executed_as_sql(versioned: Pipeline) -> None:
+    """The tutorial concatenated its SQL."""
     key = "x'); DROP TABLE pipeline.results; --.png"
     versioned.put(key, encode(picture(), "PNG"))
     versioned.drain()
@@ -80,7 +80,7 @@ def test_hostile_names_are_only_names(versioned: Pipeline) -> None:
     assert versioned.run("log", "--like", "'); DROP").stdout.count("\n") == 1
 
 
-def test_many_in_one_second_do_not_collide(versioned: Pipeline) -> None:
+def test_many_results_in_one_second_do_not_collide(versioned: Pipeline) -> None:
     """The tutorial's primary key was a time in whole seconds."""
     for number in range(20):
         versioned.put(f"{number}.png", encode(picture(number), "PNG"))
@@ -90,8 +90,8 @@ def test_many_in_one_second_do_not_collide(versioned: Pipeline) -> None:
     assert len({row["timestamp"] for row in stamps}) < 20
 
 
-def test_text_that_postgresql_cannot_hold_stops_nobody(versioned: Pipeline) -> None:
-    """A key or a reason may have a zero in it, or half of a character."""
+def test_text_that_postgresql_cannot_store_is_replaced(versioned: Pipeline) -> None:
+    """A key or a reason may contain NUL or a lone surrogate."""
     database = settings.load(versioned.settings, {}, ()).database
     upload = Upload(versioned.input, "a\0b.png", "v1", "e", datetime(2026, 1, 2, tzinfo=UTC))
     with connect(database, versioned.user, versioned.password) as connection:

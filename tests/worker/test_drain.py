@@ -1,4 +1,4 @@
-"""What goes through: names, rows, order, on every kind of store."""
+"""A pass on every kind of store: names, rows, order."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ KEYS = [
     ".hidden",
     "(1) [2] {3} ~#!$,=@^`.png",
 ]
-# A store that keeps objects as files cannot hold these.
+# rclone stores objects as files and cannot have these.
 KEYS_OF_OBJECT_STORES = ["/a/x.png", "//x.png", "a//x.png", "../x.png", "a/./b.png", "tab\t.png"]
 
 
@@ -39,7 +39,7 @@ def drained(
     database: PostgreSQL,
     pipelines: type[Pipeline],
 ) -> Iterator[tuple[Pipeline, dict[str, bytes]]]:
-    """One pass over all the keys, looked at by the tests of this module."""
+    """One pass over all the keys, examined by several tests."""
     kind = KINDS[request.param]
     store: ObjectStore = request.getfixturevalue(kind)
     folder = tmp_path_factory.mktemp("drained")
@@ -53,7 +53,7 @@ def drained(
         yield made, photos
 
 
-def test_every_name_is_kept(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
+def test_results_keep_the_names(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
     pipeline, photos = drained
     for key, photo in photos.items():
         prefix, slash, name = key.rpartition("/")
@@ -79,7 +79,7 @@ def test_every_upload_has_one_row(drained: tuple[Pipeline, dict[str, bytes]]) ->
     assert pipeline.sql("SELECT * FROM pipeline.attempts") == []
 
 
-def test_outputs_say_what_they_are(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
+def test_outputs_carry_their_type_and_hash(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
     pipeline, photos = drained
     head = pipeline.s3.head_object(Bucket=pipeline.output, Key="negated_cat1.png")
     metadata = {name.lower(): value for name, value in head["Metadata"].items()}
@@ -87,7 +87,7 @@ def test_outputs_say_what_they_are(drained: tuple[Pipeline, dict[str, bytes]]) -
     assert metadata["input-sha256"] == hashlib.sha256(photos["cat1.png"]).hexdigest()
 
 
-def test_the_tutorials_query_works_word_for_word(
+def test_the_tutorials_query_works_verbatim(
     drained: tuple[Pipeline, dict[str, bytes]],
 ) -> None:
     pipeline, _ = drained
@@ -102,7 +102,7 @@ def test_the_tutorials_query_works_word_for_word(
     assert len(row["timestamp"]) == len("2026-01-01T00:00:00")
 
 
-def test_log_and_status_tell_it(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
+def test_log_and_status_report_the_results(drained: tuple[Pipeline, dict[str, bytes]]) -> None:
     pipeline, photos = drained
     log = pipeline.log()
     assert {row["input_key"] for row in log} == set(photos)
@@ -129,7 +129,7 @@ def test_a_second_pass_does_nothing(drained: tuple[Pipeline, dict[str, bytes]]) 
 
 
 @pytest.mark.parametrize("kind", ["versioned", "unversioned"])
-def test_folder_markers_are_left_alone(kind: str, request: pytest.FixtureRequest) -> None:
+def test_folder_markers_are_not_processed(kind: str, request: pytest.FixtureRequest) -> None:
     pipeline: Pipeline = request.getfixturevalue(kind)
     pipeline.put("folder/", b"")
     pipeline.put("folder/x.png", encode(picture(), "PNG"))
@@ -143,7 +143,7 @@ def test_folder_markers_are_left_alone(kind: str, request: pytest.FixtureRequest
     ("length", "outcome"), [(1015, "done"), (1016, "done"), (1017, "quarantined")]
 )
 def test_key_lengths(versioned: Pipeline, length: int, outcome: str) -> None:
-    """`negated_` is 8 bytes; S3 takes 1,024, counted in UTF-8."""
+    """`negated_` is 8 bytes; S3 allows 1,024, counted in UTF-8."""
     key = "ä" * (length // 2) + "x" * (length % 2)
     versioned.put(key, encode(picture(), "PNG"))
     versioned.drain()
@@ -154,7 +154,7 @@ def test_key_lengths(versioned: Pipeline, length: int, outcome: str) -> None:
     assert len(versioned.keys(versioned.output)) == (outcome == "done")
 
 
-def test_the_same_bytes_again_are_a_new_upload(versioned: Pipeline) -> None:
+def test_the_same_bytes_again_are_another_upload(versioned: Pipeline) -> None:
     photo = encode(picture(), "PNG")
     for _ in range(3):
         versioned.put("x.png", photo)
@@ -163,7 +163,7 @@ def test_the_same_bytes_again_are_a_new_upload(versioned: Pipeline) -> None:
     assert versioned.left() == []
 
 
-def test_versions_oldest_first_the_newest_upload_wins(versioned: Pipeline) -> None:
+def test_versions_are_processed_oldest_first(versioned: Pipeline) -> None:
     photos = [encode(picture(seed), "PNG") for seed in range(3)]
     ids = [versioned.put("x.png", photo) for photo in photos]
     versioned.drain()
@@ -172,13 +172,13 @@ def test_versions_oldest_first_the_newest_upload_wins(versioned: Pipeline) -> No
     assert versioned.left() == []
 
 
-def test_what_a_delete_marker_covers_was_withdrawn(versioned: Pipeline) -> None:
+def test_uploads_below_a_delete_marker_are_not_processed(versioned: Pipeline) -> None:
     first, second, third = (encode(picture(seed), "PNG") for seed in range(3))
     versioned.put("gone.png", first)
     versioned.put("gone.png", second)
     versioned.s3.delete_object(Bucket=versioned.input, Key="gone.png")
     versioned.put("back.png", first)
-    versioned.next_second()  # the store tells times in whole seconds
+    versioned.next_second()  # moto has times in whole seconds
     versioned.s3.delete_object(Bucket=versioned.input, Key="back.png")
     last = versioned.put("back.png", third)
     versioned.s3.delete_object(Bucket=versioned.input, Key="never there.png")
@@ -188,7 +188,7 @@ def test_what_a_delete_marker_covers_was_withdrawn(versioned: Pipeline) -> None:
     assert versioned.left() == []
 
 
-def test_within_one_second_no_upload_is_taken_for_withdrawn(versioned: Pipeline) -> None:
+def test_an_upload_in_the_second_of_a_delete_marker_is_processed(versioned: Pipeline) -> None:
     photo = encode(picture(), "PNG")
     versioned.next_second()
     versioned.s3.delete_object(Bucket=versioned.input, Key="x.png")
@@ -198,8 +198,8 @@ def test_within_one_second_no_upload_is_taken_for_withdrawn(versioned: Pipeline)
     assert versioned.left() == []
 
 
-def test_more_than_a_page_of_versions(versioned: Pipeline) -> None:
-    """One key's versions lie on two pages of the listing."""
+def test_versions_of_a_key_on_two_pages(versioned: Pipeline) -> None:
+    """A page of the listing has 1,000 entries."""
     for _ in range(1005):
         versioned.put("x.png", b"no image")
     versioned.next_second()
@@ -212,8 +212,8 @@ def test_more_than_a_page_of_versions(versioned: Pipeline) -> None:
     assert versioned.left() == []
 
 
-def test_suspended_versions(versioned: Pipeline) -> None:
-    """Uploads have the version id "null" then, which pins nothing."""
+def test_suspended_versioning(versioned: Pipeline) -> None:
+    """New uploads then have the version id "null", which does not pin their bytes."""
     before, after = encode(picture(1), "PNG"), encode(picture(2), "PNG")
     versioned.put("before.png", before)
     versioned.s3.put_bucket_versioning(
@@ -227,7 +227,7 @@ def test_suspended_versions(versioned: Pipeline) -> None:
     assert {row["version_id"] for row in versioned.rows()} >= {"null"}
 
 
-def test_nothing_is_left_in_the_state_folder(pipeline: Pipeline) -> None:
+def test_the_state_folder_is_cleaned_up(pipeline: Pipeline) -> None:
     stale = pipeline.folder / "state" / "work" / "left by a killed worker"
     stale.mkdir(parents=True)
     pipeline.put("x.png", encode(picture(), "PNG"))

@@ -1,4 +1,4 @@
-"""A pass that lingers: what comes in meanwhile is done at once, by the same process."""
+"""A lingering pass: new uploads are processed at once, by the same process."""
 
 import signal
 import subprocess
@@ -14,24 +14,24 @@ from tests.worker.pipeline import Pipeline
 from tests.worker.slow import slow_photo
 
 PHOTO = encode(picture(), "PNG")
-LONG = "600"  # longer than any deadline here: who is done by then was ended by something else
+LONG = "600"  # longer than any test: a pass that ends was ended by something else
 
 
 @contextmanager
 def lingering(pipeline: Pipeline, seconds: str = LONG) -> Iterator[subprocess.Popen[str]]:
-    """A pass that has found the bucket drained, and looks for more."""
+    """A pass that has processed everything and keeps listing."""
     with (pipeline.folder / "pass.log").open("w") as log:
         process = pipeline.popen("drain", "--linger", seconds, stdout=log)
     try:
-        eventually(lambda: beat(pipeline) or process.poll() is not None)
+        eventually(lambda: heartbeat(pipeline) or process.poll() is not None)
         yield process
     finally:
         process.kill()
         process.communicate()
 
 
-def beat(pipeline: Pipeline) -> object:
-    """When the machine last said that all is drained, and what was in its way."""
+def heartbeat(pipeline: Pipeline) -> object:
+    """Return the time and the problem of the last heartbeat, None without one."""
     rows = pipeline.sql("SELECT last_pass, obstacle FROM pipeline.heartbeats")
     return tuple(rows[0].values()) if rows else None
 
@@ -40,41 +40,41 @@ def done(pipeline: Pipeline) -> list[str]:
     return [row["key"] for row in pipeline.rows()]
 
 
-def test_what_comes_in_meanwhile_is_done(pipeline: Pipeline) -> None:
+def test_new_uploads_are_processed_while_it_lingers(pipeline: Pipeline) -> None:
     pipeline.put("first.png", PHOTO)
     with lingering(pipeline) as process:
         assert done(pipeline) == ["first.png"]
         for number in range(3):
             photo = encode(picture(number), "PNG")
             pipeline.put(f"{number}.png", photo)
-            eventually(lambda: len(done(pipeline)) == 2 + number)  # noqa: B023  called here only
+            eventually(lambda: len(done(pipeline)) == 2 + number)  # noqa: B023  called at once
             assert error(decode(pipeline.get(f"negated_{number}.png")), negated(photo)) == 0
         eventually(lambda: not pipeline.left())
         assert process.poll() is None
 
 
-def test_the_heartbeat_goes_on(versioned: Pipeline) -> None:
+def test_the_heartbeat_continues(versioned: Pipeline) -> None:
     with lingering(versioned) as process:
-        before = beat(versioned)
-        eventually(lambda: beat(versioned) != before)
+        before = heartbeat(versioned)
+        eventually(lambda: heartbeat(versioned) != before)
         assert process.poll() is None
 
 
-def test_no_second_pass_beside_it(versioned: Pipeline) -> None:
+def test_a_second_pass_is_refused(versioned: Pipeline) -> None:
     with lingering(versioned):
         assert "Another pass is running" in versioned.drain(1).stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_nothing_was_in_the_way(versioned: Pipeline, number: int) -> None:
+def test_a_signal_ends_it_without_a_failure(versioned: Pipeline, number: int) -> None:
     with lingering(versioned) as process:
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (0, "")
-    assert beat(versioned)[1] is None  # type: ignore[index]
+    assert heartbeat(versioned)[1] is None  # type: ignore[index]
 
 
-def test_it_ends_by_itself(versioned: Pipeline) -> None:
+def test_it_ends_after_its_time(versioned: Pipeline) -> None:
     start = time.monotonic()
     with lingering(versioned, "3") as process:
         _, err = process.communicate(timeout=60)
@@ -82,8 +82,8 @@ def test_it_ends_by_itself(versioned: Pipeline) -> None:
     assert time.monotonic() - start >= 3
 
 
-def test_what_was_left_waits_for_the_next_pass_which_comes_soon(versioned: Pipeline) -> None:
-    """It is tried once a pass; others go on, and the pass does not linger to its end."""
+def test_a_failed_upload_is_retried_by_the_next_pass_soon(versioned: Pipeline) -> None:
+    """A pass tries it once, goes on with others, and ends early."""
     versioned.configure(limits={"seconds": 1})
     versioned.put("slow.webp", slow_photo())
     with lingering(versioned) as process:
@@ -94,11 +94,11 @@ def test_what_was_left_waits_for_the_next_pass_which_comes_soon(versioned: Pipel
     assert versioned.sql("SELECT key, crashes FROM pipeline.attempts") == [
         {"key": "slow.webp", "crashes": 1}
     ]
-    assert "crashed its transform" in str(beat(versioned))
+    assert "crashed its transform" in str(heartbeat(versioned))
     assert done(versioned) == ["quick.png"]
 
 
-def test_a_database_that_goes_away_is_noticed_while_nothing_comes_in(versioned: Pipeline) -> None:
+def test_a_lost_database_is_noticed_while_idle(versioned: Pipeline) -> None:
     with lingering(versioned) as process:
         versioned.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -110,7 +110,7 @@ def test_a_database_that_goes_away_is_noticed_while_nothing_comes_in(versioned: 
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "999999"])
-def test_seconds_that_make_no_sense(versioned: Pipeline, text: str) -> None:
+def test_bad_linger_values(versioned: Pipeline, text: str) -> None:
     done = versioned.run("drain", f"--linger={text}")
     assert done.returncode == 2
     assert f"{text!r}: give seconds, from 0 to 3600" in done.stderr

@@ -1,4 +1,4 @@
-"""What lines of a listing mean, and that pages do not matter."""
+"""What a listing means, however it is divided into pages; and which uploads form a batch."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ START = datetime(2026, 8, 1, tzinfo=UTC)
 
 
 def entries(text: str) -> list[ListedVersion]:
-    """`v2 m1 v1`: versions and markers of one key, newest first, each with its second.
+    """Parse `v2 m1 v1`: versions and markers of one key, newest first, each with its second.
 
     A name may follow the second: `v1a v1b` came within one second.
     """
@@ -39,11 +39,11 @@ def entries(text: str) -> list[ListedVersion]:
         ("v3 m2 v1", "v1 m2", "v3"),
         ("v5 m4 v3 m2 v1", "v1 v3 m2 m4", "v5"),
         ("m3 m2 v1", "v1 m2 m3", ""),
-        ("v1c v1b v1a", "", "v1a v1b v1c"),  # one second: the store's order
-        ("m1 v1", "v1 m1", ""),  # the marker is the latest
-        ("v1 m1", "m1", "v1"),  # the version is
-        ("v2 v1 m1", "m1", "v1 v2"),  # nobody knows: rather done than lost
-        ("v2 m1null", "", "v2"),  # a newer upload may come under that id
+        ("v1c v1b v1a", "", "v1a v1b v1c"),  # the same second: the store's order
+        ("m1 v1", "v1 m1", ""),  # the marker is the latest of all
+        ("v1 m1", "m1", "v1"),  # the version is the latest of all
+        ("v2 v1 m1", "m1", "v1 v2"),  # undecidable: processed rather than lost
+        ("v2 m1null", "", "v2"),  # a newer upload would get the same id
     ],
 )
 def test_one_key(listing: str, withdrawn: str, uploads: str) -> None:
@@ -61,7 +61,7 @@ def test_a_key_on_two_pages(cut: int) -> None:
     assert [one.key for one in whole] == ["a", "x", "z"]
 
 
-def test_a_key_on_many_pages_and_at_the_end() -> None:
+def test_a_key_on_many_pages() -> None:
     lines = entries("v4 v3 v2 v1")
     pages = [ListPage([line], "x") for line in lines]
     (only,) = group_by_key("bucket", pages)
@@ -79,8 +79,8 @@ def test_times_are_whole_seconds_and_utc() -> None:
     assert only.uploads[0].last_modified == START
 
 
-def test_simple_work_travels_together() -> None:
-    """Lanes are filled before batches are; what is not simple, or large, goes by itself."""
+def test_batches() -> None:
+    """No thread is left idle; keys with several uploads, and large uploads, are alone."""
 
     def made(*sizes: int, withdrawn: int = 0) -> KeyUploads:
         uploads = [Upload("bucket", "x", str(n), "e", START, size) for n, size in enumerate(sizes)]
@@ -89,8 +89,8 @@ def test_simple_work_travels_together() -> None:
     small, pair, withdrawn = made(1), made(1, 1), made(1, 1, withdrawn=1)
     large = made(BATCH_BYTES + 1)
 
-    def lengths(lanes: int, *works: KeyUploads) -> list[int]:
-        return [len(batch) for batch in batches(works, lanes)]
+    def lengths(threads: int, *works: KeyUploads) -> list[int]:
+        return [len(batch) for batch in batches(works, threads)]
 
     assert lengths(4) == []
     assert lengths(4, small) == [1]

@@ -1,4 +1,4 @@
-"""A thousand small photos at once: each has its row and its own negative, and memory stays."""
+"""A thousand photos: each gets its row and its own negative, and memory does not grow."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,8 @@ from local.postgres import PostgreSQL
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
-# Largest difference of any channel, of a JPEG at quality 90 from the exact negative of what its
-# source decodes to (3 by the kernels, 6 by Pillow where nobody built them); others have none.
+# The largest difference of a channel between the negative of a JPEG of quality 90 and the exact
+# negative of its decoded source (measured: 3 with the kernels, 6 with Pillow); other formats: none.
 JPEG_ERROR = 8
 FORMATS: dict[str, tuple[str, dict[str, object]]] = {
     "jpg": ("JPEG", {"quality": 90}),
@@ -27,7 +27,7 @@ FORMATS: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def photos(count: int, size: tuple[int, int]) -> dict[str, bytes]:
-    """Keys and distinct photos, a format after the other."""
+    """Return distinct photos by key, in all formats."""
     made = {}
     for number in range(count):
         ending = list(FORMATS)[number % len(FORMATS)]
@@ -37,7 +37,7 @@ def photos(count: int, size: tuple[int, int]) -> dict[str, bytes]:
 
 
 def one_pass(pipeline: Pipeline) -> Usage:
-    """The real worker, watched."""
+    """Make a pass and measure it."""
     with (pipeline.folder / "pass.log").open("w") as log:
         return usage.measure(lambda: pipeline.popen("drain", stdout=log), interval=0.02)
 
@@ -49,7 +49,7 @@ def drained(
     database: PostgreSQL,
     pipelines: type[Pipeline] = Pipeline,
 ) -> tuple[Usage, int]:
-    """One pass over so many; what it cost and the largest error of a JPEG."""
+    """Make a pass over so many photos; return its costs and the largest error of a JPEG."""
     uploads, worst = photos(count, (64, 48)), 0
     assert len(set(uploads.values())) == count
     with pipelines(folder, moto, database, versions=True) as pipeline:
@@ -71,7 +71,7 @@ def drained(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")
-def test_a_thousand(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> None:
+def test_a_thousand_photos(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> None:
     few, _ = drained(100, tmp_path / "few", moto, database)
     many, worst = drained(1000, tmp_path / "many", moto, database)
     print(f"{1000 / many.seconds:.0f} images a second, largest error of a JPEG {worst}")

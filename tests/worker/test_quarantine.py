@@ -1,4 +1,4 @@
-"""Files that cannot be transformed: kept with the reason, recorded, and out of the way."""
+"""Files that cannot be transformed are kept with the reason, recorded, and deleted."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ PNG, JPEG = encode(picture(1), "PNG"), encode(picture(2, (200, 200)), "JPEG")
 
 
 def huge() -> bytes:
-    """300 MB of pixels in a small file."""
+    """Return a small file with 300 MB of pixels."""
     return encode(Image.new("RGB", (10_000, 10_000)), "TIFF", compression="tiff_deflate")
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few kilobytes that unpacks to width x height x 3 bytes."""
+    """Return a small PNG that unpacks to width x height x 3 bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data).to_bytes(4, "big")
@@ -46,7 +46,7 @@ BAD = {
 }
 
 
-def test_bad_files_go_to_quarantine_and_good_ones_through(pipeline: Pipeline) -> None:
+def test_only_bad_files_are_quarantined(pipeline: Pipeline) -> None:
     good = {"good.png": PNG, "good.jpg": JPEG}
     for key, body in (BAD | good).items():
         pipeline.put(key, body)
@@ -70,7 +70,7 @@ def test_bad_files_go_to_quarantine_and_good_ones_through(pipeline: Pipeline) ->
     assert any(status["last_error"].startswith(f"{key}: ") for key in BAD)
 
 
-def test_the_tutorials_log_has_only_what_was_negated(versioned: Pipeline) -> None:
+def test_the_tutorials_view_shows_negated_images_only(versioned: Pipeline) -> None:
     versioned.put("cat1.png", b"bad")
     versioned.put("cat2.png", PNG)
     versioned.drain()
@@ -87,7 +87,7 @@ def test_the_tutorials_log_has_only_what_was_negated(versioned: Pipeline) -> Non
     ],
     ids=["pixels", "memory", "bomb"],
 )
-def test_what_costs_too_much(
+def test_files_above_the_limits(
     versioned: Pipeline, limits: dict[str, object], make: Callable[[], bytes], reason: str
 ) -> None:
     versioned.configure(limits=limits)
@@ -99,7 +99,7 @@ def test_what_costs_too_much(
     assert rows["y.png"]["outcome"] == "done"
 
 
-def test_pixels_at_the_limit_pass(versioned: Pipeline) -> None:
+def test_a_file_at_the_limit_of_pixels(versioned: Pipeline) -> None:
     versioned.configure(limits={"pixels": 384})
     versioned.put("x.png", PNG)
     versioned.drain()

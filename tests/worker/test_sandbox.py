@@ -1,4 +1,4 @@
-"""What a transform's process has and may, seen from outside; and how it ends."""
+"""The processes of transforms: what they have, what is forbidden to them, and how they end."""
 
 import ctypes
 import os
@@ -12,18 +12,18 @@ import pytest
 
 from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
-from tests.worker.slow import caught, children, slow_photo
+from tests.worker.slow import children, slow_photo, transforming_worker
 from worker.errors import TransformCrashed
 from worker.sandbox.pool import Pool
 from worker.settings import Limits
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc is looked at")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
-def test_it_has_nothing_it_does_not_need(versioned: Pipeline) -> None:
+def test_a_child_has_no_secrets_and_limited_resources(versioned: Pipeline) -> None:
     versioned.environment = {"AWS_SECRET_ACCESS_KEY": "in the worker's environment"}
     versioned.put("slow.webp", slow_photo())
-    with caught(versioned, "slow.webp") as (_, child):
+    with transforming_worker(versioned, "slow.webp") as (_, child):
         proc = Path(f"/proc/{child.pid}")
         environment = {
             line.partition(b"=")[0] for line in (proc / "environ").read_bytes().split(b"\0") if line
@@ -53,7 +53,7 @@ def test_it_has_nothing_it_does_not_need(versioned: Pipeline) -> None:
 CONFINE = (
     "import os; from worker.sandbox.confinement import confine; left = confine(2**29, os.getppid())"
 )
-# landlock_create_ruleset(2) tells its version so.
+# landlock_create_ruleset(2) returns its version.
 LANDLOCK = sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 ENFORCED = "not left" if LANDLOCK else "all('Landlock' in one for one in left)"
 
@@ -71,7 +71,7 @@ ENFORCED = "not left" if LANDLOCK else "all('Landlock' in one for one in left)"
         "bytearray(600 * 2**20)",
     ],
 )
-def test_it_may_not(tmp_path: Path, action: str) -> None:
+def test_forbidden_actions(tmp_path: Path, action: str) -> None:
     assert_forbidden(tmp_path, action)
 
 
@@ -86,12 +86,12 @@ def test_it_may_not(tmp_path: Path, action: str) -> None:
     ],
     ids=["read", "memory", "link", "write"],
 )
-def test_other_files_are_out_of_reach(tmp_path: Path, action: str) -> None:
+def test_other_files_are_forbidden(tmp_path: Path, action: str) -> None:
     assert_forbidden(tmp_path, action)
 
 
 def assert_forbidden(tmp_path: Path, action: str) -> None:
-    """The same action, free and confined: the first must work, or the second would tell nothing."""
+    """Check that an action works, and that it fails in a confined process."""
     folder = tmp_path / "work"
     folder.mkdir()
     (tmp_path / "s3-secret-key").write_text("secret")
@@ -112,18 +112,18 @@ def assert_forbidden(tmp_path: Path, action: str) -> None:
         (folder / "result").unlink(missing_ok=True)
 
 
-def test_children_go_with_a_killed_worker(versioned: Pipeline) -> None:
+def test_children_die_with_the_worker(versioned: Pipeline) -> None:
     versioned.put("slow.webp", slow_photo())
-    with caught(versioned, "slow.webp") as (worker, _):
+    with transforming_worker(versioned, "slow.webp") as (worker, _):
         family = children(worker)
         os.kill(worker, signal.SIGKILL)
         eventually(lambda: not any(child.is_running() for child in family), seconds=10)
     assert versioned.left() == ["slow.webp"]
 
 
-def test_a_signal_ends_the_pass_soon_and_counts_nothing(versioned: Pipeline) -> None:
+def test_a_signal_ends_the_pass_within_seconds(versioned: Pipeline) -> None:
     versioned.put("slow.webp", slow_photo())
-    with caught(versioned, "slow.webp") as (worker, _):
+    with transforming_worker(versioned, "slow.webp") as (worker, _):
         family, start = children(worker), time.monotonic()
         os.kill(worker, signal.SIGTERM)
         eventually(lambda: '"event": "pass"' in (versioned.folder / "pass.log").read_text(), 8)
@@ -137,17 +137,17 @@ def test_a_signal_ends_the_pass_soon_and_counts_nothing(versioned: Pipeline) -> 
 
 def test_one_pass_at_a_time(versioned: Pipeline) -> None:
     versioned.put("slow.webp", slow_photo())
-    with caught(versioned, "slow.webp"):
+    with transforming_worker(versioned, "slow.webp"):
         done = versioned.drain(1)
     assert "Another pass is running" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("answer", ["x" * 2**17, "nonsense\\n", "[]\\n", "{}\\n", "{}\\n{}\\n"])
-def test_what_it_answers_is_not_trusted(
+def test_invalid_responses_of_a_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    """A decoder that a file has taken over: its process goes, and the next file gets another."""
+    """A file may compromise the decoder: its process is killed, and the next file gets another."""
     taken_over = tmp_path / "python"
     taken_over.write_text(
         f"#!{sys.executable}\nimport sys\nprint('{{\"ready\": []}}', flush=True)\n"

@@ -1,4 +1,4 @@
-"""Bad settings: every problem named at once, each in one sentence, exit status 2."""
+"""Bad settings: all problems at once, one sentence each, exit status 2."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 
 from tests.worker.pipeline import Pipeline
 
-ALL = ("drain", "migrate", "log", "status")
+COMMANDS = ("drain", "migrate", "log", "status")
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("old", "new", "sentences"),
     [
@@ -35,7 +35,7 @@ ALL = ("drain", "migrate", "log", "status")
         ),
     ],
 )
-def test_each_problem_is_named(
+def test_each_problem_is_reported(
     idle: Pipeline, command: str, old: str, new: str, sentences: list[str]
 ) -> None:
     text = idle.settings.read_text()
@@ -58,7 +58,9 @@ def test_each_problem_is_named(
         ("migrate", ["database-admin-password"]),
     ],
 )
-def test_missing_credentials_are_named_all(idle: Pipeline, command: str, needed: list[str]) -> None:
+def test_all_missing_credentials_are_reported(
+    idle: Pipeline, command: str, needed: list[str]
+) -> None:
     for path in (idle.folder / "credentials").iterdir():
         path.unlink()
     done = idle.run(command)
@@ -69,15 +71,15 @@ def test_missing_credentials_are_named_all(idle: Pipeline, command: str, needed:
         assert f"/{name} is missing, empty or not readable: write it there." in line
 
 
-def test_settings_that_are_not_there(idle: Pipeline) -> None:
+def test_missing_settings_file(idle: Pipeline) -> None:
     idle.settings.unlink()
     done = idle.run("drain")
     assert done.returncode == 2
     assert done.stderr.endswith("(No such file or directory): name them with --settings.\n")
 
 
-def test_places_come_from_the_environment(idle: Pipeline, tmp_path: Path) -> None:
-    """As systemd gives them: CREDENTIALS_DIRECTORY, STATE_DIRECTORY."""
+def test_folders_from_the_environment(idle: Pipeline, tmp_path: Path) -> None:
+    """systemd sets CREDENTIALS_DIRECTORY and STATE_DIRECTORY."""
     secrets, state = tmp_path / "secrets", tmp_path / "var"
     (idle.folder / "credentials").rename(secrets)
     idle.environment = {"CREDENTIALS_DIRECTORY": str(secrets), "STATE_DIRECTORY": str(state)}

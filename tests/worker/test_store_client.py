@@ -1,5 +1,4 @@
-"""Requests to the store: signed as botocore signs them, repeated where that may help, and told
-apart by how they ended."""
+"""The S3 client: signatures, retries, kept connections and errors."""
 
 import socket
 import ssl
@@ -39,12 +38,12 @@ DENIED = (
     b"HTTP/1.1 403 No\r\nContent-Length: 46\r\n\r\n<Error><Code>QuotaExceeded</Code><A/></Error >"
 )
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast"
-HUNG_UP = 0  # among the connections' numbers
+CLOSED = 0  # in a list of the connections' numbers
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("query", QUERIES)
-def test_signatures_are_botocore_s(path: str, query: str) -> None:
+def test_signatures_equal_botocores(path: str, query: str) -> None:
     headers = {"host": "127.0.0.1:9000", "x-amz-content-sha256": "0" * 64, "if-match": '"etag"'}
     url = f"http://127.0.0.1:9000{path}?{query}"
     theirs = AWSRequest("GET", url, {k: v for k, v in headers.items() if k != "host"})
@@ -60,8 +59,11 @@ def test_signatures_are_botocore_s(path: str, query: str) -> None:
 def server(
     *answers: bytes, context: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[int]]]:
-    """Answers requests in turn, and hangs up after some of them; the connection that each came on,
-    by number, and when one ended."""
+    """Send responses in turn, and close the connection after some of them.
+
+    It yields the endpoint, and a list with the number of the connection of each request, and CLOSED
+    after a connection's last.
+    """
     listener, seen, left = socket.create_server(("127.0.0.1", 0)), [], list(answers)
 
     def serve() -> None:
@@ -84,7 +86,7 @@ def server(
                     client.sendall(answer)
                     if answer in (BROKEN_OFF, b"", LAST):
                         break
-            seen.append(HUNG_UP)
+            seen.append(CLOSED)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -95,7 +97,7 @@ def server(
 
 
 def certificate(folder: Path) -> Path:
-    """Of 127.0.0.1, signed by itself, with its key."""
+    """Write a self-signed certificate of 127.0.0.1 with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -115,7 +117,7 @@ def certificate(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_store_must_prove_who_it_is(
+def test_the_stores_certificate_is_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     file = certificate(tmp_path)
@@ -146,18 +148,18 @@ def body(client: Client) -> bytes:
     ],
     ids=["kept", "503", "hung up", "broken off"],
 )
-def test_a_passing_failure_is_tried_again(answers: list[bytes], connections: list[int]) -> None:
+def test_passing_failures_are_retried(answers: list[bytes], connections: list[int]) -> None:
     with server(*answers) as (endpoint, seen):
         client = Client(endpoint, SIGNER)
         assert (body(client), body(client)) == (b"body", b"body")
-    assert [number for number in seen if number != HUNG_UP] == connections
+    assert [number for number in seen if number != CLOSED] == connections
 
 
-def test_a_connection_that_the_store_closed_meanwhile_is_no_failure() -> None:
+def test_a_kept_connection_that_the_store_closed_is_replaced() -> None:
     with server(LAST, OK) as (endpoint, seen):
         client = Client(endpoint, SIGNER)
         assert body(client) == b"last"
-        eventually(lambda: HUNG_UP in seen)
+        eventually(lambda: CLOSED in seen)
         assert client.call("DELETE", "bucket", "key", retry=ONCE).body == b"body"
 
 
@@ -170,12 +172,12 @@ def test_a_connection_that_the_store_closed_meanwhile_is_no_failure() -> None:
         ([b""], NoResponse, "closed connection"),
     ],
 )
-def test_how_it_ended_is_told(answers: list[bytes], error: type[Exception], words: str) -> None:
+def test_failures_are_told_apart(answers: list[bytes], error: type[Exception], words: str) -> None:
     with server(*answers) as (endpoint, _), pytest.raises(error, match=words):
         Client(endpoint, SIGNER).call("DELETE", "bucket", "key", retry=ONCE)
 
 
-def test_a_sink_begins_anew_with_each_attempt(tmp_path: Path) -> None:
+def test_a_sink_is_made_for_each_attempt(tmp_path: Path) -> None:
     pieces: list[bytes] = []
 
     def sink() -> Callable[[bytes], object]:
@@ -187,7 +189,7 @@ def test_a_sink_begins_anew_with_each_attempt(tmp_path: Path) -> None:
     assert b"".join(pieces) == b"body"
 
 
-def test_a_file_is_sent_as_it_is_and_whole_again(tmp_path: Path) -> None:
+def test_a_file_is_sent_again_from_its_start(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * 1000)
     with server(b"", OK) as (endpoint, seen):
@@ -198,7 +200,7 @@ def test_a_file_is_sent_as_it_is_and_whole_again(tmp_path: Path) -> None:
 
 
 def test_an_ipv6_endpoint_needs_no_port() -> None:
-    """The last of its colons begins none: the address is tried, whatever comes of it."""
+    """What follows the last colon is no port: the connection is tried."""
     with pytest.raises(NoResponse) as told:
         Client("http://[::1]", SIGNER).call("GET", "bucket", retry=ONCE)
     assert "not known" not in str(told.value)
@@ -209,7 +211,7 @@ def store(endpoint: str) -> S3Store:
 
 
 @pytest.mark.parametrize("code", ["PermanentRedirect", "AuthorizationHeaderMalformed", ""])
-def test_another_region_s_bucket_is_one_sentence(code: str) -> None:
+def test_a_bucket_in_another_region_is_reported(code: str) -> None:
     body = f"<Error><Code>{code}</Code></Error>".encode() if code else b""
     answer = b"HTTP/1.1 301 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     told = pytest.raises(ServiceUnavailable, match="is in another region: set objectStoreEndpoint")

@@ -7,7 +7,7 @@ third of the moments will do.
 
 import pytest
 
-from tests.faults.test_kill import killed_at_each
+from tests.faults.test_kill import kill_at_each_turn
 from tests.worker.pipeline import Pipeline
 
 
@@ -22,4 +22,4 @@ from tests.worker.pipeline import Pipeline
     ],
 )
 def test_killed_around_requests(pipeline: Pipeline, peer: str, phase: str, step: int) -> None:
-    killed_at_each(pipeline, peer, phase, step)
+    kill_at_each_turn(pipeline, peer, phase, step)

@@ -2,16 +2,16 @@
 
 from tests.worker.test_sandbox import (
     pytestmark,
-    test_a_signal_ends_the_pass_soon_and_counts_nothing,
-    test_children_go_with_a_killed_worker,
-    test_it_has_nothing_it_does_not_need,
+    test_a_child_has_no_secrets_and_limited_resources,
+    test_a_signal_ends_the_pass_within_seconds,
+    test_children_die_with_the_worker,
     test_one_pass_at_a_time,
 )
 
 __all__ = [
     "pytestmark",
-    "test_a_signal_ends_the_pass_soon_and_counts_nothing",
-    "test_children_go_with_a_killed_worker",
-    "test_it_has_nothing_it_does_not_need",
+    "test_a_child_has_no_secrets_and_limited_resources",
+    "test_a_signal_ends_the_pass_within_seconds",
+    "test_children_die_with_the_worker",
     "test_one_pass_at_a_time",
 ]

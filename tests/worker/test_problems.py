@@ -1,4 +1,4 @@
-"""What stands in the way: one sentence, exit status 1, nothing touched; then all goes well."""
+"""Problems that end a pass: one sentence, exit status 1, nothing changed; then it recovers."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def _without_bucket(pipeline: Pipeline, bucket: str) -> None:
     pipeline.s3.delete_bucket(Bucket=bucket)
 
 
-OBSTACLES: dict[str, tuple[Callable[[Pipeline], object], str]] = {
+PROBLEMS: dict[str, tuple[Callable[[Pipeline], object], str]] = {
     "no store": (
         lambda p: p.configure(store={"endpoint": "http://127.0.0.1:9"}),
         "did not respond (Connection refused): check that the endpoint is right and running",
@@ -49,26 +49,26 @@ OBSTACLES: dict[str, tuple[Callable[[Pipeline], object], str]] = {
         "The state folder",
     ),
 }
-UNDONE: dict[str, Callable[[Pipeline], object]] = {
+REPAIRS: dict[str, Callable[[Pipeline], object]] = {
     "no output bucket": lambda p: p.s3.create_bucket(Bucket=p.output),
     "no quarantine bucket": lambda p: p.s3.create_bucket(Bucket=p.quarantine),
     "no state folder": lambda p: (p.folder / "state").unlink(),
 }
 
 
-@pytest.mark.parametrize("name", OBSTACLES)
-def test_one_sentence_and_nothing_touched(versioned: Pipeline, name: str) -> None:
-    obstruct, words = OBSTACLES[name]
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_each_problem_is_one_sentence_and_changes_nothing(versioned: Pipeline, name: str) -> None:
+    cause, words = PROBLEMS[name]
     versioned.put("x.png", PHOTO)
-    obstruct(versioned)
+    cause(versioned)
     done = versioned.drain(1)
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     for secret in (versioned.password, versioned.store.secret_key):
         assert secret not in done.stdout + done.stderr
     assert versioned.left() == ["x.png"]
-    if name in UNDONE:
-        UNDONE[name](versioned)
+    if name in REPAIRS:
+        REPAIRS[name](versioned)
     versioned.configure()
     versioned.migrate()
     assert versioned.rows() == []
@@ -77,7 +77,7 @@ def test_one_sentence_and_nothing_touched(versioned: Pipeline, name: str) -> Non
     assert len(versioned.rows()) == 1
 
 
-def test_status_tells_what_was_in_the_way(versioned: Pipeline) -> None:
+def test_status_reports_the_problem(versioned: Pipeline) -> None:
     versioned.put("x.png", PHOTO)
     _without_bucket(versioned, versioned.output)
     versioned.drain(1)
@@ -95,7 +95,7 @@ def test_status_tells_what_was_in_the_way(versioned: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("command", ["log", "status", "migrate", "sql"])
-def test_commands_say_it_too(versioned: Pipeline, command: str) -> None:
+def test_commands_report_a_missing_database(versioned: Pipeline, command: str) -> None:
     versioned.configure(database={"port": 9})
     done = versioned.run(command, *(["select 1"] if command == "sql" else []))
     assert done.returncode == 1
@@ -104,7 +104,7 @@ def test_commands_say_it_too(versioned: Pipeline, command: str) -> None:
 
 
 def test_a_full_disk(versioned: Pipeline) -> None:
-    """The worker's own limit on a file's size stands in for a disk that takes no more."""
+    """A limit on the size of files (RLIMIT_FSIZE) simulates it."""
     versioned.put("x.png", encode(picture(1, (600, 600)), "BMP"))
     versioned.put("y.png", PHOTO)
     versioned.largest_file = 100_000
@@ -117,8 +117,8 @@ def test_a_full_disk(versioned: Pipeline) -> None:
     assert {row["outcome"] for row in versioned.rows()} == {"done"}
 
 
-def test_a_row_that_cannot_be_written_keeps_the_input(versioned: Pipeline) -> None:
-    """The tutorial's script deleted the input whatever had failed."""
+def test_an_input_without_a_row_is_kept(versioned: Pipeline) -> None:
+    """The tutorial's script deleted the input even if the row could not be written."""
     versioned.put("x.png", PHOTO)
     revoke = f'REVOKE INSERT ON pipeline.results FROM "{versioned.user}"'
     versioned.sql(revoke)
@@ -130,7 +130,7 @@ def test_a_row_that_cannot_be_written_keeps_the_input(versioned: Pipeline) -> No
     assert len(versioned.rows()) == 1
 
 
-def test_a_database_password_changed_in_place(versioned: Pipeline) -> None:
+def test_a_changed_database_password(versioned: Pipeline) -> None:
     versioned.password = "new"
     postgres.change_password(versioned.server, versioned.user, "new")
     versioned.drain(1)

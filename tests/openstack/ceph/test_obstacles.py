@@ -1,3 +1,0 @@
-"""tests/worker/test_obstacles.py, on Ceph."""
-
-from tests.worker.test_obstacles import *  # noqa: F403
