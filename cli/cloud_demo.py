@@ -28,6 +28,7 @@ from cli.stacks.progress import count_changes
 from cli.stacks.target import command_line
 from cli.terminal import print_progress, print_result, visible
 from cli.uploads import Photo, send
+from worker.errors import PipelineError
 from worker.store.store import hash_file
 
 #: A new machine installs its packages before the first pass.
@@ -64,8 +65,8 @@ class CloudDemo:
             keep: Do not destroy the stack.
 
         Raises:
-            CommandError: The stack is deployed already or adopts buckets (nothing was changed), or
-                a step failed.
+            CommandError: The stack is deployed already or uses what exists (nothing was changed),
+                or a step failed.
         """
         self._refuse_data()
         steps: list[tuple[str, Callable[[], str]]] = [
@@ -95,19 +96,26 @@ class CloudDemo:
                 f"Stack '{name}' is deployed already, and a demo ends by destroying it: 'init' "
                 "another stack for the demo."
             )
-        if self._stack.settings().get("adoptBuckets"):
+        settings = self._stack.settings()
+        if settings.get("adoptBuckets"):
             raise CommandError(
                 f"Stack '{name}' adopts buckets (adoptBuckets), which the demo would empty: 'init' "
                 "another stack for the demo."
             )
+        for setting in ("database", "objectStore"):
+            if settings.get(setting) == "existing":
+                raise CommandError(
+                    f"Stack '{name}' uses what exists already ({setting}: existing), where the "
+                    "demo would leave its photos and rows: 'init' another stack for the demo."
+                )
 
     def _run_step(self, title: str, function: Callable[[], str]) -> bool:
         print_progress(f"— {title}")
         started = time.monotonic()
         try:
             result, failed = function(), False
-        except CommandError as error:
-            result, failed = error.message.replace("\n", " "), True
+        except PipelineError as error:
+            result, failed = str(error).replace("\n", " "), True
         self._steps.append(Step(title, result, time.monotonic() - started, failed))
         return not failed
 
@@ -193,7 +201,7 @@ class CloudDemo:
         return f"no problem, {report['backlog']['count']} uploads waiting"
 
     def _destroy(self) -> str:
-        self._stack.destroy(data=True)
+        CloudStack(self._stack.name).destroy(data=True)  # as another command would
         return "nothing is left, no strays"
 
     def _outputs(self) -> Outputs:

@@ -1,18 +1,17 @@
-"""What a stack costs: the table in docs/costs.md times the stack's settings."""
+"""What a stack costs: the prices in prices.toml times the stack's settings."""
 
-import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from cli.paths import CHECKOUT
 from cli.terminal import print_progress, print_table
 from infra.settings.declared import defaults
 
-TABLE = CHECKOUT / "docs" / "costs.md"
+PRICES = Path(__file__).parent / "prices.toml"
 #: A month is a twelfth of a year.
 HOURS_A_MONTH = 730
-_ROW = re.compile(r"^\| *([\w ]+?) *\| *([\w.]+) *\| *([\d.]+) *\|$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -20,10 +19,10 @@ class Item:
     """One line of the bill.
 
     Attributes:
-        resource: What is billed: machine, floating IP, database, database volume.
-        of: The flavor or the unit.
-        amount: How many.
-        rate: Billing units an hour for one, None if the table has no figure.
+        resource: "machine", "database" and the like.
+        of: The flavor, or the unit.
+        amount: How many units.
+        rate: Billing units an hour for each, None where no price is known.
     """
 
     resource: str
@@ -33,21 +32,21 @@ class Item:
 
     @property
     def hourly(self) -> float:
-        """Billing units an hour, 0 if the table has no figure."""
+        """Billing units an hour, 0 where no price is known."""
         return self.amount * (self.rate or 0.0)
 
 
-def rates(text: str) -> dict[tuple[str, str], float]:
-    """Return billing units an hour by (resource, flavor or unit), from the text of the table."""
-    return {(name, of): float(rate) for name, of, rate in _ROW.findall(text)}
+def prices() -> dict[str, dict[str, float]]:
+    """Return billing units an hour by resource, then by flavor or unit."""
+    return tomllib.loads(PRICES.read_text(encoding="utf-8"))
 
 
-def items(settings: Mapping[str, str], known: Mapping[tuple[str, str], float]) -> list[Item]:
+def items(settings: Mapping[str, str], known: Mapping[str, Mapping[str, float]]) -> list[Item]:
     """Return the bill of a stack.
 
     Args:
-        settings: All settings, defaults included.
-        known: The rates by (resource, flavor or unit).
+        settings: All of its settings, defaults included.
+        known: Prices, as `prices` returns them.
     """
     wanted = [
         ("machine", settings["flavor"], 1),
@@ -59,7 +58,9 @@ def items(settings: Mapping[str, str], known: Mapping[tuple[str, str], float]) -
     ]
     if settings.get("database") == "existing":
         made = []
-    return [Item(name, of, amount, known.get((name, of))) for name, of, amount in wanted + made]
+    return [
+        Item(name, of, amount, known.get(name, {}).get(of)) for name, of, amount in wanted + made
+    ]
 
 
 def print_bill(bill: Sequence[Item]) -> None:
@@ -76,7 +77,7 @@ def _rows(bill: Sequence[Item]) -> Iterator[tuple[str, str, str]]:
         amount = f"{item.amount} " if item.amount > 1 else ""
         what = item.resource if item.of == "each" else f"{item.resource} {amount}{item.of}"
         if item.rate is None:
-            yield what, "not in the table", ""
+            yield what, "unknown", ""
         else:
             yield what, *_amounts(item.hourly)
     yield "total", *_amounts(sum(item.hourly for item in bill))
@@ -87,6 +88,6 @@ def _amounts(hourly: float) -> tuple[str, str]:
 
 
 def of_stack(settings: Mapping[str, Any]) -> list[Item]:
-    """Return the bill of a stack with these settings, by the table in the checkout."""
+    """Return the bill of a stack with these settings, by prices.toml."""
     complete = defaults() | {name: str(value) for name, value in settings.items()}
-    return items(complete, rates(TABLE.read_text(encoding="utf-8")))
+    return items(complete, prices())

@@ -1,4 +1,4 @@
-"""Estimate what a stack costs in CSC's billing units, by docs/costs.md."""
+"""Estimate what a stack costs in CSC's billing units, by cli/prices.toml."""
 
 import json
 from dataclasses import asdict

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from local.api.state import DATABASES
 from local.machine.process.machine import ProcessMachine
 from tests.checkout import PATIENCE_SECONDS, told_until
 from tests.engine.researcher import Researcher
@@ -57,6 +58,32 @@ def test_a_demo_that_fails_says_where(person: Researcher) -> None:
     assert list(results) == ["Settings, clouds, quotas"]
     assert results["Settings, clouds, quotas"].startswith("FAILED: ")
     assert "none.such" in answer.stderr.splitlines()[-1]
+
+
+def test_a_failed_deployment_is_reported_and_deleted(person: Researcher) -> None:
+    """Where the database's data would go, the cloud has no room."""
+    in_the_way = person.cloud.folder / DATABASES
+    kept = in_the_way.rename(in_the_way.with_name("kept"))
+    in_the_way.touch()
+    answer = person.checkout.pipeline(*DEMO, code=1)
+    in_the_way.unlink()
+    kept.rename(in_the_way)
+    results = report(answer.stdout)
+    assert list(results) == ["Settings, clouds, quotas", "up", "destroy"]
+    assert "is in status ERROR" in results["up"]
+    assert results["destroy"] == "nothing is left, no strays"
+    assert list(person.openstack().network.ips()) == []
+
+
+@pytest.mark.usefixtures("as_it_was")
+@pytest.mark.parametrize("setting", ["database", "objectStore"])
+def test_a_database_or_store_of_the_user_is_not_used_by_a_demo(
+    setting: str, person: Researcher
+) -> None:
+    person.change("lab", **{setting: "existing"})
+    answer = person.checkout.pipeline(*DEMO, code=1)
+    assert f"({setting}: existing)" in answer.stderr
+    assert answer.stdout == ""
 
 
 @pytest.mark.usefixtures("as_it_was")

@@ -2,7 +2,7 @@
 
 import re
 
-from cli.cost import TABLE, items, rates
+from cli.cost import items, prices
 from tests.checkout import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -28,17 +28,16 @@ def test_each_term_is_explained_where_it_is_first_used() -> None:
     assert unexplained == []
 
 
-def test_costs_come_from_the_documents_table() -> None:
-    known = rates(TABLE.read_text())
+def test_cost_is_the_sum_of_prices() -> None:
     settings = {
         "flavor": "standard.tiny",
         "databaseFlavor": "standard.small",
         "databaseVolumeSize": "10",
     }
-    assert sum(item.hourly for item in items(settings, known)) == 0.25 + 0.2 + 2 + 10 * 0.01
+    assert sum(item.hourly for item in items(settings, prices())) == 0.25 + 0.2 + 2 + 10 * 0.01
 
 
 def test_a_flavor_without_a_price_is_not_guessed() -> None:
     settings = {"flavor": "huge", "databaseFlavor": "standard.small", "databaseVolumeSize": "1"}
-    machine = items(settings, rates(TABLE.read_text()))[0]
+    machine = items(settings, prices())[0]
     assert (machine.rate, machine.hourly) == (None, 0.0)
