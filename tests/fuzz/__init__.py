@@ -1,1 +1,1 @@
-"""Mutated files against the compiled kernels and the Python around them."""
+"""Fuzzing of the compiled kernels and of the Python code around them."""

@@ -1,4 +1,4 @@
-"""A long run: `python -m tests.fuzz SECONDS [SEED]`, half of it under sanitizers."""
+"""Run the fuzzers for long: `python -m tests.fuzz SECONDS [SEED]`, half of it under sanitizers."""
 
 import sys
 import tempfile

@@ -1,8 +1,8 @@
-/* Mutates the files it is given and negates them, under whatever sanitizers it was built with.
+/* Mutates files and negates them, to be built with sanitizers: driver SECONDS SEED FILE...
 
-   driver SECONDS SEED FILE...: for each result of a JPEG, it is negated again: it must be one that
-   the kernel itself takes. Input and output lie in blocks of just their size, so that a byte beyond
-   is seen. Prints the number of inputs tried. */
+   Every negative of a JPEG is negated again: the kernel must support its own results. Input and
+   output are allocated with their exact sizes, so that sanitizers notice any access beyond. Prints
+   the number of inputs tried and of those negated. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static size_t mutate(uint8_t *data, size_t size) {
         if (kind == 0) data[at] ^= (uint8_t)(1u << dice(8));
         if (kind == 1) data[at] = telling[dice(sizeof telling)];
         if (kind == 2) data[at] = (uint8_t)dice(256);
-        if (kind >= 3 && kind < 5) { /* a piece moves */
+        if (kind >= 3 && kind < 5) { /* move a piece */
             size_t from = dice(range), length = dice(64);
             if (length > size - at) length = size - at;
             if (length > size - from) length = size - from;
@@ -58,7 +58,7 @@ static int jpeg(const uint8_t *data, size_t size, int again) {
     if (!rc && (written > room || used > size)) abort();
     if (!rc && !again && jpeg(out, written, 1)) abort();
     free(head), free(tail), free(out);
-    return again && rc == 4 ? 0 : rc; /* a code may be missing for the way back: told, not wrong */
+    return again && rc == 4 ? 0 : rc; /* NO_CODE: a code may be missing for the way back */
 }
 
 static void rows(const uint8_t *data, size_t size) {

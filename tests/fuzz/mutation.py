@@ -1,4 +1,4 @@
-"""Mutating files and calling the transform's fast ways on them in this process."""
+"""Mutate files and transcode them in this process."""
 
 import random
 import struct
@@ -13,11 +13,11 @@ from worker.transforms.negate.mapped_file import MappedFile
 
 TRANSCODERS = {"jpg": jpeg.transcode, "png": png.transcode, "gif": gif.negate}
 PIXELS = 1_000_000
-SLOWEST = 2.0  # seconds for any one file
+MAX_SECONDS = 2.0  # for one file
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
-    """A few bytes changed, moved or lost."""
+    """Return data with a few bytes changed, moved or lost."""
     result = bytearray(data)
     for _ in range(dice.randrange(1, 6)):
         at = dice.randrange(len(result))
@@ -34,8 +34,8 @@ def mutate(data: bytes, dice: random.Random) -> bytes:
     return bytes(result)
 
 
-def mend(data: bytes) -> bytes:
-    """A PNG's chunks with right CRCs again, so that mutations get behind them."""
+def fix_crcs(data: bytes) -> bytes:
+    """Return a PNG with correct CRCs, so that mutations reach the code after their check."""
     result, at = [data[:8]], 8
     while at + 12 <= len(data):
         length = struct.unpack(">I", data[at : at + 4])[0]
@@ -47,7 +47,18 @@ def mend(data: bytes) -> bytes:
 
 
 def run(seconds: float, seed: int) -> dict[str, int]:
-    """Mutate for so long; AssertionError for anything but a result or an InvalidInput in time."""
+    """Fuzz for a while and count the outcomes.
+
+    Args:
+        seconds: How long.
+        seed: Of the random numbers.
+
+    Returns:
+        How many files were taken and how many refused.
+
+    Raises:
+        AssertionError: A file caused another error than InvalidInput, or took too long.
+    """
     dice = random.Random(seed)  # noqa: S311
     known = [("jpg", data) for data in seeds.jpegs().values()]
     known += [("png", data) for data in seeds.pngs().values()]
@@ -60,7 +71,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
             kind, data = dice.choice(known)
             mutated = mutate(data, dice)
             if kind == "png" and dice.randrange(4):
-                mutated = mend(mutated)
+                mutated = fix_crcs(mutated)
             source.write_bytes(mutated)
             begun = time.monotonic()
             try:
@@ -70,5 +81,5 @@ def run(seconds: float, seed: int) -> dict[str, int]:
                 counts["refused"] += 1
             except Exception as error:
                 raise AssertionError(f"{error!r} for {kind} {mutated.hex()}") from error
-            assert time.monotonic() - begun < SLOWEST, f"slow: {kind} {mutated.hex()}"
+            assert time.monotonic() - begun < MAX_SECONDS, f"slow: {kind} {mutated.hex()}"
     return counts

@@ -1,4 +1,4 @@
-"""The kernels under the address and undefined-behaviour sanitizers."""
+"""Fuzz the kernels under the address and undefined-behavior sanitizers."""
 
 import os
 import shutil
@@ -16,7 +16,16 @@ _FLAGS = [
 
 
 def run(folder: Path, seconds: float, seed: int) -> str:
-    """What the driver counted; AssertionError with the sanitizer's report where one spoke."""
+    """Build the driver and run it.
+
+    Args:
+        folder: For the driver and its input.
+        seconds: How long it runs.
+        seed: Of the random numbers.
+
+    Returns:
+        What the driver counted.
+    """
     assert COMPILER
     driver = folder / "driver"
     sources = [Path(__file__).with_name("driver.c"), *kernels.SOURCES]

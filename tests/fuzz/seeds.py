@@ -1,4 +1,4 @@
-"""Small files of every kind the kernels take, to be mutated."""
+"""Small files of every kind that the kernels support, to be mutated."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ import zlib
 
 from tests.worker.pictures import encode, picture
 
-#: Progressive, 33 x 17 pixels, 4:2:0; DC come in four scans (jpegtran -scans; Pillow writes two).
+#: Progressive, 33 x 17 pixels, 4:2:0, DC in four scans (by jpegtran -scans; Pillow writes two).
 DC_BY_BITS = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywt"
     "QFdBRkxOUlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
@@ -23,7 +23,7 @@ DC_BY_BITS = base64.b64decode(
 
 
 def jpegs() -> dict[str, bytes]:
-    """Sequential and progressive, subsampled, with restarts, with a thumbnail and more pictures."""
+    """Return JPEGs: sequential, progressive, subsampled, with restarts, previews, more pictures."""
     photo = picture(1, (41, 29))
     found = {
         f"{quality}-{sampling}-{progressive}-{restarts}": encode(
@@ -49,7 +49,7 @@ def jpegs() -> dict[str, bytes]:
 
 
 def exif(thumbnail: bytes, tail: bytes = b"") -> bytes:
-    """An EXIF block with a thumbnail in IFD1, then tail."""
+    """Return an EXIF block with a thumbnail in IFD1, followed by tail."""
     first = struct.pack(">2sHIH", b"MM", 42, 8, 1) + struct.pack(">HHIHHI", 0x112, 3, 1, 6, 0, 26)
     entries = ((0x103, 3, 1, 6 << 16), (0x201, 4, 1, 68), (0x202, 4, 1, len(thumbnail)))
     second = struct.pack(">H", 3) + b"".join(struct.pack(">HHII", *entry) for entry in entries)
@@ -57,7 +57,7 @@ def exif(thumbnail: bytes, tail: bytes = b"") -> bytes:
 
 
 def pngs() -> dict[str, bytes]:
-    """Every colour type, all filters, interlaced, animated."""
+    """Return PNGs of every color type, with all filters, interlaced, animated."""
     found = {
         mode: encode(picture(4, (21, 17)).convert(mode), "PNG")
         for mode in ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -70,7 +70,7 @@ def pngs() -> dict[str, bytes]:
 
 
 def raw_png(kind: int, depth: int, interlace: int, size: tuple[int, int] = (13, 11)) -> bytes:
-    """Noise in rows of all filters."""
+    """Return a PNG with noise in rows of all filters."""
     bits = {0: 1, 2: 3, 4: 2, 6: 4}[kind] * depth
     steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
     steps += [(0, 1, 1, 2)]
@@ -87,13 +87,13 @@ def raw_png(kind: int, depth: int, interlace: int, size: tuple[int, int] = (13, 
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A PNG chunk, length and CRC right."""
+    """Return a PNG chunk with correct length and CRC."""
     crc = zlib.crc32(kind + content)
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
 
 def gifs() -> dict[str, bytes]:
-    """One frame and several."""
+    """Return GIFs of one frame and of several."""
     frames = [picture(seed, (15, 11)) for seed in (8, 9)]
     return {
         "one": encode(frames[0], "GIF"),

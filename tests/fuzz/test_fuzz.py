@@ -1,4 +1,4 @@
-"""A short run of both fuzzers. A long one: `python -m tests.fuzz 3600`."""
+"""Run both fuzzers for a short time; `python -m tests.fuzz 3600` runs them longer."""
 
 import re
 from pathlib import Path
@@ -14,9 +14,9 @@ SECONDS = 25
 @pytest.mark.skipif(sanitized.COMPILER is None, reason="no C compiler")
 @pytest.mark.timeout(600)
 def test_kernels_under_sanitizers(tmp_path: Path) -> None:
-    """No sanitizer speaks; results are JPEGs that the kernel takes; some mutants are taken."""
-    said = sanitized.run(tmp_path, SECONDS, 1)
-    tried, taken = map(int, re.findall(r"\d+", said))
+    """No sanitizer reports an error, and the kernel negates its own results."""
+    counted = sanitized.run(tmp_path, SECONDS, 1)
+    tried, taken = map(int, re.findall(r"\d+", counted))
     assert tried > 2_000
     assert 0 < taken < tried
 
@@ -26,7 +26,6 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
 def test_mutated_files_are_taken_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JPEG, PNG and GIF: a result or an InvalidInput within 2 s, never another error."""
     monkeypatch.setattr(kernels, "library", kernels.load(build.build(tmp_path).parent))
     counts = mutation.run(SECONDS, 1)
     assert counts["taken"] > 100

@@ -12,6 +12,7 @@ from local import object_store, postgres
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
 from tests.worker.pipeline import Pipeline
+from worker.transforms.negate import build, kernels
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     folder = tmp_path_factory.mktemp("postgres")
     yield postgres.start(folder)
     postgres.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Build negate's kernels, if nobody has, and load them."""
+    if kernels.library is None:
+        folder = tmp_path_factory.mktemp("kernels")
+        kernels.library = kernels.load(build.build(folder).parent)
 
 
 @pytest.fixture(scope="session")

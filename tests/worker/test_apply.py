@@ -1,4 +1,4 @@
-"""`apply` on files: a folder or a name, a sentence for each bad file, the others still done."""
+"""`apply` writes into a folder or to a name, and reports each bad file without stopping."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PHOTO = encode(picture(), "PNG")
 
 
 def apply(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """In the folder, without any settings."""
+    """Run the command in a folder, without settings."""
     return subprocess.run(
         [sys.executable, "-m", "worker", "apply", *arguments],
         check=False,
@@ -27,7 +27,7 @@ def apply(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two good files, a bad one, a folder for results."""
+    """Return a folder with good files, a bad one, and a folder for results."""
     for name, body in {"a.png": PHOTO, "b b.png": PHOTO, "bad.png": b"bad"}.items():
         (tmp_path / name).write_bytes(body)
     (tmp_path / "out").mkdir()
@@ -45,7 +45,9 @@ def folder(tmp_path: Path) -> Path:
         (["a.png", "a.png"], ["a.png"]),
     ],
 )
-def test_results(folder: Path, arguments: list[str], results: list[str]) -> None:
+def test_results_go_where_they_should(
+    folder: Path, arguments: list[str], results: list[str]
+) -> None:
     before = sorted(folder.rglob("*"))
     done = apply(folder, "negate", *arguments)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -60,13 +62,15 @@ def test_results(folder: Path, arguments: list[str], results: list[str]) -> None
         (["negate", "bad.png", "a.png", "out"], 1, "bad.png: not a picture in a supported format"),
         (["negate", "nowhere.png", "a.png", "out"], 1, "nowhere.png: No such file or directory."),
         (["negate", "out", "a.png", "out"], 1, "out: Is a directory."),
-        (["negate", "a.png", "b b.png", "nowhere"], 1, "nowhere is not a folder: "),
+        (["negate", "a.png", "b b.png", "nowhere"], 1, "nowhere is not a folder: create it"),
         (["negate", "a.png", "other/a.png", "out"], 1, "have the same name"),
         (["negate", "a.png", "nowhere/x.png"], 1, "a.png: No such file or directory."),
         (["sharpen", "a.png", "out"], 2, "invalid choice: 'sharpen'"),
     ],
 )
-def test_problems(folder: Path, arguments: list[str], status: int, sentence: str) -> None:
+def test_problems_are_reported_and_other_files_done(
+    folder: Path, arguments: list[str], status: int, sentence: str
+) -> None:
     before = sorted(folder.rglob("*"))
     done = apply(folder, *arguments)
     assert done.returncode == status
@@ -76,7 +80,7 @@ def test_problems(folder: Path, arguments: list[str], status: int, sentence: str
     assert sorted(folder.rglob("*")) == sorted(before + others)
 
 
-def test_the_result_is_the_same_every_time(folder: Path) -> None:
+def test_results_are_reproducible(folder: Path) -> None:
     for name in ("first.png", "second.png"):
         assert apply(folder, "negate", "a.png", name).returncode == 0
     assert (folder / "first.png").read_bytes() == (folder / "second.png").read_bytes()

@@ -1,4 +1,4 @@
-"""Pictures besides the picture: none leaves as it was, and twice negated all bytes are back."""
+"""Previews and further pictures: none is stored as it was; negating twice restores all bytes."""
 
 import base64
 import re
@@ -14,12 +14,11 @@ import pytest
 from PIL import Image
 
 from tests.fuzz.seeds import chunk, exif
-from tests.worker.kernel_build import compiled_kernels, negative
+from tests.worker.negation import negative
 from tests.worker.pictures import decode, encode, error, negated, picture
 from worker.errors import InvalidInput, UploadDeferred
 from worker.transforms.negate import kernels, previews
 
-__all__ = ["compiled_kernels"]
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -99,7 +98,7 @@ DROPPED: dict[str, bytes] = {
 
 
 def _streams(data: bytes) -> list[Image.Image]:
-    """Every JPEG picture anywhere in a file, in whatever coding we know of."""
+    """Return all JPEG pictures in a file: plain, deflated, base64 or hexadecimal."""
     for match in re.finditer(rb"\x78\x9c", data):
         with suppress(zlib.error):
             data += zlib.decompressobj().decompress(data[match.start() :])
@@ -118,7 +117,7 @@ def _streams(data: bytes) -> list[Image.Image]:
 
 
 def _leaks(data: bytes) -> bool:
-    """Whether the preview, as it was, can be had from the file; also a part of its data."""
+    """Return whether a file contains the original preview, or a part of its data."""
     original, middle = decode(PREVIEW), PREVIEW[-60:-44]
     return middle in data or any(
         one.size == original.size and error(one, original) < 20 for one in _streams(data)
@@ -127,7 +126,6 @@ def _leaks(data: bytes) -> bool:
 
 @pytest.mark.parametrize("name", REVERSIBLE)
 def test_previews_are_negated(name: str, tmp_path: Path) -> None:
-    """There, negative, and back again."""
     data = REVERSIBLE[name]
     assert _leaks(data)  # the positive control
     once = negative(tmp_path, data)
@@ -143,8 +141,7 @@ def test_previews_are_negated(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DROPPED)
-def test_what_cannot_be_negated_does_not_leave(name: str, tmp_path: Path) -> None:
-    """The picture itself is there, the other is not."""
+def test_previews_that_cannot_be_negated_are_dropped(name: str, tmp_path: Path) -> None:
     data = DROPPED[name]
     once = negative(tmp_path, data)
     assert not _leaks(once)
@@ -152,8 +149,7 @@ def test_what_cannot_be_negated_does_not_leave(name: str, tmp_path: Path) -> Non
     assert negative(tmp_path, negative(tmp_path, once)) == once or name == "exif, no room"
 
 
-def test_multi_picture_index_follows(tmp_path: Path) -> None:
-    """Both pictures are found through the MPF index and are negative; twice gives the bytes."""
+def test_both_pictures_of_an_mpo_are_negated_and_indexed(tmp_path: Path) -> None:
     first, second = picture(13, (80, 60)), picture(14, (40, 30))
     buffer = BytesIO()
     first.save(buffer, "MPO", save_all=True, append_images=[second], exif=exif(PREVIEW))
@@ -170,10 +166,9 @@ def test_multi_picture_index_follows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
-def test_without_compiled_kernels(
+def test_without_kernels_a_preview_defers_the_file(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slower, but done; what has a thumbnail, which nothing else negates, waits for them."""
     monkeypatch.setattr(kernels, "library", None)
     data = encode(picture(16), kind)
     once = negative(tmp_path, data)
@@ -183,8 +178,7 @@ def test_without_compiled_kernels(
             negative(tmp_path, encode(picture(16), kind, exif=exif(PREVIEW)))
 
 
-def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
-    """`python -m worker.transforms.negate.build` where there is none."""
+def test_build_without_a_compiler_prints_one_sentence(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "worker.transforms.negate.build", tmp_path / "new"],
         env={"PATH": "", "PYTHONPATH": str(ROOT)},
@@ -192,13 +186,12 @@ def test_no_compiler_is_one_sentence(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    said = "The compiled kernels were not built: there is no C compiler (install gcc).\n"
-    assert (result.returncode, result.stderr) == (1, said)
+    message = "The compiled kernels were not built: there is no C compiler (install gcc).\n"
+    assert (result.returncode, result.stderr) == (1, message)
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
-def test_previews_in_other_formats(kind: str, tmp_path: Path) -> None:
-    """EXIF carried by Pillow."""
+def test_previews_in_exif_written_by_pillow_are_negated(kind: str, tmp_path: Path) -> None:
     assert not _leaks(negative(tmp_path, encode(picture(15), kind, exif=exif(PREVIEW))))
 
 
@@ -219,7 +212,6 @@ def test_a_tiff_keeps_its_exif(tmp_path: Path) -> None:
 
 
 def test_a_compressed_tiff_with_exif_is_refused(tmp_path: Path) -> None:
-    """Pillow can write none there, so that it is refused."""
     fields = {0x010F: "Maker", 0x8769: 8}
     data = encode(picture(15), "TIFF", compression="tiff_lzw", tiffinfo=fields)
     assert 0x8769 in decode(data).getexif()  # the positive control
@@ -232,8 +224,8 @@ def test_a_compressed_tiff_with_exif_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_thumbnail_said_to_lie_beyond_the_block_is_blanked_where_it_lies() -> None:
-    """Its offset is near two thousand millions: nothing is made that large."""
+def test_a_thumbnail_with_an_offset_beyond_the_block_is_blanked() -> None:
+    """The offset is near 2^31: nothing of that size is allocated."""
     stream = b"\xff\xd8\xff\xe0 no picture"
     fields = ((0x201, 0x8000_0044), (0x202, len(stream)))
     second = (2).to_bytes(2, "big") + b"".join(

@@ -1,8 +1,8 @@
-"""The same pixels as `convert -negate`, over modes, formats and metadata.
+"""The pixels equal those of `convert -negate`, for all modes and formats.
 
-Lossless files: every value of every pixel, at 16 bits, under transparent pixels too. JPEG: our
-negative against ImageMagick's exact negative of the same decoded picture, whose rounding no coded
-file could match: at most LARGEST levels anywhere.
+Lossless formats are compared exactly, at 16 bits and under transparent pixels too. A JPEG's
+negative is compared with ImageMagick's negative of the decoded picture, whose rounding no coded
+file can match: at most LARGEST levels for any pixel.
 """
 
 import itertools
@@ -19,11 +19,10 @@ from PIL import Image, ImageChops, ImageCms
 
 from bench.imagemagick import find_convert
 from tests.fuzz.seeds import DC_BY_BITS, raw_png
-from tests.worker.kernel_build import compiled_kernels, convert, negative
+from tests.worker.negation import convert, negative
 from tests.worker.pictures import decode, encode, error, picture
 from worker.errors import InvalidInput
 
-__all__ = ["compiled_kernels"]
 pytestmark = [
     pytest.mark.skipif(find_convert() is None, reason="no ImageMagick"),
     pytest.mark.usefixtures("compiled"),
@@ -32,10 +31,12 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "images"
 LARGEST = 5
 needs_pictures = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/images")
 
-# Where we differ on purpose from ImageMagick (or from PngSuite's reference): the file, what is
-# expected of ours, and why.
+# Intended differences from ImageMagick (or from PngSuite's reference): file, expectation, reason.
 DIFFERENT = {
-    "jpeg/truncated": ("refused", "half a picture is a damaged upload, not one with a gray foot"),
+    "jpeg/truncated": (
+        "refused",
+        "a truncated file is a failed upload; ImageMagick fills it with gray",
+    ),
     "png/animated": ("all frames", "ImageMagick 6 keeps the first frame only"),
     "webp/animated": ("all frames, exact", "ImageMagick 6 loses the times"),
     "tiff/P-raw": ("equal at 8 bits", "Pillow holds 8 of the 16 bits of a TIFF's colour map"),
@@ -65,7 +66,7 @@ def _frames(kind: str, mode: str = "RGB", **options: Any) -> bytes:
 
 
 def _sampled(factors: str) -> bytes:
-    """4:4:0 and 4:1:1, which Pillow does not write, by ImageMagick's factors."""
+    """Return a JPEG with ImageMagick's sampling factors: Pillow writes no 4:4:0 and 4:1:1."""
     program = find_convert()
     assert program
     command = [program, "png:-", "-sampling-factor", factors, "jpeg:-"]
@@ -74,7 +75,7 @@ def _sampled(factors: str) -> bytes:
 
 
 def _ycck() -> bytes:
-    """Pillow's CMYK file, said to be YCCK by Adobe's marker (T.872, 6.5.3): transform 2."""
+    """Return a CMYK file marked as YCCK by Adobe's marker (T.872, 6.5.3), transform 2."""
     data = _jpeg("CMYK")
     at = data.index(b"Adobe") + 11
     return data[:at] + b"\2" + data[at + 1 :]
@@ -138,14 +139,14 @@ LOSSLESS: dict[str, Callable[[], bytes]] = {
 
 
 def _levels(left: bytes, right: bytes) -> int:
-    """The largest difference in levels of 8 bits."""
+    """Return the largest difference in 8-bit levels."""
     assert len(left) == len(right) > 0
     return max(abs(a - b) for a, b in zip(left[1::2], right[1::2], strict=True))
 
 
 @pytest.mark.parametrize("name", JPEGS)
-def test_jpeg(name: str, tmp_path: Path) -> None:
-    """Near the exact negative; negating twice gives the same bytes or the same coefficients."""
+def test_jpeg_is_near_the_exact_negative_and_reversible(name: str, tmp_path: Path) -> None:
+    """Negating twice gives the same bytes, or the same coefficients where a code was missing."""
     data = JPEGS[name]()
     once = negative(tmp_path, data)
     assert _levels(convert(once, "jpeg"), convert(data, "jpeg", "-negate")) <= LARGEST
@@ -166,8 +167,7 @@ MAY_LACK_A_CODE |= {"jpeg/optimized"}
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_lossless(name: str, tmp_path: Path) -> None:
-    """Exactly ImageMagick's pixels, and back again."""
+def test_lossless_formats_are_exact_and_reversible(name: str, tmp_path: Path) -> None:
     data, kind = LOSSLESS[name](), name.partition("/")[0]
     once = negative(tmp_path, data)
     ours, theirs = convert(once, kind), convert(data, kind, "-negate")
@@ -186,10 +186,7 @@ def test_lossless(name: str, tmp_path: Path) -> None:
     "path", sorted(SHARED.glob("pngsuite/png/*.png")), ids=lambda path: path.stem
 )
 def test_pngsuite(path: Path, tmp_path: Path) -> None:
-    """What begins with x is corrupt and refused; all else has ImageMagick's pixels.
-
-    The reference's own pixels, where the suite has them (8 bits), are complemented.
-    """
+    """Corrupt files (x…) are refused; others equal ImageMagick's result and the suite's BMP."""
     data = path.read_bytes()
     if path.stem.startswith("x"):
         with pytest.raises(InvalidInput):
@@ -203,7 +200,7 @@ def test_pngsuite(path: Path, tmp_path: Path) -> None:
 
 
 def _eight_bits(data: bytes) -> Image.Image:
-    """The samples as they are, no gamma applied; alpha set aside."""
+    """Return the samples without alpha, no gamma applied."""
     image = decode(data)
     if image.mode == "I;16":
         image = image.point(lambda value: value / 256).convert("L")
@@ -214,8 +211,7 @@ def _eight_bits(data: bytes) -> Image.Image:
 @pytest.mark.parametrize(
     "path", sorted(SHARED.glob("exif-orientation/*.jpg")), ids=lambda p: p.stem
 )
-def test_orientation(path: Path, tmp_path: Path) -> None:
-    """Kept and not applied, as ImageMagick does."""
+def test_orientation_is_kept_and_not_applied(path: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
     once = negative(tmp_path, data)
     assert _levels(convert(once, "jpeg"), convert(data, "jpeg", "-negate")) <= LARGEST
@@ -224,8 +220,7 @@ def test_orientation(path: Path, tmp_path: Path) -> None:
         assert before.getexif().get(0x112) == after.getexif().get(0x112)
 
 
-def test_truncated_is_refused(tmp_path: Path) -> None:
-    """DIFFERENT["jpeg/truncated"]."""
+def test_truncated_jpeg_is_refused(tmp_path: Path) -> None:
     data = _jpeg(size=(200, 200))
     cut = data[: len(data) * 2 // 3]
     assert convert(cut, "jpeg") != b""  # the positive control: ImageMagick does take it
@@ -234,8 +229,7 @@ def test_truncated_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_animations(kind: str, tmp_path: Path) -> None:
-    """DIFFERENT["png/animated"] and "webp/animated": every frame, its time, the loop; alpha."""
+def test_animations_keep_frames_durations_loops_and_alpha(kind: str, tmp_path: Path) -> None:
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
     data = _frames(kind, "RGBA", duration=[50, 70, 90], loop=2, **options)
     once = negative(tmp_path, data)

@@ -1,4 +1,4 @@
-"""Write TIFF files tag by tag, for what Pillow would not write."""
+"""Write TIFF files tag by tag, also those that Pillow would not write."""
 
 import struct
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Page:
 
 
 def tiff(*pages: Page, order: str = "<", big: bool = False) -> bytes:
-    """A file of these pages; order as in `struct`."""
+    """Return a file of these pages; order as in `struct`."""
     out = bytearray(
         (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
     )
@@ -48,7 +48,7 @@ def _append(out: bytearray, data: bytes) -> int:
 def _directory(
     out: bytearray, page: Page, order: str, *, big: bool, pixels: bool
 ) -> tuple[int, int]:
-    """Append a directory; its offset, and the place of the next one's."""
+    """Append a directory; return its offset, and where the next one's offset is stored."""
     fields: dict[int, tuple[int, Values]] = {}
     if pixels:
         places = tuple(_append(out, segment) for segment in page.segments)

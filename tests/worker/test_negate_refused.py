@@ -1,6 +1,6 @@
-"""Files that a negative would not keep whole: refused with the reason, or waiting for the kernels.
+"""Files of which a negative would lose something are refused, or deferred until kernels exist.
 
-Each refused file has a sibling that lacks only the refused property and is negated.
+Each refused file has a sibling without the refused property, which is negated.
 """
 
 import os
@@ -17,21 +17,20 @@ import pytest
 from PIL import Image, ImageChops
 
 from tests.fuzz.seeds import chunk, exif, raw_png
-from tests.worker.kernel_build import compiled_kernels, negative
+from tests.worker.negation import negative
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.tiff_files import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Page, tiff
 from worker.errors import InvalidInput, UploadDeferred
 from worker.transforms.negate import kernels
 
-__all__ = ["compiled_kernels"]
 pytestmark = pytest.mark.usefixtures("compiled")
 CASES = ROOT.parent / "shared" / "cases"
 PREVIEW = encode(picture(11, (32, 24)), "JPEG", quality=85)
 
 
 def rgb(**changes: int) -> Page:
-    """8 × 6 pixels of three channels of 8 bits, or of `channels` and `bits`; `photometric`."""
+    """Return a page of 8 × 6 pixels, by default RGB with 8 bits."""
     channels, bits = changes.get("channels", 3), changes.get("bits", 8)
     fields: dict[int, tuple[int, tuple[int, ...] | bytes]] = {
         258: (SHORT, (bits,) * channels),
@@ -43,13 +42,13 @@ def rgb(**changes: int) -> Page:
 
 
 def having(page: Page, tag: int, kind: int, values: tuple[int, ...] | bytes) -> Page:
-    """The page with another field."""
+    """Return the page with another field."""
     page.fields[tag] = (kind, values)
     return page
 
 
 def planar(page: Page) -> Page:
-    """The page's samples in a plane for each channel."""
+    """Return the page with a plane for each channel."""
     whole, channels = page.segments[0], len(page.fields[258][1])
     size = len(whole) // channels
     page.segments = [whole[i : i + size] for i in range(0, len(whole), size)]
@@ -57,7 +56,7 @@ def planar(page: Page) -> Page:
 
 
 def tiled(page: Page, tiles: int = 1) -> Page:
-    """The page as one tile of 16 × 16 pixels, listed with others that there is no place for."""
+    """Return the page as a tile of 16 × 16 pixels, repeated more often than it should be."""
     row = len(page.segments[0]) // 6
     rows = [page.segments[0][i : i + row].ljust(2 * row, b"\0") for i in range(0, 6 * row, row)]
     tile = b"".join(rows).ljust(32 * row, b"\0")
@@ -65,7 +64,7 @@ def tiled(page: Page, tiles: int = 1) -> Page:
 
 
 def page_2(page: Callable[[], Page]) -> Callable[[], bytes]:
-    """A file whose second page is the one in question."""
+    """Return a maker of a file with this second page."""
     return lambda: tiff(Page(), page())
 
 
@@ -75,13 +74,13 @@ GPS = Page({1: (ASCII, b"N\0")})
 
 
 def compressed(**directories: Page) -> Page:
-    """A PackBits page with directories `exif` or `gps`."""
+    """Return a PackBits page, with the directories `exif` or `gps` if given."""
     tags = {"exif": 34665, "gps": 34853}
     inner = {tags[name]: page for name, page in directories.items()}
     return Page(dict(COMPRESSED.fields), list(COMPRESSED.segments), directories=inner)
 
 
-#: A TIFF page, or a file; the words of its refusal; its sibling.
+#: A refused file, a pattern of its reason, and its sibling.
 REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
     "rgb 16": (lambda: tiff(rgb(bits=16)), "would be reduced to 8", lambda: tiff(rgb())),
     "rgb 16, planar": (
@@ -403,7 +402,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
 
 
 def bmp(header: int, alpha: int) -> bytes:
-    """2 × 1 pixels of 32 bits, with masks for the channels and alpha."""
+    """Return 2 × 1 pixels of 32 bits, with masks for the channels and alpha."""
     masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, alpha)
     info = struct.pack("<IiiHHIIiiII", header, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
     info = info.ljust(header, b"\0")
@@ -411,7 +410,7 @@ def bmp(header: int, alpha: int) -> bytes:
 
 
 def webp(seeds: list[int]) -> bytes:
-    """A lossless animation whose equal frames are each there: Pillow itself would merge them."""
+    """Return a lossless animation with equal frames, which Pillow would not write."""
     pictures = [encode(picture(seed, (8, 6)), "WEBP", lossless=True)[12:] for seed in seeds]
     size = (7).to_bytes(3, "little") + (5).to_bytes(3, "little")
     frames = [
@@ -427,7 +426,7 @@ def _riff(kind: bytes, content: bytes) -> bytes:
 
 
 def arithmetic(metadata: bytes) -> bytes:
-    """An arithmetic-coded JPEG of one block (T.81, SOF9), which the kernels leave to Pillow."""
+    """Return an arithmetic-coded JPEG of one block (T.81, SOF9): not supported by the kernels."""
     head = b"\xff\xd8"
     if metadata:
         head += b"\xff\xe1" + (len(metadata) + 2).to_bytes(2, "big") + metadata
@@ -437,7 +436,7 @@ def arithmetic(metadata: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, tmp_path: Path) -> None:
+def test_files_that_would_lose_something_are_refused(name: str, tmp_path: Path) -> None:
     bad, reason, good = REFUSED[name]
     data = good()
     once = negative(tmp_path, data)
@@ -502,7 +501,6 @@ def test_files_that_were_damaged_before_are_refused(path: Path, tmp_path: Path) 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", ["no", "PackBits"])
 def test_a_tiff_keeps_its_tags(kind: str, order: str, tmp_path: Path) -> None:
-    """Page by page, whatever Pillow itself would do with them."""
     fields: dict[int, tuple[int, tuple[int, ...] | bytes]] = {
         254: (LONG, (2,)),
         270: (ASCII, b"a description\0"),
@@ -544,7 +542,7 @@ def _png(*chunks: tuple[bytes, bytes], mode: str = "RGB") -> bytes:
 
 
 def sampled_4x1() -> bytes:
-    """A JPEG of one MCU, coded as 16 × 16 pixels of 4:2:0, that is 32 × 8 pixels of 4x1."""
+    """Return a JPEG of one MCU, coded as 16 × 16 pixels of 4:2:0 and declared as 32 × 8 of 4x1."""
     data = bytearray(encode(picture(1, (16, 16)), "JPEG", subsampling=2))
     frame = data.index(b"\xff\xc0") + 5
     data[frame : frame + 4] = struct.pack(">HH", 8, 32)
@@ -558,7 +556,7 @@ def _mpo() -> bytes:
     return buffer.getvalue()
 
 
-#: What Pillow would damage and the kernels keep; its sibling, which Pillow keeps as well.
+#: A file that Pillow would damage and the kernels keep, and a sibling that Pillow keeps as well.
 DEFERRED: dict[str, tuple[bytes, bytes]] = {
     "jpeg, thumbnail": (
         encode(picture(), "JPEG", exif=exif(PREVIEW)),
@@ -588,8 +586,9 @@ DEFERRED: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("name", DEFERRED)
-def test_waits_for_the_kernels(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What only they keep whole; the rest is negated by Pillow meanwhile."""
+def test_files_that_pillow_would_harm_wait_for_the_kernels(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waiting, done = DEFERRED[name]
     assert negative(tmp_path, waiting)
     with monkeypatch.context() as patch:
@@ -600,14 +599,14 @@ def test_waits_for_the_kernels(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert negative(tmp_path, waiting)
 
 
-def test_bytes_behind_a_jpeg_never_refuse_it(tmp_path: Path) -> None:
+def test_bytes_after_a_jpeg_are_never_a_reason_to_refuse_it(tmp_path: Path) -> None:
     photo = encode(picture(), "JPEG")
     for tail in (b"film", bytes(9), PREVIEW[:40], b"\xff\xd8\xff", b"\xff\xd8" * 9, PREVIEW[:-9]):
         once = negative(tmp_path, photo + tail)
         assert error(decode(once), negated(photo)) <= 5
 
 
-def test_apply_builds_the_kernels_or_says_that_it_has_none(tmp_path: Path) -> None:
+def test_apply_builds_the_kernels_or_warns_that_it_runs_without(tmp_path: Path) -> None:
     package = package_without_kernels(tmp_path / "package")
     for name, data in {"a.jpg": encode(picture(), "JPEG"), "b.png": raw_png(2, 16, 0)}.items():
         (tmp_path / name).write_bytes(data)
@@ -641,7 +640,7 @@ def test_apply_builds_the_kernels_or_says_that_it_has_none(tmp_path: Path) -> No
 
 
 def package_without_kernels(folder: Path) -> Path:
-    """A copy of the worker whose kernels nobody has built, since their sources are others."""
+    """Return a copy of the worker with changed sources, for which no kernels were built."""
     shutil.copytree(ROOT / "worker", folder / "worker", ignore=shutil.ignore_patterns("*.so"))
     source = next(folder.rglob("jpeg.c"))
     source.write_text(f"{source.read_text()}/* {folder} */\n")
@@ -649,7 +648,6 @@ def package_without_kernels(folder: Path) -> Path:
 
 
 def test_a_photo_waits_in_its_bucket_until_the_kernels_are_built(versioned: Pipeline) -> None:
-    """No result and no quarantine before; a pass after that takes it."""
     package = package_without_kernels(versioned.folder / "package")
     versioned.environment = {"PYTHONPATH": str(package)}
     versioned.put("a.jpg", encode(picture(), "JPEG", exif=exif(PREVIEW)))
