@@ -13,6 +13,7 @@ from pathlib import Path
 
 from worker import settings
 from worker.errors import InvalidSettings, PipelineError
+from worker.ledger.ledger import DEFAULT_LOG_ROWS, LogFilter
 from worker.settings import Settings
 from worker.transforms import TransformName
 
@@ -84,7 +85,6 @@ def _migrate(loaded: Settings) -> None:
 
 def _report(loaded: Settings, options: argparse.Namespace) -> None:
     from worker.jobs import report  # noqa: PLC0415
-    from worker.ledger.ledger import LogFilter  # noqa: PLC0415
     from worker.ledger.postgres_ledger import connect_worker, open_ledger  # noqa: PLC0415
     from worker.ledger.query import query  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415
@@ -126,7 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database's schema up to date")
     log = commands.add_parser("log", help="print results, oldest first")
     log.add_argument(
-        "--last", metavar="N", type=_count, default=50, help="only the newest N (default: 50)"
+        "--last",
+        metavar="N",
+        type=_count,
+        default=DEFAULT_LOG_ROWS,
+        help=f"only the newest N (default: {DEFAULT_LOG_ROWS})",
     )
     log.add_argument(
         "--since", metavar="TIME", type=_time, help="only from this ISO 8601 time on (UTC)"

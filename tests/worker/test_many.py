@@ -49,7 +49,7 @@ def drained(
     database: PostgreSQL,
     pipelines: type[Pipeline] = Pipeline,
 ) -> tuple[Usage, int]:
-    """Make a pass over so many photos; return its costs and the largest error of a JPEG."""
+    """Make a pass over `count` photos; return its costs and the largest error of a JPEG."""
     uploads, worst = photos(count, (64, 48)), 0
     assert len(set(uploads.values())) == count
     with pipelines(folder, moto, database, versions=True) as pipeline:

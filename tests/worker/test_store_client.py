@@ -201,9 +201,9 @@ def test_a_file_is_sent_again_from_its_start(tmp_path: Path) -> None:
 
 def test_an_ipv6_endpoint_needs_no_port() -> None:
     """What follows the last colon is no port: the connection is tried."""
-    with pytest.raises(NoResponse) as told:
+    with pytest.raises(NoResponse) as raised:
         Client("http://[::1]", SIGNER).call("GET", "bucket", retry=ONCE)
-    assert "not known" not in str(told.value)
+    assert "not known" not in str(raised.value)
 
 
 def store(endpoint: str) -> S3Store:
@@ -214,8 +214,10 @@ def store(endpoint: str) -> S3Store:
 def test_a_bucket_in_another_region_is_reported(code: str) -> None:
     body = f"<Error><Code>{code}</Code></Error>".encode() if code else b""
     answer = b"HTTP/1.1 301 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    told = pytest.raises(ServiceUnavailable, match="is in another region: set objectStoreEndpoint")
-    with server(answer) as (where, _), told:
+    refused = pytest.raises(
+        ServiceUnavailable, match="is in another region: set objectStoreEndpoint"
+    )
+    with server(answer) as (where, _), refused:
         store(where).is_versioned("in")
 
 

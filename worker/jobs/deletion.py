@@ -62,6 +62,6 @@ def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deleti
 
 
 def delete_withdrawn(store: Store, upload: Upload) -> Deletion:
-    """Delete a version or a delete marker that the user withdrew; nobody has read it."""
+    """Delete a version or a delete marker that the user withdrew; it has not been read."""
     listed = ObjectInfo(upload.etag, upload.last_modified, upload.size)
     return delete_uploads(store, {upload: listed})

@@ -28,7 +28,7 @@ _CONNECT_SECONDS, _RESPONSE_SECONDS = 5, 60
 _CHUNK = 1 << 20
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _TRANSIENT = {429, 500, 502, 503, 504}
-#: Takes the pieces of a body; made anew for each attempt.
+#: Returns what takes the pieces of a body; called before each attempt.
 Sink = Callable[[], Callable[[bytes], object]]
 _SUCCESS = range(200, 300)
 
