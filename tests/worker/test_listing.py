@@ -12,9 +12,14 @@ START = datetime(2026, 8, 1, tzinfo=UTC)
 
 
 def entries(text: str) -> list[ListedVersion]:
-    """Parse `v2 m1 v1`: versions and markers of one key, newest first, each with its second.
+    """Return the versions and markers of one key, newest first.
 
-    A name may follow the second: `v1a v1b` came within one second.
+    Args:
+        text: Such as `v2 m1 v1`: each with its second, and perhaps a name: `v1a v1b` have the same
+            time.
+
+    Returns:
+        The listing.
     """
     return [
         ListedVersion(

@@ -79,7 +79,7 @@ def test_missing_settings_file(idle: Pipeline) -> None:
 
 
 def test_folders_from_the_environment(idle: Pipeline, tmp_path: Path) -> None:
-    """systemd sets CREDENTIALS_DIRECTORY and STATE_DIRECTORY."""
+    """The variables CREDENTIALS_DIRECTORY and STATE_DIRECTORY are set by systemd."""
     secrets, state = tmp_path / "secrets", tmp_path / "var"
     (idle.folder / "credentials").rename(secrets)
     idle.environment = {"CREDENTIALS_DIRECTORY": str(secrets), "STATE_DIRECTORY": str(state)}

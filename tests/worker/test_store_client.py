@@ -61,8 +61,9 @@ def server(
 ) -> Iterator[tuple[str, list[int]]]:
     """Send responses in turn, and close the connection after some of them.
 
-    It yields the endpoint, and a list with the number of the connection of each request, and CLOSED
-    after a connection's last.
+    Yields:
+        The endpoint, and a list with the number of the connection of each request, and CLOSED after
+        a connection's last.
     """
     listener, seen, left = socket.create_server(("127.0.0.1", 0)), [], list(answers)
 

@@ -28,7 +28,7 @@ def test_the_page_is_about_the_installed_versions(name: str) -> None:
 
 
 def test_the_text_agrees_with_the_page_on_moto(moto: ObjectStore, tmp_path: Path) -> None:
-    """moto accepts any key: fine on loopback, not for photos of value."""
+    """Moto accepts any key: fine on loopback, not for photos of value."""
     keys = keys_file(tmp_path, moto, anybody(moto))
     ended = run("--endpoint", moto.endpoint, "--keys", str(keys))
     assert ended.status == 1, ended.err
