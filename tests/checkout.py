@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +47,7 @@ class Checkout:
     """One copy with an environment: home, cache and temporary folder of its own."""
 
     folder: Path
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     prefix: Sequence[str] = field(default=())  # for example setpriv, to be somebody else
 
     def pipeline(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from cli.engine.find import pulumi_root
 from tests.checkout import Checkout, make_checkout, open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 
 
 @pytest.fixture(scope="session")
@@ -41,20 +41,20 @@ def shared_checkout(pulumi: Path) -> Iterator[Checkout]:
 
 
 @pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
+def operator(pulumi: Path) -> Iterator[CloudOperator]:
     """Somebody with a stack `lab` that is not up yet."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
+    with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         made.checkout.pipeline("init", "lab", *LOCALLY)
         yield made
 
 
 @pytest.fixture
-def as_it_was(person: Researcher) -> Iterator[None]:
+def as_it_was(operator: CloudOperator) -> Iterator[None]:
     """Whatever a test does to the person's files and environment is undone."""
-    files = (person.settings_file("lab"), person.clouds_yaml)
-    before, environment = [file.read_text() for file in files], dict(person.checkout.environment)
+    files = (operator.settings_file("lab"), operator.clouds_yaml)
+    before, environment = [file.read_text() for file in files], dict(operator.checkout.environment)
     yield
     for file, text in zip(files, before, strict=True):
         file.write_text(text)
-    person.checkout.environment.clear()  # type: ignore[attr-defined]
-    person.checkout.environment.update(environment)  # type: ignore[attr-defined]
+    operator.checkout.environment.clear()
+    operator.checkout.environment.update(environment)

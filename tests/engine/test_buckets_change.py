@@ -8,16 +8,16 @@ import boto3
 import pytest
 
 from tests.checkout import open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 
 STACK = ("--stack", "lab")
 KEY, BODY = "kept/only copy.jpg", b"dear to me"
 
 
 @pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
+def operator(pulumi: Path) -> Iterator[CloudOperator]:
     """Somebody whose stack `lab` is up, data protected, with one object in the output bucket."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
+    with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         made.checkout.pipeline("init", "lab", *LOCALLY)
         made.checkout.pipeline("up", *STACK)
         s3(made).put_object(Bucket=bucket(made), Key=KEY, Body=BODY)
@@ -25,17 +25,17 @@ def person(pulumi: Path) -> Iterator[Researcher]:
         made.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
 
-def outputs(person: Researcher) -> dict[str, Any]:
-    found: dict[str, Any] = person.checkout.json("outputs", "--show-secrets", *STACK)
+def outputs(operator: CloudOperator) -> dict[str, Any]:
+    found: dict[str, Any] = operator.checkout.json("outputs", "--show-secrets", *STACK)
     return found
 
 
-def bucket(person: Researcher) -> str:
-    return str(outputs(person)["outputBucket"])
+def bucket(operator: CloudOperator) -> str:
+    return str(outputs(operator)["outputBucket"])
 
 
-def s3(person: Researcher) -> Any:
-    told = outputs(person)
+def s3(operator: CloudOperator) -> Any:
+    told = outputs(operator)
     return boto3.client(
         "s3",
         endpoint_url=told["s3Endpoint"],
@@ -45,78 +45,78 @@ def s3(person: Researcher) -> Any:
     )
 
 
-def buckets(person: Researcher) -> set[str]:
-    return {each["Name"] for each in s3(person).list_buckets()["Buckets"]}
+def buckets(operator: CloudOperator) -> set[str]:
+    return {each["Name"] for each in operator.s3().list_buckets()["Buckets"]}
 
 
-def is_kept(person: Researcher, name: str) -> bool:
-    return bool(s3(person).get_object(Bucket=name, Key=KEY)["Body"].read() == BODY)
+def is_kept(operator: CloudOperator, name: str) -> bool:
+    return bool(operator.s3().get_object(Bucket=name, Key=KEY)["Body"].read() == BODY)
 
 
-def no_change(person: Researcher) -> bool:
-    return "No change." in person.checkout.pipeline("preview", *STACK).stdout
+def no_change(operator: CloudOperator) -> bool:
+    return "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
 @pytest.mark.parametrize("command", ["preview", "up"])
 def test_rename_is_refused_before_anything_changes_while_data_are_protected(
-    person: Researcher, command: str
+    operator: CloudOperator, command: str
 ) -> None:
     """`up` does not look ahead, so the refusal must come before the first change."""
-    name, before = bucket(person), buckets(person)
-    person.change("lab", outputBucket="renamed-output")
-    told = person.checkout.pipeline(command, *STACK, code=1).stderr
+    name, before = bucket(operator), buckets(operator)
+    operator.change("lab", outputBucket="renamed-output")
+    told = operator.checkout.pipeline(command, *STACK, code=1).stderr
     assert f"{name} -> renamed-output would remove bucket {name} with its data" in told
-    assert buckets(person) == before
-    person.change("lab", outputBucket=name)
-    assert no_change(person)
-    assert is_kept(person, name)
+    assert buckets(operator) == before
+    operator.change("lab", outputBucket=name)
+    assert no_change(operator)
+    assert is_kept(operator, name)
 
 
-def test_made_bucket_is_adopted_and_taken_back_with_all_it_holds(person: Researcher) -> None:
-    name = bucket(person)
-    person.change("lab", outputBucket=name, adoptBuckets=[name])
-    person.checkout.pipeline("up", *STACK)
-    assert is_kept(person, name)
-    assert no_change(person)
-    person.change("lab", adoptBuckets=[])
-    person.checkout.pipeline("up", *STACK)
-    assert is_kept(person, name)
-    assert no_change(person)
+def test_made_bucket_is_adopted_and_taken_back_with_all_it_holds(operator: CloudOperator) -> None:
+    name = bucket(operator)
+    operator.change("lab", outputBucket=name, adoptBuckets=[name])
+    operator.checkout.pipeline("up", *STACK)
+    assert is_kept(operator, name)
+    assert no_change(operator)
+    operator.change("lab", adoptBuckets=[])
+    operator.checkout.pipeline("up", *STACK)
+    assert is_kept(operator, name)
+    assert no_change(operator)
 
 
 def test_adopting_another_bucket_instead_is_refused_while_data_are_protected(
-    person: Researcher,
+    operator: CloudOperator,
 ) -> None:
-    name = bucket(person)
-    s3(person).create_bucket(Bucket="there-before")
-    s3(person).put_object(Bucket="there-before", Key=KEY, Body=BODY)
-    person.change("lab", outputBucket="there-before", adoptBuckets=["there-before"])
-    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    name = bucket(operator)
+    operator.s3().create_bucket(Bucket="there-before")
+    operator.s3().put_object(Bucket="there-before", Key=KEY, Body=BODY)
+    operator.change("lab", outputBucket="there-before", adoptBuckets=["there-before"])
+    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert f"would remove bucket {name} with its data" in told
-    person.change("lab", outputBucket=name, adoptBuckets=[])
-    assert no_change(person)
-    assert is_kept(person, name)
-    assert is_kept(person, "there-before")
+    operator.change("lab", outputBucket=name, adoptBuckets=[])
+    assert no_change(operator)
+    assert is_kept(operator, name)
+    assert is_kept(operator, "there-before")
 
 
-def test_bucket_that_exists_is_refused_and_can_then_be_adopted(person: Researcher) -> None:
+def test_bucket_that_exists_is_refused_and_can_then_be_adopted(operator: CloudOperator) -> None:
     """What `up` advises does no harm, and neither does going back."""
-    name = bucket(person)
-    person.change("lab", protectData=False, outputBucket="there-before")
-    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    name = bucket(operator)
+    operator.change("lab", protectData=False, outputBucket="there-before")
+    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert "there-before exists already and is yours" in told
-    person.change("lab", protectData=True, outputBucket=name)
-    person.checkout.pipeline("up", *STACK)
-    assert no_change(person)
-    assert is_kept(person, name)
-    assert is_kept(person, "there-before")
+    operator.change("lab", protectData=True, outputBucket=name)
+    operator.checkout.pipeline("up", *STACK)
+    assert no_change(operator)
+    assert is_kept(operator, name)
+    assert is_kept(operator, "there-before")
 
 
-def test_destroy_leaves_an_adopted_bucket(person: Researcher) -> None:
-    name, client = bucket(person), s3(person)
-    person.change("lab", adoptBuckets=[name])
-    person.checkout.pipeline("up", *STACK)
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+def test_destroy_leaves_an_adopted_bucket(operator: CloudOperator) -> None:
+    name, client = bucket(operator), operator.s3()
+    operator.change("lab", adoptBuckets=[name])
+    operator.checkout.pipeline("up", *STACK)
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
     assert client.get_object(Bucket=name, Key=KEY)["Body"].read() == BODY
     left = {each["Name"] for each in client.list_buckets()["Buckets"]}
     assert left == {name, "there-before"}
@@ -124,14 +124,14 @@ def test_destroy_leaves_an_adopted_bucket(person: Researcher) -> None:
     client.delete_bucket(Bucket=name)
 
 
-def test_rename_without_protection_replaces_the_bucket(person: Researcher) -> None:
-    person.change("lab", protectData=False, adoptBuckets=[])
-    person.checkout.pipeline("up", *STACK)
-    name = bucket(person)
-    s3(person).put_object(Bucket=name, Key=KEY, Body=BODY)
-    person.change("lab", outputBucket="renamed-output")
-    person.checkout.pipeline("up", *STACK)
-    assert bucket(person) == "renamed-output"
-    assert name not in buckets(person)
-    assert "renamed-output" in buckets(person)
-    assert no_change(person)
+def test_rename_without_protection_replaces_the_bucket(operator: CloudOperator) -> None:
+    operator.change("lab", protectData=False, adoptBuckets=[])
+    operator.checkout.pipeline("up", *STACK)
+    name = bucket(operator)
+    operator.s3().put_object(Bucket=name, Key=KEY, Body=BODY)
+    operator.change("lab", outputBucket="renamed-output")
+    operator.checkout.pipeline("up", *STACK)
+    assert bucket(operator) == "renamed-output"
+    assert name not in buckets(operator)
+    assert "renamed-output" in buckets(operator)
+    assert no_change(operator)

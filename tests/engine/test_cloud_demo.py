@@ -8,8 +8,8 @@ import pytest
 from local.api.state import DATABASES
 from local.machine.process.machine import ProcessMachine
 from tests.checkout import PATIENCE_SECONDS, told_until
-from tests.engine.researcher import Researcher
-from tests.engine.ssh_door import ssh_door
+from tests.engine.cloud_operator import CloudOperator
+from tests.engine.ssh_server import ssh_server
 from tests.eventually import eventually
 
 DEMO = ("demo", "--stack", "lab")
@@ -26,16 +26,18 @@ def report(text: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_a_demo_tries_all_and_leaves_nothing(person: Researcher) -> None:
-    path = os.pathsep.join([str(person.base / "client-bin"), person.checkout.environment["PATH"]])
-    person.checkout.environment["PATH"] = path  # type: ignore[index]
-    key = person.base / "home" / ".ssh" / "id_ed25519.pub"
-    demo = person.checkout.start(*DEMO)
+def test_a_demo_tries_all_and_leaves_nothing(operator: CloudOperator) -> None:
+    path = os.pathsep.join(
+        [str(operator.base / "client-bin"), operator.checkout.environment["PATH"]]
+    )
+    operator.checkout.environment["PATH"] = path
+    key = operator.base / "home" / ".ssh" / "id_ed25519.pub"
+    demo = operator.checkout.start(*DEMO)
     told = told_until(demo, r"created +Instance\b")
-    [machine] = eventually(person.cloud.machines)
+    [machine] = eventually(operator.cloud.machines)
     assert isinstance(machine, ProcessMachine)
-    [ip] = person.openstack().network.ips()
-    with ssh_door(machine, ip.floating_ip_address, key, person.base):
+    [ip] = operator.openstack().network.ips()
+    with ssh_server(machine, ip.floating_ip_address, key, operator.base):
         told += demo.communicate(timeout=PATIENCE_SECONDS)[0]
     assert demo.returncode == 0, told
     results = report(told)
@@ -45,50 +47,50 @@ def test_a_demo_tries_all_and_leaves_nothing(person: Researcher) -> None:
     assert results["A file that is not a photo"].startswith("quarantined: ")
     assert "NOT SAFE" in results["Object store"]  # the local cloud's accepts any key
     assert results["destroy"] == "nothing is left, no strays"
-    assert person.cloud.machines() == []
-    assert list(person.openstack().network.ips()) == []
+    assert operator.cloud.machines() == []
+    assert list(operator.openstack().network.ips()) == []
     assert ip.floating_ip_address not in told.split("## Demo")[1]
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_a_demo_that_fails_says_where(person: Researcher) -> None:
-    person.change("lab", flavor="none.such")
-    answer = person.checkout.pipeline(*DEMO, code=1)
+def test_a_demo_that_fails_says_where(operator: CloudOperator) -> None:
+    operator.change("lab", flavor="none.such")
+    answer = operator.checkout.pipeline(*DEMO, code=1)
     results = report(answer.stdout)
     assert list(results) == ["Settings, clouds, quotas"]
     assert results["Settings, clouds, quotas"].startswith("FAILED: ")
     assert "none.such" in answer.stderr.splitlines()[-1]
 
 
-def test_a_failed_deployment_is_reported_and_deleted(person: Researcher) -> None:
+def test_a_failed_deployment_is_reported_and_deleted(operator: CloudOperator) -> None:
     """Where the database's data would go, the cloud has no room."""
-    in_the_way = person.cloud.folder / DATABASES
+    in_the_way = operator.cloud.folder / DATABASES
     kept = in_the_way.rename(in_the_way.with_name("kept"))
     in_the_way.touch()
-    answer = person.checkout.pipeline(*DEMO, code=1)
+    answer = operator.checkout.pipeline(*DEMO, code=1)
     in_the_way.unlink()
     kept.rename(in_the_way)
     results = report(answer.stdout)
     assert list(results) == ["Settings, clouds, quotas", "up", "destroy"]
     assert "is in status ERROR" in results["up"]
     assert results["destroy"] == "nothing is left, no strays"
-    assert list(person.openstack().network.ips()) == []
+    assert list(operator.openstack().network.ips()) == []
 
 
 @pytest.mark.usefixtures("as_it_was")
 @pytest.mark.parametrize("setting", ["database", "objectStore"])
 def test_a_database_or_store_of_the_user_is_not_used_by_a_demo(
-    setting: str, person: Researcher
+    setting: str, operator: CloudOperator
 ) -> None:
-    person.change("lab", **{setting: "existing"})
-    answer = person.checkout.pipeline(*DEMO, code=1)
+    operator.change("lab", **{setting: "existing"})
+    answer = operator.checkout.pipeline(*DEMO, code=1)
     assert f"({setting}: existing)" in answer.stderr
     assert answer.stdout == ""
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_buckets_of_the_user_are_not_emptied_by_a_demo(person: Researcher) -> None:
-    person.change("lab", adoptBuckets=["mine"])
-    answer = person.checkout.pipeline(*DEMO, code=1)
+def test_buckets_of_the_user_are_not_emptied_by_a_demo(operator: CloudOperator) -> None:
+    operator.change("lab", adoptBuckets=["mine"])
+    answer = operator.checkout.pipeline(*DEMO, code=1)
     assert answer.stderr.startswith("pipeline: Stack 'lab' adopts buckets")
     assert answer.stdout == ""

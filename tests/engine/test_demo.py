@@ -19,7 +19,7 @@ from tests.checkout import (
     seed_cache,
     told_until,
 )
-from tests.engine.traces import traces
+from tests.engine.snapshot import take_snapshot
 
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
@@ -38,10 +38,10 @@ def assert_demo_tells_all(text: str) -> None:
 
 
 def test_demo_leaves_nothing_but_the_cache(checkout: Checkout, base: Path) -> None:
-    before = traces(base)
+    before = take_snapshot(base)
     text = checkout.pipeline("demo").stdout
     assert_demo_tells_all(text)
-    assert traces(base).left_since(before) == {}
+    assert take_snapshot(base).left_since(before) == {}
     assert not (checkout.folder / ".local").exists()
     status = subprocess.run(
         ["git", "status", "--porcelain"], cwd=checkout.folder, capture_output=True, check=True
@@ -113,11 +113,11 @@ def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkou
 @pytest.mark.parametrize("moment", ["Container", "TroveInstance", "Instance", "Negating"])
 def test_one_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulumi: Path) -> None:
     checkout = make_checkout(base, pulumi)
-    before = traces(base)
+    before = take_snapshot(base)
     demo = checkout.start("demo")
     told_until(demo, rf"created +{moment}\b|^{moment}")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     checkout.pipeline("destroy")
-    assert traces(base).left_since(before) == {}
+    assert take_snapshot(base).left_since(before) == {}
     assert not (checkout.folder / ".local").exists()

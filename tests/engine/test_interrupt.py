@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder, told_until
-from tests.engine.traces import traces
+from tests.engine.snapshot import take_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,11 @@ def test_an_interrupted_demo_leaves_nothing(
     moment: str, interruptible: tuple[Checkout, Path]
 ) -> None:
     checkout, base = interruptible
-    before = traces(base)
+    before = take_snapshot(base)
     told = interrupt(checkout, "demo", moment)
     assert told.strip().endswith("Interrupted: nothing is left of it."), told
     assert not (checkout.folder / ".local").exists()
-    assert traces(base).left_since(before) == {}
+    assert take_snapshot(base).left_since(before) == {}
 
 
 def test_an_interrupted_up_and_destroy_are_gone_on_with(

@@ -12,7 +12,7 @@ import pytest
 
 from local.machine.process.machine import ProcessMachine
 from tests.checkout import PROJECT, Checkout, open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 from tests.eventually import eventually
 
 STACK = ("--stack", "lab")
@@ -40,9 +40,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def person(old: Path, pulumi: Path) -> Iterator[Researcher]:
+def operator(old: Path, pulumi: Path) -> Iterator[CloudOperator]:
     """Somebody whose stack `lab` was deployed by the old version and has transformed a photo."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
+    with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         before = replace(made.checkout, folder=old)
         before.pipeline("init", "lab", *LOCALLY)
         before.pipeline("up", *STACK)
@@ -56,15 +56,15 @@ def person(old: Path, pulumi: Path) -> Iterator[Researcher]:
         made.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
 
-def machine(person: Researcher) -> ProcessMachine:
-    (only,) = person.cloud.machines()
+def machine(operator: CloudOperator) -> ProcessMachine:
+    (only,) = operator.cloud.machines()
     assert isinstance(only, ProcessMachine)
     return only
 
 
-def run_old_worker(person: Researcher, old: Path, arguments: list[str]) -> None:
+def run_old_worker(operator: CloudOperator, old: Path, arguments: list[str]) -> None:
     """Run the old worker as on its machine, whose boot is another in this version."""
-    host = machine(person)
+    host = machine(operator)
     eventually(host.settings.exists)
     subprocess.run(
         host.worker_command(arguments),
@@ -91,12 +91,12 @@ def s3(checkout: Checkout) -> Any:
     )
 
 
-def ids(person: Researcher) -> dict[str, str]:
+def ids(operator: CloudOperator) -> dict[str, str]:
     """What a person would miss if it were another one."""
-    cloud = person.openstack()
+    cloud = operator.openstack()
     (server,), (address,) = list(cloud.compute.servers()), list(cloud.network.ips())
     (instance,) = cloud.database.get("/instances").json()["instances"]
-    told = outputs(person.checkout)
+    told = outputs(operator.checkout)
     return {
         "machine": server.id,
         "floating IP": address.id,
@@ -107,52 +107,52 @@ def ids(person: Researcher) -> dict[str, str]:
     }
 
 
-def urns(person: Researcher) -> set[str]:
+def urns(operator: CloudOperator) -> set[str]:
     """The resources of the state."""
-    (file,) = (person.data / "state").glob(".pulumi/stacks/*/lab.json")
+    (file,) = (operator.data / "state").glob(".pulumi/stacks/*/lab.json")
     state = json.loads(file.read_text())["checkpoint"]["latest"]
     return {resource["urn"] for resource in state["resources"] if not resource.get("delete")}
 
 
-def rows(person: Researcher, like: str) -> str:
+def rows(operator: CloudOperator, like: str) -> str:
     """What the ledger says of an upload, asked on the machine."""
-    return str(machine(person).run_worker(["log", "--like", like, "--json"]).stdout)
+    return str(machine(operator).run_worker(["log", "--like", like, "--json"]).stdout)
 
 
-def test_refresh_reads_the_old_state(person: Researcher) -> None:
-    before = urns(person)
-    person.checkout.pipeline("refresh", *STACK)
-    assert urns(person) == before
+def test_refresh_reads_the_old_state(operator: CloudOperator) -> None:
+    before = urns(operator)
+    operator.checkout.pipeline("refresh", *STACK)
+    assert urns(operator) == before
 
 
-def test_update_replaces_the_machine_and_nothing_else(person: Researcher) -> None:
-    resources, before = urns(person), ids(person)
-    person.checkout.pipeline("up", *STACK)
-    after = ids(person)
+def test_update_replaces_the_machine_and_nothing_else(operator: CloudOperator) -> None:
+    resources, before = urns(operator), ids(operator)
+    operator.checkout.pipeline("up", *STACK)
+    after = ids(operator)
     assert after.pop("machine") != before.pop("machine")
     assert after == before
-    assert urns(person) == resources
-    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+    assert urns(operator) == resources
+    assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_data_of_the_old_version_are_kept(person: Researcher) -> None:
-    store, told = s3(person.checkout), outputs(person.checkout)
+def test_data_of_the_old_version_are_kept(operator: CloudOperator) -> None:
+    store, told = s3(operator.checkout), outputs(operator.checkout)
     assert store.get_object(Bucket=told["outputBucket"], Key=KEY)["Body"].read() == BODY
     negative = store.get_object(Bucket=told["outputBucket"], Key="negated_cat.jpg")
     assert negative["Body"].read(2) == b"\xff\xd8"
-    eventually(lambda: "negated_cat.jpg" in rows(person, "cat"))
+    eventually(lambda: "negated_cat.jpg" in rows(operator, "cat"))
 
 
-def test_new_version_works_on_what_is_uploaded_now(person: Researcher) -> None:
-    store, told = s3(person.checkout), outputs(person.checkout)
-    photo = (person.checkout.folder / "samples" / "cat.jpg").read_bytes()
+def test_new_version_works_on_what_is_uploaded_now(operator: CloudOperator) -> None:
+    store, told = s3(operator.checkout), outputs(operator.checkout)
+    photo = (operator.checkout.folder / "samples" / "cat.jpg").read_bytes()
     store.put_object(Bucket=told["inputBucket"], Key="later.jpg", Body=photo)
-    eventually(lambda: "negated_later.jpg" in rows(person, "later"))
+    eventually(lambda: "negated_later.jpg" in rows(operator, "later"))
     store.get_object(Bucket=told["outputBucket"], Key="negated_later.jpg")
 
 
-def test_destroy_leaves_nothing(person: Researcher) -> None:
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
-    cloud = person.openstack()
+def test_destroy_leaves_nothing(operator: CloudOperator) -> None:
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    cloud = operator.openstack()
     assert list(cloud.compute.servers()) == list(cloud.network.ips()) == []
     assert cloud.database.get("/instances").json()["instances"] == []

@@ -12,7 +12,7 @@ from local.machine import kinds
 from local.machine.kinds import MachineKind
 from local.machine.machine import BootedMachine
 from tests.checkout import Checkout, make_checkout, open_folder
-from tests.engine.traces import traces
+from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
 from tests.machine.guest import BOOT_SECONDS, Guest, eventually
 from tests.machine.registry import free_port, serving, wheelhouse
@@ -25,7 +25,7 @@ USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
 def booting(kind: MachineKind) -> Iterator[BootedMachine]:
     """Yield a machine without a stack that has begun to boot; check that it leaves nothing."""
     with open_folder() as base:
-        before, folder = traces(base), base / "machines" / str(uuid4())
+        before, folder = take_snapshot(base), base / "machines" / str(uuid4())
         kinds.start(folder, kind, "vm", USER_DATA, "")
         made = kinds.load(folder)
         assert isinstance(made, BootedMachine)
@@ -34,7 +34,7 @@ def booting(kind: MachineKind) -> Iterator[BootedMachine]:
         finally:
             kinds.stop(folder)
         assert not folder.exists()
-        assert traces(base).left_since(before) == {}
+        assert take_snapshot(base).left_since(before) == {}
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from cli.paths import cache_folder
 from local.machine import debian_tree
 from local.machine.nspawn.machine import missing
 from tests.checkout import Checkout, make_checkout, open_folder, told_until
+from tests.engine.snapshot import take_snapshot
 from tests.engine.test_demo import assert_demo_tells_all
-from tests.engine.traces import traces
 from tests.machine.guest import eventually
 
 
@@ -35,15 +35,15 @@ def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
 
 @pytest.mark.parametrize("suite", debian_tree.SUITES)
 def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None:
-    before = traces(base)
+    before = take_snapshot(base)
     text = checkout.pipeline("demo", "--machine", "container", "--suite", suite).stdout
     assert_demo_tells_all(text)
-    assert traces(base).left_since(before) == {}
+    assert take_snapshot(base).left_since(before) == {}
     assert not (checkout.folder / ".local").exists()
 
 
 def test_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
-    before = traces(base)
+    before = take_snapshot(base)
     demo = checkout.start("demo", "--machine", "container")
     told_until(demo, r"made +Instance\b")
     os.killpg(demo.pid, signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -
     refused = checkout.pipeline("up", "--machine", "process", code=1)
     assert "stands with a machine of kind 'container'" in refused.stderr
     checkout.pipeline("destroy")
-    eventually(lambda: traces(base).left_since(before) == {}, 20, "nothing is left")
+    eventually(lambda: take_snapshot(base).left_since(before) == {}, 20, "nothing is left")
     assert not list(Path("/sys/fs/cgroup").glob(f"*/image-pipeline-{folder.name}"))
     assert not list(Path("/sys/fs/cgroup").glob(f"image-pipeline-{folder.name}"))
 

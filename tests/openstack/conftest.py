@@ -63,7 +63,7 @@ def pulumi() -> Path:
 
 
 @pytest.fixture(scope="module")
-def person(cloud: OpenStack, gateway: Path, pulumi: Path) -> Iterator[Customer]:
+def operator(cloud: OpenStack, gateway: Path, pulumi: Path) -> Iterator[Customer]:
     """A customer with a project of the module's own; buckets are in the gateway."""
     name = f"project-{secrets.token_hex(4)}"
     with (

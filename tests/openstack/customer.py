@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.checkout import Checkout, environment, settle
 from tests.openstack.services import configuration, entries
 from tests.openstack.services.stack import OpenStack
-from tests.person import Person, make_key
+from tests.operator import Operator, make_key
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -24,7 +24,7 @@ INIT = ("--compute-cloud", "pouta", "--database-cloud", "pukki")
 
 
 @dataclass(frozen=True)
-class Customer(Person):
+class Customer(Operator):
     """A person with an account on real OpenStack."""
 
     cloud: OpenStack

@@ -15,32 +15,32 @@ Spoil = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stack(person: Customer) -> None:
+def stack(operator: Customer) -> None:
     """What `init` asked the clouds for is in the file."""
-    told = person.checkout.pipeline("init", "lab", *INIT).stdout
+    told = operator.checkout.pipeline("init", "lab", *INIT).stdout
     assert FINE in told
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(person: Customer) -> Iterator[None]:
+def as_it_was(operator: Customer) -> Iterator[None]:
     """Each test finds settings and clouds.yaml as the first one did."""
-    before = person.settings_file("lab").read_text()
+    before = operator.settings_file("lab").read_text()
     yield
-    person.settings_file("lab").write_text(before)
-    person.clouds_yaml.write_text(person.account.read_text())
+    operator.settings_file("lab").write_text(before)
+    operator.clouds_yaml.write_text(operator.account.read_text())
 
 
-def refused(person: Customer, *told: tuple[str, ...]) -> None:
+def refused(operator: Customer, *told: tuple[str, ...]) -> None:
     """The check fails; for each of `told` one sentence has all of it."""
-    answer = person.checkout.pipeline(*CHECK, code=1)
+    answer = operator.checkout.pipeline(*CHECK, code=1)
     lines = answer.stderr.strip().splitlines()
     for words in told:
         assert any(all(word in line for word in words) for line in lines), answer.stderr
     assert len(lines) == len(told) + 1, answer.stderr  # and how to check again
 
 
-def test_what_there_is_only_one_of_is_taken(person: Customer) -> None:
-    text = person.settings_file("lab").read_text()
+def test_what_there_is_only_one_of_is_taken(operator: Customer) -> None:
+    text = operator.settings_file("lab").read_text()
     for line in (
         'externalNetwork: "public"',
         'image: "Ubuntu-24.04"',
@@ -80,22 +80,22 @@ def test_what_there_is_only_one_of_is_taken(person: Customer) -> None:
     ids=["image", "flavor", "network", "external network", "cloud", "key"],
 )
 def test_what_a_cloud_has_not(
-    settings: dict[str, str], told: list[tuple[str, ...]], person: Customer
+    settings: dict[str, str], told: list[tuple[str, ...]], operator: Customer
 ) -> None:
-    person.change("lab", **settings)
-    refused(person, *told)
+    operator.change("lab", **settings)
+    refused(operator, *told)
 
 
-def test_quotas_that_are_used_up(person: Customer) -> None:
+def test_quotas_that_are_used_up(operator: Customer) -> None:
     """All at once; with room again, the same check passes."""
-    with person.pouta() as pouta, person.cloud.admin() as admin:
+    with operator.pouta() as pouta, operator.cloud.admin() as admin:
         external = pouta.network.find_network("public", ignore_missing=False)
         taken = [pouta.network.create_ip(floating_network_id=external.id) for _ in range(2)]
         quota = f"/os-quota-sets/{pouta.current_project_id}"
         admin.compute.put(quota, json={"quota_set": {"instances": 0, "cores": 0, "ram": 500}})
-        person.change("lab", databaseVolumeSize=51)
+        operator.change("lab", databaseVolumeSize=51)
         refused(
-            person,
+            operator,
             ("'pouta'", "instances: 0 of 0"),
             ("'pouta'", "cores: 0 of 0"),
             ("'pouta'", "1000 more of its MiB of memory: 0 of 500"),
@@ -105,36 +105,36 @@ def test_quotas_that_are_used_up(person: Customer) -> None:
         admin.compute.delete(quota)
         for address in taken:
             pouta.network.delete_ip(address)
-    person.change("lab", databaseVolumeSize=50)
-    assert FINE in person.checkout.pipeline(*CHECK).stdout
+    operator.change("lab", databaseVolumeSize=50)
+    assert FINE in operator.checkout.pipeline(*CHECK).stdout
 
 
-def test_a_bucket_that_is_there(person: Customer) -> None:
+def test_a_bucket_that_is_there(operator: Customer) -> None:
     """One's own, made over Swift; names are shared by all users, so others' answer alike."""
-    name = json.loads(_setting(person, "inputBucket"))
-    with person.pouta() as pouta:
+    name = json.loads(_setting(operator, "inputBucket"))
+    with operator.pouta() as pouta:
         pouta.object_store.create_container(name)
-        refused(person, (f"Bucket {name} exists already", "inputBucket", "adoptBuckets"))
+        refused(operator, (f"Bucket {name} exists already", "inputBucket", "adoptBuckets"))
         pouta.object_store.delete_container(name)
 
 
-def _setting(person: Customer, name: str) -> str:
-    lines = person.settings_file("lab").read_text().splitlines()
+def _setting(operator: Customer, name: str) -> str:
+    lines = operator.settings_file("lab").read_text().splitlines()
     return next(line.partition(f"{name}: ")[2] for line in lines if f":{name}: " in line)
 
 
-def test_a_password_that_is_wrong(person: Customer) -> None:
+def test_a_password_that_is_wrong(operator: Customer) -> None:
     """Two Keystones: the sentence names the one that it is about."""
 
     def wrong(entry: dict[str, Any]) -> None:
         entry["auth"]["password"] = "guessed"
 
-    _spoil(person, wrong, "pukki")
-    refused(person, ("Cloud 'pukki' refuses the credentials", "renew them"))
+    _spoil(operator, wrong, "pukki")
+    refused(operator, ("Cloud 'pukki' refuses the credentials", "renew them"))
 
 
-def test_a_token_that_is_no_longer_good(person: Customer) -> None:
-    with person.pouta() as pouta:
+def test_a_token_that_is_no_longer_good(operator: Customer) -> None:
+    with operator.pouta() as pouta:
         token = pouta.auth_token
         gone = {"X-Subject-Token": token}
         assert pouta.identity.delete("/auth/tokens", headers=gone).status_code == 204
@@ -144,15 +144,15 @@ def test_a_token_that_is_no_longer_good(person: Customer) -> None:
         del entry["auth"]["username"], entry["auth"]["password"], entry["auth"]["user_domain_name"]
         entry["auth"]["token"] = token
 
-    _spoil(person, stale, "pouta")
-    refused(person, ("Cloud 'pouta' refuses the credentials", "renew them"))
+    _spoil(operator, stale, "pouta")
+    refused(operator, ("Cloud 'pouta' refuses the credentials", "renew them"))
 
 
-def _spoil(person: Customer, spoil: Spoil, *entries: str) -> None:
-    content = json.loads(person.account.read_text())
+def _spoil(operator: Customer, spoil: Spoil, *entries: str) -> None:
+    content = json.loads(operator.account.read_text())
     for entry in entries:
         spoil(content["clouds"][entry])
-    person.clouds_yaml.write_text(json.dumps(content))
+    operator.clouds_yaml.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -171,34 +171,34 @@ def _spoil(person: Customer, spoil: Spoil, *entries: str) -> None:
     ids=["restricted", "unrestricted", "access rules"],
 )
 def test_an_application_credential_that_will_not_do(
-    asked: dict[str, Any], told: tuple[str, ...], person: Customer
+    asked: dict[str, Any], told: tuple[str, ...], operator: Customer
 ) -> None:
-    _spoil(person, _application_credential(person, **asked), "pouta")
-    refused(person, told)
+    _spoil(operator, _application_credential(operator, **asked), "pouta")
+    refused(operator, told)
 
 
-def test_a_restricted_application_credential_does_for_the_database(person: Customer) -> None:
-    _spoil(person, _application_credential(person, cloud="pukki"), "pukki")
-    assert FINE in person.checkout.pipeline(*CHECK).stdout
+def test_a_restricted_application_credential_does_for_the_database(operator: Customer) -> None:
+    _spoil(operator, _application_credential(operator, cloud="pukki"), "pukki")
+    assert FINE in operator.checkout.pipeline(*CHECK).stdout
 
 
-def test_an_application_credential_that_is_gone(person: Customer) -> None:
-    _spoil(person, _application_credential(person, unrestricted=True), "pouta")
-    with person.pouta() as pouta:
+def test_an_application_credential_that_is_gone(operator: Customer) -> None:
+    _spoil(operator, _application_credential(operator, unrestricted=True), "pouta")
+    with operator.pouta() as pouta:
         path = f"/users/{pouta.current_user_id}/application_credentials"
         for each in pouta.identity.get(path).json()["application_credentials"]:
             assert pouta.identity.delete(f"{path}/{each['id']}").status_code == 204
-    refused(person, ("Cloud 'pouta' refuses the credentials", "renew them"))
+    refused(operator, ("Cloud 'pouta' refuses the credentials", "renew them"))
 
 
-def _application_credential(person: Customer, cloud: str = "pouta", **asked: Any) -> Spoil:
+def _application_credential(operator: Customer, cloud: str = "pouta", **asked: Any) -> Spoil:
     """Make one; what puts it into an entry of clouds.yaml."""
     rules = [
         {"service": service, "method": method, "path": path}
         for service, method, path in asked.pop("access_rules", ())
     ]
     asked |= {"access_rules": rules} if rules else {}
-    connection = person.pouta() if cloud == "pouta" else person.pukki()
+    connection = operator.pouta() if cloud == "pouta" else operator.pukki()
     with connection:
         user = connection.current_user_id
         roles = [{"name": "member"}]  # as in tests/credentials.py
@@ -220,14 +220,14 @@ def _application_credential(person: Customer, cloud: str = "pouta", **asked: Any
     return log_in
 
 
-def test_a_keystone_that_is_down(person: Customer) -> None:
+def test_a_keystone_that_is_down(operator: Customer) -> None:
     """And only that of the database: the other cloud is not blamed."""
-    person.cloud.stop("keystone-database")
+    operator.cloud.stop("keystone-database")
     try:
         refused(
-            person,
+            operator,
             ("Cloud 'pukki' cannot be asked: http://127.0.0.1:", "does not answer", "clouds.yaml"),
         )
     finally:
-        person.cloud.start("keystone-database")
-    assert FINE in person.checkout.pipeline(*CHECK).stdout
+        operator.cloud.start("keystone-database")
+    assert FINE in operator.checkout.pipeline(*CHECK).stdout

@@ -26,16 +26,16 @@ def stack(
     home = tmp_path_factory.mktemp("pulumi")
     if sentence := missing(pulumi, home):
         pytest.skip(sentence)
-    person: Customer = request.getfixturevalue("person")
-    person.checkout.environment["PULUMI_HOME"] = str(home)  # type: ignore[index]
-    person.checkout.pipeline("init", "lab", *INIT, *LOCALLY)
+    operator: Customer = request.getfixturevalue("operator")
+    operator.checkout.environment["PULUMI_HOME"] = str(home)
+    operator.checkout.pipeline("init", "lab", *INIT, *LOCALLY)
     yield
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
 
-def standing(person: Customer) -> dict[str, str]:
+def standing(operator: Customer) -> dict[str, str]:
     """What a person would miss if it were another one."""
-    with person.pouta() as pouta, person.pukki() as pukki:
+    with operator.pouta() as pouta, operator.pukki() as pukki:
         [vm] = pouta.compute.servers()
         [address] = pouta.network.ips()
         [instance] = pukki.database.get("/instances").json()["instances"]
@@ -46,19 +46,19 @@ def standing(person: Customer) -> dict[str, str]:
         }
 
 
-def no_change(person: Customer) -> bool:
+def no_change(operator: Customer) -> bool:
     """Whether the program asks for nothing that is not there."""
-    return "No change." in person.checkout.pipeline("preview", *STACK).stdout
+    return "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(person: Customer) -> None:
-    process = person.checkout.start("up", *STACK)
+def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(operator: Customer) -> None:
+    process = operator.checkout.start("up", *STACK)
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
         lines.append(line)
         if "created  SecGroup operators" in line:
-            person.cloud.stop("keystone")
+            operator.cloud.stop("keystone")
     process.stdout.close()
     told = "".join(lines)
     try:
@@ -68,56 +68,56 @@ def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(person: C
         assert problems, told
         assert all("again" in problem or "does not answer" in problem for problem in problems), told
     finally:
-        person.cloud.start("keystone")
-    person.checkout.pipeline("up", *STACK)
+        operator.cloud.start("keystone")
+    operator.checkout.pipeline("up", *STACK)
     # The provider keeps no id of what Neutron made and could not be asked about any more.
-    person.checkout.pipeline("strays", "--remove", "--yes", *STACK)
-    assert no_change(person)
+    operator.checkout.pipeline("strays", "--remove", "--yes", *STACK)
+    assert no_change(operator)
 
 
-def test_strangers_reach_neither_machine_nor_database(person: Customer) -> None:
-    there = standing(person)
-    ssh = admitted.to_machine(person.cloud, there["machine"])
+def test_strangers_reach_neither_machine_nor_database(operator: Customer) -> None:
+    there = standing(operator)
+    ssh = admitted.to_machine(operator.cloud, there["machine"])
     assert ssh == {("tcp", 22, 22, "127.0.0.1/32")}
-    postgres = admitted.to_database(person.cloud, there["database"])
+    postgres = admitted.to_database(operator.cloud, there["database"])
     assert postgres == {("tcp", 5432, 5432, f"{there['floating IP']}/32")}
 
 
-def test_a_photo_goes_all_the_way(person: Customer) -> None:
+def test_a_photo_goes_all_the_way(operator: Customer) -> None:
     """Container by Swift, keys by Keystone, put over S3, negated, logged, fetched."""
-    outputs = person.checkout.json("outputs", "--show-secrets", *STACK)
-    person.checkout.pipeline("put", "samples/cat.jpg", *STACK)
-    with worker_machine.running(person.base / "beside", user_data(person), outputs) as host:
+    outputs = operator.checkout.json("outputs", "--show-secrets", *STACK)
+    operator.checkout.pipeline("put", "samples/cat.jpg", *STACK)
+    with worker_machine.running(operator.base / "beside", user_data(operator), outputs) as host:
         eventually(host.journal.exists)
         eventually(lambda: '"event": "done"' in host.journal.read_text(), 120, every=0.5)
         log = host.run_worker(["log", "--like", "cat", "--json"])
         assert "negated_cat.jpg" in log.stdout, log.stderr
-    person.checkout.pipeline("get", "cat.jpg", *STACK)
-    assert (person.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
+    operator.checkout.pipeline("get", "cat.jpg", *STACK)
+    assert (operator.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
-def user_data(person: Customer) -> str:
+def user_data(operator: Customer) -> str:
     """What Nova hands to the machine."""
-    with person.cloud.admin() as admin:
-        path = f"/servers/{standing(person)['machine']}"
+    with operator.cloud.admin() as admin:
+        path = f"/servers/{standing(operator)['machine']}"
         server: Any = admin.compute.get(path, microversion="2.3").json()["server"]
         return str(server["OS-EXT-SRV-ATTR:user_data"])
 
 
-def test_other_user_data_is_another_machine_and_nothing_else(person: Customer) -> None:
-    before = standing(person)
-    person.change("lab", timerInterval="7s")
-    person.checkout.pipeline("up", *STACK)
-    after = standing(person)
+def test_other_user_data_is_another_machine_and_nothing_else(operator: Customer) -> None:
+    before = standing(operator)
+    operator.change("lab", timerInterval="7s")
+    operator.checkout.pipeline("up", *STACK)
+    after = standing(operator)
     assert after.pop("machine") != before.pop("machine")
     assert after == before
-    person.checkout.pipeline("get", "cat.jpg", *STACK)  # the output is still there
-    assert no_change(person)
+    operator.checkout.pipeline("get", "cat.jpg", *STACK)  # the output is still there
+    assert no_change(operator)
 
 
-def test_an_image_that_the_cloud_replaces_replaces_no_machine(person: Customer) -> None:
-    before = standing(person)
-    with person.cloud.admin() as admin:
+def test_an_image_that_the_cloud_replaces_replaces_no_machine(operator: Customer) -> None:
+    before = standing(operator)
+    with operator.cloud.admin() as admin:
         old = admin.image.find_image("Ubuntu-24.04", ignore_missing=False)
         admin.image.delete_image(old.id)
         admin.image.create_image(
@@ -127,48 +127,48 @@ def test_an_image_that_the_cloud_replaces_replaces_no_machine(person: Customer) 
             visibility="public",
             data=bytes(1024),
         )
-    person.checkout.pipeline("refresh", *STACK)
-    assert no_change(person)
-    assert standing(person) == before
+    operator.checkout.pipeline("refresh", *STACK)
+    assert no_change(operator)
+    assert standing(operator) == before
 
 
-def test_a_key_pair_that_somebody_deleted_is_made_again(person: Customer) -> None:
-    before = standing(person)
-    with person.pouta() as pouta:
+def test_a_key_pair_that_somebody_deleted_is_made_again(operator: Customer) -> None:
+    before = standing(operator)
+    with operator.pouta() as pouta:
         [pair] = pouta.compute.keypairs()
         pouta.compute.delete_keypair(pair.name)
-        person.checkout.pipeline("refresh", *STACK)
-        person.checkout.pipeline("up", *STACK)
+        operator.checkout.pipeline("refresh", *STACK)
+        operator.checkout.pipeline("up", *STACK)
         assert [each.fingerprint for each in pouta.compute.keypairs()] == [pair.fingerprint]
-    assert standing(person) == before
-    assert no_change(person)
+    assert standing(operator) == before
+    assert no_change(operator)
 
 
-def test_a_quota_that_is_used_up_half_way(person: Customer) -> None:
+def test_a_quota_that_is_used_up_half_way(operator: Customer) -> None:
     """The floating IP is lost and none is left: told, and made good when there is one again."""
-    before = standing(person)
-    with person.pouta() as pouta:
+    before = standing(operator)
+    with operator.pouta() as pouta:
         [address] = pouta.network.ips()
         pouta.network.delete_ip(address)
-    person.checkout.pipeline("refresh", *STACK)
-    person.quota(floating_ips=0)
-    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    operator.checkout.pipeline("refresh", *STACK)
+    operator.quota(floating_ips=0)
+    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert "answered 409: Quota exceeded for resources: ['floatingip']." in told
     assert "remove something there or ask its support for more" in told
     assert told.count("Quota exceeded") == 1
-    person.quota(floating_ips=2)
-    person.checkout.pipeline("up", *STACK)
-    after = standing(person)
+    operator.quota(floating_ips=2)
+    operator.checkout.pipeline("up", *STACK)
+    after = standing(operator)
     assert after["database"] == before["database"]
     new = after["floating IP"]
-    rules = admitted.to_database(person.cloud, after["database"])
+    rules = admitted.to_database(operator.cloud, after["database"])
     assert rules == {("tcp", 5432, 5432, f"{new}/32")}
-    assert no_change(person)
+    assert no_change(operator)
 
 
-def test_a_group_that_something_else_uses_is_told_before_anything_goes(person: Customer) -> None:
-    before = standing(person)
-    with person.pouta() as pouta:
+def test_a_group_that_something_else_uses_is_told_before_anything_goes(operator: Customer) -> None:
+    before = standing(operator)
+    with operator.pouta() as pouta:
         network = pouta.network.find_network(NETWORK, ignore_missing=False)
         group = pouta.network.find_security_group(
             "image-pipeline-lab-operators", ignore_missing=False
@@ -176,16 +176,16 @@ def test_a_group_that_something_else_uses_is_told_before_anything_goes(person: C
         port = pouta.network.create_port(
             network_id=network.id, name="guest", security_groups=[group.id]
         )
-        told = person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1).stderr
+        told = operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1).stderr
         assert "Port guest, which is not this stack's, uses its security group" in told
-        assert standing(person) == before
+        assert standing(operator) == before
         pouta.network.delete_port(port)
 
 
-def test_destroy_leaves_nothing(person: Customer) -> None:
-    assert "protectData" in person.checkout.pipeline("destroy", *STACK, code=1).stderr
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
-    with person.pouta() as pouta, person.pukki() as pukki:
+def test_destroy_leaves_nothing(operator: Customer) -> None:
+    assert "protectData" in operator.checkout.pipeline("destroy", *STACK, code=1).stderr
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    with operator.pouta() as pouta, operator.pukki() as pukki:
         assert not list(pouta.compute.servers())
         assert not list(pouta.compute.keypairs())
         assert not list(pouta.network.ips())

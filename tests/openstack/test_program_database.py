@@ -61,31 +61,31 @@ def watch() -> Watch:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stack(person: Customer, watch: Watch) -> Iterator[None]:
+def stack(operator: Customer, watch: Watch) -> Iterator[None]:
     """Settings as `init` writes them, in a region of the database's cloud that is one of two."""
-    (person.checkout.folder / "__main__.py").write_text(PROGRAM)
-    content = json.loads(person.account.read_text())
+    (operator.checkout.folder / "__main__.py").write_text(PROGRAM)
+    content = json.loads(operator.account.read_text())
     del content["clouds"][entries.DATABASE]["region_name"]
-    person.clouds_yaml.write_text(json.dumps(content))
+    operator.clouds_yaml.write_text(json.dumps(content))
     with (
-        Proxy(HOST, person.cloud.layout.ports.trove, watch) as proxy,
-        second_region(person.cloud, entries.DATABASE, REGION, {"database": proxy.port}),
+        Proxy(HOST, operator.cloud.layout.ports.trove, watch) as proxy,
+        second_region(operator.cloud, entries.DATABASE, REGION, {"database": proxy.port}),
     ):
-        person.checkout.pipeline("init", "lab", *INIT, "--database-region", REGION)
+        operator.checkout.pipeline("init", "lab", *INIT, "--database-region", REGION)
         yield
-        person.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
+        operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
 
-def instances(person: Customer) -> list[dict[str, Any]]:
+def instances(operator: Customer) -> list[dict[str, Any]]:
     """What Trove has of the customer's."""
-    with person.pukki() as pukki:
+    with operator.pukki() as pukki:
         found = pukki.database.get("/instances").json()["instances"]
         answers = [pukki.database.get(f"/instances/{each['id']}") for each in found]
         # One that is being deleted may be gone since it was listed.
         return [answer.json()["instance"] for answer in answers if answer.status_code == 200]
 
 
-def test_an_order_that_was_lost_is_told_and_never_adopted(person: Customer, watch: Watch) -> None:
+def test_an_order_that_was_lost_is_told_and_never_adopted(operator: Customer, watch: Watch) -> None:
     """Trove, in the region of the settings, has taken it, and nobody was there to hear so."""
 
     struck: list[int] = []
@@ -95,23 +95,23 @@ def test_an_order_that_was_lost_is_told_and_never_adopted(person: Customer, watc
         struck.append(process.wait())
 
     watch.ordered = kill
-    process = person.checkout.start("up", *STACK)
+    process = operator.checkout.start("up", *STACK)
     told, _ = process.communicate()
     assert struck == [-signal.SIGKILL], told
-    [lost] = instances(person)
+    [lost] = instances(operator)
     assert lost["name"] == NAME
-    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert NAME in told
     assert "./pipeline strays --stack lab --remove" in told
-    assert [each["id"] for each in instances(person)] == [lost["id"]]
-    listed = person.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
+    assert [each["id"] for each in instances(operator)] == [lost["id"]]
+    listed = operator.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
     assert f"database  {NAME}" in listed
-    assert instances(person) == []
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    assert instances(operator) == []
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
 
 
 @pytest.fixture
-def no_database_is_built(person: Customer) -> Iterator[Callable[[], None]]:
+def no_database_is_built(operator: Customer) -> Iterator[Callable[[], None]]:
     """Until what this gives is called: Trove takes orders, and they stay in BUILD."""
     name = "trove-taskmanager"
     stopped = True
@@ -119,67 +119,67 @@ def no_database_is_built(person: Customer) -> Iterator[Callable[[], None]]:
     def go_on() -> None:
         nonlocal stopped
         if stopped:
-            person.cloud.start(name)
+            operator.cloud.start(name)
         stopped = False
 
-    person.cloud.stop(name)
+    operator.cloud.stop(name)
     yield go_on
     go_on()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_up_that_ends_while_it_waits_is_gone_on_with(
-    person: Customer, number: signal.Signals, no_database_is_built: Callable[[], None]
+    operator: Customer, number: signal.Signals, no_database_is_built: Callable[[], None]
 ) -> None:
     """The person's Ctrl-C, or the machine's end: both reach the engine and its plugins, too."""
-    process = person.checkout.start("up", *STACK)
+    process = operator.checkout.start("up", *STACK)
     told = told_until(process, "is BUILD; waiting")
     os.killpg(process.pid, number)
     told += process.communicate(timeout=300)[0]
     assert process.returncode not in (0, None), told
     assert "Traceback" not in told
     assert ("'./pipeline up --stack lab' goes on" in told) == (number == signal.SIGINT), told
-    [before] = instances(person)
+    [before] = instances(operator)
     assert before["status"] == "BUILD"
     no_database_is_built()
-    again = person.checkout.pipeline("up", *STACK).stderr
+    again = operator.checkout.pipeline("up", *STACK).stderr
     assert "created  TroveReady" in again
-    [after] = instances(person)
+    [after] = instances(operator)
     assert (after["id"], after["status"], after["operating_status"]) == (
         before["id"],
         "ACTIVE",
         "HEALTHY",
     )
     if number == signal.SIGINT:  # the other's goes on being used
-        person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
-        assert instances(person) == []
+        operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+        assert instances(operator) == []
 
 
-def test_it_admits_the_machine_and_nobody_else(person: Customer) -> None:
-    [instance] = instances(person)
-    rules = admitted.to_database(person.cloud, instance["id"])
+def test_it_admits_the_machine_and_nobody_else(operator: Customer) -> None:
+    [instance] = instances(operator)
+    rules = admitted.to_database(operator.cloud, instance["id"])
     assert rules == {("tcp", 5432, 5432, f"{ADDRESS}/32")}
-    outputs = person.checkout.json("outputs", *STACK)
+    outputs = operator.checkout.json("outputs", *STACK)
     public = [each["address"] for each in instance["addresses"] if each["type"] == "public"]
     assert outputs == {"databaseHost": public[0], "databaseAdminPassword": "[secret]"}
 
 
-def test_ranges_and_volume_change_in_place(person: Customer) -> None:
-    [before] = instances(person)
-    person.change("lab", databaseCidrs=["203.0.113.0/24"], databaseVolumeSize=2)
-    person.checkout.pipeline("up", *STACK)
-    [after] = instances(person)
+def test_ranges_and_volume_change_in_place(operator: Customer) -> None:
+    [before] = instances(operator)
+    operator.change("lab", databaseCidrs=["203.0.113.0/24"], databaseVolumeSize=2)
+    operator.checkout.pipeline("up", *STACK)
+    [after] = instances(operator)
     assert (after["id"], after["volume"]["size"]) == (before["id"], 2)
-    assert admitted.to_database(person.cloud, after["id"]) == {
+    assert admitted.to_database(operator.cloud, after["id"]) == {
         ("tcp", 5432, 5432, f"{ADDRESS}/32"),
         ("tcp", 5432, 5432, "203.0.113.0/24"),
     }
-    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+    assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_destroy_leaves_nothing(person: Customer) -> None:
-    [instance] = instances(person)
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
-    assert instances(person) == []
-    with person.cloud.admin() as admin:
+def test_destroy_leaves_nothing(operator: Customer) -> None:
+    [instance] = instances(operator)
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    assert instances(operator) == []
+    with operator.cloud.admin() as admin:
         assert not [g for g in admin.network.security_groups() if instance["id"] in g.name]

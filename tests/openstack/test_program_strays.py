@@ -28,11 +28,11 @@ NAMES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def left(person: Customer) -> Iterator[None]:
+def left(operator: Customer) -> Iterator[None]:
     """Everything the program makes but buckets, and things of the customer's own beside it."""
-    person.checkout.pipeline("init", "lab", *INIT)
-    with person.pouta() as pouta, person.pukki() as pukki:
-        _machine(pouta, PREFIX, Path(f"{person.base}/home/.ssh/id_ed25519.pub"))
+    operator.checkout.pipeline("init", "lab", *INIT)
+    with operator.pouta() as pouta, operator.pukki() as pukki:
+        _machine(pouta, PREFIX, Path(f"{operator.base}/home/.ssh/id_ed25519.pub"))
         pouta.network.create_security_group(name="operators")
         order = {
             "name": f"{PREFIX}-db",
@@ -72,25 +72,25 @@ def _machine(pouta: "Connection", prefix: str, key: Path) -> None:
     pouta.compute.wait_for_server(server, wait=300)
 
 
-def test_up_refuses_to_make_it_once_more(person: Customer) -> None:
-    told = person.checkout.pipeline("up", *STACK, code=1).stderr
+def test_up_refuses_to_make_it_once_more(operator: Customer) -> None:
+    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert "is empty, but the clouds have" in told
     assert "'./pipeline strays --stack lab --remove'" in told
     for name in NAMES:
         assert name.replace("  ", " ") in told
 
 
-def test_strays_are_listed_and_removed(person: Customer) -> None:
+def test_strays_are_listed_and_removed(operator: Customer) -> None:
     """In an order in which clouds let go; what is the customer's own stays."""
-    answer = person.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
+    answer = operator.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
     lines = [line for line in answer.splitlines() if "  " in line]
     assert len(lines) == len(NAMES)
     assert all(any(line.startswith(name) for line in lines) for name in NAMES), answer
-    with person.pouta() as pouta, person.pukki() as pukki:
+    with operator.pouta() as pouta, operator.pukki() as pukki:
         assert not pukki.database.get("/instances").json()["instances"]
         assert not list(pouta.compute.servers())
         assert not list(pouta.network.ips())
         assert not list(pouta.compute.keypairs())
         groups = {group.name for group in pouta.network.security_groups()}
         assert groups == {"default", "operators"}
-    assert "nothing that the state does not" in person.checkout.pipeline("strays", *STACK).stdout
+    assert "nothing that the state does not" in operator.checkout.pipeline("strays", *STACK).stdout

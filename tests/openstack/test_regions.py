@@ -20,7 +20,7 @@ CHOSEN = ("--compute-region", NORTH, "--database-region", DEEP_NORTH)
 
 
 @pytest.fixture(scope="module")
-def asked(cloud: OpenStack, person: Customer) -> Iterator[set[str]]:
+def asked(cloud: OpenStack, operator: Customer) -> Iterator[set[str]]:
     """Both clouds have two regions; what of the second ones has been asked something.
 
     And the customer's clouds.yaml names none.
@@ -33,45 +33,47 @@ def asked(cloud: OpenStack, person: Customer) -> Iterator[set[str]]:
         second_region(cloud, entries.COMPUTE, NORTH, {"image": images.port}),
         second_region(cloud, entries.DATABASE, DEEP_NORTH, {"database": databases.port}),
     ):
-        name_regions(person)
+        name_regions(operator)
         yield found
 
 
-def name_regions(person: Customer, **regions: str) -> None:
+def name_regions(operator: Customer, **regions: str) -> None:
     """What clouds.yaml says of each entry's region; nothing of those left out."""
-    content = json.loads(person.account.read_text())
+    content = json.loads(operator.account.read_text())
     for entry, described in content["clouds"].items():
         del described["region_name"]
         if entry in regions:
             described["region_name"] = regions[entry]
-    person.clouds_yaml.write_text(json.dumps(content))
+    operator.clouds_yaml.write_text(json.dumps(content))
 
 
-def regions(person: Customer, stack: str) -> set[str]:
+def regions(operator: Customer, stack: str) -> set[str]:
     """What the stack's settings say of regions."""
-    lines = person.settings_file(stack).read_text().splitlines()
+    lines = operator.settings_file(stack).read_text().splitlines()
     return {line.partition(":")[2] for line in lines if "Region:" in line and line.startswith("  ")}
 
 
-def check(person: Customer, *told: str) -> None:
+def check(operator: Customer, *told: str) -> None:
     """The check refuses with one sentence that says all of this."""
-    answer = person.checkout.pipeline("init", "lab", "--check", code=1).stderr
+    answer = operator.checkout.pipeline("init", "lab", "--check", code=1).stderr
     first, *more = answer.strip().splitlines()
     assert all(words in first for words in told), answer
     assert len(more) == 1  # how to check again
 
 
-def test_a_script_is_told_which_there_are(person: Customer, asked: set[str]) -> None:
-    told = person.checkout.pipeline("init", "lab", *INIT, code=1).stderr
+def test_a_script_is_told_which_there_are(operator: Customer, asked: set[str]) -> None:
+    told = operator.checkout.pipeline("init", "lab", *INIT, code=1).stderr
     assert f"--compute-region is missing: choose one of {NORTH}, {REGION}." in told
-    told = person.checkout.pipeline("init", "lab", *INIT, "--compute-region", REGION, code=1).stderr
+    told = operator.checkout.pipeline(
+        "init", "lab", *INIT, "--compute-region", REGION, code=1
+    ).stderr
     assert f"--database-region is missing: choose one of {DEEP_NORTH}, {DATABASE_REGION}." in told
-    assert not person.settings_file("lab").exists()
+    assert not operator.settings_file("lab").exists()
     assert asked == set()
 
 
-def test_a_person_is_asked_and_the_choice_is_written(person: Customer, asked: set[str]) -> None:
-    checkout = person.checkout
+def test_a_person_is_asked_and_the_choice_is_written(operator: Customer, asked: set[str]) -> None:
+    checkout = operator.checkout
     command = checkout.command("init", "lab", *INIT, "--operator-cidr", "127.0.0.1/32")
     with Terminal(command, checkout.folder, checkout.environment) as session:
         session.expect("Region of pouta for compute:")
@@ -87,41 +89,41 @@ def test_a_person_is_asked_and_the_choice_is_written(person: Customer, asked: se
             session.answer(f"Name of the {role} bucket")
         session.answer("state, outside git")
         assert FINE in session.end()
-    assert regions(person, "lab") == {
+    assert regions(operator, "lab") == {
         f'computeRegion: "{NORTH}"',
         f'databaseRegion: "{DEEP_NORTH}"',
     }
     assert asked == {"image", "database"}
 
 
-def test_the_region_of_the_settings_is_looked_at(person: Customer, asked: set[str]) -> None:
+def test_the_region_of_the_settings_is_looked_at(operator: Customer, asked: set[str]) -> None:
     """As by an `up`, which tests/openstack/test_program_database.py runs in a second region."""
     asked.clear()
-    assert FINE in person.checkout.pipeline("init", "lab", "--check").stdout
+    assert FINE in operator.checkout.pipeline("init", "lab", "--check").stdout
     assert asked == {"image", "database"}
     asked.clear()
-    person.change("lab", computeRegion=REGION, databaseRegion=DATABASE_REGION)
-    assert FINE in person.checkout.pipeline("init", "lab", "--check").stdout
+    operator.change("lab", computeRegion=REGION, databaseRegion=DATABASE_REGION)
+    assert FINE in operator.checkout.pipeline("init", "lab", "--check").stdout
     assert asked == set()
 
 
 @pytest.mark.usefixtures("asked")
-def test_none_is_guessed(person: Customer) -> None:
-    person.change("lab", computeRegion=None)
-    check(person, "computeRegion is missing", "'pouta'", f"{NORTH}, {REGION}", "name one")
-    person.change("lab", computeRegion=REGION, databaseRegion=None)
-    check(person, "databaseRegion is missing", "'pukki'", f"{DEEP_NORTH}, {DATABASE_REGION}")
-    person.change("lab", databaseRegion="moon")
-    check(person, "databaseRegion is 'moon'", "'pukki'", f"{DEEP_NORTH}, {DATABASE_REGION}")
+def test_none_is_guessed(operator: Customer) -> None:
+    operator.change("lab", computeRegion=None)
+    check(operator, "computeRegion is missing", "'pouta'", f"{NORTH}, {REGION}", "name one")
+    operator.change("lab", computeRegion=REGION, databaseRegion=None)
+    check(operator, "databaseRegion is missing", "'pukki'", f"{DEEP_NORTH}, {DATABASE_REGION}")
+    operator.change("lab", databaseRegion="moon")
+    check(operator, "databaseRegion is 'moon'", "'pukki'", f"{DEEP_NORTH}, {DATABASE_REGION}")
 
 
-def test_what_clouds_yaml_names_is_taken(person: Customer, asked: set[str]) -> None:
+def test_what_clouds_yaml_names_is_taken(operator: Customer, asked: set[str]) -> None:
     """Unless a flag names another."""
-    name_regions(person, pouta=NORTH, pukki=DEEP_NORTH)
+    name_regions(operator, pouta=NORTH, pukki=DEEP_NORTH)
     asked.clear()
-    assert FINE in person.checkout.pipeline("init", "lab2", *INIT).stdout
-    assert (regions(person, "lab2"), asked) == (set(), {"image", "database"})
-    name_regions(person, pouta=REGION, pukki=DATABASE_REGION)
-    assert FINE in person.checkout.pipeline("init", "lab3", *INIT, *CHOSEN).stdout
-    told = person.checkout.pipeline("init", "lab4", *INIT, "--compute-region", "moon", code=1)
+    assert FINE in operator.checkout.pipeline("init", "lab2", *INIT).stdout
+    assert (regions(operator, "lab2"), asked) == (set(), {"image", "database"})
+    name_regions(operator, pouta=REGION, pukki=DATABASE_REGION)
+    assert FINE in operator.checkout.pipeline("init", "lab3", *INIT, *CHOSEN).stdout
+    told = operator.checkout.pipeline("init", "lab4", *INIT, "--compute-region", "moon", code=1)
     assert f"--compute-region is 'moon', which does not exist: choose one of {NORTH}" in told.stderr

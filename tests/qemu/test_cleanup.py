@@ -16,7 +16,7 @@ from local.machine.kinds import MachineKind
 from local.machine.qemu import image as disk_image
 from local.machine.qemu.machine import QemuMachine, missing
 from tests.checkout import PROJECT
-from tests.engine.traces import traces
+from tests.engine.snapshot import take_snapshot
 from tests.machine import stacks
 from tests.machine.guest import eventually
 from tests.machine.stacks import USER_DATA
@@ -77,10 +77,12 @@ def test_stack_is_removed_when_its_tests_are_killed(able: None, pulumi: Path) ->
     )
     assert tests.stdout is not None
     base = Path(tests.stdout.readline().strip())
-    assert any("qemu-system" in line for line in traces(base).processes)
+    assert any("qemu-system" in line for line in take_snapshot(base).processes)
     tests.kill()
     tests.wait()
-    eventually(lambda: not base.exists() and not traces(base).processes, 60, "everything is gone")
+    eventually(
+        lambda: not base.exists() and not take_snapshot(base).processes, 60, "everything is gone"
+    )
 
 
 def test_without_root_the_reason_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

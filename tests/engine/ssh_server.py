@@ -36,7 +36,7 @@ class _Server(asyncssh.SSHServer):
 
 
 @contextmanager
-def ssh_door(
+def ssh_server(
     machine: ProcessMachine, address: str, public_key: Path, folder: Path, user: str = "ubuntu"
 ) -> Iterator[Path]:
     """Serve until left; yields a folder for PATH whose `ssh` knows the server's port."""

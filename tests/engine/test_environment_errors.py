@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from cli.engine.find import pulumi_root
-from tests.engine.refusals import CHECK, refused
-from tests.engine.researcher import Researcher
+from tests.engine.cloud_operator import CHECK, CloudOperator
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
@@ -19,12 +18,12 @@ pytestmark = pytest.mark.usefixtures("as_it_was")
 Spoil = Callable[[dict[str, Any]], None]
 
 
-def spoiled(person: Researcher, spoil: Spoil) -> str:
+def spoiled(operator: CloudOperator, spoil: Spoil) -> str:
     """Change the entry `local` of clouds.yaml; the file as it was."""
-    before = person.clouds_yaml.read_text()
+    before = operator.clouds_yaml.read_text()
     content = yaml.safe_load(before)
     spoil(content["clouds"]["local"])
-    person.clouds_yaml.write_text(yaml.safe_dump(content))
+    operator.clouds_yaml.write_text(yaml.safe_dump(content))
     return before
 
 
@@ -44,12 +43,12 @@ def wrong_password(entry: dict[str, Any]) -> None:
     ],
 )
 def test_a_bad_entry_of_clouds_yaml(
-    spoil: Spoil, told: tuple[str, ...], person: Researcher
+    spoil: Spoil, told: tuple[str, ...], operator: CloudOperator
 ) -> None:
-    before = spoiled(person, spoil)
-    refused(person, *told)
-    person.clouds_yaml.write_text(before)
-    person.checkout.pipeline(*CHECK)
+    before = spoiled(operator, spoil)
+    operator.expect_error(*told)
+    operator.clouds_yaml.write_text(before)
+    operator.checkout.pipeline(*CHECK)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +67,20 @@ def test_a_bad_entry_of_clouds_yaml(
     ids=["restricted", "access rules", "expired"],
 )
 def test_an_application_credential_that_will_not_do(
-    asked: dict[str, Any], told: tuple[str, ...], person: Researcher
+    asked: dict[str, Any], told: tuple[str, ...], operator: CloudOperator
 ) -> None:
-    log_in = application_credential(person, **asked)
-    before = spoiled(person, log_in)
-    refused(person, *told)
-    person.clouds_yaml.write_text(before)
-    spoiled(person, application_credential(person, unrestricted=True))
-    person.checkout.pipeline(*CHECK)
-    person.clouds_yaml.write_text(before)
+    log_in = application_credential(operator, **asked)
+    before = spoiled(operator, log_in)
+    operator.expect_error(*told)
+    operator.clouds_yaml.write_text(before)
+    spoiled(operator, application_credential(operator, unrestricted=True))
+    operator.checkout.pipeline(*CHECK)
+    operator.clouds_yaml.write_text(before)
 
 
-def application_credential(person: Researcher, **asked: Any) -> Spoil:
+def application_credential(operator: CloudOperator, **asked: Any) -> Spoil:
     """Make one; what puts it into an entry of clouds.yaml."""
-    cloud = person.openstack()
+    cloud = operator.openstack()
     path = f"/users/{cloud.session.get_user_id()}/application_credentials"
     body = {"application_credential": {"name": "mine", **asked}}
     made = cloud.identity.post(path, json=body).json()["application_credential"]
@@ -97,40 +96,42 @@ def application_credential(person: Researcher, **asked: Any) -> Spoil:
     return log_in
 
 
-def test_clouds_yaml_that_is_not_yaml(person: Researcher) -> None:
-    text = person.clouds_yaml.read_text()
-    person.clouds_yaml.write_text(text.replace("}", "]", 1))
-    refused(person, str(person.clouds_yaml), "line ", "not valid YAML", "correct it")
-    refused(person, str(person.clouds_yaml), "line ", words=("init", "new"))
+def test_clouds_yaml_that_is_not_yaml(operator: CloudOperator) -> None:
+    text = operator.clouds_yaml.read_text()
+    operator.clouds_yaml.write_text(text.replace("}", "]", 1))
+    operator.expect_error(str(operator.clouds_yaml), "line ", "not valid YAML", "correct it")
+    operator.expect_error(str(operator.clouds_yaml), "line ", words=("init", "new"))
 
 
-def test_no_clouds_yaml(person: Researcher) -> None:
-    kept = person.clouds_yaml.rename(person.clouds_yaml.with_suffix(".kept"))
-    refused(person, "OS_CLIENT_CONFIG_FILE names", "no file", "name a clouds.yaml")
-    named = person.checkout.environment.pop("OS_CLIENT_CONFIG_FILE")  # type: ignore[attr-defined]
-    refused(person, "No clouds.yaml", "~/.config/openstack/clouds.yaml", words=("init", "new"))
-    person.checkout.environment["OS_CLIENT_CONFIG_FILE"] = named  # type: ignore[index]
-    kept.rename(person.clouds_yaml)
-    person.checkout.pipeline(*CHECK)
+def test_no_clouds_yaml(operator: CloudOperator) -> None:
+    kept = operator.clouds_yaml.rename(operator.clouds_yaml.with_suffix(".kept"))
+    operator.expect_error("OS_CLIENT_CONFIG_FILE names", "no file", "name a clouds.yaml")
+    named = operator.checkout.environment.pop("OS_CLIENT_CONFIG_FILE")
+    operator.expect_error(
+        "No clouds.yaml", "~/.config/openstack/clouds.yaml", words=("init", "new")
+    )
+    operator.checkout.environment["OS_CLIENT_CONFIG_FILE"] = named
+    kept.rename(operator.clouds_yaml)
+    operator.checkout.pipeline(*CHECK)
 
 
-def test_variables_of_another_cloud_do_no_harm(person: Researcher) -> None:
-    person.checkout.environment["OS_REGION_NAME"] = "elsewhere"  # type: ignore[index]
-    person.checkout.pipeline(*CHECK)
+def test_variables_of_another_cloud_do_no_harm(operator: CloudOperator) -> None:
+    operator.checkout.environment["OS_REGION_NAME"] = "elsewhere"
+    operator.checkout.pipeline(*CHECK)
 
 
-def test_an_old_pulumi_is_named_and_left_alone(person: Researcher) -> None:
+def test_an_old_pulumi_is_named_and_left_alone(operator: CloudOperator) -> None:
     """The one that is new enough comes from the cache, as on a second run."""
     root = pulumi_root()
-    cache, old = person.base / "cache" / "image-pipeline", person.base / "old"
+    cache, old = operator.base / "cache" / "image-pipeline", operator.base / "old"
     for link, target in ((cache / root.name, root), (old / "git", Path(shutil.which("git") or ""))):
         link.parent.mkdir(parents=True)
         link.symlink_to(target)
     (old / "pulumi").write_text("#!/bin/sh\necho v3.100.0\n")
     (old / "pulumi").chmod(0o755)
-    environment = person.checkout.environment
+    environment = operator.checkout.environment
     path = [each for each in environment["PATH"].split(os.pathsep) if each != str(root / "bin")]
-    environment["PATH"] = os.pathsep.join([str(old), *path])  # type: ignore[index]
-    environment["XDG_CACHE_HOME"] = str(cache.parent)  # type: ignore[index]
-    told = person.checkout.pipeline("strays", "--stack", "lab").stderr
+    environment["PATH"] = os.pathsep.join([str(old), *path])
+    environment["XDG_CACHE_HOME"] = str(cache.parent)
+    told = operator.checkout.pipeline("strays", "--stack", "lab").stderr
     assert "pulumi on PATH is v3.100.0, older than v3.259.0: using our own." in told

@@ -98,7 +98,7 @@ def test_the_example_plans_every_resource(planner: Planner) -> None:
 def test_what_the_cloud_does_not_have_fails_at_preview(
     planner: Planner, setting: str, value: str, told: str
 ) -> None:
-    """One of each cloud: the program asks as `up` does first, in test_bad_input.py."""
+    """One of each cloud: the program asks as `up` does first, in test_settings_errors.py."""
     answer = planner.plan(**{setting: value})
     assert answer.returncode != 0
     assert told in answer.stderr

@@ -12,8 +12,8 @@ import pytest
 
 from local.machine.process.machine import ProcessMachine
 from tests.checkout import PROJECT, open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
-from tests.engine.ssh_door import ssh_door
+from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
+from tests.engine.ssh_server import ssh_server
 from tests.engine.terminal import Terminal
 
 STACK = ("--stack", "lab")
@@ -27,9 +27,9 @@ DOCUMENTED = iter(
 
 
 @pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
+def operator(pulumi: Path) -> Iterator[CloudOperator]:
     """Somebody who has a clouds.yaml and an SSH key, and nothing else."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
+    with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         yield made
 
 
@@ -40,21 +40,21 @@ def doors() -> Iterator[ExitStack]:
         yield stack
 
 
-def terminal(person: Researcher, *words: str) -> Terminal:
+def terminal(operator: CloudOperator, *words: str) -> Terminal:
     """Type a command."""
-    checkout = person.checkout
+    checkout = operator.checkout
     return Terminal(checkout.command(*words), checkout.folder, checkout.environment)
 
 
-def documented(person: Researcher, command: str, *more: str) -> Terminal:
+def documented(operator: CloudOperator, command: str, *more: str) -> Terminal:
     """Type the document's next command, which must be this one."""
     words = next(DOCUMENTED)
     assert words[0] == command
-    return terminal(person, *words, *more)
+    return terminal(operator, *words, *more)
 
 
-def test_init_asks_what_it_cannot_know(person: Researcher) -> None:
-    with documented(person, "init", *LOCALLY) as session:
+def test_init_asks_what_it_cannot_know(operator: CloudOperator) -> None:
+    with documented(operator, "init", *LOCALLY) as session:
         session.expect("Entry for machine and buckets: local")
         session.answer("Number or name [Ubuntu-24.04]", "2")
         session.answer("[standard.tiny]")
@@ -68,10 +68,10 @@ def test_init_asks_what_it_cannot_know(person: Researcher) -> None:
         shown = session.end()
     assert "total" in shown
     assert "./pipeline up --stack lab" in shown
-    settings = person.settings_file("lab").read_text()
+    settings = operator.settings_file("lab").read_text()
     assert 'image-pipeline:image: "Ubuntu-24.04"' in settings
     assert "image-pipeline:databaseVolumeSize: 2" in settings
-    assert modes(person.data) <= {0o600, 0o700}
+    assert modes(operator.data) <= {0o600, 0o700}
 
 
 def modes(folder: Path) -> set[int]:
@@ -79,95 +79,95 @@ def modes(folder: Path) -> set[int]:
     return {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
 
 
-def test_cost_is_an_estimate(person: Researcher) -> None:
-    with documented(person, "cost") as session:
+def test_cost_is_an_estimate(operator: CloudOperator) -> None:
+    with documented(operator, "cost") as session:
         shown = session.end()
     assert re.search(r"total +2.47 +1803", shown)  # two GiB
     assert "estimate" in shown
 
 
-def test_up_shows_what_it_makes(person: Researcher, doors: ExitStack) -> None:
-    with documented(person, "up") as session:
+def test_up_shows_what_it_makes(operator: CloudOperator, doors: ExitStack) -> None:
+    with documented(operator, "up") as session:
         session.expect("; waiting.")  # told with what it waits for
         session.expect("created  TroveReady")
         assert "./pipeline put" in session.end()
-    [machine] = person.cloud.machines()
+    [machine] = operator.cloud.machines()
     assert isinstance(machine, ProcessMachine)
-    key = person.base / "home" / ".ssh" / "id_ed25519.pub"
-    [ip] = person.openstack().network.ips()
-    client = doors.enter_context(ssh_door(machine, ip.floating_ip_address, key, person.base))
-    path = os.pathsep.join([str(client), person.checkout.environment["PATH"]])
-    person.checkout.environment["PATH"] = path  # type: ignore[index]
+    key = operator.base / "home" / ".ssh" / "id_ed25519.pub"
+    [ip] = operator.openstack().network.ips()
+    client = doors.enter_context(ssh_server(machine, ip.floating_ip_address, key, operator.base))
+    path = os.pathsep.join([str(client), operator.checkout.environment["PATH"]])
+    operator.checkout.environment["PATH"] = path
 
 
-def test_a_photo_comes_back(person: Researcher) -> None:
-    with documented(person, "put") as session:
+def test_a_photo_comes_back(operator: CloudOperator) -> None:
+    with documented(operator, "put") as session:
         assert "Sent 1" in session.end()
     deadline = time.monotonic() + 60
-    while not person.checkout.json("log", *STACK):
+    while not operator.checkout.json("log", *STACK):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    with documented(person, "status") as session:
+    with documented(operator, "status") as session:
         assert "database and object store, from the machine" in session.end()
-    with documented(person, "log") as session:
+    with documented(operator, "log") as session:
         assert re.search(r"negated_cat.jpg +[0-9a-f]{16}", session.end())
-    with documented(person, "get") as session:
+    with documented(operator, "get") as session:
         assert "negated_cat.jpg" in session.end()
-    assert (person.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert (operator.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
-def test_logs_come_from_the_machine(person: Researcher) -> None:
-    with terminal(person, "logs", "-n", "20", *STACK) as session:
+def test_logs_come_from_the_machine(operator: CloudOperator) -> None:
+    with terminal(operator, "logs", "-n", "20", *STACK) as session:
         assert '"event": "done"' in session.end()
 
 
-def test_a_shell_on_the_machine(person: Researcher) -> None:
-    with terminal(person, "ssh", *STACK) as session:
+def test_a_shell_on_the_machine(operator: CloudOperator) -> None:
+    with terminal(operator, "ssh", *STACK) as session:
         session.answer("", "cd /opt/pipeline/source && ls worker")
         assert "requirements.txt" in session.end()
 
 
-def test_the_machine_is_known_by_its_instance(person: Researcher) -> None:
-    [vm] = person.openstack().compute.servers()
-    known = person.data / "stacks" / "lab" / "known_hosts"
+def test_the_machine_is_known_by_its_instance(operator: CloudOperator) -> None:
+    [vm] = operator.openstack().compute.servers()
+    known = operator.data / "stacks" / "lab" / "known_hosts"
     subprocess.run(["ssh-keygen", "-F", vm.id, "-f", str(known)], check=True)
 
 
-def test_a_second_up_changes_nothing(person: Researcher) -> None:
-    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+def test_a_second_up_changes_nothing(operator: CloudOperator) -> None:
+    assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_volume_and_flavors_grow_and_nothing_is_lost(person: Researcher) -> None:
-    before = person.openstack().database.get("/instances").json()["instances"]
+def test_volume_and_flavors_grow_and_nothing_is_lost(operator: CloudOperator) -> None:
+    before = operator.openstack().database.get("/instances").json()["instances"]
     changed = {"databaseVolumeSize": 3, "databaseFlavor": "standard.medium"}
-    person.change("lab", **changed, flavor="standard.small")
-    assert "'up' keeps the machine" in person.checkout.pipeline("preview", *STACK).stderr
-    person.checkout.pipeline("up", *STACK)
-    [instance] = person.openstack().database.get("/instances").json()["instances"]
+    operator.change("lab", **changed, flavor="standard.small")
+    assert "'up' keeps the machine" in operator.checkout.pipeline("preview", *STACK).stderr
+    operator.checkout.pipeline("up", *STACK)
+    [instance] = operator.openstack().database.get("/instances").json()["instances"]
     assert instance["id"] == before[0]["id"]
     assert instance["volume"]["size"] == 3
-    flavors = person.openstack().database.get("/flavors").json()["flavors"]
+    flavors = operator.openstack().database.get("/flavors").json()["flavors"]
     names = {str(flavor["str_id"]): flavor["name"] for flavor in flavors}
     assert names[str(instance["flavor"]["id"])] == "standard.medium"
-    [vm] = person.openstack().compute.servers()
+    [vm] = operator.openstack().compute.servers()
     assert vm.flavor.original_name == "standard.small"
 
 
-def test_a_second_stack_stands_beside_the_first(person: Researcher) -> None:
-    person.checkout.pipeline("init", "lab2", *LOCALLY)
-    person.checkout.pipeline("up", "--stack", "lab2")
-    names = {server.name for server in person.openstack().compute.servers()}
+def test_a_second_stack_stands_beside_the_first(operator: CloudOperator) -> None:
+    operator.checkout.pipeline("init", "lab2", *LOCALLY)
+    operator.checkout.pipeline("up", "--stack", "lab2")
+    names = {server.name for server in operator.openstack().compute.servers()}
     assert names == {"image-pipeline-lab-vm", "image-pipeline-lab2-vm"}
-    person.checkout.pipeline("destroy", "--data", "--yes", "--stack", "lab2")
-    assert "No change." in person.checkout.pipeline("preview", *STACK).stdout
+    operator.checkout.pipeline("destroy", "--data", "--yes", "--stack", "lab2")
+    assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_a_machine_that_cannot_be_reached_is_seen_from_outside(person: Researcher) -> None:
-    environment = dict(person.checkout.environment)
+def test_a_machine_that_cannot_be_reached_is_seen_from_outside(operator: CloudOperator) -> None:
+    environment = dict(operator.checkout.environment)
     path = environment["PATH"].split(os.pathsep)[1:]  # without the door's client
     answer = subprocess.run(
-        person.checkout.command("status", *STACK),
-        cwd=person.checkout.folder,
+        operator.checkout.command("status", *STACK),
+        cwd=operator.checkout.folder,
         env={**environment, "PATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
@@ -178,16 +178,16 @@ def test_a_machine_that_cannot_be_reached_is_seen_from_outside(person: Researche
     assert "  image-pipeline-lab-vm: " in answer.stderr  # lines of its console
 
 
-def test_data_goes_only_where_the_name_is_typed(person: Researcher) -> None:
-    with terminal(person, "destroy", *STACK) as session:
+def test_data_goes_only_where_the_name_is_typed(operator: CloudOperator) -> None:
+    with terminal(operator, "destroy", *STACK) as session:
         assert "protectData" in session.end(code=1)
-    with terminal(person, "destroy", "--data", *STACK) as session:
+    with terminal(operator, "destroy", "--data", *STACK) as session:
         session.answer("Type the stack's name", "lap")
         assert "nothing was removed" in session.end(code=1)
-    with documented(person, "destroy") as session:
+    with documented(operator, "destroy") as session:
         session.answer("Type the stack's name", "lab")
         assert "Nothing is left of it." in session.end()
-    cloud = person.openstack()
+    cloud = operator.openstack()
     assert list(cloud.compute.servers()) == []
     assert cloud.database.get("/instances").json()["instances"] == []
     assert list(cloud.network.ips()) == []

@@ -11,7 +11,7 @@ import psutil
 
 
 @dataclass(frozen=True)
-class Traces:
+class Snapshot:
     """Everything a command might leave; each a set so that a difference reads as what was left."""
 
     processes: frozenset[str]
@@ -20,7 +20,7 @@ class Traces:
     accounts: frozenset[str]
     files: frozenset[str]
 
-    def left_since(self, before: "Traces") -> dict[str, set[str]]:
+    def left_since(self, before: "Snapshot") -> dict[str, set[str]]:
         """What is here now and was not before, by kind; kinds without a difference are absent."""
         found = {
             each.name: set(getattr(self, each.name) - getattr(before, each.name))
@@ -29,7 +29,7 @@ class Traces:
         return {name: left for name, left in found.items() if left}
 
 
-def traces(base: Path) -> Traces:
+def take_snapshot(base: Path) -> Snapshot:
     """The machine now, as far as it has to do with `base`.
 
     Processes are those that name it in their command line, environment or working folder, sockets
@@ -38,7 +38,7 @@ def traces(base: Path) -> Traces:
     """
     processes = dict(_processes(str(base)))
     home, temporary = base / "home", base / "tmp"
-    return Traces(
+    return Snapshot(
         processes=frozenset(processes.values()),
         sockets=frozenset(_sockets(set(processes))),
         mounts=frozenset(Path("/proc/self/mounts").read_text().splitlines()),

@@ -10,8 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.engine.refusals import CHECK, UP, refused, s3
-from tests.engine.researcher import Researcher
+from tests.engine.cloud_operator import CHECK, UP, CloudOperator
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
@@ -64,75 +63,75 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_settings_file_is_told_with_its_place(name: str, person: Researcher) -> None:
+def test_malformed_settings_file_is_told_with_its_place(name: str, operator: CloudOperator) -> None:
     """The engine would say that the passphrase does not fit, or ignore the setting."""
     line, *told = MALFORMED[name]
-    file = person.settings_file("lab")
+    file = operator.settings_file("lab")
     head, config, rest = file.read_text().partition("config:\n")
     file.write_text(f"{head}{config}{line}\n{rest}")
-    refused(person, *told)
+    operator.expect_error(*told)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_wrong_setting_is_named_with_its_remedy(name: str, person: Researcher) -> None:
-    folder = person.base / "home" / ".ssh"
+def test_a_wrong_setting_is_named_with_its_remedy(name: str, operator: CloudOperator) -> None:
+    folder = operator.base / "home" / ".ssh"
     kind, key, *_ = (folder / "id_ed25519.pub").read_text().split()
     (folder / "half.pub").write_text(f"{kind} {key[:48]}")
-    person.change("lab", **SETTINGS[name].settings)
-    refused(person, *SETTINGS[name].told)
+    operator.change("lab", **SETTINGS[name].settings)
+    operator.expect_error(*SETTINGS[name].told)
 
 
 @pytest.mark.parametrize("command", ["up", "outputs", "destroy"])
 def test_settings_that_are_not_yaml_are_not_a_wrong_passphrase(
-    command: str, person: Researcher
+    command: str, operator: CloudOperator
 ) -> None:
-    file = person.settings_file("lab")
+    file = operator.settings_file("lab")
     file.write_text(file.read_text() + "  image-pipeline:flavor: [\n")
-    refused(person, file.name, "line ", "column ", words=(command, "--stack", "lab"))
+    operator.expect_error(file.name, "line ", "column ", words=(command, "--stack", "lab"))
 
 
-def test_all_wrong_settings_are_named_at_once(person: Researcher) -> None:
-    person.change("lab", operatorCidrs=["home"], databaseVolumeSize="big", protectData="maybe")
-    told = person.checkout.pipeline(*UP, code=1).stderr
+def test_all_wrong_settings_are_named_at_once(operator: CloudOperator) -> None:
+    operator.change("lab", operatorCidrs=["home"], databaseVolumeSize="big", protectData="maybe")
+    told = operator.checkout.pipeline(*UP, code=1).stderr
     assert len(told.strip().splitlines()) == 3
 
 
-def test_without_a_wrong_setting_nothing_stands_in_the_way(person: Researcher) -> None:
-    assert "No problems found" in person.checkout.pipeline(*CHECK).stdout
+def test_without_a_wrong_setting_nothing_stands_in_the_way(operator: CloudOperator) -> None:
+    assert "No problems found" in operator.checkout.pipeline(*CHECK).stdout
 
 
-def test_a_bucket_that_exists_is_adopted_or_renamed(person: Researcher) -> None:
-    s3(person).create_bucket(Bucket="holiday")
-    person.change("lab", inputBucket="holiday")
-    refused(person, "holiday", "exists already", "inputBucket", "adoptBuckets")
-    person.change("lab", adoptBuckets=["holiday"])
-    person.checkout.pipeline(*CHECK)
+def test_a_bucket_that_exists_is_adopted_or_renamed(operator: CloudOperator) -> None:
+    operator.s3().create_bucket(Bucket="holiday")
+    operator.change("lab", inputBucket="holiday")
+    operator.expect_error("holiday", "exists already", "inputBucket", "adoptBuckets")
+    operator.change("lab", adoptBuckets=["holiday"])
+    operator.checkout.pipeline(*CHECK)
 
 
-def test_a_bucket_of_somebody_else_needs_another_name(person: Researcher) -> None:
+def test_a_bucket_of_somebody_else_needs_another_name(operator: CloudOperator) -> None:
     theirs = boto3.client(
         "sts",
-        endpoint_url=s3(person).meta.endpoint_url,
+        endpoint_url=operator.s3().meta.endpoint_url,
         aws_access_key_id="a",
         aws_secret_access_key="b",
         region_name="us-east-1",
     ).assume_role(RoleArn="arn:aws:iam::222222222222:role/anna", RoleSessionName="anna")
-    s3(person, access=theirs["Credentials"]["AccessKeyId"]).create_bucket(Bucket="annas")
-    person.change("lab", outputBucket="annas")
-    refused(person, "annas", "exists already", "outputBucket", "another name")
-    person.change("lab", outputBucket="annas-no-more")
-    person.checkout.pipeline(*CHECK)
+    operator.s3(access=theirs["Credentials"]["AccessKeyId"]).create_bucket(Bucket="annas")
+    operator.change("lab", outputBucket="annas")
+    operator.expect_error("annas", "exists already", "outputBucket", "another name")
+    operator.change("lab", outputBucket="annas-no-more")
+    operator.checkout.pipeline(*CHECK)
 
 
-def test_one_of_several_networks_must_be_named(person: Researcher) -> None:
-    neutron = person.openstack().network
+def test_one_of_several_networks_must_be_named(operator: CloudOperator) -> None:
+    neutron = operator.openstack().network
     made = neutron.create_network(name="other")
     subnet = neutron.create_subnet(network_id=made.id, ip_version=4, cidr="10.1.0.0/24")
     [router] = neutron.routers()
     neutron.add_interface_to_router(router, subnet=subnet.id)
-    refused(person, "network is missing", "other, project_local")
-    person.change("lab", network="project_local")
-    person.checkout.pipeline(*CHECK)
+    operator.expect_error("network is missing", "other, project_local")
+    operator.change("lab", network="project_local")
+    operator.checkout.pipeline(*CHECK)
     neutron.delete_network(made)
 
 
@@ -154,20 +153,22 @@ QUOTAS = {
     ],
 )
 def test_a_quota_that_is_used_up_is_found_first(
-    service: str, limit: dict[str, int], told: str, person: Researcher
+    service: str, limit: dict[str, int], told: str, operator: CloudOperator
 ) -> None:
-    cloud, (path, key) = person.openstack(), QUOTAS[service]
+    cloud, (path, key) = operator.openstack(), QUOTAS[service]
     adapter, project = getattr(cloud, service), cloud.session.get_project_id()
     adapter.put(path.format(project), json={key: limit})
-    refused(person, "Cloud 'local' has no room", told, "ask the cloud's support")
+    operator.expect_error("Cloud 'local' has no room", told, "ask the cloud's support")
     adapter.put(path.format(project), json={key: dict.fromkeys(limit, 9)})
-    person.checkout.pipeline(*CHECK)
+    operator.checkout.pipeline(*CHECK)
 
 
-def test_an_unknown_stack_is_not_made_by_a_slip(person: Researcher) -> None:
-    refused(person, "'lap'", "known: lab", "./pipeline init lap", words=("up", "--stack", "lap"))
+def test_an_unknown_stack_is_not_made_by_a_slip(operator: CloudOperator) -> None:
+    operator.expect_error(
+        "'lap'", "known: lab", "./pipeline init lap", words=("up", "--stack", "lap")
+    )
 
 
-def test_after_all_that_nothing_was_made(person: Researcher) -> None:
-    cloud = person.openstack()
+def test_after_all_that_nothing_was_made(operator: CloudOperator) -> None:
+    cloud = operator.openstack()
     assert list(cloud.compute.servers()) == list(cloud.network.ips()) == []

@@ -12,7 +12,7 @@ import pytest
 
 from local import postgres
 from tests.checkout import open_folder
-from tests.engine.researcher import LOCALLY, Researcher, researcher
+from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 
 STACK = ("--stack", "lab")
 BUCKETS = {"input": "in-there", "output": "out-there", "quarantine": "refused-there"}
@@ -20,16 +20,16 @@ PASSWORDS = {"db_admin": "of-the-owner", "pipeline_worker": "of-the-worker"}
 
 
 @pytest.fixture(scope="module")
-def person(pulumi: Path) -> Iterator[Researcher]:
+def operator(pulumi: Path) -> Iterator[CloudOperator]:
     """Somebody with an account on a cloud."""
-    with open_folder() as folder, researcher(folder, pulumi) as made:
+    with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def server(person: Researcher) -> Iterator[postgres.PostgreSQL]:
+def server(operator: CloudOperator) -> Iterator[postgres.PostgreSQL]:
     """A PostgreSQL of their own, with what docs/other-clouds.md says to make in it."""
-    folder = person.base / "own-database"
+    folder = operator.base / "own-database"
     made = postgres.start(folder)
     with psycopg.connect(made.dsn(), autocommit=True) as connection:
         for name, password in PASSWORDS.items():
@@ -40,9 +40,9 @@ def server(person: Researcher) -> Iterator[postgres.PostgreSQL]:
 
 
 @pytest.fixture(scope="module")
-def store(person: Researcher) -> dict[str, str]:
+def store(operator: CloudOperator) -> dict[str, str]:
     """Three buckets of their own, and keys for them."""
-    cloud = person.openstack()
+    cloud = operator.openstack()
     path = f"/users/{cloud.session.get_user_id()}/credentials/OS-EC2"
     keys = cloud.identity.post(path, json={}).json()["credential"]
     endpoint = str(cloud.session.get_endpoint(service_type="object-store", interface="public"))
@@ -71,7 +71,7 @@ def rows(server: postgres.PostgreSQL) -> list[Any]:
 
 
 def test_init_asks_for_the_secrets_by_pulumis_own_command(
-    person: Researcher, server: postgres.PostgreSQL, store: dict[str, str]
+    operator: CloudOperator, server: postgres.PostgreSQL, store: dict[str, str]
 ) -> None:
     settings = {
         "database": "existing",
@@ -82,7 +82,7 @@ def test_init_asks_for_the_secrets_by_pulumis_own_command(
     }
     flags = [word for role, name in BUCKETS.items() for word in (f"--{role}-bucket", name)]
     flags += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    told = person.checkout.pipeline("init", "lab", *LOCALLY, *flags, code=1).stderr
+    told = operator.checkout.pipeline("init", "lab", *LOCALLY, *flags, code=1).stderr
     secrets = {
         "databaseAdminPassword": PASSWORDS["db_admin"],
         "databaseUserPassword": PASSWORDS["pipeline_worker"],
@@ -95,30 +95,30 @@ def test_init_asks_for_the_secrets_by_pulumis_own_command(
         assert f"{name} is missing" in told
         subprocess.run(
             ["/bin/sh", "-c", pulumi + first + f"pulumi config set --stack lab --secret {name}"],
-            cwd=person.checkout.folder,
-            env=person.checkout.environment,
+            cwd=operator.checkout.folder,
+            env=operator.checkout.environment,
             input=value,
             text=True,
             check=True,
         )
         first = ""
-    text = person.settings_file("lab").read_text()
+    text = operator.settings_file("lab").read_text()
     assert not any(value in text for value in secrets.values())
-    assert "No problems found" in person.checkout.pipeline("init", "lab", "--check").stdout
+    assert "No problems found" in operator.checkout.pipeline("init", "lab", "--check").stdout
 
 
 def test_what_is_there_is_used_and_left(
-    person: Researcher, server: postgres.PostgreSQL, store: dict[str, str]
+    operator: CloudOperator, server: postgres.PostgreSQL, store: dict[str, str]
 ) -> None:
-    told = person.checkout.pipeline("up", *STACK).stderr
+    told = operator.checkout.pipeline("up", *STACK).stderr
     assert "Container" not in told
     assert "Trove" not in told
-    person.checkout.pipeline("put", "samples/cat.jpg", *STACK)
+    operator.checkout.pipeline("put", "samples/cat.jpg", *STACK)
     deadline = time.monotonic() + 60
     while not (done := s3(store).list_objects_v2(Bucket=BUCKETS["output"]).get("Contents")):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    person.checkout.pipeline("get", "cat.jpg", *STACK)
-    person.checkout.pipeline("destroy", "--data", "--yes", *STACK)
+    operator.checkout.pipeline("get", "cat.jpg", *STACK)
+    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
     assert rows(server) == [("negated_cat.jpg",)]
     assert s3(store).list_objects_v2(Bucket=BUCKETS["output"])["Contents"] == done

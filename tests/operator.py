@@ -17,7 +17,7 @@ from tests.checkout import Checkout
 
 
 @dataclass(frozen=True)
-class Person:
+class Operator:
     """Their checkout; its environment has HOME (`base`/home), PULUMI_HOME and the clouds.yaml."""
 
     base: Path
