@@ -63,14 +63,16 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
     present = [name for name in wanted if (CHECKOUT / "tests" / name).is_dir()]
     for name in sorted(set(wanted) - set(present)):
         print_progress(f"tests/{name} does not exist.")
+    pytest = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in present)]
     if wanted == [*QUICK]:
-        print_progress(f"Not run without --all: {', '.join(LONG)}.")
-    if OPENSTACK in present:
-        # Takes minutes, once; not counted as time of tests. What fails here fails there again.
+        print_progress(f"Not run without --all: {', '.join(LONG)}, and tests marked 'long'.")
+        pytest += ["-m", "not long"]
+    if wanted == [OPENSTACK]:
+        # Takes minutes, once: reported before the tests. With others it is part of the suite, whose
+        # process installs OpenStack while another one tests.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
     processes = 1 if len(wanted) == 1 else min(_PROCESSES, os.cpu_count() or 1)
-    pytest = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in present)]
     if processes > 1:
         pytest += [f"--numprocesses={processes}", "--dist=loadscope", "--no-loadscope-reorder"]
     pytest += extra

@@ -57,7 +57,7 @@ def no_change(operator: CloudOperator) -> bool:
     return "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-@pytest.mark.parametrize("command", ["preview", "up"])
+@pytest.mark.parametrize("command", [pytest.param("preview", marks=pytest.mark.long), "up"])
 def test_rename_is_refused_before_anything_changes_while_data_are_protected(
     operator: CloudOperator, command: str
 ) -> None:
@@ -84,6 +84,7 @@ def test_made_bucket_is_adopted_and_taken_back_with_all_it_holds(operator: Cloud
     assert no_change(operator)
 
 
+@pytest.mark.long
 def test_adopting_another_bucket_instead_is_refused_while_data_are_protected(
     operator: CloudOperator,
 ) -> None:
@@ -99,6 +100,7 @@ def test_adopting_another_bucket_instead_is_refused_while_data_are_protected(
     assert is_kept(operator, "there-before")
 
 
+@pytest.mark.long
 def test_bucket_that_exists_is_refused_and_can_then_be_adopted(operator: CloudOperator) -> None:
     """What `up` advises does no harm, and neither does going back."""
     name = bucket(operator)
@@ -112,6 +114,7 @@ def test_bucket_that_exists_is_refused_and_can_then_be_adopted(operator: CloudOp
     assert is_kept(operator, "there-before")
 
 
+@pytest.mark.long
 def test_destroy_leaves_an_adopted_bucket(operator: CloudOperator) -> None:
     name, client = bucket(operator), operator.s3()
     operator.change("lab", adoptBuckets=[name])
@@ -124,6 +127,7 @@ def test_destroy_leaves_an_adopted_bucket(operator: CloudOperator) -> None:
     client.delete_bucket(Bucket=name)
 
 
+@pytest.mark.long
 def test_rename_without_protection_replaces_the_bucket(operator: CloudOperator) -> None:
     operator.change("lab", protectData=False, adoptBuckets=[])
     operator.checkout.pipeline("up", *STACK)

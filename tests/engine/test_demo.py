@@ -110,7 +110,14 @@ def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkou
     shared_checkout.pipeline("destroy")
 
 
-@pytest.mark.parametrize("moment", ["Container", "TroveInstance", "Instance", "Negating"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("Container", "TroveInstance")),
+        "Instance",
+        pytest.param("Negating", marks=pytest.mark.long),
+    ],
+)
 def test_one_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulumi: Path) -> None:
     checkout = make_checkout(base, pulumi)
     before = take_snapshot(base)

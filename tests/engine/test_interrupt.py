@@ -33,7 +33,12 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "moment", ["Starting the cloud", "created  TroveInstance", "Sending photos"]
+    "moment",
+    [
+        pytest.param("Starting the cloud", marks=pytest.mark.long),
+        "created  TroveInstance",
+        pytest.param("Sending photos", marks=pytest.mark.long),
+    ],
 )
 def test_an_interrupted_demo_leaves_nothing(
     moment: str, interruptible: tuple[Checkout, Path]

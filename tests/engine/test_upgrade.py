@@ -15,6 +15,7 @@ from tests.checkout import PROJECT, Checkout, open_folder
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.long  # tests/unit/test_old_states.py stays in the quick loop
 STACK = ("--stack", "lab")
 #: The version before the packages of infra/ and worker/ were made: its states name old modules.
 OLD = "29b343184e94d455abdc74f28740440d855312b3"

@@ -198,6 +198,7 @@ def test_an_upload_in_the_second_of_a_delete_marker_is_processed(versioned: Pipe
     assert versioned.left() == []
 
 
+@pytest.mark.long
 def test_versions_of_a_key_on_two_pages(versioned: Pipeline) -> None:
     """A page of the listing has 1,000 entries."""
     for _ in range(1005):
