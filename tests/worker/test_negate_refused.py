@@ -337,6 +337,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         "LZW compression, 8 bits per sample, 1 channel",
         lambda: tiff(compressed()),
     ),
+    "smallest and largest value": (
+        lambda: tiff(having(having(Page(), 280, SHORT, (10,)), 281, SHORT, (200,))),
+        "smallest and largest sample values",
+        lambda: tiff(having(having(Page(), 280, SHORT, (10,)), 281, SHORT, (245,))),
+    ),
     "ImageJ stack": (
         lambda: tiff(having(Page(), 270, ASCII, b"ImageJ=1.53\nimages=2\n\0")),
         "ImageJ stack",
@@ -507,7 +512,11 @@ def test_a_tiff_keeps_its_tags(kind: str, order: str, tmp_path: Path) -> None:
         274: (SHORT, (6,)),
         282: (RATIONAL, (725, 10)),
         283: (RATIONAL, (300, 1)),
+        280: (SHORT, (0,)),
         296: (SHORT, (3,)),
+        297: (SHORT, (0, 2)),
+        321: (SHORT, (10, 200)),
+        336: (SHORT, (0, 255)),
         305: (ASCII, b"software\0"),
         33550: (12, (1, 2, 3)),
         65000: (UNDEFINED, b"\0\1\2\3\4"),

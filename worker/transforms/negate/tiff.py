@@ -35,7 +35,7 @@ _NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = ran
 _PHOTOMETRIC, _DESCRIPTION, _CHANNELS, _ROWS_PER_STRIP, _PLANAR = 262, 270, 277, 278, 284
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
 _TILE_WIDTH, _TILE_HEIGHT, _PREDICTOR, _COLOR_MAP, _SUB_IFDS = 322, 323, 317, 320, 330
-_ORIENTATION = 274
+_ORIENTATION, _MIN_VALUE, _MAX_VALUE = 274, 280, 281
 _INK_SET, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 332, 338, 339
 _DATA_TYPE, _IPTC, _INTEROPERABILITY, _GDAL_NODATA = 32996, 33723, 40965, 42113
 _PHOTOSHOP_LAYERS = 37724  # ImageSourceData
@@ -76,6 +76,9 @@ _SEPARATE_PLANES = 2
 # What describes how pixels are stored: Pillow writes it anew.
 _LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293}
 _LAYOUT |= {317, 320, 322, 323, 324, 325, 326, 327, 328, 338, 339}
+# Min- and MaxSampleValue, PageNumber, HalftoneHints, DotRange: Pillow 13.0 writes them as random
+# numbers in a compressed TIFF.
+_GARBLED = {_MIN_VALUE, _MAX_VALUE, 297, 321, 336}
 _DROPPED = {_PHOTOSHOP_LAYERS}  # on purpose, see docs/pictures.md
 _NAMES = {_WIDTH: "width", _HEIGHT: "height", _CHANNELS: "number of channels", _BITS: "bit depth"}
 _NAMES |= {_SAMPLE_FORMAT: "sample format", _NEW_SUBFILE_TYPE: "page type", EXIF: "EXIF"}
@@ -104,6 +107,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         pages = "; ".join(dict.fromkeys(_described(page) for page in before.pages))
         problem = f"the {before.form} is damaged or not supported: it has {pages}"
         raise InvalidInput(problem) from error
+    _repair(before, target)
     _compare(before, tiff_directories.read(MappedFile(target).data))
 
 
@@ -248,6 +252,9 @@ def _metadata_problem(page: Directory) -> str | None:
                 return f"the {_name(tag)} data of a compressed TIFF would be lost"
     if _IPTC in page.fields and page.fields[_IPTC].kind not in (BYTE, UNDEFINED):
         return "the TIFF's IPTC data, of a type other than BYTE or UNDEFINED, would be cut"
+    largest = (1 << page.number(_BITS, 1)) - 1
+    if page.number(_MIN_VALUE, 0) + page.number(_MAX_VALUE, largest) != largest:
+        return "the TIFF's smallest and largest sample values (tags 280, 281) would not be adapted"
     for tag, field in page.fields.items():
         if field.kind == ASCII and not bytes(field.data).isascii():
             return f"the TIFF's text in tag {tag} is not ASCII and would be changed"
@@ -289,6 +296,20 @@ def _segments_problem(page: Directory, file_size: int) -> str | None:
         if offset + size > file_size:
             return f"the TIFF is truncated: a {name} lies beyond the file's end"
     return None
+
+
+def _repair(before: Tiff, target: Path) -> None:
+    """Write the values that Pillow does not hand to libtiff correctly."""
+    if not any(tag in page.fields for page in before.pages for tag in _GARBLED):
+        return
+    after = tiff_directories.read(MappedFile(target).data)
+    with target.open("r+b") as out:
+        for old, new in zip(before.pages, after.pages, strict=False):
+            for tag in _GARBLED & old.fields.keys() & new.fields.keys():
+                field, garbled = old.fields[tag], new.fields[tag]
+                if field.kind == garbled.kind and len(field) == len(garbled):
+                    out.seek(garbled.offset)
+                    out.write(field.encoded(garbled.order))
 
 
 def _compare(before: Tiff, after: Tiff) -> None:

@@ -32,22 +32,30 @@ class Field:
     Attributes:
         kind: Its type, as TIFF numbers it.
         order: The file's byte order.
+        offset: Where its values lie in the file.
         data: Its values.
     """
 
     kind: int
     order: _Order
+    offset: int
     data: memoryview
 
     def __len__(self) -> int:
         return len(self.data) // _SIZES[self.kind]
 
+    def encoded(self, order: _Order) -> bytes:
+        """Return the data in a byte order."""
+        numbers: array[int] = array(_CODES[self.kind])
+        numbers.frombytes(self.data)
+        if self.order != order:
+            numbers.byteswap()
+        return numbers.tobytes()
+
     def values(self) -> list[float | None]:
         """Return the values; None for a rational whose denominator is 0."""
         numbers: array[int] = array(_CODES[self.kind])
-        numbers.frombytes(self.data)
-        if self.order != sys.byteorder:
-            numbers.byteswap()
+        numbers.frombytes(self.encoded(sys.byteorder))
         if self.kind not in _RATIONALS:
             return list(numbers)
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
@@ -177,7 +185,7 @@ class _Reader:
             start = self._number(start, self._offset_bytes)
         if start + length > len(self._data):
             raise InvalidInput(f"the TIFF is truncated: tag {tag} lies beyond the file's end")
-        return Field(kind, self._order, self._data[start : start + length])
+        return Field(kind, self._order, start, self._data[start : start + length])
 
     def _number(self, at: int, size: int) -> int:
         if at + size > len(self._data):
