@@ -163,10 +163,33 @@ def test_a_second_stack_stands_beside_the_first(operator: CloudOperator) -> None
 
 
 def test_a_machine_that_cannot_be_reached_is_seen_from_outside(operator: CloudOperator) -> None:
+    answer = without_the_machines_ssh(operator, "status")
+    assert "operatorCidrs" in answer.stderr
+    assert "  image-pipeline-lab-vm: " in answer.stderr  # lines of its console
+
+
+def test_a_machine_that_was_shut_off_is_started_again(operator: CloudOperator) -> None:
+    compute = operator.openstack().compute
+    [vm] = compute.servers()
+    compute.stop_server(vm)
+    compute.wait_for_server(compute.get_server(vm.id), status="SHUTOFF", interval=0.1, wait=60)
+    # An unanswered address: the door's client would go on answering for the stopped machine.
+    answer = without_the_machines_ssh(operator, "status")
+    assert "image-pipeline-lab-vm: the cloud says SHUTOFF" in answer.stderr
+    assert "'./pipeline up --stack lab' brings it back" in answer.stderr
+    operator.checkout.pipeline("refresh", *STACK)
+    operator.checkout.pipeline("up", *STACK)
+    assert compute.get_server(vm.id).status == "ACTIVE"
+
+
+def without_the_machines_ssh(
+    operator: CloudOperator, command: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command that fails with the system's ssh, which finds nothing at port 22."""
     environment = dict(operator.checkout.environment)
-    path = environment["PATH"].split(os.pathsep)[1:]  # without the door's client
+    path = environment["PATH"].split(os.pathsep)[1:]
     answer = subprocess.run(
-        operator.checkout.command("status", *STACK),
+        operator.checkout.command(command, *STACK),
         cwd=operator.checkout.folder,
         env={**environment, "PATH": os.pathsep.join(path)},
         capture_output=True,
@@ -174,8 +197,7 @@ def test_a_machine_that_cannot_be_reached_is_seen_from_outside(operator: CloudOp
         check=False,
     )
     assert answer.returncode == 1
-    assert "operatorCidrs" in answer.stderr
-    assert "  image-pipeline-lab-vm: " in answer.stderr  # lines of its console
+    return answer
 
 
 def test_data_goes_only_where_the_name_is_typed(operator: CloudOperator) -> None:
