@@ -1,4 +1,4 @@
-"""What a machine looks like before and after: whatever differs was left behind."""
+"""The machine's processes, sockets, mounts, accounts and files, to compare before and after."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything a command might leave; each a set so that a difference reads as what was left."""
+    """What a command might leave behind; sets, so that a difference shows what was left."""
 
     processes: frozenset[str]
     sockets: frozenset[str]
@@ -21,7 +21,7 @@ class Snapshot:
     files: frozenset[str]
 
     def left_since(self, before: "Snapshot") -> dict[str, set[str]]:
-        """What is here now and was not before, by kind; kinds without a difference are absent."""
+        """Return what is new since `before`, by kind; kinds without a difference are left out."""
         found = {
             each.name: set(getattr(self, each.name) - getattr(before, each.name))
             for each in fields(self)
@@ -30,7 +30,7 @@ class Snapshot:
 
 
 def take_snapshot(base: Path) -> Snapshot:
-    """The machine now, as far as it has to do with `base`.
+    """Return what the machine has now of everything that concerns `base`.
 
     Processes are those that name it in their command line, environment or working folder, sockets
     those of these processes: what else runs on the machine comes and goes as it likes. The files

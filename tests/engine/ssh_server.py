@@ -1,4 +1,4 @@
-"""A door to a `process` machine of the local cloud: a real SSH server that lets its key in.
+"""A real SSH server in front of a `process` machine of the local cloud.
 
 The `ssh` of the machine that runs the test is the system's own. What it asks for is run as on a
 real machine, but that paths below /opt and /etc are the machine's, and that sudo and journalctl are

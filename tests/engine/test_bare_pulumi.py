@@ -1,6 +1,6 @@
-"""Bare `pulumi`, as somebody types it who knows Pulumi: preview, up, destroy, without `./pipeline`.
+"""Bare `pulumi`: preview, up and destroy without `./pipeline`, apart from `./pipeline env`.
 
-Only where things are comes from `./pipeline env`. The host of the language is ours, see there.
+The language host is ours, see language_host.py.
 """
 
 import os
@@ -55,14 +55,14 @@ def test_variables_of_another_cloud_are_refused(operator: CloudOperator) -> None
     assert list(operator.openstack().compute.servers()) == []
 
 
-def test_bad_settings_are_sentences(operator: CloudOperator) -> None:
+def test_bad_settings_are_reported(operator: CloudOperator) -> None:
     operator.change("lab", flavor="huge")
     told = bare(operator, "up --yes --stack lab", fails=True)
     assert "flavor is 'huge'" in told
     operator.change("lab", flavor="standard.tiny")
 
 
-def test_clouds_yaml_in_an_unusual_home_is_found(operator: CloudOperator) -> None:
+def test_clouds_yaml_of_xdg_config_home_is_handed_to_the_provider(operator: CloudOperator) -> None:
     """The SDK looks for it by HOME, the provider by the passwd entry."""
     environment = {**operator.checkout.environment}
     del environment["OS_CLIENT_CONFIG_FILE"]
@@ -99,12 +99,12 @@ def test_preview_then_up(operator: CloudOperator) -> None:
     assert len(list(operator.openstack().compute.servers())) == 1
 
 
-def test_both_ways_drive_one_stack(operator: CloudOperator) -> None:
+def test_pulumi_and_pipeline_share_the_stack(operator: CloudOperator) -> None:
     bare(operator, "preview --stack lab --expect-no-changes")
     assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_destroy_stops_at_data_until_the_guard_is_lifted(operator: CloudOperator) -> None:
+def test_destroy_requires_unprotected_data(operator: CloudOperator) -> None:
     assert "protect" in bare(operator, "destroy --yes --stack lab", fails=True)
     cloud = operator.openstack()
     assert len(list(cloud.compute.servers())) == 1

@@ -26,7 +26,7 @@ def report(text: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_a_demo_tries_all_and_leaves_nothing(operator: CloudOperator) -> None:
+def test_demo_runs_all_steps_and_destroys(operator: CloudOperator) -> None:
     path = os.pathsep.join(
         [str(operator.base / "client-bin"), operator.checkout.environment["PATH"]]
     )
@@ -53,7 +53,7 @@ def test_a_demo_tries_all_and_leaves_nothing(operator: CloudOperator) -> None:
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_a_demo_that_fails_says_where(operator: CloudOperator) -> None:
+def test_failed_step_is_reported(operator: CloudOperator) -> None:
     operator.change("lab", flavor="none.such")
     answer = operator.checkout.pipeline(*DEMO, code=1)
     results = report(answer.stdout)
@@ -62,7 +62,7 @@ def test_a_demo_that_fails_says_where(operator: CloudOperator) -> None:
     assert "none.such" in answer.stderr.splitlines()[-1]
 
 
-def test_a_failed_deployment_is_reported_and_deleted(operator: CloudOperator) -> None:
+def test_failed_deployment_is_reported_and_destroyed(operator: CloudOperator) -> None:
     """Where the database's data would go, the cloud has no room."""
     in_the_way = operator.cloud.folder / DATABASES
     kept = in_the_way.rename(in_the_way.with_name("kept"))
@@ -79,9 +79,7 @@ def test_a_failed_deployment_is_reported_and_deleted(operator: CloudOperator) ->
 
 @pytest.mark.usefixtures("as_it_was")
 @pytest.mark.parametrize("setting", ["database", "objectStore"])
-def test_a_database_or_store_of_the_user_is_not_used_by_a_demo(
-    setting: str, operator: CloudOperator
-) -> None:
+def test_existing_database_or_store_is_refused(setting: str, operator: CloudOperator) -> None:
     operator.change("lab", **{setting: "existing"})
     answer = operator.checkout.pipeline(*DEMO, code=1)
     assert f"({setting}: existing)" in answer.stderr
@@ -89,7 +87,7 @@ def test_a_database_or_store_of_the_user_is_not_used_by_a_demo(
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_buckets_of_the_user_are_not_emptied_by_a_demo(operator: CloudOperator) -> None:
+def test_adopted_buckets_are_refused(operator: CloudOperator) -> None:
     operator.change("lab", adoptBuckets=["mine"])
     answer = operator.checkout.pipeline(*DEMO, code=1)
     assert answer.stderr.startswith("pipeline: Stack 'lab' adopts buckets")

@@ -1,4 +1,4 @@
-"""A researcher's first hour, typed at a terminal, on a cloud that is reached by clouds.yaml."""
+"""The commands of docs/csc.md, typed at a terminal, on a cloud that is reached by clouds.yaml."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def documented(operator: CloudOperator, command: str, *more: str) -> Terminal:
     return terminal(operator, *words, *more)
 
 
-def test_init_asks_what_it_cannot_know(operator: CloudOperator) -> None:
+def test_init_asks_for_what_is_missing(operator: CloudOperator) -> None:
     with documented(operator, "init", *LOCALLY) as session:
         session.expect("Entry for machine and buckets: local")
         session.answer("Number or name [Ubuntu-24.04]", "2")
@@ -86,7 +86,7 @@ def test_cost_is_an_estimate(operator: CloudOperator) -> None:
     assert "estimate" in shown
 
 
-def test_up_shows_what_it_makes(operator: CloudOperator, doors: ExitStack) -> None:
+def test_up_shows_what_it_creates(operator: CloudOperator, doors: ExitStack) -> None:
     with documented(operator, "up") as session:
         session.expect("; waiting.")  # told with what it waits for
         session.expect("created  TroveReady")
@@ -100,7 +100,7 @@ def test_up_shows_what_it_makes(operator: CloudOperator, doors: ExitStack) -> No
     operator.checkout.environment["PATH"] = path
 
 
-def test_a_photo_comes_back(operator: CloudOperator) -> None:
+def test_photo_is_negated(operator: CloudOperator) -> None:
     with documented(operator, "put") as session:
         assert "Sent 1" in session.end()
     deadline = time.monotonic() + 60
@@ -116,28 +116,28 @@ def test_a_photo_comes_back(operator: CloudOperator) -> None:
     assert (operator.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
-def test_logs_come_from_the_machine(operator: CloudOperator) -> None:
+def test_logs_are_read_from_the_machine(operator: CloudOperator) -> None:
     with terminal(operator, "logs", "-n", "20", *STACK) as session:
         assert '"event": "done"' in session.end()
 
 
-def test_a_shell_on_the_machine(operator: CloudOperator) -> None:
+def test_ssh_opens_a_shell(operator: CloudOperator) -> None:
     with terminal(operator, "ssh", *STACK) as session:
         session.answer("", "cd /opt/pipeline/source && ls worker")
         assert "requirements.txt" in session.end()
 
 
-def test_the_machine_is_known_by_its_instance(operator: CloudOperator) -> None:
+def test_host_key_is_stored_by_instance(operator: CloudOperator) -> None:
     [vm] = operator.openstack().compute.servers()
     known = operator.data / "stacks" / "lab" / "known_hosts"
     subprocess.run(["ssh-keygen", "-F", vm.id, "-f", str(known)], check=True)
 
 
-def test_a_second_up_changes_nothing(operator: CloudOperator) -> None:
+def test_second_up_changes_nothing(operator: CloudOperator) -> None:
     assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_volume_and_flavors_grow_and_nothing_is_lost(operator: CloudOperator) -> None:
+def test_volume_and_flavors_change_without_loss(operator: CloudOperator) -> None:
     before = operator.openstack().database.get("/instances").json()["instances"]
     changed = {"databaseVolumeSize": 3, "databaseFlavor": "standard.medium"}
     operator.change("lab", **changed, flavor="standard.small")
@@ -153,7 +153,7 @@ def test_volume_and_flavors_grow_and_nothing_is_lost(operator: CloudOperator) ->
     assert vm.flavor.original_name == "standard.small"
 
 
-def test_a_second_stack_stands_beside_the_first(operator: CloudOperator) -> None:
+def test_second_stack_leaves_the_first_alone(operator: CloudOperator) -> None:
     operator.checkout.pipeline("init", "lab2", *LOCALLY)
     operator.checkout.pipeline("up", "--stack", "lab2")
     names = {server.name for server in operator.openstack().compute.servers()}
@@ -162,13 +162,13 @@ def test_a_second_stack_stands_beside_the_first(operator: CloudOperator) -> None
     assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_a_machine_that_cannot_be_reached_is_seen_from_outside(operator: CloudOperator) -> None:
+def test_status_shows_the_console_of_an_unreachable_machine(operator: CloudOperator) -> None:
     answer = without_the_machines_ssh(operator, "status")
     assert "operatorCidrs" in answer.stderr
     assert "  image-pipeline-lab-vm: " in answer.stderr  # lines of its console
 
 
-def test_a_machine_that_was_shut_off_is_started_again(operator: CloudOperator) -> None:
+def test_machine_shut_off_at_the_cloud_is_started(operator: CloudOperator) -> None:
     compute = operator.openstack().compute
     [vm] = compute.servers()
     compute.stop_server(vm)
@@ -200,7 +200,7 @@ def without_the_machines_ssh(
     return answer
 
 
-def test_data_goes_only_where_the_name_is_typed(operator: CloudOperator) -> None:
+def test_destroy_of_data_asks_for_the_name(operator: CloudOperator) -> None:
     with terminal(operator, "destroy", *STACK) as session:
         assert "protectData" in session.end(code=1)
     with terminal(operator, "destroy", "--data", *STACK) as session:

@@ -1,4 +1,4 @@
-"""The first promise: `./pipeline demo` on a fresh clone, for root and for a normal user."""
+"""`./pipeline demo` on a fresh clone, for root and for a normal user."""
 
 import os
 import pwd
@@ -25,7 +25,7 @@ SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
 
 def assert_demo_tells_all(text: str) -> None:
-    """The table names every photo, the contact sheet is a picture with a row for each."""
+    """The table has every photo; the contact sheet has a row for each."""
     for name in SAMPLES:
         assert re.search(rf"negated_{name} +[0-9a-f]{{16}} +\d{{4}}-\d\d-\d\dT[\d:]+Z +\d", text), (
             text
@@ -58,8 +58,8 @@ def without_venv(folder: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_normal_user_needs_nothing_but_the_clone(base: Path, pulumi: Path) -> None:
-    """And a Python with venv: without, that is told, and with it the same command succeeds."""
+def test_normal_user_needs_only_the_clone(base: Path, pulumi: Path) -> None:
+    """And a Python with venv; without it the message says so, and with it the command succeeds."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     if subprocess.run(["/usr/bin/python3", "-m", "ensurepip", "--version"], check=False).returncode:
@@ -96,14 +96,16 @@ def kept(shared_checkout: Checkout) -> subprocess.CompletedProcess[str]:
     return shared_checkout.pipeline("demo", "--keep", str(photo), str(broken), code=1)
 
 
-def test_own_photos_and_a_file_that_is_none(kept: subprocess.CompletedProcess[str]) -> None:
+def test_photo_is_negated_and_other_file_refused(
+    kept: subprocess.CompletedProcess[str],
+) -> None:
     assert "negated_my cat.jpg" in kept.stdout
     assert "broken.jpg (refused)" in kept.stdout
     assert "1 of 2 files could not be negated" in kept.stderr
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkout) -> None:
+def test_demo_beside_a_deployed_stack_is_refused(shared_checkout: Checkout) -> None:
     answer = shared_checkout.pipeline("demo", code=1)
     assert "deployed already" in answer.stderr
     assert shared_checkout.json("log")  # and the standing one was left alone
@@ -118,7 +120,7 @@ def test_a_second_demo_beside_a_standing_one_is_refused(shared_checkout: Checkou
         pytest.param("Negating", marks=pytest.mark.long),
     ],
 )
-def test_one_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulumi: Path) -> None:
+def test_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulumi: Path) -> None:
     checkout = make_checkout(base, pulumi)
     before = take_snapshot(base)
     demo = checkout.start("demo")

@@ -1,4 +1,4 @@
-"""What a person gets where clouds.yaml, a credential, or this computer will not do."""
+"""Errors of clouds.yaml, of a credential, and of this computer."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ Spoil = Callable[[dict[str, Any]], None]
 
 
 def spoiled(operator: CloudOperator, spoil: Spoil) -> str:
-    """Change the entry `local` of clouds.yaml; the file as it was."""
+    """Change the entry `local` of clouds.yaml; return the file's text before."""
     before = operator.clouds_yaml.read_text()
     content = yaml.safe_load(before)
     spoil(content["clouds"]["local"])
@@ -42,7 +42,7 @@ def wrong_password(entry: dict[str, Any]) -> None:
         (closed_port, ("Cloud 'local' cannot be asked", "127.0.0.1")),
     ],
 )
-def test_a_bad_entry_of_clouds_yaml(
+def test_unusable_entry_of_clouds_yaml(
     spoil: Spoil, told: tuple[str, ...], operator: CloudOperator
 ) -> None:
     before = spoiled(operator, spoil)
@@ -66,7 +66,7 @@ def test_a_bad_entry_of_clouds_yaml(
     ],
     ids=["restricted", "access rules", "expired"],
 )
-def test_an_application_credential_that_will_not_do(
+def test_unusable_application_credential(
     asked: dict[str, Any], told: tuple[str, ...], operator: CloudOperator
 ) -> None:
     log_in = application_credential(operator, **asked)
@@ -79,7 +79,7 @@ def test_an_application_credential_that_will_not_do(
 
 
 def application_credential(operator: CloudOperator, **asked: Any) -> Spoil:
-    """Make one; what puts it into an entry of clouds.yaml."""
+    """Create one; return a function that puts it into an entry of clouds.yaml."""
     cloud = operator.openstack()
     path = f"/users/{cloud.session.get_user_id()}/application_credentials"
     body = {"application_credential": {"name": "mine", **asked}}
@@ -96,14 +96,14 @@ def application_credential(operator: CloudOperator, **asked: Any) -> Spoil:
     return log_in
 
 
-def test_clouds_yaml_that_is_not_yaml(operator: CloudOperator) -> None:
+def test_malformed_clouds_yaml(operator: CloudOperator) -> None:
     text = operator.clouds_yaml.read_text()
     operator.clouds_yaml.write_text(text.replace("}", "]", 1))
     operator.expect_error(str(operator.clouds_yaml), "line ", "not valid YAML", "correct it")
     operator.expect_error(str(operator.clouds_yaml), "line ", words=("init", "new"))
 
 
-def test_no_clouds_yaml(operator: CloudOperator) -> None:
+def test_missing_clouds_yaml(operator: CloudOperator) -> None:
     kept = operator.clouds_yaml.rename(operator.clouds_yaml.with_suffix(".kept"))
     operator.expect_error("OS_CLIENT_CONFIG_FILE names", "no file", "name a clouds.yaml")
     named = operator.checkout.environment.pop("OS_CLIENT_CONFIG_FILE")
@@ -115,13 +115,13 @@ def test_no_clouds_yaml(operator: CloudOperator) -> None:
     operator.checkout.pipeline(*CHECK)
 
 
-def test_variables_of_another_cloud_do_no_harm(operator: CloudOperator) -> None:
+def test_variables_of_another_cloud_are_ignored(operator: CloudOperator) -> None:
     operator.checkout.environment["OS_REGION_NAME"] = "elsewhere"
     operator.checkout.pipeline(*CHECK)
 
 
-def test_an_old_pulumi_is_named_and_left_alone(operator: CloudOperator) -> None:
-    """The one that is new enough comes from the cache, as on a second run."""
+def test_old_pulumi_on_path_is_not_used(operator: CloudOperator) -> None:
+    """A CLI that is new enough is found in the cache, as on a second run."""
     root = pulumi_root()
     cache, old = operator.base / "cache" / "image-pipeline", operator.base / "old"
     for link, target in ((cache / root.name, root), (old / "git", Path(shutil.which("git") or ""))):

@@ -80,7 +80,7 @@ EXPECTED = {
 }
 
 
-def test_the_example_plans_every_resource(planner: Planner) -> None:
+def test_example_plans_every_resource(planner: Planner) -> None:
     answer = planner.plan()
     assert answer.returncode == 0, answer.stdout + answer.stderr
     kinds = Counter(json.loads(answer.stdout.splitlines()[-1]))
@@ -95,7 +95,7 @@ def test_the_example_plans_every_resource(planner: Planner) -> None:
         ("databaseVersion", "3", "databaseVersion is '3'"),
     ],
 )
-def test_what_the_cloud_does_not_have_fails_at_preview(
+def test_preview_fails_for_what_the_cloud_lacks(
     planner: Planner, setting: str, value: str, told: str
 ) -> None:
     """One of each cloud: the program asks as `up` does first, in test_settings_errors.py."""

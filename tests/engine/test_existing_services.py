@@ -1,4 +1,4 @@
-"""A database and buckets that are there already: used as they are, and left as they were."""
+"""An existing database and existing buckets: used as they are, and left as they were."""
 
 import subprocess
 import time
@@ -70,7 +70,7 @@ def rows(server: postgres.PostgreSQL) -> list[Any]:
         return connection.execute("SELECT negated_image_name FROM pipeline.log_records").fetchall()
 
 
-def test_init_asks_for_the_secrets_by_pulumis_own_command(
+def test_secrets_are_set_with_pulumi_config(
     operator: CloudOperator, server: postgres.PostgreSQL, store: dict[str, str]
 ) -> None:
     settings = {
@@ -107,7 +107,7 @@ def test_init_asks_for_the_secrets_by_pulumis_own_command(
     assert "No problems found" in operator.checkout.pipeline("init", "lab", "--check").stdout
 
 
-def test_what_is_there_is_used_and_left(
+def test_existing_services_are_used_and_kept(
     operator: CloudOperator, server: postgres.PostgreSQL, store: dict[str, str]
 ) -> None:
     told = operator.checkout.pipeline("up", *STACK).stderr

@@ -1,4 +1,4 @@
-"""Ctrl-C at a bad moment: calm words, a clean state, and what to do next."""
+"""Ctrl-C: one sentence, a clean state, and what to do next."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def interruptible(pulumi: Path) -> Iterator[tuple[Checkout, Path]]:
 
 
 def interrupt(checkout: Checkout, command: str, moment: str) -> str:
-    """What a command tells that gets a Ctrl-C, as a terminal sends it, once it told `moment`."""
+    """Send a Ctrl-C, as a terminal does, when a command prints `moment`; return its output."""
     process = checkout.start(command)
     told = told_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
@@ -40,9 +40,7 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
         pytest.param("Sending photos", marks=pytest.mark.long),
     ],
 )
-def test_an_interrupted_demo_leaves_nothing(
-    moment: str, interruptible: tuple[Checkout, Path]
-) -> None:
+def test_interrupted_demo_leaves_nothing(moment: str, interruptible: tuple[Checkout, Path]) -> None:
     checkout, base = interruptible
     before = take_snapshot(base)
     told = interrupt(checkout, "demo", moment)
@@ -51,7 +49,7 @@ def test_an_interrupted_demo_leaves_nothing(
     assert take_snapshot(base).left_since(before) == {}
 
 
-def test_an_interrupted_up_and_destroy_are_gone_on_with(
+def test_interrupted_up_and_destroy_can_be_continued(
     interruptible: tuple[Checkout, Path],
 ) -> None:
     checkout, _ = interruptible

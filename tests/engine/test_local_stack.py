@@ -1,4 +1,4 @@
-"""One stack's life through the real engine: up, photos, changes, damage, repair."""
+"""The local stack through the real engine: up, photos, changes, damage, repair, destroy."""
 
 import base64
 import configparser
@@ -28,7 +28,7 @@ SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
 @pytest.fixture(scope="module")
 def standing(shared_checkout: Checkout) -> Iterator[Checkout]:
-    """A local stack that stands, with the samples sent through it."""
+    """A deployed local stack that has processed the samples."""
     shared_checkout.pipeline("up")
     send(shared_checkout, *SAMPLES)
     yield shared_checkout
@@ -88,7 +88,7 @@ def test_photos_come_back_as_negatives(standing: Checkout, tmp_path: Path) -> No
         assert max(high for _, high in difference.getextrema()) <= worst  # type: ignore[misc]
 
 
-def test_the_tutorials_query_answers(standing: Checkout) -> None:
+def test_query_of_the_tutorial(standing: Checkout) -> None:
     values = outputs(standing)
     with psycopg.connect(
         host=values["databaseHost"],
@@ -104,14 +104,14 @@ def test_the_tutorials_query_answers(standing: Checkout) -> None:
     assert (row[1], len(row[2])) == ("negated_cat.jpg", 64)
 
 
-def test_status_says_that_all_is_done(standing: Checkout) -> None:
+def test_status_has_an_empty_backlog(standing: Checkout) -> None:
     answer = standing.json("status")
     assert answer["backlog"]["count"] == 0
     assert answer["done"] >= len(SAMPLES)
     assert answer["machines"][0]["obstacle"] is None
 
 
-def test_nothing_is_to_change(standing: Checkout) -> None:
+def test_preview_without_changes(standing: Checkout) -> None:
     assert "No change." in standing.pipeline("preview").stdout
 
 
@@ -171,7 +171,7 @@ def test_other_clients_use_the_printed_keys(standing: Checkout, tmp_path: Path) 
     assert s3cmd["default"]["use_https"] == "False"
 
 
-def test_secrets_lie_nowhere_in_the_clear(standing: Checkout) -> None:
+def test_secrets_are_not_stored_or_shown_in_clear(standing: Checkout) -> None:
     values = outputs(standing)
     secrets = {values[name] for name in SECRETS}
     everything = "\n".join(decoded(export(standing, "--show-secrets")))
@@ -229,14 +229,14 @@ def decoded(value: object) -> Iterator[str]:
             yield gzip.decompress(raw).decode("latin-1")
 
 
-def test_an_address_is_changed_in_place(standing: Checkout) -> None:
+def test_operator_range_is_changed_in_place(standing: Checkout) -> None:
     before = machine_ids(standing)
     change(standing, "operatorCidrs", ["127.0.0.2/32"])
     standing.pipeline("up")
     assert machine_ids(standing) == before
 
 
-def test_database_access_is_changed_without_replacing_anything(standing: Checkout) -> None:
+def test_database_range_is_changed_in_place(standing: Checkout) -> None:
     before = machine_ids(standing)
     change(standing, "databaseCidrs", ["192.0.2.0/24"])
     told = standing.pipeline("up")
@@ -259,7 +259,7 @@ def test_new_passwords_and_keys_reach_the_machine(standing: Checkout) -> None:
     send(standing, "cat.jpg")
 
 
-def test_a_new_worker_replaces_the_machine_and_keeps_the_data(
+def test_new_worker_replaces_the_machine_and_keeps_the_data(
     standing: Checkout,
 ) -> None:
     before, rows = machine_ids(standing), len(standing.json("log"))
@@ -271,7 +271,7 @@ def test_a_new_worker_replaces_the_machine_and_keeps_the_data(
     send(standing, "rocket.jpg")
 
 
-def test_damage_behind_the_engines_back_is_seen_and_repaired(standing: Checkout) -> None:
+def test_deleted_resources_are_recreated(standing: Checkout) -> None:
     client, values = s3(standing), outputs(standing)
     before = machine_ids(standing)
     # The quarantine bucket has the package that the next machine boots from.
@@ -299,7 +299,7 @@ def openstack(checkout: Checkout) -> Connection:
     )
 
 
-def test_destroy_of_guarded_data_is_refused_then_done(standing: Checkout) -> None:
+def test_destroy_of_protected_data_requires_data_option(standing: Checkout) -> None:
     change(standing, "protectData", value=True)
     standing.pipeline("up")
     refused = standing.pipeline("destroy", code=1)

@@ -1,6 +1,6 @@
-"""Bad moments: what a person gets while a stack is made, or when something of it was lost.
+"""Failures while the stack `lab` is deployed, or after something of it was lost, and the way back.
 
-Each test leaves the stack `lab` as it found it, so that the next begins from one that stands.
+The tests are run in order: most leave the stack deployed for the next one.
 """
 
 import json
@@ -28,8 +28,8 @@ def state(operator: CloudOperator) -> Path:
     return operator.data / "state"
 
 
-def test_a_database_that_is_never_built(operator: CloudOperator) -> None:
-    """Where its data would go, the cloud has no room: Trove tells ERROR while it builds."""
+def test_database_that_fails_to_build(operator: CloudOperator) -> None:
+    """The cloud has no space for its data: Trove reports ERROR while it builds."""
     in_the_way = operator.cloud.folder / DATABASES
     in_the_way.touch()
     answer = operator.checkout.pipeline("up", *STACK, code=1)
@@ -40,8 +40,8 @@ def test_a_database_that_is_never_built(operator: CloudOperator) -> None:
     operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)  # the next test's up succeeds
 
 
-def test_an_up_that_was_killed_goes_on(operator: CloudOperator) -> None:
-    """Of what was asked for in that moment the state may not know: then that is told."""
+def test_killed_up_can_be_continued(operator: CloudOperator) -> None:
+    """The state may lack the resource requested in that moment; then strays are reported."""
     process = operator.checkout.start("up", *STACK)
     told_until(process, "created  BucketClaim")
     os.killpg(process.pid, signal.SIGKILL)
@@ -56,13 +56,13 @@ def test_an_up_that_was_killed_goes_on(operator: CloudOperator) -> None:
     assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_a_demo_does_not_touch_a_deployed_stack(operator: CloudOperator) -> None:
+def test_demo_refuses_a_deployed_stack(operator: CloudOperator) -> None:
     answer = operator.checkout.pipeline("demo", *STACK, code=1)
     assert "is deployed already, and a demo ends by destroying it" in answer.stderr
     assert len(list(operator.openstack().compute.servers())) == 1
 
 
-def test_two_ups_at_once(operator: CloudOperator) -> None:
+def test_second_command_is_refused(operator: CloudOperator) -> None:
     first = operator.checkout.start("refresh", *STACK)
     assert first.stdout is not None
     first.stdout.readline()
@@ -73,7 +73,7 @@ def test_two_ups_at_once(operator: CloudOperator) -> None:
     operator.checkout.pipeline("up", *STACK)
 
 
-def test_a_lock_of_somebody_else_is_not_lifted(operator: CloudOperator) -> None:
+def test_lock_of_another_computer_is_kept(operator: CloudOperator) -> None:
     folder = state(operator) / ".pulumi/locks/organization/image-pipeline/lab"
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / "1b4b.json"
@@ -87,7 +87,7 @@ def test_a_lock_of_somebody_else_is_not_lifted(operator: CloudOperator) -> None:
     operator.checkout.pipeline("outputs", *STACK)
 
 
-def test_a_wrong_passphrase(operator: CloudOperator) -> None:
+def test_wrong_or_missing_passphrase(operator: CloudOperator) -> None:
     file = operator.data / "stacks" / "lab" / "passphrase"
     kept = file.read_text()
     file.write_text("guessed\n")
@@ -105,7 +105,7 @@ def test_a_wrong_passphrase(operator: CloudOperator) -> None:
     operator.checkout.pipeline("init", "lab", "--passphrase-file", str(file))
 
 
-def test_a_colleague_takes_over(operator: CloudOperator) -> None:
+def test_colleague_takes_over_the_stack(operator: CloudOperator) -> None:
     """With the state, the passphrase and the stack's file; nothing is replaced."""
     home = operator.base / "colleague"
     shutil.copytree(operator.base / "home" / ".config", home / ".config")
@@ -130,8 +130,8 @@ def test_a_colleague_takes_over(operator: CloudOperator) -> None:
         assert told in answer.stdout + answer.stderr, answer.stderr
 
 
-def test_a_lost_state_is_told_and_put_back(operator: CloudOperator) -> None:
-    """Keys of the store bear no name: what the lost state had made is told with everybody's."""
+def test_lost_state_is_detected_and_restored(operator: CloudOperator) -> None:
+    """Access keys have no name: those of the lost state are listed with everybody's."""
     ours = operator.checkout.json("outputs", *STACK, "--show-secrets")["s3AccessKey"]
     kept = state(operator).rename(operator.base / "kept-state")
     answer = operator.checkout.pipeline("up", *STACK, code=1)
@@ -148,10 +148,26 @@ def test_a_lost_state_is_told_and_put_back(operator: CloudOperator) -> None:
     operator.checkout.pipeline("up", *STACK)
 
 
-def test_what_the_state_has_lost_is_left_neither_silently_nor_to_others(
+def test_failed_database_is_reported(operator: CloudOperator) -> None:
+    """Its server is killed: Trove reports ERROR, and `up` says what to do."""
+    port = operator.checkout.json("outputs", *STACK)["databasePort"]
+    [server] = {
+        each.pid
+        for each in psutil.net_connections("tcp4")
+        if each.laddr.port == port and each.status == psutil.CONN_LISTEN
+    }
+    os.kill(server or 0, signal.SIGKILL)
+    operator.change("lab", databaseCidrs=["192.0.2.0/24"])
+    answer = operator.checkout.pipeline("up", *STACK, code=1)
+    assert "is in status ERROR" in answer.stderr
+    assert "destroy --data" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_resources_missing_from_the_state_are_found_by_destroy(
     operator: CloudOperator,
 ) -> None:
-    """Its port uses its security group; its address costs money."""
+    """A port that still uses the security group, and a floating IP."""
     forget(operator, "port")
     answer = operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1)
     assert "Port image-pipeline-lab-port" in answer.stderr
@@ -190,25 +206,7 @@ def forget(operator: CloudOperator, name: str) -> None:
     )
 
 
-def test_a_database_that_failed(operator: CloudOperator) -> None:
-    """Its server is killed: Trove tells ERROR, and so do we, with what to do."""
-    port = operator.checkout.json("outputs", *STACK)["databasePort"]
-    [server] = {
-        each.pid
-        for each in psutil.net_connections("tcp4")
-        if each.laddr.port == port and each.status == psutil.CONN_LISTEN
-    }
-    os.kill(server or 0, signal.SIGKILL)
-    operator.change("lab", databaseCidrs=["192.0.2.0/24"])
-    answer = operator.checkout.pipeline("up", *STACK, code=1)
-    assert "is in status ERROR" in answer.stderr
-    assert "destroy --data" in answer.stderr
-    assert "Traceback" not in answer.stderr
-    operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
-    operator.checkout.pipeline("up", *STACK)
-
-
-def test_a_full_disk_is_seen_before_it_cuts_the_state_off(operator: CloudOperator) -> None:
+def test_full_disk_is_detected_before_up(operator: CloudOperator) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
     kept = state(operator).rename(operator.base / "kept-state")
@@ -225,7 +223,7 @@ def test_a_full_disk_is_seen_before_it_cuts_the_state_off(operator: CloudOperato
     operator.checkout.pipeline("up", *STACK)
 
 
-def test_a_state_that_was_cut_off_is_mended(operator: CloudOperator) -> None:
+def test_truncated_state_is_restored(operator: CloudOperator) -> None:
     file = state(operator) / ".pulumi/stacks/image-pipeline/lab.json"
     file.write_text(file.read_text()[:1000])
     answer = operator.checkout.pipeline("outputs", *STACK)
@@ -237,8 +235,8 @@ def test_a_state_that_was_cut_off_is_mended(operator: CloudOperator) -> None:
     assert "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_an_upload_that_comes_when_the_buckets_were_emptied(operator: CloudOperator) -> None:
-    """The cloud is held up between the two: it then has a bucket to remove that is not empty."""
+def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
+    """The cloud is suspended after the purge, so that a bucket to delete is not empty."""
     store, bucket = operator.s3(), operator.checkout.json("outputs", *STACK)["inputBucket"]
     daemon = next(
         each
@@ -262,7 +260,7 @@ def test_an_upload_that_comes_when_the_buckets_were_emptied(operator: CloudOpera
     assert bucket not in {each["Name"] for each in store.list_buckets()["Buckets"]}
 
 
-def test_nothing_is_left(operator: CloudOperator) -> None:
+def test_destroy_leaves_nothing(operator: CloudOperator) -> None:
     deadline = time.monotonic() + 20
     while operator.cloud.machines():
         assert time.monotonic() < deadline

@@ -1,7 +1,6 @@
-"""What a person gets for each mistake, and each thing that a cloud refuses, before `up` begins.
+"""Errors that `up` and `init --check` report before anything is created.
 
-One row a test: a condition, provoked in the stack's settings, in clouds.yaml or in the cloud's own
-services; what `./pipeline up` then says; and that without the condition there are no problems.
+Each is provoked in the stack's settings or in the cloud's services; without it the check passes.
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("as_it_was")
 
 @dataclass(frozen=True)
 class Wrong:
-    """Bad settings, and what the sentence has: the thing, the value, the remedy."""
+    """Bad settings, and texts of the message: the setting, the value, the remedy."""
 
     settings: dict[str, Any]
     told: tuple[str, ...]
@@ -63,7 +62,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_settings_file_is_told_with_its_place(name: str, operator: CloudOperator) -> None:
+def test_malformed_settings_file(name: str, operator: CloudOperator) -> None:
     """The engine would say that the passphrase does not fit, or ignore the setting."""
     line, *told = MALFORMED[name]
     file = operator.settings_file("lab")
@@ -73,7 +72,7 @@ def test_malformed_settings_file_is_told_with_its_place(name: str, operator: Clo
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_wrong_setting_is_named_with_its_remedy(name: str, operator: CloudOperator) -> None:
+def test_bad_setting_is_named_with_its_remedy(name: str, operator: CloudOperator) -> None:
     folder = operator.base / "home" / ".ssh"
     kind, key, *_ = (folder / "id_ed25519.pub").read_text().split()
     (folder / "half.pub").write_text(f"{kind} {key[:48]}")
@@ -82,7 +81,7 @@ def test_a_wrong_setting_is_named_with_its_remedy(name: str, operator: CloudOper
 
 
 @pytest.mark.parametrize("command", ["up", "outputs", "destroy"])
-def test_settings_that_are_not_yaml_are_not_a_wrong_passphrase(
+def test_malformed_settings_file_is_not_a_wrong_passphrase(
     command: str, operator: CloudOperator
 ) -> None:
     file = operator.settings_file("lab")
@@ -90,17 +89,17 @@ def test_settings_that_are_not_yaml_are_not_a_wrong_passphrase(
     operator.expect_error(file.name, "line ", "column ", words=(command, "--stack", "lab"))
 
 
-def test_all_wrong_settings_are_named_at_once(operator: CloudOperator) -> None:
+def test_all_bad_settings_are_named_at_once(operator: CloudOperator) -> None:
     operator.change("lab", operatorCidrs=["home"], databaseVolumeSize="big", protectData="maybe")
     told = operator.checkout.pipeline(*UP, code=1).stderr
     assert len(told.strip().splitlines()) == 3
 
 
-def test_without_a_wrong_setting_nothing_stands_in_the_way(operator: CloudOperator) -> None:
+def test_good_settings_pass_the_check(operator: CloudOperator) -> None:
     assert "No problems found" in operator.checkout.pipeline(*CHECK).stdout
 
 
-def test_a_bucket_that_exists_is_adopted_or_renamed(operator: CloudOperator) -> None:
+def test_existing_bucket_must_be_adopted_or_renamed(operator: CloudOperator) -> None:
     operator.s3().create_bucket(Bucket="holiday")
     operator.change("lab", inputBucket="holiday")
     operator.expect_error("holiday", "exists already", "inputBucket", "adoptBuckets")
@@ -108,7 +107,7 @@ def test_a_bucket_that_exists_is_adopted_or_renamed(operator: CloudOperator) -> 
     operator.checkout.pipeline(*CHECK)
 
 
-def test_a_bucket_of_somebody_else_needs_another_name(operator: CloudOperator) -> None:
+def test_bucket_of_another_user_must_be_renamed(operator: CloudOperator) -> None:
     theirs = boto3.client(
         "sts",
         endpoint_url=operator.s3().meta.endpoint_url,
@@ -123,7 +122,7 @@ def test_a_bucket_of_somebody_else_needs_another_name(operator: CloudOperator) -
     operator.checkout.pipeline(*CHECK)
 
 
-def test_one_of_several_networks_must_be_named(operator: CloudOperator) -> None:
+def test_network_must_be_named_if_there_are_several(operator: CloudOperator) -> None:
     neutron = operator.openstack().network
     made = neutron.create_network(name="other")
     subnet = neutron.create_subnet(network_id=made.id, ip_version=4, cidr="10.1.0.0/24")
@@ -152,7 +151,7 @@ QUOTAS = {
         ("database", {"volumes": 0}, "GiB of database volumes: 0 of 0"),
     ],
 )
-def test_a_quota_that_is_used_up_is_found_first(
+def test_exhausted_quota_is_found(
     service: str, limit: dict[str, int], told: str, operator: CloudOperator
 ) -> None:
     cloud, (path, key) = operator.openstack(), QUOTAS[service]
@@ -163,12 +162,12 @@ def test_a_quota_that_is_used_up_is_found_first(
     operator.checkout.pipeline(*CHECK)
 
 
-def test_an_unknown_stack_is_not_made_by_a_slip(operator: CloudOperator) -> None:
+def test_unknown_stack_is_refused(operator: CloudOperator) -> None:
     operator.expect_error(
         "'lap'", "known: lab", "./pipeline init lap", words=("up", "--stack", "lap")
     )
 
 
-def test_after_all_that_nothing_was_made(operator: CloudOperator) -> None:
+def test_nothing_was_created(operator: CloudOperator) -> None:
     cloud = operator.openstack()
     assert list(cloud.compute.servers()) == list(cloud.network.ips()) == []
