@@ -4,7 +4,6 @@ import pytest
 
 from cli.engine.find import is_new_enough, pulumi_root
 from tests.checkout import PROJECT, Checkout, copy_project, environment
-from tests.skips import parse
 from worker.errors import PipelineError
 
 
@@ -93,8 +92,3 @@ def test_a_cache_that_cannot_be_created_is_one_sentence(monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", "")  # no Pulumi there
     with pytest.raises(PipelineError, match=r"/dev/null/image-pipeline .* set XDG_CACHE_HOME"):
         pulumi_root()
-
-
-def test_a_skip_is_allowed_only_where_its_probe_prints_as_listed() -> None:
-    here, elsewhere = parse("# why\na::b | echo yes | yes\n\nc::d | echo no | yes\n")
-    assert (here.test, here.holds(), elsewhere.holds()) == ("a::b", True, False)
