@@ -20,14 +20,14 @@ from cli.engine import VERSION
 from cli.errors import CommandError
 from cli.machines.host import ask, first
 from cli.paths import CHECKOUT
-from cli.results import await_results, read_results
+from cli.results import read_results
 from cli.stacks import outputs
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.outputs import Outputs
 from cli.stacks.progress import count_changes
 from cli.stacks.target import command_line
 from cli.terminal import print_progress, print_result, visible
-from cli.uploads import Photo, send
+from cli.uploads import Photo, await_results, send
 from worker.errors import PipelineError
 from worker.store.store import hash_file
 

@@ -1,18 +1,13 @@
-"""Results of uploads: awaited, read from the machine's database, printed as a table."""
+"""Rows of the ledger: read from the machine, printed as a table."""
 
 import json
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cli.bucket_client import BucketClient
-from cli.errors import CommandError
 from cli.machines.host import Host, stream
-from cli.stacks.target import command_line
-from cli.terminal import print_table, progress_bar
+from cli.terminal import print_table
 
 _HASH_DIGITS = 16
-_POLL_SECONDS = 0.25
 ALL = 2**31 - 1
 """As `last`: every row."""
 
@@ -40,34 +35,6 @@ def read_results(
     arguments += ["--quarantined"] if quarantined else []
     for line in stream(host, arguments):
         yield json.loads(line)
-
-
-def await_results(client: BucketClient, keys: Sequence[str], patience: float) -> None:
-    """Wait until uploads have been processed, and show the progress.
-
-    Args:
-        client: The buckets.
-        keys: Keys of the uploads.
-        patience: Seconds without progress after which to give up.
-
-    Raises:
-        CommandError: There was no progress for so long.
-    """
-    with progress_bar("Negating", len(keys)) as bar:
-        done, last_progress = 0, time.monotonic()
-        while done < len(keys):
-            now = client.count_processed(keys)
-            if now > done:
-                done, last_progress = now, time.monotonic()
-                bar.advance_to(done)
-            elif time.monotonic() - last_progress > patience:
-                status = command_line("status", client.stack)
-                raise CommandError(
-                    f"{len(keys) - done} photos are still waiting after {patience:.0f} s without "
-                    f"progress: '{status}' shows why."
-                )
-            else:
-                time.sleep(_POLL_SECONDS)
 
 
 def print_results(rows: Iterable[Row]) -> None:

@@ -1,8 +1,9 @@
-"""Files to be sent, and sending several at once."""
+"""Files to be sent: found, sent several at once, and awaited."""
 
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 from cli.bucket_client import BucketClient, StoreUnavailable
 from cli.errors import CommandError, Interrupted, file_error
 from cli.paths import CHECKOUT
-from cli.terminal import visible
+from cli.stacks.target import command_line
+from cli.terminal import progress_bar, visible
 from worker.store.store import hash_file
 
 _THREADS = 8
+_POLL_SECONDS = 0.25
 _MAX_KEY = 1024  # bytes of UTF-8 (S3 API reference)
 _MAX_SIZE = 5 << 30  # bytes of a single PUT (S3 API reference)
 #: What file managers leave in folders.
@@ -206,6 +209,34 @@ def _record(report: Report, key: str, outcome: object) -> None:
         report.sent.append(key)
     else:
         report.skipped.append(key)
+
+
+def await_results(client: BucketClient, keys: Sequence[str], patience: float) -> None:
+    """Wait until uploads have been processed, and show the progress.
+
+    Args:
+        client: The buckets.
+        keys: Keys of the uploads.
+        patience: Seconds without progress after which to give up.
+
+    Raises:
+        CommandError: There was no progress for so long.
+    """
+    with progress_bar("Negating", len(keys)) as bar:
+        done, last_progress = 0, time.monotonic()
+        while done < len(keys):
+            now = client.count_processed(keys)
+            if now > done:
+                done, last_progress = now, time.monotonic()
+                bar.advance_to(done)
+            elif time.monotonic() - last_progress > patience:
+                status = command_line("status", client.stack)
+                raise CommandError(
+                    f"{len(keys) - done} photos are still waiting after {patience:.0f} s without "
+                    f"progress: '{status}' shows why."
+                )
+            else:
+                time.sleep(_POLL_SECONDS)
 
 
 def _interruption(report: Report, total: int) -> str:

@@ -6,9 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from local import file_lock, object_store, postgres, private_file, processes
-from local.api import identity
-from local.api.http import HOST
+from local import file_lock, object_store, private_file, processes
 from local.api.state import DATABASES, MACHINES, REGION, STORE
 from local.errors import LocalCloudError
 from local.machine import kinds, machine
@@ -71,6 +69,8 @@ class LocalCloud:
 
     def stop(self) -> None:
         """End every process of the cloud and of its resources, and remove the folder."""
+        from local import postgres  # noqa: PLC0415  psycopg would slow down `log` and `status`
+
         with self._locked(create=False) as exists:
             if not exists:
                 return
@@ -109,6 +109,9 @@ class LocalCloud:
             yield exists
 
     def _write_clouds_yaml(self, port: str) -> None:
+        from local.api import identity  # noqa: PLC0415  http.server would slow down `log` too
+        from local.api.http import HOST  # noqa: PLC0415
+
         user = identity.load(self.folder)
         entry = {
             "auth": {

@@ -19,12 +19,12 @@ from cli.errors import CommandError, Interrupted
 from cli.machines import machine_kind
 from cli.machines.host import first
 from cli.paths import cache_folder
-from cli.results import await_results, print_results, read_results
+from cli.results import print_results, read_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import Target, explain_interrupt
 from cli.terminal import print_progress, print_result, progress_bar
-from cli.uploads import Photo, find_photos, sample_photos, send
+from cli.uploads import Photo, await_results, find_photos, sample_photos, send
 
 _CLOUD_PHOTOS = 3
 _PATIENCE_SECONDS = 300  # without progress; a container installs its worker first

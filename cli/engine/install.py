@@ -15,8 +15,6 @@ import sys
 import tarfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol
@@ -161,6 +159,8 @@ def _install(root: Path, report: Report) -> None:
 
 def _download(bin_folder: Path, report: Report) -> str:
     """Unpack the release's programs into `bin_folder`; return "", or why it cannot be had."""
+    import urllib.request
+
     machine = _MACHINES.get(platform.machine().lower())
     if machine is None:
         return f"there is none for {platform.machine()}"
@@ -170,7 +170,7 @@ def _download(bin_folder: Path, report: Report) -> str:
             length = int(answer.headers.get("Content-Length", 0))
             report.step("Downloading Pulumi (MB)", length >> 20)
             _unpack(_CountingReader(answer, report.advance_to), bin_folder)
-    except (urllib.error.URLError, OSError, tarfile.TarError) as error:
+    except (OSError, tarfile.TarError) as error:
         reason = getattr(error, "reason", error)
         return str(getattr(reason, "strerror", None) or reason)  # "no route", not "[Errno 113]"
     return ""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, DataGuarded
-from cli.init import settings_file
 from cli.machines.host import Host
 from cli.machines.local_host import local_host
 from cli.paths import CHECKOUT, LocalPaths
@@ -178,6 +177,8 @@ class LocalStack:
     def _write_files(self) -> None:
         """Make the secrets once; copy the settings each time."""
         import yaml
+
+        from cli.init import settings_file
 
         paths = self.paths
         for folder in (paths.root, paths.state, paths.project, paths.pulumi_home):
