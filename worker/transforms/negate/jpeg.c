@@ -64,7 +64,7 @@ static void open_source(source *s, const uint8_t *at, const uint8_t *end) {
     fill(s);
 }
 
-/* Bits past the limit were made up. */
+/* Whether bits past the limit were read: they are invented. */
 INLINE int overrun(const source *s, const reader *r) {
     return (r->at - s->limit) * 8 > r->count;
 }
@@ -151,7 +151,7 @@ INLINE void put(writer *w, uint64_t bits, int n) {
     if (n) put_top(w, bits << (64 - n), n);
 }
 
-static void pad(writer *w, int ones) { /* F.1.2.3: with 1-bits; we do as the input did */
+static void pad(writer *w, int ones) { /* F.1.2.3 asks for 1-bits; the input's are kept */
     if (w->count) put(w, ones ? (1u << (8 - w->count)) - 1 : 0, 8 - w->count);
 }
 
@@ -201,7 +201,7 @@ INLINE int symbol(const table *t, uint64_t bits) {
    their coefficients, 6 for their length. */
 typedef uint32_t run;
 enum { FLIP = 0x7FFFE000, SUMS = 0x1FFF, COUNT = 6, BLOCK_FULL = 64 << COUNT };
-enum { NO_RUN = 127 << COUNT, LONGEST = 18 }; /* more than any block has; three fit into 56 bits */
+enum { NO_RUN = 127 << COUNT, LONGEST = 18 }; /* more than a block has; three fit into 56 bits */
 
 /* For each RUNS bits: the whole AC symbols in them; where dc is given, a DC difference first. */
 static void make_runs(run *runs, const table *dc, const table *ac) {
@@ -231,7 +231,7 @@ static const uint8_t k3[33] = {0xFF, 0xC4, 0, 31, 0, 0, 1, 5, 1, 1, 1, 1, 1, 1, 
 
 typedef struct {
     int id, h, v, tq;
-    int constant, known; /* what is taken from -DC; whether it has been worked out */
+    int constant, known; /* what is subtracted from -DC; whether it has been computed */
     int8_t low[64];      /* G.1.1.1.2: Al of the last scan, by coefficient; -1: none yet */
     size_t across, down, stride, places; /* blocks of its own scans; in a row of MCUs, in all */
     /* Progressive, in their order in `stride`. bits: while DC are collected, the DC; then a bit
@@ -251,7 +251,7 @@ typedef struct { int kind, start, stop, high, low, n, run; part parts[4]; } scan
 /* A block of an MCU. Sequential scans only. */
 typedef struct position {
     part *of;
-    const run *ac;        /* what comes behind its DC */
+    const run *ac;        /* what follows its DC */
     intptr_t skip, step; /* from those to the next block's first runs, and to its position */
 } position;
 
@@ -501,7 +501,7 @@ static __attribute__((noinline)) int sequential_blocks(jpeg *j, size_t left) {
     return overrun(in, &r) ? TRUNCATED : DONE;
 }
 
-/* Past entropy-coded data, to the marker behind it; with `restarts` over RSTn as well. */
+/* The marker that ends entropy-coded data; with `restarts`, RSTn do not end it. */
 static const uint8_t *to_marker(const uint8_t *at, const uint8_t *end, int restarts) {
     while ((at = at < end ? memchr(at, 0xFF, (size_t)(end - at)) : NULL)) {
         if (end - at < 2) return end;
@@ -590,7 +590,7 @@ static int progressive_scan(jpeg *j, scan *s, size_t across, size_t down) {
     return DONE;
 }
 
-/* As libjpeg tells colour spaces apart: does the component rise with brightness? */
+/* Whether a component rises with brightness, by libjpeg's rules for color spaces. */
 static int is_brightness(const jpeg *j, int i) {
     const component *c = j->components;
     if (j->n == 4) return j->adobe < 0 || j->adobe == 0 || i == 0 || i == 3;
@@ -724,7 +724,7 @@ static int dc_complete(const jpeg *j) {
     return 1;
 }
 
-/* An EOI ends it; so does the end of a sequential file whose scans are all there. */
+/* The file ends with EOI, or a sequential one after its last scan. */
 static int finish(const jpeg *j, int at_marker) {
     for (int i = 0; i < j->n; i++)
         if (j->components[i].low[0] < 0) return TRUNCATED;
@@ -747,7 +747,7 @@ static int segment(jpeg *j, int marker, const uint8_t *p, size_t length) {
     return DONE;
 }
 
-/* All segments of head, then of tail; j->at is left behind the EOI. */
+/* All segments of head, then of tail; j->at is left after the EOI. */
 static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size) {
     j->at = head, j->end = head + head_size;
     j->n = j->progressive = j->scans = j->interval = j->jfif = 0;
@@ -772,7 +772,7 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
             if (!j->collecting) TRY(emit(&j->out, from, 2));
             return finish(j, 1);
         }
-        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) continue; /* stray: dropped */
+        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) continue; /* stray */
         if (marker < 0xC0 || marker == 0xD8) return DAMAGED;
         if (j->end - j->at < 2 || word(j->at) > j->end - j->at) return TRUNCATED;
         size_t length = (size_t)word(j->at);
@@ -785,7 +785,7 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
         }
         TRY(segment(j, marker, from + 4, length - 2));
         if (j->collecting && j->n && !j->progressive) return DONE;
-        /* Applications' segments between scans could hold previews: dropped. */
+        /* Application segments between scans could hold previews: dropped. */
         if (!j->collecting && !(j->scans && (marker & 0xF0) == 0xE0))
             TRY(emit(&j->out, from, length + 2));
     }

@@ -20,30 +20,30 @@ INLINE uint64_t load(const uint8_t *p) {
     return v;
 }
 
-/* colour: which of eight bytes are colours, not alpha. */
-INLINE uint64_t changed(uint64_t x, uint64_t colour, int negate) {
+/* color: which of eight bytes are colors, not alpha. */
+INLINE uint64_t changed(uint64_t x, uint64_t color, int negate) {
     const uint64_t sevens = 0x7F7F7F7F7F7F7F7F, one = 0x0101010101010101;
     uint64_t y = ~x;
     if (negate) y = ((y & sevens) + one) ^ (y & ~sevens);
-    return (x & ~colour) | (y & colour);
+    return (x & ~color) | (y & color);
 }
 
-static void change(uint8_t *row, size_t length, uint64_t colour, int negate) {
+static void change(uint8_t *row, size_t length, uint64_t color, int negate) {
     size_t whole = length & ~(size_t)7;
     for (size_t i = 0; i < whole; i += 8) {
-        uint64_t x = changed(load(row + i), colour, negate);
+        uint64_t x = changed(load(row + i), color, negate);
         memcpy(row + i, &x, 8);
     }
     uint64_t x = 0;
     memcpy(&x, row + whole, length - whole);
-    x = changed(x, colour, negate);
+    x = changed(x, color, negate);
     memcpy(row + whole, &x, length - whole);
 }
 
-static void average(uint8_t *row, size_t length, size_t bpp, size_t colours, const uint8_t *left,
+static void average(uint8_t *row, size_t length, size_t bpp, size_t colors, const uint8_t *left,
                     const uint8_t *above, int first) {
     for (size_t i = 0; i < length; i++) {
-        if (i % bpp >= colours) continue;
+        if (i % bpp >= colors) continue;
         if (i < bpp && first) row[i] = (uint8_t)~row[i];
         else if (i < bpp || first) row[i] = (uint8_t)(128 - row[i]);
         else row[i] = (uint8_t)(((left[i - bpp] ^ above[i]) & 1) - row[i]);
@@ -81,15 +81,15 @@ static void decode_row(const uint8_t *row, size_t length, size_t bpp, int filter
 
 /* Negate `count` rows, each a filter byte and `length` bytes, in place.
 
-   bpp: bytes of a whole pixel, 1 at least; colours: those of them that are not alpha; first:
+   bpp: bytes of a whole pixel, 1 at least; colors: those of them that are not alpha; first:
    whether the first row is the image's (or pass's). decoded: two rows, the first of them the
    decoded row above (zeros at first), kept up to date; NULL as long as no row needs it: the
    answer to an Average then is NEEDS_DECODED. */
-int png_negate(uint8_t *rows, size_t count, size_t length, size_t bpp, size_t colours, int first,
+int png_negate(uint8_t *rows, size_t count, size_t length, size_t bpp, size_t colors, int first,
                uint8_t *decoded) {
     uint8_t pattern[8];
-    for (size_t i = 0; i < 8; i++) pattern[i] = i % bpp < colours ? 0xFF : 0;
-    uint64_t colour = colours == bpp ? ~(uint64_t)0 : load(pattern);
+    for (size_t i = 0; i < 8; i++) pattern[i] = i % bpp < colors ? 0xFF : 0;
+    uint64_t color = colors == bpp ? ~(uint64_t)0 : load(pattern);
     for (size_t r = 0; r < count; r++, first = 0) {
         uint8_t *row = rows + r * (length + 1) + 1, *current = decoded;
         int filter = row[-1];
@@ -101,18 +101,18 @@ int png_negate(uint8_t *rows, size_t count, size_t length, size_t bpp, size_t co
             return NEEDS_DECODED;
         }
         if (filter == AVERAGE) {
-            average(row, length, bpp, colours, current, decoded, first);
+            average(row, length, bpp, colors, current, decoded, first);
         } else {
-            change(row, length, colour, filter != NONE && !(filter == UP && first));
+            change(row, length, color, filter != NONE && !(filter == UP && first));
             if (filter == SUB || (filter == PAETH && first))
-                for (size_t i = 0; i < colours && i < length; i++) row[i]--;
+                for (size_t i = 0; i < colors && i < length; i++) row[i]--;
         }
         if (decoded) memcpy(decoded, current, length);
     }
     return DONE;
 }
 
-/* Where the sub-blocks at `at` end (GIF89a, 15 and 16), behind their terminator; 0: not at all. */
+/* Where the sub-blocks at `at` end (GIF89a, 15 and 16), after their terminator; 0: they do not. */
 size_t gif_blocks(const uint8_t *data, size_t size, size_t at) {
     while (at < size && data[at]) at += (size_t)data[at] + 1;
     return at < size ? at + 1 : 0;
