@@ -13,7 +13,7 @@ from worker.transforms.negate.mapped_file import MappedFile
 
 TRANSCODERS = {"jpg": jpeg.transcode, "png": png.transcode, "gif": gif.negate}
 PIXELS = 1_000_000
-MAX_SECONDS = 2.0  # for one file
+MAX_SECONDS = 2.0  # of CPU time for one file
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
@@ -73,7 +73,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
             if kind == "png" and dice.randrange(4):
                 mutated = fix_crcs(mutated)
             source.write_bytes(mutated)
-            begun = time.monotonic()
+            begun = time.process_time()
             try:
                 done = TRANSCODERS[kind](MappedFile(source), target, PIXELS)
                 counts["taken"] += done is not False  # gif.negate returns nothing
@@ -81,5 +81,5 @@ def run(seconds: float, seed: int) -> dict[str, int]:
                 counts["refused"] += 1
             except Exception as error:
                 raise AssertionError(f"{error!r} for {kind} {mutated.hex()}") from error
-            assert time.monotonic() - begun < MAX_SECONDS, f"slow: {kind} {mutated.hex()}"
+            assert time.process_time() - begun < MAX_SECONDS, f"slow: {kind} {mutated.hex()}"
     return counts
