@@ -50,7 +50,8 @@ def _find(context: click.Context, _option: click.Parameter, value: str) -> "Targ
     return None if context.resilient_parsing else find_stack(value)
 
 
-def _complete(_context: Any, _option: Any, incomplete: str) -> "list[CompletionItem[str]]":
+def complete_stack(_context: Any, _option: Any, incomplete: str) -> "list[CompletionItem[str]]":
+    """Complete the name of a stack."""
     from click.shell_completion import CompletionItem
 
     names = [LOCAL, *registry.known()]
@@ -65,7 +66,7 @@ stack = click.option(
     show_default=True,
     metavar="NAME",
     callback=_find,
-    shell_complete=_complete,
+    shell_complete=complete_stack,
     help="The stack: the one on this computer, or one that 'init' created.",
 )
 

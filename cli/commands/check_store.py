@@ -27,7 +27,11 @@ from cli.terminal import progress_bar
 
 @click.command(help=__doc__)
 @click.option(
-    "--stack", metavar="NAME", help="Check the store that this stack uses, with its keys."
+    "--stack",
+    type=options.TEXT,
+    metavar="NAME",
+    shell_complete=options.complete_stack,
+    help="Check the store that this stack uses, with its keys.",
 )
 @click.option("--endpoint", metavar="URL", help="Check the store at this address.")
 @click.option("--region", default="", help="The region, if the store requires one.")

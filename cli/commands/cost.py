@@ -13,7 +13,15 @@ from cli.stacks.target import LOCAL
 
 
 @click.command(help=__doc__)
-@click.option("--stack", "stack", default=LOCAL, show_default=True, metavar="NAME")
+@click.option(
+    "--stack",
+    type=options.TEXT,
+    default=LOCAL,
+    show_default=True,
+    metavar="NAME",
+    shell_complete=options.complete_stack,
+    help="The stack.",
+)
 @options.as_json
 def command(stack: str, as_json: bool) -> None:
     path = registry.settings_file(stack)

@@ -56,7 +56,7 @@ def _flags(function: Any) -> Any:
 
 
 @click.command(help=__doc__)
-@click.argument("stack", type=options.TEXT)
+@click.argument("stack", type=options.TEXT, shell_complete=options.complete_stack)
 @_flags
 @click.option("--volume", type=int, help="Setting databaseVolumeSize, GiB.")
 @click.option("--operator-cidr", multiple=True, help="Setting operatorCidrs; may be repeated.")

@@ -59,6 +59,21 @@ def test_bash_completes_all_commands(tmp_path: Path) -> None:
     assert bash("./pipeline ''", tmp_path) == sorted(name.replace("_", "-") for name in modules)
 
 
+def test_the_tab_key_installs_nothing(tmp_path: Path) -> None:
+    for name in ("pipeline", "pyproject.toml", "requirements.txt"):
+        shutil.copy(PROJECT / name, tmp_path)
+    words = {"COMP_WORDS": "./pipeline st", "COMP_CWORD": "1"}
+    answer = subprocess.run(
+        ["./pipeline"],
+        cwd=tmp_path,
+        env={**os.environ, **words, "_PIPELINE_COMPLETE": "bash_complete"},
+        capture_output=True,
+        check=True,
+    )
+    assert (answer.stdout, answer.stderr) == (b"", b"")
+    assert not (tmp_path / ".venv").exists()
+
+
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 def test_fish_completes() -> None:
     script = './pipeline completion fish | source; complete -C "./pipeline log --qu"'
