@@ -33,3 +33,8 @@ def test_each_dependency_is_locked_at_its_version(lock: str, pin: str) -> None:
 def test_every_requirement_has_hashes(lock: str) -> None:
     for line in requirements(lock):
         assert re.fullmatch(r"[a-z0-9-]+==[^ ]+( ; [^-]+)?(\s+--hash=sha256:[0-9a-f]{64})+", line)
+
+
+def test_the_script_installs_the_same_uv() -> None:
+    [pin] = [each for each in PROJECT["dependency-groups"]["dev"] if str(each).startswith("uv==")]
+    assert f" install {pin} " in (CHECKOUT / "pipeline").read_text()
