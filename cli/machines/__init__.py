@@ -1,1 +1,1 @@
-"""The machines of a pipeline, and the ways to them."""
+"""Access to the machines of a stack."""

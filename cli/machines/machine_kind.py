@@ -1,4 +1,4 @@
-"""`--machine` and `--suite`: what the local stack's VM is made of."""
+"""The options `--machine` and `--suite`: of what kind the local stack's VM is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +19,13 @@ from local.machine.qemu import machine as qemu
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The two options, as `machine` and `suite`."""
+    """Add the two options to a command, as `machine` and `suite`."""
     machine = click.option(
         "--machine",
         type=click.Choice([kinds.PROCESS, kinds.NSPAWN, kinds.QEMU]),
         help="Local stack: 'container' boots the machine with cloud-init and systemd (Linux, root),"
         " 'qemu' with a kernel too (in minutes)."
-        "  [default: as it stands, else process]",
+        "  [default: as deployed, else process]",
     )
     suite = click.option(
         "--suite",
@@ -38,7 +38,16 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def choose(target: Target, machine: str | None, suite: str) -> None:
-    """Have the target's VM be of that kind; raises CommandError where it cannot be."""
+    """Choose the kind of the local stack's VM.
+
+    Args:
+        target: The stack.
+        machine: One of `kinds`, None to keep what is deployed.
+        suite: The Debian release that it boots.
+
+    Raises:
+        CommandError: The stack is on a cloud, or this computer cannot run that kind.
+    """
     if machine is None:
         return
     if not isinstance(target, LocalStack):
@@ -51,7 +60,7 @@ def choose(target: Target, machine: str | None, suite: str) -> None:
 
 
 def _tree(machine: str, suite: str) -> Path:
-    """What a machine of that kind boots from, built if need be; raises CommandError."""
+    """Return the Debian tree or disk image of a kind, built if need be."""
     emulated = machine == kinds.QEMU
     if (lacking := qemu.missing() if emulated else nspawn.missing()) is not None:
         raise CommandError(lacking)

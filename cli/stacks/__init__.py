@@ -1,1 +1,1 @@
-"""What a stack is to the commands: on this machine, or on a cloud."""
+"""Stacks as the commands use them: the one on this machine, and those on clouds."""

@@ -21,7 +21,7 @@ _UNEXPECTED_RESPONSE = re.compile(
 _ADVICE: tuple[tuple[str, str], ...] = (
     (
         r"incorrect passphrase|passphrase must be set|could not (?:get|create) secrets manager",
-        "The passphrase does not fit the stack: put back the file that 'init' made, or name the "
+        "The passphrase does not fit the stack: restore the file that 'init' made, or name the "
         "right one with './pipeline init {stack} --passphrase-file FILE'.",
     ),
     (

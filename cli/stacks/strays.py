@@ -87,7 +87,7 @@ def remove(stray: Stray) -> None:
 def unclaimed_keys(settings: Mapping[str, Any], known: Collection[str]) -> str:
     """Return a warning about access keys (EC2 credentials) that no known stack owns, or "".
 
-    Keys have no name, and a person's own, made for s3cmd or rclone, look just the same: they are
+    Keys have no name, and a person's own, made for s3cmd or rclone, look the same: they are
     listed, never deleted.
 
     Args:
