@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from cli.errors import CommandError
-from cli.terminal import print_progress
+from cli.terminal import print_progress, visible
 
 _MOST_LISTED = 12
 
@@ -36,7 +36,7 @@ class Prompt:
         if given is not None:
             return given.strip()
         if self.interactive:
-            return str(click.prompt(question, default=default or None, err=True)).strip()
+            return _ask(question, default)
         if not default:
             raise CommandError(f"{option} is missing and there is no terminal to ask on: give it.")
         return default
@@ -87,12 +87,19 @@ class Prompt:
         for number, name in enumerate(choices, 1):
             print_progress(f"  {number:2}  {name}")
         while True:
-            typed = str(click.prompt("Number or name", default=preferred or None, err=True)).strip()
+            typed = _ask("Number or name", preferred)
             if typed in choices:
                 return typed
             if typed.isdigit() and 1 <= int(typed) <= len(choices):
                 return choices[int(typed) - 1]
             print_progress(f"'{typed}' is none of them.")
+
+
+def _ask(question: str, default: str) -> str:
+    """Ask on the terminal; names that clouds give are shown without control characters."""
+    text = f"{visible(question)} [{visible(default)}]" if default else visible(question)
+    answer = click.prompt(text, default=default or None, show_default=False, err=True)
+    return str(answer).strip()
 
 
 def listed(choices: Sequence[str]) -> str:
