@@ -16,6 +16,7 @@ from cli.terminal import visible
 from worker.errors import NoResponse, RequestRefused
 from worker.store.client import Client, Response, Signer
 from worker.store.store import FileContents
+from worker.transforms import TransformName, output_key
 
 _NOT_FOUND = 404
 
@@ -182,6 +183,5 @@ class BucketClient:
 
 
 def result_keys(name: str) -> list[str]:
-    """Return the keys that the result of an upload may have."""
-    prefix, slash, base = name.rpartition("/")
-    return [f"{prefix}{slash}negated_{base}"]
+    """Return the keys that the result of an upload may have, by transform."""
+    return [output_key(transform, name) for transform in TransformName]
