@@ -342,6 +342,16 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         "smallest and largest sample values",
         lambda: tiff(having(having(Page(), 280, SHORT, (10,)), 281, SHORT, (245,))),
     ),
+    "damaged CCITT Group 4": (
+        lambda: damaged_fax("group4"),
+        "CCITT data is damaged",
+        lambda: encode(picture(1, (400, 300), "1"), "TIFF", compression="group4"),
+    ),
+    "damaged CCITT RLE": (
+        lambda: damaged_fax("tiff_ccitt"),
+        "CCITT data is damaged",
+        lambda: encode(picture(1, (400, 300), "1"), "TIFF", compression="tiff_ccitt"),
+    ),
     "ImageJ stack": (
         lambda: tiff(having(Page(), 270, ASCII, b"ImageJ=1.53\nimages=2\n\0")),
         "ImageJ stack",
@@ -404,6 +414,12 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         lambda: arithmetic(b""),
     ),
 }
+
+
+def damaged_fax(compression: str) -> bytes:
+    """Return a bilevel TIFF with a complemented part in its data."""
+    data = encode(picture(1, (400, 300), "1"), "TIFF", compression=compression)
+    return data[:600] + bytes(255 - value for value in data[600:664]) + data[664:]
 
 
 def bmp(header: int, alpha: int) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from worker.errors import InvalidInput
 from worker.transforms.negate import (
     camera_raw,
+    libtiff_messages,
     pillow,
     pixel_limit,
     previews,
@@ -101,12 +102,15 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
     # Pillow 13.0 maps pixels with the width that they have once they are turned.
     is_turned = any(page.number(_ORIENTATION, 1) >= _FIRST_TURNED for page in before.pages)
     try:
-        pillow.negate(file.path, target, pixels, "TIFF", mapped=not is_turned)
+        with libtiff_messages.captured() as messages:
+            pillow.negate(file.path, target, pixels, "TIFF", mapped=not is_turned)
     except InvalidInput as error:
         # Pillow's own words seldom tell more than a number.
         pages = "; ".join(dict.fromkeys(_described(page) for page in before.pages))
         problem = f"the {before.form} is damaged or not supported: it has {pages}"
         raise InvalidInput(problem) from error
+    if re.search(rb"^Fax\w*:", messages, re.MULTILINE):
+        raise InvalidInput("the TIFF's CCITT data is damaged")
     _repair(before, target)
     _compare(before, tiff_directories.read(MappedFile(target).data))
 
