@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from worker.jobs.steps import Context
 from worker.ledger.memory_ledger import MemoryLedger
 from worker.settings import StoreSettings
 from worker.store.memory_store import MemoryStore
-from worker.store.store import FileContents, ObjectInfo
+from worker.store.store import FileContents, ObjectInfo, Version
 from worker.transforms import output_key
 
 BUCKETS = StoreSettings("memory:", "input", "output", "quarantine")
@@ -189,6 +190,30 @@ def test_what_the_user_deleted_is_not_processed(versioned: World) -> None:
     assert versioned.transforms.inputs == [b"newer"]
     assert counts["withdrawn"] == 4
     assert versioned.left() == []
+
+
+class CountingStore(MemoryStore):
+    """A store that notes how many versions each request deletes."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.deleted: list[int] = []
+
+    def delete_versions(
+        self, bucket: str, versions: Sequence[Version]
+    ) -> dict[Version, UploadDeferred]:
+        self.deleted.append(len(versions))
+        return super().delete_versions(bucket, versions)
+
+
+def test_uploads_of_different_keys_share_requests(versioned: World) -> None:
+    """As many as leave no thread idle: 12 uploads on 4 threads are batches of three."""
+    versioned.use(CountingStore)
+    assert isinstance(versioned.store, CountingStore)
+    for number in range(12):
+        versioned.upload(f"{number:02}.png")
+    versioned.run(threads=4)
+    assert versioned.store.deleted == [3, 3, 3, 3]
 
 
 def test_folder_markers_stay(world: World) -> None:

@@ -75,7 +75,7 @@ def test_missing_settings_file(idle: Pipeline) -> None:
     idle.settings.unlink()
     done = idle.run("drain")
     assert done.returncode == 2
-    assert done.stderr.endswith("(No such file or directory): name them with --settings.\n")
+    assert done.stderr.endswith("(No such file or directory): give their path with --settings.\n")
 
 
 def test_folders_from_the_environment(idle: Pipeline, tmp_path: Path) -> None:
