@@ -1,4 +1,4 @@
-"""`python -m bench.pooled_drain SETTINGS processes|threads`: a pass of the worker's own parts.
+"""`python -m bench.pooled_drain SETTINGS processes|threads`: one pass of the worker.
 
 With `processes` it is what `python -m worker drain` does. With `threads` the transform runs in the
 worker's own process: no sandbox, no limits, for comparison only.

@@ -1,6 +1,6 @@
-"""Seconds of the commands a person waits for: `up`, `preview`, `destroy` and `demo`.
+"""Wall-clock time of `up`, `preview`, `destroy` and `demo`.
 
-Nothing may stand in this checkout: the local stack is made and taken down each round.
+The checkout must have no local stack: each round deploys and destroys it.
 """
 
 import statistics
@@ -14,15 +14,15 @@ from cli.errors import CommandError
 from cli.paths import CHECKOUT
 from cli.stacks.local_stack import LocalStack
 
-TITLE = "What a person waits for"
-TEXT = """Seconds, wall clock, the CLI and the packages installed already, the local stack with a
+TITLE = "Time of commands"
+TEXT = """Wall-clock seconds, with Pulumi's CLI and the packages installed; local stack with a
 `process` machine."""
 
 _COMMANDS = (["up"], ["preview"], ["destroy"], ["demo"])
 
 
 def measure(setup: Setup) -> Result:
-    """Run the commands in turn."""
+    """Run each command, one after the other, and repeat."""
     if LocalStack().exists:
         raise CommandError(
             "A local pipeline stands in this checkout, and this part makes its own: take it down "

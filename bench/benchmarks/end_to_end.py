@@ -1,4 +1,4 @@
-"""Images a second, from an upload in a bucket to its negative in another, against the tutorial."""
+"""Pictures per second from input bucket to output bucket, compared with the tutorial."""
 
 from statistics import median
 
@@ -19,7 +19,7 @@ processes; that of the servers, on the same cores, stands apart."""
 
 
 def measure(setup: Setup) -> Result:
-    """The script in turns with passes of ours, then one long pass."""
+    """Alternate the script with passes of the worker, then run one long pass."""
     uploads = PhotoSet(setup.photos).uploads(SIZES["P2"])
     turns, few, many, long = (1, 3, 20, 60) if setup.quick else (3, 10, 500, 2000)
     ours, notes, lines = "ours", [], []

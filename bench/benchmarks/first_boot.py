@@ -14,8 +14,8 @@ from cli.paths import LocalPaths
 from local.cloud import LocalCloud
 from local.machine.nspawn.machine import NspawnMachine
 
-TITLE = "First boot of a machine, its last one"
-TEXT = """Seconds since the guest's systemd began, of the `container` machine that stood."""
+TITLE = "Phases of the first boot"
+TEXT = """Seconds since the guest's systemd began, of the running `container` machine."""
 
 #: What ends a phase: unit whose journal is read, words of the first line that tells, its name.
 _MARKS = (
@@ -30,7 +30,7 @@ _MARKS = (
 
 
 def measure(_request: Setup) -> Result:
-    """The phases of the machine that runs."""
+    """Report the phases of the machine that is running."""
     for machine in LocalCloud(LocalPaths().cloud).machines():
         if isinstance(machine, NspawnMachine):
             columns = ["phase ends with", "at, s", "took, s"]

@@ -1,4 +1,4 @@
-"""What a pass costs an object, against how many objects wait."""
+"""Cost per object of a pass, by the number of pending objects."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -18,16 +18,25 @@ three passes, with the least and the largest of the CPU."""
 
 _SIZE = (256, 192)
 _TURNS = 3
-_REPEATED = 1000  # objects; more are passed over once
+_REPEATED = 1000  # objects; passes over more are not repeated
 
 
 def measure(setup: Setup) -> Result:
-    """Up to 10,000 objects."""
+    """Measure passes over up to 10,000 objects."""
     return grow(setup, (100, 1000) if setup.quick else (100, 1000, 10_000), "growth")
 
 
 def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:
-    """Passes over so many objects."""
+    """Measure passes over each number of objects.
+
+    Args:
+        setup: How to measure.
+        counts: Numbers of objects.
+        name: Of the plot.
+
+    Returns:
+        Table, figures and plot.
+    """
     uploads = PhotoSet(setup.photos).uploads(_SIZE)
     turns = 1 if setup.quick else _TURNS
     found: dict[int, list[tuple[float, ...]]] = {count: [] for count in counts}

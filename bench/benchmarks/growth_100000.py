@@ -1,4 +1,4 @@
-"""Growth, to 100,000 objects.
+"""Cost per object of a pass over 100,000 objects.
 
 `./pipeline bench growth-100000`
 """
@@ -15,6 +15,6 @@ folder, and what a pass costs grows with the square of its objects."""
 
 
 def measure(setup: Setup) -> Result:
-    """1,000 and 100,000 in one run."""
+    """Measure 1,000 and 100,000 objects in one run."""
     counts = (100, 1000) if setup.quick else (1000, 100_000)
     return growth.grow(setup, counts, "growth-100000")

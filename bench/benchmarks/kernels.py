@@ -1,4 +1,4 @@
-"""CPU time an image of our negation against others', in one run, in turns."""
+"""CPU time per picture of the kernels and of other programs, measured alternately."""
 
 import statistics
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 120
 
 
 def measure(setup: Setup) -> Result:
-    """Ten minutes of arrivals; half a minute where quick."""
+    """Measure ten minutes of arrivals, half a minute if `quick`."""
     duration = 30.0 if setup.quick else 600.0
     stack = LocalStack(LocalPaths(setup.folder / "local"))
     try:
@@ -56,7 +56,7 @@ def _arrivals(stack: outputs.Outputs, photos: Path, duration: float) -> list[flo
     store, uploads = _client(stack), PhotoSet(photos).uploads(SIZES["P2"])
     dice = random.Random(7)  # noqa: S311
     waiting: dict[str, float] = {}
-    _put(store, stack, *uploads(0), waiting)  # until the machine has booted, it says nothing
+    _put(store, stack, *uploads(0), waiting)  # wait for the boot, which is not measured
     _await(store, stack, waiting)
     found: list[float] = []
     begun = due = time.monotonic()
@@ -90,7 +90,7 @@ def _put(
 
 
 def _done(store: Any, stack: outputs.Outputs, waiting: dict[str, float]) -> list[float]:
-    """Latencies of those whose negative is there now; they do not wait any more."""
+    """Return the latencies of uploads whose negative has appeared, and stop waiting for them."""
     found = []
     for key, since in list(waiting.items()):
         try:

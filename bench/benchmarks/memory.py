@@ -1,4 +1,4 @@
-"""Memory that a transform's process needs for a picture, against its megapixels."""
+"""Memory of the transform's process, by megapixels."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_tex
 
 
 def measure(setup: Setup) -> Result:
-    """Each kind at each size, in processes of their own."""
+    """Negate each format at each size, in a process of its own."""
     photo_set = PhotoSet(setup.photos)
     lines, figures = [], {}
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in _KINDS}
@@ -57,7 +57,7 @@ def measure(setup: Setup) -> Result:
 
 
 def _peak(setup: Setup, photo_set: PhotoSet, kind: str, size: tuple[int, int]) -> tuple[float, int]:
-    """Bytes of the process at most, and of the file."""
+    """Return the peak memory of the process and the size of the file, in bytes."""
     suffix, options = _KINDS[kind]
     source, target = (setup.folder / f"{name}.{suffix}" for name in ("source", "target"))
     photo_set.mosaic(*size).save(source, **options)  # type: ignore[arg-type]

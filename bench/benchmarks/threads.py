@@ -1,4 +1,4 @@
-"""The transform in processes of their own, as the worker does it, against threads of one process.
+"""The transform in sandboxed processes, as in the worker, compared with threads of one process.
 
 `./pipeline bench threads`
 """
@@ -24,7 +24,7 @@ least and the largest."""
 
 
 def measure(setup: Setup) -> Result:
-    """Both ways in turn, over the same photographs."""
+    """Alternate both ways over the same photographs."""
     uploads = PhotoSet(setup.photos).uploads(SIZES["P2"])
     turns, count = (1, 20) if setup.quick else (7, 400)
     found: dict[str, list[Usage]] = {PROCESSES: [], THREADS: []}
@@ -61,7 +61,7 @@ def measure(setup: Setup) -> Result:
 
 
 def _drain(testbed: Testbed, way: str) -> Usage:
-    """One pass to an empty bucket; RuntimeError if anything is left."""
+    """Run one pass, which must empty the input bucket."""
     pipeline = testbed.pipeline
     path = f"{pipeline.environment['PYTHONPATH']}:{ROOT}"  # the worker with kernels, our module
     with (pipeline.folder / "pass.log").open("w", encoding="utf-8") as log:
