@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -41,10 +42,17 @@ def take_snapshot(base: Path) -> Snapshot:
     return Snapshot(
         processes=frozenset(processes.values()),
         sockets=frozenset(_sockets(set(processes))),
-        mounts=frozenset(Path("/proc/self/mounts").read_text().splitlines()),
+        mounts=frozenset(_mounts(str(base))),
         accounts=frozenset(Path("/etc/passwd").read_text().splitlines()),
         files=frozenset([*_files(home, home / ".cache"), *_files(temporary, None)]),
     )
+
+
+def _mounts(base: str) -> Iterator[str]:
+    """Yield all mounts but those of tests that run beside this one, in their temporary folders."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if base in line or tempfile.gettempdir() not in line:
+            yield line
 
 
 def _processes(base: str) -> Iterator[tuple[int, str]]:
