@@ -67,9 +67,10 @@ class Checkout:
         return answer
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Begin `./pipeline words` in a session of its own.
+        """Start `./pipeline words` in a session of its own.
 
-        It hears Ctrl-C, also where this run itself does not (nohup, a shell's background job).
+        Returns:
+            The process. It gets Ctrl-C even if this run ignores it (nohup, a background job).
         """
         return subprocess.Popen(
             ["env", "--default-signal=INT", *self.command(*words)],

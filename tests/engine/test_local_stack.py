@@ -116,7 +116,7 @@ def test_preview_without_changes(standing: Checkout) -> None:
 
 
 def test_the_stacks_own_store_can_be_checked(standing: Checkout) -> None:
-    """moto accepts any key, so it is not safe for photos that others can reach."""
+    """The store, moto, accepts any key, so it is not safe for photos that others can reach."""
     answer = standing.pipeline("check-store", "--stack", "local", "--json", code=1)
     found = json.loads(answer.stdout)
     assert "wrong-secret" in {finding["name"] for finding in found["findings"]}

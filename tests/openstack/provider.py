@@ -11,9 +11,14 @@ _SECONDS = 300
 
 
 def missing(pulumi: Path, home: Path) -> str | None:
-    """Let the engine whose PULUMI_HOME is `home` find it; one sentence where it cannot be had.
+    """Let an engine find the provider; on PATH it finds it by itself.
 
-    `pulumi` is the root of a CLI. On PATH the engine finds the provider by itself.
+    Args:
+        pulumi: Root of a CLI.
+        home: The engine's PULUMI_HOME.
+
+    Returns:
+        None, or a sentence why there is no provider.
     """
     if shutil.which(NAME):
         return None

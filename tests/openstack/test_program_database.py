@@ -43,8 +43,7 @@ pulumi.export("databaseAdminPassword", made.admin_password)
 
 
 class Watch:
-    """Before Trove in the second region: `ordered` is called, once, when Trove has taken an order
-    of which it has not told yet."""
+    """A proxy before Trove calls `ordered` once: an order is accepted, but not yet answered."""
 
     def __init__(self) -> None:
         self.ordered: Callable[[], None] | None = None
@@ -87,7 +86,6 @@ def instances(operator: Customer) -> list[dict[str, Any]]:
 
 def test_an_order_that_was_lost_is_told_and_never_adopted(operator: Customer, watch: Watch) -> None:
     """Trove, in the region of the settings, has taken it, and nobody was there to hear so."""
-
     struck: list[int] = []
 
     def kill() -> None:

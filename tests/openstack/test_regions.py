@@ -21,9 +21,10 @@ CHOSEN = ("--compute-region", NORTH, "--database-region", DEEP_NORTH)
 
 @pytest.fixture(scope="module")
 def asked(cloud: OpenStack, operator: Customer) -> Iterator[set[str]]:
-    """Both clouds have two regions; what of the second ones has been asked something.
+    """Give both clouds a second region, while the customer's clouds.yaml names none.
 
-    And the customer's clouds.yaml names none.
+    Yields:
+        The services of the second regions that got a request.
     """
     found: set[str] = set()
     ports = cloud.layout.ports

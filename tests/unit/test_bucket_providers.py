@@ -78,7 +78,7 @@ def test_own_bucket_is_never_claimed(store: dict[str, str]) -> None:
 
 
 def test_bucket_of_somebody_else_is_taken(stores: dict[str, dict[str, str]]) -> None:
-    """rclone answers a wrong key with 403, as a store does for another owner's bucket."""
+    """For a wrong key rclone answers 403, as stores do for another owner's bucket."""
     wrong = {**stores["rclone"], "secret_key": "wrong", "bucket": "theirs"}
     with pytest.raises(StoreError, match=r"theirs belongs to somebody else.*another name"):
         CLAIM.create(wrong)

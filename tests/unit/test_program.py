@@ -38,7 +38,7 @@ def run(local_cloud: LocalCloud, folder: Path) -> Run:
 
 
 def written(run: Run) -> dict[str, str]:
-    """path -> content of the files that the machine's user-data carries."""
+    """Return path -> content of the files in the machine's user-data."""
     packed = run.one("Instance").inputs["userData"]
     text = gzip.decompress(base64.b64decode(packed)).decode()
     document: dict[str, Any] = json.loads(text.removeprefix("#cloud-config\n"))

@@ -144,7 +144,7 @@ def pythons() -> list[str]:
 
 @pytest.mark.parametrize("python", pythons())
 def test_same_bytes_from_every_python(python: str, rendered: dict[str, Any], packed: str) -> None:
-    """zopfli's wheel is for the stable ABI, so this interpreter's packages do for the others."""
+    """The wheel of zopfli uses the stable ABI, so other interpreters can use our packages."""
     path = os.pathsep.join([str(CLOUD_INIT.parent), *(p for p in sys.path if "-packages" in p)])
     done = subprocess.run(
         [python, "-c", PACK],

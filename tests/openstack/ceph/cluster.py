@@ -48,9 +48,17 @@ def version() -> str:
 
 
 def start(folder: Path, keystone: Keystone | None = None) -> ObjectStore:
-    """A new cluster in `folder`, which must be empty or absent; the store as its first user has it.
+    """Start a new cluster, whose contents are lost when it stops.
 
-    Raises LocalCloudError with one sentence. What was in a cluster is gone when it ends.
+    Args:
+        folder: Its files; empty or absent.
+        keystone: Where the gateway verifies credentials besides its own.
+
+    Returns:
+        The store with the keys of its first user.
+
+    Raises:
+        LocalCloudError: If the cluster cannot be started.
     """
     if (lacking := missing()) is not None:
         raise LocalCloudError(lacking)

@@ -17,9 +17,12 @@ class Project:
     endpoint: str
 
     def ec2_credential(self) -> ObjectStore:
-        """The store with keys that Keystone makes: the project's, and they never expire.
+        """Create EC2 credentials of the project in Keystone; they never expire.
 
         https://docs.openstack.org/api-ref/identity/v3-ext/ (OS-EC2)
+
+        Returns:
+            The store with these keys.
         """
         credential = self.connection.identity.post(
             f"/users/{self.connection.current_user_id}/credentials/OS-EC2",

@@ -1,5 +1,4 @@
-"""A photo all the way on Ceph: container by Swift, keys by Keystone, put over S3, negated, logged,
-fetched."""
+"""A photo on Ceph: container by Swift, keys by Keystone, put, negated, logged and fetched."""
 
 import hashlib
 import json

@@ -1,5 +1,4 @@
-"""Of tests/worker/test_settings.py what asks a store for something, on Ceph: with bad settings the
-worker asks nobody for anything."""
+"""The test of tests/worker/test_settings.py that sends a request to the store, on Ceph."""
 
 from tests.worker.test_settings import test_folders_from_the_environment
 
