@@ -1,4 +1,4 @@
-"""A fresh copy of the project, and its `./pipeline` as a person would type it there."""
+"""A fresh copy of the project, and its `./pipeline` as a user runs it there."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 600
 
 
 def copy_project(target: Path) -> None:
-    """What a clone of the working tree would hold, as a git repository of its own."""
+    """Copy what git tracks, or would track, into a git repository of its own."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     for name in names.stdout.splitlines():
@@ -31,8 +31,8 @@ def copy_project(target: Path) -> None:
         subprocess.run(["git", *words], cwd=target, check=True)
 
 
-def settle(base: Path) -> tuple[Path, Path, Path]:
-    """A copy that shares this run's packages, a home and a temporary folder, all below `base`."""
+def prepare_folders(base: Path) -> tuple[Path, Path, Path]:
+    """Make a copy that shares this run's .venv, a home and a temporary folder below `base`."""
     folder, home, temporary = base / "project", base / "home", base / "tmp"
     for each in (folder, home, temporary):
         each.mkdir()
@@ -44,14 +44,14 @@ def settle(base: Path) -> tuple[Path, Path, Path]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """One copy with an environment: home, cache and temporary folder of its own."""
+    """A copy of the project, with its own home, cache and temporary folder."""
 
     folder: Path
     environment: dict[str, str]
-    prefix: Sequence[str] = field(default=())  # for example setpriv, to be somebody else
+    prefix: Sequence[str] = field(default=())  # for example setpriv, to run as another user
 
     def pipeline(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run `./pipeline words` to its end; fails the test on another exit code than `code`."""
+        """Run `./pipeline words`; fail the test unless it exits with `code` (None: any)."""
         answer = subprocess.run(
             self.command(*words),
             cwd=self.folder,
@@ -61,9 +61,9 @@ class Checkout:
             check=False,
             timeout=PATIENCE_SECONDS * patience(),
         )
-        told = f"./pipeline {' '.join(words)}\n{answer.stdout}\n{answer.stderr}"
-        assert code is None or answer.returncode == code, told
-        assert "Traceback" not in answer.stdout + answer.stderr, told
+        output = f"./pipeline {' '.join(words)}\n{answer.stdout}\n{answer.stderr}"
+        assert code is None or answer.returncode == code, output
+        assert "Traceback" not in answer.stdout + answer.stderr, output
         return answer
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -83,27 +83,27 @@ class Checkout:
         )
 
     def json(self, *words: str) -> Any:
-        """The answer of a command that has `--json`."""
+        """Run a command with `--json`; return what it printed."""
         return json.loads(self.pipeline(*words, "--json").stdout)
 
     def command(self, *words: str) -> list[str]:
-        """The whole command line."""
+        """Return the whole command line."""
         return [*self.prefix, "./pipeline", *words]
 
 
-def told_until(process: subprocess.Popen[str], pattern: str) -> str:
-    """What it tells, up to the first line that `pattern` is found in, which must come."""
+def output_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """Return the output up to the first line that matches `pattern`, which must appear."""
     assert process.stdout is not None
-    told = ""
+    output = ""
     for line in process.stdout:
-        told += line
+        output += line
         if re.search(pattern, line):
-            return told
-    raise AssertionError(f"it never told {pattern!r}:\n{told}")
+            return output
+    raise AssertionError(f"it never printed {pattern!r}:\n{output}")
 
 
 def environment(home: Path, temporary: Path, **more: str) -> dict[str, str]:
-    """A newcomer's environment: nothing of ours but what reaches the package registries."""
+    """Return a new user's environment: of ours, only what reaches the package registries."""
     kept = ("PATH", "LANG", "SSL_CERT_", "PIP_", "REQUESTS_CA", "CURL_CA", "GO", "HTTP", "http")
     inherited = {name: value for name, value in os.environ.items() if name.startswith(kept)}
     return {**inherited, "HOME": str(home), "TMPDIR": str(temporary), **more}
@@ -111,19 +111,19 @@ def environment(home: Path, temporary: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def open_folder() -> Iterator[Path]:
-    """A temporary folder with modes that let others look."""
+    """Make a temporary folder that other users may read."""
     with tempfile.TemporaryDirectory(prefix="engine-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 def make_checkout(base: Path, pulumi: Path) -> Checkout:
-    """A copy below `base`; home and temporary folder are its own, the packages are ours."""
-    folder, home, temporary = settle(base)
+    """Make a copy below `base` with its own home and temporary folder, and our packages."""
+    folder, home, temporary = prepare_folders(base)
     path = os.pathsep.join([str(pulumi / "bin"), os.environ["PATH"]])
     return Checkout(folder, environment(home, temporary, PATH=path))
 
 
 def seed_cache(home: Path, pulumi: Path) -> None:
-    """Put the CLI where a second run would find it."""
+    """Put Pulumi's CLI into the cache, as after a first run."""
     shutil.copytree(pulumi, home / ".cache" / "image-pipeline" / pulumi.name, symlinks=True)

@@ -1,4 +1,4 @@
-"""Waiting for what others do, without sleeping for luck."""
+"""Wait for a condition."""
 
 import os
 import time
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def patience() -> float:
-    """By how much deadlines are longer than here, where the machine is slower (TEST_PATIENCE)."""
+    """Return the factor by which deadlines are longer on a slow machine (TEST_PATIENCE)."""
     return float(os.environ.get("TEST_PATIENCE") or 1)
 
 
 def eventually(
     holds: Callable[[], Any], seconds: float = 60, what: str = "", every: float = 0.02
 ) -> Any:
-    """Ask until the answer is true and return it; the test fails at the deadline."""
+    """Call `holds` until it returns something true, and return that; fail at the deadline."""
     seconds *= patience()
     deadline = time.monotonic() + seconds
     while not (found := holds()):

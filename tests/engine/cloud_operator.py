@@ -16,7 +16,7 @@ from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 from local.cloud import LocalCloud
-from tests.checkout import Checkout, environment, settle
+from tests.checkout import Checkout, environment, prepare_folders
 from tests.operator import Operator, make_key
 
 #: What a local cloud needs beside what a real one does: its PostgreSQL has no TLS.
@@ -69,7 +69,7 @@ class CloudOperator(Operator):
 @contextmanager
 def cloud_operator(base: Path, pulumi: Path) -> Iterator[CloudOperator]:
     """An operator with everything below `base`; the cloud is stopped at the end."""
-    folder, home, temporary = settle(base)
+    folder, home, temporary = prepare_folders(base)
     make_key(home / ".ssh" / "id_ed25519")
     cloud = LocalCloud(base / "cloud")
     cloud.install_plugin(base / "pulumi")

@@ -7,7 +7,7 @@ import pytest
 
 from local.api.state import DATABASES
 from local.machine.process.machine import ProcessMachine
-from tests.checkout import PATIENCE_SECONDS, told_until
+from tests.checkout import PATIENCE_SECONDS, output_until
 from tests.engine.cloud_operator import CloudOperator
 from tests.engine.ssh_server import ssh_server
 from tests.eventually import eventually
@@ -33,7 +33,7 @@ def test_demo_runs_all_steps_and_destroys(operator: CloudOperator) -> None:
     operator.checkout.environment["PATH"] = path
     key = operator.base / "home" / ".ssh" / "id_ed25519.pub"
     demo = operator.checkout.start(*DEMO)
-    told = told_until(demo, r"created +Instance\b")
+    told = output_until(demo, r"created +Instance\b")
     [machine] = eventually(operator.cloud.machines)
     assert isinstance(machine, ProcessMachine)
     [ip] = operator.openstack().network.ips()

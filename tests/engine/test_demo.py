@@ -16,8 +16,8 @@ from tests.checkout import (
     copy_project,
     environment,
     make_checkout,
+    output_until,
     seed_cache,
-    told_until,
 )
 from tests.engine.snapshot import take_snapshot
 
@@ -124,7 +124,7 @@ def test_destroy_cleans_up_after_a_killed_demo(moment: str, base: Path, pulumi: 
     checkout = make_checkout(base, pulumi)
     before = take_snapshot(base)
     demo = checkout.start("demo")
-    told_until(demo, rf"created +{moment}\b|^{moment}")
+    output_until(demo, rf"created +{moment}\b|^{moment}")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     checkout.pipeline("destroy")

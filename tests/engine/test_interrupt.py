@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder, told_until
+from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder, output_until
 from tests.engine.snapshot import take_snapshot
 
 
@@ -23,7 +23,7 @@ def interruptible(pulumi: Path) -> Iterator[tuple[Checkout, Path]]:
 def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     """Send a Ctrl-C, as a terminal does, when a command prints `moment`; return its output."""
     process = checkout.start(command)
-    told = told_until(process, moment)
+    told = output_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
     told += process.communicate(timeout=PATIENCE_SECONDS)[0]
     assert process.returncode == 130, told

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from local.api.state import DATABASES
-from tests.checkout import told_until
+from tests.checkout import output_until
 from tests.engine.cloud_operator import CloudOperator
 
 STACK = ("--stack", "lab")
@@ -43,7 +43,7 @@ def test_database_that_fails_to_build(operator: CloudOperator) -> None:
 def test_killed_up_can_be_continued(operator: CloudOperator) -> None:
     """The state may lack the resource requested in that moment; then strays are reported."""
     process = operator.checkout.start("up", *STACK)
-    told_until(process, "created  BucketClaim")
+    output_until(process, "created  BucketClaim")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert process.stdout is not None

@@ -10,7 +10,7 @@ import pytest
 from cli.paths import cache_folder
 from local.machine import debian_tree
 from local.machine.nspawn.machine import missing
-from tests.checkout import Checkout, make_checkout, open_folder, told_until
+from tests.checkout import Checkout, make_checkout, open_folder, output_until
 from tests.engine.snapshot import take_snapshot
 from tests.engine.test_demo import assert_demo_tells_all
 from tests.machine.guest import eventually
@@ -45,7 +45,7 @@ def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None
 def test_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
     before = take_snapshot(base)
     demo = checkout.start("demo", "--machine", "container")
-    told_until(demo, r"made +Instance\b")
+    output_until(demo, r"made +Instance\b")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     (folder,) = (checkout.folder / ".local/cloud/machines").iterdir()

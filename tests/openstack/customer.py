@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.checkout import Checkout, environment, settle
+from tests.checkout import Checkout, environment, prepare_folders
 from tests.openstack.services import configuration, entries
 from tests.openstack.services.stack import OpenStack
 from tests.operator import Operator, make_key
@@ -47,7 +47,7 @@ class Customer(Operator):
 @contextmanager
 def customer(base: Path, pulumi: Path, cloud: OpenStack, name: str) -> Iterator[Customer]:
     """An account `name` in both clouds, and a checkout below `base`."""
-    folder, home, temporary = settle(base)
+    folder, home, temporary = prepare_folders(base)
     make_key(home / ".ssh" / "id_ed25519")
     account = base / "account.yaml"
     account.write_text(_account(cloud, name))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkout import told_until
+from tests.checkout import output_until
 from tests.faults.proxy import Proxy
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
@@ -131,7 +131,7 @@ def test_an_up_that_ends_while_it_waits_is_gone_on_with(
 ) -> None:
     """The person's Ctrl-C, or the machine's end: both reach the engine and its plugins, too."""
     process = operator.checkout.start("up", *STACK)
-    told = told_until(process, "is BUILD; waiting")
+    told = output_until(process, "is BUILD; waiting")
     os.killpg(process.pid, number)
     told += process.communicate(timeout=300)[0]
     assert process.returncode not in (0, None), told
