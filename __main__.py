@@ -6,20 +6,20 @@ import pulumi
 
 from infra import clouds, outputs
 from infra.buckets import Buckets
-from infra.database import database as database_of
+from infra.database import make_database
 from infra.machines import Machines
 from infra.network import Network
 from infra.settings.load import load
 
 stack = load(os.environ)
 compute, database_cloud = clouds.look_up(stack)
-on_openstack = pulumi.ResourceOptions(providers=[clouds.provider(stack, compute)])
+on_openstack = pulumi.ResourceOptions(providers=[clouds.make_provider(stack, compute)])
 
 # The database admits the floating IP only, so that is allocated first; the machine comes last, with
 # all it needs to know in its user-data.
 network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
-database = database_of(stack, database_cloud, network.address)
+database = make_database(stack, database_cloud, network.address)
 machines = Machines(stack, network, buckets, database, on_openstack)
 
 outputs.export(stack, buckets, database, network, machines)

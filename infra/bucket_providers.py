@@ -1,19 +1,8 @@
-"""Old import path of the buckets' dynamic providers.
+"""Old import path of the buckets' providers: deployed states pickle them by module and class."""
 
-Pulumi pickles a dynamic provider into the state by module and class name: a stack deployed before
-they moved to `infra.providers.buckets` is refreshed and destroyed by what its state names.
-"""
-
-from infra.providers.buckets import (
+from infra.providers.buckets import (  # noqa: F401
     BucketAdoptionProvider,
     BucketClaimProvider,
     BucketContentsProvider,
     WorkerArchiveProvider,
 )
-
-__all__ = [
-    "BucketAdoptionProvider",
-    "BucketClaimProvider",
-    "BucketContentsProvider",
-    "WorkerArchiveProvider",
-]

@@ -2,10 +2,7 @@
 
 # ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
 
-import sys
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,8 +15,6 @@ from infra.errors import InfraError
 from infra.providers import buckets as providers
 from infra.settings.models import Settings, Store
 from infra.user_data import archive as worker_archive
-
-CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -74,14 +69,11 @@ class WorkerArchive(BucketResource, name="WorkerArchive"):
 
 
 class Buckets(pulumi.ComponentResource):
-    """Names by role, access, and what must be gone before a machine's buckets are emptied.
+    """The three buckets with what they need: keys, ownership, contents, the worker's archive."""
 
-    `worker` is the archive that the machine boots from.
-    """
-
-    names: dict[str, pulumi.Output[str]]
+    names: dict[str, pulumi.Output[str]]  # by role
     access: StoreAccess
-    contents: list[pulumi.Resource]
+    contents: list[pulumi.Resource]  # a machine depends on them: it goes before they are purged
     worker: worker_archive.Archive
 
     def __init__(
@@ -149,20 +141,11 @@ class Buckets(pulumi.ComponentResource):
             self._let_go(role, bucket, adoption)
 
     def _let_go(self, role: str, bucket: str, adoption: pulumi.Resource) -> None:
-        """Read the bucket instead of owning it.
-
-        A resource that the program reads, under the name and id of one that the stack owns, is let
-        go by the engine without being deleted: so a bucket that this stack made keeps all it holds.
-        """
+        """Read the bucket instead of owning it."""
+        # A resource that the program reads, under the name and id of one that the stack owns, is
+        # let go by the engine without being deleted: what this stack made keeps all it holds.
         opts = pulumi.ResourceOptions(parent=self, depends_on=[adoption])
-        if self.aws is None:
-            openstack.objectstorage.Container.get(f"{role}-bucket", bucket, opts=opts)
-        else:
-            from pulumi_aws import s3 as aws_s3
-
-            with_provider = pulumi.ResourceOptions(provider=self.aws)
-            merged = pulumi.ResourceOptions.merge(opts, with_provider)
-            aws_s3.Bucket.get(f"{role}-bucket", bucket, opts=merged)
+        openstack.objectstorage.Container.get(f"{role}-bucket", bucket, opts=opts)
         BucketContents(
             f"{role}-contents",
             self.access,
@@ -223,23 +206,14 @@ def _alias(name: str, type_: str) -> pulumi.Alias:
     return pulumi.Alias(name=name, type_=f"pulumi-python:dynamic:{type_}")
 
 
-def _aws_pin() -> str:
-    """The SDK for AWS as pyproject.toml pins it, in a group of its own.
-
-    Pulumi downloads the provider of every SDK in the virtual environment, used or not.
-    """
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(project["dependency-groups"]["aws"][0])
-
-
 def _aws_provider(access: StoreAccess, parent: pulumi.Resource) -> Any:
-    """The provider of buckets on AWS S3, or on another store that has S3 Control (RGW has not)."""
+    """Return the provider of AWS S3's buckets, or of another store's that has S3 Control."""
     try:
         import pulumi_aws as aws
     except ImportError:
         raise InfraError(
-            f"objectStore is aws, which needs the package {_aws_pin()}: run"
-            f" `{sys.executable} -m pip install {_aws_pin()}` ('./pipeline' does it by itself)."
+            "objectStore is aws, which needs the package pulumi-aws: './pipeline' installs it, and"
+            " so does `uv pip install --group aws`."
         ) from None
 
     opts = pulumi.ResourceOptions(parent=parent)

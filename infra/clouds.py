@@ -1,4 +1,4 @@
-"""What the clouds have, looked up at preview: a typo fails before the database's long wait."""
+"""Look-ups on the clouds, done at preview: a typo fails before the database's long wait."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,39 +8,34 @@ from urllib.parse import urlsplit
 import pulumi_openstack as openstack
 
 from infra import clouds_yaml, credential
+from infra.connection import cloud_errors, connect, region_config
 from infra.errors import CloudError
-from infra.providers import s3, trove
-from infra.sdk import connect, region_config, sentences
-from infra.settings.models import Database, Machine, Settings, Store
+from infra.providers import trove
+from infra.settings.models import Machine, Settings, Store
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
 DATASTORE = "postgresql"
-#: Who owns a router's port on a network (neutron-lib, DEVICE_OWNER_*): plain, distributed, HA.
+#: Owners of a router's port on a network (neutron-lib, DEVICE_OWNER_*): plain, distributed, HA.
 ROUTER_OWNERS = ("network:router_interface", "network:ha_router_replicated_interface")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
 class Compute:
-    """What the compute cloud answered.
-
-    Attributes:
-        store_endpoint: S3 endpoint of the cloud's object store, "" where it has none.
-        own_buckets: Those of the buckets to adopt that the store shows as this project's own.
-    """
+    """The compute cloud's part of the look-ups."""
 
     region: str
     project_id: str
     network_id: str
-    store_endpoint: str
-    own_buckets: frozenset[str] = frozenset()
+    store_endpoint: str  # for S3; "" where the cloud has no object store
+    own_buckets: frozenset[str] = frozenset()  # of the buckets to adopt: this project's own
 
 
 @dataclass(frozen=True)
 class DatabaseCloud:
-    """What the database cloud answered."""
+    """The database cloud's part of the look-ups."""
 
     entry: str
     region: str
@@ -49,24 +44,24 @@ class DatabaseCloud:
 
 
 def look_up(settings: Settings) -> tuple[Compute, DatabaseCloud | None]:
-    """Asks the clouds; raises CloudError with one sentence for each thing they have not."""
-    missing: list[str] = []
-    first, second = None, None
+    """Look up what the settings name; CloudError tells of both clouds. No database: existing."""
+    errors: list[str] = []
+    compute, database = None, None
     try:
-        first = compute(settings)
+        compute = _look_up_compute(settings)
     except CloudError as error:
-        missing.append(str(error))
+        errors.append(str(error))
     try:
-        second = None if settings.existing_database else database(settings)
+        database = None if settings.existing_database else _look_up_database(settings)
     except CloudError as error:
-        missing.append(str(error))
-    if missing or first is None:
-        raise CloudError("\n".join(missing))
-    return first, second
+        errors.append(str(error))
+    if errors or compute is None:
+        raise CloudError("\n".join(errors))
+    return compute, database
 
 
-def provider(settings: Settings, found: Compute) -> openstack.Provider:
-    """The one explicit OpenStack provider; it reads clouds.yaml itself, so no secret is stored."""
+def make_provider(settings: Settings, found: Compute) -> openstack.Provider:
+    """Make the one explicit OpenStack provider; it reads clouds.yaml, so no secret is stored."""
     clouds_yaml.check_provider_finds(clouds_yaml.find())
     return openstack.Provider(
         "compute-cloud",
@@ -75,16 +70,16 @@ def provider(settings: Settings, found: Compute) -> openstack.Provider:
     )
 
 
-def compute(settings: Settings) -> Compute:
-    """Region, project, network and object store of the compute cloud; checks image and flavor."""
+def _look_up_compute(settings: Settings) -> Compute:
     entry = settings.compute.entry
-    with sentences(entry):
+    with cloud_errors(entry):
         region = _region(entry, settings.compute.region, "compute", "computeRegion")
         cloud = connect(entry, region)
         store = settings.store
         credential.check(cloud, makes_keys=store.kind == "openstack" and not store.access_key)
         project = str(cloud.session.get_project_id())
-        network = _machine_needs(cloud, settings.machine, project)
+        _check_machine(cloud, settings.machine)
+        network = _network(cloud, settings.machine.network, project)
         endpoint = cloud.session.get_endpoint(
             service_type="object-store", region_name=region, interface="public"
         )
@@ -97,28 +92,30 @@ def compute(settings: Settings) -> Compute:
     return Compute(region, project, network, s3_endpoint(endpoint or ""), own)
 
 
-def database(settings: Settings) -> DatabaseCloud:
-    """Region, flavor and exact PostgreSQL version of the database cloud."""
+def _look_up_database(settings: Settings) -> DatabaseCloud:
     entry = settings.database_cloud.entry
     wanted = settings.database
-    with sentences(entry):
+    with cloud_errors(entry):
         region = _region(entry, settings.database_cloud.region, "database", "databaseRegion")
         cloud = connect(entry, region)
         credential.check(cloud, makes_keys=False)
         flavors = trove.flavors(cloud)
         versions = trove.versions(cloud, DATASTORE)
     if wanted.flavor not in flavors:
-        raise _miss("databaseFlavor", wanted.flavor, entry, "flavors", flavors)
-    return DatabaseCloud(entry, region, flavors[wanted.flavor], version(wanted, versions, entry))
+        raise CloudError(_not_found("databaseFlavor", wanted.flavor, entry, "flavors", flavors))
+    version = choose_version(wanted.version, versions, entry)
+    return DatabaseCloud(entry, region, flavors[wanted.flavor], version)
 
 
-def version(wanted: Database, versions: Sequence[str], entry: str) -> str:
-    """The exact name, or the newest of a major: "17" of 17.4, 17.10 and 16.8 is 17.10."""
-    if wanted.version in versions:
-        return wanted.version
-    of_major = [name for name in versions if name.startswith(f"{wanted.version}.")]
+def choose_version(wanted: str, versions: Sequence[str], entry: str) -> str:
+    """Choose one of `versions`, the newest for a major: of 17.4, 17.10 and 16.8, "17" is 17.10."""
+    if wanted in versions:
+        return wanted
+    of_major = [name for name in versions if name.startswith(f"{wanted}.")]
     if not of_major:
-        raise _miss("databaseVersion", wanted.version, entry, "PostgreSQL versions", versions)
+        raise CloudError(
+            _not_found("databaseVersion", wanted, entry, "PostgreSQL versions", versions)
+        )
     return max(of_major, key=_numbers)
 
 
@@ -127,23 +124,10 @@ def _numbers(name: str) -> list[int]:
 
 
 def _own_buckets(cloud: "Connection", swift: str, store: Store) -> frozenset[str]:
-    """Those of the buckets to adopt that this project owns: a stack may have made them before.
-
-    A bucket that is not seen counts as somebody else's, which the stack then does not even read.
-    """
+    """Return those of the buckets to adopt that Swift shows: the stack may have made them."""
     names = {name for name in store.chosen.values() if name}
     if store.kind != "existing":
         names &= set(store.adopted)
-    if not names:
-        return frozenset()
-    if store.kind == "aws":
-        access = {
-            "endpoint": store.endpoint,
-            "store_region": store.region,
-            "access_key": store.access_key,
-            "secret_key": store.secret_key,
-        }
-        return frozenset(names & s3.own_buckets(s3.client(access)).keys())
     return frozenset(name for name in names if swift and _is_container(cloud, f"{swift}/{name}"))
 
 
@@ -158,7 +142,7 @@ def _is_container(cloud: "Connection", url: str) -> bool:
 
 
 def s3_endpoint(url: str) -> str:
-    """The S3 endpoint beside a Swift URL of the catalog: scheme, host, and a port if unusual."""
+    """Return the S3 endpoint beside a Swift URL: scheme, host, and the port if it is unusual."""
     parts = urlsplit(url)
     if not parts.hostname:
         return ""
@@ -167,9 +151,9 @@ def s3_endpoint(url: str) -> str:
     return f"{parts.scheme}://{host}" if usual else f"{parts.scheme}://{host}:{parts.port}"
 
 
-def regions(entry: str, service: str) -> list[str]:
-    """Regions in which the entry's catalog has a service of that type, sorted."""
-    with sentences(entry):
+def list_regions(entry: str, service: str) -> list[str]:
+    """Return the regions in which an entry's catalog has a service of this type, sorted."""
+    with cloud_errors(entry):
         session = connect(entry).session
         access: Any = session.auth.get_access(session)  # type: ignore[union-attr]
     catalog = access.service_catalog.get_endpoints(service_type=service, interface="public")
@@ -178,12 +162,12 @@ def regions(entry: str, service: str) -> list[str]:
 
 def _region(entry: str, setting: str, service: str, name: str) -> str:
     configured = region_config(entry).get_region_name() or ""
-    found = regions(entry, service)
+    found = list_regions(entry, service)
     if not found:
         raise CloudError(f"Cloud {entry!r} has no service of type {service} in its catalog.")
     wanted = setting or configured
     if wanted and wanted not in found:
-        raise _miss(name, wanted, entry, f"regions for {service}", found)
+        raise CloudError(_not_found(name, wanted, entry, f"regions for {service}", found))
     if not wanted and len(found) > 1:
         raise CloudError(
             f"{name} is missing: cloud {entry!r} has the regions {', '.join(found)} for"
@@ -192,8 +176,8 @@ def _region(entry: str, setting: str, service: str, name: str) -> str:
     return wanted or found[0]
 
 
-def _machine_needs(cloud: "Connection", machine: Machine, project: str) -> str:
-    """The network's id; checks that image, flavor and external network are there."""
+def _check_machine(cloud: "Connection", machine: Machine) -> None:
+    """Check that image, flavor and external network exist."""
     entry = cloud.config.name
     images = [image.name for image in cloud.image.images()]
     flavors = [flavor.name for flavor in cloud.compute.flavors()]
@@ -204,29 +188,31 @@ def _machine_needs(cloud: "Connection", machine: Machine, project: str) -> str:
         ("externalNetwork", machine.external_network, "external networks", external),
     ):
         if value not in names:
-            raise _miss(setting, value, entry, what, names)
+            raise CloudError(_not_found(setting, value, entry, what, names))
     if images.count(machine.image) > 1:
         raise CloudError(f"Cloud {entry!r} has several images {machine.image!r}: name another.")
-    return _network(cloud, machine.network, project)
 
 
 def _network(cloud: "Connection", wanted: str, project: str) -> str:
+    """Return the id of the internal network: the one that is wanted, or the only routed one."""
     entry = cloud.config.name
     internal = _internal_networks(cloud, project)
     if wanted:
         ids = [id_ for id_, name in internal.items() if wanted in (id_, name)]
         if len(ids) != 1:
-            raise _miss("network", wanted, entry, "internal networks", internal.values())
+            raise CloudError(
+                _not_found("network", wanted, entry, "internal networks", internal.values())
+            )
         return str(ids[0])
-    found = routed_networks(cloud, project)
+    found = list_routed_networks(cloud, project)
     if not found:
         raise CloudError(
-            f"Cloud {entry!r} has no internal network with a router: make one, then set network"
-            f" (it has {_listed(internal.values())})."
+            f"Cloud {entry!r} has no internal network with a router: create one, then set network"
+            f" (available internal networks: {_join(internal.values())})."
         )
     if len(found) > 1:
         raise CloudError(
-            f"network is missing: cloud {entry!r} has the networks {_listed(found.values())} with a"
+            f"network is missing: cloud {entry!r} has the networks {_join(found.values())} with a"
             " router, so name one."
         )
     return str(next(iter(found)))
@@ -240,8 +226,8 @@ def _internal_networks(cloud: "Connection", project: str) -> dict[str, str]:
     }
 
 
-def routed_networks(cloud: "Connection", project: str) -> dict[str, str]:
-    """Internal networks of the project that a router serves, id -> name."""
+def list_routed_networks(cloud: "Connection", project: str) -> dict[str, str]:
+    """Return id -> name of the project's internal networks that have a router."""
     routed = {
         port.network_id
         for port in cloud.network.ports()
@@ -251,11 +237,10 @@ def routed_networks(cloud: "Connection", project: str) -> dict[str, str]:
     return {id_: name for id_, name in internal.items() if id_ in routed}
 
 
-def _miss(setting: str, value: str, entry: str, what: str, names: Iterable[str]) -> CloudError:
-    return CloudError(
-        f"{setting} is {value!r}, which cloud {entry!r} has not: its {what} are {_listed(names)}."
-    )
+def _not_found(setting: str, value: str, entry: str, what: str, names: Iterable[str]) -> str:
+    available = f"available {what}: {_join(names)}"
+    return f"{setting} is {value!r}, not found in cloud {entry!r}; {available}."
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     return ", ".join(sorted({str(name) for name in names})) or "none"

@@ -12,12 +12,8 @@ VARIABLE = "OS_CLIENT_CONFIG_FILE"
 
 
 def find() -> Path | None:
-    """Return the clouds.yaml that the SDK reads, after checking that it is YAML.
-
-    Raises:
-        CloudError: The variable names no file, or the file is not YAML: the SDK would silently take
-            the next one that it finds.
-    """
+    """Return the clouds.yaml that the SDK reads; CloudError where it is absent or not YAML."""
+    # The SDK would silently take the next one that it finds.
     from openstack.config.loader import CONFIG_FILES  # noqa: PLC0415 - takes half a second
 
     named = os.environ.get(VARIABLE)
@@ -32,14 +28,9 @@ def find() -> Path | None:
 
 
 def check_provider_finds(found: Path | None) -> None:
-    """Refuse a file that the provider, a process of its own, would not find.
-
-    It looks into the working folder, the home of the passwd entry (not HOME or XDG_CONFIG_HOME) and
-    /etc (gophercloud/utils, openstack/clientconfig).
-
-    Raises:
-        CloudError: It would find another file, or none.
-    """
+    """Refuse (CloudError) a file that the provider, a process of its own, would not find."""
+    # It looks into the working folder, the home of the passwd entry (not HOME or XDG_CONFIG_HOME)
+    # and /etc (gophercloud/utils, openstack/clientconfig).
     if found is None or os.environ.get(VARIABLE):
         return
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)

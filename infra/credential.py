@@ -1,4 +1,4 @@
-"""What a login may do: found out before anything is made, not when half of it stands."""
+"""What a login may do, checked before anything is created instead of halfway through."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,10 @@ if TYPE_CHECKING:
 
 
 def check(cloud: "Connection", *, makes_keys: bool) -> None:
-    """Raises CloudError where clouds.yaml's application credential would not do.
-
-    Keystone tells of it in each token (keystone/common/render_token.py). `makes_keys`: whether the
-    program will ask for EC2 credentials. Keystone refuses them to a restricted one; since 30.0 (and
-    in older ones that took over the fix of LP#2159643) to every one, as it refuses to list them.
-    """
+    """Refuse an application credential that is insufficient; `makes_keys`: for EC2 credentials."""
+    # Keystone describes it in each token (keystone/common/render_token.py). It refuses EC2
+    # credentials to a restricted one; since 30.0 (and in older versions with the fix of LP#2159643)
+    # to every one, as it refuses to list them.
     entry, session = cloud.config.name, cloud.session
     access: Any = session.auth.get_access(session)  # type: ignore[union-attr]
     if not access.application_credential_id:
@@ -23,8 +21,8 @@ def check(cloud: "Connection", *, makes_keys: bool) -> None:
     name = credential.get("name") or access.application_credential_id
     if credential.get("access_rules"):
         raise CloudError(
-            f"Cloud {entry!r}: application credential {name!r} has access rules, so services would"
-            " refuse what they do not name: make one without access rules, and put it in"
+            f"Cloud {entry!r}: application credential {name!r} has access rules, so services refuse"
+            " everything that the rules do not name: make one without access rules, and put it in"
             " clouds.yaml."
         )
     if makes_keys and _keys_are_closed(session):
@@ -42,7 +40,7 @@ def check(cloud: "Connection", *, makes_keys: bool) -> None:
 
 
 def _keys_are_closed(session: Any) -> bool:
-    """Whether this login may not even see the EC2 credentials there are."""
+    """Whether this login may not even list the EC2 credentials."""
     answer = session.get(
         f"/users/{session.get_user_id()}/credentials/OS-EC2",
         endpoint_filter={"service_type": "identity", "interface": "public", "version": (3, 0)},

@@ -14,7 +14,7 @@ ADMIN, USER = "db_admin", "pipeline_worker"
 
 
 class TroveInstance(Resource, name="TroveInstance"):
-    """The instance itself; see TroveInstanceProvider."""
+    """A PostgreSQL instance with one database and two users (TroveInstanceProvider)."""
 
     admin_password: pulumi.Output[str]
     user_password: pulumi.Output[str]
@@ -31,7 +31,7 @@ class TroveInstance(Resource, name="TroveInstance"):
 
 
 class TroveReady(Resource, name="TroveReady"):
-    """The instance once it can be used; see TroveReadyProvider."""
+    """The wait until an instance can be used (TroveReadyProvider)."""
 
     public_ip: pulumi.Output[str]
     port: pulumi.Output[int]
@@ -43,7 +43,7 @@ class TroveReady(Resource, name="TroveReady"):
 
 
 class Database(pulumi.ComponentResource):
-    """Instance and wait; `host` and `port` are known once it can be used."""
+    """An instance and the wait for it: `host` and `port` are known once it can be used."""
 
     admin, user = ADMIN, USER
     host: pulumi.Output[str]
@@ -96,7 +96,7 @@ class Database(pulumi.ComponentResource):
 
 
 class ExternalDatabase:
-    """A PostgreSQL that the settings name: nothing of it is made, changed or removed."""
+    """A PostgreSQL that the settings name: the stack creates, changes and deletes nothing of it."""
 
     def __init__(self, existing: ExistingDatabase) -> None:
         self.admin, self.user = existing.admin, existing.user
@@ -109,10 +109,10 @@ class ExternalDatabase:
 AnyDatabase = Database | ExternalDatabase
 
 
-def database(
+def make_database(
     settings: Settings, cloud: DatabaseCloud | None, machine_ip: pulumi.Input[str]
 ) -> AnyDatabase:
-    """One that Trove makes, or the one that the settings name."""
+    """Return the database that Trove makes, or the one that the settings name."""
     if settings.existing_database:
         return ExternalDatabase(settings.existing_database)
     assert cloud is not None  # noqa: S101 - looked up where the database is to be made
@@ -120,5 +120,5 @@ def database(
 
 
 def allowed(machine_ip: str, cidrs: Sequence[str]) -> list[str]:
-    """Ranges that may reach the database: the machine's address and the setting's, each once."""
+    """Return the ranges that may reach the database: the machine's and the settings', once each."""
     return list(dict.fromkeys([f"{machine_ip}/32", *cidrs]))

@@ -8,10 +8,7 @@ from worker.errors import PipelineError
 
 
 class InfraError(PipelineError, pulumi.RunError):
-    """Root of this package's errors: what happened, to what, and the remedy.
-
-    Pulumi prints a `RunError` as its message alone, without a traceback.
-    """
+    """Root of this package's errors; Pulumi prints a `RunError` without a traceback."""
 
 
 class InvalidSettings(InfraError):

@@ -15,7 +15,7 @@ from infra.user_data.worker_settings import certificates, worker_toml
 
 
 class Machines(pulumi.ComponentResource):
-    """A VM on the network's port with the floating IP; `names` as the cloud has them."""
+    """A VM on the network's port, with the floating IP; `names` as the cloud has them."""
 
     names: list[pulumi.Output[str]]
 
@@ -47,11 +47,11 @@ class Machines(pulumi.ComponentResource):
             power_state="active",
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # A port is held by one VM at a time.
+                # A port is attached to one VM at a time.
                 delete_before_replace=True,
                 # Destroy removes the machine before its buckets are emptied.
                 depends_on=[*buckets.contents, *network.rules],
-                # Clouds delete old images; a VM that is up needs them no more.
+                # Clouds delete old images; a VM that is up does not need them any more.
                 ignore_changes=["imageName", "imageId"],
                 additional_secret_outputs=["userData"],
             ),
@@ -67,7 +67,7 @@ class Machines(pulumi.ComponentResource):
 
 
 def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> pulumi.Output[str]:
-    """Packed user-data, made of the other resources' outputs; all of it secret."""
+    """Return packed user-data, made of the other resources' outputs; all of it is secret."""
     source, pieces = archive.bootstrap(), document.templates()
 
     def pack(known: Mapping[str, Any]) -> str:

@@ -12,10 +12,7 @@ SSH = 22
 
 
 class Network(pulumi.ComponentResource):
-    """A port that only operators reach, and the address the database will admit.
-
-    The address is allocated before anything else, so that the database can be made with it.
-    """
+    """A port that only operators reach over ssh, and the address that the database admits."""
 
     address: pulumi.Output[str]
     port_id: pulumi.Output[str]

@@ -1,4 +1,4 @@
-"""The stack's outputs: all that `./pipeline` and a person need to use what is up."""
+"""The stack's outputs: what `./pipeline` and its users need to know of a stack that is up."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def export(
     network: Network,
     machines: Machines,
 ) -> None:
-    """Exports them; keys and passwords are secret."""
+    """Export them; keys and passwords are secret."""
     login = f"ssh {settings.machine.user}@"
     outputs: dict[str, Any] = {
         "inputBucket": buckets.names["input"],

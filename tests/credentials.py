@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from infra import credential
+from infra.connection import cloud_errors, connect
 from infra.errors import CloudError
-from infra.sdk import connect, sentences
 from tests.eventually import eventually
 
 #: Seconds between two looks.
@@ -118,7 +118,7 @@ class CredentialRules:
 
         def told() -> str:
             try:
-                with connect(entry) as cloud, sentences(entry):
+                with connect(entry) as cloud, cloud_errors(entry):
                     credential.check(cloud, makes_keys=False)
             except CloudError as error:
                 return str(error)

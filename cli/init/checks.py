@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from infra import clouds
 from infra.clouds import Compute, DatabaseCloud
+from infra.connection import cloud_errors, connect
 from infra.errors import InfraError
 from infra.names import Names
-from infra.sdk import connect, sentences
 from infra.settings import declared
 from infra.settings import load as settings
 from infra.settings.models import Settings
@@ -96,13 +96,13 @@ def quota_shortages(
         CloudError: A cloud cannot be asked.
     """
     entry = settings.compute.entry
-    with sentences(entry):
+    with cloud_errors(entry):
         cloud = connect(entry, compute.region)
         yield from _nova(cloud, entry, settings.machine.flavor)
         yield from _neutron(cloud, entry, compute.project_id)
     if database:
         entry = database.entry
-        with sentences(entry):
+        with cloud_errors(entry):
             yield from _trove(connect(entry, database.region), entry, settings.database.volume)
 
 

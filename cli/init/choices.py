@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from infra import clouds
+from infra.connection import cloud_errors, connect, region_config
 from infra.providers import trove
-from infra.sdk import connect, region_config, sentences
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DatabaseChoices:
 
 def regions(entry: str, service: str) -> list[str]:
     """Return the region that clouds.yaml names, else all that the catalog has for a service."""
-    found = clouds.regions(entry, service)
+    found = clouds.list_regions(entry, service)
     configured = region_config(entry).get_region_name() or ""
     return [configured] if configured in found else found
 
@@ -49,7 +49,7 @@ def compute(entry: str, region: str) -> ComputeChoices:
     Raises:
         CloudError: It cannot be asked.
     """
-    with sentences(entry):
+    with cloud_errors(entry):
         cloud = connect(entry, region)
         project = str(cloud.session.get_project_id())
         endpoint = cloud.session.get_endpoint(
@@ -58,7 +58,7 @@ def compute(entry: str, region: str) -> ComputeChoices:
         by_size = sorted(cloud.compute.flavors(), key=lambda each: (each.ram, each.name))
         external = cloud.network.networks(is_router_external=True)
         return ComputeChoices(
-            networks=sorted(clouds.routed_networks(cloud, project).values()),
+            networks=sorted(clouds.list_routed_networks(cloud, project).values()),
             external_networks=sorted(str(network.name) for network in external),
             images=sorted(str(image.name) for image in cloud.image.images()),
             flavors=[str(flavor.name) for flavor in by_size],
@@ -73,7 +73,7 @@ def database(entry: str, region: str) -> DatabaseChoices:
     Raises:
         CloudError: It cannot be asked.
     """
-    with sentences(entry):
+    with cloud_errors(entry):
         cloud = connect(entry, region)
         versions = trove.versions(cloud, clouds.DATASTORE)
         return DatabaseChoices(

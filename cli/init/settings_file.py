@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.errors import CommandError
+from cli.init import stack_file
 from infra.names import PROJECT
-from infra.settings import stack_file
-from infra.settings.errors import MalformedStackFile
 
 _HEAD = """\
 # The stack '{stack}', written by './pipeline init'. Change what you like, then
@@ -69,10 +67,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         CommandError: It is malformed; one sentence for each fault, with line and column.
     """
-    try:
-        return stack_file.read(path)
-    except MalformedStackFile as error:
-        raise CommandError(str(error)) from None
+    return stack_file.read(path)
 
 
 def salt(path: Path) -> str:

@@ -8,10 +8,10 @@ from cli.init import checks, choices
 from cli.init.operator import own_address, public_key
 from cli.init.prompt import Prompt
 from cli.terminal import print_progress, spinner
-from infra.clouds import Compute, regions
+from infra.clouds import Compute, list_regions
+from infra.connection import entries, region_config
 from infra.errors import InvalidSettings
 from infra.names import BUCKET_ROLES, Names
-from infra.sdk import entries, region_config
 from infra.settings import declared
 
 _MAKE_CLOUDS_YAML = (
@@ -115,7 +115,7 @@ class Wizard:
 
     def _region(self, entry: str, service: str, setting: str, flag: str) -> str:
         given = setting in self.settings  # then it may be another than clouds.yaml names
-        found = regions(entry, service) if given else choices.regions(entry, service)
+        found = list_regions(entry, service) if given else choices.regions(entry, service)
         if not found:
             raise CommandError(
                 f"Cloud '{entry}' has no service of type {service} in its catalog: choose another "

@@ -107,11 +107,11 @@ class SshHost:
 
     def console(self) -> str:
         """Return the last lines of Nova's console log, or why there are none."""
+        from infra.connection import cloud_errors, connect
         from infra.errors import CloudError
-        from infra.sdk import connect, sentences
 
         try:
-            with sentences(self.cloud):
+            with cloud_errors(self.cloud):
                 compute = connect(self.cloud, self.region).compute
                 found = compute.get_server_console_output(self.instance, length=_CONSOLE_LINES)
         except CloudError as error:
@@ -120,11 +120,11 @@ class SshHost:
 
     def cloud_status(self) -> str:
         """Return Nova's status of the machine, "" if it is active or Nova cannot be asked."""
+        from infra.connection import cloud_errors, connect
         from infra.errors import CloudError
-        from infra.sdk import connect, sentences
 
         try:
-            with sentences(self.cloud):
+            with cloud_errors(self.cloud):
                 found = connect(self.cloud, self.region).compute.find_server(self.instance)
         except CloudError:
             return ""

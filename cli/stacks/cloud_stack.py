@@ -259,14 +259,14 @@ class CloudStack:
         The cloud refuses to delete a group in use; the provider would wait ten minutes, then report
         only a deadline.
         """
-        from infra.sdk import connect, sentences
+        from infra.connection import cloud_errors, connect
 
         groups, ours = _ids(resources, _GROUP), _ids(resources, _PORT)
         if not groups:
             return []
         settings = self.settings()
         entry = str(settings.get("computeCloud", ""))
-        with sentences(entry):
+        with cloud_errors(entry):
             ports = list(connect(entry, str(settings.get("computeRegion", ""))).network.ports())
         return [
             self._port_in_the_way(port)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError
 from cli.stacks import backend, registry
+from infra.connection import cloud_errors, connect
 from infra.errors import CloudError
 from infra.names import Names
-from infra.providers import trove, waiting
-from infra.sdk import connect, sentences
+from infra.providers import readiness, trove
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -56,11 +56,11 @@ def find(stack: str, settings: Mapping[str, Any], known: Collection[str]) -> lis
     """
     names = Names.of_stack(stack)
     entry = str(settings.get("computeCloud", ""))
-    with sentences(entry):
+    with cloud_errors(entry):
         found = list(_compute(connect(entry, str(settings.get("computeRegion", ""))), names))
     if settings.get("databaseCloud"):
         entry = str(settings["databaseCloud"])
-        with sentences(entry):
+        with cloud_errors(entry):
             found += _database(connect(entry, str(settings.get("databaseRegion", ""))), names)
     return [stray for stray in found if stray.id not in known]
 
@@ -74,7 +74,7 @@ def remove(stray: Stray) -> None:
     deadline = time.monotonic() + _GONE_SECONDS
     while True:
         try:
-            with sentences(stray.cloud):
+            with cloud_errors(stray.cloud):
                 stray.remove()
         except CloudError:
             if time.monotonic() > deadline:
@@ -100,7 +100,7 @@ def unclaimed_keys(settings: Mapping[str, Any], known: Collection[str]) -> str:
     if settings.get("objectStore", "openstack") != "openstack" or settings.get("s3AccessKey"):
         return ""
     entry = str(settings.get("computeCloud", ""))
-    with sentences(entry):
+    with cloud_errors(entry):
         session = connect(entry, str(settings.get("computeRegion", ""))).session
         project, user = session.get_project_id(), session.get_user_id()
         response = session.get(
@@ -162,5 +162,9 @@ def _database(cloud: "Connection", names: Names) -> Iterator[Stray]:
     for instance in trove.find(cloud, names.database):
         id_ = instance.id
         yield Stray(
-            "database", instance.name, id_, cloud.config.name, partial(waiting.remove, cloud, id_)
+            "database",
+            instance.name,
+            id_,
+            cloud.config.name,
+            partial(readiness.delete_and_wait, cloud, id_),
         )

@@ -1,29 +1,21 @@
 """Dynamic providers for the database instance: one owns it, the other waits for it.
 
-Two, because a Python dynamic provider cannot return an id and fail: a wait that fails then leaves
-the instance in the state, and the next `up` waits on.
+There are two because a Python dynamic provider cannot return an id and fail: after a wait that
+failed, the instance is in the state, and the next `up` goes on waiting.
 """
 
 import secrets
 from typing import Any
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    UpdateResult,
-)
+from pulumi import dynamic as engine
 from pulumi.runtime import rpc
 
+from infra.connection import connect
 from infra.errors import DatabaseError
-from infra.providers import dynamic, waiting
-from infra.providers import trove as client
+from infra.providers import dynamic, readiness, trove
 from infra.providers.trove import Access
-from infra.sdk import connect
 
-#: Minutes for each change in place to end.
+#: Minutes that each change in place may take.
 CHANGE_MINUTES = 60.0
 #: 32 random bytes; the alphabet needs no quoting in a URL, a shell or SQL.
 PASSWORD_BYTES = 32
@@ -47,16 +39,16 @@ class TroveInstanceProvider(dynamic.Provider):
     """Owns a PostgreSQL instance with one database and two users.
 
     Inputs: cloud, region, name, flavor_id, volume (GiB), datastore, version, database, admin, user,
-    allowed_cidrs, password_round, guarded. Outputs: those, admin_password, user_password (secrets).
-    Access, volume, flavor and passwords change in place. A newer minor version is left to the
-    cloud's own upgrade; what only a new instance could give is refused while data are guarded.
+    allowed_cidrs, password_round, guarded (whether data are protected). Further outputs (secret):
+    admin_password, user_password. Changes that need a new instance are refused while guarded.
     """
 
-    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> engine.CheckResult:
+        """Refuse a smaller volume, and what would replace an instance whose data are protected."""
         failures = []
         for name in self._replaces(olds, news) if olds and news.get("guarded") else ():
             failures.append(
-                CheckFailure(
+                engine.CheckFailure(
                     name,
                     f"{olds.get(name)!r} -> {news.get(name)!r} would remove the database with its"
                     " data: set it back, or dump the data, set protectData to false, and go up.",
@@ -64,8 +56,8 @@ class TroveInstanceProvider(dynamic.Provider):
             )
         old, new = olds.get("volume"), news.get("volume")
         if old is not None and new is not None and int(new) < int(old):
-            failures.append(CheckFailure("volume", _no_shrinking(int(new), int(old))))
-        return CheckResult(news, failures)
+            failures.append(engine.CheckFailure("volume", _no_shrinking(int(new), int(old))))
+        return engine.CheckResult(news, failures)
 
     def _replaces(self, olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
         found = [
@@ -77,22 +69,24 @@ class TroveInstanceProvider(dynamic.Provider):
             found.append("version")
         return found
 
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.DiffResult:
+        """Compare without the order of ranges; a name is unique, so the old instance goes first."""
         replaces = self._replaces(olds, news)
         changes = bool(replaces or dynamic.differing(_in_order(olds), _in_order(news), UPDATE))
-        return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
+        return engine.DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def create(self, props: dict[str, Any]) -> engine.CreateResult:
+        """Order an instance, and return as soon as Trove has accepted the order."""
         cloud = connect(props["cloud"], props["region"])
         name = props["name"]
-        for twin in client.find(cloud, name):
+        for twin in trove.find(cloud, name):
             raise DatabaseError(
                 f"Cloud {props['cloud']!r} has a database instance {name} ({twin.id}) that is not"
                 " in this stack's state, perhaps of an `up` that was cut off: remove it there if"
-                " data are worth nothing, or choose another stack name."
+                " its data are not needed, or choose another stack name."
             )
         passwords = {"admin_password": _password(), "user_password": _password()}
-        id_ = client.create(
+        id_ = trove.create(
             cloud,
             name=name,
             flavor_id=props["flavor_id"],
@@ -111,43 +105,46 @@ class TroveInstanceProvider(dynamic.Provider):
             ],
             access=_access(props),
         )
-        return CreateResult(id_, {**props, **passwords})
+        return engine.CreateResult(id_, {**props, **passwords})
 
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        instance = client.get(connect(props["cloud"], props["region"]), id_)
+    def read(self, id_: str, props: dict[str, Any]) -> engine.ReadResult:
+        """Report access, volume and flavor as they are, so that the next `up` corrects them."""
+        instance = trove.get(connect(props["cloud"], props["region"]), id_)
         if instance is None:
-            return ReadResult("", {})
+            return engine.ReadResult("", {})
         found = dict(props)
         if not instance.access.same_as(_access(props)):
             found["allowed_cidrs"] = list(instance.access.allowed_cidrs)
         found["volume"] = instance.volume or props["volume"]
         found["flavor_id"] = instance.flavor_id or props["flavor_id"]
-        return ReadResult(id_, found)
+        return engine.ReadResult(id_, found)
 
-    def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Brings the instance there step by step, from what it is and not from what it was.
-
-        So an update cut off halfway is simply made again. One request at a time, each only when
-        the service is ready for it: it answers 422 otherwise.
-        """
+    def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:
+        """Change access, volume, flavor and passwords, starting from what the instance is now."""
+        # So an update that was cut off is completed by the next one. Each request is sent only when
+        # the instance is ready: Trove answers 422 otherwise.
         cloud = connect(news["cloud"], news["region"])
         access, volume, flavor = _access(news), int(news["volume"]), news["flavor_id"]
-        instance = waiting.until_ready(cloud, id_, None, CHANGE_MINUTES)
+        instance = readiness.wait_until_ready(cloud, id_, None, CHANGE_MINUTES)
         if volume < instance.volume:
             raise DatabaseError(_no_shrinking(volume, instance.volume))
         if not instance.access.same_as(access):
-            client.set_access(cloud, id_, access)
-            waiting.until_ready(cloud, id_, access, CHANGE_MINUTES)
+            trove.set_access(cloud, id_, access)
+            readiness.wait_until_ready(cloud, id_, access, CHANGE_MINUTES)
         if volume > instance.volume:
-            client.grow_volume(cloud, id_, volume)
-            waiting.until_ready(cloud, id_, access, CHANGE_MINUTES, lambda i: i.volume >= volume)
+            trove.grow_volume(cloud, id_, volume)
+            readiness.wait_until_ready(
+                cloud, id_, access, CHANGE_MINUTES, lambda i: i.volume >= volume
+            )
         if flavor != instance.flavor_id:
-            client.set_flavor(cloud, id_, flavor)
-            waiting.until_ready(cloud, id_, access, CHANGE_MINUTES, lambda i: i.flavor_id == flavor)
+            trove.set_flavor(cloud, id_, flavor)
+            readiness.wait_until_ready(
+                cloud, id_, access, CHANGE_MINUTES, lambda i: i.flavor_id == flavor
+            )
         passwords = {name: olds[name] for name in ("admin_password", "user_password")}
         if olds.get("password_round") != news["password_round"]:
             passwords = {name: _password() for name in passwords}
-            client.set_passwords(
+            trove.set_passwords(
                 cloud,
                 id_,
                 {
@@ -155,22 +152,24 @@ class TroveInstanceProvider(dynamic.Provider):
                     news["user"]: passwords["user_password"],
                 },
             )
-            waiting.until_ready(cloud, id_, access, CHANGE_MINUTES)
-        # The version stays what the instance was made with.
-        return UpdateResult({**news, **passwords, "version": olds["version"]})
+            readiness.wait_until_ready(cloud, id_, access, CHANGE_MINUTES)
+        # The cloud upgrades minor versions itself: the version stays that of the creation.
+        return engine.UpdateResult({**news, **passwords, "version": olds["version"]})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        waiting.remove(connect(props["cloud"], props["region"]), id_)
+        """Delete the instance with its data, and wait until it is gone."""
+        readiness.delete_and_wait(connect(props["cloud"], props["region"]), id_)
 
 
 class TroveReadyProvider(dynamic.Provider):
     """Waits until the instance is healthy, admits exactly `allowed_cidrs` and has an address.
 
-    Inputs: cloud, region, instance_id, allowed_cidrs, settled (anything that changes when the
-    instance may be restless again), wait_minutes. Outputs: those, public_ip, port.
+    Inputs: cloud, region, instance_id, allowed_cidrs, settled (a text that changes with whatever
+    makes the instance busy again), wait_minutes. Further outputs: public_ip, port.
     """
 
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.DiffResult:
+        """Wait again after a change of the instance."""
         return dynamic.diff(
             _in_order(olds),
             _in_order(news),
@@ -178,23 +177,26 @@ class TroveReadyProvider(dynamic.Provider):
             update=("cloud", "region", "allowed_cidrs", "settled"),
         )
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["instance_id"], self._wait(props))
+    def create(self, props: dict[str, Any]) -> engine.CreateResult:
+        """Wait for the instance."""
+        return engine.CreateResult(props["instance_id"], self._wait(props))
 
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        instance = client.get(connect(props["cloud"], props["region"]), id_)
+    def read(self, id_: str, props: dict[str, Any]) -> engine.ReadResult:
+        """Report ranges and address as they are."""
+        instance = trove.get(connect(props["cloud"], props["region"]), id_)
         if instance is None:
-            return ReadResult("", {})
+            return engine.ReadResult("", {})
         # The ranges it has: where they are not those asked for, the next `up` waits again.
         cidrs = list(instance.access.allowed_cidrs)
         found = {"allowed_cidrs": cidrs, "public_ip": instance.host, "port": instance.port}
-        return ReadResult(id_, {**props, **found})
+        return engine.ReadResult(id_, {**props, **found})
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(self._wait(news))
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:
+        """Wait for the instance again."""
+        return engine.UpdateResult(self._wait(news))
 
     def _wait(self, props: dict[str, Any]) -> dict[str, Any]:
-        instance = waiting.until_ready(
+        instance = readiness.wait_until_ready(
             connect(props["cloud"], props["region"]),
             props["instance_id"],
             _access(props),
@@ -204,15 +206,15 @@ class TroveReadyProvider(dynamic.Provider):
 
 
 def _in_order(props: dict[str, Any]) -> dict[str, Any]:
-    """`props` with the ranges sorted: their order says nothing."""
+    """Return `props` with the ranges sorted: their order has no meaning."""
     cidrs = props.get("allowed_cidrs")
     if not isinstance(cidrs, list):
         return props
     return {**props, "allowed_cidrs": sorted(str(cidr) for cidr in cidrs)}
 
 
-def _no_shrinking(wanted: int, there: int) -> str:
+def _no_shrinking(wanted: int, current: int) -> str:
     return (
-        f"databaseVolumeSize is {wanted} GiB but the volume has {there} GiB, and volumes only grow:"
-        f" set {there} or more."
+        f"databaseVolumeSize is {wanted} GiB but the volume has {current} GiB, and volumes only"
+        f" grow: set {current} or more."
     )

@@ -1,7 +1,8 @@
-"""What our dynamic providers share.
+"""The base of our dynamic providers.
 
-A provider is pickled into the state by reference: its class must live in a module of `infra`,
-never in `__main__`, hold nothing, and read credentials inside its methods.
+Pulumi pickles a provider into the state by reference: its class must be in a module of `infra`, not
+in `__main__`, have no attributes, and read credentials inside its methods. A class that moves stays
+importable under its old name.
 """
 
 import sys
@@ -14,17 +15,15 @@ from infra.errors import InfraError
 
 
 class Provider(ResourceProvider):
-    """A dynamic provider whose refusals reach the terminal as sentences."""
+    """A dynamic provider whose errors reach the terminal as sentences."""
 
-    # Nothing is captured, and a plain value lets a colleague read what the state calls.
+    # Nothing secret is pickled, and a plain value shows which class the state names.
     serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Runs once in the provider's own process (`python -m pulumi.dynamic`).
-
-        That process answers every exception with `traceback.format_exc()`; there is no other way
-        to hand it a plain message.
-        """
+        """Show our errors without a traceback; runs once in the provider's own process."""
+        # `python -m pulumi.dynamic` answers every exception with `traceback.format_exc()`, and
+        # offers no other way to pass a message.
         if traceback.format_exc is not _message:
             traceback.format_exc = _message
 
@@ -38,7 +37,7 @@ def _message(*args: Any, **kwargs: Any) -> str:
 
 
 def differing(olds: dict[str, Any], news: dict[str, Any], names: tuple[str, ...]) -> list[str]:
-    """Those of `names` whose values differ (an unknown value does)."""
+    """Return those of `names` whose values differ; an unknown value does."""
     return [name for name in names if olds.get(name) != news.get(name)]
 
 
@@ -48,8 +47,9 @@ def diff(
     *,
     replace: tuple[str, ...] = (),
     update: tuple[str, ...] = (),
+    delete_first: bool = True,
 ) -> DiffResult:
-    """A diff by two lists of names; what replaces is deleted first, since names are unique."""
+    """Compare properties by name; `delete_first` where names are unique."""
     replaces = differing(olds, news, replace)
     changes = bool(replaces or differing(olds, news, update))
-    return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
+    return DiffResult(changes=changes, replaces=replaces, delete_before_replace=delete_first)

@@ -1,6 +1,7 @@
-"""Buckets over S3: is one there, does it hold old versions, empty it.
+"""Buckets over S3: whether one exists, what it holds, and how to empty it.
 
-boto3 is imported inside: dynamic providers load this module.
+Every function raises StoreError where the store refuses, fails or cannot be asked. boto3 is
+imported inside them, since every dynamic provider loads this module.
 """
 
 # ruff: noqa: PLC0415
@@ -11,26 +12,26 @@ from contextlib import contextmanager
 from typing import Any
 
 from infra.errors import StoreError
-from infra.retries import Retries
+from worker.store.retries import RetryPolicy
 
-#: Most keys that one DeleteObjects takes (S3 API reference).
+#: The limit of keys in one DeleteObjects (S3 API reference).
 BATCH = 1000
-#: How often the same batch may be listed again after its deletion, a second longer each time.
-TRIES = 4
-#: What stores without versions answer: rclone, some appliances, proxies that know no such verb.
+#: Some stores list keys for a moment after they are deleted.
+STALE_LISTING = RetryPolicy(attempts=4, wait_seconds=2)
+#: Answers of stores without versions: rclone, some appliances, proxies that know no such verb.
 UNKNOWN_VERB = ("NotImplemented", "MethodNotAllowed")
 ABSENT = ("NoSuchBucket", "404")
 FORBIDDEN = ("AccessDenied", "403")
 CONFLICT = "409"
 #: Ceph RGW makes a user at its project's first request, and answers 409 to those that come
 #: meanwhile ("failed to store new user info").
-FIRST_REQUEST = Retries(first=0.2, factor=2.0, longest=3.0, attempts=6)
-#: From here on it is the store that is in trouble, not the request (RFC 9110, section 15.6).
+FIRST_REQUEST = RetryPolicy(attempts=7, wait_seconds=0.3)
+#: From here on the store has failed, not the request (RFC 9110, section 15.6).
 FAILED = 500
 
 
 def client(store: Mapping[str, Any]) -> Any:
-    """An S3 client for `store`: endpoint, store_region, access_key, secret_key."""
+    """Return an S3 client for `store`: endpoint, store_region, access_key, secret_key."""
     import boto3
     from botocore.config import Config
 
@@ -53,45 +54,36 @@ def client(store: Mapping[str, Any]) -> Any:
 
 
 def find(s3: Any, bucket: str) -> str:
-    """ours, taken (by another owner) or absent."""
+    """Return whether a bucket is "ours", "taken" (by another owner) or "absent"."""
     codes = (*ABSENT, *FORBIDDEN, CONFLICT)
-    with sentences(bucket):
-        code, _ = _ask(codes, s3.head_bucket, Bucket=bucket)
-        for pause in FIRST_REQUEST.pauses():
+    with store_errors(bucket):
+        for attempt in range(1, FIRST_REQUEST.attempts + 1):
+            code, _ = _ask(codes, s3.head_bucket, Bucket=bucket)
             if code != CONFLICT:
                 break
-            time.sleep(pause)
-            code, _ = _ask(codes, s3.head_bucket, Bucket=bucket)
-    if code == CONFLICT:
-        raise StoreError(
-            f"The object store still answers 409 when asked for bucket {bucket}: run the same"
-            " command again later."
-        )
+            time.sleep(FIRST_REQUEST.pause_seconds(attempt))
+        else:
+            raise StoreError(
+                f"The object store still answers HeadBucket on bucket {bucket} with 409 (Conflict):"
+                " run the same command again later."
+            )
     if not code:
         return "ours"
     return "absent" if code in ABSENT else "taken"
 
 
-def own_buckets(s3: Any) -> dict[str, str]:
-    """Return name -> creation time of the keys' owner's buckets; none where listing is refused."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        listed = s3.list_buckets().get("Buckets", ())
-    except (BotoCoreError, ClientError, OSError):
-        return {}
-    return {bucket["Name"]: bucket["CreationDate"].isoformat() for bucket in listed}
-
-
 def creation_time(s3: Any, bucket: str) -> str | None:
     """Return when a bucket of the keys' owner was made; None where the store does not say."""
-    return own_buckets(s3).get(bucket)
+    with store_errors(bucket):
+        code, page = _ask(FORBIDDEN, s3.list_buckets)
+    listed = () if code else page.get("Buckets", ())
+    return next((str(each["CreationDate"]) for each in listed if each["Name"] == bucket), None)
 
 
 def keep_versions(s3: Any, bucket: str) -> bool:
-    """Turns versions on; False where the store has none."""
+    """Turn versions on; return False where the store has none."""
     status = {"Status": "Enabled"}
-    with sentences(bucket):
+    with store_errors(bucket):
         code, _ = _ask(
             UNKNOWN_VERB, s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=status
         )
@@ -99,10 +91,10 @@ def keep_versions(s3: Any, bucket: str) -> bool:
 
 
 def old_versions(s3: Any, bucket: str) -> tuple[int, int]:
-    """How many noncurrent versions and delete markers a bucket holds."""
+    """Return how many noncurrent versions and how many delete markers a bucket holds."""
     noncurrent = markers = 0
     start: dict[str, str] = {}
-    with sentences(bucket):
+    with store_errors(bucket):
         while True:
             code, page = _ask(UNKNOWN_VERB, s3.list_object_versions, Bucket=bucket, **start)
             if code:
@@ -117,47 +109,49 @@ def old_versions(s3: Any, bucket: str) -> tuple[int, int]:
 
 
 def purge(s3: Any, bucket: str) -> int:
-    """Removes every object, version and delete marker; returns how many. A lost bucket is empty."""
-    removed = tries = 0
+    """Delete every object, version and delete marker, if the bucket exists; return how many."""
+    removed, attempt = 0, 1
     former: list[dict[str, str]] = []
-    with sentences(bucket):
-        # Each listing starts anew: what was listed is gone, so no token outlives its keys.
-        while batch := _some(s3, bucket):
-            tries = tries + 1 if batch == former else 0
-            if tries == TRIES:
+    with store_errors(bucket):
+        # Each listing begins at the start: the keys of the one before are deleted.
+        while batch := _list_some(s3, bucket):
+            if batch != former:
+                removed, attempt = removed + len(batch), 1
+            elif attempt == STALE_LISTING.attempts:
                 raise StoreError(
-                    f"Bucket {bucket} still lists {batch[0]['Key'][:80]!r} though the store says "
-                    "that it is deleted: try again in some minutes, or remove it by hand."
+                    f"Bucket {bucket} still lists {batch[0]['Key'][:80]!r}, although the store"
+                    " reported its deletion: run the same command again in some minutes, or delete"
+                    " the object yourself."
                 )
-            if tries:  # some list for a moment what is gone
-                time.sleep(tries)
+            else:
+                time.sleep(STALE_LISTING.pause_seconds(attempt))
+                attempt += 1
             _delete(s3, bucket, batch)
-            removed += 0 if tries else len(batch)
             former = batch
     return removed
 
 
 def put(s3: Any, bucket: str, key: str, content: bytes) -> None:
-    """Stores an object."""
-    with sentences(bucket):
+    """Store an object."""
+    with store_errors(bucket):
         s3.put_object(Bucket=bucket, Key=key, Body=content)
 
 
 def holds(s3: Any, bucket: str, key: str) -> bool:
-    """Whether an object is there."""
-    with sentences(bucket):
+    """Return whether an object exists."""
+    with store_errors(bucket):
         code, _ = _ask(ABSENT, s3.head_object, Bucket=bucket, Key=key)
     return not code
 
 
 def remove(s3: Any, bucket: str, key: str) -> None:
-    """Removes an object; one that is gone, or whose bucket is, is removed."""
-    with sentences(bucket):
+    """Delete an object; one that is absent, or whose bucket is, is no error."""
+    with store_errors(bucket):
         _ask(ABSENT, s3.delete_object, Bucket=bucket, Key=key)
 
 
-def _some(s3: Any, bucket: str) -> list[dict[str, str]]:
-    """Up to a batch of what the bucket holds, versions and markers included."""
+def _list_some(s3: Any, bucket: str) -> list[dict[str, str]]:
+    """Return up to a batch of what the bucket holds, with versions and markers."""
     code, page = _ask((*UNKNOWN_VERB, *ABSENT), s3.list_object_versions, Bucket=bucket)
     if not code:
         found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
@@ -184,7 +178,7 @@ def _delete(s3: Any, bucket: str, batch: Sequence[Mapping[str, str]]) -> None:
 
 
 def _ask(codes: Sequence[str], call: Callable[..., Any], **arguments: Any) -> tuple[str, Any]:
-    """("", answer), or (code, None) where the store refuses with one of `codes`."""
+    """Return ("", answer), or (code, None) where the store refuses with one of `codes`."""
     from botocore.exceptions import ClientError
 
     try:
@@ -197,8 +191,8 @@ def _ask(codes: Sequence[str], call: Callable[..., Any], **arguments: Any) -> tu
 
 
 @contextmanager
-def sentences(bucket: str) -> Iterator[None]:
-    """Turns what boto3 raises into one sentence that names the bucket."""
+def store_errors(bucket: str) -> Iterator[None]:
+    """Turn boto3's errors into a StoreError that names the bucket."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

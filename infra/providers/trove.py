@@ -1,35 +1,37 @@
 """Trove's REST calls as plain functions over openstacksdk's raw adapter (`conn.database`).
 
-openstacksdk's own `Instance` drops `access`, `addresses` and users. The API is described at
-docs.openstack.org/api-ref/database; its traps are named where they are stepped around.
+openstacksdk's own `Instance` drops `access`, `addresses` and users. The API:
+https://docs.openstack.org/api-ref/database/. Every function raises DatabaseError where Trove
+refuses, DatabaseUnavailable where it fails, and CloudError where it cannot be asked.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from infra.connection import cloud_errors, fault
 from infra.errors import DatabaseError, DatabaseUnavailable
-from infra.sdk import fault, sentences
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-#: What PostgreSQL listens on; only a cloud that shares one address among instances names another.
+#: PostgreSQL's port; only a cloud that shares one address among instances names another.
 DEFAULT_PORT = 5432
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may reach an instance. Always sent whole: PUT replaces both fields."""
+    """Who may reach an instance. Always sent whole, since PUT replaces both fields."""
 
     is_public: bool
     allowed_cidrs: tuple[str, ...]
 
     def body(self) -> dict[str, Any]:
+        """Return it as the API takes it."""
         return {"is_public": self.is_public, "allowed_cidrs": list(self.allowed_cidrs)}
 
     def same_as(self, other: "Access") -> bool:
-        """Equal, whatever the order the service gives the ranges in."""
+        """Compare without the order of the ranges."""
         return self.is_public == other.is_public and set(self.allowed_cidrs) == set(
             other.allowed_cidrs
         )
@@ -37,7 +39,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Instance:
-    """A database instance as Trove tells it; `volume` in GiB, `host` "" while there is none."""
+    """A database instance as Trove shows it; `volume` in GiB, `host` "" while it has none."""
 
     id: str
     name: str
@@ -53,20 +55,20 @@ class Instance:
 
 
 def flavors(cloud: "Connection") -> dict[str, str]:
-    """Flavors of the database service, name -> id."""
+    """Return name -> id of the database service's flavors."""
     found = _ask(cloud, "GET", "/flavors")["flavors"]
     # `id` is null where Nova's is not a number, as it seldom is (trove/flavor/views.py).
     return {str(flavor["name"]): str(flavor.get("str_id") or flavor["id"]) for flavor in found}
 
 
 def versions(cloud: "Connection", datastore: str) -> list[str]:
-    """Names of the versions a datastore comes in, those withdrawn left out."""
+    """Return the names of a datastore's versions, without those that are withdrawn."""
     found = _ask(cloud, "GET", f"/datastores/{datastore}/versions")["versions"]
     return [str(version["name"]) for version in found if version.get("active", 1)]
 
 
 def find(cloud: "Connection", name: str) -> list[Instance]:
-    """Instances of that name: Trove lets several have it."""
+    """Return the instances of a name, which several may have."""
     found: list[Instance] = []
     path = "/instances"
     while True:
@@ -79,7 +81,7 @@ def find(cloud: "Connection", name: str) -> list[Instance]:
 
 
 def get(cloud: "Connection", id_: str) -> Instance | None:
-    """The instance, or None when it is gone."""
+    """Return an instance, None when it is gone."""
     answer = _ask(cloud, "GET", f"/instances/{id_}", absent=True)
     return None if answer is None else _instance(answer["instance"])
 
@@ -96,12 +98,9 @@ def create(
     users: Sequence[Mapping[str, Any]],
     access: Access,
 ) -> str:
-    """Orders an instance and returns its id as soon as the service has taken the order.
-
-    `users` are Trove's own objects: a user gets ALL on the databases it lists. Ranges are always
-    sent, since an instance without any is open to everybody upstream. The volume has a size only:
-    not every cloud has volume types to name.
-    """
+    """Order an instance; return its id as soon as Trove has accepted the order."""
+    # A user is granted ALL on the databases that it lists. Ranges are always sent: upstream, an
+    # instance without any is open to everybody. Not every cloud has volume types: only a size.
     instance = {
         "name": name,
         "flavorRef": flavor_id,
@@ -115,28 +114,28 @@ def create(
 
 
 def set_access(cloud: "Connection", id_: str, access: Access) -> None:
-    """Asks for other ranges; one attribute a PUT, and both its fields, else one would go."""
+    """Ask for other ranges: one attribute a PUT, with both fields, or one would be removed."""
     _ask(cloud, "PUT", f"/instances/{id_}", {"instance": {"access": access.body()}})
 
 
 def grow_volume(cloud: "Connection", id_: str, size: int) -> None:
-    """Asks for a bigger volume, in GiB."""
+    """Ask for a bigger volume; `size` in GiB."""
     _ask(cloud, "POST", f"/instances/{id_}/action", {"resize": {"volume": {"size": size}}})
 
 
 def set_flavor(cloud: "Connection", id_: str, flavor_id: str) -> None:
-    """Asks for another flavor; the database is down meanwhile."""
+    """Ask for another flavor; the database is down while it changes."""
     _ask(cloud, "POST", f"/instances/{id_}/action", {"resize": {"flavorRef": flavor_id}})
 
 
 def set_passwords(cloud: "Connection", id_: str, passwords: Mapping[str, str]) -> None:
-    """Gives users of the instance other passwords."""
+    """Set passwords of the instance's users, by name."""
     users = [{"name": name, "password": password} for name, password in passwords.items()]
     _ask(cloud, "PUT", f"/instances/{id_}/users", {"users": users})
 
 
 def delete(cloud: "Connection", id_: str) -> None:
-    """Asks for the instance's removal; one that is gone already is fine."""
+    """Ask for an instance's deletion; one that is gone already is no error."""
     _ask(cloud, "DELETE", f"/instances/{id_}", absent=True)
 
 
@@ -166,9 +165,9 @@ def _instance(item: Mapping[str, Any]) -> Instance:
 def _ask(
     cloud: "Connection", method: str, path: str, body: Any = None, *, absent: bool = False
 ) -> Any:
-    """The answer's JSON (None if it has none); None for 404 where `absent` allows it."""
+    """Return the answer's JSON, None for an empty one, and for a 404 where `absent` allows it."""
     entry = cloud.config.name
-    with sentences(entry):
+    with cloud_errors(entry):
         answer = cloud.database.request(path, method, json=body, raise_exc=False)
     if answer.status_code == 404 and absent:  # noqa: PLR2004
         return None

@@ -26,13 +26,7 @@ def as_text(value: object) -> str:
 
 
 def unknown(key: str, known: Collection[str], project: str = PROJECT) -> str:
-    """Return a sentence about a key of the stack's configuration that is not a setting, else "".
-
-    Args:
-        key: "NAMESPACE:NAME"; without a namespace it is the project's.
-        known: Names of all settings.
-        project: The project's name.
-    """
+    """Return a sentence about a key of the configuration that is not a setting, else ""."""
     namespace, _, name = key.rpartition(":")
     if namespace == ENGINE_NAMESPACE:
         return ""

@@ -1,6 +1,6 @@
-"""Types of single settings: text in, value out, and what is wrong with it as a sentence's end.
+"""Types of single settings: text in, value out, or a ValueError about the text.
 
-A validator raises ValueError with what follows the setting's name: "is 'x': set it to …".
+Its message follows the setting's name: "is 'x': set it to …".
 """
 
 import base64
@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -21,30 +21,22 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _WIDEST_DATABASE_PREFIX = 22
 #: By IP version; 0.0.0.0/1 and 128.0.0.0/1 are everybody too.
 _WIDEST_OPERATOR_PREFIX = {4: 8, 6: 19}
-#: In SSH keys, of the number before each part.
+#: Of a length in a public key (RFC 4251, section 5: string).
 _LENGTH_BYTES = 4
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def required(what: str) -> BeforeValidator:
-    """Refuse an empty value; `what` follows "set it to"."""
+def text(needed: str = "", pattern: str = "", like: str = "") -> BeforeValidator:
+    """Check a text: `needed` says what to set if it is empty, `like` what fits `pattern`."""
 
     def check(value: str) -> str:
-        if not value.strip():
-            raise ValueError(f"is missing: set it to {what}.")
-        return value.strip()
-
-    return BeforeValidator(check)
-
-
-def matching(pattern: str, what: str) -> BeforeValidator:
-    """Refuse a value that does not match `pattern`; `what` follows "set it to"."""
-
-    def check(value: str) -> str:
-        if value.strip() and not re.fullmatch(pattern, value.strip()):
-            raise ValueError(f"is {value!r}, which is not valid: set it to {what}.")
-        return value.strip()
+        value = value.strip()
+        if not value and needed:
+            raise ValueError(f"is missing: set it to {needed}.")
+        if value and pattern and not re.fullmatch(pattern, value):
+            raise ValueError(f"is {value!r}, which is not valid: set it to {like}.")
+        return value
 
     return BeforeValidator(check)
 
@@ -53,12 +45,11 @@ def one_of(*choices: str) -> BeforeValidator:
     """Refuse a value that is not among `choices`, and suggest the nearest."""
 
     def check(value: str) -> str:
-        value = value.strip()
-        if value not in choices:
+        if value.strip() not in choices:
             near = difflib.get_close_matches(value, choices, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(f"is {value!r}: set it to one of {', '.join(choices)}{hint}.")
-        return value
+        return value.strip()
 
     return BeforeValidator(check)
 
@@ -67,18 +58,11 @@ def whole_number(low: int, high: int) -> BeforeValidator:
     """Read a whole number from `low` to `high`."""
 
     def check(value: str) -> int:
-        text = value.strip()
-        if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"\s*-?[0-9]+\s*", value) or not low <= int(value) <= high:
             raise ValueError(f"is {value!r}: set it to a whole number from {low} to {high}.")
-        return int(text)
+        return int(value)
 
     return BeforeValidator(check)
-
-
-def _boolean(value: str) -> bool:
-    if value.strip() not in ("true", "false"):
-        raise ValueError(f"is {value!r}: set it to true or false.")
-    return value.strip() == "true"
 
 
 def list_of_texts(name: str) -> BeforeValidator:
@@ -94,61 +78,60 @@ def list_of_texts(name: str) -> BeforeValidator:
                 f"is {value!r}, not a list of texts: write it in the stack's YAML file as a list,"
                 f" or use `pulumi config set --path '{name}[0]' VALUE`."
             )
-        for item in found:
-            if found.count(item) > 1:
-                raise ValueError(f"has {item!r} twice: name it once.")
+        if twice := [item for item in found if found.count(item) > 1]:
+            raise ValueError(f"has {twice[0]!r} twice: name it once.")
         return found
 
     return BeforeValidator(check)
 
 
+def _boolean(value: str) -> bool:
+    if value.strip() not in ("true", "false"):
+        raise ValueError(f"is {value!r}: set it to true or false.")
+    return value.strip() == "true"
+
+
 def _bucket(value: str) -> str:
-    if value and not _BUCKET.fullmatch(value):
+    if value.strip() and not _BUCKET.fullmatch(value.strip()):
         raise ValueError(
             f"is {value!r}, which stores refuse as a bucket name: use 3 to 63 of a-z, 0-9 and"
             " hyphens, with a letter or digit first and last."
         )
-    return value
+    return value.strip()
 
 
-def _range(item: str, limit: Callable[[Network], str]) -> str:
-    """Return a range in canonical form; `limit` says what is wrong with it, or ""."""
-    try:
-        network = ipaddress.ip_network(item, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"is {item!r}, which is not a CIDR range: write an address and a mask, 192.0.2.7/32."
-        ) from None
-    try:
-        exact = ipaddress.ip_network(item, strict=True)
-    except ValueError:
-        raise ValueError(f"is {item!r}, which is not a CIDR range: write {network}.") from None
-    if "/" not in item:
-        raise ValueError(f"is {item!r} without a mask: write {exact}.")
-    if wrong := limit(exact):
-        raise ValueError(f"is {item!r}: {wrong}.")
-    return str(exact)
+def _range(limit: Callable[[Network], str]) -> BeforeValidator:
+    """Read a range in canonical form; `limit` says what else is wrong with it."""
+
+    def check(item: str) -> str:
+        try:
+            network = ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            remedy = "write an address and a mask, 192.0.2.7/32"
+            raise ValueError(f"is {item!r}, which is not a CIDR range: {remedy}.") from None
+        if "/" not in item:
+            raise ValueError(f"is {item!r} without a mask: write {network}.")
+        if ipaddress.ip_interface(item).ip != network.network_address:
+            raise ValueError(f"is {item!r}, which is not a CIDR range: write {network}.")
+        if wrong := limit(network):
+            raise ValueError(f"is {item!r}: {wrong}.")
+        return str(network)
+
+    return BeforeValidator(check)
 
 
-def _database_range(item: str) -> str:
-    def limit(network: Network) -> str:
-        if network.version != 4:  # noqa: PLR2004
-            return "the database service takes IPv4 only, so write an IPv4 range"
-        if network.prefixlen < _WIDEST_DATABASE_PREFIX:
-            widest = _WIDEST_DATABASE_PREFIX
-            return f"ranges wider than /{widest} are refused, so write narrower ones"
-        return ""
-
-    return _range(item, limit)
+def _database_limit(network: Network) -> str:
+    if network.version != 4:  # noqa: PLR2004
+        return "the database service takes IPv4 only, so write an IPv4 range"
+    if network.prefixlen < _WIDEST_DATABASE_PREFIX:
+        return f"ranges wider than /{_WIDEST_DATABASE_PREFIX} are refused, so write narrower ones"
+    return ""
 
 
-def _operator_range(item: str) -> str:
-    def limit(network: Network) -> str:
-        if network.prefixlen < _WIDEST_OPERATOR_PREFIX[network.version]:
-            return "port 22 is not opened to so many, so write your own address, 192.0.2.7/32"
-        return ""
-
-    return _range(item, limit)
+def _operator_limit(network: Network) -> str:
+    if network.prefixlen < _WIDEST_OPERATOR_PREFIX[network.version]:
+        return "port 22 is not opened to so many, so write your own address, 192.0.2.7/32"
+    return ""
 
 
 def _file(path: str) -> str:
@@ -163,9 +146,8 @@ def _file(path: str) -> str:
 
 def _public_key(path: str) -> str:
     if not path.strip():
-        raise ValueError(
-            "is missing: set it to the path of a public key, for example ~/.ssh/id_ed25519.pub."
-        )
+        example = "~/.ssh/id_ed25519.pub"
+        raise ValueError(f"is missing: set it to the path of a public key, for example {example}.")
     key = _file(path).strip()
     if "PRIVATE KEY" in key:
         raise ValueError(f"names {path}, a private key: name the file ending in .pub beside it.")
@@ -178,10 +160,8 @@ def _public_key(path: str) -> str:
 
 
 def _is_public_key(line: str) -> bool:
-    """Whether `line` is "type base64 comment" with a whole key inside.
-
-    A key is its type and some numbers, each a length and as many bytes (RFC 4253, section 6.6).
-    """
+    """Whether `line` is "type base64 comment" with a whole key inside (RFC 4253, section 6.6)."""
+    # A key is its type and some numbers, each a length and as many bytes.
     kind, _, rest = line.partition(" ")
     try:
         inside = base64.b64decode(rest.partition(" ")[0], validate=True)
@@ -196,17 +176,13 @@ def _is_public_key(line: str) -> bool:
     return "\n" not in line and is_whole and fields[0] == kind.encode()
 
 
-def _strip(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
-
-
-Text = Annotated[str, BeforeValidator(_strip)]
+Text = Annotated[str, text()]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
-BucketName = Annotated[str, BeforeValidator(_bucket), BeforeValidator(_strip)]
+BucketName = Annotated[str, BeforeValidator(_bucket)]
 #: Contents of the file that the setting names, "" where none is named.
 FileText = Annotated[str, BeforeValidator(_file)]
 #: The one line of a public key's file.
 PublicKey = Annotated[str, BeforeValidator(_public_key)]
 #: IPv4 ranges that may reach the database, and ranges that may reach port 22.
-DatabaseRange = Annotated[str, BeforeValidator(_database_range)]
-OperatorRange = Annotated[str, BeforeValidator(_operator_range)]
+DatabaseRange = Annotated[str, _range(_database_limit)]
+OperatorRange = Annotated[str, _range(_operator_limit)]

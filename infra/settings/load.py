@@ -17,14 +17,7 @@ HARMLESS_VARIABLES = frozenset({"OS_CLIENT_CONFIG_FILE"})
 
 
 def load(environment: Mapping[str, str]) -> Settings:
-    """Return the settings of the running stack.
-
-    Args:
-        environment: The program's environment variables.
-
-    Raises:
-        InvalidSettings: One sentence for each bad setting, unknown name or harmful variable.
-    """
+    """Return the running stack's settings; InvalidSettings has a sentence for each fault."""
     project = pulumi.get_project()
     values = {}
     for name, default in defaults().items():
@@ -37,20 +30,14 @@ def load(environment: Mapping[str, str]) -> Settings:
 
 
 def parse(values: Mapping[str, str], prefix: str, faults: Sequence[str] = ()) -> Settings:
-    """Return settings from texts as the engine hands them over.
-
-    Args:
-        values: Every setting -> its text, defaults filled in.
-        prefix: What names of resources begin with.
-        faults: Sentences about what else is wrong.
-
-    Raises:
-        InvalidSettings: One sentence for each fault.
-    """
+    """Return settings from all texts, as the engine hands them over; InvalidSettings for faults."""
     sentences = list(faults)
     existing = values["database"].strip() == "existing"
-    sections = ("compute", "database_cloud", "worker", "store", "database", "machine", "protection")
-    parts: dict[str, Any] = dict.fromkeys(sections, values)
+    sections = ("compute", "database_cloud", "worker", "store", "database", "machine")
+    parts: dict[str, Any] = {
+        **dict.fromkeys(sections, values),
+        "protectData": values["protectData"],
+    }
     parts["existing_database"] = values if existing else None
     settings = None
     try:
@@ -65,8 +52,8 @@ def parse(values: Mapping[str, str], prefix: str, faults: Sequence[str] = ()) ->
 
 def _sentence(fault: Mapping[str, Any]) -> str:
     """A fault as one sentence that begins with the setting's path, for example operatorCidrs[1]."""
-    _section, name, *inside = fault["loc"]
-    path = str(name) + "".join(f"[{each}]" for each in inside)
+    *_section, name = [part for part in fault["loc"] if isinstance(part, str)]
+    path = name + "".join(f"[{part}]" for part in fault["loc"] if isinstance(part, int))
     reason = fault.get("ctx", {}).get("error") or f"is not valid: {fault['msg']}."
     return f"{path} {reason}"
 

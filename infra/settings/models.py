@@ -1,6 +1,6 @@
-"""Settings as the program uses them. An alias is the name of the setting in Pulumi.yaml."""
+"""Settings as the program uses them; by which names Pulumi.yaml declares them, `_named` says."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,22 +14,30 @@ from infra.settings.fields import (
     PublicKey,
     Text,
     list_of_texts,
-    matching,
     one_of,
-    required,
+    text,
     whole_number,
 )
 from worker.transforms import TransformName
 
-DATABASES = ("trove", "existing")
-STORES = ("openstack", "aws", "existing")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-
 _ENTRY = "the name of an entry in your clouds.yaml"
-_ROLE = r"[A-Za-z_][A-Za-z0-9_]{0,62}"
+_URL = (r"https?://[A-Za-z0-9.\-\[\]:]+/?", "the store's address without a path, https://a3s.fi")
+_DATABASE = (
+    r"(?!postgres$)[a-z_][a-z0-9_]{0,62}",
+    "up to 63 of a-z, 0-9 and _, not a digit first, and not postgres",
+)
+_VERSION = (r"[0-9A-Za-z.\-_]+", "a major version such as 17 or a name the cloud has")
+_HOST = (r"[A-Za-z0-9.\-:]+", "a name or an address, without a port")
+_ROLE = (r"[A-Za-z_][A-Za-z0-9_]{0,62}", "a name such as db_admin or worker")
+_LOGIN = (r"[a-z_][a-z0-9_-]*", "ubuntu")
+_INTERVAL = (r"[1-9]\d*(ms|s|min|h)", "a whole number and ms, s, min or h, for example 1s")
 _ROUND = whole_number(1, 1_000_000)
-#: For secrets: not in an object's repr, which a log could show.
-_HIDDEN = Field(repr=False)
+
+
+def _named(setting: str, *, secret: bool = False) -> Any:
+    """A field that is the setting of this name; a secret is not in the model's repr."""
+    return Field(alias=setting, repr=not secret)
 
 
 class Section(BaseModel):
@@ -41,36 +49,30 @@ class Section(BaseModel):
 class ComputeCloud(Section):
     """The entry of clouds.yaml for network and machine, and its region ("" = the only one)."""
 
-    entry: Annotated[str, required(_ENTRY)] = Field(alias="computeCloud")
-    region: Text = Field(alias="computeRegion")
+    entry: Annotated[str, text(_ENTRY)] = _named("computeCloud")
+    region: Text = _named("computeRegion")
 
 
 class DatabaseCloud(Section):
     """The entry of clouds.yaml for the database, and its region ("" = the only one)."""
 
-    entry: Text = Field(alias="databaseCloud")
-    region: Text = Field(alias="databaseRegion")
+    entry: Text = _named("databaseCloud")
+    region: Text = _named("databaseRegion")
 
 
 class Store(Section):
     """Where the buckets are and what they are called ("" = a default made later)."""
 
-    kind: Annotated[str, one_of(*STORES)] = Field(alias="objectStore")
-    endpoint: Annotated[
-        str,
-        matching(
-            r"https?://[A-Za-z0-9.\-\[\]:]+/?",
-            "the store's address without a path, for example https://a3s.fi",
-        ),
-    ] = Field(alias="objectStoreEndpoint")
-    region: Text = Field(alias="objectStoreRegion")
-    access_key: Text = Field(alias="s3AccessKey", repr=False)
-    secret_key: Text = Field(alias="s3SecretKey", repr=False)
-    key_round: Annotated[int, _ROUND] = Field(alias="s3KeyRound")
-    input: BucketName = Field(alias="inputBucket")
-    output: BucketName = Field(alias="outputBucket")
-    quarantine: BucketName = Field(alias="quarantineBucket")
-    adopted: Annotated[tuple[str, ...], list_of_texts("adoptBuckets")] = Field(alias="adoptBuckets")
+    kind: Annotated[str, one_of("openstack", "aws", "existing")] = _named("objectStore")
+    endpoint: Annotated[str, text("", *_URL)] = _named("objectStoreEndpoint")
+    region: Text = _named("objectStoreRegion")
+    access_key: Text = _named("s3AccessKey", secret=True)
+    secret_key: Text = _named("s3SecretKey", secret=True)
+    key_round: Annotated[int, _ROUND] = _named("s3KeyRound")
+    input: BucketName = _named("inputBucket")
+    output: BucketName = _named("outputBucket")
+    quarantine: BucketName = _named("quarantineBucket")
+    adopted: Annotated[tuple[str, ...], list_of_texts("adoptBuckets")] = _named("adoptBuckets")
 
     @property
     def chosen(self) -> dict[str, str]:
@@ -81,105 +83,68 @@ class Store(Section):
 class Database(Section):
     """The database; volume in GiB, wait in minutes, certificates as PEM text."""
 
-    kind: Annotated[str, one_of(*DATABASES)] = Field(alias="database")
-    name: Annotated[
-        str,
-        matching(
-            r"(?!postgres$)[a-z_][a-z0-9_]{0,62}",
-            "up to 63 of a-z, 0-9 and _, not a digit first, and not postgres",
-        ),
-        required("a name for the database, for example pipeline_db"),
-    ] = Field(alias="databaseName")
-    version: Annotated[
-        str,
-        matching(r"[0-9A-Za-z.\-_]+", "a major version such as 17 or a name the cloud has"),
-        required("a PostgreSQL version, for example 17"),
-    ] = Field(alias="databaseVersion")
-    flavor: Annotated[str, required("a flavor of the database cloud")] = Field(
-        alias="databaseFlavor"
+    kind: Annotated[str, one_of("trove", "existing")] = _named("database")
+    name: Annotated[str, text("a name such as pipeline_db", *_DATABASE)] = _named("databaseName")
+    version: Annotated[str, text("a PostgreSQL version, for example 17", *_VERSION)] = _named(
+        "databaseVersion"
     )
-    volume: Annotated[int, whole_number(1, 10_000)] = Field(alias="databaseVolumeSize")
-    cidrs: Annotated[tuple[DatabaseRange, ...], list_of_texts("databaseCidrs")] = Field(
-        alias="databaseCidrs"
+    flavor: Annotated[str, text("a flavor of the database cloud")] = _named("databaseFlavor")
+    volume: Annotated[int, whole_number(1, 10_000)] = _named("databaseVolumeSize")
+    cidrs: Annotated[tuple[DatabaseRange, ...], list_of_texts("databaseCidrs")] = _named(
+        "databaseCidrs"
     )
-    password_round: Annotated[int, _ROUND] = Field(alias="databasePasswordRound")
-    wait_minutes: Annotated[int, whole_number(1, 24 * 60)] = Field(alias="databaseWaitMinutes")
-    sslmode: Annotated[str, one_of(*SSL_MODES)] = Field(alias="databaseSslMode")
-    root_cert: FileText = Field(alias="databaseSslRootCert")
-    client_cert: FileText = Field(alias="databaseSslCert")
-    client_key: FileText = Field(alias="databaseSslKey", repr=False)
+    password_round: Annotated[int, _ROUND] = _named("databasePasswordRound")
+    wait_minutes: Annotated[int, whole_number(1, 24 * 60)] = _named("databaseWaitMinutes")
+    sslmode: Annotated[str, one_of(*SSL_MODES)] = _named("databaseSslMode")
+    root_cert: FileText = _named("databaseSslRootCert")
+    client_cert: FileText = _named("databaseSslCert")
+    client_key: FileText = _named("databaseSslKey", secret=True)
 
 
 class ExistingDatabase(Section):
     """A PostgreSQL that exists: where it is, the user that owns it, and the worker's."""
 
     host: Annotated[
-        str,
-        matching(r"[A-Za-z0-9.\-:]+", "a name or an address, without a port"),
-        required("the existing database's host, as the machine reaches it"),
-    ] = Field(alias="databaseHost")
-    port: Annotated[int, whole_number(1, 65535)] = Field(alias="databasePort")
-    admin: Annotated[
-        str,
-        matching(_ROLE, "a name such as db_admin"),
-        required("a user of the existing database"),
-    ] = Field(alias="databaseAdmin")
-    user: Annotated[
-        str,
-        matching(_ROLE, "a name such as worker"),
-        required("a user of the existing database"),
-    ] = Field(alias="databaseUser")
-    admin_password: Annotated[
-        str, required("the password of databaseAdmin, with `--secret`"), _HIDDEN
-    ] = Field(alias="databaseAdminPassword")
-    user_password: Annotated[
-        str, required("the password of databaseUser, with `--secret`"), _HIDDEN
-    ] = Field(alias="databaseUserPassword")
+        str, text("the existing database's host, as the machine reaches it", *_HOST)
+    ] = _named("databaseHost")
+    port: Annotated[int, whole_number(1, 65535)] = _named("databasePort")
+    admin: Annotated[str, text("a user of the existing database", *_ROLE)] = _named("databaseAdmin")
+    user: Annotated[str, text("a user of the existing database", *_ROLE)] = _named("databaseUser")
+    admin_password: Annotated[str, text("the password of databaseAdmin, with `--secret`")] = _named(
+        "databaseAdminPassword", secret=True
+    )
+    user_password: Annotated[str, text("the password of databaseUser, with `--secret`")] = _named(
+        "databaseUserPassword", secret=True
+    )
 
 
 class Machine(Section):
     """The machine, its networks and who may log in."""
 
-    image: Annotated[str, required("the name of an image, for example Ubuntu-24.04")] = Field(
-        alias="image"
+    image: Annotated[str, text("the name of an image, for example Ubuntu-24.04")] = _named("image")
+    flavor: Annotated[str, text("a flavor's name, for example standard.tiny")] = _named("flavor")
+    network: Text = _named("network")
+    external_network: Annotated[str, text("the network of floating IPs")] = _named(
+        "externalNetwork"
     )
-    flavor: Annotated[str, required("the name of a flavor, for example standard.tiny")] = Field(
-        alias="flavor"
+    operator_cidrs: Annotated[tuple[OperatorRange, ...], list_of_texts("operatorCidrs")] = _named(
+        "operatorCidrs"
     )
-    network: Text = Field(alias="network")
-    external_network: Annotated[str, required("the network of floating IPs")] = Field(
-        alias="externalNetwork"
-    )
-    operator_cidrs: Annotated[tuple[OperatorRange, ...], list_of_texts("operatorCidrs")] = Field(
-        alias="operatorCidrs"
-    )
-    public_key: PublicKey = Field(alias="sshPublicKeyFile")
-    user: Annotated[
-        str, matching(r"[a-z_][a-z0-9_-]*", "ubuntu"), required("the image's login")
-    ] = Field(alias="sshUser")
+    public_key: PublicKey = _named("sshPublicKeyFile")
+    user: Annotated[str, text("the image's login", *_LOGIN)] = _named("sshUser")
 
 
 class Worker(Section):
     """What the worker does, and how often it looks for work."""
 
-    transform: Annotated[str, one_of(*TransformName)] = Field(alias="transform")
-    interval: Annotated[
-        str,
-        matching(r"[1-9]\d*(ms|s|min|h)", "a whole number and ms, s, min or h, for example 1s"),
-        required("the pause between two passes, for example 1s"),
-    ] = Field(alias="timerInterval")
+    transform: Annotated[str, one_of(*TransformName)] = _named("transform")
+    interval: Annotated[str, text("the pause between two passes, for example 1s", *_INTERVAL)] = (
+        _named("timerInterval")
+    )
 
 
-class Protection(Section):
-    """Whether database and buckets are kept from being deleted."""
-
-    protect_data: Boolean = Field(alias="protectData")
-
-
-class Settings(BaseModel):
+class Settings(Section):
     """Everything a stack can set. `prefix` begins the name of every resource."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     prefix: str
     compute: ComputeCloud
@@ -189,14 +154,9 @@ class Settings(BaseModel):
     database: Database
     existing_database: ExistingDatabase | None
     machine: Machine
-    protection: Protection
+    protect_data: Boolean = _named("protectData")
 
     @property
     def names(self) -> Names:
         """Names of the stack's resources."""
         return Names(self.prefix)
-
-    @property
-    def protect_data(self) -> bool:
-        """Whether database and buckets are kept from being deleted."""
-        return self.protection.protect_data

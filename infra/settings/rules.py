@@ -7,13 +7,10 @@ _BUCKETS = ("inputBucket", "outputBucket", "quarantineBucket")
 
 
 def violations(values: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each rule that is broken.
-
-    Args:
-        values: Setting -> text, as the engine hands it over; each may be wrong by itself.
-    """
+    """Yield a sentence for each rule that is broken; each value may be wrong by itself."""
     texts = {name: value.strip() for name, value in values.items()}
-    yield from _clouds(texts)
+    if not texts["databaseCloud"] and texts["database"] != "existing":
+        yield "databaseCloud is missing: set it to the name of an entry in your clouds.yaml."
     yield from _store(texts)
     yield from _buckets(texts)
     yield from _database(texts)
@@ -22,11 +19,6 @@ def violations(values: Mapping[str, str]) -> Iterator[str]:
             "operatorCidrs is missing: list the addresses that may log in, for example"
             " [192.0.2.7/32], since log and status run over ssh."
         )
-
-
-def _clouds(texts: Mapping[str, str]) -> Iterator[str]:
-    if not texts["databaseCloud"] and texts["database"] != "existing":
-        yield "databaseCloud is missing: set it to the name of an entry in your clouds.yaml."
 
 
 def _store(texts: Mapping[str, str]) -> Iterator[str]:

@@ -1,9 +1,3 @@
-"""Old import path of the database's dynamic providers.
+"""Old import path of the database's providers: deployed states pickle them by module and class."""
 
-Pulumi pickles a dynamic provider into the state by module and class name: a stack deployed before
-they moved to `infra.providers.database` is refreshed and destroyed by what its state names.
-"""
-
-from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
-
-__all__ = ["TroveInstanceProvider", "TroveReadyProvider"]
+from infra.providers.database import TroveInstanceProvider, TroveReadyProvider  # noqa: F401

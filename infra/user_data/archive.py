@@ -1,6 +1,6 @@
-"""The worker's package as one file: what a machine fetches from the object store.
+"""The worker's package as one zip, which a machine downloads from the object store.
 
-Byte-identical from every clone, umask and Python: another hash replaces the machine.
+Its bytes are the same from every clone, umask and Python: another hash replaces the machine.
 """
 
 import hashlib
@@ -25,23 +25,23 @@ FOLDER = ".image-pipeline"
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip and where it goes."""
+    """A zip and its place in the object store."""
 
     content: bytes
 
     @property
     def sha256(self) -> str:
-        """Its hash, in hex."""
+        """The zip's SHA-256, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def key(self) -> str:
-        """Its object key: another worker is another object."""
+        """The object's key, which differs for another worker."""
         return f"{FOLDER}/worker-{self.sha256[:16]}.zip"
 
 
 def pack(folder: Path = WORKER) -> Archive:
-    """The archive of a worker's folder."""
+    """Pack a worker's folder."""
     target = io.BytesIO()
     # Stored: interpreters link different zlibs, which pack differently.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -54,13 +54,13 @@ def pack(folder: Path = WORKER) -> Archive:
 
 
 def bootstrap(folder: Path = WORKER) -> dict[str, str]:
-    """Path below /opt/pipeline/source -> text of the files that can fetch the others."""
+    """Return path below /opt/pipeline/source -> text of the files that download the others."""
     found = files(folder)
     return {f"worker/{name}": found[f"worker/{name}"] for name in BOOTSTRAP}
 
 
 def files(folder: Path = WORKER) -> dict[str, str]:
-    """Path below /opt/pipeline/source -> text of every file of the worker, in a fixed order."""
+    """Return path below /opt/pipeline/source -> text of the worker's files, in a fixed order."""
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder)

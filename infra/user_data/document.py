@@ -1,6 +1,6 @@
 """The machine's user-data: cloud-init's document, packed for Nova.
 
-Byte-identical from every clone, umask and Python: a difference would replace the machine.
+Its bytes are the same from every clone, umask and Python: a difference would replace the machine.
 """
 
 import base64
@@ -14,7 +14,7 @@ import zopfli.gzip
 
 from infra.errors import UserDataTooLarge
 
-#: What Nova takes, counted after base64 (API reference, "user_data").
+#: Nova's limit, counted after base64 (API reference, "user_data").
 NOVA_LIMIT = 65_535
 CLOUD_INIT = Path(__file__).resolve().parents[2] / "cloud-init"
 SOURCE_FOLDER = "/opt/pipeline/source"
@@ -26,7 +26,7 @@ HEADER = "#cloud-config\n"
 
 
 def templates(folder: Path = CLOUD_INIT) -> dict[str, str]:
-    """Name -> text of the files of cloud-init/."""
+    """Return name -> text of the files of cloud-init/."""
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
@@ -39,12 +39,8 @@ def document(
     credentials: Mapping[str, str],
     certificates: Mapping[str, str],
 ) -> dict[str, Any]:
-    """cloud-init's document as plain data.
-
-    `source` is the part of the worker that fetches the whole (worker_archive.bootstrap), `pieces`
-    are the `templates`, `settings` is worker.toml; `credentials` and `certificates` are name ->
-    text. All are written by cloud-init as they stand, so that they are compressed once, together.
-    """
+    """Assemble cloud-init's document; `source` is archive.bootstrap(), `pieces` are templates()."""
+    # All files go in as plain text, so that they are compressed together.
     files = [_file(f"{SOURCE_FOLDER}/{path}", text, 0o644) for path, text in source.items()]
     files.append(_file("/etc/pipeline/worker.toml", settings, 0o644))
     files += [_file(f"{CREDENTIALS_FOLDER}/{name}", t, 0o600) for name, t in credentials.items()]
@@ -62,9 +58,9 @@ def document(
 
 
 def pack(data: Mapping[str, Any]) -> str:
-    """The document as Nova takes it: JSON (which is YAML), gzip, base64."""
+    """Pack a document as Nova takes it: JSON (which is YAML), gzip, base64."""
     text = HEADER + json.dumps(data, ensure_ascii=False, indent=0) + "\n"
-    # zopfli and not zlib: interpreters link different ones, which pack differently.
+    # zopfli, since interpreters link different versions of zlib, which compress differently.
     packed = base64.b64encode(zopfli.gzip.compress(text.encode())).decode()
     if len(packed) > NOVA_LIMIT:
         raise UserDataTooLarge(_too_large(data, len(packed)))

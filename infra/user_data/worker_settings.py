@@ -1,4 +1,4 @@
-"""/etc/pipeline/worker.toml: what the worker on the machine is told."""
+"""/etc/pipeline/worker.toml: the settings of the worker on a machine."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def worker_toml(
     admin: str,
     user: str,
 ) -> str:
-    """The file's text. `buckets` is role -> name."""
+    """Return the file's text. `buckets` is role -> name, `admin` owns the database."""
     present = certificates(settings.database)
     top = {
         "pipeline": settings.prefix,
@@ -53,7 +53,7 @@ def worker_toml(
 
 
 def certificates(database: Database) -> dict[str, str]:
-    """File name -> PEM text of the certificates and keys that are set."""
+    """Return file name -> PEM text of the certificates and keys that are set."""
     found = {
         ROOT_CERT: database.root_cert,
         CLIENT_CERT: database.client_cert,
@@ -63,5 +63,5 @@ def certificates(database: Database) -> dict[str, str]:
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:
-    # A JSON string is a TOML basic string, but for DEL, which no value here can hold.
+    # A JSON string is a TOML basic string except for DEL, which no value here can contain.
     return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from infra import clouds
+from infra.connection import cloud_errors, connect
 from infra.errors import CloudError, DatabaseError
 from infra.providers import trove as client
-from infra.sdk import connect, sentences
 from tests.credentials import PAUSE, Account, CredentialRules
 from tests.eventually import eventually
 from tests.openstack.services.stack import OpenStack
@@ -30,10 +30,10 @@ class TestReal(CredentialRules):
 
 @pytest.mark.usefixtures("clouds_yaml")
 def test_each_entry_has_its_own_catalog() -> None:
-    assert clouds.regions("pouta", "compute") == ["regionOne"]
-    assert clouds.regions("pouta", "database") == []
-    assert clouds.regions("pukki", "database") == ["pukki_dbaas"]
-    assert clouds.regions("pukki", "compute") == []
+    assert clouds.list_regions("pouta", "compute") == ["regionOne"]
+    assert clouds.list_regions("pouta", "database") == []
+    assert clouds.list_regions("pukki", "database") == ["pukki_dbaas"]
+    assert clouds.list_regions("pukki", "compute") == []
 
 
 @pytest.mark.usefixtures("clouds_yaml")
@@ -64,9 +64,12 @@ def test_keystone_away_halfway_is_one_sentence_and_then_forgotten(cloud: OpenSta
 
         sentence = eventually(told, every=PAUSE, what="Trove remembers a token for a while")
         assert "of cloud 'pukki' fails at GET /instances (5" in sentence
-        with pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be asked"), sentences("pukki"):
+        with (
+            pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be asked"),
+            cloud_errors("pukki"),
+        ):
             client.find(connect("pukki"), "x")
-        assert clouds.regions("pouta", "compute") == ["regionOne"]
+        assert clouds.list_regions("pouta", "compute") == ["regionOne"]
     finally:
         cloud.start("keystone-database")
     assert client.find(pukki, "x") == []

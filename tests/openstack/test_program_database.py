@@ -31,12 +31,13 @@ import os
 
 import pulumi
 
-from infra import clouds, settings
-from infra.database import database
+from infra import clouds
+from infra.database import make_database
+from infra.settings.load import load
 
-stack = settings.load(os.environ)
+stack = load(os.environ)
 _, cloud = clouds.look_up(stack)
-made = database(stack, cloud, "{ADDRESS}")
+made = make_database(stack, cloud, "{ADDRESS}")
 pulumi.export("databaseHost", made.host)
 pulumi.export("databaseAdminPassword", made.admin_password)
 '''

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from infra.errors import DatabaseError
+from infra.providers import readiness
 from infra.providers import trove as client
-from infra.providers import waiting
 from tests.eventually import eventually
 from tests.openstack.services import entries
 from tests.openstack.services.configuration import DATABASE_REGION
@@ -82,7 +82,7 @@ def test_one_that_does_not_come_up_is_told_and_can_be_removed(trove: Service) ->
 def test_deleted_behind_our_back(trove: Service) -> None:
     created = OWNER.create(inputs(trove, "deleted"))
     props = created.outs or {}
-    waiting.remove(trove.cloud, created.id)
+    readiness.delete_and_wait(trove.cloud, created.id)
     trove.gone(created.id)
     with pytest.raises(DatabaseError, match=r"is gone: run `pulumi refresh`"):
         WAITER.create(waited(created.id, props))

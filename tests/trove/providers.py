@@ -7,8 +7,8 @@ import pytest
 from pulumi.runtime import rpc
 
 from infra.errors import DatabaseError
+from infra.providers import readiness
 from infra.providers import trove as client
-from infra.providers import waiting
 from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
 from infra.providers.trove import Access, Instance
 from tests.trove.service import ADMIN, DATABASE, MINE, SECONDS, WORKER, Service
@@ -87,7 +87,7 @@ class ProviderPromises:
         instance = up.now()
         assert instance.access == Access(is_public=True, allowed_cidrs=(MINE,))
         assert (up.ready["public_ip"], up.ready["port"]) == (instance.host, instance.port)
-        assert waiting.obstacle(instance, instance.access) == ""
+        assert readiness.pending_reason(instance, instance.access) == ""
 
     def test_worker_gets_no_database_of_trove(self, trove: Service, up: Up) -> None:
         users = trove.api.get(f"/instances/{up.id}/users").json()["users"]
@@ -99,7 +99,7 @@ class ProviderPromises:
         up.update(allowed_cidrs=wider)
         asked = Access(is_public=True, allowed_cidrs=tuple(wider))
         assert up.now().access.same_as(asked)
-        assert waiting.obstacle(up.now(), asked) == ""
+        assert readiness.pending_reason(up.now(), asked) == ""
 
     def test_waiting_never_goes_stale(self, up: Up) -> None:
         """Other ranges make Ready wait again, on what it is told now."""
@@ -152,7 +152,7 @@ class ProviderPromises:
     def test_refresh_sees_what_changed_behind_pulumi(self, trove: Service, up: Up) -> None:
         other = "192.0.2.9/32"
         client.set_access(trove.cloud, up.id, Access(is_public=True, allowed_cidrs=(other,)))
-        waiting.until_ready(
+        readiness.wait_until_ready(
             trove.cloud, up.id, None, MINUTES, lambda i: other in i.access.allowed_cidrs
         )
         read = OWNER.read(up.id, up.outs).outs or {}

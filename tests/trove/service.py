@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from infra.connection import connect
 from infra.providers import trove as client
-from infra.sdk import connect
 from tests.eventually import eventually
 
 MINE = "203.0.113.7/32"

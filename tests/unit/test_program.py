@@ -247,14 +247,14 @@ def test_existing_store_makes_nothing(folder: Path) -> None:
 
 
 MISSES = [
-    ({"image": "Ubuntu-99"}, r"image is 'Ubuntu-99'.*images are .*Ubuntu-24.04"),
-    ({"flavor": "huge"}, r"flavor is 'huge'.*flavors are .*standard\.tiny"),
-    ({"externalNetwork": "pubic"}, r"externalNetwork is 'pubic'.*public"),
-    ({"network": "lan"}, r"network is 'lan'.*internal networks are "),
-    ({"computeRegion": "north"}, r"computeRegion is 'north'.*RegionLocal"),
-    ({"databaseRegion": "north"}, r"databaseRegion is 'north'.*RegionLocal"),
-    ({"databaseFlavor": "huge"}, r"databaseFlavor is 'huge'.*standard\.small"),
-    ({"databaseVersion": "9"}, r"databaseVersion is '9'.*versions are .*17\."),
+    ({"image": "Ubuntu-99"}, r"image is 'Ubuntu-99', not found.*available images: .*Ubuntu-24.04"),
+    ({"flavor": "huge"}, r"flavor is 'huge', not found.*available flavors: .*standard\.tiny"),
+    ({"externalNetwork": "pubic"}, r"externalNetwork is 'pubic', not found.*public"),
+    ({"network": "lan"}, r"network is 'lan', not found.*available internal networks: "),
+    ({"computeRegion": "north"}, r"computeRegion is 'north', not found.*RegionLocal"),
+    ({"databaseRegion": "north"}, r"databaseRegion is 'north', not found.*RegionLocal"),
+    ({"databaseFlavor": "huge"}, r"databaseFlavor is 'huge', not found.*standard\.small"),
+    ({"databaseVersion": "9"}, r"databaseVersion is '9', not found.*available.* versions: .*17\."),
     ({"computeCloud": "lokal"}, r"no entry 'lokal'.*local"),
 ]
 
@@ -284,7 +284,7 @@ AWS = {
 
 def test_missing_sdk_for_aws_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pulumi_aws", None)
-    with pytest.raises(InfraError, match=r"objectStore is aws.* -m pip install pulumi-aws=="):
+    with pytest.raises(InfraError, match=r"objectStore is aws.* pip install --group aws"):
         run_program(stack_settings(folder, **AWS))
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import stack_file
-from infra.settings.errors import MalformedStackFile
+from cli.errors import CommandError
+from cli.init import stack_file
 
 GOOD = """\
 # comment
@@ -63,7 +63,7 @@ BAD = [
 
 @pytest.mark.parametrize(("text", "words"), BAD)
 def test_fault_is_named_with_its_place(tmp_path: Path, text: str | bytes, words: str) -> None:
-    with pytest.raises(MalformedStackFile) as refusal:
+    with pytest.raises(CommandError) as refusal:
         stack_file.read(written(tmp_path, text))
     told = str(refusal.value)
     assert told.startswith("Pulumi.lab.yaml")
@@ -73,6 +73,6 @@ def test_fault_is_named_with_its_place(tmp_path: Path, text: str | bytes, words:
 
 def test_all_doubled_keys_are_named_at_once(tmp_path: Path) -> None:
     lines = [f"  image-pipeline:{name}: 1" for name in ("flavor", "image", "image", "flavor")]
-    with pytest.raises(MalformedStackFile) as refusal:
+    with pytest.raises(CommandError) as refusal:
         stack_file.read(written(tmp_path, "\n".join(["config:", *lines])))
     assert len(str(refusal.value).splitlines()) == 2

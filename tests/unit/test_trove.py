@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from infra.errors import DatabaseError
+from infra.providers import readiness
 from infra.providers import trove as client
-from infra.providers import waiting
 from local.cloud import LocalCloud
 from tests.eventually import eventually
 from tests.trove.providers import OWNER, WAITER, ProviderPromises, Up, inputs, waited
@@ -82,13 +82,13 @@ class TestLocal(ProviderPromises):
 
     def test_failures_of_the_service_do_not_end_the_wait(self, trove: Service, up: Up) -> None:
         cloud = FailsFirst(trove.cloud, times=2)
-        assert waiting.until_ready(cloud, up.id, None, 1).id == up.id  # type: ignore[arg-type]
+        assert readiness.wait_until_ready(cloud, up.id, None, 1).id == up.id  # type: ignore[arg-type]
         assert cloud.failures == 0
 
     def test_service_that_only_fails_is_given_up(self, trove: Service, up: Up) -> None:
         cloud = FailsFirst(trove.cloud, times=10**6)
         with pytest.raises(DatabaseError, match=r"fails at GET .* \(500\)"):
-            waiting.until_ready(cloud, up.id, None, 0.01)  # type: ignore[arg-type]
+            readiness.wait_until_ready(cloud, up.id, None, 0.01)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.0.0.0/21"])
     def test_pukki_refuses_wide_ranges(self, trove: Service, cidr: str) -> None:

@@ -1,6 +1,7 @@
-"""Opening a cloud through openstacksdk with what clouds.yaml says and nothing else.
+"""Connections to the clouds through openstacksdk, configured by clouds.yaml and nothing else.
 
-openstacksdk is imported inside: it takes most of a second, and dynamic providers load this module.
+openstacksdk is imported inside the functions: it takes most of a second, and every dynamic provider
+loads this module.
 """
 
 # ruff: noqa: PLC0415
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
     from openstack.connection import Connection
 
-#: Seconds a single request may take before it counts as lost.
+#: Seconds after which a single request counts as lost.
 REQUEST_TIMEOUT = 120
-#: Keystone's words for a login that it does not know (any more).
+#: Keystone's messages about a login that it does not know (any more).
 _UNKNOWN = re.compile(r"could not (find|recognize)|failed to validate token", re.IGNORECASE)
 
-# What keystoneauth warns of is in the exception that follows, and `sentences` tells it.
+# keystoneauth's warnings repeat what is in the exception that follows.
 logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 
 
@@ -39,22 +40,22 @@ def _loader() -> "OpenStackConfig":
 
 
 def _names(loader: "OpenStackConfig") -> list[str]:
-    """Entries of the file; without one, the SDK makes up an entry of its own."""
+    """Return the file's entries; without a file, the SDK makes up an entry of its own."""
     return sorted(loader.get_cloud_names()) if loader.config_filename else []
 
 
 def entries() -> tuple[list[str], str]:
-    """The names of clouds.yaml's entries, and its path ("" where there is no such file)."""
-    with sentences("clouds.yaml"):
+    """Return the names of clouds.yaml's entries, and its path ("" without a file)."""
+    with cloud_errors("clouds.yaml"):
         loader = _loader()
         return _names(loader), loader.config_filename or ""
 
 
 def region_config(entry: str, region: str = "") -> "CloudRegion":
-    """What clouds.yaml says of `entry`; no variable fills gaps of it."""
+    """Return an entry of clouds.yaml, whose gaps no environment variable fills."""
     import openstack.exceptions
 
-    with sentences(entry):
+    with cloud_errors(entry):
         loader = _loader()
         names = _names(loader)
         if entry not in names:
@@ -72,10 +73,8 @@ def region_config(entry: str, region: str = "") -> "CloudRegion":
 
 
 def _name_region(described: dict[str, Any], region: str) -> None:
-    """Let an entry of clouds.yaml name this region: the SDK refuses any that its file does not.
-
-    What there is, the catalog says. Values of the entry for a region that it lists are kept.
-    """
+    """Let an entry name this region; what it sets for a listed one is kept."""
+    # The SDK refuses regions that the entry does not list; which exist, the catalog knows.
     listed = described.get("regions") or []
     if region not in [each["name"] if isinstance(each, dict) else each for each in listed]:
         described.pop("regions", None)
@@ -83,15 +82,15 @@ def _name_region(described: dict[str, Any], region: str) -> None:
 
 
 def connect(entry: str, region: str = "") -> "Connection":
-    """A connection to `entry`; nothing is asked of the cloud yet."""
+    """Return a connection to an entry of clouds.yaml; it sends no request yet."""
     from openstack.connection import Connection
 
     return Connection(config=region_config(entry, region))
 
 
 @contextmanager
-def sentences(entry: str) -> Iterator[None]:
-    """Turns what the SDK raises into one sentence that names the entry."""
+def cloud_errors(entry: str) -> Iterator[None]:
+    """Turn the SDK's errors into a CloudError that names the entry."""
     import openstack.exceptions
     from keystoneauth1 import exceptions as keystone
 
@@ -107,23 +106,23 @@ def sentences(entry: str) -> Iterator[None]:
         ) from None
     except keystone.ConnectFailure as error:
         raise CloudError(
-            f"Cloud {entry!r} cannot be asked: {_silence(str(error))}; check the network and the"
+            f"Cloud {entry!r} cannot be asked: {_no_answer(str(error))}; check the network and the"
             " addresses in clouds.yaml, then run the same command again."
         ) from None
     except (keystone.ClientException, openstack.exceptions.SDKException, OSError) as error:
         raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
 
 
-def _silence(told: str) -> str:
-    """keystoneauth's text, which repeats itself, as "http://… does not answer (reason)"."""
-    address = re.search(r"https?://[^\s'\"]+", told)
-    reason = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", told)
+def _no_answer(text: str) -> str:
+    """Shorten keystoneauth's text, which repeats itself, to "http://… does not answer (reason)"."""
+    address = re.search(r"https?://[^\s'\"]+", text)
+    reason = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", text)
     where = address[0].rstrip(":,.") if address else "it"
     return f"{where} does not answer" + (f" ({reason[1]})" if reason else "")
 
 
 def fault(body: str) -> str:
-    """What an OpenStack fault says, {"badRequest": {"message": "…", "code": 400}}; "" of others."""
+    """Return the message of an OpenStack fault, {"badRequest": {"message": …}}; else ""."""
     try:
         return str(next(iter(json.loads(body).values()))["message"])
     except (ValueError, AttributeError, StopIteration, TypeError, KeyError):
@@ -131,5 +130,5 @@ def fault(body: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what `error` says."""
+    """Return the first line of an error's message."""
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -9,41 +9,37 @@ from typing import Any
 
 import yaml
 
+from cli.errors import CommandError
 from infra.names import PROJECT
-from infra.settings.errors import MalformedStackFile
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return the settings in a stack's file by name, without the project; a secret is a mapping.
 
     Raises:
-        MalformedStackFile: The file is not UTF-8 or not YAML, or a key is doubled, not plain text
+        CommandError: The file is not UTF-8 or not YAML, or a key is doubled, not plain text
             or without the project's name.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise MalformedStackFile(
-            [f"{path.name}, byte {error.start}: not UTF-8; save the file as UTF-8."]
+        raise CommandError(
+            f"{path.name}, byte {error.start}: not UTF-8; save the file as UTF-8."
         ) from None
     try:
         faults = list(_faults(yaml.compose(text, yaml.SafeLoader)))
         if faults:
-            raise MalformedStackFile([f"{path.name}, {fault}" for fault in faults])
+            raise CommandError("\n".join(f"{path.name}, {fault}" for fault in faults))
         content = yaml.safe_load(text) or {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         reason = error.problem or error.context
-        raise MalformedStackFile(
-            [f"{path.name}{where}: {reason}; correct the YAML there."]
-        ) from None
+        raise CommandError(f"{path.name}{where}: {reason}; correct the YAML there.") from None
     except yaml.reader.ReaderError as error:
-        raise MalformedStackFile(
-            [
-                f"{path.name}, character {error.position + 1}: YAML does not allow"
-                f" {error.character!r}; remove it."
-            ]
+        raise CommandError(
+            f"{path.name}, character {error.position + 1}: YAML does not allow"
+            f" {error.character!r}; remove it."
         ) from None
     config = content.get("config") or {}
     return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
