@@ -83,7 +83,7 @@ def test_cost_is_an_estimate(operator: CloudOperator) -> None:
     with documented(operator, "cost") as session:
         shown = session.end()
     assert re.search(r"total +2.47 +1803", shown)  # two GiB
-    assert "estimate" in shown
+    assert "Estimated by docs/costs.md" in shown
 
 
 def test_up_shows_what_it_creates(operator: CloudOperator, doors: ExitStack) -> None:
