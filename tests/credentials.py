@@ -77,7 +77,7 @@ class CredentialRules:
             credential.check(cloud, makes_keys=True)
             assert _make_key(cloud) == 201
 
-    def test_unrestricted_credential_makes_keys_or_is_told_before(
+    def test_unrestricted_credential_makes_keys_or_is_refused_first(
         self, account: Account, make: Make
     ) -> None:
         with connect(make(unrestricted=True)) as cloud:
@@ -91,9 +91,7 @@ class CredentialRules:
                 assert _make_key(cloud) == 403
         assert account.ask("made", account.other) == 200
 
-    def test_restricted_credential_is_told_before_it_is_refused(
-        self, account: Account, make: Make
-    ) -> None:
+    def test_restricted_credential_is_refused_first(self, account: Account, make: Make) -> None:
         with connect(make()) as cloud:
             credential.check(cloud, makes_keys=False)
             told = r"is restricted.*`--unrestricted`" if self.opens_keys else NO_KEYS
@@ -102,9 +100,7 @@ class CredentialRules:
             assert _make_key(cloud) == 403
         assert account.ask("made", account.other) == 200
 
-    def test_access_rules_are_told_before_services_refuse(
-        self, account: Account, make: Make
-    ) -> None:
+    def test_access_rules_are_refused_first(self, account: Account, make: Make) -> None:
         rule = {"service": account.service, "method": "GET", "path": account.rule}
         entry = make(unrestricted=True, access_rules=[rule])
         with connect(entry) as cloud, pytest.raises(CloudError, match=r"has access rules"):
@@ -112,7 +108,7 @@ class CredentialRules:
         assert account.ask("made", account.allowed) == 200
         assert account.ask("made", account.other) == 401
 
-    def test_expired_credential_is_told_as_such(self, make: Make) -> None:
+    def test_expired_credential_is_reported(self, make: Make) -> None:
         ends = datetime.now(UTC) + timedelta(seconds=3)
         entry = make(expires_at=ends.strftime("%Y-%m-%dT%H:%M:%S.%f"))
 
@@ -126,7 +122,7 @@ class CredentialRules:
 
         assert REFUSED in eventually(told, every=PAUSE)
 
-    def test_token_that_ends_midway_is_renewed(self, account: Account) -> None:
+    def test_expired_token_is_renewed(self, account: Account) -> None:
         with connect(account.entry, account.region) as cloud:
             adapter = getattr(cloud, account.service)
             assert adapter.get(account.allowed).status_code == 200

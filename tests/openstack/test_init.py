@@ -39,7 +39,7 @@ def refused(operator: Customer, *told: tuple[str, ...]) -> None:
     assert len(lines) == len(told) + 1, answer.stderr  # and how to check again
 
 
-def test_what_there_is_only_one_of_is_taken(operator: Customer) -> None:
+def test_only_choice_is_taken(operator: Customer) -> None:
     text = operator.settings_file("lab").read_text()
     for line in (
         'externalNetwork: "public"',
@@ -79,7 +79,7 @@ def test_what_there_is_only_one_of_is_taken(operator: Customer) -> None:
     ],
     ids=["image", "flavor", "network", "external network", "cloud", "key"],
 )
-def test_what_a_cloud_has_not(
+def test_unavailable_choices_are_refused(
     settings: dict[str, str], told: list[tuple[str, ...]], operator: Customer
 ) -> None:
     operator.change("lab", **settings)

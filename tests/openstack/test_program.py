@@ -51,7 +51,7 @@ def no_change(operator: Customer) -> bool:
     return "No change." in operator.checkout.pipeline("preview", *STACK).stdout
 
 
-def test_an_up_during_which_keystone_goes_down_is_finished_by_the_next(operator: Customer) -> None:
+def test_up_interrupted_by_a_keystone_outage_is_completed_by_the_next(operator: Customer) -> None:
     process = operator.checkout.start("up", *STACK)
     assert process.stdout is not None
     lines = []
@@ -83,7 +83,7 @@ def test_strangers_reach_neither_machine_nor_database(operator: Customer) -> Non
     assert postgres == {("tcp", 5432, 5432, f"{there['floating IP']}/32")}
 
 
-def test_a_photo_goes_all_the_way(operator: Customer) -> None:
+def test_photo_is_processed(operator: Customer) -> None:
     """Container by Swift, keys by Keystone, put over S3, negated, logged, fetched."""
     outputs = operator.checkout.json("outputs", "--show-secrets", *STACK)
     operator.checkout.pipeline("put", "samples/cat.jpg", *STACK)
@@ -104,7 +104,7 @@ def user_data(operator: Customer) -> str:
         return str(server["OS-EXT-SRV-ATTR:user_data"])
 
 
-def test_other_user_data_is_another_machine_and_nothing_else(operator: Customer) -> None:
+def test_changed_user_data_replaces_only_the_machine(operator: Customer) -> None:
     before = standing(operator)
     operator.change("lab", timerInterval="7s")
     operator.checkout.pipeline("up", *STACK)
@@ -115,7 +115,7 @@ def test_other_user_data_is_another_machine_and_nothing_else(operator: Customer)
     assert no_change(operator)
 
 
-def test_an_image_that_the_cloud_replaces_replaces_no_machine(operator: Customer) -> None:
+def test_replaced_image_does_not_replace_the_machine(operator: Customer) -> None:
     before = standing(operator)
     with operator.cloud.admin() as admin:
         old = admin.image.find_image("Ubuntu-24.04", ignore_missing=False)
@@ -132,7 +132,7 @@ def test_an_image_that_the_cloud_replaces_replaces_no_machine(operator: Customer
     assert standing(operator) == before
 
 
-def test_a_key_pair_that_somebody_deleted_is_made_again(operator: Customer) -> None:
+def test_deleted_key_pair_is_created_again(operator: Customer) -> None:
     before = standing(operator)
     with operator.pouta() as pouta:
         [pair] = pouta.compute.keypairs()
@@ -144,7 +144,7 @@ def test_a_key_pair_that_somebody_deleted_is_made_again(operator: Customer) -> N
     assert no_change(operator)
 
 
-def test_a_quota_that_is_used_up_half_way(operator: Customer) -> None:
+def test_quota_exceeded_midway(operator: Customer) -> None:
     """The floating IP is lost and none is left: told, and made good when there is one again."""
     before = standing(operator)
     with operator.pouta() as pouta:
@@ -166,7 +166,7 @@ def test_a_quota_that_is_used_up_half_way(operator: Customer) -> None:
     assert no_change(operator)
 
 
-def test_a_group_that_something_else_uses_is_told_before_anything_goes(operator: Customer) -> None:
+def test_security_group_in_use_is_reported_before_anything_is_deleted(operator: Customer) -> None:
     before = standing(operator)
     with operator.pouta() as pouta:
         network = pouta.network.find_network(NETWORK, ignore_missing=False)

@@ -85,7 +85,7 @@ def instances(operator: Customer) -> list[dict[str, Any]]:
         return [answer.json()["instance"] for answer in answers if answer.status_code == 200]
 
 
-def test_an_order_that_was_lost_is_told_and_never_adopted(operator: Customer, watch: Watch) -> None:
+def test_lost_order_is_reported_and_not_adopted(operator: Customer, watch: Watch) -> None:
     """Trove, in the region of the settings, has taken it, and nobody was there to hear so."""
     struck: list[int] = []
 
@@ -127,7 +127,7 @@ def no_database_is_built(operator: Customer) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_up_that_ends_while_it_waits_is_gone_on_with(
+def test_interrupted_wait_is_resumed_by_the_next_up(
     operator: Customer, number: signal.Signals, no_database_is_built: Callable[[], None]
 ) -> None:
     """The person's Ctrl-C, or the machine's end: both reach the engine and its plugins, too."""

@@ -72,7 +72,7 @@ def _machine(pouta: "Connection", prefix: str, key: Path) -> None:
     pouta.compute.wait_for_server(server, wait=300)
 
 
-def test_up_refuses_to_make_it_once_more(operator: Customer) -> None:
+def test_up_refuses_to_create_a_second_instance(operator: Customer) -> None:
     told = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert "is empty, but the clouds have" in told
     assert "'./pipeline strays --stack lab --remove'" in told

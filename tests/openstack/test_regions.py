@@ -62,7 +62,7 @@ def check(operator: Customer, *told: str) -> None:
     assert len(more) == 1  # how to check again
 
 
-def test_a_script_is_told_which_there_are(operator: Customer, asked: set[str]) -> None:
+def test_script_gets_the_available_regions(operator: Customer, asked: set[str]) -> None:
     told = operator.checkout.pipeline("init", "lab", *INIT, code=1).stderr
     assert f"--compute-region is missing: choose one of {NORTH}, {REGION}." in told
     told = operator.checkout.pipeline(

@@ -70,7 +70,7 @@ def test_nothing_of_an_instance_is_left_in_the_other_cloud(
         assert not [group for group in groups if created.id in group.name]
 
 
-def test_one_that_does_not_come_up_is_told_and_can_be_removed(trove: Service) -> None:
+def test_failed_instance_is_reported_and_can_be_deleted(trove: Service) -> None:
     created = OWNER.create(inputs(trove, "broken-GUEST_ERROR"))
     props = created.outs or {}
     with pytest.raises(DatabaseError, match=r"is in status|is ACTIVE/"):
@@ -79,7 +79,7 @@ def test_one_that_does_not_come_up_is_told_and_can_be_removed(trove: Service) ->
     assert client.get(trove.cloud, created.id) is None
 
 
-def test_deleted_behind_our_back(trove: Service) -> None:
+def test_instance_deleted_elsewhere(trove: Service) -> None:
     created = OWNER.create(inputs(trove, "deleted"))
     props = created.outs or {}
     readiness.delete_and_wait(trove.cloud, created.id)
@@ -92,7 +92,7 @@ def test_deleted_behind_our_back(trove: Service) -> None:
     OWNER.delete(again.id, again.outs or {})
 
 
-def test_machine_deleted_behind_troves_back(cloud: OpenStack, trove: Service) -> None:
+def test_machine_deleted_without_trove(cloud: OpenStack, trove: Service) -> None:
     created = OWNER.create(inputs(trove, "machine-gone"))
     props = created.outs or {}
     WAITER.create(waited(created.id, props))
@@ -106,7 +106,7 @@ def test_machine_deleted_behind_troves_back(cloud: OpenStack, trove: Service) ->
     OWNER.delete(created.id, props)
 
 
-def test_taskmanager_away_while_it_is_asked(cloud: OpenStack, trove: Service) -> None:
+def test_taskmanager_outage(cloud: OpenStack, trove: Service) -> None:
     """What was ordered meanwhile is made when it is back; the wait just goes on."""
     cloud.stop("trove-taskmanager")
     created = OWNER.create(inputs(trove, "patient"))

@@ -101,7 +101,7 @@ class ProviderPromises:
         assert up.now().access.same_as(asked)
         assert readiness.pending_reason(up.now(), asked) == ""
 
-    def test_waiting_never_goes_stale(self, up: Up) -> None:
+    def test_changed_ranges_are_waited_for_again(self, up: Up) -> None:
         """Other ranges make Ready wait again, on what it is told now."""
         before = waited(up.id, {**up.outs, "allowed_cidrs": [MINE]})
         now = waited(up.id, {**up.outs, "allowed_cidrs": ["198.51.100.0/24"]})
@@ -110,12 +110,12 @@ class ProviderPromises:
         assert WAITER.diff(up.id, now, {**now, "settled": "2 GiB"}).changes
         assert WAITER.diff(up.id, now, {**now, "instance_id": "other"}).replaces == ["instance_id"]
 
-    def test_wait_that_fails_says_so(self, up: Up) -> None:
+    def test_wait_that_times_out_says_why(self, up: Up) -> None:
         with pytest.raises(DatabaseError, match=r"other ranges than asked for.*run `up` again"):
             WAITER.create(waited(up.id, up.outs, allowed_cidrs=["192.0.2.1/32"], wait_minutes=0.01))
         assert up.now()
 
-    def test_order_of_ranges_says_nothing(self, up: Up) -> None:
+    def test_order_of_ranges_is_ignored(self, up: Up) -> None:
         news = {**up.outs, "allowed_cidrs": list(reversed(up.outs["allowed_cidrs"]))}
         assert not OWNER.diff(up.id, up.outs, news).changes
 
@@ -141,7 +141,7 @@ class ProviderPromises:
         assert up.outs["admin_password"] not in old
         assert up.outs["user_password"] not in old
 
-    def test_update_cut_off_is_made_again(self, up: Up) -> None:
+    def test_update_that_was_cut_off_is_completed(self, up: Up) -> None:
         """The state still holds the old settings though the service has the new ones."""
         before = dict(up.outs)
         up.update(allowed_cidrs=[MINE, "192.0.2.0/24"], volume=3)
@@ -163,7 +163,7 @@ class ProviderPromises:
         up.outs = OWNER.update(up.id, read, up.outs).outs or {}
         assert OWNER.read(up.id, up.outs).outs == up.outs
 
-    def test_one_lost_between_post_and_answer_is_reported_and_never_adopted(
+    def test_instance_missing_from_the_state_is_reported_and_not_adopted(
         self, trove: Service, up: Up
     ) -> None:
         with pytest.raises(DatabaseError, match=rf"promised \({up.id}\) that is not in this stack"):
@@ -183,7 +183,7 @@ class ProviderPromises:
             ({"name": rpc.UNKNOWN}, []),
         ],
     )
-    def test_what_would_lose_data_is_refused_while_guarded(
+    def test_changes_that_lose_data_are_refused_while_guarded(
         self, up: Up, change: dict[str, Any], named: list[str]
     ) -> None:
         news = {**up.outs, **change}
@@ -197,7 +197,7 @@ class ProviderPromises:
     def test_newer_minor_version_changes_nothing(self, up: Up) -> None:
         assert not OWNER.diff(up.id, up.outs, {**up.outs, "version": "17.99"}).changes
 
-    def test_cut_off_while_building_the_next_up_waits_on(self, trove: Service) -> None:
+    def test_next_up_waits_for_an_instance_still_building(self, trove: Service) -> None:
         created = OWNER.create(inputs(trove, "waited-for"))
         outs = created.outs or {}
         with pytest.raises(DatabaseError, match=r"is BUILD after .* run `up` again"):
@@ -207,7 +207,7 @@ class ProviderPromises:
         OWNER.delete(created.id, outs)
         assert client.get(trove.cloud, created.id) is None
 
-    def test_one_that_falls_silent_is_not_waited_for_to_the_end(self, trove: Service) -> None:
+    def test_wait_ends_when_the_agent_stays_silent(self, trove: Service) -> None:
         created = OWNER.create(inputs(trove, "silent"))
         outs = created.outs or {}
         WAITER.create(waited(created.id, outs))
@@ -216,7 +216,7 @@ class ProviderPromises:
             WAITER.create(waited(created.id, outs, wait_minutes=0.2))
         OWNER.delete(created.id, outs)
 
-    def test_gone_instance(self, trove: Service) -> None:
+    def test_deleted_instance(self, trove: Service) -> None:
         props = inputs(trove, "gone-db")
         assert OWNER.read(NOBODY, props).id == ""
         OWNER.delete(NOBODY, props)

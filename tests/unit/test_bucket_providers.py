@@ -148,7 +148,7 @@ def filled_with_old_versions(store: dict[str, str], bucket: str) -> Any:
     return client
 
 
-def test_old_versions_are_no_queue(versioned: dict[str, str]) -> None:
+def test_bucket_with_old_versions_cannot_be_the_input(versioned: dict[str, str]) -> None:
     filled_with_old_versions(versioned, "history")
     props = {**versioned, "bucket": "history"}
     with pytest.raises(StoreError, match=r"3 noncurrent versions and 1 delete markers.*lifecycle"):
@@ -210,15 +210,15 @@ def test_purge_takes_keys_that_xml_cannot_write(stores: dict[str, dict[str, str]
     client.delete_bucket(Bucket="awkward")
 
 
-def test_purge_of_a_lost_bucket(store: dict[str, str]) -> None:
+def test_purge_of_an_absent_bucket(store: dict[str, str]) -> None:
     assert s3.purge(s3.client(store), "lost") == 0
 
 
-def test_lost_bucket_is_seen(store: dict[str, str]) -> None:
+def test_refresh_notices_an_absent_bucket(store: dict[str, str]) -> None:
     assert CONTENTS.read("lost", {**store, "bucket": "lost"}).id == ""
 
 
-def test_claim_moves_only_where_nothing_is_lost(store: dict[str, str]) -> None:
+def test_claim_moves_only_if_no_data_are_lost(store: dict[str, str]) -> None:
     """A guarded bucket is not left behind; a name under which nothing was made is."""
     olds = {**store, "bucket": "stays-here", "guarded": True}
     news = {**olds, "bucket": "moves-there"}
@@ -258,7 +258,7 @@ def test_bucket_adopted_as_it_was_is_never_claimed(store: dict[str, str]) -> Non
         CLAIM.update("not-made-here", adopted, claim)
 
 
-def test_made_bucket_that_the_cloud_does_not_show_is_not_let_go(store: dict[str, str]) -> None:
+def test_made_bucket_that_swift_does_not_show_is_not_adopted(store: dict[str, str]) -> None:
     """Letting go takes reading it over Swift: without, the engine would delete it."""
     claim = {**store, "bucket": "unseen", "guarded": False}
     adoption = {**claim, "queue": False, "visible": False}
@@ -275,7 +275,7 @@ def test_made_bucket_that_the_cloud_does_not_show_is_not_let_go(store: dict[str,
         ({"access_key": "k", "secret_key": "s"}, True, []),
     ],
 )
-def test_another_way_to_a_bucket_replaces_nothing(
+def test_another_endpoint_or_key_replaces_nothing(
     change: dict[str, str], changes: bool, replaces: list[str]
 ) -> None:
     olds = {
@@ -290,7 +290,7 @@ def test_another_way_to_a_bucket_replaces_nothing(
         assert (diff.changes, diff.replaces) == (changes, replaces)
 
 
-def test_another_bucket_replaces_contents_and_moves_who_owns_it() -> None:
+def test_another_bucket_replaces_contents_and_updates_ownership() -> None:
     """A claim that is refused another name must still hold the one it has."""
     olds = {"endpoint": "e", "bucket": "a", "store_region": "", "access_key": "1"}
     news = {**olds, "bucket": "b"}
@@ -332,7 +332,7 @@ def made_later(client: Any, bucket: str, former: str) -> bool:
     return False
 
 
-def test_worker_is_put_missed_and_removed(store: dict[str, str]) -> None:
+def test_worker_archive_is_stored_missed_and_deleted(store: dict[str, str]) -> None:
     client, archive = s3.client(store), worker_archive.pack()
     client.create_bucket(Bucket="with-worker")
     props = {
@@ -355,7 +355,7 @@ def test_worker_is_put_missed_and_removed(store: dict[str, str]) -> None:
     ARCHIVE.delete(made.id, props)
 
 
-def test_worker_is_put_into_the_store_that_is_asked_from_now_on(
+def test_worker_archive_follows_to_another_store(
     stores: dict[str, dict[str, str]],
 ) -> None:
     archive = worker_archive.pack()

@@ -23,7 +23,7 @@ def test_version(asked: str, had: list[str], found: str) -> None:
 
 
 @pytest.mark.parametrize("asked", ["1", "15", "17.1"])
-def test_version_that_is_not_there(asked: str) -> None:
+def test_unavailable_version_is_refused(asked: str) -> None:
     with pytest.raises(CloudError, match=rf"databaseVersion is '{asked}'.*'pukki'.*16\.8, 17, 17"):
         choose_version(asked, VERSIONS, "pukki")
 
@@ -38,5 +38,5 @@ def test_version_that_is_not_there(asked: str) -> None:
         ("", ""),
     ],
 )
-def test_s3_endpoint_stands_beside_swift(swift: str, endpoint: str) -> None:
+def test_s3_endpoint_of_a_swift_url(swift: str, endpoint: str) -> None:
     assert s3_endpoint(swift) == endpoint

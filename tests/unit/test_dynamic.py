@@ -63,7 +63,7 @@ def create(
     return str(refusal.value.details())
 
 
-def test_refusal_reaches_the_engine_as_its_sentence(
+def test_error_reaches_the_engine_as_its_message(
     served: provider_pb2_grpc.ResourceProviderStub,
 ) -> None:
     told = create(served, BucketClaimProvider(), NOWHERE)
@@ -71,14 +71,16 @@ def test_refusal_reaches_the_engine_as_its_sentence(
     assert "Traceback" not in told
 
 
-def test_own_mistake_keeps_its_traceback(served: provider_pb2_grpc.ResourceProviderStub) -> None:
+def test_programming_error_keeps_its_traceback(
+    served: provider_pb2_grpc.ResourceProviderStub,
+) -> None:
     told = create(served, BucketClaimProvider(), {"bucket": "x-1"})
     assert "Traceback" in told
     assert "KeyError" in told
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_state_holds_a_name_and_no_code(provider: type[Provider]) -> None:
+def test_state_contains_a_class_name_and_no_code(provider: type[Provider]) -> None:
     """Two runs write the same bytes, which say where the class is and nothing else."""
     pickled = serialize_provider(provider())
     assert pickled == serialize_provider(provider())

@@ -81,13 +81,13 @@ def test_database_admits_the_machine_and_no_one_else(
     assert run.one("TroveReady").inputs["allowed_cidrs"] == allowed
 
 
-def test_floating_ip_comes_before_the_database_and_database_before_the_machine(run: Run) -> None:
+def test_floating_ip_then_database_then_machine(run: Run) -> None:
     order = [asked.name for asked in run.resources]
     wanted = ["floating-ip", "database-instance", "database-ready", "vm", "floating-ip-on-port"]
     assert [name for name in order if name in wanted] == wanted
 
 
-def test_user_data_says_where_the_worker_is(run: Run) -> None:
+def test_user_data_names_the_worker_archive(run: Run) -> None:
     archive = run.one("WorkerArchive").inputs
     told = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])
     assert told["archive"] == {"key": archive["key"], "sha256": archive["sha256"]}
@@ -114,7 +114,7 @@ def test_user_data_carries_settings_and_timer(run: Run) -> None:
     }
 
 
-def test_worker_reads_what_user_data_says(run: Run, tmp_path: Path) -> None:
+def test_worker_accepts_the_settings_of_user_data(run: Run, tmp_path: Path) -> None:
     """Both sides agree: the worker's own settings accept what the program writes."""
     files = written(run)
     path = tmp_path / "worker.toml"
@@ -148,7 +148,7 @@ def test_secrets_are_marked(run: Run) -> None:
     }
 
 
-def test_no_secret_stands_in_an_unmarked_input(run: Run) -> None:
+def test_no_unmarked_input_contains_a_secret(run: Run) -> None:
     seen = 0
     for asked in run.resources:
         for name, value in asked.inputs.items():
@@ -167,7 +167,7 @@ def test_provider_holds_no_credential(run: Run) -> None:
             assert asked.request.provider.startswith("urn:pulumi:"), asked.name
 
 
-def test_what_replaces_and_what_stays(run: Run) -> None:
+def test_replacement_options(run: Run) -> None:
     vm = run.one("Instance").request
     assert vm.deleteBeforeReplace
     assert set(vm.ignoreChanges) == {"imageName", "imageId"}
@@ -180,7 +180,7 @@ def test_machine_that_was_shut_off_is_started(run: Run) -> None:
     assert run.one("Instance").inputs["powerState"] == "active"
 
 
-def test_machine_goes_before_its_buckets_are_emptied(run: Run) -> None:
+def test_machine_is_deleted_before_its_buckets_are_purged(run: Run) -> None:
     urns = "\n".join(run.one("Instance").request.dependencies)
     for role in ("input", "output", "quarantine"):
         assert f"::{role}-contents" in urns
@@ -198,14 +198,14 @@ def test_claim_before_bucket_before_contents(run: Run) -> None:
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_data_are_guarded(folder: Path, protect: bool) -> None:
+def test_data_are_protected(folder: Path, protect: bool) -> None:
     run = run_program(stack_settings(folder, protectData=protect))
     guarded = {asked.kind for asked in run.resources if asked.request.protect}
     assert guarded == ({"TroveInstance", "Container", "BucketContents"} if protect else set())
     assert run.one("TroveInstance").inputs["guarded"] is protect
 
 
-def test_names_carry_the_stack(folder: Path) -> None:
+def test_names_contain_the_stack(folder: Path) -> None:
     values = stack_settings(folder)
     one, other = run_program(values, "one"), run_program(values, "Other.2")
     for run, stack in ((one, "one"), (other, "other-2")):
@@ -227,7 +227,7 @@ def test_adopted_bucket_is_only_named(folder: Path) -> None:
         assert len(run.of(kind)) == 2
 
 
-def test_existing_store_makes_nothing(folder: Path) -> None:
+def test_existing_store_creates_no_buckets_or_keys(folder: Path) -> None:
     keys = {"s3AccessKey": "unit-access-key", "s3SecretKey": "unit-secret-key"}
     buckets = {"inputBucket": "in-1", "outputBucket": "out-1", "quarantineBucket": "bad-1"}
     run = run_program(
@@ -260,14 +260,14 @@ MISSES = [
 
 
 @pytest.mark.parametrize(("overrides", "sentence"), MISSES)
-def test_typo_fails_before_anything_is_made(
+def test_typo_fails_at_the_look_up(
     folder: Path, overrides: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(CloudError, match=sentence):
         run_program(stack_settings(folder, **overrides))
 
 
-def test_both_clouds_are_asked_before_it_fails(folder: Path) -> None:
+def test_faults_of_both_clouds_are_reported_together(folder: Path) -> None:
     with pytest.raises(CloudError) as failure:
         run_program(stack_settings(folder, flavor="huge", databaseFlavor="huge"))
     assert len(str(failure.value).splitlines()) == 2
@@ -288,7 +288,7 @@ def test_missing_sdk_for_aws_is_one_sentence(folder: Path, monkeypatch: pytest.M
         run_program(stack_settings(folder, **AWS))
 
 
-def test_what_pulumi_up_needs_has_the_provider_of_openstack_only() -> None:
+def test_requirements_have_the_openstack_sdk_only() -> None:
     """Bare `pulumi` downloads the provider of each SDK that is installed."""
     pins = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     sdks = {pin.partition("==")[0] for pin in pins if pin.startswith("pulumi-")}

@@ -111,7 +111,7 @@ def test_bad_setting(tmp_path: Path, overrides: dict[str, object], thing: str, r
     assert "\n" not in said[0]
 
 
-def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     errors = faults_of(
         stack_settings(tmp_path, computeCloud="", databaseVolumeSize="x", protectData="x")
     )
@@ -133,7 +133,7 @@ def test_private_key_is_refused(tmp_path: Path) -> None:
         *(PUBLIC_KEY[: len("ssh-ed25519 ") + size] for size in (20, 48, 64)),
     ],
 )
-def test_what_is_no_public_key_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_public_key_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "id.pub"
     path.write_text(text, encoding="utf-8")
     errors = faults_of(stack_settings(tmp_path, sshPublicKeyFile=str(path)))
@@ -153,14 +153,14 @@ def load_stack(values: dict[str, str], environment: dict[str, str], **more: str)
     return load(environment)
 
 
-def test_variables_of_one_cloud_are_refused(tmp_path: Path) -> None:
+def test_openstack_variables_are_refused(tmp_path: Path) -> None:
     good = stack_settings(tmp_path)
     with pytest.raises(InvalidSettings, match=r"sets OS_AUTH_URL, OS_REGION_NAME.*unset them"):
         load_stack(good, {"OS_REGION_NAME": "x", "OS_AUTH_URL": "y", "HOME": "/"})
     assert load_stack(good, {"OS_CLIENT_CONFIG_FILE": "z"}).prefix == "image-pipeline-unit"
 
 
-def test_misspelt_setting_is_named(tmp_path: Path) -> None:
+def test_misspelt_setting_gets_a_suggestion(tmp_path: Path) -> None:
     values = {**stack_settings(tmp_path), "databseCidrs": "[]"}
     with pytest.raises(InvalidSettings, match=r"databseCidrs is not a setting.*databaseCidrs"):
         load_stack(values, {})
@@ -182,13 +182,13 @@ def test_setting_of_a_wrong_namespace_is_refused(tmp_path: Path, key: str, remed
     assert load_stack(values, {}, **{"pulumi:tags": "x"}).machine.flavor == "standard.tiny"
 
 
-def test_range_is_named_by_its_place(tmp_path: Path) -> None:
+def test_fault_of_a_range_names_its_index(tmp_path: Path) -> None:
     values = stack_settings(tmp_path, operatorCidrs=["192.0.2.7/32", "home", "0.0.0.0/0"])
     paths = [sentence.partition(" ")[0] for sentence in faults_of(values)]
     assert paths == ["operatorCidrs[1]", "operatorCidrs[2]"]
 
 
-def test_faults_of_one_setting_and_of_several_are_said_together(tmp_path: Path) -> None:
+def test_faults_of_values_and_of_rules_are_reported_together(tmp_path: Path) -> None:
     values = stack_settings(tmp_path, objectStore="aws", s3KeyRound="x", inputBucket="Photos")
     named = {sentence.partition(" ")[0] for sentence in faults_of(values)}
     assert named == {
@@ -201,7 +201,7 @@ def test_faults_of_one_setting_and_of_several_are_said_together(tmp_path: Path) 
     }
 
 
-def test_fault_of_a_secret_does_not_show_it(tmp_path: Path) -> None:
+def test_faults_do_not_show_secrets(tmp_path: Path) -> None:
     values = stack_settings(tmp_path, s3AccessKey="AKIDX", s3SecretKey="hush-9", flavor="")
     with pytest.raises(InvalidSettings) as refusal:
         settings_of(values)

@@ -69,7 +69,7 @@ class TestLocal(ProviderPromises):
         with pytest.raises(psycopg.OperationalError):
             login(up, "admin", old)
 
-    def test_one_that_is_heard_of_again_is_waited_for(
+    def test_wait_continues_when_the_agent_reports_again(
         self, trove: Service, up: Up, capfd: pytest.CaptureFixture[str]
     ) -> None:
         """As while its agent starts anew."""

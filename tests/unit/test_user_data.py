@@ -72,7 +72,7 @@ def test_size_leaves_a_wide_margin(packed: str) -> None:
     assert len(packed) < BUDGET / 3
 
 
-def test_secrets_are_for_root_alone(rendered: dict[str, Any]) -> None:
+def test_only_root_can_read_secrets(rendered: dict[str, Any]) -> None:
     modes = {path: entry["permissions"] for path, entry in files(rendered).items()}
     secret = {
         path for path in modes if path.startswith(("/etc/pipeline/cred", "/etc/pipeline/tls"))
@@ -158,7 +158,7 @@ def test_same_bytes_from_every_python(python: str, rendered: dict[str, Any], pac
     assert done.stdout == packed + worker_archive.pack().sha256
 
 
-def test_too_large_names_the_largest(rendered: dict[str, Any]) -> None:
+def test_oversized_user_data_names_its_largest_files(rendered: dict[str, Any]) -> None:
     noise = base64.b64encode(os.urandom(60_000)).decode()
     big = {**rendered, "write_files": [*rendered["write_files"], {"path": "/x", "content": noise}]}
     with pytest.raises(
@@ -248,9 +248,7 @@ def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> 
     ],
     ids=["Python 3.10", "no apt-get"],
 )
-def test_an_image_that_will_never_do_is_one_sentence(
-    tmp_path: Path, tools: dict[str, str], told: str
-) -> None:
+def test_unsuitable_image_is_one_sentence(tmp_path: Path, tools: dict[str, str], told: str) -> None:
     """Nothing is touched before it."""
     for name, script in tools.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")

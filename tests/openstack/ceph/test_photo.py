@@ -11,7 +11,7 @@ PHOTO = ROOT / "samples" / "cat.jpg"
 JPEG_ERROR = 4  # of a channel: the coefficients are negated, not the rounded pixels
 
 
-def test_a_photo_goes_all_the_way(versioned: Pipeline, project: Project) -> None:
+def test_photo_is_processed(versioned: Pipeline, project: Project) -> None:
     photo = PHOTO.read_bytes()
     versioned.put("trip/cat 1.jpg", photo)
     assert project.listed(versioned.input) == ["trip/cat 1.jpg"]
