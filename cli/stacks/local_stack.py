@@ -63,7 +63,8 @@ class LocalStack:
             self._prepare()
             end_orphans(str(self.paths.passphrase))
             self._stack = PulumiStack(self.workspace())
-            self._stack.drop_lock()
+            if self._is_locked():  # the engine's own answer would take half a second
+                self._stack.drop_lock()
         return self._stack
 
     def require(self) -> PulumiStack:
@@ -165,6 +166,10 @@ class LocalStack:
     def _has_state(self) -> bool:
         """Whether the engine has ever run; if not, there is no need to install (or build) it."""
         return any(self.paths.state.glob(f".pulumi/stacks/{PROJECT}/{LOCAL}.json"))
+
+    def _is_locked(self) -> bool:
+        """Whether a killed engine left its lock: one JSON file (pulumi/pkg/backend/diy/lock.go)."""
+        return any(self.paths.state.glob(f".pulumi/locks/**/{PROJECT}/{LOCAL}/*.json"))
 
     def _prepare(self) -> None:
         """Write the stack's files, start its cloud and install its provider plugin."""

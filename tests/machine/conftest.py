@@ -1,15 +1,20 @@
 """One guest for each Debian, shared by all tests: a first boot takes half a minute and more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cli.engine.find import pulumi_root
+from cli.paths import cache_folder
 from local.machine import debian_tree, kinds
 from local.machine.nspawn.machine import missing
 from tests.machine import stacks
 from tests.machine.guest import Guest
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +30,38 @@ def able() -> None:
         pytest.skip(lacking)
 
 
-@pytest.fixture(scope="session", params=debian_tree.SUITES)
-def guest(request: pytest.FixtureRequest, able: None, pulumi: Path) -> Iterator[Guest]:
-    """Yield the guest of a working stack."""
+@pytest.fixture(scope="session")
+def guests(
+    request: pytest.FixtureRequest, able: None, pulumi: Path
+) -> Iterator[Mapping[str, "Future[Guest]"]]:
+    """Boot the guests that the session's tests need, beside the first tests."""
     del able
-    with stacks.working(kinds.NSPAWN, str(request.param), pulumi) as made:
-        yield made
+    suites = _suites(request.session)
+    for suite in suites:  # here, since a build mounts file systems, which other tests look for
+        debian_tree.build(cache_folder() / "trees", suite)
+    with ExitStack() as until, ThreadPoolExecutor() as pool:
+        yield {
+            suite: pool.submit(until.enter_context, stacks.working(kinds.NSPAWN, suite, pulumi))
+            for suite in suites
+        }
+
+
+def _suites(session: pytest.Session) -> list[str]:
+    """Return which guests the session's tests of this folder ask for."""
+    here = [item for item in session.items if HERE in item.path.parents]
+    calls = [call for item in here if (call := getattr(item, "callspec", None)) is not None]
+    wanted = {call.params.get("guest") for call in calls}
+    return [suite for suite in debian_tree.SUITES if suite in wanted]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begin(request: pytest.FixtureRequest) -> None:
+    """Begin to boot the guests before the first test."""
+    if missing() is None and _suites(request.session):
+        request.getfixturevalue("guests")
+
+
+@pytest.fixture(scope="session", params=debian_tree.SUITES)
+def guest(request: pytest.FixtureRequest, guests: Mapping[str, "Future[Guest]"]) -> Guest:
+    """Return the guest of a working stack."""
+    return guests[str(request.param)].result()

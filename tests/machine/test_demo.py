@@ -45,12 +45,12 @@ def test_demo_in_a_container(checkout: Checkout, base: Path, suite: str) -> None
 def test_destroy_cleans_up_after_a_killed_demo(checkout: Checkout, base: Path) -> None:
     before = take_snapshot(base)
     demo = checkout.start("demo", "--machine", "container")
-    output_until(demo, r"made +Instance\b")
+    output_until(demo, r"created +Instance\b")
     os.killpg(demo.pid, signal.SIGKILL)
     demo.wait()
     (folder,) = (checkout.folder / ".local/cloud/machines").iterdir()
     refused = checkout.pipeline("up", "--machine", "process", code=1)
-    assert "stands with a machine of kind 'container'" in refused.stderr
+    assert "deployed with a machine of kind 'container'" in refused.stderr
     checkout.pipeline("destroy")
     eventually(lambda: take_snapshot(base).left_since(before) == {}, 20, "nothing is left")
     assert not list(Path("/sys/fs/cgroup").glob(f"*/image-pipeline-{folder.name}"))
