@@ -51,11 +51,11 @@ class BucketClient:
     def has(self, contents: FileContents, key: str) -> bool:
         """Look whether a file was sent under this key before.
 
-        It waits if the input bucket has an object of that key whose ETag is the file's MD5. A
-        result tells by its metadata `input-sha256` from which bytes it was made.
+        It is pending if the input bucket has an object of that key whose ETag is the file's MD5,
+        and processed if a result has the file's SHA-256 in its metadata `input-sha256`.
 
         Returns:
-            Whether it waits, or its result is there.
+            Whether it is pending or processed.
 
         Raises:
             CommandError: The store refuses to answer.
@@ -95,7 +95,7 @@ class BucketClient:
             The path of the file, which is written whole or not at all.
 
         Raises:
-            CommandError: There is no such result, or the file cannot be written.
+            CommandError: The result does not exist, or the file cannot be written.
         """
         bucket = self._outputs.output_bucket
         keys = [*result_keys(name), name]
@@ -105,7 +105,7 @@ class BucketClient:
         target = file or folder / present.rpartition("/")[2]
         part = target.with_name(f".get-{os.getpid()}")
         try:
-            # First the name itself: a file system may not take it.
+            # Fails before the download if the file system does not accept the name.
             with suppress(FileNotFoundError):
                 target.lstat()
             with part.open("wb") as stream:
@@ -120,8 +120,8 @@ class BucketClient:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise CommandError(
-                    f"This file system has no room for the long name '{visible(target.name)}': "
-                    "name a shorter one with --output FILE."
+                    f"The name '{visible(target.name)}' is too long for this file system: "
+                    "give a shorter one with --output FILE."
                 ) from None
             error.filename = str(target)
             raise file_error(error) from None

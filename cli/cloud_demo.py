@@ -89,7 +89,7 @@ class CloudDemo:
             raise CommandError(f"The step '{failed.title}' failed: {failed.result}")
 
     def _refuse_data(self) -> None:
-        """Refuse a stack with data of its user: it would be destroyed."""
+        """Refuse a stack that holds the user's data: the demo would destroy it."""
         name = self._stack.name
         if self._stack.exists:
             raise CommandError(
@@ -179,7 +179,7 @@ class CloudDemo:
                 result = hash_file(client.get(photo.key, Path(folder)))
                 hashes = (hash_file(photo.path).sha256, result.sha256)
                 if hashes != (row["input_sha256"], row["output_sha256"]):
-                    raise CommandError(f"{visible(photo.key)} has other hashes than its row")
+                    raise CommandError(f"{visible(photo.key)} and its row have different hashes")
         return f"{len(self._photos)} rows with the hashes of photo and result"
 
     def _refuse(self) -> str:
@@ -211,7 +211,7 @@ class CloudDemo:
         return BucketClient(self._outputs(), self._stack.name)
 
     def _report(self) -> list[str]:
-        """Return the report as Markdown: no address, key or id is in it."""
+        """Return the report as Markdown, without addresses, keys and ids."""
         settings = self._stack.settings()
         used = [f"{name} {settings[name]}" for name in _SETTINGS if settings.get(name)]
         lines = [

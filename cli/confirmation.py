@@ -1,4 +1,4 @@
-"""The question before data are removed."""
+"""The confirmation before data is removed."""
 
 import click
 
@@ -12,7 +12,8 @@ def confirm_stack(stack: str) -> None:
         CommandError: Something else was typed.
     """
     typed = click.prompt(
-        f"All uploads, results and the database of '{stack}' will be gone. Type the stack's name",
+        f"All uploads, results and the database of '{stack}' will be deleted. Type the stack's "
+        "name",
         default="",
         show_default=False,
         err=True,

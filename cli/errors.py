@@ -11,7 +11,7 @@ from worker.errors import PipelineError
 
 
 class CommandError(PipelineError, click.ClickException):
-    """A command cannot do what it was asked: the thing, the value and the remedy, in a sentence."""
+    """A command failed; the message is one sentence with the problem, the value and the remedy."""
 
     def show(self, file: object = None) -> None:
         """Print the message to standard error."""
@@ -28,7 +28,7 @@ class Interrupted(CommandError):
 
 
 class DataGuarded(CommandError):
-    """`protectData` is on and `destroy --data` was not asked for."""
+    """`protectData` is on and `destroy` was run without `--data`."""
 
     def __init__(self, stack: str) -> None:
         which = "" if stack == "local" else f" --stack {stack}"
@@ -40,7 +40,7 @@ class DataGuarded(CommandError):
 
 
 class MachineUnreachable(CommandError):
-    """The machine cannot be logged in to; the message tells why."""
+    """Login to the machine failed; the message says why."""
 
 
 class MachineNotReady(MachineUnreachable):

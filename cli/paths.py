@@ -38,7 +38,7 @@ class LocalPaths:
 
     @property
     def pulumi_home(self) -> Path:
-        """PULUMI_HOME of its own: other stacks never find the stand-in plugin."""
+        """The stack's PULUMI_HOME, separate so that other stacks do not use the stand-in plugin."""
         return self.root / "pulumi"
 
     @property

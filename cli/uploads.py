@@ -134,8 +134,8 @@ def send(
         What became of each file.
 
     Raises:
-        Interrupted: Ctrl-C; the message tells what was sent.
-        StoreUnavailable: The store takes nothing.
+        Interrupted: Ctrl-C; the message says what was sent.
+        StoreUnavailable: The store refuses every request.
     """
     report, pending = Report(), _queue(photos)
     ended: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
@@ -151,7 +151,7 @@ def send(
             except Exception as error:  # noqa: BLE001  raised in the main thread
                 ended.put((photo.key, error))
 
-    # Daemons: a process that was interrupted does not wait for what is on its way.
+    # Daemon threads: an interrupted process does not wait for running requests.
     for _ in range(min(_THREADS, len(photos))):
         threading.Thread(target=work, daemon=True).start()
     try:

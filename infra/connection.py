@@ -99,18 +99,18 @@ def cloud_errors(entry: str) -> Iterator[None]:
     except (keystone.Unauthorized, keystone.NotFound) as error:
         # A token or application credential that is gone is 404, as is a path not of Keystone's.
         if isinstance(error, keystone.NotFound) and not _UNKNOWN.search(str(error)):
-            raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
+            raise CloudError(f"Cloud {entry!r} cannot be queried: {first_line(error)}") from None
         raise CloudError(
             f"Cloud {entry!r} refuses the credentials in clouds.yaml ({first_line(error)}): they"
             " are wrong or have expired, so renew them there."
         ) from None
     except keystone.ConnectFailure as error:
         raise CloudError(
-            f"Cloud {entry!r} cannot be asked: {_no_answer(str(error))}; check the network and the"
-            " addresses in clouds.yaml, then run the same command again."
+            f"Cloud {entry!r} cannot be queried: {_no_answer(str(error))}; check the network and"
+            " the addresses in clouds.yaml, then run the same command again."
         ) from None
     except (keystone.ClientException, openstack.exceptions.SDKException, OSError) as error:
-        raise CloudError(f"Cloud {entry!r} cannot be asked: {first_line(error)}") from None
+        raise CloudError(f"Cloud {entry!r} cannot be queried: {first_line(error)}") from None
 
 
 def _no_answer(text: str) -> str:

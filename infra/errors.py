@@ -20,7 +20,7 @@ class InvalidSettings(InfraError):
 
 
 class CloudError(InfraError):
-    """A cloud does not have what was asked of it, or cannot be asked."""
+    """A cloud does not have what was asked of it, or cannot be queried."""
 
 
 class StoreError(InfraError):

@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 
 def always(_results: Results) -> bool:
-    """Apply whatever else the store does."""
+    """Return True: the consequence does not depend on other results."""
     return True
 
 
@@ -35,7 +35,7 @@ class Consequence:
 
     Attributes:
         severity: How bad it is.
-        sentence: What happens, and what to do about it.
+        sentence: What happens and what to do about it.
         applies: Whether it does, given the results of the other checks.
     """
 

@@ -1,4 +1,4 @@
-"""Access keys, read from where nobody else can read them: never from the command line."""
+"""Access keys from the environment or a private file; the command line is visible to others."""
 
 import configparser
 import os

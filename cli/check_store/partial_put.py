@@ -1,4 +1,4 @@
-"""A PUT in progress: half of its body is sent, and the store does not know whether more comes."""
+"""A PUT in progress: half of the body is sent and the connection stays open."""
 
 import http.client
 import secrets

@@ -62,5 +62,5 @@ class Report:
         print_result(
             "\nPhotos are safe with this store."
             if self.is_safe
-            else "\nDo not trust this store with photos until the above is settled."
+            else "\nDo not trust this store with photos until the above is resolved."
         )

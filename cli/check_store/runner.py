@@ -27,7 +27,7 @@ def run_checks(store: Store, checks: Iterable[Check], progress: Callable[[int], 
         The results by the checks' names.
 
     Raises:
-        CommandError: The store does not answer, or lets these credentials create no bucket.
+        CommandError: The store does not answer, or refuses to create a bucket.
     """
     results: dict[str, str] = {}
     try:
@@ -55,7 +55,7 @@ def _run(check: Check, scratch: ScratchBuckets, results: Results) -> str:
     try:
         return check.run(scratch)
     except (EndpointConnectionError, ConnectTimeoutError):
-        raise  # every further check would end so
+        raise  # every further check would fail alike
     except ClientError as error:
         return describe(error)
     except (BotoCoreError, OSError):

@@ -1,4 +1,4 @@
-"""Buckets of a check's own: created when first needed, deleted whatever happens."""
+"""Temporary buckets for the checks: created when first needed, always deleted."""
 
 import secrets
 from contextlib import suppress
@@ -62,8 +62,8 @@ class ScratchBuckets:
             except ClientError as error:
                 self._created.remove(bucket)
                 raise CommandError(
-                    f"The store at {self.store.endpoint} does not let these keys create a bucket "
-                    f"({describe(error)}): the check needs buckets of its own, so use keys that "
+                    f"The store at {self.store.endpoint} refused to create a bucket "
+                    f"({describe(error)}): the check needs temporary buckets, so use keys that "
                     "may create them."
                 ) from None
         return bucket
@@ -126,7 +126,7 @@ class ScratchBuckets:
         return [entry["Key"] for each in pages for entry in each.get("Contents", [])]
 
     def _delete(self, bucket: str) -> None:
-        """Empty and delete; the user is told of what cannot be deleted."""
+        """Empty and delete a bucket; print a warning if that fails."""
         try:
             s3.purge(self.s3, bucket)
             self.s3.delete_bucket(Bucket=bucket)

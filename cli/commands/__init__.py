@@ -51,7 +51,7 @@ class Commands(click.Group):
         return [*commands, *super(click.Group, self).shell_complete(ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what stops it is reported in a sentence.
+        """Run a command; report every error as one sentence.
 
         Returns:
             What the command returns.

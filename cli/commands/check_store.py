@@ -1,6 +1,6 @@
 """Check whether an object store keeps photos safe.
 
-The checks use buckets of their own, which are removed at the end. The exit code is 0 if nothing can
+The checks use temporary buckets, which are removed at the end. The exit code is 0 if nothing can
 be lost and 1 if something can.
 """
 

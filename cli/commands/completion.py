@@ -9,8 +9,8 @@ fish: ./pipeline completion fish | source
 import click
 
 # The shell calls the command line being typed with _PIPELINE_COMPLETE set, and click answers
-# (https://click.palletsprojects.com/shell-completion/). Click's own scripts call `pipeline` by a
-# name on PATH, these what was typed: ./pipeline is on no PATH.
+# (https://click.palletsprojects.com/shell-completion/). Click's own scripts look `pipeline` up
+# on PATH; these run the command as typed, since ./pipeline is not on PATH.
 _BASH = """\
 _pipeline_completion() {
     local IFS=$'\\n' type value

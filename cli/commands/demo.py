@@ -71,7 +71,7 @@ def _run(local: LocalStack, photos: Sequence[Photo], *, keep: bool) -> None:
         refused = _show(local, photos)
     except BaseException as error:
         print_progress("Taking down what was deployed.")
-        LocalStack(local.paths).destroy()  # as another command would: what an engine left is seen
+        LocalStack(local.paths).destroy()  # a new object rereads the state
         if isinstance(error, KeyboardInterrupt | Interrupted):
             raise Interrupted("Interrupted: nothing is left of it.") from None
         raise

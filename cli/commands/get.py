@@ -19,7 +19,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(help=__doc__)
 @click.argument("name", type=options.TEXT)
-@click.option("--folder", "-d", default=Path(), type=_PATH, help="Where to put it.")
+@click.option("--folder", "-d", default=Path(), type=_PATH, help="The folder to write to.")
 @click.option("--output", "-o", "file", type=_PATH, help="The file to write.")
 @options.stack
 def command(name: str, folder: Path, file: Path | None, target: Target) -> None:

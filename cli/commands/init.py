@@ -1,7 +1,7 @@
 """Ask what a stack on a cloud needs, check it, and write its settings.
 
-The answers are checked against the clouds and written to Pulumi.STACK.yaml. What an option gives,
-or the file has already, is not asked.
+The answers are checked against the clouds and written to Pulumi.STACK.yaml. Values given by options
+or already in the file are not asked for.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Show what was done, from the database.
+"""Show the results recorded in the database.
 
 The last 50 results, oldest first; with --since all since then.
 """
@@ -26,10 +26,10 @@ _DEFAULT = 50
     "--since",
     type=TEXT,
     metavar="TIME",
-    help="Only since then: 2026-11-28, 2026-11-28T09:30 (UTC).",
+    help="Only results since this time: 2026-11-28, 2026-11-28T09:30 (UTC).",
 )
 @click.option("--like", type=TEXT, default="", metavar="TEXT", help="Only names that contain TEXT.")
-@click.option("--quarantined", is_flag=True, help="Only what was refused.")
+@click.option("--quarantined", is_flag=True, help="Only quarantined files.")
 @options.as_json
 def command(
     target: Target,

@@ -12,8 +12,8 @@ from cli.terminal import print_progress, print_result
 if TYPE_CHECKING:
     from pulumi.automation.events import StepEventMetadata
 
-#: Pulumi does not know the outputs of a Python dynamic resource that is changed in place before it
-#: is, so the VM, whose user-data uses them, is shown as replaced although `up` keeps it.
+#: The outputs of a Python dynamic resource that is changed in place are unknown in a plan, so the
+#: VM, whose user-data uses them, is shown as replaced although `up` keeps it.
 _EXPLANATION = (
     "  The machine is shown as replaced because a plan does not know the outputs of the changed "
     "database or bucket: 'up' keeps the machine unless they really change."

@@ -29,12 +29,12 @@ from cli.uploads import find_photos, send
     metavar="FOLDER",
     help="Send to this folder of the bucket.",
 )
-@click.option("--again", is_flag=True, help="Send also what the pipeline has already.")
+@click.option("--again", is_flag=True, help="Also send files that the pipeline has already.")
 @options.stack
 def command(files: tuple[Path, ...], prefix: str, again: bool, target: Target) -> None:
     photos = find_photos(files, prefix)
     if not photos:
-        raise CommandError("There are no files in what was named: nothing was sent.")
+        raise CommandError("No files were found at the given paths: nothing was sent.")
     client = BucketClient(outputs.read(target.outputs()), target.name)
     with progress_bar("Sending", len(photos)) as bar:
         report = send(client, photos, bar.advance_to, again=again)

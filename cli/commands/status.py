@@ -28,7 +28,7 @@ def command(target: Target, as_json: bool) -> None:
         click.echo(json.dumps(report, indent=2))
         return
     print_table(_rows(report))
-    # What fails beside the worker, such as a migration that the database refuses after a reboot.
+    # Failures outside the worker, such as a migration that the database refuses after a reboot.
     for line in describe([step for step in host.steps() if step.failed]):
         print_progress(f"  {host.name}: {line}")
 
@@ -40,7 +40,7 @@ def _explain(host: Host, stack: str, error: CommandError) -> None:
 
         if status := host.cloud_status():
             remedy = f"'{command_line('refresh', stack)}', then '{command_line('up', stack)}'"
-            print_progress(f"  {host.name}: the cloud says {status}; {remedy} brings it back.")
+            print_progress(f"  {host.name}: the cloud reports {status}; {remedy} restores it.")
             return
         lines = relevant_lines(host.console())
     else:

@@ -1,4 +1,4 @@
-"""List resources of the stack that its state does not know."""
+"""List cloud resources of the stack that are not in its state."""
 
 import click
 
@@ -19,7 +19,7 @@ def command(target: Target, removing: bool, yes: bool) -> None:
         found = target.strays()
         print_table((stray.kind, stray.name, stray.id) for stray in found)
         if not found:
-            print_result("The clouds have nothing under its names that the state does not know.")
+            print_result("All cloud resources with the stack's names are in its state.")
         keys = target.unclaimed_keys()
         if keys:
             print_progress(keys)

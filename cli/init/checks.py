@@ -1,6 +1,6 @@
-"""Everything that can be found wrong before anything is created: settings, quotas, bucket names.
+"""Checks before anything is created: settings, quotas, bucket names.
 
-Quotas are checked first, since a missing core shows only after the database's long wait.
+Without the check of quotas, a missing core would show only after the long wait for the database.
 """
 
 import contextlib
@@ -72,15 +72,15 @@ def problems(
 def existing_buckets(settings: Settings, compute: Compute) -> list[str]:
     """Return a sentence for each bucket that exists although the program is to create it.
 
-    Asked without keys: stores answer 404 for a free name, 403 or 200 for one that is taken. The
-    program's own BucketClaim decides; a store that cannot be asked is left to it.
+    Requests carry no keys: stores answer 404 for a free name, 403 or 200 for one that is taken. A
+    store that does not answer is not reported here: BucketClaim checks again during `up`.
     """
     store = settings.store
     endpoint = store.endpoint or compute.store_endpoint
     if store.kind == "existing":
         return []
     return [
-        f"Bucket {name} exists already (yours or somebody else's, names are shared by all users of "
+        f"Bucket {name} exists already (yours or another user's; names are shared by all users of "
         f"the store): set {role}Bucket to another name, or add it to adoptBuckets if it is yours."
         for role, name in settings.names.buckets(store.chosen, compute.project_id).items()
         if name not in store.adopted and _url_exists(f"{endpoint}/{name}")
@@ -93,7 +93,7 @@ def quota_shortages(
     """Yield a sentence for each quota that the stack would exceed.
 
     Raises:
-        CloudError: A cloud cannot be asked.
+        CloudError: A cloud cannot be queried.
     """
     entry = settings.compute.entry
     with cloud_errors(entry):
@@ -175,6 +175,6 @@ def _shortage(entry: str, what: str, limit: Any, used: Any, more: int) -> Iterat
         return
     if int(used) + more > int(limit):
         yield (
-            f"Cloud '{entry}' has no room for {more} more of its {what}: {used} of {limit} are "
-            "used, so remove something there, or ask the cloud's support for more."
+            f"The quota of cloud '{entry}' is too small for {more} more {what}: {used} of {limit} "
+            "are used, so remove something there, or ask the cloud's support for more."
         )

@@ -1,4 +1,4 @@
-"""What the clouds offer to choose from, asked as the program itself asks them."""
+"""Choices that the clouds offer, queried in the way the program does."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ def compute(entry: str, region: str) -> ComputeChoices:
     """Return what a compute cloud has.
 
     Raises:
-        CloudError: It cannot be asked.
+        CloudError: It cannot be queried.
     """
     with cloud_errors(entry):
         cloud = connect(entry, region)
@@ -71,7 +71,7 @@ def database(entry: str, region: str) -> DatabaseChoices:
     """Return what a database cloud has.
 
     Raises:
-        CloudError: It cannot be asked.
+        CloudError: It cannot be queried.
     """
     with cloud_errors(entry):
         cloud = connect(entry, region)

@@ -19,7 +19,7 @@ def own_address(cloud_url: str) -> str:
     """Return this computer's address as a cloud sees it, as `a.b.c.d/32`; "" if unknown.
 
     The local address from which the cloud is reached is right unless it is private: then a public
-    service is asked, since only something outside can see what NAT makes of it.
+    service is queried, since only a host outside sees the address after NAT.
 
     Args:
         cloud_url: Any address of the cloud.
@@ -42,7 +42,7 @@ def public_key(given: str | None, prompt: Prompt) -> str:
 
     Args:
         given: The path that was given, None to choose among those in ~/.ssh.
-        prompt: Asks.
+        prompt: Asks the user.
 
     Raises:
         CommandError: There is no key and none was made.

@@ -12,10 +12,10 @@ _MOST_LISTED = 12
 
 
 class Prompt:
-    """Takes an option's value where there is one, else asks on a terminal, else takes the default.
+    """Takes an option's value if it was given, else asks on a terminal, else takes the default.
 
     Attributes:
-        interactive: Whether there is somebody to ask; by default, whether stdin is a terminal.
+        interactive: Whether a user can be asked; by default, whether stdin is a terminal.
     """
 
     def __init__(self, *, interactive: bool | None = None) -> None:
@@ -31,7 +31,7 @@ class Prompt:
             default: The answer to Enter; "" for none.
 
         Raises:
-            CommandError: Nobody can be asked and there is no default.
+            CommandError: There is neither a terminal nor a default.
         """
         if given is not None:
             return given.strip()
@@ -59,7 +59,7 @@ class Prompt:
             default: The answer to Enter, if it is among them.
 
         Raises:
-            CommandError: `given` is not among them, or nobody can be asked and there is no default.
+            CommandError: `given` is not among them, or there is neither a terminal nor a default.
         """
         if given is not None:
             if given not in choices:
@@ -78,7 +78,7 @@ class Prompt:
         return self._pick(question, choices, preferred)
 
     def confirm(self, question: str, *, default: bool) -> bool:
-        """Return yes or no, the default where nobody can be asked."""
+        """Return yes or no, the default without a terminal."""
         return click.confirm(question, default=default, err=True) if self.interactive else default
 
     def _pick(self, question: str, choices: Sequence[str], preferred: str) -> str:

@@ -35,7 +35,7 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "The database. The machine's address is let in by itself; the volume (GiB) can only grow.",
+        "The database. The machine's address is always admitted; the volume (GiB) can only grow.",
         (
             *("database", "databaseHost", "databasePort", "databaseAdmin", "databaseUser"),
             *("databaseAdminPassword", "databaseUserPassword"),
@@ -43,13 +43,13 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("databaseCidrs", "databaseSslMode"),
         ),
     ),
-    ("What is done, and how often it is looked for work.", ("transform", "timerInterval")),
+    ("The transform, and the pause between two passes.", ("transform", "timerInterval")),
     ("Database and buckets are not removed by a plain destroy.", ("protectData",)),
 )
 
 
 def text(stack: str, settings: Mapping[str, Any]) -> str:
-    """Return the file's text; settings that no part names come last."""
+    """Return the file's text; settings without a heading come last."""
     left = dict(settings)
     lines = [_HEAD.format(stack=stack) + "config:"]
     for heading, names in _PARTS:

@@ -1,6 +1,6 @@
-"""Pulumi.STACK.yaml as its owner wrote it: what is wrong with it, with line and column.
+"""Reads Pulumi.STACK.yaml and reports its faults with line and column.
 
-The engine itself reports a file that it cannot parse as one whose passphrase does not fit.
+The engine reports a file that it cannot parse as a wrong passphrase.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def read(path: Path) -> dict[str, Any]:
     """Return the settings in a stack's file by name, without the project; a secret is a mapping.
 
     Raises:
-        CommandError: The file is not UTF-8 or not YAML, or a key is doubled, not plain text
+        CommandError: The file is not UTF-8 or not YAML, or a key is duplicate, not plain text
             or without the project's name.
     """
     try:
@@ -68,8 +68,8 @@ def _faults(document: yaml.Node | None) -> Iterator[str]:
 
 
 def _keys(node: yaml.Node, above: frozenset[int] = frozenset()) -> Iterator[str]:
-    """Yield a sentence for each key of a mapping, at any depth, that is doubled or not plain."""
-    if id(node) in above:  # an alias of what it is in
+    """Yield a sentence for each key of a mapping, at any depth, that is duplicate or not plain."""
+    if id(node) in above:  # an alias of an enclosing mapping
         yield f"{_place(node)}: must not contain itself."
         return
     above |= {id(node)}

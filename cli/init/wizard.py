@@ -22,7 +22,7 @@ _MAKE_CLOUDS_YAML = (
 
 
 class Wizard:
-    """Completes a stack's settings: what is given stays, the rest is asked."""
+    """Completes a stack's settings: keeps those that are given and asks for the others."""
 
     def __init__(self, stack: str, given: Mapping[str, Any], prompt: Prompt) -> None:
         self.stack = stack
@@ -37,8 +37,8 @@ class Wizard:
             The settings.
 
         Raises:
-            CommandError: There is nothing to choose from, or nobody to ask.
-            CloudError: A cloud cannot be asked.
+            CommandError: There is nothing to choose from, or no terminal to ask on.
+            CloudError: A cloud cannot be queried.
         """
         self._entries()
         self._compute()
@@ -114,7 +114,7 @@ class Wizard:
             self.settings["sshPublicKeyFile"] = public_key(None, self._prompt)
 
     def _region(self, entry: str, service: str, setting: str, flag: str) -> str:
-        given = setting in self.settings  # then it may be another than clouds.yaml names
+        given = setting in self.settings  # it may differ from the one in clouds.yaml
         found = list_regions(entry, service) if given else choices.regions(entry, service)
         if not found:
             raise CommandError(
@@ -138,7 +138,7 @@ class Wizard:
         )
 
     def _buckets(self) -> None:
-        """Propose names of the buckets that nobody else will have chosen."""
+        """Propose bucket names that are unique in the store."""
         defaults = Names.of_stack(self.stack)
         names = [f"{role}Bucket" for role in BUCKET_ROLES]
         missing = [name for name in names if name not in self.settings]

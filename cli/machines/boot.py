@@ -10,7 +10,7 @@ _MARK = "@step "
 _PROPERTIES = "ActiveState,SubState,Result,NRestarts,ExecMainExitTimestampMonotonic"
 _NOT_STARTED, _FAILED = "not started", "failed"
 #: Shell script for the machine's root; `unfinished_steps` reads its output. The journal is filtered
-#: by `_SYSTEMD_UNIT`, so without systemd's own lines: the properties tell those.
+#: by `_SYSTEMD_UNIT`, which leaves out systemd's own lines: the properties replace them.
 SCRIPT = f"""
 echo '{_MARK}cloud-init'; cat /run/cloud-init/result.json 2>/dev/null | tr -d '\\n'; echo
 for unit in {" ".join(_UNITS)}; do
@@ -37,7 +37,7 @@ class Step:
 
     @property
     def failed(self) -> bool:
-        """Whether it has failed, rather than still runs."""
+        """Whether it has failed; otherwise it still runs."""
         return self.state.startswith(_FAILED)
 
 

@@ -1,4 +1,4 @@
-"""A machine that runs the worker, as commands reach it: the database admits only the machine."""
+"""Access to a machine that runs the worker: the database admits only connections from there."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Machines of the local cloud: processes, whose files are here, and booted guests."""
+"""Machines of the local cloud: processes on this computer, and booted guests."""
 
 import subprocess
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class ProcessHost:
         )
 
     def explain_failure(self, code: int, errors: str) -> CommandError | None:
-        """Return None: nothing lies between this computer and the worker."""
+        """Return None: the worker runs on this computer."""
         del code, errors
         return None
 
@@ -55,7 +55,7 @@ class ProcessHost:
         return ["tail", "-n", str(lines), *(["-f"] if follow else []), str(self.machine.console)]
 
     def login(self) -> list[str]:
-        """Refuse: there is no other machine to be on.
+        """Refuse: the machine is a process on this computer.
 
         Raises:
             CommandError: Always.
@@ -66,7 +66,7 @@ class ProcessHost:
         )
 
     def console(self) -> str:
-        """Return "": it has only its journal."""
+        """Return "": a process has no console."""
         return ""
 
     def cloud_status(self) -> str:

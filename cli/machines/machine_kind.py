@@ -1,4 +1,4 @@
-"""The options `--machine` and `--suite`: of what kind the local stack's VM is."""
+"""The options `--machine` and `--suite`: the kind of the local stack's VM."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -16,7 +16,7 @@ _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 _COMMAND_NOT_FOUND = 127
 # The worker's files are root's; its credentials are found beside its settings (worker/settings.py).
-# With half of its packages it could answer; the stamp is written when all are installed.
+# A partly installed worker could start too; the stamp is written when all packages are installed.
 _WORKER = (
     f"test -e /opt/pipeline/venv/.installed || exit {_COMMAND_NOT_FOUND}; "
     "sudo -n env PYTHONPATH=/opt/pipeline/source PYTHONDONTWRITEBYTECODE=1 "
@@ -42,7 +42,7 @@ class SshHost:
         instance: Its id in Nova.
         address: The floating IP.
         user: The image's login.
-        key: File of the private key, or of the public one where an agent has the other.
+        key: File of the private key, or of the public key if an agent holds the private one.
         known_hosts: File for the host keys.
         cloud: The entry of clouds.yaml.
         region: The region, "" for the entry's own.
@@ -119,7 +119,7 @@ class SshHost:
         return str((found or {}).get("output") or "")
 
     def cloud_status(self) -> str:
-        """Return Nova's status of the machine, "" if it is active or Nova cannot be asked."""
+        """Return Nova's status of the machine, "" if it is active or Nova cannot be queried."""
         from infra.connection import cloud_errors, connect
         from infra.errors import CloudError
 
@@ -132,7 +132,7 @@ class SshHost:
         return "" if status == "ACTIVE" else status
 
     def _ssh(self, *options: str) -> list[str]:
-        """Keep host keys per instance: another VM behind the same address raises no alarm."""
+        """Keep host keys per instance: another VM behind the same address causes no warning."""
         more = (
             f"ConnectTimeout={_CONNECT_SECONDS}",
             "StrictHostKeyChecking=accept-new",

@@ -16,7 +16,7 @@ from cli.errors import CommandError
 from cli.terminal import print_progress
 from infra.names import PROJECT
 
-#: A state takes some 100 KB, twice; without space the engine leaves half a file (Pulumi 3.259).
+#: A state takes some 100 KB, twice; without space the engine leaves it truncated (Pulumi 3.259).
 _NEEDED_MIB = 20
 _MIB = 2**20
 
@@ -73,7 +73,7 @@ def repair(backend: str, stack: str) -> None:
     file = state_file(backend, stack)
     if not file:
         return
-    # Content type and hash, beside every file; the engine does without, but not with half of one.
+    # Content type and hash of the state file: the engine fails if it is truncated, not if missing.
     attributes = file.with_name(file.name + ".attrs")
     if attributes.exists() and not _is_json(attributes):
         attributes.unlink()

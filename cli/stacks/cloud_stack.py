@@ -46,7 +46,7 @@ class CloudStack:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other commands on this computer out; the engine's own lock keeps out all others.
+        """Lock out other commands on this computer; the engine's own lock excludes other computers.
 
         Raises:
             CommandError: Another command is changing the stack.
@@ -126,7 +126,7 @@ class CloudStack:
         return replace(workspace, environment={**workspace.environment, **file})
 
     def _workspace_for_reading(self) -> Workspace:
-        """Return the workspace for commands that ask no cloud."""
+        """Return the workspace for commands that query no cloud."""
         return Workspace(
             self.name,
             CHECKOUT,
@@ -150,7 +150,7 @@ class CloudStack:
         return str(self._ask_clouds(lambda known: strays.unclaimed_keys(self.settings(), known)))
 
     def drop_preview(self) -> None:
-        """Nothing: an empty stack costs nothing, and `init` has made it."""
+        """Do nothing: an empty stack costs nothing, and `init` created it."""
 
     def destroy(self, *, data: bool = False) -> None:
         """Delete everything in the state; settings, state file and passphrase stay.
@@ -161,14 +161,14 @@ class CloudStack:
                 failed, or strays are left.
         """
         stack = self.open()
-        ports = self._ask_clouds(lambda _: self._ports_in_the_way(stack.resources()))
+        ports = self._ask_clouds(lambda _: self._blocking_ports(stack.resources()))
         if ports:
             raise CommandError("\n".join(ports))
         stack.destroy(data=data)
         self.check_nothing_left()
 
     def check_nothing_left(self) -> None:
-        """Look on the clouds for what the state does not have.
+        """Look for cloud resources with the stack's names that are not in its state.
 
         Raises:
             CommandError: There are strays.
@@ -253,7 +253,7 @@ class CloudStack:
         except InfraError as error:
             raise CommandError(str(error)) from None
 
-    def _ports_in_the_way(self, resources: Sequence[Mapping[str, Any]]) -> list[str]:
+    def _blocking_ports(self, resources: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return a sentence for each port outside the state that uses its security group.
 
         The cloud refuses to delete a group in use; the provider would wait ten minutes, then report
@@ -269,12 +269,12 @@ class CloudStack:
         with cloud_errors(entry):
             ports = list(connect(entry, str(settings.get("computeRegion", ""))).network.ports())
         return [
-            self._port_in_the_way(port)
+            self._blocking_port(port)
             for port in ports
             if port.id not in ours and groups & set(port.security_group_ids or ())
         ]
 
-    def _port_in_the_way(self, port: Any) -> str:
+    def _blocking_port(self, port: Any) -> str:
         if port.name == Names.of_stack(self.name).port:
             return (
                 f"Port {port.name} ({port.id}) carries this stack's name and uses its security "
@@ -319,7 +319,7 @@ def _listed(strays: "Sequence[Stray]") -> str:
 
 
 def _private_key(public: str) -> Path:
-    """Return the private key beside a public one; the public one where an agent has the other."""
+    """Return the private key beside a public one, or the public one if an agent holds the other."""
     path = Path(public).expanduser()
     private = path.with_suffix("") if path.suffix == ".pub" else path
     return private if private.is_file() else path

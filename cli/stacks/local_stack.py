@@ -41,7 +41,7 @@ class LocalStack:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other commands out.
+        """Lock out other commands.
 
         Raises:
             CommandError: Another command is changing the stack.
@@ -55,7 +55,7 @@ class LocalStack:
             ) from None
 
     def check(self) -> None:
-        """Nothing: its cloud has all that Pulumi.local.yaml asks for."""
+        """Do nothing: the local cloud has everything that Pulumi.local.yaml names."""
 
     def open(self) -> PulumiStack:
         """Return the stack, ready to be changed, with its cloud running."""
@@ -161,7 +161,7 @@ class LocalStack:
         shutil.rmtree(self.paths.root, ignore_errors=True)
 
     def check_nothing_left(self) -> None:
-        """Nothing: the local cloud is deleted with the stack."""
+        """Do nothing: the local cloud is deleted with the stack."""
 
     def _has_state(self) -> bool:
         """Whether the engine has ever run; if not, there is no need to install (or build) it."""

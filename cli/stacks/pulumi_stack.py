@@ -64,7 +64,7 @@ class PulumiStack:
         self._variables = _variables(workspace, self._root / "bin")
 
     def up(self) -> None:
-        """Create, update and replace what the program asks for."""
+        """Create, update and replace resources as the program declares them."""
         self._run("Deploying the pipeline", self._engine.up)
 
     def preview(self) -> "list[StepEventMetadata]":
@@ -120,7 +120,7 @@ class PulumiStack:
         _ = self._engine
 
     def drop_lock(self) -> None:
-        """Drop the lock of an engine that was killed; the caller knows that none is running."""
+        """Drop the lock of an engine that was killed; the caller knows that none runs."""
         # There may be no lock, or no stack yet.
         self._subprocess("cancel", "--yes")
 
@@ -236,7 +236,7 @@ class PulumiStack:
         """
         buckets = _buckets_without_contents(resources)
         outputs = self.outputs() if buckets else {}
-        if "s3SecretKey" not in outputs:  # `up` has never got so far: nobody has keys
+        if "s3SecretKey" not in outputs:  # `up` never got that far: no keys exist
             return False
         from infra.errors import InfraError
         from infra.providers import s3

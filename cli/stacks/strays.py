@@ -52,7 +52,7 @@ def find(stack: str, settings: Mapping[str, Any], known: Collection[str]) -> lis
         known: Ids of the resources in its state.
 
     Raises:
-        CloudError: A cloud cannot be asked.
+        CloudError: A cloud cannot be queried.
     """
     names = Names.of_stack(stack)
     entry = str(settings.get("computeCloud", ""))
@@ -95,7 +95,7 @@ def unclaimed_keys(settings: Mapping[str, Any], known: Collection[str]) -> str:
         known: Ids of the resources in its state; an access key is one.
 
     Raises:
-        CloudError: The cloud cannot be asked.
+        CloudError: The cloud cannot be queried.
     """
     if settings.get("objectStore", "openstack") != "openstack" or settings.get("s3AccessKey"):
         return ""
@@ -118,13 +118,13 @@ def unclaimed_keys(settings: Mapping[str, Any], known: Collection[str]) -> str:
     return (
         f"Cloud '{entry}' also has access keys of the object store that no stack on this computer "
         f"owns: {', '.join(left)}. Keys have no name, so they may be left over from a lost state "
-        "or be in use by you or a colleague: delete one that surely nobody uses with "
+        "or be in use by you or a colleague: delete one that is certainly unused with "
         f"'openstack --os-cloud {entry} ec2 credentials delete KEY'."
     )
 
 
 def _ids_in_known_states() -> Iterator[str]:
-    """Ids in the states that are files on this computer; other backends are not asked."""
+    """Yield the ids in state files on this computer; other backends are not queried."""
     for stack in registry.known():
         try:
             found = backend.resources(registry.load(stack).backend, stack)

@@ -27,7 +27,7 @@ class Target(Protocol):
         """Whether something may be deployed."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other commands out.
+        """Lock out other commands.
 
         Raises:
             CommandError: Another command is changing the stack.

@@ -121,7 +121,7 @@ def _poll_until_done(poll: Callable[[], tuple[T, str]], id_: str, minutes: float
         except DatabaseUnavailable as error:
             if time.monotonic() - last_answer > 60 * min(minutes, UNAVAILABLE_MINUTES):
                 raise
-            pending = f"cannot be asked about ({error})"
+            pending = f"cannot be queried about ({error})"
         else:
             if not pending:
                 return found

@@ -1,6 +1,6 @@
 """Buckets over S3: whether one exists, what it holds, and how to empty it.
 
-Every function raises StoreError where the store refuses, fails or cannot be asked. boto3 is
+Every function raises StoreError where the store refuses, fails or cannot be queried. boto3 is
 imported inside them, since every dynamic provider loads this module.
 """
 
@@ -209,4 +209,6 @@ def store_errors(bucket: str) -> Iterator[None]:
             f" ({fault['Code']}: {fault.get('Message', '')}): check keys and permissions."
         ) from None
     except (BotoCoreError, OSError) as error:
-        raise StoreError(f"The object store cannot be asked for bucket {bucket}: {error}") from None
+        raise StoreError(
+            f"The object store cannot be queried for bucket {bucket}: {error}"
+        ) from None

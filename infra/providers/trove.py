@@ -2,7 +2,7 @@
 
 openstacksdk's own `Instance` drops `access`, `addresses` and users. The API:
 https://docs.openstack.org/api-ref/database/. Every function raises DatabaseError where Trove
-refuses, DatabaseUnavailable where it fails, and CloudError where it cannot be asked.
+refuses, DatabaseUnavailable where it fails, and CloudError where it cannot be queried.
 """
 
 from collections.abc import Mapping, Sequence

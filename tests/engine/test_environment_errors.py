@@ -39,7 +39,7 @@ def wrong_password(entry: dict[str, Any]) -> None:
     ("spoil", "told"),
     [
         (wrong_password, ("Cloud 'local' refuses the credentials", "renew them")),
-        (closed_port, ("Cloud 'local' cannot be asked", "127.0.0.1")),
+        (closed_port, ("Cloud 'local' cannot be queried", "127.0.0.1")),
     ],
 )
 def test_unusable_entry_of_clouds_yaml(

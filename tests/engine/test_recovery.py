@@ -143,7 +143,7 @@ def test_lost_state_is_detected_and_restored(operator: CloudOperator) -> None:
     shutil.rmtree(state(operator), ignore_errors=True)
     kept.rename(state(operator))
     answer = operator.checkout.pipeline("strays", *STACK)
-    assert "nothing under its names" in answer.stdout
+    assert "All cloud resources with the stack's names are in its state." in answer.stdout
     assert ours not in answer.stderr
     operator.checkout.pipeline("up", *STACK)
 

@@ -65,7 +65,7 @@ def test_keystone_outage_is_one_sentence_and_passes(cloud: OpenStack) -> None:
         sentence = eventually(told, every=PAUSE, what="Trove remembers a token for a while")
         assert "of cloud 'pukki' fails at GET /instances (5" in sentence
         with (
-            pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be asked"),
+            pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be queried"),
             cloud_errors("pukki"),
         ):
             client.find(connect("pukki"), "x")

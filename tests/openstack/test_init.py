@@ -226,7 +226,11 @@ def test_a_keystone_that_is_down(operator: Customer) -> None:
     try:
         refused(
             operator,
-            ("Cloud 'pukki' cannot be asked: http://127.0.0.1:", "does not answer", "clouds.yaml"),
+            (
+                "Cloud 'pukki' cannot be queried: http://127.0.0.1:",
+                "does not answer",
+                "clouds.yaml",
+            ),
         )
     finally:
         operator.cloud.start("keystone-database")

@@ -92,7 +92,7 @@ def test_unreachable_store_is_one_sentence() -> None:
         "secret_key": "b",
         "bucket": "x-1",
     }
-    with pytest.raises(StoreError, match=r"cannot be asked for bucket x-1") as refusal:
+    with pytest.raises(StoreError, match=r"cannot be queried for bucket x-1") as refusal:
         CLAIM.create(nowhere)
     assert "\n" not in str(refusal.value)
 

@@ -18,7 +18,7 @@ def test_unreachable_cloud_is_one_sentence(
     other = tmp_path / "clouds.yaml"
     other.write_text(closed)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(other))
-    with pytest.raises(CloudError, match=r"Cloud 'local' cannot be asked"):
+    with pytest.raises(CloudError, match=r"Cloud 'local' cannot be queried"):
         client.find(connect("local"), "x")
 
 

@@ -67,7 +67,7 @@ def test_error_reaches_the_engine_as_its_message(
     served: provider_pb2_grpc.ResourceProviderStub,
 ) -> None:
     told = create(served, BucketClaimProvider(), NOWHERE)
-    assert told.startswith("The object store cannot be asked for bucket x-1")
+    assert told.startswith("The object store cannot be queried for bucket x-1")
     assert "Traceback" not in told
 
 

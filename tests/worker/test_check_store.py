@@ -68,5 +68,5 @@ def test_keys_that_may_not_create_buckets_are_one_sentence(rclone: ObjectStore, 
     """The file's keys are another store's."""
     ended = run("--endpoint", rclone.endpoint, "--keys", str(keys))
     assert ended.status == 1
-    assert "does not let these keys create a bucket (403 " in ended.err
+    assert "refused to create a bucket (403 " in ended.err
     assert ended.err.count("\n") == 1

@@ -120,7 +120,7 @@ CHECKS = (
         _same_time,
         Consequence(
             Severity.NOTE,
-            "Nothing is lost: the worker knows an upload by its listing.",
+            "Nothing is lost: the worker identifies an upload by its listing.",
         ),
     ),
     Check(
@@ -128,7 +128,7 @@ CHECKS = (
         "A second PUT of the same bytes has a later time",
         _later_time,
         Consequence(
-            Severity.DATA_LOSS, "A photo sent again is taken for the processed one, and deleted."
+            Severity.DATA_LOSS, "A photo sent again is mistaken for the processed one and deleted."
         ),
     ),
     Check(

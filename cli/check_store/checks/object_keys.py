@@ -71,7 +71,7 @@ def _too_long(scratch: ScratchBuckets) -> str:
 
 
 def _no_marker(scratch: ScratchBuckets) -> str:
-    """A folder is only a part of keys: no object stands for it."""
+    """Check that folders exist only as parts of keys, without an object."""
     bucket = scratch.bucket("names")
     scratch.put(bucket, "folder/x.jpg")
     alone = scratch.list_keys(bucket) == ["folder/x.jpg"]
@@ -141,7 +141,7 @@ CHECKS = (
     Check(
         "key-long",
         "Keys of 1,024 bytes are kept",
-        # A bucket of its own: rclone still lists keys that it has refused.
+        # In a separate bucket: rclone still lists keys that it has refused.
         _kept(["ä" * (_MAX_KEY // 2)], "long"),
         _unusable("Keys of up to 1,024 bytes (with parts over 255 bytes)"),
     ),

@@ -107,7 +107,7 @@ CHECKS = (
         _others_head,
         Consequence(
             Severity.DATA_LOSS,
-            "Another owner's bucket is taken for ours, or for a free name: choose bucket names "
+            "Another owner's bucket is mistaken for ours or for a free name: choose bucket names "
             "that nobody else has.",
         ),
         OTHER_OWNER,
