@@ -176,7 +176,7 @@ def test_machine_shut_off_at_the_cloud_is_started(operator: CloudOperator) -> No
     # An unanswered address: the door's client would go on answering for the stopped machine.
     answer = without_the_machines_ssh(operator, "status")
     assert "image-pipeline-lab-vm: the cloud reports SHUTOFF" in answer.stderr
-    assert "'./pipeline up --stack lab' brings it back" in answer.stderr
+    assert "'./pipeline up --stack lab' restores it" in answer.stderr
     operator.checkout.pipeline("refresh", *STACK)
     operator.checkout.pipeline("up", *STACK)
     assert compute.get_server(vm.id).status == "ACTIVE"

@@ -157,7 +157,9 @@ def test_exhausted_quota_is_found(
     cloud, (path, key) = operator.openstack(), QUOTAS[service]
     adapter, project = getattr(cloud, service), cloud.session.get_project_id()
     adapter.put(path.format(project), json={key: limit})
-    operator.expect_error("Cloud 'local' has no room", told, "ask the cloud's support")
+    operator.expect_error(
+        "The quota of cloud 'local' is too small", told, "ask the cloud's support"
+    )
     adapter.put(path.format(project), json={key: dict.fromkeys(limit, 9)})
     operator.checkout.pipeline(*CHECK)
 

@@ -98,9 +98,9 @@ def test_quotas_that_are_used_up(operator: Customer) -> None:
             operator,
             ("'pouta'", "instances: 0 of 0"),
             ("'pouta'", "cores: 0 of 0"),
-            ("'pouta'", "1000 more of its MiB of memory: 0 of 500"),
+            ("'pouta'", "1000 more MiB of memory: 0 of 500"),
             ("'pouta'", "floating IPs: 2 of 2", "ask the cloud's support"),
-            ("'pukki'", "51 more of its GiB of database volumes: 0 of 50"),
+            ("'pukki'", "51 more GiB of database volumes: 0 of 50"),
         )
         admin.compute.delete(quota)
         for address in taken:

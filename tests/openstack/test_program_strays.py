@@ -93,4 +93,4 @@ def test_strays_are_listed_and_removed(operator: Customer) -> None:
         assert not list(pouta.compute.keypairs())
         groups = {group.name for group in pouta.network.security_groups()}
         assert groups == {"default", "operators"}
-    assert "nothing that the state does not" in operator.checkout.pipeline("strays", *STACK).stdout
+    assert "are in its state" in operator.checkout.pipeline("strays", *STACK).stdout

@@ -24,7 +24,7 @@ it with photos:
 `FILE` has mode 0600 and the format of `~/.aws/credentials`: a section `[default]` with
 `aws_access_key_id` and `aws_secret_access_key` and, where you have the keys of a second owner (for
 instance of another project), a section `[other]`. Without `--keys` the keys are taken from
-`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. The check creates buckets of its own, and deletes
+`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. The check creates temporary buckets, and deletes
 them at the end, also when it is interrupted. Exit code 0: nothing can be lost; 1: something can, or
 does not work. `--json` prints JSON.
 
@@ -32,8 +32,8 @@ This page is written by `{COMMAND}`, which runs the same checks; the tests
 compare it with the stores. *yes* is what Amazon S3 does; *–* was not checked, because a feature
 or a second owner is missing.
 
-Allas is Ceph RGW, perhaps in another version than Debian's, which is checked here. moto and rclone
-are what the pipeline uses on your own computer: nobody else must be able to reach them.
+Allas is Ceph RGW, perhaps of another version than the one checked here (Debian's). moto and rclone
+are what the pipeline uses on your own computer: no other computer may reach them.
 """
 _TITLES = {
     Severity.BROKEN: "Does not work",

@@ -84,7 +84,7 @@ def test_fish_completes() -> None:
         text=True,
         check=True,
     )
-    assert answer.stdout == "--quarantined\tOnly what was refused.\n"
+    assert answer.stdout == "--quarantined\tOnly quarantined files.\n"
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")

@@ -254,7 +254,7 @@ def test_a_name_too_long_for_the_file_system_is_one_sentence(
     name = f"{'x' * 300}.jpg"
     s3.put_object(Bucket="output", Key=f"negated_{name}", Body=b"negative")
     client = BucketClient(stack)
-    with pytest.raises(CommandError, match=r"name a shorter one with --output FILE\.$"):
+    with pytest.raises(CommandError, match=r"give a shorter one with --output FILE\.$"):
         client.get(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert client.get(name, tmp_path, tmp_path / "short.jpg").read_bytes() == b"negative"
