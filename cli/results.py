@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from cli.machines.host import Host, stream
-from cli.terminal import print_table
+from cli.terminal import print_progress, print_table
 
 _HASH_DIGITS = 16
 ALL = 2**31 - 1
@@ -38,8 +39,14 @@ def read_results(
 
 
 def print_results(rows: Iterable[Row]) -> None:
-    """Print rows in columns as they come."""
-    print_table(map(_cells, rows), heading=("name", "sha256", "time", "seconds"), right={3})
+    """Print rows in columns as they come, or a sentence if there are none."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        print_progress("No results.")
+        return
+    cells = map(_cells, chain([first], rows))
+    print_table(cells, heading=("name", "sha256", "time", "seconds"), right={3})
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

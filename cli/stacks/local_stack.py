@@ -111,8 +111,8 @@ class LocalStack:
         return ""
 
     def drop_preview(self) -> None:
-        """Stop the cloud that was started for a preview."""
-        self.destroy()
+        """Stop the cloud that was started for a preview; nothing is deployed on it."""
+        self._remove()
 
     def make_machines_of(self, kind: kinds.MachineKind) -> None:
         """Choose what VMs are.
@@ -152,16 +152,20 @@ class LocalStack:
             raise
         except CommandError as error:
             failure = error
-        end_orphans(str(self.paths.passphrase))
-        with spinner("Stopping the cloud on this machine"):
-            self.cloud.stop()
+        self._remove()
         if failure:
             print_progress(f"The engine could not delete everything: {failure.message}")
             print_progress("The local cloud was stopped and deleted with everything in it anyway.")
-        shutil.rmtree(self.paths.root, ignore_errors=True)
 
     def check_nothing_left(self) -> None:
         """Do nothing: the local cloud is deleted with the stack."""
+
+    def _remove(self) -> None:
+        """Stop the cloud and delete everything of the stack on this computer."""
+        end_orphans(str(self.paths.passphrase))
+        with spinner("Stopping the cloud on this machine"):
+            self.cloud.stop()
+        shutil.rmtree(self.paths.root, ignore_errors=True)
 
     def _has_state(self) -> bool:
         """Whether the engine has ever run; if not, there is no need to install (or build) it."""

@@ -67,6 +67,14 @@ def test_a_file_in_place_of_a_folder_is_one_sentence(words: list[str], checkout:
     assert answer.stderr == f"pipeline: '{file}': File exists; remove it or name another.\n"
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("sttaus", "status"), ("check-stor", "check-store")])
+def test_a_misspelt_command_gets_a_suggestion(typed: str, meant: str, checkout: Checkout) -> None:
+    assert (
+        f"No such command '{typed}'. Did you mean '{meant}'?"
+        in checkout.pipeline(typed, code=None).stderr
+    )
+
+
 def test_destroy_succeeds_if_nothing_is_deployed(checkout: Checkout) -> None:
     assert "nothing to take down" in checkout.pipeline("destroy").stdout
 

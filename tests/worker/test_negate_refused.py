@@ -678,7 +678,7 @@ def test_a_photo_waits_in_its_bucket_until_the_kernels_are_built(versioned: Pipe
     versioned.put("a.jpg", encode(picture(), "JPEG", exif=exif(PREVIEW)))
     versioned.put("b.jpg", encode(picture(), "JPEG"))
     done = versioned.drain(1)
-    assert "'a.jpg' waits: the JPEG has previews or metadata" in done.stderr
+    assert "'a.jpg' is deferred: the JPEG has previews or metadata" in done.stderr
     assert versioned.left() == ["a.jpg"]
     assert versioned.keys(versioned.quarantine) == []
     assert versioned.sql("SELECT * FROM pipeline.attempts") == []

@@ -309,7 +309,7 @@ def test_a_deferred_upload_waits_and_counts_nothing(world: World) -> None:
     world.transforms = Transforms({b"later": failing(waiting)})
     world.upload("later.png", b"later")
     world.upload("good.png")
-    assert world.run_failing() == "'later.png' waits: the kernels are not built yet."
+    assert world.run_failing() == "'later.png' is deferred: the kernels are not built yet."
     assert world.outcomes() == {"good.png": "done"}
     assert world.left() == ["later.png"]
     assert world.ledger.unfinished_attempts(BUCKETS.input) == {}

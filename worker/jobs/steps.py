@@ -152,7 +152,7 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Transfo
             with suppress(ServiceUnavailable):
                 context.ledger.uncount_crash(upload)
         if isinstance(error, UploadDeferred):
-            raise UploadDeferred(f"{upload.key!r} waits: {error}.") from None
+            raise UploadDeferred(f"{upload.key!r} is deferred: {error}.") from None
         raise
     if crashes is not None:
         # Whatever kills the worker from here on, it was not this file.

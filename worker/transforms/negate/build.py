@@ -51,7 +51,8 @@ def build(folder: Path) -> Path:
 def main(arguments: list[str]) -> int:
     """Build, and print where the library is or why it was not built."""
     try:
-        print(build(Path(arguments[0]) if arguments else kernels.cache()))
+        library = build(Path(arguments[0]) if arguments else kernels.cache())
+        print(f"Compiled kernels: {library}")
     except OSError as error:
         print(f"The compiled kernels were not built: {error}.", file=sys.stderr)
         return 1
