@@ -13,6 +13,24 @@ from cli.errors import CommandError
 from infra.names import PROJECT
 
 
+class _Loader(yaml.SafeLoader):
+    """A safe loader that leaves dates as text, and says where a value cannot be read."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  as PyYAML declares it
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} is not of the type {kind}", node.start_mark
+            ) from None
+
+
 def read(path: Path) -> dict[str, Any]:
     """Return the settings in a stack's file by name, without the project; a secret is a mapping.
 
@@ -30,7 +48,7 @@ def read(path: Path) -> dict[str, Any]:
         faults = list(_faults(yaml.compose(text, yaml.SafeLoader)))
         if faults:
             raise CommandError("\n".join(f"{path.name}, {fault}" for fault in faults))
-        content = yaml.safe_load(text) or {}
+        content = yaml.load(text, _Loader) or {}  # noqa: S506  a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

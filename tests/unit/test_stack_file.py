@@ -39,6 +39,12 @@ def test_file_without_settings_is_empty(tmp_path: Path, text: str) -> None:
     assert stack_file.read(written(tmp_path, text)) == {}
 
 
+@pytest.mark.parametrize("date", ["2026-11-28", "2026-13-45", "2026-11-28T09:30:00Z"])
+def test_date_is_text_as_it_is_for_the_engine(tmp_path: Path, date: str) -> None:
+    file = written(tmp_path, f"config:\n  image-pipeline:image: {date}\n")
+    assert stack_file.read(file) == {"image": date}
+
+
 BAD = [
     ("config:\n  image-pipeline:flavor: [a\n", "line 3, column 1"),
     ("config:\n\timage-pipeline:flavor: a\n", "line 2, column 1"),
@@ -49,6 +55,8 @@ BAD = [
         "config:\n  image-pipeline:flavor: a\n  image-pipeline:flavor: b\n",
         "line 3, column 3: image-pipeline:flavor is set twice (first in line 2)",
     ),
+    ("config:\n  image-pipeline:image: !!int abc\n", "line 2, column 25: 'abc' is not of the type"),
+    ("config:\n  image-pipeline:image: !!timestamp x\n", "line 2, column 25: 'x' is not of"),
     ("config: {}\nconfig: {}\n", "line 2, column 1: config is set twice"),
     ("config:\n  ? [a]\n  : b\n", "line 2, column 5: a key must be plain text"),
     ("config:\n  {{ x }}: b\n", "line 2, column 3: a key must be plain text"),
