@@ -391,6 +391,21 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         "second picture",
         lambda: b"P2 1 1 255 # P2\n7\n",
     ),
+    "bmp of 8 bits, two grays": (
+        lambda: indexed_bmp(8, [0, 255]),
+        "color table is gray",
+        lambda: indexed_bmp(8, [0, 1, 2]),
+    ),
+    "bmp of 4 bits, two grays": (
+        lambda: indexed_bmp(4, [0, 255]),
+        "color table is gray",
+        lambda: indexed_bmp(1, [0, 255]),
+    ),
+    "bmp of 4 bits, dark grays": (
+        lambda: indexed_bmp(4, list(range(16))),
+        "color table is gray",
+        lambda: indexed_bmp(8, list(range(256))),
+    ),
     "bmp v5 with alpha": (
         lambda: bmp(124, 0xFF000000),
         "alpha mask",
@@ -428,6 +443,15 @@ def bmp(header: int, alpha: int) -> bytes:
     info = struct.pack("<IiiHHIIiiII", header, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
     info = info.ljust(header, b"\0")
     return struct.pack("<2sIHHI", b"BM", 22 + header, 0, 0, 14 + header) + info + bytes(range(8))
+
+
+def indexed_bmp(bits: int, grays: list[int]) -> bytes:
+    """Return 8 × 1 pixels, which are indices of the first two colors of a table."""
+    pixels = {1: b"\x4a\0\0\0", 4: b"\1\0\1\0", 8: b"\0\1\0\0\1\0\1\0"}[bits]
+    table = b"".join(bytes([gray, gray, gray, 0]) for gray in grays)
+    info = struct.pack("<IiiHHIIiiII", 40, 8, 1, 1, bits, 0, len(pixels), 0, 0, len(grays), 0)
+    start = 54 + len(table)
+    return struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + info + table + pixels
 
 
 def webp(seeds: list[int]) -> bytes:
@@ -549,6 +573,35 @@ def test_a_tiff_keeps_its_tags(kind: str, order: str, tmp_path: Path) -> None:
                 assert before.tag_v2[tag] == after.tag_v2[tag]  # type: ignore[attr-defined]
             assert error(after, ImageChops.invert(before.convert("L"))) == 0
             assert after.size == (6, 8)  # turned by its orientation, as the source is
+
+
+@pytest.mark.parametrize("with_profile", [1, 2])
+def test_a_page_does_not_get_the_profile_of_another(with_profile: int, tmp_path: Path) -> None:
+    page = having(compressed(), 34675, UNDEFINED, bytes(200))
+    pages = [page, compressed()] if with_profile == 1 else [compressed(), page]
+    once = negative(tmp_path, tiff(*pages))
+    with Image.open(BytesIO(once)) as image:
+        for number in (1, 2):
+            image.seek(number - 1)
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            assert (34675 in tags) == (number == with_profile)
+
+
+@pytest.mark.parametrize("kind", ["no", "PackBits"])
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_a_tiff_keeps_an_undefined_orientation(orientation: int, kind: str, tmp_path: Path) -> None:
+    page = compressed() if kind == "PackBits" else Page()
+    data = tiff(having(page, 274, SHORT, (orientation,)))
+    once = negative(tmp_path, data)
+    with Image.open(BytesIO(once)) as image:
+        assert image.tag_v2[274] == orientation  # type: ignore[attr-defined]
+    assert error(decode(once), negated(data)) == 0
+
+
+def test_the_reason_names_a_fill_order_that_is_not_supported(tmp_path: Path) -> None:
+    page = having(having(rgb(channels=4), 338, SHORT, (2,)), 266, SHORT, (2,))
+    with pytest.raises(InvalidInput, match="RGB, fill order 2"):
+        negative(tmp_path, tiff(page))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -24,7 +24,7 @@ from worker.transforms.negate.pixels import negative
 
 _SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
 _WEBP_QUALITY = 90
-_ORIENTATION = 274
+_ORIENTATION, _ICC_PROFILE = 274, 34675
 # Pillow applies a TIFF's orientation (TIFF 6.0, tag 274) as it loads the pixels: how to undo it.
 _UNDO_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -128,10 +128,14 @@ def _negative_frame(
         orientation = image.tag_v2.get(_ORIENTATION)
     image.load()
     result, options = negative(image), _options(image, lossless=lossless, chunks=chunks)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _ICC_PROFILE not in image.tag_v2:
+        # Another page's: Pillow 13.0 keeps it, and would write it to this page as well.
+        result.info.pop("icc_profile", None)
     if orientation is not None:
         if orientation in _UNDO_ORIENTATION:
             result = result.transpose(_UNDO_ORIENTATION[orientation])
-        options["tiffinfo"][_ORIENTATION] = orientation
+        # Libtiff refuses any other value; tiff.py restores it afterwards.
+        options["tiffinfo"][_ORIENTATION] = orientation if orientation in _UNDO_ORIENTATION else 1
     return result, options
 
 

@@ -36,7 +36,7 @@ _NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = ran
 _PHOTOMETRIC, _DESCRIPTION, _CHANNELS, _ROWS_PER_STRIP, _PLANAR = 262, 270, 277, 278, 284
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
 _TILE_WIDTH, _TILE_HEIGHT, _PREDICTOR, _COLOR_MAP, _SUB_IFDS = 322, 323, 317, 320, 330
-_ORIENTATION, _MIN_VALUE, _MAX_VALUE = 274, 280, 281
+_FILL_ORDER, _ORIENTATION, _MIN_VALUE, _MAX_VALUE = 266, 274, 280, 281
 _INK_SET, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 332, 338, 339
 _DATA_TYPE, _IPTC, _INTEROPERABILITY, _GDAL_NODATA = 32996, 33723, 40965, 42113
 _PHOTOSHOP_LAYERS = 37724  # ImageSourceData
@@ -80,6 +80,7 @@ _LAYOUT |= {317, 320, 322, 323, 324, 325, 326, 327, 328, 338, 339}
 # Min- and MaxSampleValue, PageNumber, HalftoneHints, DotRange: Pillow 13.0 writes them as random
 # numbers in a compressed TIFF.
 _GARBLED = {_MIN_VALUE, _MAX_VALUE, 297, 321, 336}
+_GARBLED |= {_ORIENTATION}  # an undefined one, which libtiff refuses, is written as 1
 _DROPPED = {_PHOTOSHOP_LAYERS}  # on purpose, see docs/pictures.md
 _NAMES = {_WIDTH: "width", _HEIGHT: "height", _CHANNELS: "number of channels", _BITS: "bit depth"}
 _NAMES |= {_SAMPLE_FORMAT: "sample format", _NEW_SUBFILE_TYPE: "page type", EXIF: "EXIF"}
@@ -120,11 +121,13 @@ def _described(page: Directory) -> str:
     compression, photometric = page.number(_COMPRESSION, 1), page.number(_PHOTOMETRIC, -1)
     bits = "/".join(map(str, sorted(set(page.numbers(_BITS, 1)))))
     channels, sample_format = page.number(_CHANNELS, 1), page.number(_SAMPLE_FORMAT, 1)
+    order = ", fill order 2" if page.number(_FILL_ORDER, 1) != 1 else ""
     return (
         f"{_COMPRESSIONS.get(compression, f'unknown ({compression})')} compression, "
         f"{bits} bits per sample, {channels} channel{'s' if channels != 1 else ''}, "
         f"{_SAMPLE_FORMATS.get(sample_format, f'format {sample_format}')} samples, "
         f"{_PHOTOMETRICS.get(photometric, f'photometric interpretation {photometric}')}"
+        f"{order}"
     )
 
 
