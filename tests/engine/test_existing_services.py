@@ -111,7 +111,7 @@ def test_existing_services_are_used_and_kept(
     operator: CloudOperator, server: postgres.PostgreSQL, store: dict[str, str]
 ) -> None:
     told = operator.checkout.pipeline("up", *STACK).stderr
-    assert "Container" not in told
+    assert "created  Container" not in told
     assert "Trove" not in told
     operator.checkout.pipeline("put", "samples/cat.jpg", *STACK)
     deadline = time.monotonic() + 60
