@@ -68,16 +68,16 @@ def _is_jpeg(path: Path) -> bool:
 
 
 def _imagemagick() -> list[Alternative]:
-    """Run `convert` as a process of its own, as users do."""
+    """Run `convert` as a separate process, as users do."""
     program = find_convert()
     if not program:
         raise NotInstalled("ImageMagick's convert", "apt-get install imagemagick")
-    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
+    answer = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
 
     def run(source: Path, target: Path) -> None:
         subprocess.run([program, source, "-negate", target], check=True)
 
-    return [Alternative(CONVERT, " ".join(told.stdout.split()[1:4]), run)]
+    return [Alternative(CONVERT, " ".join(answer.stdout.split()[1:4]), run)]
 
 
 def _pillow() -> list[Alternative]:

@@ -4,7 +4,7 @@ from worker.errors import PipelineError
 
 
 class NotInstalled(PipelineError):
-    """A program to compare with is missing; the benchmark goes on without it."""
+    """A program to compare with is missing; the benchmark continues without it."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"Left out: {what} is not installed ({remedy}).")

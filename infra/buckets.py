@@ -57,7 +57,7 @@ class BucketAdoption(BucketResource, name="BucketAdoption"):
 
 
 class BucketContents(BucketResource, name="BucketContents"):
-    """All that a bucket holds: purged before the bucket goes."""
+    """The contents of a bucket: purged before the bucket is deleted."""
 
     provider = providers.BucketContentsProvider
 
@@ -73,7 +73,7 @@ class Buckets(pulumi.ComponentResource):
 
     names: dict[str, pulumi.Output[str]]  # by role
     access: StoreAccess
-    contents: list[pulumi.Resource]  # a machine depends on them: it goes before they are purged
+    contents: list[pulumi.Resource]  # a machine depends on them: deleted before they are purged
     worker: worker_archive.Archive
 
     def __init__(
@@ -108,8 +108,8 @@ class Buckets(pulumi.ComponentResource):
         if store.access_key:
             keys = (pulumi.Output.secret(store.access_key), pulumi.Output.secret(store.secret_key))
             return StoreAccess(endpoint, store.region, *keys)
-        # A credential has nothing that could change: another round is another resource, made before
-        # all that uses it is changed, and the old one goes last.
+        # A credential cannot be updated: another round is a new resource, created before its users
+        # change; the old one is deleted last.
         made = openstack.identity.Ec2CredentialV3(
             "store-keys" if store.key_round == 1 else f"store-keys-{store.key_round}",
             opts=pulumi.ResourceOptions(
@@ -138,12 +138,12 @@ class Buckets(pulumi.ComponentResource):
         self.names[role] = pulumi.Output.from_input(bucket)
         self.contents.append(adoption)
         if visible:
-            self._let_go(role, bucket, adoption)
+            self._release(role, bucket, adoption)
 
-    def _let_go(self, role: str, bucket: str, adoption: pulumi.Resource) -> None:
+    def _release(self, role: str, bucket: str, adoption: pulumi.Resource) -> None:
         """Read the bucket instead of owning it."""
         # A resource that the program reads, under the name and id of one that the stack owns, is
-        # let go by the engine without being deleted: what this stack made keeps all it holds.
+        # released by the engine without being deleted: a bucket of this stack keeps its contents.
         opts = pulumi.ResourceOptions(parent=self, depends_on=[adoption])
         openstack.objectstorage.Container.get(f"{role}-bucket", bucket, opts=opts)
         BucketContents(

@@ -44,7 +44,7 @@ class DatabaseCloud:
 
 
 def look_up(settings: Settings) -> tuple[Compute, DatabaseCloud | None]:
-    """Look up what the settings name; CloudError tells of both clouds. No database: existing."""
+    """Look up what the settings name; CloudError covers both clouds; None: existing database."""
     errors: list[str] = []
     compute, database = None, None
     try:

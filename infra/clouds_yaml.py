@@ -18,7 +18,7 @@ def find() -> Path | None:
 
     named = os.environ.get(VARIABLE)
     if named and not Path(named).is_file():
-        raise CloudError(f"{VARIABLE} names {named}, which is no file: name a clouds.yaml.")
+        raise CloudError(f"{VARIABLE} names {named}, which is not a file: name a clouds.yaml.")
     for name in [named] if named else CONFIG_FILES:
         path = Path(name).absolute()
         if path.exists() and os.access(path, os.R_OK):

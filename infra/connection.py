@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Seconds after which a single request counts as lost.
 REQUEST_TIMEOUT = 120
-#: Keystone's messages about a login that it does not know (any more).
+#: Keystone's messages about an unknown or deleted login.
 _UNKNOWN = re.compile(r"could not (find|recognize)|failed to validate token", re.IGNORECASE)
 
 # keystoneauth's warnings repeat what is in the exception that follows.
@@ -74,7 +74,7 @@ def region_config(entry: str, region: str = "") -> "CloudRegion":
 
 def _name_region(described: dict[str, Any], region: str) -> None:
     """Let an entry name this region; what it sets for a listed one is kept."""
-    # The SDK refuses regions that the entry does not list; which exist, the catalog knows.
+    # The SDK refuses regions that the entry does not list, but only the catalog has them all.
     listed = described.get("regions") or []
     if region not in [each["name"] if isinstance(each, dict) else each for each in listed]:
         described.pop("regions", None)
@@ -97,7 +97,7 @@ def cloud_errors(entry: str) -> Iterator[None]:
     try:
         yield
     except (keystone.Unauthorized, keystone.NotFound) as error:
-        # A token or application credential that is gone is 404, as is a path not of Keystone's.
+        # Keystone answers 404 for a deleted token or application credential and for unknown paths.
         if isinstance(error, keystone.NotFound) and not _UNKNOWN.search(str(error)):
             raise CloudError(f"Cloud {entry!r} cannot be queried: {first_line(error)}") from None
         raise CloudError(

@@ -1,4 +1,4 @@
-"""What a login may do, checked before anything is created instead of halfway through."""
+"""Checks the rights of a login before anything is created."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The errors of the Pulumi program and of what it asks of the clouds."""
+"""The errors of the Pulumi program and of its requests to the clouds."""
 
 from collections.abc import Sequence
 
@@ -20,11 +20,11 @@ class InvalidSettings(InfraError):
 
 
 class CloudError(InfraError):
-    """A cloud does not have what was asked of it, or cannot be queried."""
+    """A cloud lacks something that the settings name, or cannot be queried."""
 
 
 class StoreError(InfraError):
-    """The object store refused a request, or holds something that is in the way."""
+    """The object store refused a request, or a bucket is not in the required state."""
 
 
 class DatabaseError(InfraError):
@@ -36,4 +36,4 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class UserDataTooLarge(InfraError):
-    """The machine's user-data exceeds what Nova takes."""
+    """The machine's user-data exceeds Nova's limit."""

@@ -34,7 +34,7 @@ class Network(pulumi.ComponentResource):
             "operators",
             name=names.security_group,
             description="ssh from the operators' addresses only",
-            # A group that something else uses cannot go: the provider would try for ten minutes.
+            # A group in use cannot be deleted: the provider would retry for ten minutes.
             opts=pulumi.ResourceOptions(
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="2m")
             ),

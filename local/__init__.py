@@ -1,1 +1,1 @@
-"""A cloud on this machine: what the program's resources become where there is no OpenStack."""
+"""The cloud on this machine: stand-ins for OpenStack, with an S3 server and PostgreSQL."""

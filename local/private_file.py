@@ -16,7 +16,7 @@ def make_folder(path: Path) -> None:
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
-    """Write a file at once: neither a reader nor a SIGKILL meets half of it.
+    """Write a file atomically: neither a reader nor a SIGKILL leaves or sees a partial one.
 
     Args:
         path: the file; missing folders are made with mode 0700.

@@ -1,1 +1,1 @@
-"""A bucket goes in, a transform runs, a bucket and a database come out."""
+"""The worker: transforms the objects of an input bucket; runs on the machine."""

@@ -10,7 +10,7 @@ from worker.settings import Limits
 
 
 def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
-    """Transform files, each of them as far as possible; a result appears whole or not at all.
+    """Transform files; one that fails does not stop the others, and leaves no partial result.
 
     Prints a warning to standard error if the transform runs without its compiled parts.
 
@@ -24,7 +24,7 @@ def apply(name: str, sources: list[Path], destination: Path) -> list[str]:
         A sentence for each file that could not be transformed.
 
     Raises:
-        ServiceUnavailable: There is no place for the results; nothing was done.
+        ServiceUnavailable: The results cannot be written there; nothing was done.
     """
     transform = transforms.load(name)
     is_folder = destination.is_dir()

@@ -25,8 +25,8 @@ def measure(setup: Setup) -> Result:
     """Run each command, one after the other, and repeat."""
     if LocalStack().exists:
         raise CommandError(
-            "A local pipeline stands in this checkout, and this part makes its own: take it down "
-            "first with './pipeline destroy'."
+            "A local pipeline is deployed in this checkout, and this benchmark deploys its own: "
+            "take it down first with './pipeline destroy'."
         )
     found: dict[str, list[float]] = {words[0]: [] for words in _COMMANDS}
     for _ in range(1 if setup.quick else 3):

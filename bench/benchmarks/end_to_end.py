@@ -15,7 +15,7 @@ TEXT = """Photographs of 2 MP (JPEG, quality 90, all of distinct bytes) in the i
 `rclone serve s3` (files on disk) and one PostgreSQL for all. Ours: one pass, `python -m worker
 drain`, its start included. The tutorial's script: `bench/tutorial/negate.sh` (s3cmd, convert,
 psql, flock), its start included, cron's minute not. CPU is of the worker's, or the script's,
-processes; that of the servers, on the same cores, stands apart."""
+processes; that of the servers, on the same cores, is in separate columns."""
 
 
 def measure(setup: Setup) -> Result:

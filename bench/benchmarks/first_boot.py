@@ -17,7 +17,7 @@ from local.machine.nspawn.machine import NspawnMachine
 TITLE = "Phases of the first boot"
 TEXT = """Seconds since the guest's systemd began, of the running `container` machine."""
 
-#: What ends a phase: unit whose journal is read, words of the first line that tells, its name.
+#: Ends of phases: unit whose journal is read, text of the line that marks the end, phase's name.
 _MARKS = (
     ("cloud-final", "Finished", "cloud-init"),
     ("pipeline-install", "Installing the worker's Python packages", "python3-venv by apt"),
@@ -39,10 +39,10 @@ def measure(_request: Setup) -> Result:
 
 
 def _phases(machine: NspawnMachine) -> list[list[str]]:
-    told = machine.run_command(
+    answer = machine.run_command(
         ["journalctl", "-b", "--no-pager", "-o", "json", "-u", "cloud-*", "-u", "pipeline-*"]
     )
-    entries = [json.loads(line) for line in told.stdout.splitlines()]
+    entries = [json.loads(line) for line in answer.stdout.splitlines()]
     start = int(
         machine.run_command(["systemctl", "show", "-P", "UserspaceTimestampMonotonic"]).stdout
     )

@@ -12,8 +12,8 @@ from bench.testbed import Testbed
 TITLE = "Growth"
 TEXT = """One pass over photographs of 256 × 192 pixels (JPEG, under 20 KB, all of distinct bytes)
 that wait in the input bucket, in one folder; `rclone serve s3`, PostgreSQL. CPU is of the worker's
-processes; that of the servers, on the same cores, stands apart; peak memory is the largest sum of
-PSS over the worker's processes, looked at five times a second. Up to 1,000 objects: medians of
+processes; that of the servers, on the same cores, is in separate columns; peak memory is the
+largest sum of PSS over the worker's processes, five times a second. Up to 1,000 objects: medians of
 three passes, with the least and the largest of the CPU."""
 
 _SIZE = (256, 192)

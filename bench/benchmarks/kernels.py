@@ -19,7 +19,7 @@ from cli.terminal import print_progress
 TITLE = "Negating without decoding"
 TEXT = """CPU time (user + system, children included) from file to file. P12 is a mosaic of
 photographs of 4240 × 2832 pixels, P2 one of 1734 × 1158, E12 a piece of a painting's scan of
-4240 × 2832. `convert` is a process of its own, as users run it; the others run inside one
+4240 × 2832. `convert` runs as a separate process, as users run it; the others inside one
 process. Each turn runs every way once and a ratio is of one turn, so slow moments of the
 machine cancel (what takes over 2 s runs once). Of ratios the median, the least and the largest
 are given, of times the least. Pillow saves at the source's own quantisation tables and

@@ -32,7 +32,7 @@ print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_tex
 
 
 def measure(setup: Setup) -> Result:
-    """Negate each format at each size, in a process of its own."""
+    """Negate each format at each size, each in a separate process."""
     photo_set = PhotoSet(setup.photos)
     lines, figures = [], {}
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in _KINDS}

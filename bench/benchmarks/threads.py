@@ -18,8 +18,8 @@ from bench.usage import Usage
 TITLE = "Threads against processes"
 TEXT = """The same pass over photographs of 2 MP (JPEG, quality 90) with its transforms in
 sandboxed processes, one a core, as the worker runs them, and in as many threads of the worker's own
-process (`bench/pooled_drain.py`); the kernels are called through ctypes, which lets go of
-Python's lock. Turn by turn, after one that is not counted; of ratios and figures the median, the
+process (`bench/pooled_drain.py`); the kernels are called through ctypes, which releases
+Python's GIL. Turn by turn, after one that is not counted; of ratios and figures the median, the
 least and the largest."""
 
 

@@ -12,7 +12,7 @@ s3cmd --config "$S3CMD_CONFIG" ls "s3://$INPUT" | while read -r _ _ _ object; do
     s3 get "$object" "$name"
     convert "$name" -negate "negated_$name"
     hash=$(sha256sum "negated_$name" | cut -d ' ' -f 1)
-    # Milliseconds, which the tutorial has not: without its pause, whole seconds would collide.
+    # Milliseconds: the tutorial's whole seconds would collide without its pause.
     timestamp=$(date +%Y-%m-%dT%H:%M:%S.%3N)
     psql -q -c "INSERT INTO log_records VALUES ('$timestamp', 'negated_$name', '$hash')"
     s3 put "negated_$name" "s3://$OUTPUT/negated_$name"

@@ -17,7 +17,7 @@ ACCESS = ("endpoint", "store_region", "access_key", "secret_key")
 
 
 class BucketOwnershipProvider(dynamic.Provider):
-    """Whose a bucket is: made by this stack (a claim), or adopted by it. Deleting does nothing.
+    """Ownership of a bucket: made by this stack (a claim), or adopted. Deleting does nothing.
 
     Claim and adoption of a role are one resource for the engine (aliases) and change in place, so
     that a bucket which this stack made can be taken back. Further input: guarded (whether data are
@@ -31,7 +31,7 @@ class BucketOwnershipProvider(dynamic.Provider):
             return engine.CheckResult(news, [])
         reason = (
             f"{olds['bucket']} -> {news['bucket']} would remove bucket {olds['bucket']} with its"
-            " data: set its name back, or copy the data, set protectData to false, and go up."
+            " data: set its name back, or copy the data, set protectData to false, and run `up`."
         )
         return engine.CheckResult(news, [engine.CheckFailure("bucket", reason)])
 
@@ -68,7 +68,7 @@ class BucketAdoptionProvider(BucketOwnershipProvider):
     """
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> engine.CheckResult:
-        """Refuse to let go of a bucket that the program cannot keep."""
+        """Refuse to release a bucket that the program could not keep."""
         if olds.get("bucket") == news["bucket"] and _is_claim(olds) and not news.get("visible"):
             reason = (
                 f"{news['bucket']} was made by this stack, but its cloud does not show it over"
@@ -103,7 +103,7 @@ class BucketAdoptionProvider(BucketOwnershipProvider):
 
 
 class BucketContentsProvider(dynamic.Provider):
-    """The contents of a bucket of this stack: created after the bucket, and purged before it goes.
+    """The contents of a bucket of this stack: created after the bucket, purged before its deletion.
 
     The provider's delete of a bucket that holds S3 versions never ends. Further input: versions
     (whether to turn them on); output: versioned.
@@ -159,7 +159,7 @@ class WorkerArchiveProvider(dynamic.Provider):
         return engine.UpdateResult(self.create({**olds, **news}).outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> engine.ReadResult:
-        """Report an archive that somebody deleted as gone: the next `up` stores it again."""
+        """Report a deleted archive as gone: the next `up` stores it again."""
         if not s3.holds(s3.client(props), props["bucket"], props["key"]):
             return engine.ReadResult("", {})
         return engine.ReadResult(id_, props)
@@ -182,7 +182,7 @@ def _is_own(olds: dict[str, Any], news: dict[str, Any]) -> bool:
     bucket = news["bucket"]
     if olds["bucket"] == bucket:
         return _was_made(olds)
-    # A bucket that was deleted since, and made again by somebody, has another creation time.
+    # A bucket that was deleted and recreated since has another creation time.
     left = (olds.get("former") or {}).get(bucket)
     return left is not None and left == s3.creation_time(s3.client(news), bucket)
 
@@ -221,7 +221,7 @@ def _existing(props: dict[str, Any]) -> Any:
     store = s3.client(props)
     if s3.find(store, props["bucket"]) != "ours":
         raise StoreError(
-            f"Bucket {props['bucket']} is to be adopted, but these keys find none of that name:"
-            " make it, or correct its name."
+            f"Bucket {props['bucket']} is to be adopted, but was not found with these keys:"
+            " create it, or correct its name."
         )
     return store

@@ -51,7 +51,7 @@ class TroveInstanceProvider(dynamic.Provider):
                 engine.CheckFailure(
                     name,
                     f"{olds.get(name)!r} -> {news.get(name)!r} would remove the database with its"
-                    " data: set it back, or dump the data, set protectData to false, and go up.",
+                    " data: set it back, or dump the data, set protectData to false, and run `up`.",
                 )
             )
         old, new = olds.get("volume"), news.get("volume")
@@ -82,7 +82,7 @@ class TroveInstanceProvider(dynamic.Provider):
         for twin in trove.find(cloud, name):
             raise DatabaseError(
                 f"Cloud {props['cloud']!r} has a database instance {name} ({twin.id}) that is not"
-                " in this stack's state, perhaps of an `up` that was cut off: remove it there if"
+                " in this stack's state, perhaps from an interrupted `up`: remove it there if"
                 " its data are not needed, or choose another stack name."
             )
         passwords = {"admin_password": _password(), "user_password": _password()}

@@ -77,13 +77,13 @@ def wait_until_ready(
                 f"Database instance {id_} is gone: run `pulumi refresh`, then `up` makes a new one."
             )
         now = time.monotonic()
-        # While it is built or resized, Trove has a limit of its own.
+        # While it is built or resized, Trove has its own limit.
         is_silent = (instance.status, instance.operating_status) == ("ACTIVE", SILENT)
         last_report = last_report if is_silent else now
         if reason := failure_reason(instance, now - last_report, patience):
             raise DatabaseError(
                 f"Database instance {instance.name} ({id_}) {reason}; ask the cloud's support, or"
-                " remove it with `./pipeline destroy --data` and go up again."
+                " remove it with `./pipeline destroy --data` and run `up` again."
             )
         pending = pending_reason(instance, access)
         return instance, pending or ("" if also(instance) else "still has its old size")
@@ -112,7 +112,7 @@ def delete_and_wait(cloud: "Connection", id_: str) -> None:
 
 
 def _poll_until_done(poll: Callable[[], tuple[T, str]], id_: str, minutes: float) -> T:
-    """Return the first part of `poll`'s answer once the second, why it must go on, is empty."""
+    """Poll until the second value, the reason to wait, is empty; return the first one."""
     begun = last_answer = time.monotonic()
     pause, reported = FIRST_PAUSE, ""
     while True:
@@ -121,7 +121,7 @@ def _poll_until_done(poll: Callable[[], tuple[T, str]], id_: str, minutes: float
         except DatabaseUnavailable as error:
             if time.monotonic() - last_answer > 60 * min(minutes, UNAVAILABLE_MINUTES):
                 raise
-            pending = f"cannot be queried about ({error})"
+            pending = f"could not be checked ({error})"
         else:
             if not pending:
                 return found
@@ -129,7 +129,7 @@ def _poll_until_done(poll: Callable[[], tuple[T, str]], id_: str, minutes: float
         if time.monotonic() - begun > minutes * 60:
             raise DatabaseError(
                 f"Database instance {id_} {pending} after {minutes:g} minutes: run `up` again to"
-                " wait on, or raise databaseWaitMinutes."
+                " continue waiting, or raise databaseWaitMinutes."
             )
         if pending != reported:
             # The engine shows a provider's stderr beside the resources.

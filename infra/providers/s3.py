@@ -18,13 +18,13 @@ from worker.store.retries import RetryPolicy
 BATCH = 1000
 #: Some stores list keys for a moment after they are deleted.
 STALE_LISTING = RetryPolicy(attempts=4, wait_seconds=2)
-#: Answers of stores without versions: rclone, some appliances, proxies that know no such verb.
+#: Answers of stores without versions: rclone, some appliances, proxies that lack the request.
 UNKNOWN_VERB = ("NotImplemented", "MethodNotAllowed")
 ABSENT = ("NoSuchBucket", "404")
 FORBIDDEN = ("AccessDenied", "403")
 CONFLICT = "409"
-#: Ceph RGW makes a user at its project's first request, and answers 409 to those that come
-#: meanwhile ("failed to store new user info").
+#: Ceph RGW makes a user at its project's first request, and answers 409 to concurrent ones
+#: ("failed to store new user info").
 FIRST_REQUEST = RetryPolicy(attempts=7, wait_seconds=0.3)
 #: From here on the store has failed, not the request (RFC 9110, section 15.6).
 FAILED = 500

@@ -1,4 +1,4 @@
-"""Settings as the program uses them; by which names Pulumi.yaml declares them, `_named` says."""
+"""Settings as the program uses them; `_named` gives the name that Pulumi.yaml declares."""
 
 from typing import Annotated, Any
 

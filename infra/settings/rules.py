@@ -49,7 +49,7 @@ def _buckets(texts: Mapping[str, str]) -> Iterator[str]:
             if texts[name] and texts[name] == texts[other]:
                 yield (
                     f"{name} and {other} are both {texts[name]!r}: give each its own bucket, or"
-                    " results would be taken for work."
+                    " results would be processed again."
                 )
     try:
         adopted = json.loads(texts["adoptBuckets"] or "[]")

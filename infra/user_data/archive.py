@@ -19,7 +19,7 @@ BOOTSTRAP = (
     "transforms/__init__.py",
     *("store/__init__.py", "store/client.py", "store/retries.py"),
 )
-#: Where it lies in its bucket, apart from what people put there.
+#: Prefix of its object key, which keeps it apart from users' objects.
 FOLDER = ".image-pipeline"
 
 

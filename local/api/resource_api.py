@@ -1,7 +1,7 @@
 """The API of the Pulumi plugin: resources by their Pulumi type.
 
-The real provider speaks to Nova, Neutron and the like; the plugin of the local cloud speaks to
-this, below /local.
+The real provider calls Nova, Neutron and the like; the plugin of the local cloud calls this API,
+below /local.
 """
 
 from local.api.http import NOT_FOUND, Request, Response, Route

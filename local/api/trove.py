@@ -122,7 +122,7 @@ class Trove:
             raise _refuse("Only one attribute (except 'name') is allowed to update.")
         if "access" in body:
             _check_access(body["access"])
-        # Two changes may follow each other at once, and the last one holds.
+        # Two changes may follow each other at once; the last one wins.
         with self._state.records.lock:
             record = self._built(request)
             if "name" in body:

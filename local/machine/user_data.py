@@ -38,7 +38,7 @@ def files(packed: str) -> Sequence[Mapping[str, Any]]:
     """Return the entries of `write_files` in packed user-data.
 
     Raises:
-        InvalidUserData: it is no cloud-config.
+        InvalidUserData: it is not cloud-config.
     """
     raw = base64.b64decode(packed)
     try:

@@ -16,7 +16,7 @@ MAX_DELETED = 1000
 
 
 class Container(ResourceType):
-    """A container, whose id is its name; whether it exists, the S3 server decides."""
+    """A container, whose id is its name; it exists if the S3 server has the bucket."""
 
     collection = "containers"
     title = "Container"

@@ -105,7 +105,7 @@ def test_malformed_clouds_yaml(operator: CloudOperator) -> None:
 
 def test_missing_clouds_yaml(operator: CloudOperator) -> None:
     kept = operator.clouds_yaml.rename(operator.clouds_yaml.with_suffix(".kept"))
-    operator.expect_error("OS_CLIENT_CONFIG_FILE names", "no file", "name a clouds.yaml")
+    operator.expect_error("OS_CLIENT_CONFIG_FILE names", "not a file", "name a clouds.yaml")
     named = operator.checkout.environment.pop("OS_CLIENT_CONFIG_FILE")
     operator.expect_error(
         "No clouds.yaml", "~/.config/openstack/clouds.yaml", words=("init", "new")

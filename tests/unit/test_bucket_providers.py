@@ -134,7 +134,7 @@ def test_conflicts_of_a_first_request_are_retried(
 
 
 def test_adoption_needs_the_bucket(store: dict[str, str]) -> None:
-    with pytest.raises(StoreError, match=r"to be adopted.*find none.*correct its name"):
+    with pytest.raises(StoreError, match=r"to be adopted.*not found.*correct its name"):
         ADOPTION.create({**store, "bucket": "not-there", "queue": False})
 
 

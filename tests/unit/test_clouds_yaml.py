@@ -38,7 +38,7 @@ def test_fault_is_named_by_its_place(named: Path, text: str, message: str) -> No
 
 def test_missing_file_is_named(named: Path) -> None:
     named.unlink()
-    with pytest.raises(CloudError, match=r"names .*, which is no file"):
+    with pytest.raises(CloudError, match=r"names .*, which is not a file"):
         clouds_yaml.find()
 
 

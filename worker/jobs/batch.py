@@ -59,8 +59,8 @@ def process_batch(
     Args:
         context: What all jobs share.
         uploads: The uploads, as they were listed.
-        crashes: If nothing else runs meanwhile, the crashes that uploads were counted before; None
-            if other batches run beside this one.
+        crashes: If the batch runs alone, the crashes counted so far for each upload; None if other
+            batches run at the same time.
 
     Returns:
         How they ended.
@@ -87,7 +87,7 @@ class _Batch:
             try:
                 self._process_all(fetched)
             except (ServiceUnavailable, PassInterrupted):
-                if not alone:  # alone, what an upload was counted stays counted
+                if not alone:  # an upload that runs alone keeps its count
                     self._clear(
                         [one for one in fetched if one.upload not in self._outcome.failures]
                     )

@@ -29,7 +29,7 @@ class Schedule:
         pause: The shortest and the longest pause between two listings; random, so that machines do
             not list in step.
         heartbeat: Between two heartbeats while nothing comes.
-        retry: How long a pass goes on after an upload failed; the next pass tries it again.
+        retry: How long a pass continues after an upload failed; the next pass tries it again.
     """
 
     pause: tuple[float, float] = (0.5, 1.5)
@@ -56,7 +56,7 @@ class Pass:
         self._fatal: list[str] = []  # problems that end the pass
         self._deferred: list[str] = []  # problems of single uploads
         self._tried: set[Upload] = set()  # still in the bucket; not tried again in this pass
-        self._suspects: dict[Upload, int] = {}  # to run alone, with the crashes they were counted
+        self._suspects: dict[Upload, int] = {}  # to run alone; crashes counted so far
         self._unlisted: set[Upload] = set()  # suspects that no listing has shown
         self._alone: list[KeyUploads] = []
         self._buckets_checked = False
@@ -64,17 +64,17 @@ class Pass:
         self.counts: Counter[str] = Counter()
 
     def run(self, linger: float) -> None:
-        """Process what listings show, until they have shown nothing new for `linger` seconds.
+        """Process listed uploads until nothing new has been listed for `linger` seconds.
 
         An upload that failed is not tried twice in a pass. The pass then ends early, so that the
-        next one tries it soon; what arrives meanwhile is processed as usual.
+        next one tries it soon; uploads that arrive until then are processed as usual.
 
         Args:
             linger: 0: end with the first listing that shows nothing new.
 
         Raises:
-            ServiceUnavailable: The pass could not go on, was stopped while there was work, or an
-                upload failed.
+            ServiceUnavailable: The pass could not continue, was stopped while there was work, or
+                an upload failed.
         """
         self._suspects = self._context.ledger.unfinished_attempts(self._bucket)
         self._unlisted = set(self._suspects)
@@ -140,7 +140,7 @@ class Pass:
         return self._process_alone() or found
 
     def _untried(self, works: Iterable[KeyUploads]) -> Iterator[KeyUploads]:
-        """Yield what has not been tried yet; keep back what must run alone."""
+        """Yield what has not been tried yet; hold back what must run alone."""
         for listed in works:
             self._unlisted.difference_update(listed.uploads)
             work = KeyUploads(
@@ -225,7 +225,7 @@ class Pass:
         Args:
             uploads: Each of another key.
             newer: Uploads of the same key, if it is one, that wait for it.
-            alone: Whether nothing else runs meanwhile.
+            alone: Whether nothing else runs at the same time.
 
         Returns:
             Whether none of them failed.

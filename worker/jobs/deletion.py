@@ -32,9 +32,9 @@ def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deleti
 
     Args:
         store: The store of the input bucket.
-        uploads: The uploads of one bucket, and what GET reported of each. The listing does not do:
-            rclone's shows other times than GET and HEAD (quirks.LISTED_TIME_DIFFERS), and the same
-            bytes may have been uploaded again since.
+        uploads: The uploads of one bucket, and what GET reported of each. The listing is not
+            enough: rclone's shows other times than GET and HEAD (quirks.LISTED_TIME_DIFFERS), and
+            the same bytes may have been uploaded again since.
 
     Returns:
         The uploads that were not deleted.

@@ -1,4 +1,4 @@
-"""`drain`: what a pass needs, and how its end is reported."""
+"""The command `drain`: prepares a pass, runs it, and reports how it ended."""
 
 import fcntl
 import logging

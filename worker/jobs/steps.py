@@ -155,7 +155,7 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Transfo
             raise UploadDeferred(f"{upload.key!r} is deferred: {error}.") from None
         raise
     if crashes is not None:
-        # Whatever kills the worker from here on, it was not this file.
+        # If the worker is killed from here on, this file is not the cause.
         context.ledger.clear_attempts([upload])
     return Transformed(hash_file(target), content_type)
 

@@ -64,16 +64,16 @@ class Ledger(Protocol):
     """
 
     def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
-        """Return the uploads with an attempt, and how many crashes each has been counted."""
+        """Return the uploads with an attempt, and the crashes counted for each."""
 
     def start_attempts(self, uploads: Sequence[Upload], *, alone: bool) -> None:
         """Add an attempt per upload; one that runs alone also counts as a crash until it ends."""
 
     def clear_attempts(self, uploads: Sequence[Upload]) -> None:
-        """Remove attempts, with the crashes they were counted."""
+        """Remove attempts and their crash counts."""
 
     def uncount_crash(self, upload: Upload) -> None:
-        """Take back the crash that the current attempt was counted as."""
+        """Undo the crash count of the current attempt."""
 
     def record(self, results: Sequence[Result]) -> None:
         """Insert or update one row per upload and remove the attempts."""

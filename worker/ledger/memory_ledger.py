@@ -1,4 +1,4 @@
-"""The ledger in memory, for tests of what is built on it.
+"""The ledger in memory, for tests of the layers above it.
 
 tests/worker/test_ledger_contract.py runs the same checks on it and on PostgreSQL.
 """

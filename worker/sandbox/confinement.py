@@ -1,4 +1,4 @@
-"""Restrictions that a transform's process asks the kernel to put on itself.
+"""Restrictions that the kernel enforces on a transform's process at its own request.
 
 All of them only remove rights. What this platform cannot enforce is returned and reported.
 """
@@ -48,7 +48,7 @@ def confine(memory_bytes: int, parent: int) -> list[str]:
 
     Args:
         memory_bytes: The limit of the address space.
-        parent: The process id of the parent, with which this process shall die.
+        parent: The process id of the parent; when it dies, this process is killed.
 
     Returns:
         What could not be enforced here, one phrase each.

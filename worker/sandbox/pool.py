@@ -32,7 +32,7 @@ _BAD_RESPONSE = "its process sent an invalid response"  # the file may have comp
 
 
 class TransformPool(Protocol):
-    """What runs the transform of a pipeline; called from several threads."""
+    """Runs the transform of a pipeline; called from several threads."""
 
     unenforced: list[str]
 

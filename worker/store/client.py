@@ -28,7 +28,7 @@ _CONNECT_SECONDS, _RESPONSE_SECONDS = 5, 60
 _CHUNK = 1 << 20
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _TRANSIENT = {429, 500, 502, 503, 504}
-#: Returns what takes the pieces of a body; called before each attempt.
+#: Returns a function that receives the pieces of a body; called before each attempt.
 Sink = Callable[[], Callable[[bytes], object]]
 _SUCCESS = range(200, 300)
 
@@ -126,7 +126,7 @@ class Client:
         sink: Sink | None = None,
         retry: RetryPolicy = STANDARD,
     ) -> Response:
-        """Send a request, and again if it failed for a reason that may pass.
+        """Send a request, and again if the failure may be temporary.
 
         Args:
             method: The HTTP method.
@@ -136,7 +136,8 @@ class Client:
             headers: Additional headers in lower case; with x-amz-content-sha256 if the body is a
                 file.
             body: Bytes, or a file to send.
-            sink: Called before each attempt; what it returns takes the body of a success in pieces.
+            sink: Called before each attempt; the function that it returns receives the body of a
+                successful response in pieces.
             retry: How often to send it.
 
         Returns:
@@ -163,7 +164,7 @@ class Client:
             try:
                 return self._once(method, target, all_headers, body, sink)
             except (NoResponse, RequestRefused) as error:
-                if attempt == retry.attempts or not _may_pass(error):
+                if attempt == retry.attempts or not _is_temporary(error):
                     raise
             time.sleep(retry.pause_seconds(attempt))
 
@@ -249,7 +250,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _may_pass(error: NoResponse | RequestRefused) -> bool:
+def _is_temporary(error: NoResponse | RequestRefused) -> bool:
     if isinstance(error, NoResponse):
         return True
     return error.status in _TRANSIENT or error.code == "RequestTimeout"

@@ -1,4 +1,4 @@
-"""The object store in memory, for tests of what is built on it.
+"""The object store in memory, for tests of the layers above it.
 
 tests/worker/test_store_contract.py runs the same checks on it and on real servers.
 """

@@ -1,6 +1,6 @@
 """Where object stores differ from Amazon S3: one table, used by s3_store.py.
 
-docs/object-stores.md lists what each store answers; `./pipeline check-store` asks another one.
+docs/object-stores.md lists what each store does; `./pipeline check-store` checks any other.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Attempts and pauses of a request that fails for a reason that may pass.
+    """Attempts and pauses of a request whose failure may be temporary.
 
     Attributes:
         attempts: How often it is sent at most.

@@ -109,7 +109,7 @@ class Store(Protocol):
         """
 
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
-        """Return what the object, or one version of it, is now.
+        """Return the current state of an object, or of one version of it.
 
         Raises:
             ObjectMissing: It does not exist, or is a delete marker.
@@ -136,7 +136,7 @@ class Store(Protocol):
     def delete_versions(
         self, bucket: str, versions: Sequence[Version]
     ) -> dict[Version, UploadDeferred]:
-        """Delete versions or delete markers for good; one that is missing is no error.
+        """Delete versions or delete markers for good; a missing one is not an error.
 
         Args:
             bucket: The bucket.

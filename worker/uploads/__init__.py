@@ -1,1 +1,1 @@
-"""Uploads: their identity, what a listing means, and which of them travel together."""
+"""Uploads: their identity, what a listing means, and which of them form a batch."""

@@ -29,7 +29,7 @@ class ListPage:
 
     Attributes:
         versions: Newest first within each key.
-        unfinished_key: The key whose versions go on in the next page, if any.
+        unfinished_key: The key whose versions continue on the next page, if any.
     """
 
     versions: list[ListedVersion]

@@ -43,7 +43,7 @@ class Upload:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the version id names these bytes for ever.
+        """Whether the version id identifies these bytes permanently.
 
         "null" does not: a bucket whose versioning is suspended puts a newer upload under it.
         """

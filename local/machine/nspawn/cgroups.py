@@ -1,4 +1,4 @@
-"""The guest's control groups: all are below one of the machine's own, so that none is left."""
+"""The guest's control groups: all are below one per machine, so that none is left."""
 
 import contextlib
 from collections.abc import Sequence

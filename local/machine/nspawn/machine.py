@@ -1,6 +1,6 @@
 """A `container` machine: systemd-nspawn boots the user-data with real cloud-init and systemd.
 
-It has a disk (an overlay), a network and processes of its own, and shares the host's kernel and
+It has its own disk (an overlay), network and processes, and shares the host's kernel and
 clock; kernel boot, disk growth and DHCP are not covered.
 """
 

@@ -1,4 +1,4 @@
-"""The guest's network: a namespace of its own, which slirp4netns joins to the host.
+"""The guest's network: a separate namespace, which slirp4netns connects to the host.
 
 The guest is 10.0.2.100, the host's loopback 10.0.2.2, DNS 10.0.2.3 (slirp4netns(1)). User-data
 names servers on 127.0.0.1, as it does for a `process` machine; a forwarder listens on their ports

@@ -1,1 +1,1 @@
-"""Machines that QEMU boots from a disk image, with a kernel of their own."""
+"""Machines that QEMU boots from a disk image, with their own kernel."""

@@ -1,7 +1,7 @@
 """Negate a picture, as `convert -negate` does: the same format, its metadata kept.
 
-EXIF orientation is kept, not applied. A picture that cannot be kept whole is refused; one that only
-the compiled kernels keep whole waits for them. docs/pictures.md lists both.
+EXIF orientation is kept, not applied. A picture that cannot be negated without loss is refused; one
+that only the compiled kernels negate without loss is deferred. docs/pictures.md lists both.
 """
 
 from collections.abc import Callable, Mapping

@@ -32,5 +32,5 @@ def check(data: memoryview) -> None:
 
 
 def unsupported(evidence: str) -> InvalidInput:
-    """Return the error for a camera raw file, told by its format or by a tag."""
+    """Return the error for a camera raw file, recognized by its format or by a tag."""
     return InvalidInput(f"camera raw files ({evidence}) are not supported")

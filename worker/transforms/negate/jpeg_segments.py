@@ -16,7 +16,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Segment(NamedTuple):
-    """A marker segment and where it lies.
+    """A marker segment and its position.
 
     Attributes:
         marker: The second byte of its marker.
@@ -41,7 +41,7 @@ def read(data: Buffer) -> Iterator[Segment]:
         Each segment; fill bytes before it belong to it.
 
     Raises:
-        InvalidInput: There is no valid segment where one must be.
+        InvalidInput: A segment is missing or invalid.
     """
     at = 2
     while True:

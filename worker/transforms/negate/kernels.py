@@ -77,7 +77,7 @@ def load(*folders: Path) -> ctypes.CDLL | None:
     return None
 
 
-#: None where nobody has built it.
+#: None if it has not been built.
 library = load(_FOLDER, cache())
 
 

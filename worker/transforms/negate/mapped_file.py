@@ -16,7 +16,7 @@ class MappedFile:
     Attributes:
         path: The file.
         data: Its bytes. The mapping is private and writable, since ctypes takes no read-only
-            buffers without a copy; nobody writes to it.
+            buffers without a copy; it is never written to.
     """
 
     def __init__(self, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Alpha stays; a transparent color (tRNS) is complemented as the samples are. Chunks keep their order
 and content, EXIF and XMP with their previews negated; those that are unknown and unsafe to copy
-(14.2) are dropped, as the specification asks, and with them editors' layers and previews, and all
+(14.2) are dropped, as specified, and with them editors' layers and previews, and all
 after IEND. Negating twice gives the same pixels, and of a palette image the same bytes.
 """
 

@@ -50,7 +50,7 @@ def negate_head(data: Buffer, depth: int = 0) -> tuple[bytes, int]:
 
     Args:
         data: The JPEG.
-        depth: How many pictures it lies in.
+        depth: In how many pictures it is nested.
 
     Returns:
         The segments, and where the first scan begins in data.
@@ -130,7 +130,7 @@ def negate_streams(data: bytes, depth: int = 0, skip: tuple[int, int] = (0, 0)) 
 
     Args:
         data: Any bytes.
-        depth: How many pictures they lie in.
+        depth: In how many pictures they are nested.
         skip: Where the first stream that is left alone begins and ends.
 
     Returns:
@@ -151,10 +151,10 @@ def negate_streams(data: bytes, depth: int = 0, skip: tuple[int, int] = (0, 0)) 
 
 def _replace(data: bytearray, start: int, used: int, new: bytes, end: int) -> int:
     """Replace `used` bytes and zeros after them by new, or blank them; return the new length."""
-    room = used
-    while room < len(new) and start + room < end and not data[start + room]:
-        room += 1
-    if len(new) > room:
+    available = used
+    while available < len(new) and start + available < end and not data[start + available]:
+        available += 1
+    if len(new) > available:
         new = b""
     data[start : start + max(used, len(new))] = new.ljust(used, b"\0")
     return len(new) or used
@@ -165,7 +165,7 @@ def negate_exif(tiff: bytes, depth: int = 0) -> bytes:
 
     Args:
         tiff: The block from its TIFF header on.
-        depth: How many pictures it lies in.
+        depth: In how many pictures it is nested.
 
     Returns:
         The block; its size can differ.
@@ -208,7 +208,7 @@ def _negate_thumbnail(
         tiff: The EXIF block.
         place: The thumbnail's first byte and length, and where that length is stored.
         order: The block's byte order.
-        depth: How many pictures it lies in.
+        depth: In how many pictures it is nested.
 
     Returns:
         The block.

@@ -33,7 +33,7 @@ class DecodingNeeded(Exception):
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels lie in rows.
+    """How pixels are stored in rows.
 
     Attributes:
         bits: Bits of a pixel.
@@ -81,7 +81,7 @@ class Scanlines:
             What is ready of the negative's data.
         """
         while not self._inflate.eof:
-            # After the last row, one more byte is asked for so that zlib checks the checksum.
+            # After the last row, one more byte is requested so that zlib checks the checksum.
             piece = self._decompress(data, _PIECE if self._passes else 1)
             data = self._inflate.unconsumed_tail
             if not self._passes:

@@ -106,7 +106,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         with libtiff_messages.captured() as messages:
             pillow.negate(file.path, target, pixels, "TIFF", mapped=not is_turned)
     except InvalidInput as error:
-        # Pillow's own words seldom tell more than a number.
+        # Pillow's own message is seldom more than a number.
         pages = "; ".join(dict.fromkeys(_described(page) for page in before.pages))
         problem = f"the {before.form} is damaged or not supported: it has {pages}"
         raise InvalidInput(problem) from error
