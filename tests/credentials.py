@@ -94,8 +94,8 @@ class CredentialRules:
     def test_restricted_credential_is_refused_first(self, account: Account, make: Make) -> None:
         with connect(make()) as cloud:
             credential.check(cloud, makes_keys=False)
-            told = r"is restricted.*`--unrestricted`" if self.opens_keys else NO_KEYS
-            with pytest.raises(CloudError, match=told):
+            expected = r"is restricted.*`--unrestricted`" if self.opens_keys else NO_KEYS
+            with pytest.raises(CloudError, match=expected):
                 credential.check(cloud, makes_keys=True)
             assert _make_key(cloud) == 403
         assert account.ask("made", account.other) == 200
@@ -112,7 +112,7 @@ class CredentialRules:
         ends = datetime.now(UTC) + timedelta(seconds=3)
         entry = make(expires_at=ends.strftime("%Y-%m-%dT%H:%M:%S.%f"))
 
-        def told() -> str:
+        def message() -> str:
             try:
                 with connect(entry) as cloud, cloud_errors(entry):
                     credential.check(cloud, makes_keys=False)
@@ -120,7 +120,7 @@ class CredentialRules:
                 return str(error)
             return ""
 
-        assert REFUSED in eventually(told, every=PAUSE)
+        assert REFUSED in eventually(message, every=PAUSE)
 
     def test_expired_token_is_renewed(self, account: Account) -> None:
         with connect(account.entry, account.region) as cloud:

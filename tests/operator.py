@@ -1,4 +1,4 @@
-"""Somebody with a copy of the project, a home of their own, and a clouds.yaml in it."""
+"""An operator with a copy of the project, a separate home, and a clouds.yaml in it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Operator:
 
     @property
     def data(self) -> Path:
-        """Where `init` remembers stacks."""
+        """The folder in which `init` records stacks."""
         return self.base / "home" / ".local" / "share" / "image-pipeline"
 
     def settings_file(self, stack: str) -> Path:

@@ -33,7 +33,7 @@ class CloudOperator(Operator):
     cloud: LocalCloud
 
     def openstack(self) -> Connection:
-        """Return a connection to the cloud, as anybody with its clouds.yaml has it."""
+        """Return a connection to the cloud by its clouds.yaml."""
         file = str(self.cloud.clouds_yaml)
         return Connection(
             config=OpenStackConfig(load_envvars=False, config_files=[file]).get_one("local")

@@ -42,7 +42,7 @@ def shared_checkout(pulumi: Path) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="module")
 def operator(pulumi: Path) -> Iterator[CloudOperator]:
-    """Somebody with a stack `lab` that is not up yet."""
+    """An operator with a stack `lab` that is not up yet."""
     with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         made.checkout.pipeline("init", "lab", *LOCALLY)
         yield made
@@ -50,7 +50,7 @@ def operator(pulumi: Path) -> Iterator[CloudOperator]:
 
 @pytest.fixture
 def as_it_was(operator: CloudOperator) -> Iterator[None]:
-    """Whatever a test does to the person's files and environment is undone."""
+    """Undo whatever a test does to the operator's files and environment."""
     files = (operator.settings_file("lab"), operator.clouds_yaml)
     before, environment = [file.read_text() for file in files], dict(operator.checkout.environment)
     yield

@@ -106,7 +106,7 @@ def serve(engine: str) -> None:
 
 
 def run(settings: dict[str, Any], program: str) -> int:
-    """The program, in this process; what goes wrong is told to the engine."""
+    """The program, in this process; errors are reported to the engine."""
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
     runtime.configure(runtime.Settings(**settings))

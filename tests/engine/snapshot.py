@@ -59,10 +59,10 @@ def _processes(base: str) -> Iterator[tuple[int, str]]:
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
-            told = [line, process.cwd(), *process.environ().values()]
+            printed = [line, process.cwd(), *process.environ().values()]
         except psutil.Error:
             continue
-        if process.pid != os.getpid() and any(base in text for text in told):
+        if process.pid != os.getpid() and any(base in text for text in printed):
             yield process.pid, f"{process.pid} {line[:200]}"
 
 

@@ -1,8 +1,8 @@
 """A real SSH server in front of a `process` machine of the local cloud.
 
-The `ssh` of the machine that runs the test is the system's own. What it asks for is run as on a
-real machine, but that paths below /opt and /etc are the machine's, and that sudo and journalctl are
-small stand-ins: there is no root and no journald of its own.
+The client is the system's own `ssh`. Commands run as on a real machine, except that paths below
+/opt and /etc are the machine's, and that sudo and journalctl are small stand-ins: there is no root
+and no separate journald.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _JOURNALCTL = '#!/bin/sh\nexec cat "$JOURNAL"\n'
 
 
 class _Server(asyncssh.SSHServer):
-    """Lets one user with one key in."""
+    """Admits one user with one key."""
 
     def __init__(self, user: str) -> None:
         self._user = user
@@ -39,7 +39,7 @@ class _Server(asyncssh.SSHServer):
 def ssh_server(
     machine: ProcessMachine, address: str, public_key: Path, folder: Path, user: str = "ubuntu"
 ) -> Iterator[Path]:
-    """Serve until left; yields a folder for PATH whose `ssh` knows the server's port."""
+    """Serve until the context ends; yields a folder for PATH with an `ssh` for its port."""
     programs = folder / "machine-bin"
     installed = machine.root / "opt/pipeline/venv/.installed"  # its packages are this Python's
     installed.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def _run(
 
 
 def _client(folder: Path, port: int) -> Path:
-    """Only root may listen on port 22, so the client is told another; it is the system's ssh."""
+    """Write an `ssh` for PATH: the system's, with another port, since only root may use port 22."""
     found = folder / "client-bin"
     _program(found / "ssh", f'#!/bin/sh\nexec /usr/bin/ssh -o Port={port} "$@"\n')
     return found

@@ -19,7 +19,7 @@ STACK = ("--stack", "lab")
 
 @pytest.fixture(scope="module")
 def operator(pulumi: Path) -> Iterator[CloudOperator]:
-    """Somebody with a release of Pulumi on their PATH, and the stack `lab` that is not up yet."""
+    """An operator with a release of Pulumi on PATH, and the stack `lab`, which is not up yet."""
     with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         language_host.install(folder / "release")
         path = os.pathsep.join([str(folder / "release"), made.checkout.environment["PATH"]])
@@ -40,25 +40,25 @@ def bare(operator: CloudOperator, words: str, *, fails: bool = False, **variable
         stdin=subprocess.DEVNULL,
         timeout=600,
     )
-    told = answer.stdout + answer.stderr
-    assert bool(answer.returncode) == fails, told
-    assert "Traceback" not in told, told
-    return told
+    printed = answer.stdout + answer.stderr
+    assert bool(answer.returncode) == fails, printed
+    assert "Traceback" not in printed, printed
+    return printed
 
 
 def test_variables_of_another_cloud_are_refused(operator: CloudOperator) -> None:
-    told = bare(
+    printed = bare(
         operator, "up --yes --stack lab", fails=True, OS_REGION_NAME="x", OS_USERNAME="anna"
     )
-    assert "The environment sets OS_REGION_NAME, OS_USERNAME" in told
-    assert "unset them" in told
+    assert "The environment sets OS_REGION_NAME, OS_USERNAME" in printed
+    assert "unset them" in printed
     assert list(operator.openstack().compute.servers()) == []
 
 
 def test_bad_settings_are_reported(operator: CloudOperator) -> None:
     operator.change("lab", flavor="huge")
-    told = bare(operator, "up --yes --stack lab", fails=True)
-    assert "flavor is 'huge'" in told
+    printed = bare(operator, "up --yes --stack lab", fails=True)
+    assert "flavor is 'huge'" in printed
     operator.change("lab", flavor="standard.tiny")
 
 

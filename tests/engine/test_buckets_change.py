@@ -16,7 +16,7 @@ KEY, BODY = "kept/only copy.jpg", b"dear to me"
 
 @pytest.fixture(scope="module")
 def operator(pulumi: Path) -> Iterator[CloudOperator]:
-    """Somebody whose stack `lab` is up, data protected, with one object in the output bucket."""
+    """An operator whose stack `lab` is up, data protected, with one object in the output bucket."""
     with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         made.checkout.pipeline("init", "lab", *LOCALLY)
         made.checkout.pipeline("up", *STACK)
@@ -35,12 +35,12 @@ def bucket(operator: CloudOperator) -> str:
 
 
 def s3(operator: CloudOperator) -> Any:
-    told = outputs(operator)
+    values = outputs(operator)
     return boto3.client(
         "s3",
-        endpoint_url=told["s3Endpoint"],
-        aws_access_key_id=told["s3AccessKey"],
-        aws_secret_access_key=told["s3SecretKey"],
+        endpoint_url=values["s3Endpoint"],
+        aws_access_key_id=values["s3AccessKey"],
+        aws_secret_access_key=values["s3SecretKey"],
         region_name="us-east-1",
     )
 
@@ -64,8 +64,8 @@ def test_rename_is_refused_before_anything_changes_while_data_are_protected(
     """`up` does not look ahead, so the refusal must come before the first change."""
     name, before = bucket(operator), buckets(operator)
     operator.change("lab", outputBucket="renamed-output")
-    told = operator.checkout.pipeline(command, *STACK, code=1).stderr
-    assert f"{name} -> renamed-output would remove bucket {name} with its data" in told
+    printed = operator.checkout.pipeline(command, *STACK, code=1).stderr
+    assert f"{name} -> renamed-output would remove bucket {name} with its data" in printed
     assert buckets(operator) == before
     operator.change("lab", outputBucket=name)
     assert no_change(operator)
@@ -92,8 +92,8 @@ def test_adopting_another_bucket_instead_is_refused_while_data_are_protected(
     operator.s3().create_bucket(Bucket="there-before")
     operator.s3().put_object(Bucket="there-before", Key=KEY, Body=BODY)
     operator.change("lab", outputBucket="there-before", adoptBuckets=["there-before"])
-    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
-    assert f"would remove bucket {name} with its data" in told
+    printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
+    assert f"would remove bucket {name} with its data" in printed
     operator.change("lab", outputBucket=name, adoptBuckets=[])
     assert no_change(operator)
     assert is_kept(operator, name)
@@ -105,8 +105,8 @@ def test_bucket_that_exists_is_refused_and_can_then_be_adopted(operator: CloudOp
     """What `up` advises does no harm, and neither does going back."""
     name = bucket(operator)
     operator.change("lab", protectData=False, outputBucket="there-before")
-    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
-    assert "there-before exists already and is yours" in told
+    printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
+    assert "there-before exists already and is yours" in printed
     operator.change("lab", protectData=True, outputBucket=name)
     operator.checkout.pipeline("up", *STACK)
     assert no_change(operator)

@@ -33,15 +33,15 @@ def test_demo_runs_all_steps_and_destroys(operator: CloudOperator) -> None:
     operator.checkout.environment["PATH"] = path
     key = operator.base / "home" / ".ssh" / "id_ed25519.pub"
     demo = operator.checkout.start(*DEMO)
-    told = output_until(demo, r"created +Instance\b")
+    printed = output_until(demo, r"created +Instance\b")
     [machine] = eventually(operator.cloud.machines)
     assert isinstance(machine, ProcessMachine)
     [ip] = operator.openstack().network.ips()
     with ssh_server(machine, ip.floating_ip_address, key, operator.base):
-        told += demo.communicate(timeout=PATIENCE_SECONDS)[0]
-    assert demo.returncode == 0, told
-    results = report(told)
-    assert tuple(results) == STEPS, told
+        printed += demo.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert demo.returncode == 0, printed
+    results = report(printed)
+    assert tuple(results) == STEPS, printed
     assert results["Photos"].startswith("3 processed")
     assert results["Results"] == "3 are the negatives of their photos"
     assert results["A file that is not a photo"].startswith("quarantined: ")
@@ -49,7 +49,7 @@ def test_demo_runs_all_steps_and_destroys(operator: CloudOperator) -> None:
     assert results["destroy"] == "nothing is left, no strays"
     assert operator.cloud.machines() == []
     assert list(operator.openstack().network.ips()) == []
-    assert ip.floating_ip_address not in told.split("## Demo")[1]
+    assert ip.floating_ip_address not in printed.split("## Demo")[1]
 
 
 @pytest.mark.usefixtures("as_it_was")

@@ -18,7 +18,7 @@ from tests.engine.terminal import Terminal
 
 STACK = ("--stack", "lab")
 DOCUMENT = PROJECT / "docs" / "csc.md"
-#: The commands of the document, in order; each is typed as it stands there.
+#: The commands of the document, in order; each is typed verbatim.
 DOCUMENTED = iter(
     line.split()[1:]
     for block in re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
@@ -28,7 +28,7 @@ DOCUMENTED = iter(
 
 @pytest.fixture(scope="module")
 def operator(pulumi: Path) -> Iterator[CloudOperator]:
-    """Somebody who has a clouds.yaml and an SSH key, and nothing else."""
+    """An operator with a clouds.yaml and an SSH key, and nothing else."""
     with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         yield made
 
@@ -88,7 +88,7 @@ def test_cost_is_an_estimate(operator: CloudOperator) -> None:
 
 def test_up_shows_what_it_creates(operator: CloudOperator, doors: ExitStack) -> None:
     with documented(operator, "up") as session:
-        session.expect("; waiting.")  # told with what it waits for
+        session.expect("; waiting.")  # printed with the reason to wait
         session.expect("created  TroveReady")
         assert "./pipeline put" in session.end()
     [machine] = operator.cloud.machines()
@@ -173,7 +173,7 @@ def test_machine_shut_off_at_the_cloud_is_started(operator: CloudOperator) -> No
     [vm] = compute.servers()
     compute.stop_server(vm)
     compute.wait_for_server(compute.get_server(vm.id), status="SHUTOFF", interval=0.1, wait=60)
-    # An unanswered address: the door's client would go on answering for the stopped machine.
+    # An address without a server: the test's ssh server would still answer for the stopped machine.
     answer = without_the_machines_ssh(operator, "status")
     assert "image-pipeline-lab-vm: the cloud reports SHUTOFF" in answer.stderr
     assert "'./pipeline up --stack lab' restores it" in answer.stderr

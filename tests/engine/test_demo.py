@@ -78,9 +78,9 @@ def test_normal_user_needs_only_the_clone(base: Path, pulumi: Path) -> None:
         folder, environment(home, temporary, PATH=f"{bare}:/usr/bin:/bin"), ["setpriv", *become]
     )
     without_venv(bare)
-    told = theirs.pipeline("demo", code=2).stderr
-    assert "'python3 -m venv' failed: install it" in told
-    assert "apt-get install python3-venv" in told
+    printed = theirs.pipeline("demo", code=2).stderr
+    assert "'python3 -m venv' failed: install it" in printed
+    assert "apt-get install python3-venv" in printed
     shutil.rmtree(bare)  # what that installation would do
     assert_demo_tells_all(theirs.pipeline("demo").stdout)
     assert not (folder / ".local").exists()
@@ -88,7 +88,7 @@ def test_normal_user_needs_only_the_clone(base: Path, pulumi: Path) -> None:
 
 @pytest.fixture(scope="module")
 def kept(shared_checkout: Checkout) -> subprocess.CompletedProcess[str]:
-    """What `demo --keep` said of a photo of one's own and of a file that is none; it stands."""
+    """The result of `demo --keep` with the user's own photo and a broken file; it stays up."""
     folder = shared_checkout.folder.parent
     photo, broken = folder / "my cat.jpg", folder / "broken.jpg"
     shutil.copy(shared_checkout.folder / "samples" / "cat.jpg", photo)

@@ -36,23 +36,23 @@ def wrong_password(entry: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "expected"),
     [
         (wrong_password, ("Cloud 'local' refuses the credentials", "renew them")),
         (closed_port, ("Cloud 'local' cannot be queried", "127.0.0.1")),
     ],
 )
 def test_unusable_entry_of_clouds_yaml(
-    spoil: Spoil, told: tuple[str, ...], operator: CloudOperator
+    spoil: Spoil, expected: tuple[str, ...], operator: CloudOperator
 ) -> None:
     before = spoiled(operator, spoil)
-    operator.expect_error(*told)
+    operator.expect_error(*expected)
     operator.clouds_yaml.write_text(before)
     operator.checkout.pipeline(*CHECK)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "expected"),
     [
         ({}, ("'mine'", "restricted", "unrestricted one")),
         (
@@ -67,11 +67,11 @@ def test_unusable_entry_of_clouds_yaml(
     ids=["restricted", "access rules", "expired"],
 )
 def test_unusable_application_credential(
-    asked: dict[str, Any], told: tuple[str, ...], operator: CloudOperator
+    asked: dict[str, Any], expected: tuple[str, ...], operator: CloudOperator
 ) -> None:
     log_in = application_credential(operator, **asked)
     before = spoiled(operator, log_in)
-    operator.expect_error(*told)
+    operator.expect_error(*expected)
     operator.clouds_yaml.write_text(before)
     spoiled(operator, application_credential(operator, unrestricted=True))
     operator.checkout.pipeline(*CHECK)
@@ -133,5 +133,5 @@ def test_old_pulumi_on_path_is_not_used(operator: CloudOperator) -> None:
     path = [each for each in environment["PATH"].split(os.pathsep) if each != str(root / "bin")]
     environment["PATH"] = os.pathsep.join([str(old), *path])
     environment["XDG_CACHE_HOME"] = str(cache.parent)
-    told = operator.checkout.pipeline("strays", "--stack", "lab").stderr
-    assert "pulumi on PATH is v3.100.0, older than v3.259.0: using our own." in told
+    printed = operator.checkout.pipeline("strays", "--stack", "lab").stderr
+    assert "pulumi on PATH is v3.100.0, older than v3.259.0: using our own." in printed

@@ -89,17 +89,17 @@ def test_example_plans_every_resource(planner: Planner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "expected"),
     [
         ("network", "nowhere", "network is 'nowhere'"),
         ("databaseVersion", "3", "databaseVersion is '3'"),
     ],
 )
 def test_preview_fails_for_what_the_cloud_lacks(
-    planner: Planner, setting: str, value: str, told: str
+    planner: Planner, setting: str, value: str, expected: str
 ) -> None:
     """One of each cloud: the program asks as `up` does first, in test_settings_errors.py."""
     answer = planner.plan(**{setting: value})
     assert answer.returncode != 0
-    assert told in answer.stderr
+    assert expected in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -21,7 +21,7 @@ PASSWORDS = {"db_admin": "of-the-owner", "pipeline_worker": "of-the-worker"}
 
 @pytest.fixture(scope="module")
 def operator(pulumi: Path) -> Iterator[CloudOperator]:
-    """Somebody with an account on a cloud."""
+    """An operator with an account on a cloud."""
     with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         yield made
 
@@ -64,7 +64,7 @@ def s3(store: dict[str, str]) -> Any:
 
 
 def rows(server: postgres.PostgreSQL) -> list[Any]:
-    """What the database remembers, asked as its owner."""
+    """The names in the view log_records, queried as the database's owner."""
     access = {"host": server.host, "port": server.port, "dbname": "pipeline_db"}
     with psycopg.connect(user="db_admin", password=PASSWORDS["db_admin"], **access) as connection:  # type: ignore[arg-type]
         return connection.execute("SELECT negated_image_name FROM pipeline.log_records").fetchall()
@@ -82,7 +82,7 @@ def test_secrets_are_set_with_pulumi_config(
     }
     flags = [word for role, name in BUCKETS.items() for word in (f"--{role}-bucket", name)]
     flags += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    told = operator.checkout.pipeline("init", "lab", *LOCALLY, *flags, code=1).stderr
+    printed = operator.checkout.pipeline("init", "lab", *LOCALLY, *flags, code=1).stderr
     secrets = {
         "databaseAdminPassword": PASSWORDS["db_admin"],
         "databaseUserPassword": PASSWORDS["pipeline_worker"],
@@ -92,7 +92,7 @@ def test_secrets_are_set_with_pulumi_config(
     pulumi = 'eval "$(./pipeline env --stack lab)" && '
     first = "pulumi stack select --create lab && "
     for name, value in secrets.items():
-        assert f"{name} is missing" in told
+        assert f"{name} is missing" in printed
         subprocess.run(
             ["/bin/sh", "-c", pulumi + first + f"pulumi config set --stack lab --secret {name}"],
             cwd=operator.checkout.folder,
@@ -110,9 +110,9 @@ def test_secrets_are_set_with_pulumi_config(
 def test_existing_services_are_used_and_kept(
     operator: CloudOperator, server: postgres.PostgreSQL, store: dict[str, str]
 ) -> None:
-    told = operator.checkout.pipeline("up", *STACK).stderr
-    assert "created  Container" not in told
-    assert "Trove" not in told
+    printed = operator.checkout.pipeline("up", *STACK).stderr
+    assert "created  Container" not in printed
+    assert "Trove" not in printed
     operator.checkout.pipeline("put", "samples/cat.jpg", *STACK)
     deadline = time.monotonic() + 60
     while not (done := s3(store).list_objects_v2(Bucket=BUCKETS["output"]).get("Contents")):

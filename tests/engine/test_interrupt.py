@@ -23,13 +23,13 @@ def interruptible(pulumi: Path) -> Iterator[tuple[Checkout, Path]]:
 def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     """Send a Ctrl-C, as a terminal does, when a command prints `moment`; return its output."""
     process = checkout.start(command)
-    told = output_until(process, moment)
+    printed = output_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
-    told += process.communicate(timeout=PATIENCE_SECONDS)[0]
-    assert process.returncode == 130, told
+    printed += process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert process.returncode == 130, printed
     for noise in ("Traceback", "Exception", "Warning", "being changed", "could not"):
-        assert noise not in told, told
-    return told
+        assert noise not in printed, printed
+    return printed
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
 def test_interrupted_demo_leaves_nothing(moment: str, interruptible: tuple[Checkout, Path]) -> None:
     checkout, base = interruptible
     before = take_snapshot(base)
-    told = interrupt(checkout, "demo", moment)
-    assert told.strip().endswith("Interrupted: nothing is left of it."), told
+    printed = interrupt(checkout, "demo", moment)
+    assert printed.strip().endswith("Interrupted: nothing is left of it."), printed
     assert not (checkout.folder / ".local").exists()
     assert take_snapshot(base).left_since(before) == {}
 
@@ -53,12 +53,12 @@ def test_interrupted_up_and_destroy_can_be_continued(
     interruptible: tuple[Checkout, Path],
 ) -> None:
     checkout, _ = interruptible
-    told = interrupt(checkout, "up", "created  TroveInstance")
-    assert "'./pipeline up' goes on" in told
+    printed = interrupt(checkout, "up", "created  TroveInstance")
+    assert "'./pipeline up' goes on" in printed
     again = checkout.pipeline("up").stderr
     assert "created  TroveInstance" not in again, "what was made is known"
     assert "created  Instance" in again
-    told = interrupt(checkout, "destroy", "deleted  Instance")
-    assert "'./pipeline destroy' takes it down" in told
+    printed = interrupt(checkout, "destroy", "deleted  Instance")
+    assert "'./pipeline destroy' takes it down" in printed
     assert "deleted  Instance" not in checkout.pipeline("destroy").stderr
     assert not (checkout.folder / ".local").exists()

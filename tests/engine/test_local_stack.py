@@ -239,8 +239,8 @@ def test_operator_range_is_changed_in_place(standing: Checkout) -> None:
 def test_database_range_is_changed_in_place(standing: Checkout) -> None:
     before = machine_ids(standing)
     change(standing, "databaseCidrs", ["192.0.2.0/24"])
-    told = standing.pipeline("up")
-    assert "updated  TroveInstance" in told.stdout + told.stderr
+    printed = standing.pipeline("up")
+    assert "updated  TroveInstance" in printed.stdout + printed.stderr
     assert machine_ids(standing) == before
     assert len(standing.json("log")) >= len(SAMPLES)
 

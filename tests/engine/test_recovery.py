@@ -111,7 +111,7 @@ def test_colleague_takes_over_the_stack(operator: CloudOperator) -> None:
     shutil.copytree(operator.base / "home" / ".config", home / ".config")
     theirs = {**operator.checkout.environment, "HOME": str(home)}
     passphrase = operator.data / "stacks" / "lab" / "passphrase"
-    for words, told in (
+    for words, expected in (
         (["up", *STACK], "'./pipeline init lab' makes it, or takes over"),
         (
             ["init", "lab", "--state", str(state(operator)), "--passphrase-file", str(passphrase)],
@@ -127,16 +127,16 @@ def test_colleague_takes_over_the_stack(operator: CloudOperator) -> None:
             text=True,
             check=False,
         )
-        assert told in answer.stdout + answer.stderr, answer.stderr
+        assert expected in answer.stdout + answer.stderr, answer.stderr
 
 
 def test_lost_state_is_detected_and_restored(operator: CloudOperator) -> None:
-    """Access keys have no name: those of the lost state are listed with everybody's."""
+    """Access keys have no name: those of the lost state are listed with all others."""
     ours = operator.checkout.json("outputs", *STACK, "--show-secrets")["s3AccessKey"]
     kept = state(operator).rename(operator.base / "kept-state")
     answer = operator.checkout.pipeline("up", *STACK, code=1)
-    for told in ("machine image-pipeline-lab-vm", "floating IP 127.", "database", "strays"):
-        assert told in answer.stderr
+    for expected in ("machine image-pipeline-lab-vm", "floating IP 127.", "database", "strays"):
+        assert expected in answer.stderr
     answer = operator.checkout.pipeline("strays", *STACK)
     assert re.search(r"^key pair +image-pipeline-lab-operator", answer.stdout, re.MULTILINE)
     assert re.search(rf"keys of the object store .*{ours}.* ec2 credentials delete", answer.stderr)
@@ -245,18 +245,18 @@ def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
     )
     destroy = operator.checkout.start("destroy", "--data", "--yes", *STACK)
     assert destroy.stdout is not None
-    told = ""
+    printed = ""
     for line in destroy.stdout:
-        told += line
+        printed += line
         if "deleted  Instance vm" in line:
             daemon.suspend()
         if "deleted  BucketContents input-contents" in line:
             store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
             daemon.resume()
-    assert destroy.wait(60) == 0, told
+    assert destroy.wait(60) == 0, printed
     destroy.stdout.close()
-    assert f"Uploads came to bucket {bucket} after it had been emptied" in told
-    assert "Nothing is left of it." in told
+    assert f"Uploads came to bucket {bucket} after it had been emptied" in printed
+    assert "Nothing is left of it." in printed
     assert bucket not in {each["Name"] for each in store.list_buckets()["Buckets"]}
 
 

@@ -19,7 +19,7 @@ class Wrong:
     """Bad settings, and texts of the message: the setting, the value, the remedy."""
 
     settings: dict[str, Any]
-    told: tuple[str, ...]
+    expected: tuple[str, ...]
 
 
 SETTINGS = {
@@ -64,11 +64,11 @@ MALFORMED = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_settings_file(name: str, operator: CloudOperator) -> None:
     """The engine would say that the passphrase does not fit, or ignore the setting."""
-    line, *told = MALFORMED[name]
+    line, *expected = MALFORMED[name]
     file = operator.settings_file("lab")
     head, config, rest = file.read_text().partition("config:\n")
     file.write_text(f"{head}{config}{line}\n{rest}")
-    operator.expect_error(*told)
+    operator.expect_error(*expected)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -77,7 +77,7 @@ def test_bad_setting_is_named_with_its_remedy(name: str, operator: CloudOperator
     kind, key, *_ = (folder / "id_ed25519.pub").read_text().split()
     (folder / "half.pub").write_text(f"{kind} {key[:48]}")
     operator.change("lab", **SETTINGS[name].settings)
-    operator.expect_error(*SETTINGS[name].told)
+    operator.expect_error(*SETTINGS[name].expected)
 
 
 @pytest.mark.parametrize("command", ["up", "outputs", "destroy"])
@@ -91,8 +91,8 @@ def test_malformed_settings_file_is_not_a_wrong_passphrase(
 
 def test_all_bad_settings_are_named_at_once(operator: CloudOperator) -> None:
     operator.change("lab", operatorCidrs=["home"], databaseVolumeSize="big", protectData="maybe")
-    told = operator.checkout.pipeline(*UP, code=1).stderr
-    assert len(told.strip().splitlines()) == 3
+    printed = operator.checkout.pipeline(*UP, code=1).stderr
+    assert len(printed.strip().splitlines()) == 3
 
 
 def test_good_settings_pass_the_check(operator: CloudOperator) -> None:
@@ -142,7 +142,7 @@ QUOTAS = {
 
 
 @pytest.mark.parametrize(
-    ("service", "limit", "told"),
+    ("service", "limit", "expected"),
     [
         ("network", {"floatingip": 0}, "floating IPs: 0 of 0"),
         ("compute", {"cores": 0}, "cores: 0 of 0"),
@@ -152,13 +152,13 @@ QUOTAS = {
     ],
 )
 def test_exhausted_quota_is_found(
-    service: str, limit: dict[str, int], told: str, operator: CloudOperator
+    service: str, limit: dict[str, int], expected: str, operator: CloudOperator
 ) -> None:
     cloud, (path, key) = operator.openstack(), QUOTAS[service]
     adapter, project = getattr(cloud, service), cloud.session.get_project_id()
     adapter.put(path.format(project), json={key: limit})
     operator.expect_error(
-        "The quota of cloud 'local' is too small", told, "ask the cloud's support"
+        "The quota of cloud 'local' is too small", expected, "ask the cloud's support"
     )
     adapter.put(path.format(project), json={key: dict.fromkeys(limit, 9)})
     operator.checkout.pipeline(*CHECK)

@@ -42,7 +42,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def operator(old: Path, pulumi: Path) -> Iterator[CloudOperator]:
-    """Somebody whose stack `lab` was deployed by the old version and has transformed a photo."""
+    """An operator whose stack `lab` was deployed by the old version and has transformed a photo."""
     with open_folder() as folder, cloud_operator(folder, pulumi) as made:
         before = replace(made.checkout, folder=old)
         before.pipeline("init", "lab", *LOCALLY)
@@ -82,29 +82,29 @@ def outputs(checkout: Checkout) -> dict[str, Any]:
 
 
 def s3(checkout: Checkout) -> Any:
-    told = outputs(checkout)
+    values = outputs(checkout)
     return boto3.client(
         "s3",
-        endpoint_url=told["s3Endpoint"],
-        aws_access_key_id=told["s3AccessKey"],
-        aws_secret_access_key=told["s3SecretKey"],
+        endpoint_url=values["s3Endpoint"],
+        aws_access_key_id=values["s3AccessKey"],
+        aws_secret_access_key=values["s3SecretKey"],
         region_name="us-east-1",
     )
 
 
 def ids(operator: CloudOperator) -> dict[str, str]:
-    """What a person would miss if it were another one."""
+    """What must not change: ids of resources and outputs."""
     cloud = operator.openstack()
     (server,), (address,) = list(cloud.compute.servers()), list(cloud.network.ips())
     (instance,) = cloud.database.get("/instances").json()["instances"]
-    told = outputs(operator.checkout)
+    values = outputs(operator.checkout)
     return {
         "machine": server.id,
         "floating IP": address.id,
         "database": instance["id"],
-        "database password": told["databaseAdminPassword"],
-        "access key": told["s3AccessKey"],
-        "buckets": " ".join(told[f"{role}Bucket"] for role in ("input", "output", "quarantine")),
+        "database password": values["databaseAdminPassword"],
+        "access key": values["s3AccessKey"],
+        "buckets": " ".join(values[f"{role}Bucket"] for role in ("input", "output", "quarantine")),
     }
 
 
@@ -116,7 +116,7 @@ def urns(operator: CloudOperator) -> set[str]:
 
 
 def rows(operator: CloudOperator, like: str) -> str:
-    """What the ledger says of an upload, asked on the machine."""
+    """The ledger's row of an upload, read on the machine."""
     return str(machine(operator).run_worker(["log", "--like", like, "--json"]).stdout)
 
 
@@ -137,19 +137,19 @@ def test_update_replaces_the_machine_and_nothing_else(operator: CloudOperator) -
 
 
 def test_data_of_the_old_version_are_kept(operator: CloudOperator) -> None:
-    store, told = s3(operator.checkout), outputs(operator.checkout)
-    assert store.get_object(Bucket=told["outputBucket"], Key=KEY)["Body"].read() == BODY
-    negative = store.get_object(Bucket=told["outputBucket"], Key="negated_cat.jpg")
+    store, values = s3(operator.checkout), outputs(operator.checkout)
+    assert store.get_object(Bucket=values["outputBucket"], Key=KEY)["Body"].read() == BODY
+    negative = store.get_object(Bucket=values["outputBucket"], Key="negated_cat.jpg")
     assert negative["Body"].read(2) == b"\xff\xd8"
     eventually(lambda: "negated_cat.jpg" in rows(operator, "cat"))
 
 
 def test_new_version_works_on_what_is_uploaded_now(operator: CloudOperator) -> None:
-    store, told = s3(operator.checkout), outputs(operator.checkout)
+    store, values = s3(operator.checkout), outputs(operator.checkout)
     photo = (operator.checkout.folder / "samples" / "cat.jpg").read_bytes()
-    store.put_object(Bucket=told["inputBucket"], Key="later.jpg", Body=photo)
+    store.put_object(Bucket=values["inputBucket"], Key="later.jpg", Body=photo)
     eventually(lambda: "negated_later.jpg" in rows(operator, "later"))
-    store.get_object(Bucket=told["outputBucket"], Key="negated_later.jpg")
+    store.get_object(Bucket=values["outputBucket"], Key="negated_later.jpg")
 
 
 def test_destroy_leaves_nothing(operator: CloudOperator) -> None:

@@ -55,14 +55,14 @@ def test_keystone_outage_is_one_sentence_and_passes(cloud: OpenStack) -> None:
     cloud.stop("keystone-database")
     try:
 
-        def told() -> str:
+        def message() -> str:
             try:
                 client.find(pukki, "x")
             except DatabaseError as error:
                 return str(error)
             return ""
 
-        sentence = eventually(told, every=PAUSE, what="Trove remembers a token for a while")
+        sentence = eventually(message, every=PAUSE, what="Trove remembers a token for a while")
         assert "of cloud 'pukki' fails at GET /instances (5" in sentence
         with (
             pytest.raises(CloudError, match=r"Cloud 'pukki' cannot be queried"),

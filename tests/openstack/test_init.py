@@ -17,8 +17,8 @@ Spoil = Callable[[dict[str, Any]], None]
 @pytest.fixture(scope="module", autouse=True)
 def stack(operator: Customer) -> None:
     """What `init` asked the clouds for is in the file."""
-    told = operator.checkout.pipeline("init", "lab", *INIT).stdout
-    assert FINE in told
+    printed = operator.checkout.pipeline("init", "lab", *INIT).stdout
+    assert FINE in printed
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +30,13 @@ def as_it_was(operator: Customer) -> Iterator[None]:
     operator.clouds_yaml.write_text(operator.account.read_text())
 
 
-def refused(operator: Customer, *told: tuple[str, ...]) -> None:
-    """The check fails; for each of `told` one sentence has all of it."""
+def refused(operator: Customer, *expected: tuple[str, ...]) -> None:
+    """The check fails; for each of `expected` one sentence has all of it."""
     answer = operator.checkout.pipeline(*CHECK, code=1)
     lines = answer.stderr.strip().splitlines()
-    for words in told:
+    for words in expected:
         assert any(all(word in line for word in words) for line in lines), answer.stderr
-    assert len(lines) == len(told) + 1, answer.stderr  # and how to check again
+    assert len(lines) == len(expected) + 1, answer.stderr  # and how to check again
 
 
 def test_only_choice_is_taken(operator: Customer) -> None:
@@ -53,7 +53,7 @@ def test_only_choice_is_taken(operator: Customer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         (
             {"image": "Ubuntu-20.04", "databaseFlavor": "huge"},
@@ -80,10 +80,10 @@ def test_only_choice_is_taken(operator: Customer) -> None:
     ids=["image", "flavor", "network", "external network", "cloud", "key"],
 )
 def test_unavailable_choices_are_refused(
-    settings: dict[str, str], told: list[tuple[str, ...]], operator: Customer
+    settings: dict[str, str], expected: list[tuple[str, ...]], operator: Customer
 ) -> None:
     operator.change("lab", **settings)
-    refused(operator, *told)
+    refused(operator, *expected)
 
 
 def test_quotas_that_are_used_up(operator: Customer) -> None:
@@ -156,7 +156,7 @@ def _spoil(operator: Customer, spoil: Spoil, *entries: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "expected"),
     [
         ({}, ("'pouta'", "lets no application credential", "by password", "s3AccessKey")),
         (
@@ -171,10 +171,10 @@ def _spoil(operator: Customer, spoil: Spoil, *entries: str) -> None:
     ids=["restricted", "unrestricted", "access rules"],
 )
 def test_an_application_credential_that_will_not_do(
-    asked: dict[str, Any], told: tuple[str, ...], operator: Customer
+    asked: dict[str, Any], expected: tuple[str, ...], operator: Customer
 ) -> None:
     _spoil(operator, _application_credential(operator, **asked), "pouta")
-    refused(operator, told)
+    refused(operator, expected)
 
 
 def test_a_restricted_application_credential_does_for_the_database(operator: Customer) -> None:

@@ -1,6 +1,6 @@
 """The real program through Pulumi's real provider, on real OpenStack and real Ceph.
 
-Where the provider cannot be had, this is skipped; `test_program_*.py` are not.
+Skipped where the provider is not available; `test_program_*.py` are not.
 """
 
 from collections.abc import Iterator
@@ -60,17 +60,19 @@ def test_up_interrupted_by_a_keystone_outage_is_completed_by_the_next(operator: 
         if "created  SecGroup operators" in line:
             operator.cloud.stop("keystone")
     process.stdout.close()
-    told = "".join(lines)
+    printed = "".join(lines)
     try:
-        assert process.wait() == 1, told
-        assert "Traceback" not in told
-        problems = told.partition("pipeline: ")[2].strip().splitlines()
-        assert problems, told
-        assert all("again" in problem or "does not answer" in problem for problem in problems), told
+        assert process.wait() == 1, printed
+        assert "Traceback" not in printed
+        problems = printed.partition("pipeline: ")[2].strip().splitlines()
+        assert problems, printed
+        assert all("again" in problem or "does not answer" in problem for problem in problems), (
+            printed
+        )
     finally:
         operator.cloud.start("keystone")
     operator.checkout.pipeline("up", *STACK)
-    # The provider keeps no id of what Neutron made and could not be asked about any more.
+    # The provider stores no id of a resource whose creation Neutron could not confirm.
     operator.checkout.pipeline("strays", "--remove", "--yes", *STACK)
     assert no_change(operator)
 
@@ -145,17 +147,17 @@ def test_deleted_key_pair_is_created_again(operator: Customer) -> None:
 
 
 def test_quota_exceeded_midway(operator: Customer) -> None:
-    """The floating IP is lost and none is left: told, and made good when there is one again."""
+    """The floating IP is lost and none is left: reported, and repaired once there is one again."""
     before = standing(operator)
     with operator.pouta() as pouta:
         [address] = pouta.network.ips()
         pouta.network.delete_ip(address)
     operator.checkout.pipeline("refresh", *STACK)
     operator.quota(floating_ips=0)
-    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
-    assert "answered 409: Quota exceeded for resources: ['floatingip']." in told
-    assert "remove something there or ask its support for more" in told
-    assert told.count("Quota exceeded") == 1
+    printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
+    assert "answered 409: Quota exceeded for resources: ['floatingip']." in printed
+    assert "remove something there or ask its support for more" in printed
+    assert printed.count("Quota exceeded") == 1
     operator.quota(floating_ips=2)
     operator.checkout.pipeline("up", *STACK)
     after = standing(operator)
@@ -176,8 +178,8 @@ def test_security_group_in_use_is_reported_before_anything_is_deleted(operator: 
         port = pouta.network.create_port(
             network_id=network.id, name="guest", security_groups=[group.id]
         )
-        told = operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1).stderr
-        assert "Port guest, which is not this stack's, uses its security group" in told
+        printed = operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1).stderr
+        assert "Port guest, which is not this stack's, uses its security group" in printed
         assert standing(operator) == before
         pouta.network.delete_port(port)
 

@@ -95,13 +95,13 @@ def test_lost_order_is_reported_and_not_adopted(operator: Customer, watch: Watch
 
     watch.ordered = kill
     process = operator.checkout.start("up", *STACK)
-    told, _ = process.communicate()
-    assert struck == [-signal.SIGKILL], told
+    printed, _ = process.communicate()
+    assert struck == [-signal.SIGKILL], printed
     [lost] = instances(operator)
     assert lost["name"] == NAME
-    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
-    assert NAME in told
-    assert "./pipeline strays --stack lab --remove" in told
+    printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
+    assert NAME in printed
+    assert "./pipeline strays --stack lab --remove" in printed
     assert [each["id"] for each in instances(operator)] == [lost["id"]]
     listed = operator.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
     assert f"database  {NAME}" in listed
@@ -132,12 +132,12 @@ def test_interrupted_wait_is_resumed_by_the_next_up(
 ) -> None:
     """The person's Ctrl-C, or the machine's end: both reach the engine and its plugins, too."""
     process = operator.checkout.start("up", *STACK)
-    told = output_until(process, "is BUILD; waiting")
+    printed = output_until(process, "is BUILD; waiting")
     os.killpg(process.pid, number)
-    told += process.communicate(timeout=300)[0]
-    assert process.returncode not in (0, None), told
-    assert "Traceback" not in told
-    assert ("'./pipeline up --stack lab' goes on" in told) == (number == signal.SIGINT), told
+    printed += process.communicate(timeout=300)[0]
+    assert process.returncode not in (0, None), printed
+    assert "Traceback" not in printed
+    assert ("'./pipeline up --stack lab' goes on" in printed) == (number == signal.SIGINT), printed
     [before] = instances(operator)
     assert before["status"] == "BUILD"
     no_database_is_built()

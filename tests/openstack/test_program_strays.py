@@ -1,7 +1,6 @@
-"""A state that was lost: what is left is told, never adopted, and removed when that is asked for.
+"""A lost state: leftover resources are listed, never adopted, and removed on request.
 
-It is made by hand on real OpenStack under the names that the program gives, as by an `up` whose
-state is gone.
+They are created on real OpenStack under the program's names, as by an `up` whose state was lost.
 """
 
 from collections.abc import Iterator
@@ -73,15 +72,15 @@ def _machine(pouta: "Connection", prefix: str, key: Path) -> None:
 
 
 def test_up_refuses_to_create_a_second_instance(operator: Customer) -> None:
-    told = operator.checkout.pipeline("up", *STACK, code=1).stderr
-    assert "is empty, but the clouds have" in told
-    assert "'./pipeline strays --stack lab --remove'" in told
+    printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
+    assert "is empty, but the clouds have" in printed
+    assert "'./pipeline strays --stack lab --remove'" in printed
     for name in NAMES:
-        assert name.replace("  ", " ") in told
+        assert name.replace("  ", " ") in printed
 
 
 def test_strays_are_listed_and_removed(operator: Customer) -> None:
-    """In an order in which clouds let go; what is the customer's own stays."""
+    """They are deleted in an order that clouds accept; the customer's own resources stay."""
     answer = operator.checkout.pipeline("strays", "--remove", "--yes", *STACK).stdout
     lines = [line for line in answer.splitlines() if "  " in line]
     assert len(lines) == len(NAMES)

@@ -54,21 +54,23 @@ def regions(operator: Customer, stack: str) -> set[str]:
     return {line.partition(":")[2] for line in lines if "Region:" in line and line.startswith("  ")}
 
 
-def check(operator: Customer, *told: str) -> None:
+def check(operator: Customer, *expected: str) -> None:
     """The check refuses with one sentence that says all of this."""
     answer = operator.checkout.pipeline("init", "lab", "--check", code=1).stderr
     first, *more = answer.strip().splitlines()
-    assert all(words in first for words in told), answer
+    assert all(words in first for words in expected), answer
     assert len(more) == 1  # how to check again
 
 
 def test_script_gets_the_available_regions(operator: Customer, asked: set[str]) -> None:
-    told = operator.checkout.pipeline("init", "lab", *INIT, code=1).stderr
-    assert f"--compute-region is missing: choose one of {NORTH}, {REGION}." in told
-    told = operator.checkout.pipeline(
+    printed = operator.checkout.pipeline("init", "lab", *INIT, code=1).stderr
+    assert f"--compute-region is missing: choose one of {NORTH}, {REGION}." in printed
+    printed = operator.checkout.pipeline(
         "init", "lab", *INIT, "--compute-region", REGION, code=1
     ).stderr
-    assert f"--database-region is missing: choose one of {DEEP_NORTH}, {DATABASE_REGION}." in told
+    assert (
+        f"--database-region is missing: choose one of {DEEP_NORTH}, {DATABASE_REGION}." in printed
+    )
     assert not operator.settings_file("lab").exists()
     assert asked == set()
 
@@ -126,5 +128,7 @@ def test_what_clouds_yaml_names_is_taken(operator: Customer, asked: set[str]) ->
     assert (regions(operator, "lab2"), asked) == (set(), {"image", "database"})
     name_regions(operator, pouta=REGION, pukki=DATABASE_REGION)
     assert FINE in operator.checkout.pipeline("init", "lab3", *INIT, *CHOSEN).stdout
-    told = operator.checkout.pipeline("init", "lab4", *INIT, "--compute-region", "moon", code=1)
-    assert f"--compute-region is 'moon', which does not exist: choose one of {NORTH}" in told.stderr
+    printed = operator.checkout.pipeline("init", "lab4", *INIT, "--compute-region", "moon", code=1)
+    assert (
+        f"--compute-region is 'moon', which does not exist: choose one of {NORTH}" in printed.stderr
+    )

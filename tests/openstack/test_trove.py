@@ -100,9 +100,9 @@ def test_machine_deleted_without_trove(cloud: OpenStack, trove: Service) -> None
         (server,) = pouta.compute.servers(all_projects=True, name="machine-gone")
         pouta.compute.delete_server(server)
         pouta.compute.wait_for_delete(server, wait=SECONDS)
-    with pytest.raises(DatabaseError, match=rf"{created.id}") as told:
+    with pytest.raises(DatabaseError, match=rf"{created.id}") as raised:
         WAITER.create(waited(created.id, props, wait_minutes=0.05))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     OWNER.delete(created.id, props)
 
 

@@ -102,7 +102,7 @@ class ProviderPromises:
         assert readiness.pending_reason(up.now(), asked) == ""
 
     def test_changed_ranges_are_waited_for_again(self, up: Up) -> None:
-        """Other ranges make Ready wait again, on what it is told now."""
+        """Other ranges make Ready wait again, for the new ones."""
         before = waited(up.id, {**up.outs, "allowed_cidrs": [MINE]})
         now = waited(up.id, {**up.outs, "allowed_cidrs": ["198.51.100.0/24"]})
         assert WAITER.diff(up.id, {**before, "public_ip": "x"}, now).changes

@@ -24,13 +24,13 @@ def test_hand_written_text_is_kept(tmp_path: Path) -> None:
         document.write("growth", f"{text}, grown")
     path.write_text(path.read_text() + "\nAnd after.\n")
     document.write("kernels", "third")
-    told = path.read_text()
-    assert told.startswith(HAND)
-    assert told.endswith("\nAnd after.\n")
-    assert "third" in told
-    assert "second \\1, grown" in told
-    assert "first" not in told
-    assert told.count("kernels") == 2  # a marker on either side
+    written = path.read_text()
+    assert written.startswith(HAND)
+    assert written.endswith("\nAnd after.\n")
+    assert "third" in written
+    assert "second \\1, grown" in written
+    assert "first" not in written
+    assert written.count("kernels") == 2  # a marker on either side
 
 
 def test_each_benchmark_keeps_its_last_figures(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ MANY = s3.BATCH + 1
 
 @pytest.fixture(scope="module")
 def stores() -> Iterator[dict[str, dict[str, str]]]:
-    """Kind of server -> what providers are told of it."""
+    """Kind of server -> the providers' inputs for it."""
     with tempfile.TemporaryDirectory(prefix="stores-") as name:
         found = {}
         for kind in ("moto", "rclone"):
@@ -259,7 +259,7 @@ def test_bucket_adopted_as_it_was_is_never_claimed(store: dict[str, str]) -> Non
 
 
 def test_made_bucket_that_swift_does_not_show_is_not_adopted(store: dict[str, str]) -> None:
-    """Letting go takes reading it over Swift: without, the engine would delete it."""
+    """A bucket is released by reading it over Swift: otherwise the engine would delete it."""
     claim = {**store, "bucket": "unseen", "guarded": False}
     adoption = {**claim, "queue": False, "visible": False}
     failures = ADOPTION.check(claim, adoption).failures or []

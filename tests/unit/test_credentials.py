@@ -1,4 +1,4 @@
-"""What a cloud that cannot be reached, or refuses, is told as."""
+"""Messages about a cloud that cannot be reached or refuses a login."""
 
 import re
 from pathlib import Path

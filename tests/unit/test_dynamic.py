@@ -55,7 +55,7 @@ def served() -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
 def create(
     served: provider_pb2_grpc.ResourceProviderStub, provider: Provider, props: dict[str, Any]
 ) -> str:
-    """Asks for a resource that cannot be made; what the engine is told."""
+    """Request a resource that cannot be created; return the message that the engine gets."""
     properties = struct_pb2.Struct()
     properties.update({**props, PROVIDER_KEY: serialize_provider(provider)})
     with pytest.raises(grpc.RpcError) as refusal:
@@ -66,17 +66,17 @@ def create(
 def test_error_reaches_the_engine_as_its_message(
     served: provider_pb2_grpc.ResourceProviderStub,
 ) -> None:
-    told = create(served, BucketClaimProvider(), NOWHERE)
-    assert told.startswith("The object store cannot be queried for bucket x-1")
-    assert "Traceback" not in told
+    message = create(served, BucketClaimProvider(), NOWHERE)
+    assert message.startswith("The object store cannot be queried for bucket x-1")
+    assert "Traceback" not in message
 
 
 def test_programming_error_keeps_its_traceback(
     served: provider_pb2_grpc.ResourceProviderStub,
 ) -> None:
-    told = create(served, BucketClaimProvider(), {"bucket": "x-1"})
-    assert "Traceback" in told
-    assert "KeyError" in told
+    message = create(served, BucketClaimProvider(), {"bucket": "x-1"})
+    assert "Traceback" in message
+    assert "KeyError" in message
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

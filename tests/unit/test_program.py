@@ -1,4 +1,4 @@
-"""What the program promises, read off what the real `__main__.py` asks of the engine."""
+"""The resources that the real `__main__.py` requests from the engine."""
 
 import base64
 import gzip
@@ -89,9 +89,9 @@ def test_floating_ip_then_database_then_machine(run: Run) -> None:
 
 def test_user_data_names_the_worker_archive(run: Run) -> None:
     archive = run.one("WorkerArchive").inputs
-    told = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])
-    assert told["archive"] == {"key": archive["key"], "sha256": archive["sha256"]}
-    assert told["store"]["quarantine"] == archive["bucket"]
+    values = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])
+    assert values["archive"] == {"key": archive["key"], "sha256": archive["sha256"]}
+    assert values["store"]["quarantine"] == archive["bucket"]
     assert "/opt/pipeline/source/worker/bootstrap.py" in written(run)
 
 

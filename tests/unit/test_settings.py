@@ -37,7 +37,7 @@ def test_good_settings(tmp_path: Path) -> None:
 
 
 def test_defaults_protect_and_hide() -> None:
-    """What nobody sets is the careful choice."""
+    """Defaults are the careful choice."""
     defaults = declared_defaults()
     assert defaults["protectData"] == "true"
     assert defaults["databaseSslMode"] == "require"

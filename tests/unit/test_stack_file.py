@@ -1,4 +1,4 @@
-"""Pulumi.STACK.yaml as people break it: each fault is named with its line and column."""
+"""Malformed Pulumi.STACK.yaml files: each fault is named with its line and column."""
 
 from pathlib import Path
 
@@ -73,10 +73,10 @@ BAD = [
 def test_fault_is_named_with_its_place(tmp_path: Path, text: str | bytes, words: str) -> None:
     with pytest.raises(CommandError) as refusal:
         stack_file.read(written(tmp_path, text))
-    told = str(refusal.value)
-    assert told.startswith("Pulumi.lab.yaml")
-    assert words in told
-    assert "\n" not in told
+    message = str(refusal.value)
+    assert message.startswith("Pulumi.lab.yaml")
+    assert words in message
+    assert "\n" not in message
 
 
 def test_all_doubled_keys_are_named_at_once(tmp_path: Path) -> None:

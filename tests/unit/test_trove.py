@@ -25,7 +25,7 @@ def trove(local_cloud: LocalCloud) -> Iterator[Service]:
 
 
 def login(up: Up, user: str, password: str) -> list[Any]:
-    """Logs in where the ready resource says, and asks who it is."""
+    """Log in at the ready resource's address and return the current user."""
     with psycopg.connect(
         host=up.ready["public_ip"],
         port=up.ready["port"],

@@ -68,7 +68,7 @@ def test_document_survives_packing(rendered: dict[str, Any], packed: str) -> Non
 
 
 def test_size_leaves_a_wide_margin(packed: str) -> None:
-    """A third of what it may be: certificates and what is to come have room."""
+    """A third of the limit: enough is left for certificates and later additions."""
     assert len(packed) < BUDGET / 3
 
 
@@ -221,10 +221,10 @@ def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze) -> None:
 def test_worker_is_confined(units: list[Path], analyze: Analyze) -> None:
     """Exposure 2.0 of 10 at most (the threshold is in tenths); the installer is far above."""
     by_name = {unit.name: unit for unit in units}
-    judge = ("security", "--offline=yes", "--threshold=20")
-    good = analyze(*judge, by_name["pipeline-worker.service"])
+    command = ("security", "--offline=yes", "--threshold=20")
+    good = analyze(*command, by_name["pipeline-worker.service"])
     assert good.returncode == 0, good.stdout + good.stderr
-    assert analyze(*judge, by_name["pipeline-install.service"]).returncode != 0
+    assert analyze(*command, by_name["pipeline-install.service"]).returncode != 0
 
 
 def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> None:
@@ -234,7 +234,7 @@ def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("tools", "told"),
+    ("tools", "expected"),
     [
         (
             {
@@ -248,7 +248,9 @@ def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> 
     ],
     ids=["Python 3.10", "no apt-get"],
 )
-def test_unsuitable_image_is_one_sentence(tmp_path: Path, tools: dict[str, str], told: str) -> None:
+def test_unsuitable_image_is_one_sentence(
+    tmp_path: Path, tools: dict[str, str], expected: str
+) -> None:
     """Nothing is touched before it."""
     for name, script in tools.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -260,4 +262,4 @@ def test_unsuitable_image_is_one_sentence(tmp_path: Path, tools: dict[str, str],
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", told + "\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected + "\n")

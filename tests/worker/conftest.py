@@ -38,7 +38,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Build negate's kernels, if nobody has, and load them."""
+    """Build negate's kernels if they are missing, and load them."""
     if kernels.library is None:
         folder = tmp_path_factory.mktemp("kernels")
         kernels.library = kernels.load(build.build(folder).parent)

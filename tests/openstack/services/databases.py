@@ -45,7 +45,7 @@ def start(layout: Layout) -> None:
         "--skip-log-bin",
         "--character-set-server=utf8mb3",
         "--max-connections=600",
-        # What a power cut would cost is worth nothing here; the time saved is.
+        # Durability is not needed here; without it the server is faster.
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-flush-method=nosync",
         "--skip-innodb-doublewrite",
@@ -70,5 +70,5 @@ def _client(layout: Layout, statements: str) -> subprocess.CompletedProcess[str]
 
 
 def _as_root() -> list[str]:
-    """MariaDB runs as root only when told so."""
+    """Return the option without which MariaDB refuses to run as root."""
     return ["--user=root"] if os.geteuid() == 0 else []

@@ -1,7 +1,7 @@
-"""Ends an OpenStack when whoever started it is gone: `guardian.py FOLDER`, told by its stdin.
+"""Ends an OpenStack when the process that started it has ended: `guardian.py FOLDER`.
 
-Whoever started it holds the other end and never writes: it closes with that process, however that
-ends. It carries the folder's marker, so an orderly end takes it along.
+That process holds the other end of its stdin and never writes: it closes with the process, however
+that ends. The guardian carries the folder's marker, so an orderly end ends it as well.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from local import processes
 
 @contextmanager
 def watching(folder: Path) -> Iterator[None]:
-    """A guardian for the time inside, which goes with the folder's other processes."""
+    """Run a guardian inside the `with` block; it ends with the folder's other processes."""
     guardian = subprocess.Popen(
         [sys.executable, "-m", "tests.openstack.services.guardian", str(folder)],
         stdin=subprocess.PIPE,

@@ -54,7 +54,7 @@ def make(environment: Path) -> None:
         with guardian.watching(layout.root):
             try:
                 _seed(layout)
-                # The databases must have ended of themselves to be whole.
+                # Only a regular shutdown leaves the databases complete.
                 processes.end(layout.root, signal.SIGTERM, seconds=120)
             finally:
                 processes.end(layout.root, signal.SIGKILL)
@@ -65,7 +65,7 @@ def make(environment: Path) -> None:
 
 
 def correct_addresses(layout: Layout) -> None:
-    """Where things are in this folder, told to the databases of another."""
+    """Write this folder's addresses into databases that were seeded in another one."""
     databases.execute(layout, "addresses.sql")
 
 
