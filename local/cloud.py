@@ -28,7 +28,7 @@ class LocalCloud:
 
         Args:
             folder: the cloud's folder.
-            machines: what `start` makes VMs of; by default what the folder says, else processes.
+            machines: the kind of its VMs; by default the one saved in the folder, else processes.
         """
         self.folder = folder.absolute()
         self._kind = machines

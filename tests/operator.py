@@ -25,7 +25,7 @@ class Operator:
 
     @property
     def clouds_yaml(self) -> Path:
-        """A file of their own, so that a test may spoil it."""
+        """A separate file, so that a test may change it."""
         return self.base / "home" / ".config" / "openstack" / "clouds.yaml"
 
     @property

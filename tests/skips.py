@@ -36,7 +36,7 @@ def parse(text: str) -> list[Allowed]:
 
 
 class SkipCheck:
-    """A pytest plugin that collects skips and judges them at the end."""
+    """A pytest plugin that collects skips and checks them at the end."""
 
     def __init__(self, listed: Path) -> None:
         self._allowed = {allowed.test: allowed for allowed in parse(listed.read_text())}

@@ -99,13 +99,13 @@ def command_line(words: str, stack: str = LOCAL) -> str:
 
 @contextmanager
 def explain_interrupt(stack: str) -> Iterator[None]:
-    """Raise a KeyboardInterrupt as an Interrupted that says how to go on."""
+    """Raise a KeyboardInterrupt as an Interrupted that says how to continue."""
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(
             "Interrupted; the state has what was done so far: "
-            f"'{command_line('up', stack)}' goes on from there, "
+            f"'{command_line('up', stack)}' continues from there, "
             f"'{command_line('destroy', stack)}' takes it down."
         ) from None
 

@@ -211,7 +211,7 @@ def _refuse_existing(props: dict[str, Any]) -> None:
         )
     if state == "taken":
         raise StoreError(
-            f"Bucket {bucket} belongs to somebody else (names are shared by all users of the"
+            f"Bucket {bucket} belongs to another user (names are shared by all users of the"
             " store): choose another name."
         )
 

@@ -1,7 +1,7 @@
 """Dynamic providers for the database instance: one owns it, the other waits for it.
 
 There are two because a Python dynamic provider cannot return an id and fail: after a wait that
-failed, the instance is in the state, and the next `up` goes on waiting.
+failed, the instance is in the state, and the next `up` continues waiting.
 """
 
 import secrets

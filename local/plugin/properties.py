@@ -69,7 +69,7 @@ REPLACES: dict[str, frozenset[str]] = {
     ),
 }
 
-#: `ForceNew`, though the docstring says nothing of it.
+#: `ForceNew`, though the docstring does not mention it.
 UNDOCUMENTED: dict[str, frozenset[str]] = {
     "openstack:identity/ec2CredentialV3:Ec2CredentialV3": frozenset(("projectId", "userId")),
     "openstack:compute/keypair:Keypair": frozenset(("userId", "valueSpecs")),

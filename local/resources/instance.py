@@ -1,4 +1,4 @@
-"""Virtual machines; the cloud's folder says of which kind they are (local/machine/kinds.py)."""
+"""Virtual machines; their kind is saved in the cloud's folder (local/machine/kinds.py)."""
 
 import hashlib
 from typing import Any

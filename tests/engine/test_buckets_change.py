@@ -11,7 +11,7 @@ from tests.checkout import open_folder
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 
 STACK = ("--stack", "lab")
-KEY, BODY = "kept/only copy.jpg", b"dear to me"
+KEY, BODY = "kept/only copy.jpg", b"the only copy"
 
 
 @pytest.fixture(scope="module")

@@ -34,8 +34,8 @@ def operator(pulumi: Path) -> Iterator[CloudOperator]:
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[ExitStack]:
-    """Closed at the end."""
+def exit_stack() -> Iterator[ExitStack]:
+    """An exit stack that is closed after the last test."""
     with ExitStack() as stack:
         yield stack
 
@@ -86,7 +86,7 @@ def test_cost_is_an_estimate(operator: CloudOperator) -> None:
     assert "Estimated by docs/costs.md" in shown
 
 
-def test_up_shows_what_it_creates(operator: CloudOperator, doors: ExitStack) -> None:
+def test_up_shows_what_it_creates(operator: CloudOperator, exit_stack: ExitStack) -> None:
     with documented(operator, "up") as session:
         session.expect("; waiting.")  # printed with the reason to wait
         session.expect("created  TroveReady")
@@ -95,7 +95,9 @@ def test_up_shows_what_it_creates(operator: CloudOperator, doors: ExitStack) -> 
     assert isinstance(machine, ProcessMachine)
     key = operator.base / "home" / ".ssh" / "id_ed25519.pub"
     [ip] = operator.openstack().network.ips()
-    client = doors.enter_context(ssh_server(machine, ip.floating_ip_address, key, operator.base))
+    client = exit_stack.enter_context(
+        ssh_server(machine, ip.floating_ip_address, key, operator.base)
+    )
     path = os.pathsep.join([str(client), operator.checkout.environment["PATH"]])
     operator.checkout.environment["PATH"] = path
 

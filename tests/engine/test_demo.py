@@ -59,20 +59,20 @@ def without_venv(folder: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_normal_user_needs_only_the_clone(base: Path, pulumi: Path) -> None:
-    """And a Python with venv; without it the message says so, and with it the command succeeds."""
+    """It also needs Python with venv; without it the message says so."""
     if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
+        pytest.skip("only root can switch to another user")
     if subprocess.run(["/usr/bin/python3", "-m", "ensurepip", "--version"], check=False).returncode:
         pytest.skip("this machine's own Python has no venv (Debian package 'python3-venv')")
-    somebody = pwd.getpwnam("games")
+    other_user = pwd.getpwnam("games")
     folder, home, temporary = (base / name for name in ("project", "home", "tmp"))
     copy_project(folder)
     seed_cache(home, pulumi)
     temporary.mkdir(mode=0o1777)
     for place in (folder, home, temporary):
         for path in (place, *place.rglob("*")):
-            os.chown(path, somebody.pw_uid, somebody.pw_gid, follow_symlinks=False)
-    become = [f"--reuid={somebody.pw_uid}", f"--regid={somebody.pw_gid}", "--clear-groups"]
+            os.chown(path, other_user.pw_uid, other_user.pw_gid, follow_symlinks=False)
+    become = [f"--reuid={other_user.pw_uid}", f"--regid={other_user.pw_gid}", "--clear-groups"]
     bare = base / "bare"
     theirs = Checkout(
         folder, environment(home, temporary, PATH=f"{bare}:/usr/bin:/bin"), ["setpriv", *become]
@@ -108,7 +108,7 @@ def test_photo_is_negated_and_other_file_refused(
 def test_demo_beside_a_deployed_stack_is_refused(shared_checkout: Checkout) -> None:
     answer = shared_checkout.pipeline("demo", code=1)
     assert "deployed already" in answer.stderr
-    assert shared_checkout.json("log")  # and the standing one was left alone
+    assert shared_checkout.json("log")  # and the deployed one was left alone
     shared_checkout.pipeline("destroy")
 
 

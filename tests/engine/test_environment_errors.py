@@ -15,14 +15,14 @@ from tests.engine.cloud_operator import CHECK, CloudOperator
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
 
-Spoil = Callable[[dict[str, Any]], None]
+EntryChange = Callable[[dict[str, Any]], None]
 
 
-def spoiled(operator: CloudOperator, spoil: Spoil) -> str:
+def change_entry(operator: CloudOperator, change: EntryChange) -> str:
     """Change the entry `local` of clouds.yaml; return the file's text before."""
     before = operator.clouds_yaml.read_text()
     content = yaml.safe_load(before)
-    spoil(content["clouds"]["local"])
+    change(content["clouds"]["local"])
     operator.clouds_yaml.write_text(yaml.safe_dump(content))
     return before
 
@@ -36,16 +36,16 @@ def wrong_password(entry: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "expected"),
+    ("change", "expected"),
     [
         (wrong_password, ("Cloud 'local' refuses the credentials", "renew them")),
         (closed_port, ("Cloud 'local' cannot be queried", "127.0.0.1")),
     ],
 )
 def test_unusable_entry_of_clouds_yaml(
-    spoil: Spoil, expected: tuple[str, ...], operator: CloudOperator
+    change: EntryChange, expected: tuple[str, ...], operator: CloudOperator
 ) -> None:
-    before = spoiled(operator, spoil)
+    before = change_entry(operator, change)
     operator.expect_error(*expected)
     operator.clouds_yaml.write_text(before)
     operator.checkout.pipeline(*CHECK)
@@ -70,15 +70,15 @@ def test_unusable_application_credential(
     asked: dict[str, Any], expected: tuple[str, ...], operator: CloudOperator
 ) -> None:
     log_in = application_credential(operator, **asked)
-    before = spoiled(operator, log_in)
+    before = change_entry(operator, log_in)
     operator.expect_error(*expected)
     operator.clouds_yaml.write_text(before)
-    spoiled(operator, application_credential(operator, unrestricted=True))
+    change_entry(operator, application_credential(operator, unrestricted=True))
     operator.checkout.pipeline(*CHECK)
     operator.clouds_yaml.write_text(before)
 
 
-def application_credential(operator: CloudOperator, **asked: Any) -> Spoil:
+def application_credential(operator: CloudOperator, **asked: Any) -> EntryChange:
     """Create one; return a function that puts it into an entry of clouds.yaml."""
     cloud = operator.openstack()
     path = f"/users/{cloud.session.get_user_id()}/application_credentials"

@@ -54,7 +54,7 @@ def test_interrupted_up_and_destroy_can_be_continued(
 ) -> None:
     checkout, _ = interruptible
     printed = interrupt(checkout, "up", "created  TroveInstance")
-    assert "'./pipeline up' goes on" in printed
+    assert "'./pipeline up' continues" in printed
     again = checkout.pipeline("up").stderr
     assert "created  TroveInstance" not in again, "what was made is known"
     assert "created  Instance" in again

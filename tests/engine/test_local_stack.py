@@ -27,7 +27,7 @@ SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
 
 @pytest.fixture(scope="module")
-def standing(shared_checkout: Checkout) -> Iterator[Checkout]:
+def deployed(shared_checkout: Checkout) -> Iterator[Checkout]:
     """A deployed local stack that has processed the samples."""
     shared_checkout.pipeline("up")
     send(shared_checkout, *SAMPLES)
@@ -78,18 +78,18 @@ def change(checkout: Checkout, name: str, value: object) -> None:
     file.write_text(yaml.safe_dump(settings))
 
 
-def test_photos_come_back_as_negatives(standing: Checkout, tmp_path: Path) -> None:
+def test_photos_come_back_as_negatives(deployed: Checkout, tmp_path: Path) -> None:
     for name in SAMPLES:
-        standing.pipeline("get", name, "--folder", str(tmp_path))
-        source = Image.open(standing.folder / "samples" / name).convert("RGB")
+        deployed.pipeline("get", name, "--folder", str(tmp_path))
+        source = Image.open(deployed.folder / "samples" / name).convert("RGB")
         result = Image.open(tmp_path / f"negated_{name}").convert("RGB")
         difference = ImageChops.difference(ImageChops.invert(source), result)
         worst = 0 if name.endswith(".png") else 32
         assert max(high for _, high in difference.getextrema()) <= worst  # type: ignore[misc]
 
 
-def test_query_of_the_tutorial(standing: Checkout) -> None:
-    values = outputs(standing)
+def test_query_of_the_tutorial(deployed: Checkout) -> None:
+    values = outputs(deployed)
     with psycopg.connect(
         host=values["databaseHost"],
         port=values["databasePort"],
@@ -104,54 +104,54 @@ def test_query_of_the_tutorial(standing: Checkout) -> None:
     assert (row[1], len(row[2])) == ("negated_cat.jpg", 64)
 
 
-def test_status_has_an_empty_backlog(standing: Checkout) -> None:
-    answer = standing.json("status")
+def test_status_has_an_empty_backlog(deployed: Checkout) -> None:
+    answer = deployed.json("status")
     assert answer["backlog"]["count"] == 0
     assert answer["done"] >= len(SAMPLES)
     assert answer["machines"][0]["obstacle"] is None
 
 
-def test_preview_without_changes(standing: Checkout) -> None:
-    assert "No change." in standing.pipeline("preview").stdout
+def test_preview_without_changes(deployed: Checkout) -> None:
+    assert "No change." in deployed.pipeline("preview").stdout
 
 
-def test_the_stacks_own_store_can_be_checked(standing: Checkout) -> None:
+def test_the_stacks_own_store_can_be_checked(deployed: Checkout) -> None:
     """The store, moto, accepts any key, so it is not safe for photos that others can reach."""
-    answer = standing.pipeline("check-store", "--stack", "local", "--json", code=1)
+    answer = deployed.pipeline("check-store", "--stack", "local", "--json", code=1)
     found = json.loads(answer.stdout)
     assert "wrong-secret" in {finding["name"] for finding in found["findings"]}
     assert {each["result"] for each in found["checks"] if each["name"] == "versions"} == {"yes"}
 
 
-def test_log_finds_by_name(standing: Checkout) -> None:
-    rows = standing.json("log", "--like", "coffee")
+def test_log_finds_by_name(deployed: Checkout) -> None:
+    rows = deployed.json("log", "--like", "coffee")
     assert {row["output_key"] for row in rows} == {"negated_coffee.png"}
 
 
-def test_log_is_limited_and_filtered(standing: Checkout) -> None:
-    every = standing.json("log", "--last", "0")
+def test_log_is_limited_and_filtered(deployed: Checkout) -> None:
+    every = deployed.json("log", "--last", "0")
     assert len(every) >= len(SAMPLES)
-    assert standing.json("log", "--last", "2") == every[-2:]
-    assert standing.json("log", "--since", every[0]["timestamp"]) == every
-    assert standing.json("log", "--since", "2999-01-01") == []
-    assert standing.json("log", "--quarantined") == []
+    assert deployed.json("log", "--last", "2") == every[-2:]
+    assert deployed.json("log", "--since", every[0]["timestamp"]) == every
+    assert deployed.json("log", "--since", "2999-01-01") == []
+    assert deployed.json("log", "--quarantined") == []
 
 
-def test_sql_reads_and_changes_nothing(standing: Checkout) -> None:
-    table = standing.pipeline("sql", "select 1 as one, 'a[b]' as text, null as none").stdout
+def test_sql_reads_and_changes_nothing(deployed: Checkout) -> None:
+    table = deployed.pipeline("sql", "select 1 as one, 'a[b]' as text, null as none").stdout
     assert table == "one  text  none\n1    a[b]\n"
     query = "select key, outcome from results where key like 'c%' order by key, created_at limit 1"
-    rows = standing.pipeline("sql", "--csv", query).stdout
+    rows = deployed.pipeline("sql", "--csv", query).stdout
     assert rows.splitlines() == ["key,outcome", "cat.jpg,done"]
-    refused = standing.pipeline("sql", "delete from results", code=1)
+    refused = deployed.pipeline("sql", "delete from results", code=1)
     assert len(refused.stderr.strip().splitlines()) == 1
-    assert standing.json("log")
+    assert deployed.json("log")
 
 
-def test_other_clients_use_the_printed_keys(standing: Checkout, tmp_path: Path) -> None:
-    bucket, endpoint = outputs(standing)["outputBucket"], outputs(standing)["s3Endpoint"]
+def test_other_clients_use_the_printed_keys(deployed: Checkout, tmp_path: Path) -> None:
+    bucket, endpoint = outputs(deployed)["outputBucket"], outputs(deployed)["s3Endpoint"]
     for client in ("rclone", "aws", "s3cmd"):
-        printed = standing.pipeline("keys", f"--{client}").stdout
+        printed = deployed.pipeline("keys", f"--{client}").stdout
         (tmp_path / client).write_text(printed)
     rclone = [f"{sysconfig.get_path('scripts')}/rclone", "--config", str(tmp_path / "rclone")]
     listed = subprocess.run(
@@ -171,16 +171,16 @@ def test_other_clients_use_the_printed_keys(standing: Checkout, tmp_path: Path) 
     assert s3cmd["default"]["use_https"] == "False"
 
 
-def test_secrets_are_not_stored_or_shown_in_clear(standing: Checkout) -> None:
-    values = outputs(standing)
+def test_secrets_are_not_stored_or_shown_in_clear(deployed: Checkout) -> None:
+    values = outputs(deployed)
     secrets = {values[name] for name in SECRETS}
-    everything = "\n".join(decoded(export(standing, "--show-secrets")))
+    everything = "\n".join(decoded(export(deployed, "--show-secrets")))
     assert all(value in everything for value in secrets)  # the search can find them
-    local = standing.folder / ".local"
+    local = deployed.folder / ".local"
     logs = [*local.rglob("*.log"), *local.glob("state/.pulumi/**/*.json")]
     places = {
-        "state": "\n".join(decoded(export(standing))),
-        "outputs": standing.pipeline("outputs").stdout,
+        "state": "\n".join(decoded(export(deployed))),
+        "outputs": deployed.pipeline("outputs").stdout,
         "files": "".join(file.read_bytes().decode("latin-1") for file in logs),
         "processes": subprocess.run(
             ["ps", "axww"], capture_output=True, text=True, check=True
@@ -229,81 +229,81 @@ def decoded(value: object) -> Iterator[str]:
             yield gzip.decompress(raw).decode("latin-1")
 
 
-def test_operator_range_is_changed_in_place(standing: Checkout) -> None:
-    before = machine_ids(standing)
-    change(standing, "operatorCidrs", ["127.0.0.2/32"])
-    standing.pipeline("up")
-    assert machine_ids(standing) == before
+def test_operator_range_is_changed_in_place(deployed: Checkout) -> None:
+    before = machine_ids(deployed)
+    change(deployed, "operatorCidrs", ["127.0.0.2/32"])
+    deployed.pipeline("up")
+    assert machine_ids(deployed) == before
 
 
-def test_database_range_is_changed_in_place(standing: Checkout) -> None:
-    before = machine_ids(standing)
-    change(standing, "databaseCidrs", ["192.0.2.0/24"])
-    printed = standing.pipeline("up")
+def test_database_range_is_changed_in_place(deployed: Checkout) -> None:
+    before = machine_ids(deployed)
+    change(deployed, "databaseCidrs", ["192.0.2.0/24"])
+    printed = deployed.pipeline("up")
     assert "updated  TroveInstance" in printed.stdout + printed.stderr
-    assert machine_ids(standing) == before
-    assert len(standing.json("log")) >= len(SAMPLES)
+    assert machine_ids(deployed) == before
+    assert len(deployed.json("log")) >= len(SAMPLES)
 
 
-def test_new_passwords_and_keys_reach_the_machine(standing: Checkout) -> None:
-    old = outputs(standing)
-    change(standing, "databasePasswordRound", 2)
-    change(standing, "s3KeyRound", 2)
-    standing.pipeline("up")
-    new = outputs(standing)
+def test_new_passwords_and_keys_reach_the_machine(deployed: Checkout) -> None:
+    old = outputs(deployed)
+    change(deployed, "databasePasswordRound", 2)
+    change(deployed, "s3KeyRound", 2)
+    deployed.pipeline("up")
+    new = outputs(deployed)
     for name in ("databaseUserPassword", "s3AccessKey", "s3SecretKey"):
         assert new[name] != old[name]
-    cloud = openstack(standing)
+    cloud = openstack(deployed)
     kept = cloud.identity.get(f"/users/{cloud.session.get_user_id()}/credentials/OS-EC2").json()
     assert [each["access"] for each in kept["credentials"]] == [new["s3AccessKey"]]
-    send(standing, "cat.jpg")
+    send(deployed, "cat.jpg")
 
 
 def test_new_worker_replaces_the_machine_and_keeps_the_data(
-    standing: Checkout,
+    deployed: Checkout,
 ) -> None:
-    before, rows = machine_ids(standing), len(standing.json("log"))
-    code = standing.folder / "worker" / "errors.py"
+    before, rows = machine_ids(deployed), len(deployed.json("log"))
+    code = deployed.folder / "worker" / "errors.py"
     code.write_text(code.read_text() + "\n# a new version\n")
-    standing.pipeline("up")
-    assert not machine_ids(standing) & before
-    eventually(lambda: len(standing.json("log")) == rows)
-    send(standing, "rocket.jpg")
+    deployed.pipeline("up")
+    assert not machine_ids(deployed) & before
+    eventually(lambda: len(deployed.json("log")) == rows)
+    send(deployed, "rocket.jpg")
 
 
-def test_deleted_resources_are_recreated(standing: Checkout) -> None:
-    client, values = s3(standing), outputs(standing)
-    before = machine_ids(standing)
+def test_deleted_resources_are_recreated(deployed: Checkout) -> None:
+    client, values = s3(deployed), outputs(deployed)
+    before = machine_ids(deployed)
     # The quarantine bucket has the package that the next machine boots from.
     for bucket in (values["outputBucket"], values["quarantineBucket"]):
         keys = [{"Key": o["Key"]} for o in client.list_objects_v2(Bucket=bucket)["Contents"]]
         client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
     client.delete_bucket(Bucket=values["outputBucket"])
-    cloud = openstack(standing)
+    cloud = openstack(deployed)
     for machine in before:
         cloud.compute.delete_server(machine)
     for instance in cloud.database.get("/instances").json()["instances"]:
         cloud.database.delete(f"/instances/{instance['id']}")
-    standing.pipeline("refresh")
-    standing.pipeline("up")
-    assert not machine_ids(standing) & before
-    assert "No change." in standing.pipeline("preview").stdout
-    send(standing, "cat.jpg")
+    deployed.pipeline("refresh")
+    deployed.pipeline("up")
+    assert not machine_ids(deployed) & before
+    assert "No change." in deployed.pipeline("preview").stdout
+    send(deployed, "cat.jpg")
 
 
 def openstack(checkout: Checkout) -> Connection:
-    """The stack's cloud, as anybody with its clouds.yaml reaches it."""
+    """The stack's cloud, reached by its clouds.yaml."""
     file = checkout.folder / ".local" / "cloud" / "clouds.yaml"
     return Connection(
         config=OpenStackConfig(load_envvars=False, config_files=[str(file)]).get_one("local")
     )
 
 
-def test_destroy_of_protected_data_requires_data_option(standing: Checkout) -> None:
-    change(standing, "protectData", value=True)
-    standing.pipeline("up")
-    refused = standing.pipeline("destroy", code=1)
+def test_destroy_of_protected_data_requires_data_option(deployed: Checkout) -> None:
+    change(deployed, "protectData", value=True)
+    deployed.pipeline("up")
+    refused = deployed.pipeline("destroy", code=1)
     assert "protectData" in refused.stderr
-    assert standing.json("status")["done"] > 0
-    standing.pipeline("destroy", "--data")
-    assert not (standing.folder / ".local").exists()
+    assert deployed.json("status")["done"] > 0
+    deployed.pipeline("destroy", "--data")
+    assert not (deployed.folder / ".local").exists()

@@ -1,4 +1,4 @@
-"""`status` shows what failed on the machine, and `ssh` lets the operator in."""
+"""`status` shows what failed on the machine, and `ssh` opens a shell."""
 
 import subprocess
 from dataclasses import dataclass

@@ -44,7 +44,7 @@ def clouds_yaml(cloud: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def gateway(cloud: OpenStack) -> Iterator[Path]:
-    """The folder of a running Ceph that asks the cloud's Keystone who somebody is."""
+    """The folder of a running Ceph that authenticates users with the cloud's Keystone."""
     if sentence := cluster.missing():
         pytest.skip(sentence)
     keystone = Keystone(

@@ -28,7 +28,7 @@ class Customer(Operator):
     """A person with an account on real OpenStack."""
 
     cloud: OpenStack
-    account: Path  # a clouds.yaml that nobody spoils
+    account: Path  # a clouds.yaml that tests do not change
 
     def pouta(self) -> "Connection":
         """Machines, networks and buckets, as the customer reaches them."""

@@ -11,7 +11,7 @@ from tests.openstack.customer import INIT, Customer
 
 CHECK = ("init", "lab", "--check")
 FINE = "No problems found"
-Spoil = Callable[[dict[str, Any]], None]
+EntryChange = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,7 +129,7 @@ def test_a_password_that_is_wrong(operator: Customer) -> None:
     def wrong(entry: dict[str, Any]) -> None:
         entry["auth"]["password"] = "guessed"
 
-    _spoil(operator, wrong, "pukki")
+    _change_entry(operator, wrong, "pukki")
     refused(operator, ("Cloud 'pukki' refuses the credentials", "renew them"))
 
 
@@ -144,14 +144,14 @@ def test_a_token_that_is_no_longer_good(operator: Customer) -> None:
         del entry["auth"]["username"], entry["auth"]["password"], entry["auth"]["user_domain_name"]
         entry["auth"]["token"] = token
 
-    _spoil(operator, stale, "pouta")
+    _change_entry(operator, stale, "pouta")
     refused(operator, ("Cloud 'pouta' refuses the credentials", "renew them"))
 
 
-def _spoil(operator: Customer, spoil: Spoil, *entries: str) -> None:
+def _change_entry(operator: Customer, change: EntryChange, *entries: str) -> None:
     content = json.loads(operator.account.read_text())
     for entry in entries:
-        spoil(content["clouds"][entry])
+        change(content["clouds"][entry])
     operator.clouds_yaml.write_text(json.dumps(content))
 
 
@@ -173,17 +173,17 @@ def _spoil(operator: Customer, spoil: Spoil, *entries: str) -> None:
 def test_an_application_credential_that_will_not_do(
     asked: dict[str, Any], expected: tuple[str, ...], operator: Customer
 ) -> None:
-    _spoil(operator, _application_credential(operator, **asked), "pouta")
+    _change_entry(operator, _application_credential(operator, **asked), "pouta")
     refused(operator, expected)
 
 
 def test_a_restricted_application_credential_does_for_the_database(operator: Customer) -> None:
-    _spoil(operator, _application_credential(operator, cloud="pukki"), "pukki")
+    _change_entry(operator, _application_credential(operator, cloud="pukki"), "pukki")
     assert FINE in operator.checkout.pipeline(*CHECK).stdout
 
 
 def test_an_application_credential_that_is_gone(operator: Customer) -> None:
-    _spoil(operator, _application_credential(operator, unrestricted=True), "pouta")
+    _change_entry(operator, _application_credential(operator, unrestricted=True), "pouta")
     with operator.pouta() as pouta:
         path = f"/users/{pouta.current_user_id}/application_credentials"
         for each in pouta.identity.get(path).json()["application_credentials"]:
@@ -191,7 +191,7 @@ def test_an_application_credential_that_is_gone(operator: Customer) -> None:
     refused(operator, ("Cloud 'pouta' refuses the credentials", "renew them"))
 
 
-def _application_credential(operator: Customer, cloud: str = "pouta", **asked: Any) -> Spoil:
+def _application_credential(operator: Customer, cloud: str = "pouta", **asked: Any) -> EntryChange:
     """Make one; what puts it into an entry of clouds.yaml."""
     rules = [
         {"service": service, "method": method, "path": path}

@@ -33,8 +33,8 @@ def stack(
     operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
 
-def standing(operator: Customer) -> dict[str, str]:
-    """What a person would miss if it were another one."""
+def resource_ids(operator: Customer) -> dict[str, str]:
+    """What must not change: ids of resources and outputs."""
     with operator.pouta() as pouta, operator.pukki() as pukki:
         [vm] = pouta.compute.servers()
         [address] = pouta.network.ips()
@@ -78,7 +78,7 @@ def test_up_interrupted_by_a_keystone_outage_is_completed_by_the_next(operator: 
 
 
 def test_strangers_reach_neither_machine_nor_database(operator: Customer) -> None:
-    there = standing(operator)
+    there = resource_ids(operator)
     ssh = admitted.to_machine(operator.cloud, there["machine"])
     assert ssh == {("tcp", 22, 22, "127.0.0.1/32")}
     postgres = admitted.to_database(operator.cloud, there["database"])
@@ -101,16 +101,16 @@ def test_photo_is_processed(operator: Customer) -> None:
 def user_data(operator: Customer) -> str:
     """What Nova hands to the machine."""
     with operator.cloud.admin() as admin:
-        path = f"/servers/{standing(operator)['machine']}"
+        path = f"/servers/{resource_ids(operator)['machine']}"
         server: Any = admin.compute.get(path, microversion="2.3").json()["server"]
         return str(server["OS-EXT-SRV-ATTR:user_data"])
 
 
 def test_changed_user_data_replaces_only_the_machine(operator: Customer) -> None:
-    before = standing(operator)
+    before = resource_ids(operator)
     operator.change("lab", timerInterval="7s")
     operator.checkout.pipeline("up", *STACK)
-    after = standing(operator)
+    after = resource_ids(operator)
     assert after.pop("machine") != before.pop("machine")
     assert after == before
     operator.checkout.pipeline("get", "cat.jpg", *STACK)  # the output is still there
@@ -118,7 +118,7 @@ def test_changed_user_data_replaces_only_the_machine(operator: Customer) -> None
 
 
 def test_replaced_image_does_not_replace_the_machine(operator: Customer) -> None:
-    before = standing(operator)
+    before = resource_ids(operator)
     with operator.cloud.admin() as admin:
         old = admin.image.find_image("Ubuntu-24.04", ignore_missing=False)
         admin.image.delete_image(old.id)
@@ -131,24 +131,24 @@ def test_replaced_image_does_not_replace_the_machine(operator: Customer) -> None
         )
     operator.checkout.pipeline("refresh", *STACK)
     assert no_change(operator)
-    assert standing(operator) == before
+    assert resource_ids(operator) == before
 
 
 def test_deleted_key_pair_is_created_again(operator: Customer) -> None:
-    before = standing(operator)
+    before = resource_ids(operator)
     with operator.pouta() as pouta:
         [pair] = pouta.compute.keypairs()
         pouta.compute.delete_keypair(pair.name)
         operator.checkout.pipeline("refresh", *STACK)
         operator.checkout.pipeline("up", *STACK)
         assert [each.fingerprint for each in pouta.compute.keypairs()] == [pair.fingerprint]
-    assert standing(operator) == before
+    assert resource_ids(operator) == before
     assert no_change(operator)
 
 
 def test_quota_exceeded_midway(operator: Customer) -> None:
     """The floating IP is lost and none is left: reported, and repaired once there is one again."""
-    before = standing(operator)
+    before = resource_ids(operator)
     with operator.pouta() as pouta:
         [address] = pouta.network.ips()
         pouta.network.delete_ip(address)
@@ -160,7 +160,7 @@ def test_quota_exceeded_midway(operator: Customer) -> None:
     assert printed.count("Quota exceeded") == 1
     operator.quota(floating_ips=2)
     operator.checkout.pipeline("up", *STACK)
-    after = standing(operator)
+    after = resource_ids(operator)
     assert after["database"] == before["database"]
     new = after["floating IP"]
     rules = admitted.to_database(operator.cloud, after["database"])
@@ -169,7 +169,7 @@ def test_quota_exceeded_midway(operator: Customer) -> None:
 
 
 def test_security_group_in_use_is_reported_before_anything_is_deleted(operator: Customer) -> None:
-    before = standing(operator)
+    before = resource_ids(operator)
     with operator.pouta() as pouta:
         network = pouta.network.find_network(NETWORK, ignore_missing=False)
         group = pouta.network.find_security_group(
@@ -180,7 +180,7 @@ def test_security_group_in_use_is_reported_before_anything_is_deleted(operator: 
         )
         printed = operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=1).stderr
         assert "Port guest, which is not this stack's, uses its security group" in printed
-        assert standing(operator) == before
+        assert resource_ids(operator) == before
         pouta.network.delete_port(port)
 
 

@@ -86,7 +86,7 @@ def instances(operator: Customer) -> list[dict[str, Any]]:
 
 
 def test_lost_order_is_reported_and_not_adopted(operator: Customer, watch: Watch) -> None:
-    """Trove, in the region of the settings, has taken it, and nobody was there to hear so."""
+    """Trove, in the settings' region, accepts the order, but its response is never read."""
     struck: list[int] = []
 
     def kill() -> None:
@@ -137,7 +137,9 @@ def test_interrupted_wait_is_resumed_by_the_next_up(
     printed += process.communicate(timeout=300)[0]
     assert process.returncode not in (0, None), printed
     assert "Traceback" not in printed
-    assert ("'./pipeline up --stack lab' goes on" in printed) == (number == signal.SIGINT), printed
+    assert ("'./pipeline up --stack lab' continues" in printed) == (number == signal.SIGINT), (
+        printed
+    )
     [before] = instances(operator)
     assert before["status"] == "BUILD"
     no_database_is_built()
@@ -149,7 +151,7 @@ def test_interrupted_wait_is_resumed_by_the_next_up(
         "ACTIVE",
         "HEALTHY",
     )
-    if number == signal.SIGINT:  # the other's goes on being used
+    if number == signal.SIGINT:  # the other one is still used
         operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
         assert instances(operator) == []
 

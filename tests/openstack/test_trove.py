@@ -107,7 +107,7 @@ def test_machine_deleted_without_trove(cloud: OpenStack, trove: Service) -> None
 
 
 def test_taskmanager_outage(cloud: OpenStack, trove: Service) -> None:
-    """What was ordered meanwhile is made when it is back; the wait just goes on."""
+    """Pending requests are completed when it is back; the wait continues."""
     cloud.stop("trove-taskmanager")
     created = OWNER.create(inputs(trove, "patient"))
     with pytest.raises(DatabaseError, match=r"is BUILD after .* run `up` again"):

@@ -23,7 +23,7 @@ from tests.machine.stacks import USER_DATA
 from tests.machine.test_cleanup import alive
 
 SUITE = "bookworm"
-STANDING = """
+DEPLOYED = """
 import signal, sys
 from pathlib import Path
 from tests.machine import stacks
@@ -69,7 +69,7 @@ def answers(guest: QemuMachine) -> bool:
 def test_stack_is_removed_when_its_tests_are_killed(able: None, pulumi: Path) -> None:
     del able
     tests = subprocess.Popen(
-        [sys.executable, "-c", STANDING, str(pulumi)],
+        [sys.executable, "-c", DEPLOYED, str(pulumi)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=PROJECT,

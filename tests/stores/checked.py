@@ -31,7 +31,7 @@ def version_of(name: str) -> str:
     return cluster.version() if name == CEPH else version(_PACKAGES[name])
 
 
-def anybody(store: ObjectStore) -> ObjectStore:
+def with_other_keys(store: ObjectStore) -> ObjectStore:
     """Return moto with another owner's keys: it accepts any."""
     return replace(store, access_key="another", secret_key="owner")
 
@@ -60,7 +60,7 @@ def check_all() -> list[Checked]:
             gateway = cluster.start(ceph)
             checked = [check_store(CEPH, gateway, cluster.owner(ceph, "other"))]
             store = object_store.start(moto, "moto")
-            checked.append(check_store(MOTO, store, anybody(store)))
+            checked.append(check_store(MOTO, store, with_other_keys(store)))
             checked.append(check_store(RCLONE, object_store.start(rclone, "rclone"), None))
         finally:
             cluster.stop(ceph)

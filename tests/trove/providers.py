@@ -15,7 +15,7 @@ from tests.trove.service import ADMIN, DATABASE, MINE, SECONDS, WORKER, Service
 
 MINUTES = SECONDS / 60
 OWNER, WAITER = TroveInstanceProvider(), TroveReadyProvider()
-NOBODY = "00000000-0000-0000-0000-000000000000"
+MISSING_ID = "00000000-0000-0000-0000-000000000000"
 
 
 def inputs(trove: Service, name: str, **changes: Any) -> dict[str, Any]:
@@ -218,10 +218,10 @@ class ProviderPromises:
 
     def test_deleted_instance(self, trove: Service) -> None:
         props = inputs(trove, "gone-db")
-        assert OWNER.read(NOBODY, props).id == ""
-        OWNER.delete(NOBODY, props)
+        assert OWNER.read(MISSING_ID, props).id == ""
+        OWNER.delete(MISSING_ID, props)
         with pytest.raises(DatabaseError, match=r"is gone: run `pulumi refresh`"):
-            WAITER.create(waited(NOBODY, props))
+            WAITER.create(waited(MISSING_ID, props))
 
     @pytest.mark.parametrize(
         ("changes", "sentence"),

@@ -16,10 +16,10 @@ GOOD = '{"v1": {"datasource": "NoCloud", "errors": []}}'
 BAD = '{"v1": {"errors": ["(\'scripts-user\', RuntimeError(\'Runparts: 1 failures\'))"]}}'
 
 
-def text(cloud_init: str, install: str, migrate: str, worker: str, said: str = "") -> str:
+def text(cloud_init: str, install: str, migrate: str, worker: str, log: str = "") -> str:
     return (
-        f"\n@step cloud-init\n{cloud_init}\n@step pipeline-install\n{install}\n{said}"
-        f"@step pipeline-migrate\n{migrate}\n{said}@step pipeline-worker\n{worker}\n"
+        f"\n@step cloud-init\n{cloud_init}\n@step pipeline-install\n{install}\n{log}"
+        f"@step pipeline-migrate\n{migrate}\n{log}@step pipeline-worker\n{worker}\n"
     )
 
 

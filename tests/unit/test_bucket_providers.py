@@ -69,18 +69,20 @@ def test_free_name_is_claimed(store: dict[str, str]) -> None:
 
 def test_own_bucket_is_never_claimed(store: dict[str, str]) -> None:
     client = s3.client(store)
-    client.create_bucket(Bucket="dear-to-me")
-    client.put_object(Bucket="dear-to-me", Key="only copy", Body=b"x")
-    with pytest.raises(StoreError, match=r"dear-to-me exists already and is yours.*adoptBuckets"):
-        CLAIM.create({**store, "bucket": "dear-to-me"})
-    CLAIM.delete("dear-to-me", {**store, "bucket": "dear-to-me"})
-    assert client.get_object(Bucket="dear-to-me", Key="only copy")["Body"].read() == b"x"
+    client.create_bucket(Bucket="existing-bucket")
+    client.put_object(Bucket="existing-bucket", Key="only copy", Body=b"x")
+    with pytest.raises(
+        StoreError, match=r"existing-bucket exists already and is yours.*adoptBuckets"
+    ):
+        CLAIM.create({**store, "bucket": "existing-bucket"})
+    CLAIM.delete("existing-bucket", {**store, "bucket": "existing-bucket"})
+    assert client.get_object(Bucket="existing-bucket", Key="only copy")["Body"].read() == b"x"
 
 
 def test_bucket_of_somebody_else_is_taken(stores: dict[str, dict[str, str]]) -> None:
     """For a wrong key rclone answers 403, as stores do for another owner's bucket."""
     wrong = {**stores["rclone"], "secret_key": "wrong", "bucket": "theirs"}
-    with pytest.raises(StoreError, match=r"theirs belongs to somebody else.*another name"):
+    with pytest.raises(StoreError, match=r"theirs belongs to another user.*another name"):
         CLAIM.create(wrong)
 
 

@@ -26,7 +26,7 @@ IN_USE = "Error deleting openstack_networking_secgroup_v2: context deadline exce
         (f"deleting urn:pulumi:lab::p::x$y:z::operators: 1 error occurred:\n\t* {IN_USE}", IN_USE),
         ("an unhandled error occurred: flavor is 'x'.", "flavor is 'x'."),
         (f"{QUOTA[:-40]}", f"{PLAIN[: PLAIN.index('Quota')]}{QUOTA[QUOTA.index('{') : -40]}"),
-        ("Bucket b belongs to somebody else.", "Bucket b belongs to somebody else."),
+        ("Bucket b belongs to another user.", "Bucket b belongs to another user."),
     ],
     ids=["logged", "returned", "of a resource", "of the program", "not JSON", "ours"],
 )

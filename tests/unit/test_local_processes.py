@@ -80,7 +80,7 @@ def test_recycled_process_id_is_not_taken_for_ours(tmp_path: Path) -> None:
     (tmp_path / "it.pid").write_text(str(os.getpid()), encoding="utf-8")
     assert not processes.is_running(tmp_path, "it")
     processes.kill(tmp_path, "it")
-    processes.end(tmp_path)  # this very process goes on
+    processes.end(tmp_path)  # does not end the test's own process
 
 
 def test_process_that_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:

@@ -105,10 +105,10 @@ BAD: list[tuple[dict[str, object], str, str]] = [
 @pytest.mark.parametrize(("overrides", "thing", "remedy"), BAD)
 def test_bad_setting(tmp_path: Path, overrides: dict[str, object], thing: str, remedy: str) -> None:
     errors = faults_of(stack_settings(tmp_path, **overrides))
-    said = [sentence for sentence in errors if thing in sentence]
-    assert said, errors
-    assert remedy in said[0]
-    assert "\n" not in said[0]
+    matching = [sentence for sentence in errors if thing in sentence]
+    assert matching, errors
+    assert remedy in matching[0]
+    assert "\n" not in matching[0]
 
 
 def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:

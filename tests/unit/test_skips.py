@@ -21,7 +21,7 @@ MODULE = "import pytest\n\n\ndef test_it():\n    pytest.skip('no reason')\n"
         ("", 1),
     ],
 )
-def test_skips_are_judged(tmp_path: Path, processes: str, line: str, code: int) -> None:
+def test_skips_are_checked(tmp_path: Path, processes: str, line: str, code: int) -> None:
     suite = tmp_path / "tests" / "suite"
     suite.mkdir(parents=True)
     for name in ("__init__.py", "conftest.py", "distribution.py", "skips.py"):

@@ -15,8 +15,8 @@ from tests.checkout import PROJECT
 _LONG = f"""
 import time
 from cli.terminal import spinner
-with spinner("Standing up") as screen:
-    screen.show("Standing up: {"one more resource, " * 20}")
+with spinner("Deploying") as screen:
+    screen.show("Deploying: {"one more resource, " * 20}")
     time.sleep(0.3)
 """
 
@@ -39,7 +39,7 @@ def python(*words: str, **environment: str) -> str:
 def test_the_moving_line_is_one_line_on_a_narrow_terminal() -> None:
     shown = python("-c", _LONG, FORCE_COLOR="1", TERM="xterm", COLUMNS="50")
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", shown))
-    assert any("Standing up: one more" in line for line in lines), shown
+    assert any("Deploying: one more" in line for line in lines), shown
     assert max(map(len, lines)) <= 50
 
 

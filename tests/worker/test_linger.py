@@ -83,7 +83,7 @@ def test_it_ends_after_its_time(versioned: Pipeline) -> None:
 
 
 def test_a_failed_upload_is_retried_by_the_next_pass_soon(versioned: Pipeline) -> None:
-    """A pass tries it once, goes on with others, and ends early."""
+    """A pass tries it once, continues with others, and ends early."""
     versioned.configure(limits={"seconds": 1})
     versioned.put("slow.webp", slow_photo())
     with lingering(versioned) as process:

@@ -10,7 +10,7 @@ from cli.check_store.checks import CHECKS
 from cli.check_store.scratch_buckets import PREFIX
 from local.object_store import ObjectStore
 from tests.stores import page
-from tests.stores.checked import MOTO, RCLONE, anybody, read, version_of
+from tests.stores.checked import MOTO, RCLONE, read, version_of, with_other_keys
 from tests.stores.command import keys_file, run
 from tests.worker.pipeline import client
 
@@ -29,7 +29,7 @@ def test_the_page_is_about_the_installed_versions(name: str) -> None:
 
 def test_the_text_agrees_with_the_page_on_moto(moto: ObjectStore, tmp_path: Path) -> None:
     """Moto accepts any key: fine on loopback, not for photos of value."""
-    keys = keys_file(tmp_path, moto, anybody(moto))
+    keys = keys_file(tmp_path, moto, with_other_keys(moto))
     ended = run("--endpoint", moto.endpoint, "--keys", str(keys))
     assert ended.status == 1, ended.err
     for check in CHECKS:

@@ -97,7 +97,7 @@ CHECKS = (
         _others_name,
         Consequence(
             Severity.DATA_LOSS,
-            "Two owners share a bucket: choose bucket names that nobody else has.",
+            "Two owners share a bucket: choose unique bucket names.",
         ),
         OTHER_OWNER,
     ),
@@ -107,8 +107,8 @@ CHECKS = (
         _others_head,
         Consequence(
             Severity.DATA_LOSS,
-            "Another owner's bucket is mistaken for ours or for a free name: choose bucket names "
-            "that nobody else has.",
+            "Another owner's bucket is mistaken for ours or for a free name: choose unique bucket "
+            "names.",
         ),
         OTHER_OWNER,
     ),

@@ -140,7 +140,7 @@ def _daemon(folder: Path, program: str, *arguments: str) -> None:
 
 
 def _run(folder: Path, *command: str) -> str:
-    """What a tool of Ceph's prints; raises LocalCloudError with its last words."""
+    """What a tool of Ceph's prints; raises LocalCloudError with the end of its output."""
     answer = subprocess.run(
         command,
         env=processes.environment(folder, _environment(folder)),
@@ -186,10 +186,10 @@ def _answers(address: str) -> bool:
 
 
 def _last_words(folder: Path) -> str:
-    """The end of what the daemons said."""
+    """The end of the daemons' output."""
     logs = [folder / f"{name}.log" for name in ("ceph-mon", "ceph-osd", "radosgw")]
-    said = [path.read_text(encoding="utf-8")[-500:] for path in logs if path.exists()]
-    return " … ".join(said)
+    ends = [path.read_text(encoding="utf-8")[-500:] for path in logs if path.exists()]
+    return " … ".join(ends)
 
 
 def _free_port() -> int:

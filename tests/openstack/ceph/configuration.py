@@ -25,7 +25,7 @@ class Keystone:
 def text(
     folder: Path, fsid: str, mon_port: int, gateway_port: int, keystone: Keystone | None
 ) -> str:
-    """The whole file. Nobody authenticates within the cluster: it listens on loopback only."""
+    """The whole file. Nothing authenticates within the cluster: it listens on loopback only."""
     sections = {
         "global": {
             "fsid": fsid,
@@ -39,7 +39,7 @@ def text(
             "auth client required": "none",
             "keyring": folder / "keyring",
             "run dir": folder,
-            "admin socket": "",  # its path may not be longer than 107 bytes; nobody asks there
+            "admin socket": "",  # its path may not be longer than 107 bytes; it is not used
             "pid file": "",
             "log file": "",
             "log to stderr": "true",
@@ -63,7 +63,7 @@ def text(
             "paxos propose interval": 0.05,
             "paxos min wait": 0.01,
             "mon max pg per osd": 4000,
-            "mon data avail crit": 1,  # per cent: a full disk of the host is no matter of ours
+            "mon data avail crit": 1,  # per cent: a full disk of the host does not matter
             "mon data avail warn": 2,
             "mon data": folder / "mon",
             "osd data": folder / "osd",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """What the program's Container and Ec2CredentialV3 ask for, asked for by hand."""
+    """Creates what the program's Container and Ec2CredentialV3 would create."""
 
     connection: "Connection"
     endpoint: str

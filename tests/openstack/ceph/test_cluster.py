@@ -1,4 +1,4 @@
-"""The bring-up itself: nothing outlives the run that started it, and what is missing is said."""
+"""The bring-up itself: nothing outlives the run that started it, and missing programs are named."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_a_killed_run_leaves_no_daemon(tmp_path: Path) -> None:
     eventually(lambda: not daemons(folder))
 
 
-def test_what_is_missing_is_said_with_the_remedy(
+def test_missing_programs_are_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -5,5 +5,5 @@ an identity of its own and the database service, which keeps its machines and ad
 first. Stand-ins are small (stand_ins/): the hypervisor is Nova's own fake one, ports are bound by
 nobody, and Trove's guest agent and volumes answer from a file.
 
-`python -m tests.openstack.services up|down FOLDER` runs it by hand.
+`python -m tests.openstack.services up|down FOLDER` runs it from a shell.
 """

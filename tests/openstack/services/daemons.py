@@ -12,7 +12,7 @@ from tests.openstack.services.probing import PATIENCE_SECONDS, answers, until
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 THREADS = 4
-#: What their readers must have made before anybody is served.
+#: Queues that their readers must have created before requests are sent.
 QUEUES = ("conductor", "scheduler", "compute.fake-host", "taskmanager")
 
 
@@ -120,7 +120,7 @@ def run(layout: Layout, command: list[str]) -> None:
         env=processes.environment(layout.root, environment(layout)),
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise ServicesError(f"{Path(command[0]).name} failed: {last}")
 
 

@@ -28,7 +28,7 @@ def create(layout: Layout) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise ServicesError(f"MariaDB could not make its data folder: {last}")
 
 

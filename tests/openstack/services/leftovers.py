@@ -36,7 +36,7 @@ def naming(folder: Path) -> list[str]:
 
 
 def remove() -> None:
-    """End and remove every folder that nobody owns any more."""
+    """End and remove every folder without a running owner."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             with (folder / LOCK).open("r+") as lock:

@@ -20,7 +20,7 @@ def until(layout: Layout, name: str, holds: Callable[[], bool]) -> None:
         log = layout.root / f"{name}.log"
         if not processes.is_running(layout.root, name):
             last = (log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
-            raise ServicesError(f"{name} ended while it started, its last word in {log}: {last}")
+            raise ServicesError(f"{name} ended while it started, last line in {log}: {last}")
         if time.monotonic() > deadline:
             raise ServicesError(f"{name} did not answer in {PATIENCE_SECONDS:g} s: see {log}.")
         time.sleep(0.1)

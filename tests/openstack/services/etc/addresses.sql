@@ -1,4 +1,4 @@
--- What the snapshot of another folder says of places and ports, made right for this one.
+-- Corrects the paths and ports that the snapshot has from another folder.
 UPDATE keystone.endpoint SET url = CASE (
     SELECT type FROM keystone.service WHERE service.id = endpoint.service_id)
     WHEN 'identity' THEN '$auth_url'
