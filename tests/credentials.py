@@ -1,6 +1,6 @@
-"""What a Keystone lets a login do: tests that a suite runs against each cloud it has.
+"""What Keystone allows a login to do: tests that a suite runs against each of its clouds.
 
-As `tests/trove`: the stand-in and the real one must answer alike.
+As in `tests/trove`, the stand-in and the real one must answer alike.
 """
 
 import json

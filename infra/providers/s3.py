@@ -145,7 +145,7 @@ def holds(s3: Any, bucket: str, key: str) -> bool:
 
 
 def remove(s3: Any, bucket: str, key: str) -> None:
-    """Delete an object; one that is absent, or whose bucket is, is no error."""
+    """Delete an object; one that is absent, or whose bucket is, is ignored."""
     with store_errors(bucket):
         _ask(ABSENT, s3.delete_object, Bucket=bucket, Key=key)
 

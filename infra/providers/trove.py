@@ -135,7 +135,7 @@ def set_passwords(cloud: "Connection", id_: str, passwords: Mapping[str, str]) -
 
 
 def delete(cloud: "Connection", id_: str) -> None:
-    """Ask for an instance's deletion; one that is gone already is no error."""
+    """Ask for an instance's deletion; one that is gone already is ignored."""
     _ask(cloud, "DELETE", f"/instances/{id_}", absent=True)
 
 

@@ -13,14 +13,14 @@ from tests.checkout import open_folder
 from tests.openstack.ceph import cluster
 from tests.openstack.ceph.configuration import Keystone
 from tests.openstack.customer import Customer, customer, in_catalog
-from tests.openstack.services import guardian, leftovers, means, stack
+from tests.openstack.services import guardian, leftovers, prerequisites, stack
 from tests.openstack.services.stack import OpenStack
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[OpenStack]:
     """Both clouds, running; ended with the tests, however they end."""
-    if sentence := means.missing():
+    if sentence := prerequisites.missing():
         pytest.skip(sentence)
     leftovers.remove()
     with tempfile.TemporaryDirectory(prefix=leftovers.PREFIX) as name:
@@ -35,7 +35,7 @@ def cloud() -> Iterator[OpenStack]:
 
 @pytest.fixture
 def clouds_yaml(cloud: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The customer's clouds.yaml (entries `pouta` and `pukki`), the only thing the SDK finds."""
+    """The customer's clouds.yaml (entries `pouta` and `pukki`), the only one that the SDK finds."""
     for name in [name for name in os.environ if name.startswith("OS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))

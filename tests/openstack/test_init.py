@@ -39,7 +39,7 @@ def refused(operator: Customer, *expected: tuple[str, ...]) -> None:
     assert len(lines) == len(expected) + 1, answer.stderr  # and how to check again
 
 
-def test_only_choice_is_taken(operator: Customer) -> None:
+def test_only_choice_is_used(operator: Customer) -> None:
     text = operator.settings_file("lab").read_text()
     for line in (
         'externalNetwork: "public"',
@@ -86,7 +86,7 @@ def test_unavailable_choices_are_refused(
     refused(operator, *expected)
 
 
-def test_quotas_that_are_used_up(operator: Customer) -> None:
+def test_exhausted_quotas_are_reported(operator: Customer) -> None:
     """All at once; with room again, the same check passes."""
     with operator.pouta() as pouta, operator.cloud.admin() as admin:
         external = pouta.network.find_network("public", ignore_missing=False)
@@ -109,7 +109,7 @@ def test_quotas_that_are_used_up(operator: Customer) -> None:
     assert FINE in operator.checkout.pipeline(*CHECK).stdout
 
 
-def test_a_bucket_that_is_there(operator: Customer) -> None:
+def test_existing_bucket_is_refused(operator: Customer) -> None:
     """One's own, made over Swift; names are shared by all users, so others' answer alike."""
     name = json.loads(_setting(operator, "inputBucket"))
     with operator.pouta() as pouta:
@@ -123,7 +123,7 @@ def _setting(operator: Customer, name: str) -> str:
     return next(line.partition(f"{name}: ")[2] for line in lines if f":{name}: " in line)
 
 
-def test_a_password_that_is_wrong(operator: Customer) -> None:
+def test_wrong_password_is_refused(operator: Customer) -> None:
     """Two Keystones: the sentence names the one that it is about."""
 
     def wrong(entry: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def test_a_password_that_is_wrong(operator: Customer) -> None:
     refused(operator, ("Cloud 'pukki' refuses the credentials", "renew them"))
 
 
-def test_a_token_that_is_no_longer_good(operator: Customer) -> None:
+def test_expired_token_is_refused(operator: Customer) -> None:
     with operator.pouta() as pouta:
         token = pouta.auth_token
         gone = {"X-Subject-Token": token}
@@ -170,19 +170,19 @@ def _change_entry(operator: Customer, change: EntryChange, *entries: str) -> Non
     ],
     ids=["restricted", "unrestricted", "access rules"],
 )
-def test_an_application_credential_that_will_not_do(
+def test_unusable_application_credential_is_refused(
     asked: dict[str, Any], expected: tuple[str, ...], operator: Customer
 ) -> None:
     _change_entry(operator, _application_credential(operator, **asked), "pouta")
     refused(operator, expected)
 
 
-def test_a_restricted_application_credential_does_for_the_database(operator: Customer) -> None:
+def test_restricted_application_credential_suffices_for_the_database(operator: Customer) -> None:
     _change_entry(operator, _application_credential(operator, cloud="pukki"), "pukki")
     assert FINE in operator.checkout.pipeline(*CHECK).stdout
 
 
-def test_an_application_credential_that_is_gone(operator: Customer) -> None:
+def test_deleted_application_credential_is_refused(operator: Customer) -> None:
     _change_entry(operator, _application_credential(operator, unrestricted=True), "pouta")
     with operator.pouta() as pouta:
         path = f"/users/{pouta.current_user_id}/application_credentials"
@@ -220,7 +220,7 @@ def _application_credential(operator: Customer, cloud: str = "pouta", **asked: A
     return log_in
 
 
-def test_a_keystone_that_is_down(operator: Customer) -> None:
+def test_keystone_outage_is_reported(operator: Customer) -> None:
     """And only that of the database: the other cloud is not blamed."""
     operator.cloud.stop("keystone-database")
     try:

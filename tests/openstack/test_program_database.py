@@ -156,7 +156,7 @@ def test_interrupted_wait_is_resumed_by_the_next_up(
         assert instances(operator) == []
 
 
-def test_it_admits_the_machine_and_nobody_else(operator: Customer) -> None:
+def test_database_admits_only_the_machine(operator: Customer) -> None:
     [instance] = instances(operator)
     rules = admitted.to_database(operator.cloud, instance["id"])
     assert rules == {("tcp", 5432, 5432, f"{ADDRESS}/32")}

@@ -1,4 +1,4 @@
-"""Clouds with several regions: `./pipeline init` asks for one, and that one is looked at."""
+"""Clouds with several regions: `./pipeline init` asks for one, and checks use that one."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def asked(cloud: OpenStack, operator: Customer) -> Iterator[set[str]]:
 
 
 def name_regions(operator: Customer, **regions: str) -> None:
-    """What clouds.yaml says of each entry's region; nothing of those left out."""
+    """Write the regions of entries into clouds.yaml, and none for the others."""
     content = json.loads(operator.account.read_text())
     for entry, described in content["clouds"].items():
         del described["region_name"]
@@ -49,13 +49,13 @@ def name_regions(operator: Customer, **regions: str) -> None:
 
 
 def regions(operator: Customer, stack: str) -> set[str]:
-    """What the stack's settings say of regions."""
+    """The regions in the stack's settings."""
     lines = operator.settings_file(stack).read_text().splitlines()
     return {line.partition(":")[2] for line in lines if "Region:" in line and line.startswith("  ")}
 
 
 def check(operator: Customer, *expected: str) -> None:
-    """The check refuses with one sentence that says all of this."""
+    """The check fails with one sentence that contains all of `expected`."""
     answer = operator.checkout.pipeline("init", "lab", "--check", code=1).stderr
     first, *more = answer.strip().splitlines()
     assert all(words in first for words in expected), answer
@@ -75,7 +75,7 @@ def test_script_gets_the_available_regions(operator: Customer, asked: set[str]) 
     assert asked == set()
 
 
-def test_a_person_is_asked_and_the_choice_is_written(operator: Customer, asked: set[str]) -> None:
+def test_choice_on_a_terminal_is_written(operator: Customer, asked: set[str]) -> None:
     checkout = operator.checkout
     command = checkout.command("init", "lab", *INIT, "--operator-cidr", "127.0.0.1/32")
     with Terminal(command, checkout.folder, checkout.environment) as session:
@@ -99,7 +99,7 @@ def test_a_person_is_asked_and_the_choice_is_written(operator: Customer, asked: 
     assert asked == {"image", "database"}
 
 
-def test_the_region_of_the_settings_is_looked_at(operator: Customer, asked: set[str]) -> None:
+def test_the_region_of_the_settings_is_checked(operator: Customer, asked: set[str]) -> None:
     """As by an `up`, which tests/openstack/test_program_database.py runs in a second region."""
     asked.clear()
     assert FINE in operator.checkout.pipeline("init", "lab", "--check").stdout
@@ -111,7 +111,7 @@ def test_the_region_of_the_settings_is_looked_at(operator: Customer, asked: set[
 
 
 @pytest.mark.usefixtures("asked")
-def test_none_is_guessed(operator: Customer) -> None:
+def test_no_region_is_guessed(operator: Customer) -> None:
     operator.change("lab", computeRegion=None)
     check(operator, "computeRegion is missing", "'pouta'", f"{NORTH}, {REGION}", "name one")
     operator.change("lab", computeRegion=REGION, databaseRegion=None)
@@ -120,7 +120,7 @@ def test_none_is_guessed(operator: Customer) -> None:
     check(operator, "databaseRegion is 'moon'", "'pukki'", f"{DEEP_NORTH}, {DATABASE_REGION}")
 
 
-def test_what_clouds_yaml_names_is_taken(operator: Customer, asked: set[str]) -> None:
+def test_region_of_clouds_yaml_is_used(operator: Customer, asked: set[str]) -> None:
     """Unless a flag names another."""
     name_regions(operator, pouta=NORTH, pukki=DEEP_NORTH)
     asked.clear()

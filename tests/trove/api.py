@@ -1,4 +1,4 @@
-"""Trove's answers and traps, which infra/providers/trove.py steps around (its API reference)."""
+"""Responses of Trove that infra/providers/trove.py relies on or works around."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -10,7 +10,7 @@ from tests.eventually import eventually
 
 MINE = "203.0.113.7/32"
 OPEN = {"is_public": True, "allowed_cidrs": [MINE]}
-#: Even a loaded machine gets there; what fails says so at once.
+#: Long enough for a loaded machine; failures are reported at once.
 SECONDS = 400.0
 #: Between two looks: each makes real services ask each other several times.
 PAUSE = 0.3
@@ -25,7 +25,7 @@ class Service:
     region: str
     small: str = "standard.small"
     medium: str = "standard.medium"
-    administrator: Any = None  # a connection with all rights, where the entry's has not
+    administrator: Any = None  # a connection with all rights, if the entry has fewer
 
     @cached_property
     def cloud(self) -> Any:
@@ -69,7 +69,7 @@ class Service:
         return str(answer.json()["instance"]["id"])
 
     def show(self, identifier: str) -> dict[str, Any]:
-        """What Trove tells of an instance."""
+        """What Trove shows of an instance."""
         view: dict[str, Any] = self.api.get(f"/instances/{identifier}").json()["instance"]
         return view
 
@@ -82,17 +82,17 @@ class Service:
         return self.api.post(f"/instances/{identifier}/action", json=action)
 
     def fall_silent(self, identifier: str) -> None:
-        """An administrator's request after which Trove waits for a word of the database's agent."""
+        """An administrator's request after which Trove waits for the agent's report."""
         api = (self.administrator or self.cloud).database
         answer = api.post(f"/instances/{identifier}/action", json={"reset_status": {}})
         assert answer.status_code == 202, answer.text
 
     def healthy(self, identifier: str) -> dict[str, Any]:
-        """The instance once nothing is under way with it."""
+        """The instance once it is healthy and no task is running."""
         return self.until(identifier, lambda _: True)
 
     def until(self, identifier: str, holds: Any) -> dict[str, Any]:
-        """The instance once it is healthy and `holds` of it."""
+        """The instance once it is healthy and `holds` returns true for it."""
 
         def look() -> dict[str, Any] | None:
             view = self.show(identifier)
@@ -102,12 +102,12 @@ class Service:
         return found
 
     def remove(self, identifier: str) -> None:
-        """Delete one that is built, and wait until it is gone."""
+        """Delete a built instance, and wait until it is gone."""
         assert self.api.delete(f"/instances/{identifier}").status_code == 202
         self.gone(identifier)
 
     def gone(self, identifier: str) -> None:
-        """Wait until Trove knows it no more."""
+        """Wait until Trove answers 404 for it."""
         path = f"/instances/{identifier}"
         eventually(
             lambda: self.api.get(path).status_code == 404, SECONDS, f"{path} goes", every=PAUSE

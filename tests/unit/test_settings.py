@@ -36,8 +36,8 @@ def test_good_settings(tmp_path: Path) -> None:
     assert settings.protect_data is True
 
 
-def test_defaults_protect_and_hide() -> None:
-    """Defaults are the careful choice."""
+def test_defaults_are_careful() -> None:
+    """Data is protected and the database connection encrypted unless set otherwise."""
     defaults = declared_defaults()
     assert defaults["protectData"] == "true"
     assert defaults["databaseSslMode"] == "require"

@@ -173,7 +173,9 @@ def test_a_kept_connection_that_the_store_closed_is_replaced() -> None:
         ([b""], NoResponse, "closed connection"),
     ],
 )
-def test_failures_are_told_apart(answers: list[bytes], error: type[Exception], words: str) -> None:
+def test_failures_are_distinguished(
+    answers: list[bytes], error: type[Exception], words: str
+) -> None:
     with server(*answers) as (endpoint, _), pytest.raises(error, match=words):
         Client(endpoint, SIGNER).call("DELETE", "bucket", "key", retry=ONCE)
 
@@ -201,7 +203,7 @@ def test_a_file_is_sent_again_from_its_start(tmp_path: Path) -> None:
 
 
 def test_an_ipv6_endpoint_needs_no_port() -> None:
-    """What follows the last colon is no port: the connection is tried."""
+    """The text after the last colon is not a port, so the connection is attempted."""
     with pytest.raises(NoResponse) as raised:
         Client("http://[::1]", SIGNER).call("GET", "bucket", retry=ONCE)
     assert "not known" not in str(raised.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tests.openstack.services import means, stack
+from tests.openstack.services import prerequisites, stack
 from tests.openstack.services.errors import ServicesError
 
 _FOLDER = click.Path(path_type=Path)
@@ -20,7 +20,7 @@ def main() -> None:
 @main.command()
 def prepare() -> None:
     """Install packages and seed databases, once for all starts."""
-    if means.missing():
+    if prerequisites.missing():
         return  # the tests say so
     began = time.monotonic()
     if not stack.prepared():
@@ -33,7 +33,7 @@ def prepare() -> None:
 @click.argument("folder", type=_FOLDER)
 def up(folder: Path) -> None:
     """Start the OpenStack of FOLDER and leave it running."""
-    if sentence := means.missing():
+    if sentence := prerequisites.missing():
         raise click.ClickException(sentence)
     began = time.monotonic()
     there = stack.up(folder)

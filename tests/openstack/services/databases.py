@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from local import processes
-from tests.openstack.services import means
+from tests.openstack.services import prerequisites
 from tests.openstack.services.errors import ServicesError
 from tests.openstack.services.layout import Layout
 from tests.openstack.services.probing import until
@@ -19,7 +19,7 @@ SCHEMAS = (
 def create(layout: Layout) -> None:
     """The data folder of a server with no database in it."""
     command = [
-        means.program("mariadb-install-db"),
+        prerequisites.program("mariadb-install-db"),
         "--no-defaults",
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
@@ -35,7 +35,7 @@ def create(layout: Layout) -> None:
 def start(layout: Layout) -> None:
     """Start the server on its data and wait until it answers."""
     command = [
-        means.program("mariadbd"),
+        prerequisites.program("mariadbd"),
         "--no-defaults",
         *_as_root(),
         f"--datadir={layout.state / NAME}",
@@ -65,7 +65,14 @@ def execute(layout: Layout, script: str) -> str:
 
 
 def _client(layout: Layout, statements: str) -> subprocess.CompletedProcess[str]:
-    command = [means.program("mariadb"), "--no-defaults", "-N", "-uroot", "-S", str(layout.socket)]
+    command = [
+        prerequisites.program("mariadb"),
+        "--no-defaults",
+        "-N",
+        "-uroot",
+        "-S",
+        str(layout.socket),
+    ]
     return subprocess.run(command, input=statements, capture_output=True, text=True, check=False)
 
 

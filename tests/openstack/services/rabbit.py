@@ -1,7 +1,7 @@
 """RabbitMQ, over which Nova's and Trove's parts speak to each other."""
 
 from local import private_file, processes
-from tests.openstack.services import means
+from tests.openstack.services import prerequisites
 from tests.openstack.services.layout import HOST, Layout
 
 NAME = "rabbit"
@@ -16,7 +16,7 @@ def start(layout: Layout) -> None:
     processes.start(
         layout.root,
         NAME,
-        [means.rabbitmq_server()],
+        [prerequisites.rabbitmq_server()],
         extra={
             "HOME": str(home),  # where Erlang keeps its cookie
             "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),

@@ -14,7 +14,7 @@ from tests.openstack.services import (
     databases,
     entries,
     guardian,
-    means,
+    prerequisites,
     schemas,
     seed,
 )
@@ -98,7 +98,7 @@ def _digest() -> str:
         for path in sorted(HERE.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
     version = subprocess.run(
-        [means.program("mariadbd"), "--version"], capture_output=True, check=True
+        [prerequisites.program("mariadbd"), "--version"], capture_output=True, check=True
     )
     digest.update(version.stdout)
     return digest.hexdigest()[:12]

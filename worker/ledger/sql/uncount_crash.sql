@@ -1,4 +1,4 @@
--- Take back the crash that an attempt was counted as; the upload stays one that runs alone.
+-- Undo the crash count of an attempt; the upload still runs alone.
 UPDATE pipeline.attempts SET crashes = greatest(crashes - 1, 0)
 WHERE
     (pipeline, bucket, key, version_id, etag, last_modified)

@@ -1,4 +1,4 @@
-"""What this machine must have, for OpenStack to run on it."""
+"""Programs that this machine must have so that OpenStack can run on it."""
 
 import shutil
 import sys
@@ -19,12 +19,14 @@ SERVER_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def missing() -> str:
-    """One sentence on what is missing, or "" when nothing is."""
+    """Return a sentence on what is missing, "" if nothing is."""
     if sys.platform != "linux":
         return f"Real OpenStack runs on Linux only, this is {sys.platform}: use a Debian machine."
     if sys.version_info[:2] != PYTHON:
         wanted, ours = (".".join(map(str, each)) for each in (PYTHON, sys.version_info[:2]))
-        return f"Real OpenStack's pinned packages want Python {wanted}, this is {ours}: use that."
+        return (
+            f"Real OpenStack's pinned packages need Python {wanted}, this is {ours}: use {wanted}."
+        )
     packages = {package for name, package in PROGRAMS.items() if not _found(name)}
     if packages:
         return (
@@ -35,7 +37,7 @@ def missing() -> str:
 
 
 def program(name: str) -> str:
-    """The path of one of PROGRAMS; `missing` has said so where there is none."""
+    """Return the path of one of PROGRAMS; `missing` reports absent ones first."""
     found = _found(name)
     if found is None:
         raise FileNotFoundError(name)
