@@ -22,7 +22,7 @@ _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
 
 
 class ThreadPool:
-    """Runs as many transforms at a time as it has places, in this process."""
+    """Runs as many transforms at a time as its size, in this process."""
 
     def __init__(self, settings: Settings, size: int) -> None:
         self._apply = transforms.load(settings.transform).apply

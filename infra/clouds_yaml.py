@@ -1,4 +1,4 @@
-"""Which clouds.yaml is used: Pulumi's provider looks for it in other places than the SDK."""
+"""Which clouds.yaml is used: Pulumi's provider searches other folders than the SDK."""
 
 import os
 import pwd
@@ -28,7 +28,7 @@ def find() -> Path | None:
 
 
 def check_provider_finds(found: Path | None) -> None:
-    """Refuse (CloudError) a file that the provider, a process of its own, would not find."""
+    """Refuse (CloudError) a file that the provider, a separate process, would not find."""
     # It looks into the working folder, the home of the passwd entry (not HOME or XDG_CONFIG_HOME)
     # and /etc (gophercloud/utils, openstack/clientconfig).
     if found is None or os.environ.get(VARIABLE):

@@ -40,7 +40,7 @@ def _loader() -> "OpenStackConfig":
 
 
 def _names(loader: "OpenStackConfig") -> list[str]:
-    """Return the file's entries; without a file, the SDK makes up an entry of its own."""
+    """Return the file's entries; without a file, the SDK invents an entry."""
     return sorted(loader.get_cloud_names()) if loader.config_filename else []
 
 

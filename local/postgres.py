@@ -2,7 +2,7 @@
 
 PostgreSQL refuses to run as root. For root it therefore runs as the existing user `nobody`, who may
 not enter /root (0700), where a checkout or a virtual environment often is: the programs and the
-data get a folder of their own in the system's temporary folder. For any other user the installed
+data get a separate folder in the system's temporary folder. For any other user the installed
 programs run as they are, with the data in the given folder.
 """
 

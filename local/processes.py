@@ -59,7 +59,7 @@ def start(
     user: int | None = None,
     group: int | None = None,
 ) -> int:
-    """Start a process in a session of its own.
+    """Start a process in a new session.
 
     When this returns, other processes can see that it carries the marker.
 

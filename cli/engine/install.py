@@ -237,7 +237,7 @@ def _build(work: Path, target: Path, reason: str, report: Report) -> None:
 
 
 def _go_environment(work: Path) -> dict[str, str]:
-    """Use caches of our own, writable so that they can be removed; the user's are not touched."""
+    """Use separate caches, writable so that they can be removed; the user's stay untouched."""
     return {
         **os.environ,
         "GOPATH": str(work / "gopath"),

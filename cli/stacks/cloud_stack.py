@@ -121,7 +121,7 @@ class CloudStack:
             found = clouds_yaml.find()
         except CloudError as error:
             raise CommandError(str(error)) from None
-        # The provider is another process, and would look for clouds.yaml in other places.
+        # The provider is another process, and would search other folders for clouds.yaml.
         file = {clouds_yaml.VARIABLE: str(found)} if found else {}
         return replace(workspace, environment={**workspace.environment, **file})
 

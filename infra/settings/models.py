@@ -61,7 +61,7 @@ class DatabaseCloud(Section):
 
 
 class Store(Section):
-    """Where the buckets are and what they are called ("" = a default made later)."""
+    """Where the buckets are and what they are called ("" = the default)."""
 
     kind: Annotated[str, one_of("openstack", "aws", "existing")] = _named("objectStore")
     endpoint: Annotated[str, text("", *_URL)] = _named("objectStoreEndpoint")

@@ -7,7 +7,7 @@ _BUCKETS = ("inputBucket", "outputBucket", "quarantineBucket")
 
 
 def violations(values: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each rule that is broken; each value may be wrong by itself."""
+    """Yield a sentence for each rule that is broken; the values themselves may be invalid too."""
     texts = {name: value.strip() for name, value in values.items()}
     if not texts["databaseCloud"] and texts["database"] != "existing":
         yield "databaseCloud is missing: set it to the name of an entry in your clouds.yaml."

@@ -13,7 +13,7 @@ WORKER = Path(__file__).resolve().parents[2] / "worker"
 #: What of worker/ runs on the machine: sources, migrations and the lock of its packages.
 SUFFIXES = (".py", ".sql", ".c", ".h", ".toml")
 LOCK = "requirements.txt"
-#: What worker/bootstrap.py imports of its own package: the part that travels in user-data.
+#: What worker/bootstrap.py imports of its own package: the part in user-data.
 BOOTSTRAP = (
     *("__init__.py", "bootstrap.py", "errors.py", "settings.py"),
     "transforms/__init__.py",
@@ -25,7 +25,7 @@ FOLDER = ".image-pipeline"
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip and its place in the object store."""
+    """A zip and its key in the object store."""
 
     content: bytes
 

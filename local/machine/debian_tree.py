@@ -72,7 +72,7 @@ NSPAWN = Recipe()
 
 
 def path(trees: Path, suite: str, recipe: Recipe = NSPAWN) -> Path:
-    """Return where a tree is once it is built; each recipe has a path of its own.
+    """Return where a tree is once it is built; each recipe has its own path.
 
     Args:
         trees: the cache's folder of trees.

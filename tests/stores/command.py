@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Ended:
-    """What came out of it."""
+    """Exit code and output of a run."""
 
     status: int
     out: str
@@ -21,7 +21,7 @@ class Ended:
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """It, running; none of our own variables reach it but the few it needs."""
+    """Start it; of our environment it gets only the few variables that it needs."""
     return subprocess.Popen(
         [sys.executable, "-m", "cli", "check-store", *arguments],
         stdout=subprocess.PIPE,
@@ -34,14 +34,14 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def run(*arguments: str, **environment: str) -> Ended:
-    """It, until it ends."""
+    """Run it to its end."""
     with start(*arguments, **environment) as process:
         out, err = process.communicate(timeout=600)
         return Ended(process.returncode, out, err)
 
 
 def keys_file(folder: Path, own: ObjectStore, other: ObjectStore | None = None) -> Path:
-    """A file as AWS's tools have it."""
+    """Write a file in the format of AWS's tools."""
     sections = {"default": own} | ({"other": other} if other else {})
     text = "".join(
         f"[{name}]\naws_access_key_id = {keys.access_key}\n"

@@ -28,7 +28,7 @@ def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deleti
     show the object that was read, and DELETE with If-Match follows at once. On a store that honours
     the condition no newer upload can be lost; on one that ignores it, one that arrives between the
     two requests is (docs/object-stores.md). A request for many objects has no condition, so each of
-    these is deleted by itself.
+    these is deleted separately.
 
     Args:
         store: The store of the input bucket.

@@ -1,7 +1,7 @@
 """The service of a `container` machine: `python -m local.machine.nspawn.service FOLDER`.
 
 It has two processes. A signal to the outer one ends the machine at once, as Nova's delete does. The
-inner one is process 1 of a process namespace, with mounts of its own, and starts the rest: a
+inner one is process 1 of a process namespace, with separate mounts, and starts the rest: a
 forwarder that owns the guest's network, slirp4netns, systemd-nspawn. So nothing can be left behind:
 whichever of them is killed, the kernel ends everything in the namespace, and mounts and networks go
 with the last process that had them.

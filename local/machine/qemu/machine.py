@@ -1,4 +1,4 @@
-"""A `qemu` machine: a kernel of its own boots the user-data, which is on a config drive.
+"""A `qemu` machine: its own kernel boots the user-data, which is on a config drive.
 
 It is slow where it is emulated, so it is for what systemd-nspawn cannot show: limits that the
 host's kernel does not enforce, DHCP, a disk that grows, a reboot of everything.

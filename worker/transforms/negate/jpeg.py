@@ -1,7 +1,7 @@
 """Negate a JPEG without decoding it (see jpeg.c), with the previews in its segments.
 
 Further JPEG streams after the picture's EOI (previews, a stereo pair, a gain map) are negated too,
-and the MPF index follows their new places; zeros stay. Anything else there, such as the film of a
+and the MPF index follows their new offsets; zeros stay. Anything else there, such as the film of a
 motion photo or a maker's trailer, would show the picture as it was: it is dropped, as is a further
 stream that cannot be negated with all that follows it. It is never a reason to refuse the file.
 Negating twice gives the same bytes, unless something was dropped or blanked, or a Huffman table

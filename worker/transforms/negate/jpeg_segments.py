@@ -6,7 +6,7 @@ from typing import NamedTuple
 from worker.errors import InvalidInput
 
 SOI = b"\xff\xd8"
-#: The markers of frames (SOFn); between them lie DHT, JPG and DAC.
+#: The markers of frames (SOFn); DHT, JPG and DAC are between them.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SOS, APP0, APP1, APP2, APP13, APP14, COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 MAX_CONTENT = 65533  # bytes of a segment without its length (B.1.1.4)

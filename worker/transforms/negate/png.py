@@ -36,7 +36,7 @@ _DEPTHS = {
 # Chunks that are unsafe to copy for a program that does not know them; they hold no picture.
 _SAFE = {b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sBIT", b"sRGB", b"bKGD", b"hIST"}
 _SAFE |= {b"tIME", b"acTL", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tRNS", b"gIFg", b"gIFx", b"vpAg"}
-# Pillow keeps these by itself, and the second kind if it is given them.
+# Pillow keeps the first kind, and the second if it is given them.
 _KEPT_BY_PILLOW = {b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"pHYs", b"tEXt", b"eXIf"}
 _COPIED_BY_PILLOW = {b"cHRM", b"cICP", b"sBIT", b"tIME"}
 _XMP = b"XML:com.adobe.xmp\0"
@@ -182,7 +182,7 @@ class _Transcoding:
         if (kind == b"IHDR") == bool(self._seen):
             raise InvalidInput("the PNG does not begin with one header")
         if kind == b"IDAT" and last != kind and kind in self._seen:
-            raise InvalidInput("the PNG's image data is not in one place")
+            raise InvalidInput("the PNG's image data is not consecutive")
 
     def _header(self, content: bytes) -> None:
         if len(content) != 13:  # noqa: PLR2004

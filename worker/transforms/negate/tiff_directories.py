@@ -32,7 +32,7 @@ class Field:
     Attributes:
         kind: Its type, as TIFF numbers it.
         order: The file's byte order.
-        offset: Where its values lie in the file.
+        offset: Where its values are in the file.
         data: Its values.
     """
 
