@@ -63,7 +63,7 @@ def test_failed_step_is_reported(operator: CloudOperator) -> None:
 
 
 def test_failed_deployment_is_reported_and_destroyed(operator: CloudOperator) -> None:
-    """Where the database's data would go, the cloud has no room."""
+    """The cloud has no space for the database's data."""
     in_the_way = operator.cloud.folder / DATABASES
     kept = in_the_way.rename(in_the_way.with_name("kept"))
     in_the_way.touch()
