@@ -20,7 +20,8 @@ _SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 _PACKAGES = (
     *("systemd", "systemd-sysv", "systemd-resolved", "udev", "dbus", "libpam-systemd"),
     *("cloud-init", "netplan.io", "python3", "openssh-server", "ca-certificates", "sudo"),
-    *("iproute2", "procps", "login", "passwd", "locales", "libfaketime"),
+    # Without libnss-myhostname, sudo looks the machine's own name up by LLMNR: 8 s each time.
+    *("libnss-myhostname", "iproute2", "procps", "login", "passwd", "locales", "libfaketime"),
 )
 # Folders of /usr/share that only people read. `minbase` has no more packages than apt needs.
 _EXCLUDED = ("man", "doc", "locale", "info")
