@@ -1,13 +1,17 @@
-"""Plots: what they show, and how they are drawn as PNG files."""
+"""Plots: what they show, and how they are drawn as PNG files.
+
+matplotlib is imported when a plot is saved: the tests run without it.
+"""
+
+# ruff: noqa: PLC0415
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-
-mpl.use("Agg")  # needs no display
-from matplotlib import pyplot
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _WIDTH, _DPI = 8.0, 110
 
@@ -40,10 +44,13 @@ Plot = Bars | Lines
 
 def save(plot: Plot, folder: Path) -> Path:
     """Draw a plot as NAME.png in the folder; return its path."""
+    from matplotlib.figure import Figure
+
     if isinstance(plot, Bars):
         figure = _bars(plot)
     else:
-        figure, axes = pyplot.subplots(figsize=(_WIDTH, 4), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, 4), layout="constrained")
+        axes = figure.subplots()
         for name, points in plot.series.items():
             marker = "o" if len(points) < 20 else None  # noqa: PLR2004
             axes.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=4)
@@ -56,17 +63,20 @@ def save(plot: Plot, folder: Path) -> Path:
     path = folder / f"{plot.name}.png"
     # Without the version of matplotlib, so that the same figures give the same file.
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
-    pyplot.close(figure)
     return path
 
 
-def _bars(plot: Bars) -> pyplot.Figure:
+def _bars(plot: Bars) -> "Figure":
     """Draw horizontal bars on a logarithmic axis: ratios go from 1 to 40."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
     names = list(dict.fromkeys(name for group in plot.groups.values() for name in group))
     colours = {name: f"C{i}" for i, name in enumerate(names)}
     count = sum(len(group) for group in plot.groups.values())
     size = (_WIDTH, 1 + 0.16 * count + 0.12 * len(plot.groups))
-    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
     place, ticks = 0.0, []
     for group, values in plot.groups.items():
         start = place
@@ -87,6 +97,6 @@ def _bars(plot: Bars) -> pyplot.Figure:
     axes.grid(axis="x", alpha=0.3)
     if names == [""]:
         return figure
-    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
+    handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
     axes.legend(handles, names, fontsize="x-small", loc="best")
     return figure
