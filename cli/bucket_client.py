@@ -1,4 +1,4 @@
-"""The pipeline's buckets as `put`, `get` and `demo` use them."""
+"""A pipeline's buckets as `put`, `get` and `demo` use them."""
 
 import errno
 import os
@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from cli.errors import CommandError, file_error
-from cli.stacks.outputs import Outputs
+from cli.stacks.outputs import Outputs, Pipeline
 from cli.stacks.target import LOCAL, command_line
 from cli.terminal import visible
 from worker.errors import NoResponse, RequestRefused
 from worker.store.client import Client, Response, Signer
 from worker.store.store import FileContents
-from worker.transforms import TransformName, output_key
+from worker.transforms import output_key
 
 _NOT_FOUND = 404
 
@@ -36,14 +36,16 @@ class BucketClient:
         }
     )
 
-    def __init__(self, outputs: Outputs, stack: str = LOCAL) -> None:
+    def __init__(self, outputs: Outputs, pipeline: Pipeline, stack: str = LOCAL) -> None:
         """Connect lazily.
 
         Args:
             outputs: The stack's.
-            stack: Its name, for messages.
+            pipeline: The pipeline whose buckets are used.
+            stack: The stack's name, for messages.
         """
         self._outputs = outputs
+        self._pipeline = pipeline
         self.stack = stack
         signer = Signer(outputs.s3_region, outputs.s3_access_key, outputs.s3_secret_key)
         self._client = Client(outputs.s3_endpoint, signer)
@@ -60,10 +62,12 @@ class BucketClient:
         Raises:
             CommandError: The store refuses to answer.
         """
-        waiting = self._head(self._outputs.input_bucket, key)
+        waiting = self._head(self._pipeline.input_bucket, key)
         if waiting is not None and waiting.headers.get("etag", "").strip('"') == contents.md5.hex():
             return True
-        results = (self._head(self._outputs.output_bucket, name) for name in result_keys(key))
+        results = (
+            self._head(self._pipeline.output_bucket, name) for name in self._result_keys(key)
+        )
         return any(
             result.headers.get("x-amz-meta-input-sha256") == contents.sha256
             for result in results
@@ -81,7 +85,7 @@ class BucketClient:
             "x-amz-content-sha256": contents.sha256,
             "content-md5": b64encode(contents.md5).decode(),
         }
-        self._call("PUT", self._outputs.input_bucket, key, headers=headers, body=contents.path)
+        self._call("PUT", self._pipeline.input_bucket, key, headers=headers, body=contents.path)
 
     def get(self, name: str, folder: Path, file: Path | None = None) -> Path:
         """Fetch the result of `name`, or the result with that very key.
@@ -97,12 +101,28 @@ class BucketClient:
         Raises:
             CommandError: The result does not exist, or the file cannot be written.
         """
-        bucket = self._outputs.output_bucket
-        keys = [*result_keys(name), name]
+        bucket = self._pipeline.output_bucket
+        keys = [*self._result_keys(name), name]
         present = next((key for key in keys if self._head(bucket, key) is not None), None)
         if present is None:
             raise CommandError(self._why_missing(name))
         target = file or folder / present.rpartition("/")[2]
+        self.download(bucket, present, target)
+        return target
+
+    def download(self, bucket: str, key: str, target: Path, version_id: str = "") -> None:
+        """Fetch an object into a file, which is written whole or not at all.
+
+        Args:
+            bucket: The object's bucket, "" for the pipeline's output bucket.
+            key: The object's key.
+            target: The file.
+            version_id: The version to fetch, "" for the latest.
+
+        Raises:
+            CommandError: The object does not exist, or the file cannot be written.
+        """
+        query = {"versionId": version_id} if version_id else {}
         part = target.with_name(f".get-{os.getpid()}")
         try:
             # Fails before the download if the file system does not accept the name.
@@ -115,7 +135,8 @@ class BucketClient:
                     stream.truncate()
                     return stream.write
 
-                self._call("GET", bucket, present, sink=sink)
+                where = bucket or self._pipeline.output_bucket
+                self._call("GET", where, key, query=query, sink=sink)
             part.replace(target)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
@@ -127,11 +148,10 @@ class BucketClient:
             raise file_error(error) from None
         finally:
             part.unlink(missing_ok=True)
-        return target
 
     def count_processed(self, keys: Sequence[str]) -> int:
         """Count those of `keys` that are no longer in the input bucket."""
-        bucket, waiting = self._outputs.input_bucket, set()
+        bucket, waiting = self._pipeline.input_bucket, set()
         query = {"list-type": "2", "encoding-type": "url"}
         while True:
             page = self._call("GET", bucket, query=query).xml()
@@ -141,13 +161,17 @@ class BucketClient:
             query["continuation-token"] = page.findtext("NextContinuationToken") or ""
 
     def _why_missing(self, name: str) -> str:
-        outputs, shown = self._outputs, visible(name)
-        if self._head(outputs.input_bucket, name) is not None:
-            return f"'{shown}' is still in bucket {outputs.input_bucket}: try again in a moment."
+        pipeline, shown = self._pipeline, visible(name)
+        if self._head(pipeline.input_bucket, name) is not None:
+            return f"'{shown}' is still in bucket {pipeline.input_bucket}: try again in a moment."
         return (
-            f"Bucket {outputs.output_bucket} has no result of '{shown}': "
+            f"Bucket {pipeline.output_bucket} has no result of '{shown}': "
             f"'{command_line('log', self.stack)}' shows what was done and what was refused."
         )
+
+    def _result_keys(self, name: str) -> list[str]:
+        """Return the keys that a single result of an upload may have."""
+        return [output_key(self._pipeline.transform, name)]
 
     def _head(self, bucket: str, key: str) -> Response | None:
         try:
@@ -180,8 +204,3 @@ class BucketClient:
             f"missing there, '{command_line('refresh', self.stack)}' and "
             f"'{command_line('up', self.stack)}' repair the stack."
         )
-
-
-def result_keys(name: str) -> list[str]:
-    """Return the keys that the result of an upload may have, by transform."""
-    return [output_key(transform, name) for transform in TransformName]

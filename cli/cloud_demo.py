@@ -208,7 +208,8 @@ class CloudDemo:
         return outputs.read(self._stack.outputs())
 
     def _client(self) -> BucketClient:
-        return BucketClient(self._outputs(), self._stack.name)
+        found = self._outputs()
+        return BucketClient(found, found.pipeline(None), self._stack.name)
 
     def _report(self) -> list[str]:
         """Return the report as Markdown, without addresses, keys and ids."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.errors import CommandError
 from cli.stacks import registry
 from cli.stacks.target import LOCAL
 from cli.terminal import visible
@@ -46,7 +47,12 @@ def find_stack(name: str) -> "Target":
     return CloudStack(name)
 
 
+#: Where a command that is only completed, not run, has the name of its stack.
+_STACK = "stack"
+
+
 def _find(context: click.Context, _option: click.Parameter, value: str) -> "Target | None":
+    context.meta[_STACK] = value
     return None if context.resilient_parsing else find_stack(value)
 
 
@@ -68,6 +74,31 @@ stack = click.option(
     callback=_find,
     shell_complete=complete_stack,
     help="The stack: the one on this computer, or one that 'init' created.",
+)
+
+
+def complete_pipeline(
+    context: click.Context, _option: Any, incomplete: str
+) -> "list[CompletionItem[str]]":
+    """Complete the name of a pipeline in the stack's settings; the engine would take too long."""
+    from click.shell_completion import CompletionItem
+
+    from cli.pipelines.definitions import names
+
+    try:
+        known = names(context.meta.get(_STACK, LOCAL))
+    except CommandError:  # a malformed file: nothing is offered
+        known = []
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+pipeline = click.option(
+    "--pipeline",
+    "pipeline",
+    type=TEXT,
+    metavar="NAME",
+    shell_complete=complete_pipeline,
+    help="The pipeline, for stacks with several.",
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -32,7 +32,7 @@ def make_cache_folder() -> None:
 
 @dataclass(frozen=True)
 class LocalPaths:
-    """Files of the local stack, all below one folder, which `destroy` removes."""
+    """Files of the local stack, all but its pipelines below one folder, which `destroy` removes."""
 
     root: Path = CHECKOUT / ".local"
 
@@ -50,6 +50,11 @@ class LocalPaths:
     def project(self) -> Path:
         """Copies of Pulumi.yaml and Pulumi.local.yaml: the engine writes a salt into the latter."""
         return self.root / "project"
+
+    @property
+    def pipelines(self) -> Path:
+        """The local stack's pipelines, beside its folder: `destroy` keeps them; may be absent."""
+        return self.root.with_name("pipelines.local.yaml")
 
     @property
     def passphrase(self) -> Path:

@@ -86,7 +86,7 @@ def _put(
     store: Any, stack: outputs.Outputs, key: str, body: bytes, waiting: dict[str, float]
 ) -> None:
     waiting[key] = time.monotonic()
-    store.put_object(Bucket=stack.input_bucket, Key=key, Body=body)
+    store.put_object(Bucket=stack.pipeline(None).input_bucket, Key=key, Body=body)
 
 
 def _done(store: Any, stack: outputs.Outputs, waiting: dict[str, float]) -> list[float]:
@@ -94,7 +94,7 @@ def _done(store: Any, stack: outputs.Outputs, waiting: dict[str, float]) -> list
     found = []
     for key, since in list(waiting.items()):
         try:
-            store.head_object(Bucket=stack.output_bucket, Key=f"negated_{key}")
+            store.head_object(Bucket=stack.pipeline(None).output_bucket, Key=f"negated_{key}")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004
                 raise

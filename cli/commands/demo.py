@@ -89,7 +89,8 @@ def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
     """Deploy and send; print the results; return how many photos were refused."""
     stack = local.open()
     stack.up()
-    client = BucketClient(outputs.read(stack.outputs()))
+    found = outputs.read(stack.outputs())
+    client = BucketClient(found, found.pipeline(None))
     with progress_bar("Sending photos", len(photos)) as bar:
         report = send(client, photos, bar.advance_to)
     if report.failures:

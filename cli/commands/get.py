@@ -21,10 +21,14 @@ _PATH = click.Path(path_type=Path)
 @click.argument("name", type=options.TEXT)
 @click.option("--folder", "-d", default=Path(), type=_PATH, help="The folder to write to.")
 @click.option("--output", "-o", "file", type=_PATH, help="The file to write.")
+@options.pipeline
 @options.stack
-def command(name: str, folder: Path, file: Path | None, target: Target) -> None:
+def command(
+    name: str, folder: Path, file: Path | None, pipeline: str | None, target: Target
+) -> None:
     where = file.parent if file else folder
     if not where.is_dir():
         raise CommandError(f"'{where}' is not a folder: create it first or name another.")
-    client = BucketClient(outputs.read(target.outputs()), target.name)
+    stack = outputs.read(target.outputs())
+    client = BucketClient(stack, stack.pipeline(pipeline), target.name)
     print_result(str(client.get(name, folder, file)))

@@ -1,4 +1,4 @@
-"""Send photos to the input bucket.
+"""Send photos to the input bucket of a pipeline.
 
 FILES may be folders: the files in them, except hidden ones, are sent as FOLDER/NAME.
 
@@ -30,12 +30,16 @@ from cli.uploads import find_photos, send
     help="Send to this folder of the bucket.",
 )
 @click.option("--again", is_flag=True, help="Also send files that the pipeline has already.")
+@options.pipeline
 @options.stack
-def command(files: tuple[Path, ...], prefix: str, again: bool, target: Target) -> None:
+def command(
+    files: tuple[Path, ...], prefix: str, again: bool, pipeline: str | None, target: Target
+) -> None:
     photos = find_photos(files, prefix)
     if not photos:
         raise CommandError("No files were found at the given paths: nothing was sent.")
-    client = BucketClient(outputs.read(target.outputs()), target.name)
+    stack = outputs.read(target.outputs())
+    client = BucketClient(stack, stack.pipeline(pipeline), target.name)
     with progress_bar("Sending", len(photos)) as bar:
         report = send(client, photos, bar.advance_to, again=again)
     skipped = f" ({len(report.skipped)} were there already)" if report.skipped else ""

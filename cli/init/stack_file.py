@@ -3,7 +3,7 @@
 The engine reports a file that it cannot parse as a wrong passphrase.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,29 +38,51 @@ def read(path: Path) -> dict[str, Any]:
         CommandError: The file is not UTF-8 or not YAML, or a key is duplicate, not plain text
             or without the project's name.
     """
+    content = _parse(read_text(path), path.name, _faults) or {}
+    config = content.get("config") or {}
+    return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return a file that is one mapping.
+
+    Raises:
+        CommandError: The file is not UTF-8 or not YAML, or a key is duplicate or not plain text.
+    """
+    return dict(_parse(read_text(path), path.name, _keys_of_file) or {})
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text; CommandError where it is not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise CommandError(
             f"{path.name}, byte {error.start}: not UTF-8; save the file as UTF-8."
         ) from None
+
+
+def read_value(text: str, name: str) -> Any:
+    """Return a value written as YAML; `name` is what it is called in CommandError."""
+    return _parse(text, name, _keys_of_value)
+
+
+def _parse(text: str, name: str, check: Callable[[yaml.Node | None], Iterator[str]]) -> Any:
     try:
-        faults = list(_faults(yaml.compose(text, yaml.SafeLoader)))
+        faults = list(check(yaml.compose(text, yaml.SafeLoader)))
         if faults:
-            raise CommandError("\n".join(f"{path.name}, {fault}" for fault in faults))
-        content = yaml.load(text, _Loader) or {}  # noqa: S506  a SafeLoader
+            raise CommandError("\n".join(f"{name}, {fault}" for fault in faults))
+        return yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         reason = error.problem or error.context
-        raise CommandError(f"{path.name}{where}: {reason}; correct the YAML there.") from None
+        raise CommandError(f"{name}{where}: {reason}; correct the YAML there.") from None
     except yaml.reader.ReaderError as error:
         raise CommandError(
-            f"{path.name}, character {error.position + 1}: YAML does not allow"
+            f"{name}, character {error.position + 1}: YAML does not allow"
             f" {error.character!r}; remove it."
         ) from None
-    config = content.get("config") or {}
-    return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items()}
 
 
 def _faults(document: yaml.Node | None) -> Iterator[str]:
@@ -83,6 +105,20 @@ def _faults(document: yaml.Node | None) -> Iterator[str]:
                     f"{_place(setting)}: {setting.value} lacks the project's name: write"
                     f" {PROJECT}:{setting.value}."
                 )
+
+
+def _keys_of_file(document: yaml.Node | None) -> Iterator[str]:
+    if document is None or document.tag == "tag:yaml.org,2002:null":
+        return
+    if not isinstance(document, yaml.MappingNode):
+        yield f"{_place(document)}: the file must be a mapping of names to pipelines."
+        return
+    yield from _keys(document)
+
+
+def _keys_of_value(document: yaml.Node | None) -> Iterator[str]:
+    if document is not None:
+        yield from _keys(document)
 
 
 def _keys(node: yaml.Node, above: frozenset[int] = frozenset()) -> Iterator[str]:

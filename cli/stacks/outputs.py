@@ -1,6 +1,6 @@
 """The stack's outputs, typed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +8,82 @@ from cli.errors import CommandError
 
 #: What S3 clients sign for where the store has no regions.
 _DEFAULT_REGION = "us-east-1"
+#: The only pipeline of stacks that a version without pipelines deployed, and its transform.
+_FIRST, _FIRST_TRANSFORM = "negatives", "negate"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A deployed pipeline.
+
+    Attributes:
+        name: Its name.
+        transform: Its transform.
+        input_bucket: Where uploads go.
+        output_bucket: Where results are.
+        output_key: Pattern of the results' keys, "" for the transform's default.
+        sources: Pipelines whose results it reads.
+    """
+
+    name: str
+    transform: str
+    input_bucket: str
+    output_bucket: str
+    output_key: str = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Buckets, and access to them; `infra/outputs.py` exports them."""
+    """Pipelines and access to their buckets; `infra/outputs.py` exports them.
 
-    input_bucket: str
-    output_bucket: str
+    Attributes:
+        pipelines: By name.
+        quarantine_bucket: The bucket of refused files, shared by all pipelines.
+        archive_bucket: The bucket of kept inputs, "" if no pipeline keeps them.
+        s3_endpoint: The store's URL.
+        s3_region: What clients sign for.
+        s3_access_key: The worker's access key.
+        s3_secret_key: Its secret.
+    """
+
+    pipelines: Mapping[str, Pipeline]
     quarantine_bucket: str
+    archive_bucket: str
     s3_endpoint: str
     s3_region: str
     s3_access_key: str
     s3_secret_key: str
+
+    def pipeline(self, name: str | None) -> Pipeline:
+        """Return the pipeline of that name, or the only one.
+
+        Args:
+            name: The value of --pipeline, None where it was not given.
+
+        Raises:
+            CommandError: There is no such pipeline, or there are several to choose from.
+        """
+        if name is not None:
+            check_name(name, self.pipelines)
+            return self.pipelines[name]
+        if len(self.pipelines) > 1:
+            raise CommandError(
+                f"The stack has several pipelines ({', '.join(sorted(self.pipelines))}): name one "
+                "with --pipeline NAME."
+            )
+        return next(iter(self.pipelines.values()))
+
+    @property
+    def buckets(self) -> list[str]:
+        """All buckets of the stack, each once."""
+        found = [
+            bucket
+            for each in self.pipelines.values()
+            for bucket in (each.input_bucket, each.output_bucket)
+        ]
+        found += [self.quarantine_bucket, self.archive_bucket]
+        return [bucket for bucket in dict.fromkeys(found) if bucket]
 
 
 def read(values: Mapping[str, Any]) -> Outputs:
@@ -31,9 +94,9 @@ def read(values: Mapping[str, Any]) -> Outputs:
     """
     try:
         return Outputs(
-            values["inputBucket"],
-            values["outputBucket"],
+            _pipelines(values),
             values["quarantineBucket"],
+            values.get("archiveBucket") or "",
             values["s3Endpoint"],
             values.get("s3Region") or _DEFAULT_REGION,
             values["s3AccessKey"],
@@ -43,3 +106,39 @@ def read(values: Mapping[str, Any]) -> Outputs:
         raise CommandError(
             f"The stack has no output {missing}: the last 'up' has not completed, so run it again."
         ) from None
+
+
+def check_name(name: str, known: Iterable[str]) -> None:
+    """Refuse the name of a pipeline that a stack does not have.
+
+    Raises:
+        CommandError: `name` is not among `known`.
+    """
+    names = sorted(known)
+    if name not in names:
+        raise CommandError(
+            f"The stack has no pipeline '{name}': choose one of {', '.join(names)}; "
+            "'pipelines list' shows what is not deployed yet."
+        )
+
+
+def _pipelines(values: Mapping[str, Any]) -> dict[str, Pipeline]:
+    # A version without pipelines deployed one, and has no such output.
+    deployed = values.get("pipelines") or {
+        _FIRST: {
+            "transform": _FIRST_TRANSFORM,
+            "inputBucket": values["inputBucket"],
+            "outputBucket": values["outputBucket"],
+        }
+    }
+    return {
+        name: Pipeline(
+            name,
+            each["transform"],
+            each["inputBucket"],
+            each["outputBucket"],
+            each.get("outputKey") or "",
+            tuple(each.get("from") or ()),
+        )
+        for name, each in deployed.items()
+    }

@@ -17,13 +17,14 @@ from botocore.config import Config
 
 from cli.bucket_client import BucketClient, StoreUnavailable
 from cli.errors import CommandError
-from cli.stacks.outputs import Outputs
+from cli.stacks.outputs import Outputs, Pipeline
 from cli.uploads import Report, find_photos, send
 from local import object_store
 from tests.checkout import PROJECT
 from tests.eventually import patience
 
 BUCKETS = ("input", "output", "quarantine")
+NEGATIVES = Pipeline("negatives", "negate", "input", "output")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outputs]:
     """The outputs of a stack whose store is moto."""
     folder = tmp_path_factory.mktemp("moto")
     store = object_store.start(folder, "moto")
-    yield Outputs(*BUCKETS, store.endpoint, "us-east-1", store.access_key, store.secret_key)
+    keys = (store.access_key, store.secret_key)
+    yield Outputs({"negatives": NEGATIVES}, "quarantine", "", store.endpoint, "us-east-1", *keys)
     object_store.stop(folder)
 
 
@@ -57,7 +59,7 @@ def s3(stack: Outputs) -> Iterator[Any]:
 
 def put(stack: Outputs, *paths: Path, prefix: str = "", again: bool = False) -> Report:
     """Send files and folders."""
-    client = BucketClient(stack)
+    client = BucketClient(stack, stack.pipeline(None))
     return send(client, find_photos(paths, prefix), lambda _: None, again=again)
 
 
@@ -148,7 +150,8 @@ def test_a_store_that_refuses_everything_is_one_sentence(
 ) -> None:
     del s3
     photos = write(tmp_path, *(f"{number}.jpg" for number in range(20)))
-    elsewhere = dataclasses.replace(stack, input_bucket="no-such-bucket")
+    absent = dataclasses.replace(NEGATIVES, input_bucket="no-such-bucket")
+    elsewhere = dataclasses.replace(stack, pipelines={"negatives": absent})
     with pytest.raises(
         StoreUnavailable, match=r"refused the request: NoSuchBucket\. .*/pipeline up'"
     ):
@@ -184,12 +187,13 @@ import sys
 from pathlib import Path
 from cli.bucket_client import BucketClient
 from cli.errors import CommandError
-from cli.stacks.outputs import Outputs
+from cli.stacks.outputs import Outputs, Pipeline
 from cli.uploads import find_photos, send
-stack = Outputs("input", "output", "quarantine", sys.argv[1], "us-east-1", "key", "secret")
+pipeline = Pipeline("negatives", "negate", "input", "output")
+stack = Outputs({"negatives": pipeline}, "quarantine", "", sys.argv[1], "", "key", "secret")
 photos = find_photos([Path(sys.argv[2])])
 try:
-    send(BucketClient(stack), photos, lambda done: print(done, flush=True))
+    send(BucketClient(stack, pipeline), photos, lambda done: print(done, flush=True))
 except CommandError as error:
     error.show()
     sys.exit(error.exit_code)
@@ -232,7 +236,7 @@ def test_ctrl_c_ends_within_a_second_and_reports_what_was_sent(tmp_path: Path) -
 
 def test_get_writes_the_result(stack: Outputs, s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="output", Key="trip/negated_a.jpg", Body=b"negative")
-    written = BucketClient(stack).get("trip/a.jpg", tmp_path)
+    written = BucketClient(stack, NEGATIVES).get("trip/a.jpg", tmp_path)
     assert written == tmp_path / "negated_a.jpg"
     assert written.read_bytes() == b"negative"
     assert list(tmp_path.iterdir()) == [written]
@@ -243,7 +247,7 @@ def test_get_prefers_the_result_of_a_photo_to_a_result_of_that_name(
 ) -> None:
     s3.put_object(Bucket="output", Key="negated_a.jpg", Body=b"of the photo")
     s3.put_object(Bucket="output", Key="negated_negated_a.jpg", Body=b"of that name")
-    client = BucketClient(stack)
+    client = BucketClient(stack, NEGATIVES)
     assert client.get("a.jpg", tmp_path).read_bytes() == b"of the photo"
     assert client.get("negated_a.jpg", tmp_path).read_bytes() == b"of that name"
 
@@ -253,7 +257,7 @@ def test_a_name_too_long_for_the_file_system_is_one_sentence(
 ) -> None:
     name = f"{'x' * 300}.jpg"
     s3.put_object(Bucket="output", Key=f"negated_{name}", Body=b"negative")
-    client = BucketClient(stack)
+    client = BucketClient(stack, NEGATIVES)
     with pytest.raises(CommandError, match=r"give a shorter one with --output FILE\.$"):
         client.get(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -263,12 +267,12 @@ def test_a_name_too_long_for_the_file_system_is_one_sentence(
 def test_a_folder_that_cannot_be_written_is_one_sentence(stack: Outputs, s3: Any) -> None:
     s3.put_object(Bucket="output", Key="negated_a.jpg", Body=b"negative")
     with pytest.raises(CommandError, match=r"^'/proc/negated_a\.jpg': .+\.$"):
-        BucketClient(stack).get("a.jpg", Path("/proc"))
+        BucketClient(stack, NEGATIVES).get("a.jpg", Path("/proc"))
 
 
 def test_a_missing_result_says_where_to_look(stack: Outputs, s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="input", Key="waiting.jpg", Body=b"")
-    client = BucketClient(stack, "lab")
+    client = BucketClient(stack, NEGATIVES, "lab")
     with pytest.raises(CommandError, match=r"'waiting\.jpg' is still in bucket input: try"):
         client.get("waiting.jpg", tmp_path)
     with pytest.raises(CommandError, match=r"has no result of 'a\\x1b\.jpg': '.* log --stack lab'"):
