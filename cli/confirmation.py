@@ -11,14 +11,21 @@ def confirm_stack(stack: str) -> None:
     Raises:
         CommandError: Something else was typed.
     """
-    typed = click.prompt(
-        f"All uploads, results and the database of '{stack}' will be deleted. Type the stack's "
-        "name",
-        default="",
-        show_default=False,
-        err=True,
-    )
-    if typed.strip() != stack:
-        raise CommandError(
-            f"'{typed.strip()}' is not '{stack}': nothing was removed (scripts pass --yes)."
-        )
+    what = f"All uploads, results and the database of '{stack}' will be deleted."
+    _confirm(f"{what} Type the stack's name", stack)
+
+
+def confirm_pipeline(pipeline: str) -> None:
+    """Have the user type the pipeline's name.
+
+    Raises:
+        CommandError: Something else was typed.
+    """
+    what = f"The next 'up' will delete all uploads and results of pipeline '{pipeline}'."
+    _confirm(f"{what} Type the pipeline's name", pipeline)
+
+
+def _confirm(question: str, name: str) -> None:
+    typed = click.prompt(question, default="", show_default=False, err=True).strip()
+    if typed != name:
+        raise CommandError(f"'{typed}' is not '{name}': nothing was removed (scripts pass --yes).")

@@ -83,11 +83,11 @@ def complete_pipeline(
     """Complete the name of a pipeline in the stack's settings; the engine would take too long."""
     from click.shell_completion import CompletionItem
 
-    from cli.pipelines.definitions import names
+    from cli.pipelines.definitions import Definitions
 
     try:
-        known = names(context.meta.get(_STACK, LOCAL))
-    except CommandError:  # a malformed file: nothing is offered
+        known = list(Definitions(context.meta.get(_STACK, LOCAL)).entries)
+    except CommandError:  # a missing or malformed file: nothing is offered
         known = []
     return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 

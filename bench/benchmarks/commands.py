@@ -25,7 +25,7 @@ def measure(setup: Setup) -> Result:
     """Run each command, one after the other, and repeat."""
     if LocalStack().exists:
         raise CommandError(
-            "A local pipeline is deployed in this checkout, and this benchmark deploys its own: "
+            "A local stack is deployed in this checkout, and this benchmark deploys its own: "
             "take it down first with './pipeline destroy'."
         )
     found: dict[str, list[float]] = {words[0]: [] for words in _COMMANDS}

@@ -63,15 +63,17 @@ def _run(local: LocalStack, photos: Sequence[Photo], *, keep: bool) -> None:
     """Deploy, send photos, wait, show, take down; raises CommandError if a photo was refused."""
     if local.exists:
         raise CommandError(
-            "A local pipeline is deployed already: send photos to it with './pipeline put FILE…', "
+            "A local stack is deployed already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
+    local.has_pipelines = False  # the photos go through 'negatives'
     started = time.monotonic()
     try:
         refused = _show(local, photos)
     except BaseException as error:
         print_progress("Taking down what was deployed.")
-        LocalStack(local.paths).destroy()  # a new object rereads the state
+        # A new object rereads the state.
+        LocalStack(local.paths, has_pipelines=False).destroy()
         if isinstance(error, KeyboardInterrupt | Interrupted):
             raise Interrupted("Interrupted: nothing is left of it.") from None
         raise

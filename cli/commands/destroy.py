@@ -21,7 +21,7 @@ def command(target: Target, data: bool, yes: bool) -> None:
     with target.alone(), explain_interrupt(target.name):
         if not target.exists:
             target.check_nothing_left()
-            what = "The local pipeline" if target.name == LOCAL else f"Stack '{target.name}'"
+            what = "The local stack" if target.name == LOCAL else f"Stack '{target.name}'"
             print_result(f"{what} is not deployed: nothing to take down.")
             return
         if data and not yes and target.name != LOCAL:

@@ -13,7 +13,7 @@ from cli.errors import CommandError
 from infra.names import PROJECT
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """A safe loader that leaves dates as text, and says where a value cannot be read."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  as PyYAML declares it
@@ -22,6 +22,7 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a node's value; a ConstructorError says where it is not of its type."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, AttributeError):
@@ -72,7 +73,7 @@ def _parse(text: str, name: str, check: Callable[[yaml.Node | None], Iterator[st
         faults = list(check(yaml.compose(text, yaml.SafeLoader)))
         if faults:
             raise CommandError("\n".join(f"{name}, {fault}" for fault in faults))
-        return yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
+        return yaml.load(text, Loader)  # noqa: S506  a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -28,9 +28,16 @@ if TYPE_CHECKING:
 class LocalStack:
     """The stack whose files, state and cloud are all below `.local/`."""
 
-    def __init__(self, paths: LocalPaths | None = None) -> None:
+    def __init__(self, paths: LocalPaths | None = None, *, has_pipelines: bool = True) -> None:
+        """Read nothing yet.
+
+        Args:
+            paths: The stack's files.
+            has_pipelines: Whether it has the pipelines of pipelines.local.yaml; a demo has not.
+        """
         self.name: str = LOCAL
         self.paths = paths or LocalPaths()
+        self.has_pipelines = has_pipelines
         self.cloud = LocalCloud(self.paths.cloud)
         self._stack: PulumiStack | None = None
 
@@ -123,7 +130,7 @@ class LocalStack:
         existing = kinds.saved(self.paths.cloud)
         if self.cloud.folder.exists() and existing != kind:
             raise CommandError(
-                f"The local pipeline is deployed with a machine of kind '{existing.name}' or of "
+                f"The local stack is deployed with a machine of kind '{existing.name}' or of "
                 "another suite: destroy it first with './pipeline destroy'."
             )
         self.cloud = LocalCloud(self.paths.cloud, kind)
@@ -188,8 +195,13 @@ class LocalStack:
         import yaml
 
         from cli.init import settings_file
+        from cli.pipelines.definitions import as_settings
 
         paths = self.paths
+        source = CHECKOUT / f"Pulumi.{LOCAL}.yaml"
+        settings_file.read(source)  # refuses a malformed one
+        config = (yaml.safe_load(source.read_text()) or {}).get("config") or {}
+        own = as_settings(paths.pipelines) if self.has_pipelines else {}
         for folder in (paths.root, paths.state, paths.project, paths.pulumi_home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not paths.passphrase.exists():
@@ -197,13 +209,11 @@ class LocalStack:
         if not paths.ssh_key.exists():
             _make_ssh_key(paths)
         shutil.copyfile(CHECKOUT / "Pulumi.yaml", paths.project / "Pulumi.yaml")
-        source = CHECKOUT / f"Pulumi.{LOCAL}.yaml"
-        settings_file.read(source)  # refuses a malformed one
-        config = (yaml.safe_load(source.read_text()) or {}).get("config") or {}
         copy = paths.project / f"Pulumi.{LOCAL}.yaml"
         # The engine has written its salt into an earlier copy.
         content = yaml.safe_load(copy.read_text()) if copy.exists() else {}
-        content["config"] = {**config, f"{PROJECT}:sshPublicKeyFile": f"{paths.ssh_key}.pub"}
+        own["sshPublicKeyFile"] = f"{paths.ssh_key}.pub"
+        content["config"] = {**config, **{f"{PROJECT}:{key}": own[key] for key in own}}
         copy.write_text(yaml.safe_dump(content))
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 #: Type of a bucket -> the output that has its name.
-_BUCKETS = {
+BUCKET_NAMES = {
     "openstack:objectstorage/container:Container": "name",
     "aws:s3/bucket:Bucket": "bucket",
 }
@@ -114,6 +114,11 @@ class PulumiStack:
         answer = self._read("stack", "export")
         deployment = json.loads(answer)["deployment"] if answer else {}
         return list(deployment.get("resources") or [])
+
+    def unprotect(self, urns: Sequence[str]) -> None:
+        """Let the next `up` delete resources that the program no longer declares."""
+        for urn in urns:
+            self._pulumi("state", "unprotect", urn, "--yes")
 
     def create(self) -> None:
         """Create the stack in its backend where it is not there yet."""
@@ -307,6 +312,6 @@ def _buckets_without_contents(resources: Sequence[Mapping[str, Any]]) -> list[st
         kind, outputs = each["type"], each.get("outputs", {})
         if kind == _CONTENTS:
             emptied_later.add(outputs.get("bucket"))
-        elif kind in _BUCKETS:
-            names.append(str(outputs.get(_BUCKETS[kind])))
+        elif kind in BUCKET_NAMES:
+            names.append(str(outputs.get(BUCKET_NAMES[kind])))
     return [name for name in names if name not in emptied_later]

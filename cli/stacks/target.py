@@ -112,5 +112,5 @@ def explain_interrupt(stack: str) -> Iterator[None]:
 
 def not_deployed(stack: str) -> CommandError:
     """Return the error of a command that needs a deployed stack."""
-    what = "The local pipeline" if stack == LOCAL else f"Stack '{stack}'"
+    what = "The local stack" if stack == LOCAL else f"Stack '{stack}'"
     return CommandError(f"{what} is not deployed: '{command_line('up', stack)}' deploys it.")

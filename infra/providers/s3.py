@@ -114,7 +114,7 @@ def purge(s3: Any, bucket: str) -> int:
     former: list[dict[str, str]] = []
     with store_errors(bucket):
         # Each listing begins at the start: the keys of the one before are deleted.
-        while batch := _list_some(s3, bucket):
+        while batch := list_some(s3, bucket):
             if batch != former:
                 removed, attempt = removed + len(batch), 1
             elif attempt == STALE_LISTING.attempts:
@@ -150,7 +150,7 @@ def remove(s3: Any, bucket: str, key: str) -> None:
         _ask(ABSENT, s3.delete_object, Bucket=bucket, Key=key)
 
 
-def _list_some(s3: Any, bucket: str) -> list[dict[str, str]]:
+def list_some(s3: Any, bucket: str) -> list[dict[str, str]]:
     """Return up to a batch of what the bucket holds, with versions and markers."""
     code, page = _ask((*UNKNOWN_VERB, *ABSENT), s3.list_object_versions, Bucket=bucket)
     if not code:

@@ -29,10 +29,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         (["put", "a/cat.jpg", "b/cat.jpg"], ["a/cat.jpg", "b/cat.jpg", "rename"]),
         (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "create it first"]),
         (["demo", "missing.jpg"], ["'missing.jpg'"]),
-        (["log"], ["The local pipeline is not deployed", "./pipeline up"]),
-        (["status", "--json"], ["The local pipeline is not deployed", "./pipeline up"]),
-        (["refresh"], ["The local pipeline is not deployed", "./pipeline up"]),
-        (["outputs"], ["The local pipeline is not deployed", "./pipeline up"]),
+        (["log"], ["The local stack is not deployed", "./pipeline up"]),
+        (["status", "--json"], ["The local stack is not deployed", "./pipeline up"]),
+        (["refresh"], ["The local stack is not deployed", "./pipeline up"]),
+        (["outputs"], ["The local stack is not deployed", "./pipeline up"]),
     ],
 )
 def test_a_wrong_command_is_one_sentence(

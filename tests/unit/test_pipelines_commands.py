@@ -1,0 +1,241 @@
+"""`./pipeline pipelines` on the settings of stacks that are not deployed."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.checkout import PROJECT, Checkout, copy_project, environment
+
+LAB = """\
+# The lab's stack.
+config:
+  image-pipeline:computeCloud: "lab"   # the entry
+  image-pipeline:flavor: 'standard.tiny'
+  # Secrets.
+  image-pipeline:s3SecretKey:
+    secure: v1:abc==
+
+  # Data are kept.
+  image-pipeline:protectData: true
+encryptionsalt: v1:salt
+"""
+WRITTEN = """\
+  image-pipeline:pipelines:
+    negatives:
+      transform: negate
+    thumbs:
+      transform: thumbnail
+      from: negatives
+      parameters:
+        width: 300
+        crop: true
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    base = tmp_path_factory.mktemp("cli")
+    folder = base / "project"
+    folder.mkdir()
+    copy_project(folder)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    record = base / ".local/share/image-pipeline/stacks/lab/stack.json"
+    record.parent.mkdir(parents=True)
+    (base / "passphrase").write_text("x")
+    state = {"backend": f"file://{base}/state", "passphrase_file": str(base / "passphrase")}
+    record.write_text(json.dumps(state))
+    return Checkout(folder, environment(base, base))
+
+
+@pytest.fixture
+def checkout(copy: Checkout) -> Iterator[Checkout]:
+    """A copy with nothing deployed, a stack `lab` and files with definitions."""
+    (copy.folder / "Pulumi.lab.yaml").write_text(LAB)
+    yield copy
+    local(copy).unlink(missing_ok=True)
+
+
+def local(checkout: Checkout) -> Path:
+    return checkout.folder / "pipelines.local.yaml"
+
+
+def defined(checkout: Checkout) -> Any:
+    """The local stack's file."""
+    return yaml.safe_load(local(checkout).read_text())
+
+
+def write(checkout: Checkout, text: str, name: str = "new.yaml") -> str:
+    (checkout.folder / name).write_text(text)
+    return name
+
+
+def refused(checkout: Checkout, *words: str) -> str:
+    """Run a command that fails; return its message. Nothing has changed."""
+    before = local(checkout).read_text() if local(checkout).exists() else None
+    answer = checkout.pipeline("pipelines", *words, code=None)
+    assert answer.returncode != 0
+    assert before == (local(checkout).read_text() if local(checkout).exists() else None)
+    return answer.stderr.strip()
+
+
+CREATE = (
+    *("pipelines", "create", "thumbs", "--transform", "thumbnail", "--from", "negatives"),
+    *("--parameter", "width=300", "--parameter", "crop=true"),
+)
+
+
+def test_pipeline_of_a_cloud_stack_is_added_below_its_settings(checkout: Checkout) -> None:
+    file = checkout.folder / "Pulumi.lab.yaml"
+    file.chmod(0o640)
+    printed = checkout.pipeline(*CREATE, "--stack", "lab").stdout
+    assert "Created in Pulumi.lab.yaml: thumbs. './pipeline up --stack lab' applies it" in printed
+    head, rest = LAB.split("encryptionsalt")
+    assert file.read_text() == f"{head}{WRITTEN}encryptionsalt{rest}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [path for path in checkout.folder.iterdir() if path.name.startswith(".Pulumi")] == []
+
+
+def test_local_pipelines_are_in_a_file_that_git_ignores(checkout: Checkout) -> None:
+    before = (checkout.folder / "Pulumi.local.yaml").read_text()
+    checkout.pipeline(*CREATE)
+    thumbs = {
+        "transform": "thumbnail",
+        "from": "negatives",
+        "parameters": {"width": 300, "crop": True},
+    }
+    assert defined(checkout) == {"negatives": {"transform": "negate"}, "thumbs": thumbs}
+    assert (checkout.folder / "Pulumi.local.yaml").read_text() == before
+    assert "/pipelines.local.yaml" in (PROJECT / ".gitignore").read_text().splitlines()
+
+
+def test_list_shows_what_is_to_be_created(checkout: Checkout) -> None:
+    [only] = checkout.json("pipelines", "list")
+    assert (only["name"], only["transform"], only["state"]) == (
+        "negatives",
+        "negate",
+        "to be created",
+    )
+    checkout.pipeline(*CREATE)
+    _, thumbs = checkout.json("pipelines", "list")
+    assert (thumbs["name"], thumbs["from"]) == ("thumbs", ["negatives"])
+    table = checkout.pipeline("pipelines", "list").stdout
+    assert ["thumbs", "thumbnail", "negatives", "to", "be", "created"] in [
+        line.split() for line in table.splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("new.yaml", "a: {transform: copy}\nb:\n  transform: copy\n  from: [a, negatives]\n"),
+        (
+            "new.json",
+            '{\n\t"a": {"transform": "copy"},\n'
+            '\t"b": {"transform": "copy", "from": ["a", "negatives"]}\n}\n',
+        ),
+    ],
+)
+def test_several_are_created_from_a_file(name: str, text: str, checkout: Checkout) -> None:
+    checkout.pipeline("pipelines", "create", "-f", write(checkout, text, name))
+    assert defined(checkout) == {
+        "negatives": {"transform": "negate"},
+        "a": {"transform": "copy"},
+        "b": {"transform": "copy", "from": ["a", "negatives"]},
+    }
+
+
+def test_update_replaces_one_definition_and_keeps_comments(checkout: Checkout) -> None:
+    checkout.pipeline(*CREATE)
+    text = local(checkout).read_text().replace("width: 300", "width: 300  # pixels")
+    local(checkout).write_text(text + "# the end\n")
+    new = "thumbs: {transform: thumbnail, parameters: {width: 200, height: 100}}"
+    checkout.pipeline("pipelines", "update", "-f", write(checkout, new))
+    assert "    width: 200  # pixels\n" in local(checkout).read_text()
+    assert local(checkout).read_text().endswith("# the end\n")
+    assert defined(checkout)["thumbs"] == yaml.safe_load(new)["thumbs"]
+
+
+def test_deleted_pipeline_is_gone_from_the_settings(checkout: Checkout) -> None:
+    checkout.pipeline("pipelines", "create", "a", "--transform", "copy")
+    before = local(checkout).read_text()
+    checkout.pipeline("pipelines", "create", "b", "--transform", "copy")
+    printed = checkout.pipeline("pipelines", "delete", "b").stdout
+    assert "Deleted in pipelines.local.yaml: b. './pipeline up' applies it" in printed
+    assert local(checkout).read_text() == before
+
+
+def test_created_pipeline_is_no_longer_to_be_deleted(checkout: Checkout) -> None:
+    text = "negatives: {transform: negate}\ndeletePipelineData: [a, b]\n"
+    local(checkout).write_text(text)
+    checkout.pipeline("pipelines", "create", "a", "--transform", "copy")
+    assert defined(checkout)["deletePipelineData"] == ["b"]
+    checkout.pipeline("pipelines", "create", "b", "--transform", "copy")
+    assert list(defined(checkout)) == ["negatives", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["create", "a"], "either -f FILE, or NAME and --transform TRANSFORM"),
+        (["create"], "either -f FILE, or NAME and --transform TRANSFORM"),
+        (["create", "a", "--transform", "copy", "--parameter", "x"], "write KEY=VALUE"),
+        (
+            ["create", "a", "--transform", "copy", "--parameter", "x=[1"],
+            "--parameter x, line 1, column 3",
+        ),
+        (["create", "negatives", "--transform", "copy"], "'negatives' exists already"),
+        (["create", "-f", "missing.yaml"], "'missing.yaml': No such file or directory"),
+        (["update"], "-f FILE"),
+        (["delete", "x"], "has no pipeline 'x' (it has negatives): './pipeline pipelines create'"),
+        (["delete", "negatives"], "the only one of the stack"),
+        (["delete", "negatives", "--stack", "none"], "'none' is not known"),
+        (["delte", "negatives"], "No such command 'delte'"),
+    ],
+)
+def test_wrong_command_is_one_sentence(words: list[str], expected: str, checkout: Checkout) -> None:
+    printed = refused(checkout, *words)
+    assert expected in printed
+    assert len(printed.splitlines()) == 1 or printed.startswith("Usage")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: {transform: copy", "new.yaml, line 1, column 20"),
+        ("a: 1\na: 2\n", "new.yaml, line 2, column 1: a is set twice"),
+        ("- a\n", "new.yaml, line 1, column 1: the file must be a mapping"),
+        ("", "new.yaml defines no pipeline"),
+    ],
+)
+def test_malformed_file_is_one_sentence(text: str, expected: str, checkout: Checkout) -> None:
+    printed = refused(checkout, "create", "-f", write(checkout, text))
+    assert expected in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_pipeline_that_others_read_is_not_deleted(checkout: Checkout) -> None:
+    checkout.pipeline(*CREATE)
+    assert "'negatives' is read by thumbs (from)" in refused(checkout, "delete", "negatives")
+    new = write(checkout, "negatives: {transform: copy}\nthumbs: {transform: copy}\n")
+    checkout.pipeline("pipelines", "update", "-f", new)
+    checkout.pipeline("pipelines", "delete", "negatives")
+    assert list(defined(checkout)) == ["thumbs"]
+
+
+def test_unknown_pipeline_is_not_updated(checkout: Checkout) -> None:
+    new = write(checkout, "a: {transform: copy}")
+    assert "has no pipeline 'a'" in refused(checkout, "update", "-f", new)
+
+
+@pytest.mark.parametrize("command", [["up"], ["pipelines", "list"], ["preview"]])
+def test_malformed_local_file_is_one_sentence(command: list[str], checkout: Checkout) -> None:
+    local(checkout).write_text("a: {transform: copy\n")
+    printed = checkout.pipeline(*command, code=1).stderr.strip()
+    assert "pipelines.local.yaml, line 2, column 1" in printed
+    assert len(printed.splitlines()) == 1
+    assert not (checkout.folder / ".local").exists()
