@@ -87,14 +87,12 @@ class WorkerPipeline:
         self.s3.create_bucket(Bucket=name)
 
     def configure(self, **changes: dict[str, object]) -> None:
-        """Write worker.toml; `changes` replace values, by table."""
+        """Write worker.toml; `changes` replace values, by table.
+
+        The tables are store, database, pipeline and limits; the last two are the only pipeline's.
+        """
         tables: dict[str, dict[str, object]] = {
-            "store": {
-                "endpoint": self.store.endpoint,
-                "input": self.input,
-                "output": self.output,
-                "quarantine": self.quarantine,
-            },
+            "store": {"endpoint": self.store.endpoint, "quarantine": self.quarantine},
             "database": {
                 "host": self.server.host,
                 "port": self.server.port,
@@ -103,11 +101,13 @@ class WorkerPipeline:
                 "admin": self.admin,
                 "sslmode": "disable",
             },
+            "pipeline": {"transform": "negate", "input": self.input, "output": self.output},
             "limits": {},
         }
-        text = f'pipeline = "{self.name}"\ntransform = "negate"\nmachine = "vm-1"\n'
+        titles = {"pipeline": "pipelines.negatives", "limits": "pipelines.negatives.limits"}
+        text = f'stack = "{self.name}"\nmachine = "vm-1"\n'
         for table, values in tables.items():
-            text += f"[{table}]\n"
+            text += f"[{titles.get(table, table)}]\n"
             for name, value in (values | changes.get(table, {})).items():
                 text += f"{name} = {json.dumps(value)}\n"
         self.folder.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from worker.jobs.bucket_pass import Pass
 from worker.jobs.drain import available_cores, pass_context, threads_for
 from worker.ledger.postgres_ledger import open_ledger
 from worker.sandbox.pool import Pool
-from worker.settings import Settings, load
+from worker.settings import Pipeline, load
 
 PROCESSES, THREADS = "processes", "threads"
 _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
@@ -24,9 +24,9 @@ _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
 class ThreadPool:
     """Runs as many transforms at a time as its size, in this process."""
 
-    def __init__(self, settings: Settings, size: int) -> None:
-        self._apply = transforms.load(settings.transform).apply
-        self._parameters = {"pixels": settings.limits.pixels}
+    def __init__(self, pipeline: Pipeline, size: int) -> None:
+        self._apply = transforms.load(pipeline.transform).apply
+        self._parameters = {"pixels": pipeline.limits.pixels}
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]
 
@@ -50,15 +50,15 @@ def main(path: str, kind: str) -> None:
         kind: PROCESSES or THREADS.
     """
     settings = load(Path(path), os.environ, _SECRETS)
-    cores = available_cores()
-    with TemporaryDirectory() as name, open_ledger(settings) as ledger:
+    pipeline, cores = settings.chosen(None), available_cores()
+    with TemporaryDirectory() as name, open_ledger(settings, pipeline.name) as ledger:
         folder = Path(name)
         pool = (
-            ThreadPool(settings, cores)
+            ThreadPool(pipeline, cores)
             if kind == THREADS
-            else Pool(settings.transform, settings.limits, folder, cores)
+            else Pool(pipeline.transform, pipeline.limits, folder, cores)
         )
-        Pass(pass_context(settings, ledger, pool, folder), threads_for(cores)).run(0)
+        Pass(pass_context(settings, pipeline, ledger, pool, folder), threads_for(cores)).run(0)
 
 
 if __name__ == "__main__":

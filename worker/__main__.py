@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "drain":
         from worker.jobs.drain import drain  # noqa: PLC0415
 
-        drain(loaded, options.linger)
+        drain(loaded, options.pipeline, options.linger)
     elif options.command == "migrate":
         _migrate(loaded)
     else:
@@ -79,7 +79,8 @@ def _migrate(loaded: Settings) -> None:
 
     password = loaded.credential("database-admin-password")
     with connect(loaded.database, loaded.database.admin, password) as connection:
-        for name in migrate(connection, loaded.database.user):
+        transforms = {one.transform for one in loaded.pipelines.values()}
+        for name in migrate(connection, loaded.database.user, transforms):
             print(f"applied {name}")
 
 
@@ -93,13 +94,13 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
         with connect_worker(loaded) as connection:
             _print(report.query_lines(query(connection, options.query), as_csv=options.csv))
         return
-    with open_ledger(loaded) as ledger:
+    pipeline = loaded.chosen(None)
+    with open_ledger(loaded, pipeline.name) as ledger:
         if options.command == "log":
             chosen = LogFilter(options.last, options.since, options.like, options.quarantined)
             _print(report.log(ledger, chosen, as_json=options.json))
         else:
-            bucket = loaded.store.input
-            found = report.status(ledger, open_store(loaded), loaded.pipeline, bucket)
+            found = report.status(ledger, open_store(loaded), loaded.stack, pipeline.input)
             print(report.status_json(found) if options.json else report.status_text(found))
 
 
@@ -116,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--settings", metavar="PATH", help="path of worker.toml")
     commands = parser.add_subparsers(dest="command", required=True)
     drain = commands.add_parser("drain", help="make one pass over the input bucket")
+    drain.add_argument(
+        "--pipeline", metavar="NAME", help="which one; needed if the stack has several"
+    )
     drain.add_argument(
         "--linger",
         metavar="SECONDS",

@@ -27,29 +27,29 @@ def fetch(settings: Settings, folder: Path) -> None:
     """Unpack the archive into a folder, unless that was done before.
 
     Args:
-        settings: The pipeline's.
+        settings: The stack's.
         folder: The folder that contains `worker/`.
 
     Raises:
         ServiceUnavailable: The archive cannot be downloaded, or has another hash.
     """
-    archive, stamp = settings.archive, folder / STAMP
+    package, stamp = settings.package, folder / STAMP
     with suppress(OSError):
-        if stamp.read_text() == archive.sha256:
+        if stamp.read_text() == package.sha256:
             return
     content = _download(settings)
-    if hashlib.sha256(content).hexdigest() != archive.sha256:
+    if hashlib.sha256(content).hexdigest() != package.sha256:
         raise ServiceUnavailable(
-            f"{archive.key} in bucket {settings.store.quarantine} is not the worker that was"
+            f"{package.key} in bucket {settings.store.quarantine} is not the worker that was"
             f" stored there (its hash differs): {_REMEDY}."
         )
     with zipfile.ZipFile(BytesIO(content)) as packed:
         packed.extractall(folder)
-    stamp.write_text(archive.sha256)
+    stamp.write_text(package.sha256)
 
 
 def _download(settings: Settings) -> bytes:
-    store, key = settings.store, settings.archive.key
+    store, key = settings.store, settings.package.key
     keys = (settings.credential(ACCESS_KEY), settings.credential(SECRET_KEY))
     client = Client(store.endpoint, Signer(store.region or "us-east-1", *keys))
     try:

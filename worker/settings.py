@@ -3,6 +3,7 @@
 Standard library only: the bootstrap reads the settings before any package is installed.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,21 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from worker.errors import InvalidSettings
-from worker.transforms import TransformName
 
 DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _HIGHEST_PORT = 65535
+_IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
 
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """The S3 endpoint and the three buckets."""
+    """The S3 endpoint and the buckets that all pipelines share.
+
+    Attributes:
+        endpoint: The store's URL.
+        quarantine: The bucket of uploads that cannot be transformed.
+        archive: The bucket of kept inputs, "" unless a pipeline keeps them.
+        region: The region that requests are signed for, "" for the usual one.
+    """
 
     endpoint: str
-    input: str
-    output: str
     quarantine: str
+    archive: str = ""
     region: str = ""
 
 
@@ -62,7 +69,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Archive:
+class Package:
     """The worker's package in the quarantine bucket: its object key and SHA-256 in hex."""
 
     key: str = ""
@@ -70,18 +77,70 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class Pipeline:
+    """One pipeline: what it reads, does, and writes.
+
+    Attributes:
+        name: Its name, from the table's.
+        transform: What is done to each upload.
+        input: The bucket that it reads.
+        output: The bucket of its results.
+        parameters: The transform's parameters: a JSON object. They may be secret.
+        output_key: How results are named (worker/transforms/output_keys.py), "" for the transform's
+            default.
+        keep_inputs: Whether inputs are kept in the archive bucket.
+        ignore: Globs of the keys that are left alone.
+        sources: The pipelines whose results it reads.
+        readers: The pipelines that read its results.
+        limits: What one file may cost.
+    """
+
+    name: str
+    transform: str
+    input: str
+    output: str
+    parameters: str = "{}"
+    output_key: str = ""
+    keep_inputs: bool = False
+    ignore: tuple[str, ...] = _IGNORED
+    sources: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The contents of worker.toml, and the folders of credentials and of the worker's state."""
 
-    pipeline: str
-    transform: str
+    stack: str
     machine: str
     store: StoreSettings
     database: DatabaseSettings
-    limits: Limits
-    archive: Archive
+    package: Package
+    pipelines: Mapping[str, Pipeline]
     credentials: Path = field(default=Path())
     state: Path = field(default=Path())
+
+    def chosen(self, name: str | None) -> Pipeline:
+        """Return a pipeline.
+
+        Args:
+            name: Its name; None for the only one.
+
+        Returns:
+            The pipeline.
+
+        Raises:
+            InvalidSettings: There is none of this name, or there are several.
+        """
+        known = ", ".join(self.pipelines)
+        if name is None and len(self.pipelines) == 1:
+            return next(iter(self.pipelines.values()))
+        if name is None:
+            raise InvalidSettings([f"The stack has several pipelines ({known}): give --pipeline."])
+        if name not in self.pipelines:
+            raise InvalidSettings([f"There is no pipeline {name!r}: choose one of {known}."])
+        return self.pipelines[name]
 
     def credential(self, name: str) -> str:
         """Return a secret.
@@ -163,34 +222,54 @@ def _values(kind: Any, table: object, prefix: str) -> tuple[dict[str, Any], list
             problems += more
             if not problems:
                 values[name] = item.type(**inner)  # type: ignore[operator]
+        elif item.type == Mapping[str, Pipeline]:
+            values[name], more = _pipelines(table.get(name, {}))
+            problems += more
         elif name not in table:
             if item.default is MISSING:
                 problems.append(f"{prefix}{name} is missing: set it.")
-        elif type(table[name]) is not item.type:
-            wanted = "a whole number" if item.type is int else "text in quotes"
-            problems.append(f"{prefix}{name} is {table[name]!r}: it must be {wanted}.")
-        elif table[name] == "" and item.default != "":
-            problems.append(f"{prefix}{name} is empty: set it.")
         else:
-            values[name] = table[name]
+            values[name], problem = _value(table[name], item.type)
+            if problem:
+                problems.append(f"{prefix}{name} is {table[name]!r}: it must be {problem}.")
+            elif table[name] == "" and item.default != "":
+                problems.append(f"{prefix}{name} is empty: set it.")
     return values, problems
+
+
+def _value(value: object, kind: Any) -> tuple[Any, str | None]:
+    """Return a value of a field's type, or what it must be."""
+    if kind == tuple[str, ...]:
+        if isinstance(value, list) and all(type(one) is str for one in value):
+            return tuple(value), None
+        return None, "a list of texts"
+    wanted = {int: "a whole number", bool: "true or false", str: "text in quotes"}[kind]
+    return (value, None) if type(value) is kind else (None, wanted)
+
+
+def _pipelines(tables: object) -> tuple[dict[str, Pipeline], list[str]]:
+    """Return the pipelines by name, and what is wrong with their tables."""
+    if not isinstance(tables, dict):
+        return {}, ["pipelines must be a table: write [pipelines.NAME] for each pipeline."]
+    if not tables:
+        return {}, ["There is no pipeline: write a table [pipelines.NAME] for each."]
+    pipelines, problems = {}, []
+    for name, table in tables.items():
+        named = {**table, "name": name} if isinstance(table, dict) else table
+        values, more = _values(Pipeline, named, f"pipelines.{name}.")
+        problems += more
+        if not more:
+            pipelines[name] = Pipeline(**values)
+    return pipelines, problems
 
 
 def _semantic_problems(settings: Settings) -> list[str]:
     """Return what is wrong with values of the right types."""
     store, database = settings.store, settings.database
     problems: list[str] = []
-    if settings.transform not in list(TransformName):
-        known = ", ".join(TransformName)
-        problems.append(f"transform is {settings.transform!r}: choose one of {known}.")
     if not store.endpoint.startswith(("http://", "https://")):
         problems.append(
             f"store.endpoint is {store.endpoint!r}: it must begin with https:// or http://."
-        )
-    if len({store.input, store.output, store.quarantine}) != 3:  # noqa: PLR2004
-        problems.append(
-            "store.input, store.output and store.quarantine must be three different buckets: "
-            "the worker would process its own results."
         )
     if database.sslmode not in _SSL_MODES:
         problems.append(
@@ -202,12 +281,54 @@ def _semantic_problems(settings: Settings) -> list[str]:
         problems.append(
             "database.user and database.admin must differ: the worker must not own its tables."
         )
-    problems += [
-        f"limits.{limit.name} is {getattr(settings.limits, limit.name)}: it must be above 0."
+    for pipeline in settings.pipelines.values():
+        problems += _pipeline_problems(settings, pipeline)
+    return problems + _bucket_problems(settings)
+
+
+def _pipeline_problems(settings: Settings, pipeline: Pipeline) -> list[str]:
+    prefix = f"pipelines.{pipeline.name}."
+    problems = [
+        f"{prefix}limits.{limit.name} is {getattr(pipeline.limits, limit.name)}: it must be "
+        "above 0."
         for limit in fields(Limits)
-        if getattr(settings.limits, limit.name) <= 0
+        if getattr(pipeline.limits, limit.name) <= 0
     ]
+    problems += [
+        f"{prefix}{what} names {name!r}: there is no table [pipelines.{name}]."
+        for what in ("sources", "readers")
+        for name in getattr(pipeline, what)
+        if name not in settings.pipelines
+    ]
+    if not _is_json_object(pipeline.parameters):  # the value may be secret
+        problems.append(f"{prefix}parameters must be a JSON object as text.")
+    if pipeline.keep_inputs and not settings.store.archive:
+        problems.append(f"{prefix}keep_inputs needs a bucket: set store.archive.")
     return problems
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _bucket_problems(settings: Settings) -> list[str]:
+    """Return a sentence for each bucket that has two uses."""
+    uses: dict[str, list[str]] = {}
+    store = settings.store
+    for name, bucket in (("store.quarantine", store.quarantine), ("store.archive", store.archive)):
+        uses.setdefault(bucket, []).append(name)
+    for pipeline in settings.pipelines.values():
+        for role in ("input", "output"):
+            uses.setdefault(getattr(pipeline, role), []).append(f"pipelines.{pipeline.name}.{role}")
+    return [
+        f"{' and '.join(names)} must be different buckets: the worker would process its own "
+        "results."
+        for bucket, names in uses.items()
+        if bucket and len(names) > 1
+    ]
 
 
 def _readable(path: Path) -> bool:

@@ -126,7 +126,10 @@ def test_worker_accepts_the_settings_of_user_data(run: Run, tmp_path: Path) -> N
     names = tuple(entry.name for entry in (tmp_path / "credentials").iterdir())
     assert len(names) == 4
     read = worker_settings.load(path, {}, names)
-    assert (read.transform, read.database.user) == ("negate", "pipeline_worker")
+    assert (read.pipelines["negatives"].transform, read.database.user) == (
+        "negate",
+        "pipeline_worker",
+    )
 
 
 def test_secrets_are_marked(run: Run) -> None:

@@ -25,8 +25,8 @@ def source(tmp_path: Path) -> Path:
 def bootstrap(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[str]:
     """Run the bootstrap without site-packages: nothing is installed yet."""
     text = pipeline.settings.read_text()
-    if "[archive]" not in text:
-        text += f'[archive]\nkey = "{ARCHIVE.key}"\nsha256 = "{ARCHIVE.sha256}"\n'
+    if "[package]" not in text:
+        text += f'[package]\nkey = "{ARCHIVE.key}"\nsha256 = "{ARCHIVE.sha256}"\n'
         pipeline.settings.write_text(text)
     return subprocess.run(
         [sys.executable, "-S", "-m", "worker.bootstrap", str(pipeline.settings), str(source)],

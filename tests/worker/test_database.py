@@ -7,8 +7,8 @@ import pytest
 
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
+from tests.worker.results import quarantined, record
 from worker import settings
-from worker.ledger.ledger import Result
 from worker.ledger.postgres_ledger import PostgresLedger, connect
 from worker.uploads.upload import Upload
 
@@ -28,10 +28,12 @@ FORBIDDEN = [
 
 
 def test_the_worker_role_has_no_further_rights(versioned: Pipeline) -> None:
-    for table in ("results", "attempts", "heartbeats"):
+    tables = ("results", "outputs", "records", "prepared_results", "attempts", "leases", "retries")
+    for table in (*tables, "heartbeats"):
         for statement in ("TABLE", "DELETE FROM"):
             versioned.sql(f"{statement} pipeline.{table}", user=versioned.user)
-    versioned.sql("SELECT * FROM pipeline.log_records", user=versioned.user)
+    for view in ("log_records", "records_negate"):
+        versioned.sql(f"TABLE pipeline.{view}", user=versioned.user)
     for statement in FORBIDDEN:
         with pytest.raises(
             (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported)
@@ -53,7 +55,7 @@ def test_concurrent_migrations(idle: Pipeline) -> None:
     ends = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0, 0], ends
     assert sorted(out for out, _ in ends)[:3] == ["", "", ""]
-    assert sorted(out for out, _ in ends)[3].startswith("applied 001_")
+    assert sorted(out for out, _ in ends)[3].startswith("applied 001_results\napplied 002_")
 
 
 def test_migrating_with_the_rights_that_trove_grants(idle: Pipeline) -> None:
@@ -95,10 +97,9 @@ def test_text_that_postgresql_cannot_store_is_replaced(versioned: Pipeline) -> N
     database = settings.load(versioned.settings, {}, ()).database
     upload = Upload(versioned.input, "a\0b.png", "v1", "e", datetime(2026, 1, 2, tzinfo=UTC))
     with connect(database, versioned.user, versioned.password) as connection:
-        ledger = PostgresLedger(connection, versioned.name, "vm-1")
-        ledger.start_attempts([upload], alone=True)
+        ledger = PostgresLedger(connection, versioned.name, "negatives", "vm-1")
+        record(ledger, quarantined(upload, "odd \0 and \udc80"))
         ledger.uncount_crash(upload)
-        ledger.record([Result(upload, "s", 1, "quarantined", 0, reason="odd \0 and \udc80")])
         ledger.heartbeat("a problem \0")
     (row,) = versioned.rows()
     assert (row["key"], row["reason"]) == ("a\ufffdb.png", "odd \ufffd and ?")

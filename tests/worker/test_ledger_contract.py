@@ -1,42 +1,109 @@
 """What `worker.ledger.ledger.Ledger` promises, checked on its twin in memory and on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import psycopg
 import pytest
 
 from tests.worker.pipeline import Pipeline
+from tests.worker.results import done, quarantined, record, start
 from worker import settings
-from worker.ledger.ledger import Ledger, LogFilter, Result
-from worker.ledger.memory_ledger import MemoryLedger
-from worker.ledger.postgres_ledger import open_ledger
+from worker.ledger.ledger import Claim, Lease, Ledger, LogFilter, Maker, Origin, Output
+from worker.ledger.memory_ledger import MemoryLedger, MemoryTables, RetryRow
+from worker.ledger.postgres_ledger import PostgresLedger, connect_worker
+from worker.uploads.job import Job, Parent, first_job, job_id
 from worker.uploads.upload import Upload
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CAT = Upload("input", "cat.png", "v1", "e", START)
 DOG = Upload("input", "dog.png", "", "e", START)
-HASHES = ("a" * 64, 7)
+CAT_JOB, DOG_JOB = first_job("negatives", CAT), first_job("negatives", DOG)
 
 
-def done(upload: Upload, **changes: object) -> Result:
-    output = f"negated_{upload.key}"
-    result = Result(upload, *HASHES, "done", 0.5, output, "b" * 64, 8)
-    return replace(result, **changes)  # type: ignore[arg-type]
+class Ledgers:
+    """The ledgers of a stack's machines and pipelines, and its tables as a superuser sees them."""
+
+    def __init__(self, open_ledger: Callable[[str, str], Ledger]) -> None:
+        self.open = open_ledger
+
+    def expire_leases(self) -> None:
+        raise NotImplementedError
+
+    def age_results(self) -> None:
+        """Let two hours pass since results were recorded."""
+        raise NotImplementedError
+
+    def add_retry(self, old_id: str, row: RetryRow) -> None:
+        raise NotImplementedError
+
+
+class _InMemory(Ledgers):
+    def __init__(self) -> None:
+        self._tables = MemoryTables()
+        super().__init__(lambda machine, name: MemoryLedger(machine, name, self._tables))
+
+    def expire_leases(self) -> None:
+        for key, (lease, machine, until) in self._tables.leases.items():
+            self._tables.leases[key] = (lease, machine, until - timedelta(minutes=1))
+
+    def age_results(self) -> None:
+        for key, (moment, machine, result) in self._tables.results.items():
+            self._tables.results[key] = (moment - timedelta(hours=2), machine, result)
+
+    def add_retry(self, old_id: str, row: RetryRow) -> None:
+        self._tables.retries[old_id] = row
+
+
+class _InPostgres(Ledgers):
+    def __init__(self, pipeline: Pipeline, connection: psycopg.Connection[dict[str, object]]):
+        self._sql = pipeline.sql
+        super().__init__(partial(self._open, connection, pipeline.name))
+
+    @staticmethod
+    def _open(
+        connection: psycopg.Connection[dict[str, object]], stack: str, machine: str, name: str
+    ) -> Ledger:
+        return PostgresLedger(connection, stack, name, machine)
+
+    def expire_leases(self) -> None:
+        self._sql("UPDATE pipeline.leases SET until = until - interval '1 minute'")
+
+    def age_results(self) -> None:
+        self._sql("UPDATE pipeline.results SET created_at = created_at - interval '2 hours'")
+
+    def add_retry(self, old_id: str, row: RetryRow) -> None:
+        parent = (row.parent.job_id, row.parent.number) if row.parent else (None, None)
+        values = [old_id, row.pipeline, row.round, row.run_id, *parent, row.key, row.sha256]
+        texts = ", ".join("NULL" if one is None else f"'{one}'" for one in values)
+        self._sql(
+            "INSERT INTO pipeline.retries (stack, job_id, pipeline, round, run_id, parent_id, "  # noqa: S608
+            f"parent_number, key, sha256) SELECT stack, {texts} FROM pipeline.results"
+        )
 
 
 @pytest.fixture(params=["memory", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+def ledgers(request: pytest.FixtureRequest) -> Iterator[Ledgers]:
     if request.param == "memory":
-        yield MemoryLedger("vm-1")
+        yield _InMemory()
         return
     pipeline: Pipeline = request.getfixturevalue("versioned")
-    with open_ledger(settings.load(pipeline.settings, {}, ())) as opened:
-        yield opened
+    with ExitStack() as stack:
+        connection = connect_worker(settings.load(pipeline.settings, {}, ()))
+        yield _InPostgres(pipeline, stack.enter_context(connection))
+
+
+@pytest.fixture
+def ledger(ledgers: Ledgers) -> Ledger:
+    """Return the ledger of the pipeline `negatives` on the machine vm-1."""
+    return ledgers.open("vm-1", "negatives")
 
 
 def test_attempts_are_found_until_they_are_cleared(ledger: Ledger) -> None:
-    ledger.start_attempts([CAT, DOG], alone=False)
+    ledger.start([CAT_JOB, DOG_JOB], alone=False)
     assert ledger.unfinished_attempts("input") == {CAT: 0, DOG: 0}
     assert ledger.unfinished_attempts("another") == {}
     ledger.clear_attempts([CAT])
@@ -45,14 +112,27 @@ def test_attempts_are_found_until_they_are_cleared(ledger: Ledger) -> None:
 
 
 def test_only_attempts_alone_count_as_crashes(ledger: Ledger) -> None:
-    ledger.start_attempts([CAT], alone=True)
-    ledger.start_attempts([CAT], alone=False)
-    ledger.start_attempts([CAT], alone=True)
+    ledger.start([CAT_JOB], alone=True)
+    ledger.start([CAT_JOB], alone=False)
+    started = ledger.start([CAT_JOB], alone=True)
+    assert started[CAT_JOB.id].attempts == 3
     assert ledger.unfinished_attempts("input") == {CAT: 2}
     for crashes in (1, 0, 0):
         ledger.uncount_crash(CAT)
         assert ledger.unfinished_attempts("input") == {CAT: crashes}
     ledger.uncount_crash(DOG)  # was never started
+
+
+def test_pipelines_do_not_see_each_other(ledgers: Ledgers) -> None:
+    one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-1", "thumbs")
+    one.start([CAT_JOB], alone=True)
+    assert other.unfinished_attempts("input") == {}
+    record(one, done(DOG))
+    one.heartbeat("a problem")
+    assert list(other.log(LogFilter())) == []
+    assert other.machines() == []
+    assert other.totals()["done"] == 0
+    assert other.start([first_job("thumbs", CAT)], alone=False)  # has leases of its own
 
 
 @pytest.mark.parametrize(
@@ -68,29 +148,30 @@ def test_uploads_differ_by_each_part_of_their_identity(
     ledger: Ledger, change: dict[str, object]
 ) -> None:
     other = replace(CAT, **change)  # type: ignore[arg-type]
-    ledger.start_attempts([CAT], alone=True)
+    ledger.start([CAT_JOB], alone=True)
     ledger.clear_attempts([other])
-    ledger.record([done(other)])
+    record(ledger, done(other))
     assert ledger.unfinished_attempts("input") == {CAT: 1}
 
 
 def test_the_size_is_no_part_of_the_identity(ledger: Ledger) -> None:
-    ledger.start_attempts([CAT], alone=True)
+    ledger.start([CAT_JOB], alone=True)
     ledger.clear_attempts([replace(CAT, size=9)])
     assert ledger.unfinished_attempts("input") == {}
 
 
 def test_a_result_ends_its_attempt(ledger: Ledger) -> None:
-    ledger.start_attempts([CAT, DOG], alone=True)
-    ledger.record([done(CAT)])
-    ledger.record([])
+    (cat, _) = start(ledger, done(CAT), done(DOG), alone=True)
+    assert ledger.record([cat]) == {CAT_JOB.id}
+    assert ledger.record([]) == set()
     assert ledger.unfinished_attempts("input") == {DOG: 1}
 
 
-def test_the_same_upload_again_updates_its_row(ledger: Ledger) -> None:
-    ledger.record([done(CAT), done(DOG)])
-    quarantined = Result(CAT, *HASHES, "quarantined", 0.1, reason="not an image")
-    ledger.record([done(CAT), quarantined])
+def test_the_same_job_again_updates_its_row(ledger: Ledger) -> None:
+    record(ledger, done(CAT), done(DOG))
+    bad = quarantined(CAT, "not an image", seconds=0.1)
+    record(ledger, done(CAT))
+    record(ledger, bad)
     rows = {row["input_key"]: row for row in ledger.log(LogFilter())}
     assert len(list(ledger.log(LogFilter()))) == 2
     cat = rows["cat.png"]
@@ -104,8 +185,7 @@ def test_log_filters(ledger: Ledger) -> None:
     before = datetime.now(UTC) - timedelta(hours=1)
     for number in range(4):
         upload = replace(CAT, key=f"{number}.png")
-        bad = Result(upload, *HASHES, "quarantined", 0, reason="bad")
-        ledger.record([bad if number == 2 else done(upload)])
+        record(ledger, quarantined(upload) if number == 2 else done(upload))
 
     def keys(log_filter: LogFilter) -> list[str]:
         return [row["input_key"] for row in ledger.log(log_filter)]
@@ -129,10 +209,159 @@ def test_heartbeats_and_totals(ledger: Ledger) -> None:
     (machine,) = ledger.machines()
     assert (machine["machine"], machine["obstacle"]) == ("vm-1", None)
     assert machine["last_pass"].endswith("Z")
-    ledger.record([done(CAT), Result(DOG, *HASHES, "quarantined", 0, reason="bad")])
+    record(ledger, done(CAT), quarantined(DOG))
     assert ledger.totals() == {
         "done": 1,
         "quarantined": 1,
         "rate": 0.2,
         "last_error": "dog.png: bad",
     }
+
+
+# Leases.
+
+
+def test_a_key_is_leased_to_one_machine(ledgers: Ledgers) -> None:
+    one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-2", "negatives")
+    first = one.start([CAT_JOB], alone=False)[CAT_JOB.id]
+    assert list(other.start([CAT_JOB, DOG_JOB], alone=True)) == [DOG_JOB.id]
+    assert one.unfinished_attempts("input") == {CAT: 0, DOG: 1}  # a refused one counts nothing
+    again = one.start([CAT_JOB], alone=False)[CAT_JOB.id]  # a machine takes its own lease over
+    assert again.fence > first.fence
+    assert one.record([done(CAT, fence=first.fence)]) == set()
+    assert list(one.log(LogFilter())) == []
+    assert one.record([done(CAT, fence=again.fence)]) == {CAT_JOB.id}
+
+
+def test_a_lease_that_ended_is_taken_over(ledgers: Ledgers) -> None:
+    one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-2", "negatives")
+    (mine,) = start(one, done(CAT))
+    ledgers.expire_leases()
+    lease = Lease(CAT.key, mine.fence)
+    assert one.renew([lease, Lease(DOG.key, 10**9)]) == {lease}  # nobody has taken it
+    assert other.start([CAT_JOB], alone=False) == {}
+    ledgers.expire_leases()
+    (theirs,) = start(other, done(CAT))
+    assert one.renew([lease]) == set()
+    assert one.record([mine]) == set()
+    assert not one.prepare(mine)
+    one.release([lease])  # it is not its own any more
+    one.heartbeat(None)
+    assert other.record([theirs]) == {CAT_JOB.id}
+
+
+def test_a_released_key_can_be_leased(ledgers: Ledgers) -> None:
+    one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-2", "negatives")
+    for release in (lambda: one.heartbeat(None), lambda: one.start([DOG_JOB], alone=False)):
+        (mine,) = start(one, done(CAT))
+        one.release([Lease(CAT.key, mine.fence)])
+        release()
+        (theirs,) = start(other, done(CAT))
+        other.release([Lease(CAT.key, theirs.fence)])
+        other.heartbeat(None)
+
+
+def test_keys_that_postgresql_cannot_tell_apart_are_started_one_by_one(ledger: Ledger) -> None:
+    """It stores NUL as U+FFFD."""
+    jobs = [first_job("negatives", replace(CAT, key=f"a{c}.png")) for c in "\0\ufffd"]
+    assert ledger.start(jobs, alone=False)
+
+
+# What is known about a job.
+
+
+def test_a_recorded_job_is_known_for_an_hour(ledgers: Ledgers, ledger: Ledger) -> None:
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded is None
+    record(ledger, done(CAT))
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded == "done"
+    ledgers.age_results()
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded is None
+
+
+def test_a_prepared_result_is_found_until_it_is_recorded(ledger: Ledger) -> None:
+    outputs = [Output(n, "output", f"{n}.png", f"v{n}", "e", "b" * 64, n, "t/s") for n in (1, 2)]
+    (made,) = start(
+        ledger,
+        done(
+            CAT,
+            seconds=0.25,
+            outputs=outputs,
+            records=[{"face": 1}, {"odd": "\ud83d\ude00 \udc80 \0", "deep": [None, 1.5]}],
+            notes=["rotated"],
+            log="some text",
+            maker=Maker("negate", "v7", "c" * 64),
+        ),
+    )
+    assert ledger.prepare(made)
+    assert not ledger.prepare(made)
+    started = ledger.start([CAT_JOB], alone=False)[CAT_JOB.id]
+    found = started.prepared
+    assert found
+    assert (found.job, found.fence, found.attempts) == (CAT_JOB, started.fence, 2)
+    assert list(found.outputs) == outputs
+    assert found.records[0] == {"face": 1}
+    assert (list(found.notes), found.log, found.maker) == (["rotated"], "some text", made.maker)
+    assert (found.seconds, found.outcome, found.input_sha256) == (0.25, "done", "a" * 64)
+    assert ledger.record([found]) == {CAT_JOB.id}
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].prepared is None
+
+
+# Where an upload comes from.
+
+COPY = Upload("inverted-input", "negated_cat.png", "v9", "e", START)
+PARENT = Parent(CAT_JOB.id, 1)
+
+
+def test_a_copy_is_believed_if_its_source_made_it(ledgers: Ledgers, ledger: Ledger) -> None:
+    reader = ledgers.open("vm-1", "inverted")
+    claim = Claim(COPY, "b" * 64, parent=PARENT)
+    assert reader.find_origins([claim], ["negatives"]) == {}  # nobody has made it
+    (made,) = start(ledger, done(CAT))
+    assert ledger.prepare(made)
+    origin = Origin(CAT_JOB.run_id, 0, PARENT)
+    assert reader.find_origins([claim], ["negatives"]) == {COPY: origin}
+    ledger.record([made])
+    assert reader.find_origins([claim], ["negatives"]) == {COPY: origin}
+    for forged in (
+        replace(claim, sha256="c" * 64),
+        replace(claim, parent=Parent(CAT_JOB.id, 2)),
+        replace(claim, parent=Parent(DOG_JOB.id, 1)),
+        Claim(COPY, "b" * 64),
+    ):
+        assert reader.find_origins([forged], ["negatives"]) == {}
+    assert reader.find_origins([claim], ["thumbs"]) == {}
+    assert reader.find_origins([claim], []) == {}
+    assert reader.find_origins([], ["negatives"]) == {}
+
+
+def test_a_further_copy_is_known_by_the_first_ones_job(ledgers: Ledgers, ledger: Ledger) -> None:
+    reader = ledgers.open("vm-1", "inverted")
+    record(ledger, done(CAT))
+    own_id = job_id("inverted", COPY)
+    job = Job(own_id, COPY, CAT_JOB.run_id, parent=PARENT)
+    record(reader, done(COPY, job=job))
+    claim = Claim(replace(COPY, version_id="v10"), "b" * 64, parent=PARENT)
+    (origin,) = reader.find_origins([claim], ["negatives"]).values()
+    assert origin.successor == own_id
+    another = ledgers.open("vm-1", "thumbs")
+    (origin,) = another.find_origins([claim], ["negatives"]).values()
+    assert origin.successor is None
+
+
+def test_a_retry_is_believed_if_it_was_asked_for(ledgers: Ledgers, ledger: Ledger) -> None:
+    record(ledger, quarantined(CAT))
+    row = RetryRow("negatives", 1, "the run", "cat.png", "a" * 64, Parent("another job", 3))
+    back = replace(CAT, version_id="v2")
+    claim = Claim(back, "a" * 64, retry=CAT_JOB.id)
+    assert ledger.find_origins([claim], []) == {}
+    ledgers.add_retry(CAT_JOB.id, row)
+    origin = Origin("the run", 1, row.parent, CAT_JOB.id)
+    assert ledger.find_origins([claim], []) == {back: origin}
+    for forged in (replace(claim, sha256="b" * 64), replace(claim, upload=DOG)):
+        assert ledger.find_origins([forged], []) == {}
+    assert ledgers.open("vm-1", "thumbs").find_origins([claim], []) == {}
+    job = Job(job_id("negatives", back, 1), back, "the run", 1, row.parent, CAT_JOB.id)
+    record(ledger, quarantined(back, job=job))
+    assert ledger.find_origins([claim], []) == {back: origin}
+    record(ledger, done(back, job=job))
+    assert ledger.find_origins([claim], []) == {back: replace(origin, successor=job.id)}

@@ -21,13 +21,13 @@ from worker.errors import (
 from worker.jobs.bucket_pass import Pass, Schedule
 from worker.jobs.steps import Context
 from worker.ledger.memory_ledger import MemoryLedger
-from worker.settings import StoreSettings
+from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
 from worker.store.store import FileContents, ObjectInfo, Version
 from worker.transforms import output_key
 
-BUCKETS = StoreSettings("memory:", "input", "output", "quarantine")
-NAMES = (BUCKETS.input, BUCKETS.output, BUCKETS.quarantine)
+PIPELINE = Pipeline("negatives", "negate", "input", "output")
+NAMES = (INPUT, OUTPUT, QUARANTINE) = ("input", "output", "quarantine")
 CRASH = b"crash"
 GOOD = b"photo"
 TICK = timedelta(seconds=1)
@@ -83,11 +83,11 @@ class World:
 
     def use(self, kind: Callable[..., MemoryStore], **options: object) -> None:
         """Put another kind of store in place of the empty one."""
-        versioned = [BUCKETS.input] * self.versioned
+        versioned = [INPUT] * self.versioned
         self.store = kind(NAMES, versioned=versioned, clock=self._moments.__next__, **options)
 
     def upload(self, key: str, content: bytes = GOOD) -> str:
-        return self.store.upload(BUCKETS.input, key, content)
+        return self.store.upload(INPUT, key, content)
 
     def run(self, linger: float = 0, threads: int = 2) -> Pass:
         """Make one pass; it returns where nothing failed."""
@@ -98,7 +98,8 @@ class World:
     def new_pass(self, threads: int = 2) -> Pass:
         context = Context(
             self.store,
-            BUCKETS,
+            PIPELINE,
+            QUARANTINE,
             self.ledger,
             self.transforms,
             partial(output_key, "negate"),
@@ -114,10 +115,10 @@ class World:
         return str(caught.value)
 
     def left(self) -> list[str]:
-        return list(self.store.versions(BUCKETS.input))
+        return list(self.store.versions(INPUT))
 
     def outputs(self) -> dict[str, bytes]:
-        stored = self.store.versions(BUCKETS.output)
+        stored = self.store.versions(OUTPUT)
         return {key: versions[0].content for key, versions in stored.items()}
 
     def outcomes(self) -> dict[str, str]:
@@ -149,13 +150,14 @@ def test_every_upload_is_transformed_recorded_and_deleted(world: World) -> None:
     for result in world.ledger.results:
         content = contents[result.upload.key]
         folder, _, name = result.upload.key.partition("/")
-        assert result.output_key == f"{folder}/negated_{name}"
-        assert world.outputs()[result.output_key] == content[::-1]
+        (output,) = result.outputs
+        assert output.key == f"{folder}/negated_{name}"
+        assert world.outputs()[output.key] == content[::-1]
         assert result.input_sha256 == hashlib.sha256(content).hexdigest()
-        assert result.output_sha256 == hashlib.sha256(content[::-1]).hexdigest()
-        assert (result.input_bytes, result.output_bytes) == (len(content), len(content))
+        assert output.sha256 == hashlib.sha256(content[::-1]).hexdigest()
+        assert (result.input_bytes, output.bytes) == (len(content), len(content))
     assert len(world.ledger.results) == len(contents)
-    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.unfinished_attempts(INPUT) == {}
     assert world.ledger.machines()[0]["obstacle"] is None
     assert world.transforms.closed
     assert list(world.folder.iterdir()) == []
@@ -164,7 +166,7 @@ def test_every_upload_is_transformed_recorded_and_deleted(world: World) -> None:
 def test_an_output_says_what_it_was_made_of(world: World) -> None:
     world.upload("x.png")
     world.run()
-    (output,) = world.store.versions(BUCKETS.output)["negated_x.png"]
+    (output,) = world.store.versions(OUTPUT)["negated_x.png"]
     assert output.content_type == "image/png"
     assert output.metadata == {
         "sha256": hashlib.sha256(GOOD[::-1]).hexdigest(),
@@ -182,9 +184,9 @@ def test_versions_of_a_key_are_processed_oldest_first(versioned: World) -> None:
 
 def test_what_the_user_deleted_is_not_processed(versioned: World) -> None:
     versioned.upload("gone.png")
-    versioned.store.delete(BUCKETS.input, "gone.png")
+    versioned.store.delete(INPUT, "gone.png")
     versioned.upload("back.png", b"older")
-    versioned.store.delete(BUCKETS.input, "back.png")
+    versioned.store.delete(INPUT, "back.png")
     versioned.upload("back.png", b"newer")
     counts = versioned.run().counts
     assert versioned.transforms.inputs == [b"newer"]
@@ -229,7 +231,7 @@ def test_invalid_input_is_quarantined_with_its_reason(world: World) -> None:
     world.run()
     assert world.outcomes() == {"a/bad.png": "quarantined", "good.png": "done"}
     assert world.left() == []
-    quarantined = world.store.versions(BUCKETS.quarantine)
+    quarantined = world.store.versions(QUARANTINE)
     key = f"a/bad.png/{hashlib.sha256(b'bad').hexdigest()}"
     assert list(quarantined) == [key, f"{key}.json"]
     assert quarantined[key][0].content == b"bad"
@@ -247,7 +249,7 @@ def test_a_key_that_leaves_no_room_for_the_result_is_quarantined(
     world.upload("x" * length)
     world.run()
     assert world.outcomes() == {"x" * length: outcome}
-    assert all(len(key) <= 1024 for key in world.store.versions(BUCKETS.quarantine))
+    assert all(len(key) <= 1024 for key in world.store.versions(QUARANTINE))
 
 
 def test_a_crash_beside_others_is_tried_alone_at_once(world: World) -> None:
@@ -276,7 +278,7 @@ def test_a_file_is_quarantined_after_three_crashes_alone(world: World) -> None:
     world.run()
     assert world.outcomes()["x.png"] == "quarantined"
     assert world.left() == []
-    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.unfinished_attempts(INPUT) == {}
 
 
 def test_an_upload_that_killed_the_worker_runs_alone(world: World) -> None:
@@ -286,7 +288,7 @@ def test_an_upload_that_killed_the_worker_runs_alone(world: World) -> None:
     for _ in range(4):
         with pytest.raises(SystemExit):
             world.run()
-    assert list(world.ledger.unfinished_attempts(BUCKETS.input).values()) == [3]
+    assert list(world.ledger.unfinished_attempts(INPUT).values()) == [3]
     world.upload("good.png")
     world.run()
     assert world.outcomes() == {"x.png": "quarantined", "good.png": "done"}
@@ -298,10 +300,10 @@ def test_an_attempt_on_what_the_user_deleted_is_forgotten(versioned: World) -> N
     versioned.transforms = Transforms({CRASH: failing(TransformCrashed("signal 9"))})
     versioned.upload("x.png", CRASH)
     versioned.run_failing()
-    versioned.store.delete(BUCKETS.input, "x.png")
+    versioned.store.delete(INPUT, "x.png")
     versioned.run()
     assert versioned.left() == []
-    assert versioned.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert versioned.ledger.unfinished_attempts(INPUT) == {}
 
 
 def test_a_deferred_upload_waits_and_counts_nothing(world: World) -> None:
@@ -312,7 +314,7 @@ def test_a_deferred_upload_waits_and_counts_nothing(world: World) -> None:
     assert world.run_failing() == "'later.png' is deferred: the kernels are not built yet."
     assert world.outcomes() == {"good.png": "done"}
     assert world.left() == ["later.png"]
-    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.unfinished_attempts(INPUT) == {}
     assert world.transforms.inputs.count(b"later") == 1
 
 
@@ -323,7 +325,7 @@ def test_newer_uploads_of_a_key_wait_for_one_that_failed(versioned: World) -> No
     versioned.upload("x.png", GOOD)
     versioned.run_failing()
     assert versioned.outputs() == {}
-    assert len(versioned.store.versions(BUCKETS.input)["x.png"]) == 2
+    assert len(versioned.store.versions(INPUT)["x.png"]) == 2
 
 
 def test_a_bug_affects_only_its_upload(world: World) -> None:
@@ -332,7 +334,7 @@ def test_a_bug_affects_only_its_upload(world: World) -> None:
     world.upload("good.png")
     assert world.run_failing() == "KeyError: 'bug'"
     assert world.outcomes() == {"good.png": "done"}
-    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.unfinished_attempts(INPUT) == {}
 
 
 def test_a_full_disk_ends_the_pass_and_blames_no_file(world: World) -> None:
@@ -341,7 +343,7 @@ def test_a_full_disk_ends_the_pass_and_blames_no_file(world: World) -> None:
     world.upload("x.png")
     assert world.run_failing() == str(full)
     assert world.left() == ["x.png"]
-    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.unfinished_attempts(INPUT) == {}
     world.transforms = Transforms()
     world.run()
     assert world.outcomes() == {"x.png": "done"}
@@ -358,7 +360,7 @@ class RefusingStore(MemoryStore):
         content_type: str,
         metadata: Mapping[str, str],
     ) -> None:
-        if bucket == BUCKETS.output:
+        if bucket == OUTPUT:
             raise ServiceUnavailable("The bucket 'output' is full.")
         super().put(bucket, key, contents, content_type, metadata)
 
@@ -374,7 +376,7 @@ def test_without_an_output_there_is_no_row_and_no_deletion(world: World) -> None
 @pytest.mark.parametrize("missing", ["output", "quarantine"])
 def test_nothing_is_read_unless_all_buckets_exist(world: World, missing: str) -> None:
     names = [name for name in NAMES if name != missing]
-    world.store = MemoryStore(names, versioned=[BUCKETS.input] * world.versioned)
+    world.store = MemoryStore(names, versioned=[INPUT] * world.versioned)
     world.upload("x.png")
     assert world.run_failing() == f"The bucket '{missing}' does not exist."
     assert world.transforms.inputs == []
@@ -386,7 +388,7 @@ class RacingStore(MemoryStore):
     race: bytes | None = None
 
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
-        if self.race is not None and bucket == BUCKETS.input:
+        if self.race is not None and bucket == INPUT:
             content, self.race = self.race, None
             self.upload(bucket, key, content)
         return super().head(bucket, key, version_id)
@@ -432,7 +434,7 @@ def test_an_upload_is_known_by_its_listing(unversioned: World) -> None:
     unversioned.use(RcloneLikeStore, checks_etag=False)
     unversioned.transforms = Transforms({CRASH: failing(TransformCrashed("signal 9"))})
     unversioned.upload("x.png", CRASH)
-    (listed,) = unversioned.store.versions(BUCKETS.input)["x.png"]
+    (listed,) = unversioned.store.versions(INPUT)["x.png"]
     for _ in range(2):
         with pytest.raises(ServiceUnavailable):
             unversioned.run(linger=0.01)  # it beats while it lingers, and forgets deleted uploads
@@ -473,7 +475,7 @@ def test_a_stopped_pass_leaves_its_uploads_and_counts_nothing(world: World) -> N
     with pytest.raises(ServiceUnavailable, match=r"stopped by a signal"):
         stopping.run(0)
     assert world.left() == ["x.png"]
-    assert world.ledger.unfinished_attempts(BUCKETS.input) == {}
+    assert world.ledger.unfinished_attempts(INPUT) == {}
     world.transforms = Transforms()
     world.run()
     assert world.left() == []
@@ -494,7 +496,7 @@ def thousand(versioned: World) -> Iterator[World]:
 
 
 def test_a_key_whose_versions_are_on_two_pages(thousand: World) -> None:
-    thousand.store.delete(BUCKETS.input, "x.png")
+    thousand.store.delete(INPUT, "x.png")
     thousand.upload("x.png", b"last")
     thousand.run()
     assert thousand.transforms.inputs == [b"last"]

@@ -26,7 +26,7 @@ PROBLEMS: dict[str, tuple[Callable[[Pipeline], object], str]] = {
         "did not respond (Connection refused): check that the endpoint is right and running",
     ),
     "no input bucket": (
-        lambda p: p.configure(store={"input": "nobody-s-bucket"}),
+        lambda p: p.configure(pipeline={"input": "nobody-s-bucket"}),
         "The bucket 'nobody-s-bucket' at",
     ),
     "no output bucket": (lambda p: _without_bucket(p, p.output), "-output' at"),

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.worker.pipeline import ROOT
+from tests.worker.results import done, quarantined, record
 from worker import logs
 from worker.jobs import report
-from worker.ledger.ledger import LogFilter, Result
+from worker.ledger.ledger import LogFilter
 from worker.ledger.memory_ledger import MemoryLedger
 from worker.store.memory_store import MemoryStore
 from worker.uploads.upload import Upload
@@ -24,9 +25,7 @@ DOG = Upload("input", "dog.png", "", "e", NOON)
 @pytest.fixture
 def ledger() -> MemoryLedger:
     filled = MemoryLedger("vm-1", clock=lambda: NOON)
-    done = Result(CAT, "a" * 64, 7, "done", 0.25, "negated_cat.png", "b" * 64, 8)
-    bad = Result(DOG, "c" * 64, 7, "quarantined", 1.5, reason="not an image")
-    filled.record([done, bad])
+    record(filled, done(CAT, seconds=0.25), quarantined(DOG, "not an image", seconds=1.5))
     filled.heartbeat(None)
     return filled
 
@@ -45,7 +44,7 @@ def test_log_lines_for_people(ledger: MemoryLedger) -> None:
 
 def test_log_lines_for_programs_are_ascii(ledger: MemoryLedger) -> None:
     odd = Upload("input", "猫\u2028\udc80.png", "", "e", NOON)
-    ledger.record([Result(odd, "a" * 64, 7, "quarantined", 0, reason="bad")])
+    record(ledger, quarantined(odd))
     (line,) = report.log(ledger, LogFilter(like="猫"), as_json=True)
     assert line.isascii()
     assert json.loads(line)["input_key"] == odd.key

@@ -7,6 +7,7 @@ import pytest
 from tests.worker.pipeline import Pipeline
 
 COMMANDS = ("drain", "migrate", "log", "status")
+_INPUT = 'input = "'
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -16,22 +17,48 @@ COMMANDS = ("drain", "migrate", "log", "status")
         ('machine = "vm-1"', "", ["machine is missing: set it."]),
         ('machine = "vm-1"', "machine = 7", ["machine is 7: it must be text in quotes."]),
         ('machine = "vm-1"', 'machine = ""', ["machine is empty: set it."]),
-        ('"negate"', '"sharpen"', ["transform is 'sharpen': choose one of negate."]),
         ("port = ", 'port = "x" #', ["database.port is 'x': it must be a whole number."]),
         ("port = ", "port = 0 #", ["database.port is 0: it must be from 1 to 65535."]),
         ("port = ", "port = true #", ["database.port is True: it must be a whole number."]),
         ('"disable"', '"maybe"', ["database.sslmode is 'maybe': choose one of disable, "]),
         ("http://", "ftp://", ["it must begin with https:// or http://."]),
-        ("[limits]", "[limits]\npixels = -1", ["limits.pixels is -1: it must be above 0."]),
-        ("[limits]", "[limits]\npixel = 1", ["limits.pixel is not a setting: remove it or "]),
-        ("[limits]", "[limit]", ["limit is not a setting: remove it or correct its name."]),
+        (
+            ".limits]",
+            ".limits]\npixels = -1",
+            ["negatives.limits.pixels is -1: it must be above "],
+        ),
+        (".limits]", ".limits]\npixel = 1", ["limits.pixel is not a setting: remove it or "]),
+        (".limits]", ".limit]", ["pipelines.negatives.limit is not a setting: remove it or "]),
+        (
+            "[pipelines.negatives]",
+            "[[pipelines.negatives]]",
+            ["negatives must be a table: write [pipel"],
+        ),
+        (_INPUT, 'inputs = "', ["negatives.inputs is not a", "negatives.input is missing: set it"]),
+        (_INPUT, f"keep_inputs = 1\n{_INPUT}", ["keep_inputs is 1: it must be true or false."]),
+        (
+            _INPUT,
+            f"keep_inputs = true\n{_INPUT}",
+            ["keep_inputs needs a bucket: set store."],
+        ),
+        (
+            _INPUT,
+            f'ignore = "x"\n{_INPUT}',
+            ["negatives.ignore is 'x': it must be a list of "],
+        ),
+        (
+            _INPUT,
+            f'readers = ["x"]\n{_INPUT}',
+            ["readers names 'x': there is no table ["],
+        ),
+        (_INPUT, f'parameters = "[]"\n{_INPUT}', ["parameters must be a JSON object as text."]),
         ("[store]", "[[store]]", ["store must be a table: write [store]."]),
         ("[store]", "[store", ["are not TOML"]),
-        ("-output", "-input", ["must be three different buckets"]),
+        ("-output", "-input", ["pipelines.negatives.output must be different buckets"]),
         (
-            'pipeline = "',
-            'colour = "red"\npipelin = "',
-            ["colour is not a setting", "pipelin is not a setting", "pipeline is missing"],
+            'stack = "',
+            'colour = "red"\nstac = "',
+            ["colour is not a setting", "stac is not a setting", "stack is missing"],
         ),
     ],
 )

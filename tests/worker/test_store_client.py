@@ -210,7 +210,7 @@ def test_an_ipv6_endpoint_needs_no_port() -> None:
 
 
 def store(endpoint: str) -> S3Store:
-    return S3Store(StoreSettings(endpoint, "in", "out", "quarantine"), "access", "secret")
+    return S3Store(StoreSettings(endpoint, "quarantine"), "access", "secret")
 
 
 @pytest.mark.parametrize("code", ["PermanentRedirect", "AuthorizationHeaderMalformed", ""])

@@ -67,7 +67,7 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
     s3.create_bucket(Bucket=name)
     if versioned:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    settings = StoreSettings(server.endpoint, name, "out", "quarantine")
+    settings = StoreSettings(server.endpoint, "quarantine")
     store = S3Store(settings, server.access_key, server.secret_key)
     return Bucket(
         store,

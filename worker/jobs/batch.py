@@ -27,7 +27,8 @@ from worker.jobs.steps import (
     quarantine_file,
     transform,
 )
-from worker.ledger.ledger import Result
+from worker.ledger.ledger import Lease, Result
+from worker.uploads.job import first_job
 from worker.uploads.upload import Upload
 
 # Stored outputs wait this long for others of the batch, to share a statement and a request.
@@ -83,7 +84,9 @@ class _Batch:
         with TemporaryDirectory(dir=self._context.folder) as folder:
             fetched = self._fetch_all(uploads, Path(folder))
             alone = self._crashes is not None
-            self._context.ledger.start_attempts([one.upload for one in fetched], alone=alone)
+            name = self._context.pipeline.name
+            self._jobs = {one.upload: first_job(name, one.upload) for one in fetched}
+            self._started = self._context.ledger.start(list(self._jobs.values()), alone=alone)
             try:
                 self._process_all(fetched)
             except (ServiceUnavailable, PassInterrupted):
@@ -92,6 +95,11 @@ class _Batch:
                         [one for one in fetched if one.upload not in self._outcome.failures]
                     )
                 raise
+            finally:
+                keys = {job.id: job.upload.key for job in self._jobs.values()}
+                self._context.ledger.release(
+                    [Lease(keys[own_id], one.fence) for own_id, one in self._started.items()]
+                )
         return self._outcome
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
@@ -125,10 +133,12 @@ class _Batch:
 
     def _process(self, source: Fetched) -> Result:
         crashes = None if self._crashes is None else self._crashes.get(source.upload, 0)
+        job = self._jobs[source.upload]
+        started = self._started[job.id]
         result = transform(self._context, source, crashes)
         if isinstance(result, Transformed):
-            return publish(self._context, source, result)
-        return quarantine_file(self._context, source, result)
+            return publish(self._context, source, job, started, result)
+        return quarantine_file(self._context, source, job, started, result)
 
     def _fail(self, source: Fetched, error: Exception) -> None:
         if not isinstance(error, UploadDeferred | TransformCrashed):

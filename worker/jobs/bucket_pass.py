@@ -49,7 +49,7 @@ class Pass:
     def __init__(self, context: Context, threads: int, schedule: Schedule | None = None) -> None:
         self._context, self._threads = context, threads
         self._schedule = schedule or Schedule()
-        self._bucket = context.buckets.input
+        self._bucket = context.pipeline.input
         self._executor = ThreadPoolExecutor(threads)
         self._free_threads = threading.Semaphore(threads)
         self._stopped = threading.Event()
@@ -158,7 +158,7 @@ class Pass:
 
     def _check_buckets(self) -> None:
         if not self._buckets_checked:
-            for bucket in (self._context.buckets.output, self._context.buckets.quarantine):
+            for bucket in (self._context.pipeline.output, self._context.quarantine):
                 self._context.store.check_bucket(bucket)
             self._buckets_checked = True
 
@@ -237,8 +237,7 @@ class Pass:
             self._count(result.outcome)
             extra = fields(
                 key=result.upload.key,
-                output=result.output_key,
-                sha256=result.output_sha256,
+                outputs=[output.key for output in result.outputs] or None,
                 seconds=result.seconds,
                 reason=result.reason,
             )

@@ -11,38 +11,48 @@ from functools import partial
 from pathlib import Path
 
 from worker import logs
-from worker.errors import ServiceUnavailable
+from worker.errors import InvalidSettings, ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.steps import Context
 from worker.ledger.ledger import Ledger
 from worker.ledger.postgres_ledger import open_ledger
 from worker.logs import fields
 from worker.sandbox.pool import Pool, TransformPool
-from worker.settings import Settings
+from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
-from worker.transforms import output_key
+from worker.transforms import TransformName, output_key
 
 _GRACE_SECONDS = 10  # between a signal and the end of the process
 _log = logging.getLogger(__name__)
 
 
-def drain(settings: Settings, linger: float) -> None:
+def drain(settings: Settings, name: str | None, linger: float) -> None:
     """Make one pass.
 
     Args:
-        settings: The pipeline's.
+        settings: The stack's.
+        name: The pipeline's, None if there is only one.
         linger: The seconds without anything new after which the pass ends.
 
     Raises:
         ServiceUnavailable: The pass failed; the heartbeat names the same reason.
+        InvalidSettings: The pipeline or its transform is not known.
     """
+    pipeline = settings.chosen(name)
+    if pipeline.transform not in list(TransformName):
+        raise InvalidSettings(
+            [
+                f"pipelines.{pipeline.name}.transform is {pipeline.transform!r}: choose one of "
+                f"{', '.join(TransformName)}."
+            ]
+        )
     logs.configure()
     with ExitStack() as stack:
         folder = _prepare_state(settings.state, stack)
-        ledger = stack.enter_context(open_ledger(settings))
+        ledger = stack.enter_context(open_ledger(settings, pipeline.name))
         cores = available_cores()
-        pool = Pool(settings.transform, settings.limits, folder, cores)
-        context = pass_context(settings, ledger, pool, folder)
+        pool = Pool(pipeline.transform, pipeline.limits, folder, cores)
+        context = pass_context(settings, pipeline, ledger, pool, folder)
         bucket_pass = Pass(context, threads_for(cores))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _stop(bucket_pass))
@@ -56,14 +66,17 @@ def drain(settings: Settings, linger: float) -> None:
         _log.info("pass", extra=fields(unenforced=pool.unenforced or None, **bucket_pass.counts))
 
 
-def pass_context(settings: Settings, ledger: Ledger, pool: TransformPool, folder: Path) -> Context:
-    """Return what the jobs of a pass share, with the pipeline's object store."""
+def pass_context(
+    settings: Settings, pipeline: Pipeline, ledger: Ledger, pool: TransformPool, folder: Path
+) -> Context:
+    """Return what the jobs of a pass share, with the stack's object store."""
     return Context(
         open_store(settings),
-        settings.store,
+        pipeline,
+        settings.store.quarantine,
         ledger,
         pool,
-        partial(output_key, settings.transform),
+        partial(output_key, pipeline.transform),
         settings.machine,
         folder,
     )

@@ -18,10 +18,11 @@ from worker.errors import (
     UploadDeferred,
 )
 from worker.jobs import quarantine
-from worker.ledger.ledger import DONE, QUARANTINED, Ledger, Result
+from worker.ledger.ledger import DONE, QUARANTINED, Ledger, Maker, Output, Result, Started
 from worker.sandbox.pool import TransformPool
-from worker.settings import StoreSettings
+from worker.settings import Pipeline
 from worker.store.store import FileContents, ObjectInfo, Store, hash_file
+from worker.uploads.job import Job
 from worker.uploads.upload import MAX_PUT_BYTES, Upload, fits_key
 
 #: Crashes of a file that ran alone, after which it is quarantined.
@@ -34,7 +35,8 @@ class Context:
 
     Attributes:
         store: The object store.
-        buckets: The names of the three buckets.
+        pipeline: The pipeline's settings.
+        quarantine: The bucket of uploads that cannot be transformed.
         ledger: The ledger.
         pool: What runs the transform.
         output_key: Returns a result's object key for the input's.
@@ -43,7 +45,8 @@ class Context:
     """
 
     store: Store
-    buckets: StoreSettings
+    pipeline: Pipeline
+    quarantine: str
     ledger: Ledger
     pool: TransformPool
     output_key: Callable[[str], str]
@@ -160,26 +163,37 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Transfo
     return Transformed(hash_file(target), content_type)
 
 
-def publish(context: Context, source: Fetched, result: Transformed) -> Result:
+def publish(
+    context: Context, source: Fetched, job: Job, started: Started, result: Transformed
+) -> Result:
     """Store a result in the output bucket and return the row for the ledger."""
-    key, contents = context.output_key(source.upload.key), result.contents
+    key, contents, bucket = (
+        context.output_key(source.upload.key),
+        result.contents,
+        context.pipeline.output,
+    )
     hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
-    context.store.put(context.buckets.output, key, contents, result.content_type, hashes)
+    context.store.put(bucket, key, contents, result.content_type, hashes)
+    output = Output(
+        1, bucket, key, "", contents.md5.hex(), contents.sha256, contents.size, result.content_type
+    )
     return Result(
-        source.upload,
+        job,
+        started.fence,
+        Maker(context.pipeline.transform),
         source.sha256,
         source.info.size,
         DONE,
-        seconds=0,
-        output_key=key,
-        output_sha256=contents.sha256,
-        output_bytes=contents.size,
+        attempts=started.attempts,
+        outputs=[output],
     )
 
 
-def quarantine_file(context: Context, source: Fetched, rejection: Rejection) -> Result:
+def quarantine_file(
+    context: Context, source: Fetched, job: Job, started: Started, rejection: Rejection
+) -> Result:
     """Store a file and a note in the quarantine bucket and return the row for the ledger."""
-    upload, bucket, reason = source.upload, context.buckets.quarantine, rejection.reason
+    upload, bucket, reason = source.upload, context.quarantine, rejection.reason
     key = quarantine.quarantine_key(upload, source.sha256)
     # Not the file's own type: no program should open what the transform could not read.
     file = hash_file(source.path)
@@ -188,4 +202,13 @@ def quarantine_file(context: Context, source: Fetched, rejection: Rejection) -> 
     note.write_bytes(quarantine.note(upload, source.sha256, reason, context.machine))
     file = hash_file(note)
     context.store.put(bucket, quarantine.note_key(key), file, "application/json", {})
-    return Result(upload, source.sha256, source.info.size, QUARANTINED, seconds=0, reason=reason)
+    return Result(
+        job,
+        started.fence,
+        Maker(context.pipeline.transform),
+        source.sha256,
+        source.info.size,
+        QUARANTINED,
+        attempts=started.attempts,
+        reason=reason,
+    )

@@ -1,14 +1,57 @@
 """The interface of the ledger, implemented by PostgreSQL and, for tests, in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
-DONE, QUARANTINED = "done", "quarantined"
+DONE, QUARANTINED, DROPPED = "done", "quarantined", "dropped"
 DEFAULT_LOG_ROWS = 50
+#: How long a lease lasts unless it is renewed, in seconds of the database's clock.
+LEASE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Output:
+    """An object that a job stored: one row of the table `outputs`.
+
+    Attributes:
+        number: From 1, in the order in which the transform named them.
+        bucket: The bucket.
+        key: The object key.
+        version_id: "" where the bucket has no versions.
+        etag: Without quotes.
+        sha256: In hex.
+        bytes: The object's size.
+        content_type: Its media type.
+    """
+
+    number: int
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    sha256: str
+    bytes: int
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What made a result.
+
+    Attributes:
+        transform: The transform's name.
+        version: Of its code (worker/transforms).
+        parameters_sha256: Of its parameters, in hex: they may be secret.
+    """
+
+    transform: str
+    version: str = ""
+    parameters_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -16,26 +59,107 @@ class Result:
     """How an upload was processed: one row of the table `results`.
 
     Attributes:
-        upload: The upload, as it was listed.
+        job: The job on the upload.
+        fence: Of the lease that the job ran under.
+        maker: What made it.
         input_sha256: In hex.
         input_bytes: The size of the input.
         outcome: DONE or QUARANTINED.
         seconds: From the start of the download to the stored output.
-        output_key: Object key in the output bucket, None unless the outcome is DONE.
-        output_sha256: In hex, None unless the outcome is DONE.
-        output_bytes: The size of the output, None unless the outcome is DONE.
+        attempts: How often the job was started.
+        outputs: The objects that were stored; none unless the outcome is DONE.
+        records: The rows that the transform produced.
+        notes: What the transform says about its result.
+        log: The end of the transform's output.
         reason: Why the upload was quarantined, None if it was not.
     """
 
-    upload: Upload
+    job: Job
+    fence: int
+    maker: Maker
     input_sha256: str
     input_bytes: int
     outcome: str
-    seconds: float
-    output_key: str | None = None
-    output_sha256: str | None = None
-    output_bytes: int | None = None
+    seconds: float = 0
+    attempts: int = 1
+    outputs: Sequence[Output] = ()
+    records: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
+    log: str | None = None
     reason: str | None = None
+
+    @property
+    def upload(self) -> Upload:
+        """The upload, as it was listed."""
+        return self.job.upload
+
+
+@dataclass(frozen=True)
+class Started:
+    """A job that was started: its key is leased to this machine.
+
+    Attributes:
+        fence: Of the lease.
+        attempts: How often the job was started, this time included.
+        recorded: The outcome, if the job was recorded during the last hour: only the deletion of
+            its upload is missing.
+        prepared: The job's result, if it is stored but not recorded.
+    """
+
+    fence: int
+    attempts: int = 1
+    recorded: str | None = None
+    prepared: Result | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an upload's metadata says about where it comes from; anybody can write it.
+
+    Attributes:
+        upload: The upload.
+        sha256: Of its content, in hex.
+        retry: The job whose quarantined upload it was, "" for none.
+        parent: The result of another pipeline that it is a copy of, if any.
+    """
+
+    upload: Upload
+    sha256: str
+    retry: str = ""
+    parent: Parent | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an upload really comes from.
+
+    Attributes:
+        run_id: Its run.
+        round: The number of the retry, 0 for a copy of another pipeline's result.
+        parent: The result of another pipeline.
+        retry_of: The job that the retry repeats, None for a copy.
+        successor: A job that was recorded for the same origin: if it is another one than the
+            upload's own, the upload is superfluous.
+    """
+
+    run_id: str
+    round: int = 0
+    parent: Parent | None = None
+    retry_of: str | None = None
+    successor: str | None = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """This machine's right to record and delete the uploads of a key.
+
+    Attributes:
+        key: The object key.
+        fence: The lease is void once a larger one was given out for the key.
+    """
+
+    key: str
+    fence: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +180,7 @@ class LogFilter:
 
 
 class Ledger(Protocol):
-    """Attempts, results and heartbeats of one pipeline, as seen by one machine.
+    """Attempts, leases, results and heartbeats of one pipeline, as seen by one machine.
 
     An attempt exists from before the transform until the result is recorded. One that is found at
     the start of a pass was not ended: the worker or the transform died. Every method may be called
@@ -66,8 +190,36 @@ class Ledger(Protocol):
     def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
         """Return the uploads with an attempt, and the crashes counted for each."""
 
-    def start_attempts(self, uploads: Sequence[Upload], *, alone: bool) -> None:
-        """Add an attempt per upload; one that runs alone also counts as a crash until it ends."""
+    def find_origins(
+        self, claims: Sequence[Claim], sources: Collection[str]
+    ) -> dict[Upload, Origin]:
+        """Check where uploads come from.
+
+        Args:
+            claims: What their metadata says.
+            sources: The pipelines whose results this one reads.
+
+        Returns:
+            The origins of those that a row confirms; a retry's rather than a copy's.
+        """
+
+    def start(self, jobs: Sequence[Job], *, alone: bool) -> dict[str, Started]:
+        """Lease the keys of jobs and count an attempt for each.
+
+        Args:
+            jobs: Jobs, each on another key.
+            alone: Whether nothing else runs: each also counts as a crash until it ends.
+
+        Returns:
+            By id, the jobs whose keys no other machine has leased. A machine takes its own leases
+            over.
+        """
+
+    def renew(self, leases: Collection[Lease]) -> set[Lease]:
+        """Extend leases, and return those that are still held."""
+
+    def release(self, leases: Collection[Lease]) -> None:
+        """Give leases back; it may wait for the next statement."""
 
     def clear_attempts(self, uploads: Sequence[Upload]) -> None:
         """Remove attempts and their crash counts."""
@@ -75,8 +227,19 @@ class Ledger(Protocol):
     def uncount_crash(self, upload: Upload) -> None:
         """Undo the crash count of the current attempt."""
 
-    def record(self, results: Sequence[Result]) -> None:
-        """Insert or update one row per upload and remove the attempts."""
+    def prepare(self, result: Result) -> bool:
+        """Keep a result whose objects are stored: from now on the job is not transformed again.
+
+        Returns:
+            Whether the lease is still held. If not, nothing was written.
+        """
+
+    def record(self, results: Sequence[Result]) -> set[str]:
+        """Insert or update one row per job and remove the attempts.
+
+        Returns:
+            The ids of the jobs that were recorded: those whose lease is still held.
+        """
 
     def heartbeat(self, problem: str | None) -> None:
         """Record that this machine made a pass, and what stopped it, if anything."""

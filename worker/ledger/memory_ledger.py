@@ -4,19 +4,73 @@ tests/worker/test_ledger_contract.py runs the same checks on it and on PostgreSQ
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
-from worker.ledger.ledger import DONE, QUARANTINED, LogFilter, Result
+from worker.ledger.ledger import (
+    DONE,
+    LEASE_SECONDS,
+    QUARANTINED,
+    Claim,
+    Lease,
+    LogFilter,
+    Origin,
+    Output,
+    Result,
+    Started,
+)
+from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
 _RATE_MINUTES = 10
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_RECENT = timedelta(hours=1)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class RetryRow:
+    """A row of the table `retries`."""
+
+    pipeline: str
+    round: int
+    run_id: str
+    key: str
+    sha256: str
+    parent: Parent | None = None
+
+
+@dataclass
+class MemoryTables:
+    """The tables of a stack; several ledgers may share them. Keys begin with the pipeline.
+
+    Attributes:
+        attempts: Attempts and crashes.
+        results: When a row was written, and the row.
+        outputs: The producing pipeline, the run and the objects, by job id.
+        prepared: Results without a row.
+        leases: The lease, its machine, and when it ends.
+        retries: By the id of the quarantined job.
+        heartbeats: When, and the problem, by pipeline and machine.
+        last_errors: When, and the problem, by pipeline.
+    """
+
+    attempts: dict[tuple[str, Upload], tuple[int, int]] = field(default_factory=dict)
+    results: dict[tuple[str, str], tuple[datetime, str, Result]] = field(default_factory=dict)
+    outputs: dict[str, tuple[str, str, Sequence[Output]]] = field(default_factory=dict)
+    prepared: dict[str, Result] = field(default_factory=dict)
+    leases: dict[tuple[str, str], tuple[Lease, str, datetime]] = field(default_factory=dict)
+    retries: dict[str, RetryRow] = field(default_factory=dict)
+    heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
+    last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    fences: Iterator[int] = field(default_factory=lambda: count(1))
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class MemoryLedger:
@@ -24,85 +78,190 @@ class MemoryLedger:
 
     Args:
         machine: The name that results and heartbeats carry.
+        pipeline: The pipeline's name.
+        tables: Shared with other machines and pipelines.
         clock: Returns the time of a row.
     """
 
-    def __init__(self, machine: str, *, clock: Callable[[], datetime] = _now) -> None:
-        self._machine, self._clock = machine, clock
-        self._attempts: dict[Upload, int] = {}
-        self._results: dict[Upload, tuple[datetime, Result]] = {}
-        self._heartbeats: dict[str, tuple[datetime, str | None]] = {}
-        self._last_error: tuple[datetime, str] | None = None
-        self._lock = threading.RLock()
+    def __init__(
+        self,
+        machine: str,
+        pipeline: str = "negatives",
+        tables: MemoryTables | None = None,
+        *,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._machine, self._pipeline, self._clock = machine, pipeline, clock
+        self.tables = tables or MemoryTables()
+        self._lock = self.tables.lock
 
     @property
     def results(self) -> list[Result]:
-        """All results, in the order of their first recording."""
-        with self._lock:
-            return [result for _, result in self._results.values()]
+        """The pipeline's results, in the order of their first recording."""
+        return [result for _, _, result in self._rows()]
 
     def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
         """See `Ledger.unfinished_attempts`."""
         with self._lock:
-            return {one: n for one, n in self._attempts.items() if one.bucket == bucket}
+            return {
+                upload: crashes
+                for (pipeline, upload), (_, crashes) in self.tables.attempts.items()
+                if (pipeline, upload.bucket) == (self._pipeline, bucket)
+            }
 
-    def start_attempts(self, uploads: Sequence[Upload], *, alone: bool) -> None:
-        """See `Ledger.start_attempts`."""
+    def find_origins(
+        self, claims: Sequence[Claim], sources: Collection[str]
+    ) -> dict[Upload, Origin]:
+        """See `Ledger.find_origins`."""
         with self._lock:
-            for upload in uploads:
-                self._attempts[upload] = self._attempts.get(upload, 0) + alone
+            found = {one.upload: self._retry(one) or self._copy(one, sources) for one in claims}
+        return {upload: origin for upload, origin in found.items() if origin}
+
+    def _retry(self, claim: Claim) -> Origin | None:
+        row = self.tables.retries.get(claim.retry)
+        wanted = (self._pipeline, claim.upload.key, claim.sha256)
+        if row is None or (row.pipeline, row.key, row.sha256) != wanted:
+            return None
+        successor = next(
+            (
+                one.job.id
+                for one in self.results
+                if one.job.retry_of == claim.retry and one.outcome == DONE
+            ),
+            None,
+        )
+        return Origin(row.run_id, row.round, row.parent, claim.retry, successor)
+
+    def _copy(self, claim: Claim, sources: Collection[str]) -> Origin | None:
+        if claim.parent is None:
+            return None
+        pipeline, run, outputs = self.tables.outputs.get(claim.parent.job_id, ("", "", ()))
+        named = {(one.number, one.sha256) for one in outputs}
+        if pipeline not in sources or (claim.parent.number, claim.sha256) not in named:
+            return None
+        jobs = (one.job for one in self.results)
+        successors = (job.id for job in jobs if job.parent == claim.parent and job.round == 0)
+        return Origin(run, 0, claim.parent, None, next(successors, None))
+
+    def start(self, jobs: Sequence[Job], *, alone: bool) -> dict[str, Started]:
+        """See `Ledger.start`."""
+        started = {}
+        with self._lock:
+            now = self._clock()
+            for job in jobs:
+                key = (self._pipeline, job.upload.key)
+                _, machine, until = self.tables.leases.get(key, (None, self._machine, now))
+                if machine != self._machine and until >= now:
+                    continue
+                lease = Lease(job.upload.key, next(self.tables.fences))
+                self.tables.leases[key] = (lease, self._machine, self._lease_end())
+                started[job.id] = self._started(job, lease.fence, alone=alone)
+        return started
+
+    def _started(self, job: Job, fence: int, *, alone: bool) -> Started:
+        attempt = (self._pipeline, job.upload)
+        attempts, crashes = self.tables.attempts.get(attempt, (0, 0))
+        self.tables.attempts[attempt] = (attempts + 1, crashes + alone)
+        row = self.tables.results.get((self._pipeline, job.id))
+        recorded = row[2].outcome if row and row[0] > self._clock() - _RECENT else None
+        prepared = self.tables.prepared.get(job.id)
+        if prepared:
+            prepared = replace(prepared, fence=fence, attempts=attempts + 1)
+        return Started(fence, attempts + 1, recorded, prepared)
+
+    def renew(self, leases: Collection[Lease]) -> set[Lease]:
+        """See `Ledger.renew`."""
+        with self._lock:
+            return {lease for lease in leases if self._renewed(lease.key, lease.fence)}
+
+    def _renewed(self, key: str, fence: int) -> bool:
+        place = (self._pipeline, key)
+        lease, machine, _ = self.tables.leases.get(place, (None, "", None))
+        if lease is None or lease.fence != fence:
+            return False
+        self.tables.leases[place] = (lease, machine, self._lease_end())
+        return True
+
+    def _lease_end(self) -> datetime:
+        return self._clock() + timedelta(seconds=LEASE_SECONDS)
+
+    def release(self, leases: Collection[Lease]) -> None:
+        """See `Ledger.release`."""
+        with self._lock:
+            for lease in leases:
+                if self._renewed(lease.key, lease.fence):
+                    del self.tables.leases[self._pipeline, lease.key]
 
     def clear_attempts(self, uploads: Sequence[Upload]) -> None:
         """See `Ledger.clear_attempts`."""
         with self._lock:
             for upload in uploads:
-                self._attempts.pop(upload, None)
+                self.tables.attempts.pop((self._pipeline, upload), None)
 
     def uncount_crash(self, upload: Upload) -> None:
         """See `Ledger.uncount_crash`."""
         with self._lock:
-            if upload in self._attempts:
-                self._attempts[upload] = max(self._attempts[upload] - 1, 0)
+            attempt = (self._pipeline, upload)
+            if attempt in self.tables.attempts:
+                attempts, crashes = self.tables.attempts[attempt]
+                self.tables.attempts[attempt] = (attempts, max(crashes - 1, 0))
 
-    def record(self, results: Sequence[Result]) -> None:
+    def prepare(self, result: Result) -> bool:
+        """See `Ledger.prepare`."""
+        job = result.job
+        with self._lock:
+            if job.id in self.tables.prepared or not self._renewed(job.upload.key, result.fence):
+                return False
+            self.tables.prepared[job.id] = result
+            self.tables.outputs[job.id] = (self._pipeline, job.run_id, result.outputs)
+            return True
+
+    def record(self, results: Sequence[Result]) -> set[str]:
         """See `Ledger.record`."""
+        recorded = set()
         with self._lock:
             for result in results:
-                self._results[result.upload] = (self._clock(), result)
-                self._attempts.pop(result.upload, None)
+                job = result.job
+                if not self._renewed(job.upload.key, result.fence):
+                    continue
+                row = (self._clock(), self._machine, result)
+                self.tables.results[self._pipeline, job.id] = row
+                self.tables.outputs[job.id] = (self._pipeline, job.run_id, result.outputs)
+                self.tables.prepared.pop(job.id, None)
+                self.clear_attempts([job.upload])
+                recorded.add(job.id)
+        return recorded
 
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""
         with self._lock:
             now = self._clock()
-            self._heartbeats[self._machine] = (now, problem)
+            self.tables.heartbeats[self._pipeline, self._machine] = (now, problem)
             if problem is not None:
-                self._last_error = (now, problem)
+                self.tables.last_errors[self._pipeline] = (now, problem)
 
     def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
         """See `Ledger.log`."""
-        with self._lock:
-            rows = sorted(self._results.values(), key=lambda row: row[0])
         chosen = [
-            (moment, result)
-            for moment, result in rows
+            (moment, machine, result, result.outputs[0] if result.outputs else None)
+            for moment, machine, result in sorted(self._rows(), key=lambda row: row[0])
             if log_filter.since is None or moment >= log_filter.since
             if not log_filter.quarantined or result.outcome == QUARANTINED
             if log_filter.like is None
             or log_filter.like in result.upload.key
-            or log_filter.like in (result.output_key or "")
+            or any(log_filter.like in output.key for output in result.outputs)
         ]
-        for moment, result in chosen[-log_filter.last :]:
+        for moment, machine, result, output in chosen[-log_filter.last :]:
             yield {
                 "timestamp": moment.astimezone(UTC).strftime(_TIME),
                 "input_key": result.upload.key,
-                "output_key": result.output_key,
+                "output_key": output and output.key,
                 "input_sha256": result.input_sha256,
-                "output_sha256": result.output_sha256,
+                "output_sha256": output and output.sha256,
                 "seconds": result.seconds,
                 "outcome": result.outcome,
                 "reason": result.reason,
-                "worker": self._machine,
+                "worker": machine,
             }
 
     def machines(self) -> list[dict[str, Any]]:
@@ -110,23 +269,33 @@ class MemoryLedger:
         with self._lock:
             return [
                 {"machine": name, "last_pass": moment.strftime(_TIME), "obstacle": problem}
-                for name, (moment, problem) in sorted(self._heartbeats.items())
+                for (pipeline, name), (moment, problem) in sorted(self.tables.heartbeats.items())
+                if pipeline == self._pipeline
             ]
 
     def totals(self) -> dict[str, Any]:
         """See `Ledger.totals`."""
-        with self._lock:
-            rows, errors = list(self._results.values()), [self._last_error]
-        errors += [
+        rows = self._rows()
+        errors = [
             (moment, f"{result.upload.key}: {result.reason}")
-            for moment, result in rows
+            for moment, _, result in rows
             if result.outcome == QUARANTINED
         ]
-        last = max((one for one in errors if one), key=lambda one: one[0], default=None)
+        if self._pipeline in self.tables.last_errors:
+            errors.append(self.tables.last_errors[self._pipeline])
+        last = max(errors, key=lambda one: one[0], default=None)
         recent = self._clock() - timedelta(minutes=_RATE_MINUTES)
         return {
-            "done": sum(result.outcome == DONE for _, result in rows),
-            "quarantined": sum(result.outcome == QUARANTINED for _, result in rows),
-            "rate": sum(moment > recent for moment, _ in rows) / _RATE_MINUTES,
+            "done": sum(result.outcome == DONE for _, _, result in rows),
+            "quarantined": sum(result.outcome == QUARANTINED for _, _, result in rows),
+            "rate": sum(moment > recent for moment, _, _ in rows) / _RATE_MINUTES,
             "last_error": last and last[1],
         }
+
+    def _rows(self) -> list[tuple[datetime, str, Result]]:
+        with self._lock:
+            return [
+                row
+                for (pipeline, _), row in self.tables.results.items()
+                if pipeline == self._pipeline
+            ]

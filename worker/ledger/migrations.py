@@ -1,5 +1,8 @@
 """Migrations: the files of `sql/migrations/`, applied in the order of their numbers."""
 
+import re
+from collections.abc import Collection
+
 import psycopg
 from psycopg import sql
 
@@ -7,12 +10,13 @@ from worker.errors import ServiceUnavailable
 from worker.ledger.postgres_ledger import SQL_FOLDER, Connection, reason_of, statement
 
 
-def migrate(connection: Connection, worker_role: str) -> list[str]:
+def migrate(connection: Connection, worker_role: str, transforms: Collection[str]) -> list[str]:
     """Bring the schema up to date; several machines may do so at once.
 
     Args:
         connection: A session of the role that owns the schema.
         worker_role: The role that the worker uses; it is granted its rights again.
+        transforms: The transforms whose records get a view.
 
     Returns:
         The names of the migrations that were applied now.
@@ -35,8 +39,18 @@ def migrate(connection: Connection, worker_role: str) -> list[str]:
                         statement("add_migration"), {"version": version, "name": path.stem}
                     )
                 applied.append(path.stem)
-        grants = sql.SQL(statement("grant_rights").decode())
-        connection.execute(grants.format(worker=sql.Identifier(worker_role)))
+        worker = sql.Identifier(worker_role)
+        connection.execute(sql.SQL(statement("grant_rights").decode()).format(worker=worker))
+        for transform in transforms:
+            view = sql.Identifier("pipeline", records_view(transform))
+            create = sql.SQL(statement("create_records_view").decode())
+            names = {"view": view, "transform": sql.Literal(transform), "worker": worker}
+            connection.execute(create.format(**names))
     except psycopg.Error as error:
         raise ServiceUnavailable(f"The migration failed: {reason_of(error)}.") from error
     return applied
+
+
+def records_view(transform: str) -> str:
+    """Return the name of the view of a transform's records."""
+    return "records_" + re.sub(r"[^a-z0-9]+", "_", transform.lower()).strip("_")

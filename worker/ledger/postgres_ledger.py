@@ -1,7 +1,8 @@
 """The ledger in PostgreSQL. Its statements are in `sql/`, one file each."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
@@ -12,9 +13,19 @@ import psycopg
 from psycopg.rows import dict_row
 
 from worker.errors import ServiceUnavailable
-from worker.ledger.ledger import LogFilter, Result
+from worker.ledger.ledger import (
+    Claim,
+    Lease,
+    LogFilter,
+    Maker,
+    Origin,
+    Output,
+    Result,
+    Started,
+)
 from worker.settings import DatabaseSettings, Settings
-from worker.uploads.upload import Upload
+from worker.uploads.job import Job, Parent, job_id
+from worker.uploads.upload import Upload, storable
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 LOG_BATCH = 1000  # rows of the log that are held in memory at a time
@@ -87,18 +98,22 @@ def connect_worker(settings: Settings) -> Connection:
 
 
 @contextmanager
-def open_ledger(settings: Settings) -> Iterator["PostgresLedger"]:
-    """Open the pipeline's ledger as the worker's role, until the context ends."""
+def open_ledger(settings: Settings, pipeline: str) -> Iterator["PostgresLedger"]:
+    """Open the ledger of a pipeline as the worker's role, until the context ends."""
     with connect_worker(settings) as connection:
-        yield PostgresLedger(connection, settings.pipeline, settings.machine)
+        yield PostgresLedger(connection, settings.stack, pipeline, settings.machine)
 
 
 class PostgresLedger:
-    """Implements `Ledger`. The session is shared by all threads; psycopg locks it."""
+    """Implements `Ledger`. The session is shared by all threads; psycopg locks it.
 
-    def __init__(self, connection: Connection, pipeline: str, machine: str) -> None:
-        self._connection = connection
-        self._names = {"pipeline": pipeline, "worker": machine}
+    Released leases wait for the next `start` or `heartbeat`, so that a batch needs two statements.
+    """
+
+    def __init__(self, connection: Connection, stack: str, pipeline: str, machine: str) -> None:
+        self._connection, self._pipeline = connection, pipeline
+        self._names = {"stack": stack, "pipeline": pipeline, "machine": machine}
+        self._released: deque[Lease] = deque()
 
     def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
         """See `Ledger.unfinished_attempts`."""
@@ -106,35 +121,84 @@ class PostgresLedger:
         crashes = [row.pop("crashes") for row in rows]
         return {Upload(bucket, **row): n for row, n in zip(rows, crashes, strict=True)}
 
-    def start_attempts(self, uploads: Sequence[Upload], *, alone: bool) -> None:
-        """See `Ledger.start_attempts`."""
-        if uploads:
-            self._run("start_attempts", uploads=_uploads_json(uploads), alone=alone)
+    def find_origins(
+        self, claims: Sequence[Claim], sources: Collection[str]
+    ) -> dict[Upload, Origin]:
+        """See `Ledger.find_origins`."""
+        rows = [
+            {
+                "claim": number,
+                "key": claim.upload.key,
+                "sha256": claim.sha256,
+                "retry": claim.retry,
+                "parent": claim.parent and claim.parent.job_id,
+                "number": claim.parent and claim.parent.number,
+            }
+            for number, claim in enumerate(claims)
+        ]
+        found = self._run("find_origins", claims=_json(rows), sources=list(sources))
+        # Retries are last: they replace the copies that they put back.
+        found.sort(key=lambda row: row["retry_of"] is not None)
+        return {claims[row["claim"]].upload: _origin(row) for row in found}
+
+    def start(self, jobs: Sequence[Job], *, alone: bool) -> dict[str, Started]:
+        """See `Ledger.start`."""
+        if not jobs:
+            return {}
+        # ON CONFLICT cannot lease a key twice in one statement: only one of those whose keys are
+        # stored as the same text is started.
+        by_key = {storable(job.upload.key): job for job in jobs}
+        by_id = {job.id: job for job in by_key.values()}
+        rows = [
+            {"job_id": job.id, "attempt_id": self._attempt_id(job.upload)} | _identity(job.upload)
+            for job in by_id.values()
+        ]
+        found = self._run_releasing("start_jobs", jobs=_json(rows), alone=alone)
+        return {
+            row["job_id"]: Started(
+                row["fence"],
+                row["attempts"],
+                row["recorded"],
+                row["prepared"]
+                and _result(by_id[row["job_id"]], row["fence"], row["attempts"], row["prepared"]),
+            )
+            for row in found
+        }
+
+    def renew(self, leases: Collection[Lease]) -> set[Lease]:
+        """See `Ledger.renew`."""
+        rows = [asdict(lease) for lease in leases]
+        held = {row["fence"] for row in self._run("renew_leases", leases=_json(rows))}
+        return {lease for lease in leases if lease.fence in held}
+
+    def release(self, leases: Collection[Lease]) -> None:
+        """See `Ledger.release`."""
+        self._released.extend(leases)
 
     def clear_attempts(self, uploads: Sequence[Upload]) -> None:
         """See `Ledger.clear_attempts`."""
         if uploads:
-            self._run("clear_attempts", uploads=_uploads_json(uploads))
+            self._run("clear_attempts", ids=[self._attempt_id(one) for one in uploads])
 
     def uncount_crash(self, upload: Upload) -> None:
         """See `Ledger.uncount_crash`."""
-        self._run("uncount_crash", **_identity(upload))
+        self._run("uncount_crash", id=self._attempt_id(upload))
 
-    def record(self, results: Sequence[Result]) -> None:
+    def prepare(self, result: Result) -> bool:
+        """See `Ledger.prepare`."""
+        return bool(self._run("prepare_result", row=_json(self._row(result))))
+
+    def record(self, results: Sequence[Result]) -> set[str]:
         """See `Ledger.record`."""
-        # ON CONFLICT cannot update a row twice in one statement: the last result of an upload wins.
-        rows = [
-            {k: _storable(v) for k, v in asdict(result).items() if k != "upload"}
-            | _plain(upload)
-            | self._names
-            for upload, result in {result.upload: result for result in results}.items()
-        ]
-        if rows:
-            self._run("record_results", rows=json.dumps(rows))
+        # ON CONFLICT cannot update a row twice in one statement: the last result of a job wins.
+        rows = [self._row(one) for one in {result.job.id: result for result in results}.values()]
+        if not rows:
+            return set()
+        return {row["job_id"] for row in self._run("record_results", rows=_json(rows))}
 
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""
-        self._run("heartbeat", obstacle=problem)
+        self._run_releasing("heartbeat", obstacle=problem)
 
     def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
         """See `Ledger.log`. Memory stays constant: the rows come through a server-side cursor."""
@@ -156,11 +220,56 @@ class PostgresLedger:
         """See `Ledger.totals`."""
         return self._run("totals")[0]
 
+    def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
+        """Run a statement that also releases leases; they are kept if it fails."""
+        leases = [self._released.popleft() for _ in range(len(self._released))]
+        released = _json([asdict(lease) for lease in leases])
+        try:
+            return self._run(name, released=released, **parameters)
+        except ServiceUnavailable:
+            self._released.extend(leases)
+            raise
+
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         values = self._names | {k: _storable(v) for k, v in parameters.items()}
         with _translated_errors(name):
             cursor = self._connection.execute(statement(name), values)
             return cursor.fetchall() if cursor.description else []
+
+    def _attempt_id(self, upload: Upload) -> str:
+        """Return the id of an upload's attempts, which does not depend on retries."""
+        return job_id(self._pipeline, upload)
+
+    def _row(self, result: Result) -> dict[str, Any]:
+        job, maker = result.job, result.maker
+        first = result.outputs[0] if result.outputs else None
+        return {
+            "job_id": job.id,
+            "attempt_id": self._attempt_id(job.upload),
+            "round": job.round,
+            "run_id": job.run_id,
+            "parent_id": job.parent and job.parent.job_id,
+            "parent_number": job.parent and job.parent.number,
+            "retry_of": job.retry_of,
+            "fence": result.fence,
+            "attempts": result.attempts,
+            **_identity(job.upload),
+            "input_sha256": result.input_sha256,
+            "input_bytes": result.input_bytes,
+            "output_key": first and first.key,
+            "output_sha256": first and first.sha256,
+            "output_bytes": first and first.bytes,
+            "seconds": result.seconds,
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "transform": maker.transform,
+            "transform_version": maker.version,
+            "parameters_sha256": maker.parameters_sha256,
+            "notes": list(result.notes),
+            "log": result.log,
+            "outputs": [vars(output) for output in result.outputs],
+            "records": list(result.records),
+        }
 
 
 @contextmanager
@@ -175,20 +284,55 @@ def _translated_errors(name: str) -> Iterator[None]:
         raise ServiceUnavailable(f"The database failed at {name!r}: {reason_of(error)}.") from error
 
 
+def _result(job: Job, fence: int, attempts: int, row: dict[str, Any]) -> Result:
+    """Return a result that was prepared under an earlier lease."""
+    return Result(
+        job,
+        fence,
+        Maker(row["transform"], row["transform_version"], row["parameters_sha256"]),
+        row["input_sha256"],
+        row["input_bytes"],
+        row["outcome"],
+        row["seconds"],
+        attempts,
+        [Output(**output) for output in row["outputs"]],
+        row["records"],
+        row["notes"],
+        row["log"],
+        row["reason"],
+    )
+
+
+def _origin(row: dict[str, Any]) -> Origin:
+    parent = Parent(row["parent_id"], row["parent_number"]) if row["parent_id"] else None
+    return Origin(row["run_id"], row["round"], parent, row["retry_of"], row["successor"])
+
+
 def _identity(upload: Upload) -> dict[str, Any]:
-    return {name: _storable(value) for name, value in asdict(upload).items() if name != "size"}
+    return {
+        "bucket": upload.bucket,
+        "key": upload.key,
+        "version_id": upload.version_id,
+        "etag": upload.etag,
+        "last_modified": upload.last_modified.isoformat(),
+    }
+
+
+def _json(rows: Any) -> str:
+    """Return JSON that PostgreSQL can store."""
+    text = json.dumps(rows)
+    # Escapes of NUL and of lone surrogates, or the text of such an escape: the rows are looked at.
+    if "\\u0000" in text or "\\ud" in text:
+        text = json.dumps(_storable(rows))
+    return text
 
 
 def _storable(value: Any) -> Any:
-    """Replace what PostgreSQL's text cannot hold: NUL and lone surrogates."""
-    if not isinstance(value, str):
-        return value
-    return value.replace("\0", "\ufffd").encode(errors="replace").decode()
-
-
-def _plain(upload: Upload) -> dict[str, Any]:
-    return _identity(upload) | {"last_modified": upload.last_modified.isoformat()}
-
-
-def _uploads_json(uploads: Sequence[Upload]) -> str:
-    return json.dumps([_plain(upload) for upload in uploads])
+    """Replace what PostgreSQL's text cannot hold, also inside lists and objects."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list | tuple):
+        return [_storable(one) for one in value]
+    if isinstance(value, Mapping):
+        return {storable(name): _storable(one) for name, one in value.items()}
+    return value

@@ -50,7 +50,7 @@ _BUCKET_PROBLEMS = {
 
 
 def open_store(settings: Settings) -> "S3Store":
-    """Return the pipeline's object store; the two credentials `s3-…` are read."""
+    """Return the stack's object store; the two credentials `s3-…` are read."""
     access, secret = settings.credential("s3-access-key"), settings.credential("s3-secret-key")
     return S3Store(settings.store, access, secret)
 

@@ -21,6 +21,11 @@ def fits_key(object_key: str) -> bool:
     return len(object_key.encode()) <= MAX_KEY_BYTES
 
 
+def storable(text: str) -> str:
+    """Replace what PostgreSQL's text cannot hold: NUL and lone surrogates."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 @dataclass(frozen=True)
 class Upload:
     """An upload's identity, as the bucket was listed: attempts and results are keyed by it.

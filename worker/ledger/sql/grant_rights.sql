@@ -2,6 +2,10 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA pipeline FROM {worker};
 GRANT USAGE ON SCHEMA pipeline TO {worker};
 GRANT SELECT, INSERT, UPDATE, DELETE
-ON pipeline.results, pipeline.attempts, pipeline.heartbeats TO {worker};
+ON
+pipeline.results, pipeline.outputs, pipeline.records, pipeline.prepared_results,
+pipeline.attempts, pipeline.leases, pipeline.retries, pipeline.heartbeats
+TO {worker};
+GRANT USAGE ON SEQUENCE pipeline.fences TO {worker};
 GRANT SELECT ON pipeline.log_records TO {worker};
 ALTER ROLE CURRENT_USER SET search_path = pipeline, public;

@@ -12,7 +12,8 @@ SELECT
 FROM (
     SELECT * FROM pipeline.results
     WHERE
-        pipeline = %(pipeline)s
+        stack = %(stack)s
+        AND pipeline = %(pipeline)s
         AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
         AND (NOT %(quarantined)s::boolean OR outcome = 'quarantined')
         AND (

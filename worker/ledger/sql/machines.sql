@@ -1,8 +1,8 @@
--- Last heartbeat of each of the pipeline's machines.
+-- Last heartbeat of each of the machines of a pipeline.
 SELECT
     machine,
     to_char(last_pass AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_pass,
     obstacle
 FROM pipeline.heartbeats
-WHERE pipeline = %(pipeline)s
+WHERE stack = %(stack)s AND pipeline = %(pipeline)s
 ORDER BY machine;

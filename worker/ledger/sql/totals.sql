@@ -10,16 +10,16 @@ SELECT
                 last_error_at AS happened,
                 last_error AS error
             FROM pipeline.heartbeats
-            WHERE pipeline = %(pipeline)s AND last_error IS NOT NULL
+            WHERE stack = %(stack)s AND pipeline = %(pipeline)s AND last_error IS NOT NULL
             UNION ALL
             SELECT
                 r.created_at,
                 r.key || ': ' || r.reason
             FROM pipeline.results AS r
-            WHERE r.pipeline = %(pipeline)s AND r.outcome = 'quarantined'
+            WHERE r.stack = %(stack)s AND r.pipeline = %(pipeline)s AND r.outcome = 'quarantined'
         ) AS e
         ORDER BY e.happened DESC
         LIMIT 1
     ) AS last_error
 FROM pipeline.results
-WHERE pipeline = %(pipeline)s;
+WHERE stack = %(stack)s AND pipeline = %(pipeline)s;

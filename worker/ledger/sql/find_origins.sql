@@ -1,0 +1,43 @@
+-- Where uploads come from that claim to be put back by a retry, or copied from another pipeline.
+-- Anybody can write such metadata: it counts only if a row has the same content.
+-- `successor` is a job that was recorded for the same origin.
+WITH claims AS (
+    SELECT * FROM jsonb_to_recordset(%(claims)s) AS c (
+        claim integer, key text, sha256 text, retry text, parent text, number integer
+    )
+)
+
+SELECT
+    c.claim,
+    t.round,
+    t.run_id,
+    t.parent_id,
+    t.parent_number,
+    t.job_id AS retry_of,
+    (
+        SELECT r.job_id FROM pipeline.results AS r
+        WHERE r.retry_of = t.job_id AND r.outcome = 'done'
+        LIMIT 1
+    ) AS successor
+FROM claims AS c
+INNER JOIN pipeline.retries AS t ON c.retry = t.job_id AND c.key = t.key AND c.sha256 = t.sha256
+WHERE t.stack = %(stack)s AND t.pipeline = %(pipeline)s
+UNION ALL
+SELECT
+    c.claim,
+    0 AS round,
+    o.run_id,
+    o.job_id AS parent_id,
+    o.number AS parent_number,
+    NULL AS retry_of,
+    (
+        SELECT r.job_id FROM pipeline.results AS r
+        WHERE
+            r.parent_id = o.job_id AND r.parent_number = o.number AND r.round = 0
+            AND r.stack = %(stack)s AND r.pipeline = %(pipeline)s
+        LIMIT 1
+    ) AS successor
+FROM claims AS c
+INNER JOIN pipeline.outputs AS o
+    ON c.parent = o.job_id AND c.number = o.number AND c.sha256 = o.sha256
+WHERE o.stack = %(stack)s AND o.pipeline = any(%(sources)s);
