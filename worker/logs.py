@@ -14,12 +14,20 @@ _FIELDS = "fields"
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as `{"time": …, "event": …, field: value, …}`."""
+    """Formats a record as `{"time": …, "event": …, field: value, …}`.
+
+    Args:
+        common: Fields that every line has.
+    """
+
+    def __init__(self, **common: object) -> None:
+        super().__init__()
+        self._common = common
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line of JSON; fields that are None are left out."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "event": record.getMessage()}
+        line = {"time": time, "event": record.getMessage(), **self._common}
         line |= {k: v for k, v in getattr(record, _FIELDS, {}).items() if v is not None}
         # Names of files and errors may hold lone surrogates, which no stream can encode.
         return json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()
@@ -30,10 +38,10 @@ def fields(**values: object) -> dict[str, dict[str, object]]:
     return {_FIELDS: values}
 
 
-def configure() -> None:
-    """Send the worker's log records to standard output."""
+def configure(**common: object) -> None:
+    """Send the worker's log records to standard output; every line gets the fields `common`."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(**common))
     logger = logging.getLogger(_ROOT)
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

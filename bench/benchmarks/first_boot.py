@@ -6,6 +6,7 @@ ends when its mark is in the guest's journal.
 """
 
 import json
+from fnmatch import fnmatch
 
 from bench.benchmark import Result, Setup
 from bench.table import Table
@@ -23,8 +24,8 @@ _MARKS = (
     ("pipeline-install", "Installing the worker's Python packages", "python3-venv by apt"),
     ("pipeline-install", "Finished", "packages by pip"),
     ("pipeline-migrate", "Finished", "migrate"),
-    ("pipeline-worker", '"event": "done"', "first negative"),
-    ("pipeline-worker", "Finished", "first pass"),
+    ("pipeline-worker@*", '"event": "done"', "first negative"),
+    ("pipeline-worker@*", "Finished", "first pass"),
     ("pipeline-postinstall", "Finished", "extras (nothing waits for them)"),
 )
 
@@ -50,7 +51,7 @@ def _phases(machine: NspawnMachine) -> list[list[str]]:
     for unit, words, name in _MARKS:
         for entry in entries:
             of = str(entry.get("UNIT") or entry.get("_SYSTEMD_UNIT"))
-            if of == f"{unit}.service" and words in str(entry["MESSAGE"]):
+            if fnmatch(of, f"{unit}.service") and words in str(entry["MESSAGE"]):
                 at = (int(entry["__MONOTONIC_TIMESTAMP"]) - start) / 1e6
                 lines.append([name, f"{at:.1f}", f"{at - last:.1f}"])
                 last = at

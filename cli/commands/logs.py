@@ -7,16 +7,20 @@ import click
 
 from cli import options
 from cli.machines.host import first
+from cli.stacks import outputs
 from cli.stacks.target import Target
 from cli.terminal import print_result
 
 
 @click.command(help=__doc__)
 @options.stack
+@options.pipeline
 @click.option("--lines", "-n", default=100, show_default=True, help="How many of the last lines.")
 @click.option("--follow", "-f", is_flag=True, help="Print new lines as they come; Ctrl-C ends it.")
-def command(target: Target, lines: int, follow: bool) -> None:
-    argv = first(target).journal(lines, follow=follow)
+def command(target: Target, pipeline: str | None, lines: int, follow: bool) -> None:
+    if pipeline is not None:
+        outputs.read(target.outputs()).pipeline(pipeline)
+    argv = first(target).journal(lines, follow=follow, pipeline=pipeline or "")
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:

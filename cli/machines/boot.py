@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LINES = 5
-_UNITS = ("pipeline-install", "pipeline-migrate", "pipeline-worker")
+_UNITS = "pipeline-install.service pipeline-migrate.service"
+_WORKERS = "pipeline-worker@*.service"  # systemd lists them once their timers are started
 _MARK = "@step "
 _PROPERTIES = "ActiveState,SubState,Result,NRestarts,ExecMainExitTimestampMonotonic"
 _NOT_STARTED, _FAILED = "not started", "failed"
@@ -13,10 +14,11 @@ _NOT_STARTED, _FAILED = "not started", "failed"
 #: by `_SYSTEMD_UNIT`, which leaves out systemd's own lines: the properties replace them.
 SCRIPT = f"""
 echo '{_MARK}cloud-init'; cat /run/cloud-init/result.json 2>/dev/null | tr -d '\\n'; echo
-for unit in {" ".join(_UNITS)}; do
-    echo "{_MARK}$unit"
+for unit in {_UNITS} $(systemctl list-units -a --plain --no-legend '{_WORKERS}' | cut -d ' ' -f 1)
+do
+    echo "{_MARK}${{unit%.service}}"
     systemctl show -p {_PROPERTIES} $unit | tr '\\n' ' '; echo
-    journalctl --no-pager --output=cat --lines={_LINES} _SYSTEMD_UNIT=$unit.service 2>/dev/null
+    journalctl --no-pager --output=cat --lines={_LINES} _SYSTEMD_UNIT=$unit 2>/dev/null
 done
 """
 

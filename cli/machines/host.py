@@ -41,8 +41,14 @@ class Host(Protocol):
     def steps(self) -> list[Step]:
         """Return the steps of its boot that failed or run; [] also if it cannot be reached."""
 
-    def journal(self, lines: int, *, follow: bool) -> list[str]:
-        """Return a command for this computer that prints the log of the machine's services."""
+    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
+        """Return a command for this computer that prints the log of the machine's services.
+
+        Args:
+            lines: How many of the last lines.
+            follow: Whether new lines are printed as they come.
+            pipeline: The one whose passes are shown, "" for all services.
+        """
 
     def login(self) -> list[str]:
         """Return a command for this computer that opens a shell on the machine.

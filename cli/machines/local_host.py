@@ -13,6 +13,12 @@ from local.machine.machine import BootedMachine, LocalMachine
 from local.machine.process.machine import ProcessMachine
 
 _USER = "ubuntu"  # as in a cloud's image
+# $0 is the file, $1 the number of lines, $2 and $3 what the wanted lines contain.
+_LAST = 'grep -F -e "$2" -e "$3" | tail -n "$1"'
+_FOLLOW = (
+    f'end=$(wc -c <"$0"); head -c "$end" "$0" | {_LAST}; '
+    'tail -c "+$((end + 1))" -f "$0" | grep --line-buffered -F -e "$2" -e "$3"'
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,14 @@ class ProcessHost:
         """Return none: nothing is installed on it."""
         return []
 
-    def journal(self, lines: int, *, follow: bool) -> list[str]:
+    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
         """Return `tail`: all of its services write one file."""
-        return ["tail", "-n", str(lines), *(["-f"] if follow else []), str(self.machine.console)]
+        file = str(self.machine.console)
+        if not pipeline:
+            return ["tail", "-n", str(lines), *(["-f"] if follow else []), file]
+        # The worker's lines and the service's own, which quotes the worker's command.
+        words = [f'"pipeline": "{pipeline}"', f"--pipeline {pipeline} "]
+        return ["sh", "-c", _FOLLOW if follow else f'<"$0" {_LAST}', file, str(lines), *words]
 
     def login(self) -> list[str]:
         """Refuse: the machine is a process on this computer.

@@ -22,7 +22,7 @@ _WORKER = (
     "sudo -n env PYTHONPATH=/opt/pipeline/source PYTHONDONTWRITEBYTECODE=1 "
     "/opt/pipeline/venv/bin/python -m worker "
 )
-_JOURNAL = "sudo -n journalctl --no-pager --output=short-iso --unit='pipeline-*' --lines="
+_JOURNAL = "sudo -n journalctl --no-pager --output=short-iso"
 _CONSOLE_LINES = 400
 _SHOWN_LINES = 12
 #: Escape sequences (ECMA-48) of systemd's colours and firmware's cursor, and control characters.
@@ -97,9 +97,11 @@ class SshHost:
         )
         return unfinished_steps(answer.stdout)
 
-    def journal(self, lines: int, *, follow: bool) -> list[str]:
+    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
         """Return an ssh command that prints the units' journal."""
-        return [*self._ssh(), f"{_JOURNAL}{lines}{' --follow' if follow else ''}"]
+        unit = f"pipeline-worker@{pipeline}.service" if pipeline else "pipeline-*"
+        options = [f"--unit={unit}", f"--lines={lines}", *(["--follow"] if follow else [])]
+        return [*self._ssh(), f"{_JOURNAL} {shlex.join(options)}"]
 
     def login(self) -> list[str]:
         """Return an ssh command for a person: it may ask for the key's passphrase."""

@@ -42,11 +42,11 @@ def document(
     """Assemble cloud-init's document; `source` is archive.bootstrap(), `pieces` are templates()."""
     # All files go in as plain text, so that they are compressed together.
     files = [_file(f"{SOURCE_FOLDER}/{path}", text, 0o644) for path, text in source.items()]
-    files.append(_file("/etc/pipeline/worker.toml", settings, 0o644))
+    files.append(_file("/etc/pipeline/worker.toml", settings, 0o600))
     files += [_file(f"{CREDENTIALS_FOLDER}/{name}", t, 0o600) for name, t in credentials.items()]
     files += [_file(f"{TLS_FOLDER}/{name}", text, 0o600) for name, text in certificates.items()]
     for name, text in pieces.items():
-        if name.endswith((".service", ".timer")):
+        if name.endswith((".service", ".timer", ".slice")):
             content = text.replace(INTERVAL_MARK, interval)
             files.append(_file(f"{UNITS_FOLDER}/{name}", content, 0o644))
     files.append(_file("/opt/pipeline/install", pieces["install"], 0o755))

@@ -12,7 +12,14 @@ from tests.checkout import Checkout
 from tests.eventually import eventually as ask_until
 from tests.eventually import patience
 
-WORKER = "pipeline-worker.service"
+PIPELINES = """\
+negatives: { transform: negate }
+thumbs: { transform: thumbnail, parameters: { width: 61, height: 67 } }
+inverted: { transform: negate, from: thumbs }
+"""
+NAMES = ("negatives", "thumbs", "inverted")
+WORKER, TIMER = (f"pipeline-worker@negatives.{kind}" for kind in ("service", "timer"))
+_TIMERS = " ".join(f"pipeline-worker@{name}.timer" for name in NAMES)
 PROBE = "/usr/local/lib/probe.py"
 DROP_IN = f"/run/systemd/system/{WORKER}.d/probe.conf"
 BOOT_SECONDS = 300
@@ -22,7 +29,7 @@ eventually = partial(ask_until, every=0.3)
 
 @dataclass
 class Guest:
-    """The machine of a stack in a checkout of its own."""
+    """The machine of a stack in a checkout of its own; its pipelines are `PIPELINES`."""
 
     checkout: Checkout
     suite: str
@@ -62,18 +69,20 @@ class Guest:
         self.shell(f"mkdir -p $(dirname {path}); cat > {path} <<'END-OF-IT'\n{text}\nEND-OF-IT")
 
     def pause(self) -> None:
-        """Stop the timer and the running pass."""
-        self.shell(f"systemctl stop pipeline-worker.timer; systemctl stop {WORKER}")
+        """Stop the timers and the running passes."""
+        self.shell(
+            f"systemctl stop {_TIMERS}; systemctl stop {_TIMERS.replace('.timer', '.service')}"
+        )
 
     def resume(self) -> None:
-        """Remove `override`, end the running pass and start the timer."""
+        """Remove `override`, end the running pass and start the timers."""
         self.shell(
             f"rm -f {DROP_IN}; systemctl daemon-reload; systemctl stop {WORKER}; "
-            "systemctl start pipeline-worker.timer"
+            f"systemctl start {_TIMERS}"
         )
 
     def override(self, *lines: str) -> None:
-        """Add lines to the worker's unit, until `resume`."""
+        """Add lines to the unit of `negatives`, until `resume`."""
         self.write(DROP_IN, "\n".join(["[Service]", *lines]))
         self.shell("systemctl daemon-reload")
 
@@ -83,8 +92,8 @@ class Guest:
         return self.shell(f"/opt/pipeline/venv/bin/python {PROBE}", code=None)
 
     def probe_as_worker(self, python: str, *more: str) -> str:
-        """Run a probe in the worker's unit, in place of a pass, and return what it prints."""
-        self.pause()
+        """Run a probe in the unit of `negatives`, in place of a pass; return what it prints."""
+        self.shell(f"systemctl stop {TIMER}; systemctl stop {WORKER}")
         try:
             self.write(PROBE, python)
             command = f"/opt/pipeline/venv/bin/python {PROBE}"
@@ -99,17 +108,19 @@ class Guest:
         finally:
             self.resume()
 
-    def put(self, *names: str) -> None:
-        """Send samples, also those that are there already."""
-        self.checkout.pipeline("put", "--again", *(f"samples/{name}" for name in names))
+    def put(self, *names: str, pipeline: str = "negatives") -> None:
+        """Send samples to a pipeline, also those that are there already."""
+        files = [f"samples/{name}" for name in names]
+        self.checkout.pipeline("put", "--again", "--pipeline", pipeline, *files)
 
     def done_keys(self) -> list[str]:
         """Return the input keys of the ledger's rows, oldest first."""
         return [row["input_key"] for row in self.rows()]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the ledger's rows, oldest first; [] where `log` fails."""
-        answer = self.checkout.pipeline("log", "--json", "--last", "0", code=None)
+    def rows(self, pipeline: str = "negatives") -> list[dict[str, Any]]:
+        """Return a pipeline's rows of the ledger, oldest first; [] where `log` fails."""
+        words = ("--json", "--last", "0", "--pipeline", pipeline)
+        answer = self.checkout.pipeline("log", *words, code=None)
         return list(json.loads(answer.stdout)) if answer.returncode == 0 else []
 
     def negate(self, *names: str) -> list[dict[str, Any]]:
@@ -120,8 +131,8 @@ class Guest:
         return [row for row in self.rows() if row["input_key"] in names][-len(names) :]
 
     def status(self) -> dict[str, Any]:
-        """Return the answer of `status --json`; {} where it fails."""
-        answer = self.checkout.pipeline("status", "--json", code=None)
+        """Return what `status` says of `negatives`; {} where it fails."""
+        answer = self.checkout.pipeline("status", "--json", "--pipeline", "negatives", code=None)
         return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
 
     def is_working(self) -> bool:

@@ -14,7 +14,7 @@ from local.machine.machine import BootedMachine
 from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
-from tests.machine.guest import BOOT_SECONDS, Guest, eventually
+from tests.machine.guest import BOOT_SECONDS, PIPELINES, Guest, eventually
 from tests.machine.registry import free_port, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"
@@ -48,6 +48,7 @@ def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[G
             **environment,
         }
         made = Guest(Checkout(checkout.folder, known), suite)
+        (checkout.folder / "pipelines.local.yaml").write_text(PIPELINES, encoding="utf-8")
         try:
             made.checkout.pipeline("up", "--machine", kind, "--suite", suite)
             yield made

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from tests.machine.guest import DROP_IN, WORKER, Guest
+from tests.machine.guest import DROP_IN, NAMES, WORKER, Guest, eventually
 
 READ = """
 import sys
 for path in (
     "/etc/pipeline/credentials/database-admin-password", "/etc/pipeline/credentials/s3-secret-key",
     "/etc/shadow", "/var/lib/cloud/instance/user-data.txt", "@SEED@",
-    "/root", "/proc/1/environ",
+    "/root", "/proc/1/environ", "/var/lib/private/pipeline/thumbs",
 ):
     try:
         import os
@@ -54,6 +54,22 @@ try:
 except PermissionError:
     print("refused")
 """
+OTHER = """
+import os
+def credentials():
+    folder = "/run/credentials/pipeline-worker@thumbs.service/"
+    [open(folder + name).read() for name in os.listdir(folder)]
+for word, action in (
+    ("signalled", lambda: os.kill(@PID@, 0)),
+    ("saw", lambda: os.stat("/proc/@PID@/environ")),
+    ("read", credentials),
+):
+    try:
+        action()
+        print(word)
+    except OSError:
+        print("refused")
+"""
 HOG = """
 held = bytearray(400 << 20)
 print("held", len(held) >> 20)
@@ -75,7 +91,7 @@ def test_exposure_is_at_most_two(guest: Guest) -> None:
 def test_worker_cannot_read_roots_files(guest: Guest) -> None:
     probe = READ.replace("@SEED@", guest.machine.seed)
     control = guest.probe_as_root(probe).splitlines()
-    assert len(control) == 7
+    assert len(control) == 8
     assert all(line.startswith("read ") for line in control), control
     tried = guest.probe_as_worker(probe).splitlines()
     assert [line.split()[1] for line in tried] == [line.split()[1] for line in control]
@@ -87,7 +103,7 @@ def test_worker_writes_only_to_its_state(guest: Guest) -> None:
     *wrote, last = guest.probe_as_worker(WRITE).splitlines()
     assert last == "looked everywhere"
     # /tmp and /var/tmp are private to the pass and gone after it.
-    state = "/var/lib/private/pipeline"
+    state = "/var/lib/private/pipeline/negatives"
     places = {line.removeprefix("wrote ") for line in wrote}
     assert {state, "/tmp", "/var/tmp"} == {p for p in places if not p.startswith(f"{state}/")}  # noqa: S108
     assert "written-by-a-probe" not in guest.shell("ls /tmp /var/tmp")
@@ -125,8 +141,39 @@ def test_worker_cannot_use_more_than_its_memory(guest: Guest) -> None:
 
 
 def test_unit_is_restored(guest: Guest) -> None:
-    """The tests above used a drop-in: none is left, and the limit is the template's."""
+    """The tests above used a drop-in: none is left, and the limit is the pipeline's."""
     assert guest.shell(f"ls {DROP_IN}", code=None).endswith("No such file or directory")
-    shown = guest.shell(f"systemctl show -P MemoryMax {WORKER}")
+    shown = int(guest.shell(f"systemctl show -P MemoryMax {WORKER}")) >> 20
+    cores = int(guest.shell("nproc"))
+    assert 1024 * cores < shown < 1024 * (cores + 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pipelines_are_limited_together(guest: Guest, name: str) -> None:
+    """Each is in the slice, whose limit is below the machine's memory."""
+    guest.shell(f"systemctl start --no-block pipeline-worker@{name}.service")
+    unit = f"pipeline-worker@{name}.service"
+    group = f"/pipeline.slice/{unit}"
+    eventually(lambda: guest.shell(f"systemctl show -P ControlGroup {unit}").endswith(group))
+    shown = guest.shell("systemctl show -P MemoryMax pipeline.slice")
     total = int(guest.shell("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) * 1024
     assert 0.75 * total < int(shown) < 0.85 * total
+
+
+def test_settings_are_for_root_and_the_workers(guest: Guest) -> None:
+    shown = "stat -c '%U %G %a' /etc/pipeline/worker.toml"
+    assert guest.shell(shown) == "root pipeline 640"
+    nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+    refused = guest.shell(f"{nobody} cat /etc/pipeline/worker.toml", code=None)
+    assert refused.endswith("Permission denied")
+
+
+def test_worker_cannot_reach_another_pipelines_process(guest: Guest) -> None:
+    """Each has a user of its own, and sees no others' processes and credentials."""
+    other = "pipeline-worker@thumbs.service"
+    guest.shell(f"systemctl start --no-block {other}")
+    main = f"systemctl show -P MainPID {other}"
+    eventually(lambda: guest.shell(f"{main}; ls -d /run/credentials/{other}", code=None)[0] != "0")
+    probe = OTHER.replace("@PID@", guest.shell(main))
+    assert guest.probe_as_root(probe).splitlines() == ["signalled", "saw", "read"]
+    assert guest.probe_as_worker(probe).splitlines() == ["refused"] * 3

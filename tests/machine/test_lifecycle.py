@@ -13,10 +13,10 @@ import yaml
 
 from local import object_store, postgres, processes
 from local.api.state import DATABASES, STORE
-from tests.machine.guest import WORKER, Guest, eventually
+from tests.machine.guest import TIMER, WORKER, Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
-STATE = "/var/lib/private/pipeline"
+STATE = "/var/lib/private/pipeline/negatives"
 STAMP = "/opt/pipeline/venv/.installed"
 FOUR = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
@@ -36,13 +36,14 @@ def moments(guest: Guest, since: str) -> list[tuple[str, float]]:
 
 def test_timer_starts_a_pass_a_second_after_the_last(guest: Guest) -> None:
     worker = guest.shell(f"systemctl show -P ExecStart {WORKER}")
-    assert "-m worker drain --linger 60" in worker
+    assert "-m worker drain --pipeline negatives --linger 60" in worker
     guest.pause()
     # Without --linger there are several passes soon.
-    guest.override("ExecStart=", "ExecStart=/opt/pipeline/venv/bin/python -m worker drain")
+    drain = "/opt/pipeline/venv/bin/python -m worker drain --pipeline negatives"
+    guest.override("ExecStart=", f"ExecStart={drain}")
     # To the microsecond, so that passes of earlier tests are left out.
     since = guest.shell("journalctl --sync; date +%s.%6N")
-    guest.shell("systemctl start pipeline-worker.timer")
+    guest.shell(f"systemctl start {TIMER}")
     try:
         eventually(lambda: len(moments(guest, since)) >= 14, what="six passes")
         seen = moments(guest, since)
@@ -155,7 +156,7 @@ def test_out_of_memory_fails_a_file_and_not_the_pipeline(guest: Guest) -> None:
     before = len(guest.rows())
     guest.override("MemoryMax=90M")
     guest.put(*FOUR)
-    guest.shell("systemctl start pipeline-worker.timer")
+    guest.shell(f"systemctl start {TIMER}")
     eventually(lambda: "oom" in guest.shell(f"journalctl --no-pager -u {WORKER}").lower())
     guest.resume()
     eventually(lambda: len(guest.rows()) == before + 4, what="rows of all four")
@@ -168,7 +169,7 @@ def test_wrong_clock_of_the_worker_does_no_harm(guest: Guest) -> None:
     # Only the wall clock is wrong: a sleep of a second must not take two hours.
     only = "FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1"
     guest.override(f"Environment=LD_PRELOAD={library} FAKETIME=+2h {only}")
-    guest.shell("systemctl start pipeline-worker.timer")
+    guest.shell(f"systemctl start {TIMER}")
     try:
         (row,) = guest.negate("cat.jpg")
         entry = guest.shell(f"journalctl --no-pager -o cat -u {WORKER} | grep done | tail -n 1")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.machine.guest import WORKER, Guest, eventually
+from tests.machine.guest import TIMER, WORKER, Guest, eventually
 
 # A transform of it takes twice four bytes a pixel: 239 MiB beside the interpreter's 30.
 SIDE = 5_600
@@ -22,7 +22,7 @@ def test_greedy_photo_is_quarantined_and_the_others_are_done(guest: Guest, tmp_p
     guest.override(LIMIT)
     try:
         guest.checkout.pipeline("put", str(tmp_path / GREEDY), f"samples/{SMALL}")
-        guest.shell("systemctl start pipeline-worker.timer")
+        guest.shell(f"systemctl start {TIMER}")
         eventually(lambda: len(guest.rows()) == before + 2, 120, "rows of both")
     finally:
         guest.resume()

@@ -19,8 +19,9 @@ from local.machine.process import units
 from local.machine.process.machine import ProcessMachine
 from tests.eventually import eventually
 
+PIPELINES = ("negatives", "thumbs")
 WORKER = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
 here = Path(os.environ["STATE_DIRECTORY"])
 with (here / "commands").open("a") as commands:
@@ -30,7 +31,12 @@ if sys.argv[3] == "migrate" and (here / "commands").read_text().count("migrate")
 if sys.argv[3] == "log":
     print("settings", Path(sys.argv[2]).read_text())
     print("environment", sorted(os.environ))
-if sys.argv[3] == "drain" and (here.parent / "hang").exists():
+if sys.argv[3] == "drain" and (here / "crash").exists():
+    os.kill(os.getpid(), 9)
+deaf = (here / "deaf").exists()
+if sys.argv[3] == "drain" and (deaf or (here / "hang").exists()):
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
 """
 
@@ -53,12 +59,16 @@ def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
 FILES = [
     entry("/opt/pipeline/source/worker/__init__.py", ""),
     entry("/opt/pipeline/source/worker/bootstrap.py", FETCH),
-    entry("/etc/pipeline/worker.toml", 'sslrootcert = "/etc/pipeline/tls/root.pem"\n'),
-    entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
-    entry("/etc/systemd/system/pipeline-worker.timer", "OnUnitInactiveSec=200ms\n"),
     entry(
-        "/etc/systemd/system/pipeline-worker.service",
-        "ExecStart=/usr/bin/python -m worker drain --linger 60\n",
+        "/etc/pipeline/worker.toml",
+        'sslrootcert = "/etc/pipeline/tls/root.pem"\n[pipelines.negatives]\n[pipelines.thumbs]\n',
+        "0600",
+    ),
+    entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
+    entry("/etc/systemd/system/pipeline-worker@.timer", "OnUnitInactiveSec=200ms\n"),
+    entry(
+        "/etc/systemd/system/pipeline-worker@.service",
+        "ExecStart=/usr/bin/python -m worker drain --pipeline %i --linger 60\n",
     ),
 ]
 
@@ -76,17 +86,24 @@ def host(tmp_path: Path) -> Iterator[ProcessMachine]:
     kinds.stop(folder)
 
 
-def commands_run(host: ProcessMachine) -> str:
-    path = host.folder / "state/commands"
-    return path.read_text("utf-8") if path.exists() else ""
+def commands_run(host: ProcessMachine, pipeline: str = "") -> list[str]:
+    """Return what was run with a pipeline's state folder, "" for the commands of no pipeline."""
+    path = host.state / pipeline / "commands"
+    return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+def await_passes(host: ProcessMachine, pipeline: str, count: int) -> None:
+    eventually(lambda: len(commands_run(host, pipeline)) >= count)
 
 
 def test_fetches_and_migrates_until_both_succeed_then_drains_repeatedly(
     host: ProcessMachine,
 ) -> None:
-    eventually(lambda: commands_run(host).count("drain") >= 2)
-    assert commands_run(host).split()[:4] == ["migrate", "migrate", "migrate", "drain"]
-    assert "drain --linger 60" in commands_run(host)
+    for name in PIPELINES:
+        await_passes(host, name, 2)
+        drain = f"drain --pipeline {name} --linger 60"
+        assert set(commands_run(host, name)) == {drain}
+    assert commands_run(host) == ["build", "migrate", "migrate", "migrate"]
     assert "the store is not there yet" in host.journal.read_text("utf-8")
     assert "the database is not there yet" in host.journal.read_text("utf-8")
 
@@ -97,7 +114,9 @@ def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: Process
     secret = host.root / "etc/pipeline/credentials/s3-secret-key"
     assert secret.read_text("utf-8") == "s3cret"
     assert secret.stat().st_mode & 0o777 == 0o600
-    assert host.settings.stat().st_mode & 0o777 == 0o644
+    assert host.settings.stat().st_mode & 0o777 == 0o600
+    public = host.root / "etc/systemd/system/pipeline-worker@.timer"
+    assert public.stat().st_mode & 0o777 == 0o644
 
 
 def test_worker_command_does_not_inherit_the_callers_keys_and_proxies(
@@ -111,26 +130,60 @@ def test_worker_command_does_not_inherit_the_callers_keys_and_proxies(
     assert "PROXY" not in shown
 
 
+@pytest.mark.parametrize("trouble", ["crash", "hang"])
+def test_pipeline_in_trouble_stops_no_other(host: ProcessMachine, trouble: str) -> None:
+    eventually(lambda: commands_run(host, "negatives"))
+    (host.state / "negatives" / trouble).touch()
+    if trouble == "crash":
+        died = "machine: worker drain --pipeline negatives --linger 60 exited with status -9."
+        eventually(lambda: died in host.journal.read_text("utf-8"))
+    else:
+        eventually(lambda: len(family(host)) >= 2)
+    before = len(commands_run(host, "thumbs"))
+    eventually(lambda: len(commands_run(host, "thumbs")) >= before + 3)
+    before = len(commands_run(host, "negatives"))
+    if trouble == "crash":
+        eventually(lambda: len(commands_run(host, "negatives")) > before)
+
+
 def test_stop_is_prompt_and_ends_the_workers_children(host: ProcessMachine) -> None:
-    (host.folder / "hang").touch()
-    pid = int((host.folder / "machine.pid").read_text("utf-8"))
-    service = psutil.Process(pid)
-    eventually(lambda: len(service.children(recursive=True)) >= 2)
-    family = service.children(recursive=True)
+    for name in PIPELINES:
+        await_passes(host, name, 1)
+        (host.state / name / "hang").touch()
+    eventually(lambda: len(family(host)) >= 4)
+    members = family(host)
     begun = time.monotonic()
     kinds.stop(host.folder)
     assert time.monotonic() - begun < 3
-    assert not [one for one in family if one.is_running() and one.status() != "zombie"]
+    assert not [one for one in members if one.is_running() and one.status() != "zombie"]
     assert not host.folder.exists()
 
 
+def test_worker_that_ignores_the_signal_is_killed(host: ProcessMachine) -> None:
+    for name in PIPELINES:
+        await_passes(host, name, 1)
+        (host.state / name / "deaf").touch()
+    eventually(lambda: len(family(host)) >= 4)
+    members = family(host)
+    begun = time.monotonic()
+    kinds.stop(host.folder)
+    assert time.monotonic() - begun < 4
+    assert not [one for one in members if one.is_running() and one.status() != "zombie"]
+
+
+def family(host: ProcessMachine) -> list[psutil.Process]:
+    """Return the descendants of the machine's service."""
+    pid = int((host.folder / "machine.pid").read_text("utf-8"))
+    return list(psutil.Process(pid).children(recursive=True))
+
+
 def test_killed_machine_boots_again_with_its_state(host: ProcessMachine) -> None:
-    eventually(lambda: "drain" in commands_run(host))
+    eventually(lambda: commands_run(host, "thumbs"))
     processes.end(host.folder, first=signal.SIGKILL)
     assert not machine.is_running(host.folder)
-    before = commands_run(host).count("migrate")
+    before = commands_run(host)
     kinds.start(host.folder, MachineKind(), "vm", packed(FILES), "")
-    eventually(lambda: commands_run(host).count("migrate") > before)
+    eventually(lambda: commands_run(host) == [*before, "build", "migrate"])
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_user_data_names_the_worker_archive(run: Run) -> None:
 
 def test_user_data_carries_settings_and_timer(run: Run) -> None:
     files = written(run)
-    assert "OnUnitInactiveSec=1s" in files["/etc/systemd/system/pipeline-worker.timer"]
+    assert "OnUnitInactiveSec=1s" in files["/etc/systemd/system/pipeline-worker@.timer"]
     settings = tomllib.loads(files["/etc/pipeline/worker.toml"])
     assert settings["database"]["host"] == "198.51.100.9"
     assert settings["database"]["port"] == 5432

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -18,19 +19,23 @@ from infra.user_data import archive as worker_archive
 from infra.user_data import document as user_data
 from infra.user_data.archive import WORKER
 from infra.user_data.document import CLOUD_INIT, NOVA_LIMIT
+from worker.settings import Limits, Pipeline
+from worker.units import drop_ins
 
 #: After base64, as Nova counts; the rest of its 65,535 is for three certificates and long secrets.
 BUDGET = 48 * 1024
 INTERVAL = "7s"
 
 
-def sample(source: dict[str, str], pieces: dict[str, str]) -> dict[str, Any]:
+def sample(
+    source: dict[str, str], pieces: dict[str, str], settings: str = 'stack = "unit"\n'
+) -> dict[str, Any]:
     names = ("database-admin-password", "database-password", "s3-access-key", "s3-secret-key")
     return user_data.document(
         source,
         pieces,
         interval=INTERVAL,
-        settings='pipeline = "unit"\n',
+        settings=settings,
         credentials={name: f"secret of {name}" for name in names},
         certificates={"root.crt": "pem"},
     )
@@ -68,16 +73,31 @@ def test_document_survives_packing(rendered: dict[str, Any], packed: str) -> Non
 
 
 def test_size_leaves_a_wide_margin(packed: str) -> None:
-    """A third of the limit: enough is left for certificates and later additions."""
-    assert len(packed) < BUDGET / 3
+    """Half of the limit: enough is left for certificates and later additions."""
+    assert len(packed) < BUDGET / 2
+
+
+def test_five_pipelines_take_little_more(packed: str) -> None:
+    """Each with long bucket names and two kilobytes of parameters that do not compress."""
+    tables = ""
+    for name in ("negatives", "thumbs", "inverted", "portraits", "from-thumbs"):
+        noise = [hashlib.sha256(f"{name}{n}".encode()).hexdigest() for n in range(35)]
+        values = {
+            "transform": "negate",
+            "parameters": json.dumps({"words": noise}),
+            **{role: f"{name}-{role}-{noise[0]}"[:63] for role in ("input", "output")},
+            "ignore": [".DS_Store", "Thumbs.db", "desktop.ini", "._*"],
+        }
+        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        tables += "\n".join(["", f"[pipelines.{name}]", *lines, ""])
+    text = user_data.pack(sample(worker_archive.bootstrap(), user_data.templates(), tables))
+    assert len(packed) < len(text) < BUDGET
 
 
 def test_only_root_can_read_secrets(rendered: dict[str, Any]) -> None:
     modes = {path: entry["permissions"] for path, entry in files(rendered).items()}
-    secret = {
-        path for path in modes if path.startswith(("/etc/pipeline/cred", "/etc/pipeline/tls"))
-    }
-    assert len(secret) == 5
+    secret = {path for path in modes if path.startswith("/etc/pipeline/")}
+    assert len(secret) == 6  # worker.toml too: parameters of a pipeline may be secret
     assert {modes[path] for path in secret} == {"0600"}
     assert {entry["owner"] for entry in rendered["write_files"]} == {"root:root"}
 
@@ -86,7 +106,7 @@ def test_only_the_installer_is_enabled(rendered: dict[str, Any]) -> None:
     (command,) = rendered["runcmd"]
     assert command[:2] == ["systemctl", "enable"]
     assert command[-1] == "pipeline-install.service"
-    timer = files(rendered)["/etc/systemd/system/pipeline-worker.timer"]["content"]
+    timer = files(rendered)["/etc/systemd/system/pipeline-worker@.timer"]["content"]
     assert f"OnUnitInactiveSec={INTERVAL}\n" in timer
     assert not any("@INTERVAL@" in entry["content"] for entry in rendered["write_files"])
 
@@ -181,13 +201,23 @@ def test_cloud_init_accepts_it(tmp_path: Path, packed: str) -> None:
     assert check(unpack(packed).replace('"0644"', "420")).returncode != 0
 
 
+PIPELINES = {
+    name: Pipeline(name, "negate", f"{name}-in", f"{name}-out", limits=Limits(memory_mb=500))
+    for name in ("negatives", "from-thumbs")
+}
+
+
 @pytest.fixture
 def units(tmp_path: Path, rendered: dict[str, Any]) -> list[Path]:
-    """The units as files; programs that exist on the machine only are replaced."""
+    """Two pipelines' units as files; programs that exist on the machine only are replaced."""
     found = []
+    for name, text in drop_ins(PIPELINES, cores=2).items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text, encoding="utf-8")
     for path, entry in files(rendered).items():
-        if path.startswith("/etc/systemd/system/"):
-            unit = tmp_path / Path(path).name
+        names = [path] if "@" not in path else [path.replace("@", f"@{one}") for one in PIPELINES]
+        for name in names if path.startswith("/etc/systemd/system/") else []:
+            unit = tmp_path / Path(name).name
             text = entry["content"].replace("/opt/pipeline/venv/bin/python", "/bin/true")
             unit.write_text(text.replace("/opt/pipeline/install", "/bin/true"), encoding="utf-8")
             found.append(unit)
@@ -209,26 +239,47 @@ def analyze() -> Analyze:
     return run
 
 
-def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze) -> None:
-    assert len(units) == 5
+def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze, tmp_path: Path) -> None:
+    assert len(units) == 8
     good = analyze("verify", *units)
     assert (good.returncode, good.stderr) == (0, "")
-    broken = units[0]
-    broken.write_text(broken.read_text().replace("[Service]", "[Service]\nNoSuchKey=1"))
-    assert "NoSuchKey" in analyze("verify", broken).stderr
+    for broken in (units[0], tmp_path / "pipeline-worker@from-thumbs.service.d/limits.conf"):
+        broken.write_text(broken.read_text().replace("[Service]", "[Service]\nNoSuchKey=1"))
+    refused = analyze("verify", *units).stderr
+    assert refused.count("NoSuchKey") == 2, refused
+
+
+def test_pipelines_get_their_drop_ins() -> None:
+    """A process for each core at its limit of memory, and the timers, which migrate starts."""
+    assert drop_ins(PIPELINES, cores=4) == {
+        "pipeline-migrate.service.d/timers.conf": (
+            "[Unit]\nOnSuccess=pipeline-worker@negatives.timer pipeline-worker@from-thumbs.timer\n"
+        ),
+        "pipeline-worker@negatives.service.d/limits.conf": "[Service]\nMemoryMax=2256M\n",
+        "pipeline-worker@from-thumbs.service.d/limits.conf": "[Service]\nMemoryMax=2256M\n",
+    }
+
+
+def test_all_pipelines_are_limited_together(rendered: dict[str, Any]) -> None:
+    """Their units are in one slice, which alone is limited by the machine's size."""
+    found = files(rendered)
+    worker = found["/etc/systemd/system/pipeline-worker@.service"]["content"]
+    limits = found["/etc/systemd/system/pipeline.slice"]["content"]
+    assert "Slice=pipeline.slice\n" in worker
+    assert {"MemoryMax=80%", "MemorySwapMax=0", "CPUWeight=20"} <= set(limits.splitlines())
 
 
 def test_worker_is_confined(units: list[Path], analyze: Analyze) -> None:
     """Exposure 2.0 of 10 at most (the threshold is in tenths); the installer is far above."""
     by_name = {unit.name: unit for unit in units}
     command = ("security", "--offline=yes", "--threshold=20")
-    good = analyze(*command, by_name["pipeline-worker.service"])
+    good = analyze(*command, by_name["pipeline-worker@negatives.service"])
     assert good.returncode == 0, good.stdout + good.stderr
     assert analyze(*command, by_name["pipeline-install.service"]).returncode != 0
 
 
 def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> None:
-    unit = files(rendered)["/etc/systemd/system/pipeline-worker.service"]["content"]
+    unit = files(rendered)["/etc/systemd/system/pipeline-worker@.service"]["content"]
     (denied,) = [line for line in unit.splitlines() if line.startswith("IPAddressDeny=")]
     assert "169.254.169.254" in denied
 

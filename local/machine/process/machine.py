@@ -35,12 +35,12 @@ class ProcessMachine(LocalMachine):
 
     @property
     def state(self) -> Path:
-        """The worker's state folder."""
+        """The folder of the pipelines' state folders."""
         return self.folder / "state"
 
     @property
     def journal(self) -> Path:
-        """The output of the machine's service and of the worker."""
+        """The output of the machine's service and of all pipelines' workers."""
         return self.folder / "journal.log"
 
     @property
@@ -87,14 +87,18 @@ class ProcessMachine(LocalMachine):
         """Return the command that runs the worker with these arguments."""
         return [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments]
 
-    def environment(self) -> dict[str, str]:
-        """Return the worker's environment: none of the caller's proxies, keys or cloud settings."""
+    def environment(self, pipeline: str = "") -> dict[str, str]:
+        """Return the worker's environment: none of the caller's proxies, keys or cloud settings.
+
+        Args:
+            pipeline: the pipeline that it is to drain, "" for other commands.
+        """
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return {
             **kept,
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(self.source),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "STATE_DIRECTORY": str(self.state),
+            "STATE_DIRECTORY": str(self.state / pipeline),
             processes.VARIABLE: processes.marker(self.folder),
         }

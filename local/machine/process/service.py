@@ -1,18 +1,20 @@
 """The service of a `process` machine: `python -m local.machine.process.service FOLDER`.
 
 It does the part of the user-data that needs no privileges: it writes the files, fetches the
-worker, migrates the database, then drains at the timer's interval, as the units would. That the
-units and the installation work is shown by the machines that boot.
+worker, migrates the database, then drains each pipeline at the timer's interval, as the units
+would. That the units and the installation work is shown by the machines that boot.
 """
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import tomllib
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import BinaryIO
 
 from local import private_file
 from local.errors import InvalidUserData
@@ -20,8 +22,8 @@ from local.machine import machine, user_data
 from local.machine.process import units
 from local.machine.process.machine import ProcessMachine
 
-TIMER = "/etc/systemd/system/pipeline-worker.timer"
-UNIT = "/etc/systemd/system/pipeline-worker.service"
+TIMER = "/etc/systemd/system/pipeline-worker@.timer"
+UNIT = "/etc/systemd/system/pipeline-worker@.service"
 RETRY_SECONDS = 1.0
 SHUTDOWN_SECONDS = 2.0
 
@@ -33,15 +35,16 @@ class ShutDown(BaseException):
 class Service:
     """Everything that a machine does between its boot and a signal."""
 
-    def __init__(self, host: ProcessMachine, journal: TextIO) -> None:
+    def __init__(self, host: ProcessMachine, journal: BinaryIO) -> None:
         self._host = host
         self._journal = journal
-        self._child: subprocess.Popen[bytes] | None = None
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._ending = threading.Event()
 
     def run(self) -> None:
-        """Boot, fetch and migrate, each until it succeeds; then drain again and again.
+        """Boot, fetch and migrate, each until it succeeds; then begin to drain the pipelines.
 
-        Returns only where the user-data cannot be applied; the journal says why.
+        The journal says why nothing is drained where the user-data cannot be applied.
         """
         self._host.state.mkdir(exist_ok=True, mode=0o700)
         try:
@@ -53,71 +56,82 @@ class Service:
         contents = {entry["path"]: str(entry["content"]) for entry in entries}
         seconds = units.interval(contents.get(TIMER, ""))
         drain = units.worker_arguments(contents.get(UNIT, ""))
-        while self._fetch_worker() != 0:
+        while self._run_module("worker.bootstrap", self._host.settings, self._host.source) != 0:
             time.sleep(RETRY_SECONDS)
         private_file.write(self._host.booted, "")
         if seconds is None or not drain:
             self._log(f"no interval in {TIMER} or no worker in {UNIT}: nothing is drained.")
             return
-        self._build_kernels()
+        self._run_worker(["build"])  # without compiled transforms the worker is slow
         while self._run_worker(["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
-        while True:
-            self._run_worker(drain)
-            time.sleep(seconds)
+        for name in tomllib.loads(self._host.settings.read_text("utf-8"))["pipelines"]:
+            (self._host.state / name).mkdir(exist_ok=True, mode=0o700)
+            arguments = [word.replace("%i", name) for word in drain]
+            passes = threading.Thread(target=self._drain, args=(name, arguments, seconds))
+            passes.daemon = True
+            passes.start()
 
     def shut_down(self) -> None:
-        """End the worker and everything that it started, then this process."""
+        """End the workers and everything that they started, then this process."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._ending.set()
         os.killpg(0, signal.SIGTERM)  # the service leads its own process group
-        if self._child is not None:
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        for child in list(self._children):
             try:
-                self._child.wait(SHUTDOWN_SECONDS)
+                child.wait(max(0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self._log(f"the worker did not end within {SHUTDOWN_SECONDS:g} s and is killed.")
         os.killpg(0, signal.SIGKILL)
 
-    def _fetch_worker(self) -> int:
-        """Fetch the whole worker, as the installation does first."""
-        where = [str(self._host.settings), str(self._host.source)]
-        return self._run([sys.executable, "-m", "worker.bootstrap", *where])
+    def _drain(self, pipeline: str, arguments: list[str], seconds: float) -> None:
+        """Make passes over a pipeline's input bucket until the machine ends."""
+        while not self._ending.is_set():
+            self._run_worker(arguments, pipeline)
+            self._ending.wait(seconds)
 
-    def _build_kernels(self) -> None:
-        """Build the transforms' kernels, as the installation does last; without them it is slow."""
-        folder = self._host.source / "worker/transforms/negate"
-        self._run([sys.executable, "-m", "worker.transforms.negate.build", str(folder)])
-
-    def _run_worker(self, arguments: list[str]) -> int:
-        code = self._run(self._host.worker_command(arguments))
+    def _run_worker(self, arguments: list[str], pipeline: str = "") -> int:
+        code = self._run(self._host.worker_command(arguments), pipeline)
         if code:
-            self._log(f"worker {arguments[0]} exited with status {code}.")
+            self._log(f"worker {' '.join(arguments)} exited with status {code}.")
         return code
 
-    def _run(self, command: list[str]) -> int:
-        self._child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._journal,
-            stderr=self._journal,
-            cwd=self._host.folder,
-            env=self._host.environment(),
-        )
-        return self._child.wait()
+    def _run_module(self, name: str, *arguments: Path) -> int:
+        return self._run([sys.executable, "-m", name, *map(str, arguments)])
+
+    def _run(self, command: list[str], pipeline: str = "") -> int:
+        try:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._journal,
+                stderr=self._journal,
+                cwd=self._host.folder,
+                env=self._host.environment(pipeline),
+            )
+        except OSError as error:
+            self._log(f"a process cannot be started: {error.strerror}.")
+            return 1
+        self._children.add(child)
+        code = child.wait()
+        self._children.discard(child)  # not where the signal arrives: shut_down waits for it
+        return code
 
     def _log(self, text: str) -> None:
-        self._journal.write(f"machine: {text}\n")
-        self._journal.flush()
+        self._journal.write(f"machine: {text}\n".encode())
 
 
 def main(folder: Path) -> None:
     """Run the service of the machine in `folder` until a signal ends it."""
     host = ProcessMachine(machine.load_record(folder)["name"], folder)
-    with host.journal.open("a", encoding="utf-8") as journal:
+    # Unbuffered: each line is one write, so that those of several pipelines stay whole.
+    with host.journal.open("ab", buffering=0) as journal:
         service = Service(host, journal)
         signal.signal(signal.SIGTERM, _raise_shut_down)
         try:
             service.run()
-            while True:  # the machine has nothing to run, but it is up
+            while True:  # until the signal, also where the machine has nothing to run
                 signal.pause()
         except ShutDown:
             service.shut_down()
