@@ -84,7 +84,7 @@ def test_a_line_of_the_journal(
     for attribute in ("handlers", "level", "propagate"):  # restored after the test
         root = logging.getLogger("worker")
         monkeypatch.setattr(root, attribute, getattr(root, attribute))
-    logs.configure()
+    logs.configure(pipeline="thumbs")
     logger = logging.getLogger("worker.anything")
     logger.info("done", extra=logs.fields(key="naïve\n\udc80.png", seconds=0.5, reason=None))
     out, err = capsys.readouterr()
@@ -92,7 +92,12 @@ def test_a_line_of_the_journal(
     line = json.loads(out)
     time = datetime.fromisoformat(line.pop("time"))
     assert abs((datetime.now(UTC) - time).total_seconds()) < 60
-    assert line == {"event": "done", "key": "naïve\n?.png", "seconds": 0.5}
+    assert line == {
+        "event": "done",
+        "pipeline": "thumbs",
+        "key": "naïve\n?.png",
+        "seconds": 0.5,
+    }
 
 
 def test_the_parent_process_imports_no_transform() -> None:

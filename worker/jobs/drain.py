@@ -46,7 +46,7 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
                 f"{', '.join(TransformName)}."
             ]
         )
-    logs.configure()
+    logs.configure(pipeline=pipeline.name)
     with ExitStack() as stack:
         folder = _prepare_state(settings.state, stack)
         ledger = stack.enter_context(open_ledger(settings, pipeline.name))
