@@ -41,17 +41,18 @@ _FLAGS = {
     "ssh_key": "sshPublicKeyFile",
     "database_version": "databaseVersion",
     "database_flavor": "databaseFlavor",
-    "input_bucket": "inputBucket",
-    "output_bucket": "outputBucket",
     "quarantine_bucket": "quarantineBucket",
 }
+#: Option -> key of the pipeline that a new stack has.
+_PIPELINE_FLAGS = {"input_bucket": "inputBucket", "output_bucket": "outputBucket"}
 _SECRET = ("s3AccessKey", "s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
 
 
 def _flags(function: Any) -> Any:
-    for name, setting in reversed(_FLAGS.items()):
+    for name, setting in reversed([*_FLAGS.items(), *_PIPELINE_FLAGS.items()]):
         flag = "--" + name.replace("_", "-")
-        function = click.option(flag, name, metavar="TEXT", help=f"Setting {setting}.")(function)
+        text = f"Setting {setting}." if name in _FLAGS else f"{setting} of the pipeline negatives."
+        function = click.option(flag, name, metavar="TEXT", help=text)(function)
     return function
 
 
@@ -87,13 +88,15 @@ def command(
             raise CommandError(f"There is no {path.name} to check: './pipeline init {stack}'.")
         _report(stack, given)
         return
-    given |= {_FLAGS[name]: value for name, value in flags.items() if value is not None}
+    chosen = {name: value for name, value in flags.items() if value is not None}
+    given |= {_FLAGS[name]: value for name, value in chosen.items() if name in _FLAGS}
+    buckets = {key: chosen[name] for name, key in _PIPELINE_FLAGS.items() if name in chosen}
     given |= {"databaseVolumeSize": volume} if volume is not None else {}
     given |= {"operatorCidrs": list(operator_cidr)} if operator_cidr else {}
     given |= dict(_assignment(each) for each in more)
     prompt = Prompt()
     try:
-        settings = Wizard(stack, given, prompt).run()
+        settings = Wizard(stack, given, prompt, buckets).run()
     except InfraError as error:
         raise CommandError(str(error)) from None
     record = _record(stack, state, passphrase_file, prompt)
@@ -127,7 +130,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         structured = json.loads(value)
     except ValueError:
         return name, value
-    return name, structured if isinstance(structured, list | bool | int) else value
+    return name, structured if isinstance(structured, dict | list | bool | int) else value
 
 
 def _record(

@@ -45,7 +45,8 @@ def parse(stack: str, values: Mapping[str, Any]) -> Settings:
             faults.append(f"{name} has no value: write one, or remove its line.")
         elif name in texts:
             # A secret is written encrypted: that it is set is all that can be checked here.
-            texts[name] = "secret" if isinstance(value, dict) else declared.as_text(value)
+            is_secret = isinstance(value, dict) and set(value) == {"secure"}
+            texts[name] = "secret" if is_secret else declared.as_text(value)
     return settings.parse(texts, Names.of_stack(stack).prefix, faults)
 
 

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from cli.init import stack_file
+from cli.pipelines import yaml_document
 from infra.names import PROJECT
 
 _HEAD = """\
@@ -28,10 +30,10 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "The buckets. Names are shared by all users of a store.",
+        "The object store. Names of buckets are shared by all its users.",
         (
             *("objectStore", "objectStoreEndpoint", "objectStoreRegion", "s3AccessKey"),
-            *("s3SecretKey", "inputBucket", "outputBucket", "quarantineBucket", "adoptBuckets"),
+            *("s3SecretKey", "quarantineBucket", "adoptBuckets"),
         ),
     ),
     (
@@ -43,7 +45,10 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("databaseCidrs", "databaseSslMode"),
         ),
     ),
-    ("The transform, and the pause between two passes.", ("transform", "timerInterval")),
+    (
+        "The pipelines ('./pipeline pipelines' edits them), and the pause between two passes.",
+        ("pipelines", "deletePipelineData", "timerInterval"),
+    ),
     ("Database and buckets are not removed by a plain destroy.", ("protectData",)),
 )
 
@@ -81,5 +86,8 @@ def salt(path: Path) -> str:
 
 
 def _line(name: str, value: Any) -> str:
+    key = f"{PROJECT}:{name}"
+    if isinstance(value, dict) and any(isinstance(each, dict) for each in value.values()):
+        return indent(yaml_document.block({key: value}).rstrip(), "  ")
     # JSON is YAML, and quotes what must be quoted.
-    return f"  {PROJECT}:{name}: {json.dumps(value, ensure_ascii=False)}"
+    return f"  {key}: {json.dumps(value, ensure_ascii=False)}"

@@ -1,12 +1,14 @@
 """The questions of `init`, in the order in which a person can answer them."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from cli.errors import CommandError
 from cli.init import checks, choices
 from cli.init.operator import own_address, public_key
 from cli.init.prompt import Prompt
+from cli.pipelines.definitions import DEFAULT, FIRST
 from cli.terminal import print_progress, spinner
 from infra.clouds import Compute, list_regions
 from infra.connection import entries, region_config
@@ -24,8 +26,23 @@ _MAKE_CLOUDS_YAML = (
 class Wizard:
     """Completes a stack's settings: keeps those that are given and asks for the others."""
 
-    def __init__(self, stack: str, given: Mapping[str, Any], prompt: Prompt) -> None:
+    def __init__(
+        self,
+        stack: str,
+        given: Mapping[str, Any],
+        prompt: Prompt,
+        buckets: Mapping[str, str] | None = None,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            stack: The stack's name.
+            given: Settings that are not asked for.
+            prompt: Asks the user.
+            buckets: inputBucket and outputBucket of the pipeline of a new stack, if given.
+        """
         self.stack = stack
+        self._given_buckets = buckets or {}
         self.settings: dict[str, Any] = dict(given)
         self._prompt = prompt
         self._defaults = declared.defaults()
@@ -139,20 +156,22 @@ class Wizard:
 
     def _buckets(self) -> None:
         """Propose bucket names that are unique in the store."""
+        pipelines = self.settings.setdefault("pipelines", deepcopy(DEFAULT))
+        first = pipelines.get(FIRST) if isinstance(pipelines, dict) else None
+        places = {"input": first, "output": first, "quarantine": self.settings}
+        if isinstance(first, dict):
+            first.update(self._given_buckets)
         defaults = Names.of_stack(self.stack)
-        names = [f"{role}Bucket" for role in BUCKET_ROLES]
-        missing = [name for name in names if name not in self.settings]
-        for name in missing:
-            role = name.removesuffix("Bucket")
-            self.settings[name] = defaults.bucket(role, self._offers.project_id)
-        if missing and self.settings["objectStore"] != "existing":
-            for name in missing:
-                self.settings[name] = self._prompt.text(
-                    None if self._prompt.interactive else self.settings[name],
-                    "--" + name.removesuffix("Bucket") + "-bucket",
-                    f"Name of the {name.removesuffix('Bucket')} bucket",
-                    self.settings[name],
-                )
+        is_asked = self._prompt.interactive and self.settings["objectStore"] != "existing"
+        for role in BUCKET_ROLES:
+            place, key = places[role], f"{role}Bucket"
+            if not isinstance(place, dict) or key in place:
+                continue
+            name = defaults.bucket(role, self._offers.project_id)
+            question = f"Name of the {role} bucket"
+            place[key] = self._prompt.text(
+                None if is_asked else name, f"--{role}-bucket", question, name
+            )
         try:
             wanted = checks.parse(self.stack, self.settings)
         except InvalidSettings:  # reported once the file is written

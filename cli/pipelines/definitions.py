@@ -23,8 +23,9 @@ from infra.names import PROJECT
 SETTING = "pipelines"
 #: The setting with the names of pipelines that are deleted with their data.
 DELETED = "deletePipelineData"
-#: What a stack has whose settings define none.
-DEFAULT: dict[str, Any] = {"negatives": {"transform": "negate"}}
+#: What a stack has whose settings define none, and the name of its pipeline.
+FIRST = "negatives"
+DEFAULT: dict[str, Any] = {FIRST: {"transform": "negate"}}
 _NEW_FILE = """\
 # The pipelines of the local stack: './pipeline pipelines' and you may change them, './pipeline up'
 # deploys them. Without this file there is only the pipeline 'negatives'.

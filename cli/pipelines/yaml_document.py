@@ -71,11 +71,11 @@ class YamlDocument:
                 inner = _construct(parent) if isinstance(parent, yaml.MappingNode) else {}
                 self._set_whole(path[:-1], {**inner, path[-1]: value})
             else:
-                self._append(_block(value))
+                self._append(block(value))
             return
         first, last = parent.value[0][0], parent.value[-1]
         end = self._end_of_line(_last_index(self.text, last[0].end_mark.index, last[1]))
-        self._insert(end, _block({path[-1]: value}), first.start_mark.column)
+        self._insert(end, block({path[-1]: value}), first.start_mark.column)
 
     def _set_whole(self, path: tuple[str, ...], value: Any) -> None:
         """Set a value that is absent, empty or on one line as a block."""
@@ -87,11 +87,11 @@ class YamlDocument:
     def _replace_entry(self, path: tuple[str, ...], value: Any) -> None:
         """Write a key and its value anew."""
         if not path:
-            self.text = self._with_line_ends(_block(value))
+            self.text = self._with_line_ends(block(value))
             return
         start, end, column = self._place(path)
         self._replace(start, end, "")
-        self._insert(start, _block({path[-1]: value}), column)
+        self._insert(start, block({path[-1]: value}), column)
 
     def _remove(self, path: tuple[str, ...]) -> None:
         """Remove a key, its value, and the comment lines just above it."""
@@ -231,7 +231,8 @@ def _dump(value: Any, *, is_flow: bool) -> str:
     )
 
 
-def _block(value: Any) -> str:
+def block(value: Any) -> str:
+    """Return a mapping as YAML, a key a line."""
     return _dump(value, is_flow=False)
 
 
