@@ -4,8 +4,9 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cli.bucket_client import BucketClient
@@ -20,10 +21,10 @@ from cli.engine import VERSION
 from cli.errors import CommandError
 from cli.machines.host import ask, first
 from cli.paths import CHECKOUT
-from cli.results import read_results
+from cli.results import Row, read_results
 from cli.stacks import outputs
 from cli.stacks.cloud_stack import CloudStack
-from cli.stacks.outputs import Outputs
+from cli.stacks.outputs import Outputs, Pipeline
 from cli.stacks.progress import count_changes
 from cli.stacks.target import command_line
 from cli.terminal import print_progress, print_result, visible
@@ -34,6 +35,9 @@ from worker.store.store import hash_file
 #: A new machine installs its packages before the first pass.
 _PATIENCE_SECONDS = 900
 _REFUSED = "not a photo.jpg"
+_NEGATE = "negate"
+#: More than a demo makes.
+_ROWS = 10_000
 _SETTINGS = (
     *("computeCloud", "computeRegion", "image", "flavor", "databaseCloud", "databaseRegion"),
     *("databaseVersion", "databaseFlavor", "objectStore", "objectStoreEndpoint"),
@@ -134,7 +138,7 @@ class CloudDemo:
         return "no change"
 
     def _check_store(self) -> str:
-        found = self._outputs()
+        found = self._outputs
         store = Store(
             found.s3_endpoint,
             Credentials(found.s3_access_key, found.s3_secret_key),
@@ -151,43 +155,68 @@ class CloudDemo:
         return f"safe; {len(findings)} findings that are good to know"
 
     def _send(self) -> str:
+        """Send the photos to every pipeline that takes uploads, and wait."""
         started = time.monotonic()
-        report = send(self._client(), self._photos, lambda _: None)
-        if report.failures:
-            raise CommandError("; ".join(report.failures))
-        await_results(self._client(), [photo.key for photo in self._photos], _PATIENCE_SECONDS)
-        return f"{len(self._photos)} processed {time.monotonic() - started:.0f} s after put"
+        for pipeline in self._pipelines():
+            client = self._client(pipeline)
+            report = send(client, self._photos, lambda _: None)
+            if report.failures:
+                raise CommandError("; ".join(report.failures))
+        for pipeline in self._pipelines():
+            keys = [photo.key for photo in self._photos]
+            await_results(self._client(pipeline), keys, _PATIENCE_SECONDS)
+        sent = f"{len(self._photos)}{self._places()} processed"
+        return f"{sent} {time.monotonic() - started:.0f} s after put"
 
     def _compare(self) -> str:
-        """Fetch every result: it must be the negative of its photo."""
-        client = self._client()
-        with tempfile.TemporaryDirectory() as folder:
-            for photo in self._photos:
-                result = client.get(photo.key, Path(folder))
+        """Fetch every result of a pipeline that negates: it must be the negative of its photo."""
+        compared = 0
+        for pipeline, photo, row in self._rows():
+            if pipeline.transform != _NEGATE:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                result = Path(folder, Path(row["output_key"]).name)
+                self._client(pipeline).download("", row["output_key"], result)
                 if not is_negative(photo.path, result):
                     raise CommandError(f"{visible(result.name)} is not the negative of its photo")
-        return f"{len(self._photos)} are the negatives of their photos"
+            compared += 1
+        return f"{compared} are the negatives of their photos"
 
     def _read_rows(self) -> str:
-        rows = {row["input_key"]: row for row in read_results(first(self._stack), last=100)}
-        client = self._client()
-        with tempfile.TemporaryDirectory() as folder:
+        count = 0
+        for pipeline, photo, row in self._rows():
+            with tempfile.TemporaryDirectory() as folder:
+                result = Path(folder, "result")
+                self._client(pipeline).download("", row["output_key"], result)
+                hashes = (hash_file(photo.path).sha256, hash_file(result).sha256)
+            if hashes != (row["input_sha256"], row["output_sha256"]):
+                raise CommandError(f"{visible(photo.key)} and its row have different hashes")
+            count += 1
+        return f"{count} rows with the hashes of photo and result"
+
+    def _rows(self) -> Iterator[tuple[Pipeline, Photo, Row]]:
+        """Yield each pipeline, photo, and the row that records its result."""
+        known = {
+            (row.get("pipeline"), row["input_key"]): row
+            for row in read_results(first(self._stack), last=_ROWS)
+        }
+        for pipeline in self._pipelines():
             for photo in self._photos:
-                row = rows.get(photo.key)
+                row = known.get((pipeline.name, photo.key))
                 if row is None or row["outcome"] != "done":
                     raise CommandError(f"{visible(photo.key)} has no row with outcome done")
-                result = hash_file(client.get(photo.key, Path(folder)))
-                hashes = (hash_file(photo.path).sha256, result.sha256)
-                if hashes != (row["input_sha256"], row["output_sha256"]):
-                    raise CommandError(f"{visible(photo.key)} and its row have different hashes")
-        return f"{len(self._photos)} rows with the hashes of photo and result"
+                yield pipeline, photo, row
 
     def _refuse(self) -> str:
+        pipeline = next((each for each in self._pipelines() if each.transform == _NEGATE), None)
+        if pipeline is None:
+            return "left out: no pipeline negates pictures"
+        client = self._client(pipeline)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, _REFUSED)
             file.write_text("not a photo\n")
-            send(self._client(), [Photo(file, _REFUSED)], lambda _: None)
-            await_results(self._client(), [_REFUSED], _PATIENCE_SECONDS)
+            send(client, [Photo(file, _REFUSED)], lambda _: None)
+            await_results(client, [_REFUSED], _PATIENCE_SECONDS)
         rows = list(read_results(first(self._stack), last=1, quarantined=True))
         if [row["input_key"] for row in rows] != [_REFUSED]:
             raise CommandError("it was not quarantined")
@@ -204,12 +233,20 @@ class CloudDemo:
         CloudStack(self._stack.name).destroy(data=True)  # as another command would
         return "nothing is left, no strays"
 
+    @cached_property
     def _outputs(self) -> Outputs:
         return outputs.read(self._stack.outputs())
 
-    def _client(self) -> BucketClient:
-        found = self._outputs()
-        return BucketClient(found, found.pipeline(None), self._stack.name)
+    def _pipelines(self) -> list[Pipeline]:
+        """Return the pipelines that take uploads; the others read the results of these."""
+        return [each for each in self._outputs.pipelines.values() if not each.sources]
+
+    def _places(self) -> str:
+        names = [each.name for each in self._pipelines()]
+        return f" in each of {', '.join(names)}" if len(names) > 1 else ""
+
+    def _client(self, pipeline: Pipeline) -> BucketClient:
+        return BucketClient(self._outputs, pipeline, self._stack.name)
 
     def _report(self) -> list[str]:
         """Return the report as Markdown, without addresses, keys and ids."""

@@ -100,14 +100,16 @@ def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
     await_results(client, [photo.key for photo in photos], _PATIENCE_SECONDS)
     rows = list(read_results(first(local), last=len(photos)))
     print_results(rows)
-    done = {row["input_key"] for row in rows if row["outcome"] == "done"}
+    done = {row["input_key"]: row["output_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache_folder() / "demo" / "before-and-after.png"
     with tempfile.TemporaryDirectory() as folder:
-        pairs = [
-            (photo.path, client.get(photo.key, Path(folder)))
-            for photo in photos
-            if photo.key in done
-        ]
+        pairs: list[tuple[Path, Path]] = []
+        for photo in photos:
+            if photo.key in done:
+                result = Path(folder, str(len(pairs)), Path(done[photo.key]).name)
+                result.parent.mkdir()
+                client.download("", done[photo.key], result)
+                pairs.append((photo.path, result))
         if pairs:
             contact_sheet(pairs, sheet)
             print_result(f"Before and after: {sheet}")

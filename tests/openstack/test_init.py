@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.openstack.customer import INIT, Customer
 
@@ -111,16 +112,12 @@ def test_exhausted_quotas_are_reported(operator: Customer) -> None:
 
 def test_existing_bucket_is_refused(operator: Customer) -> None:
     """One's own, made over Swift; names are shared by all users, so others' answer alike."""
-    name = json.loads(_setting(operator, "inputBucket"))
+    config = yaml.safe_load(operator.settings_file("lab").read_text())["config"]
+    name = config["image-pipeline:pipelines"]["negatives"]["inputBucket"]
     with operator.pouta() as pouta:
         pouta.object_store.create_container(name)
         refused(operator, (f"Bucket {name} exists already", "inputBucket", "adoptBuckets"))
         pouta.object_store.delete_container(name)
-
-
-def _setting(operator: Customer, name: str) -> str:
-    lines = operator.settings_file("lab").read_text().splitlines()
-    return next(line.partition(f"{name}: ")[2] for line in lines if f":{name}: " in line)
 
 
 def test_wrong_password_is_refused(operator: Customer) -> None:
