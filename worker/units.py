@@ -13,7 +13,7 @@ from pathlib import Path
 from worker.errors import InvalidSettings
 from worker.settings import Pipeline, load
 
-#: What a pass needs beside its transforms' processes: measured 60 MiB, and pages of its files.
+#: What a pass needs beside its transforms' processes: measured 45 MiB, and pages of its files.
 _PASS_MIB = 256
 
 

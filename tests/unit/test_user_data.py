@@ -260,6 +260,40 @@ def test_pipelines_get_their_drop_ins() -> None:
     }
 
 
+TOML = """
+stack = "stack"
+machine = "vm"
+store = { endpoint = "http://127.0.0.1:9", quarantine = "quarantine" }
+database = { host = "db", name = "db", user = "worker", admin = "admin" }
+pipelines.thumbs = { transform = "unknown here", input = "a", output = "b", limits.memory_mb = 10 }
+"""
+
+
+def write_drop_ins(tmp_path: Path, settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the installation's step as it does: with the standard library only."""
+    (tmp_path / "worker.toml").write_text(settings, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "worker.units", tmp_path / "worker.toml", tmp_path / "units"],
+        cwd=WORKER.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_machine_writes_the_drop_ins(tmp_path: Path) -> None:
+    for _ in range(2):  # each boot
+        done = write_drop_ins(tmp_path, TOML)
+        assert (done.returncode, done.stderr) == (0, "")
+    written = tmp_path / "units/pipeline-worker@thumbs.service.d/limits.conf"
+    assert written.read_text() == f"[Service]\nMemoryMax={256 + 10 * (os.cpu_count() or 1)}M\n"
+    done = write_drop_ins(tmp_path, TOML.replace("memory_mb = 10", "memory_mb = 0"))
+    assert (done.returncode, done.stderr) == (
+        2,
+        "pipelines.thumbs.limits.memory_mb is 0: it must be above 0.\n",
+    )
+
+
 def test_all_pipelines_are_limited_together(rendered: dict[str, Any]) -> None:
     """Their units are in one slice, which alone is limited by the machine's size."""
     found = files(rendered)
