@@ -56,7 +56,7 @@ def find_alternatives() -> tuple[list[Alternative], list[str]]:
 
 def ours(source: Path, target: Path) -> None:
     """Run the worker's transform, as the sandboxed child does."""
-    negate.apply(source, target, {"pixels": 250_000_000})
+    negate.negate_file(source, target, 250_000_000)
 
 
 def _has_palette(path: Path) -> bool:

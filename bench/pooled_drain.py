@@ -16,6 +16,7 @@ from worker.jobs.drain import available_cores, pass_context, threads_for
 from worker.ledger.postgres_ledger import open_ledger
 from worker.sandbox.pool import Pool
 from worker.settings import Pipeline, load
+from worker.transforms import Input, Produced
 
 PROCESSES, THREADS = "processes", "threads"
 _SECRETS = ("s3-access-key", "s3-secret-key", "database-password")
@@ -26,14 +27,14 @@ class ThreadPool:
 
     def __init__(self, pipeline: Pipeline, size: int) -> None:
         self._apply = transforms.load(pipeline.transform).apply
-        self._parameters = {"pixels": pipeline.limits.pixels}
+        self._pixels = pipeline.limits.pixels
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]
 
-    def run(self, source: Path, target: Path) -> str:
-        """Return the result's content type."""
+    def run(self, source: Path, name: str, outputs: Path) -> Produced:
+        """Return what was made."""
         with self._places:
-            return self._apply(source, target, self._parameters)
+            return self._apply([Input(source, name, self._pixels)], outputs, None)
 
     def stop(self) -> None:
         """Do nothing: a thread cannot be killed."""
@@ -56,7 +57,7 @@ def main(path: str, kind: str) -> None:
         pool = (
             ThreadPool(pipeline, cores)
             if kind == THREADS
-            else Pool(pipeline.transform, pipeline.limits, folder, cores)
+            else Pool(pipeline.transform, pipeline.parameters, pipeline.limits, folder, cores)
         )
         Pass(pass_context(settings, pipeline, ledger, pool, folder), threads_for(cores)).run(0)
 

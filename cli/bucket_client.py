@@ -16,7 +16,8 @@ from cli.terminal import visible
 from worker.errors import NoResponse, RequestRefused
 from worker.store.client import Client, Response, Signer
 from worker.store.store import FileContents
-from worker.transforms import output_key
+from worker.transforms import describe
+from worker.transforms.output_keys import possible_keys
 
 _NOT_FOUND = 404
 
@@ -171,7 +172,9 @@ class BucketClient:
 
     def _result_keys(self, name: str) -> list[str]:
         """Return the keys that a single result of an upload may have."""
-        return [output_key(self._pipeline.transform, name)]
+        pipeline = self._pipeline
+        pattern = pipeline.output_key or describe(pipeline.transform).output_key
+        return possible_keys(pattern, name)
 
     def _head(self, bucket: str, key: str) -> Response | None:
         try:

@@ -1,9 +1,10 @@
-"""`python -m worker`: drain, migrate, log, status, sql, apply.
+"""`python -m worker`: drain, migrate, log, status, sql, apply, build.
 
 Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Generator
@@ -11,11 +12,10 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker import settings
+from worker import settings, transforms
 from worker.errors import InvalidSettings, PipelineError
 from worker.ledger.ledger import DEFAULT_LOG_ROWS, LogFilter
 from worker.settings import Settings
-from worker.transforms import TransformName
 
 MAX_LINGER_SECONDS = 3600
 _STORE_KEYS = ("s3-access-key", "s3-secret-key")
@@ -57,9 +57,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "apply":
         from worker.apply import apply  # noqa: PLC0415
 
-        problems = apply(options.transform, options.sources, options.destination)
-        print("\n".join(problems), end="\n" if problems else "", file=sys.stderr)
-        return 1 if problems else 0
+        values = dict(options.parameter)
+        problems = apply(options.transform, values, options.sources, options.destination)
+        return _print_problems(problems)
+    if options.command == "build":
+        from worker.apply import build  # noqa: PLC0415
+
+        return _print_problems(build())
     path = Path(options.settings or os.environ.get("PIPELINE_SETTINGS") or settings.DEFAULT_PATH)
     loaded = settings.load(path, os.environ, _CREDENTIALS[options.command])
     if options.command == "drain":
@@ -71,6 +75,11 @@ def _run(options: argparse.Namespace) -> int:
     else:
         _report(loaded, options)
     return 0
+
+
+def _print_problems(problems: list[str]) -> int:
+    print("\n".join(problems), end="\n" if problems else "", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def _migrate(loaded: Settings) -> None:
@@ -149,8 +158,17 @@ def _parser() -> argparse.ArgumentParser:
     sql.add_argument(
         "--csv", action="store_true", help="print CSV; default: a JSON array per line, names first"
     )
+    commands.add_parser("build", help="compile the parts of transforms that need it")
     apply = commands.add_parser("apply", help="transform local files")
-    apply.add_argument("transform", choices=list(TransformName))
+    apply.add_argument("transform", choices=transforms.names())
+    apply.add_argument(
+        "--parameter",
+        metavar="KEY=VALUE",
+        type=_parameter,
+        action="append",
+        default=[],
+        help="set a parameter of the transform; VALUE is JSON or text",
+    )
     apply.add_argument("sources", metavar="SRC", nargs="+", type=Path)
     apply.add_argument("destination", metavar="DST", type=Path)
     return parser
@@ -168,6 +186,16 @@ def _count(text: str) -> int:
         if 1 <= (count := int(text)) < 2**63:  # PostgreSQL's LIMIT is a bigint
             return count
     raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1")
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _time(text: str) -> datetime:

@@ -26,7 +26,7 @@ _PROGRAM = r"""
 import re, sys
 from pathlib import Path
 from worker.transforms import negate
-negate.apply(Path(sys.argv[1]), Path(sys.argv[2]), {"pixels": 250_000_000})
+negate.negate_file(Path(sys.argv[1]), Path(sys.argv[2]), 250_000_000)
 print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]))
 """
 

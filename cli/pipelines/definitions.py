@@ -42,14 +42,15 @@ class Definitions:
         deleted: The pipelines that are deleted with their data.
     """
 
-    def __init__(self, stack: str) -> None:
+    def __init__(self, stack: str, paths: LocalPaths | None = None) -> None:
         """Read them.
 
         Raises:
             CommandError: The file is missing or malformed.
         """
         self.stack = stack
-        self.file = LocalPaths().pipelines if stack == LOCAL else registry.settings_file(stack)
+        local = (paths or LocalPaths()).pipelines
+        self.file = local if stack == LOCAL else registry.settings_file(stack)
         values = self._read()
         self.entries: dict[str, Any] = _mapping(values.get(SETTING), self.file)
         self.deleted: tuple[str, ...] = tuple(map(str, values.get(DELETED) or ()))

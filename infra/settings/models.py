@@ -18,7 +18,7 @@ from infra.settings.fields import (
     text,
     whole_number,
 )
-from worker.transforms import TransformName
+from worker.transforms import names as transform_names
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _ENTRY = "the name of an entry in your clouds.yaml"
@@ -137,7 +137,7 @@ class Machine(Section):
 class Worker(Section):
     """What the worker does, and how often it looks for work."""
 
-    transform: Annotated[str, one_of(*TransformName)] = _named("transform")
+    transform: Annotated[str, one_of(*transform_names())] = _named("transform")
     interval: Annotated[str, text("the pause between two passes, for example 1s", *_INTERVAL)] = (
         _named("timerInterval")
     )

@@ -6,14 +6,14 @@ from pathlib import Path
 from bench.imagemagick import find_convert
 from worker.transforms import negate
 
-LIMITS = {"pixels": 250_000_000}
+MAX_PIXELS = 250_000_000
 
 
 def negative(folder: Path, data: bytes) -> bytes:
     """Return the transform's result for a file."""
     source, target = folder / "source", folder / "target"
     source.write_bytes(data)
-    negate.apply(source, target, LIMITS)
+    negate.negate_file(source, target, MAX_PIXELS)
     return target.read_bytes()
 
 

@@ -28,14 +28,14 @@ from worker.errors import InvalidInput
 from worker.transforms import negate
 from worker.transforms.negate import kernels
 kernels.library = kernels.load(Path(sys.argv[1]))
-negate.apply(Path(sys.argv[3]), Path(sys.argv[2]), {"pixels": 250_000_000})
+negate.negate_file(Path(sys.argv[3]), Path(sys.argv[2]), 250_000_000)
 def peak():
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
 for name in sys.argv[4:]:
     begun = time.process_time()
     try:
-        outcome = negate.apply(Path(name), Path(sys.argv[2]), {"pixels": 250_000_000})
+        outcome = negate.negate_file(Path(name), Path(sys.argv[2]), 250_000_000)
     except InvalidInput as error:
         outcome = f"refused: {error}"
     print(json.dumps([name, outcome, time.process_time() - begun, peak() - before]))

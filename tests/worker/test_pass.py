@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ from worker.errors import (
 )
 from worker.jobs.bucket_pass import Pass, Schedule
 from worker.jobs.steps import Context
+from worker.ledger.ledger import Maker
 from worker.ledger.memory_ledger import MemoryLedger
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
 from worker.store.store import FileContents, ObjectInfo, Version
-from worker.transforms import output_key
+from worker.transforms import Produced
 
 PIPELINE = Pipeline("negatives", "negate", "input", "output")
 NAMES = (INPUT, OUTPUT, QUARANTINE) = ("input", "output", "quarantine")
@@ -43,15 +43,16 @@ class Transforms:
         self._stopped = False
         self._special = dict(special or {})
 
-    def run(self, source: Path, target: Path) -> str:
+    def run(self, source: Path, _name: str, outputs: Path) -> Produced:
         content = source.read_bytes()
         self.inputs.append(content)
         if self._stopped:
             raise PassInterrupted
         if content in self._special:
             self._special[content]()
+        target = outputs / "result"
         target.write_bytes(content[::-1])
-        return "image/png"
+        return Produced([(target, "image/png")])
 
     def stop(self) -> None:
         self._stopped = True
@@ -102,7 +103,8 @@ class World:
             QUARANTINE,
             self.ledger,
             self.transforms,
-            partial(output_key, "negate"),
+            Maker("negate"),
+            "negated_{name}",
             "vm-1",
             self.folder,
         )

@@ -143,22 +143,26 @@ def test_one_pass_at_a_time(versioned: Pipeline) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("answer", ["x" * 2**17, "nonsense\\n", "[]\\n", "{}\\n", "{}\\n{}\\n"])
+@pytest.mark.parametrize("answer", ["x" * 2**19, "nonsense\\n", "[]\\n", "{}\\n", "{}\\n{}\\n"])
 def test_invalid_responses_of_a_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     """A file may compromise the decoder: its process is killed, and the next file gets another."""
     taken_over = tmp_path / "python"
     taken_over.write_text(
-        f"#!{sys.executable}\nimport sys\nprint('{{\"ready\": []}}', flush=True)\n"
+        f"#!{sys.executable}\nimport sys\nsys.stdin.readline()\n"
+        "print('{\"ready\": []}', flush=True)\n"
         f"for _ in sys.stdin:\n    print('{answer}', end='', flush=True)\n"
     )
     taken_over.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(taken_over))
-    pool = Pool("negate", Limits(seconds=60), tmp_path, 1)
+    (tmp_path / "source").write_bytes(b"picture")
+    (tmp_path / "outputs").mkdir()
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
     try:
         for _ in range(2):
             with pytest.raises(TransformCrashed, match="invalid response"):
-                pool.run(tmp_path / "source", tmp_path / "target")
+                pool.run(tmp_path / "source", "source", tmp_path / "outputs")
+            assert (tmp_path / "source").read_bytes() == b"picture"
     finally:
         pool.close()

@@ -135,7 +135,7 @@ class _Batch:
         crashes = None if self._crashes is None else self._crashes.get(source.upload, 0)
         job = self._jobs[source.upload]
         started = self._started[job.id]
-        result = transform(self._context, source, crashes)
+        result = transform(self._context, source, job, crashes)
         if isinstance(result, Transformed):
             return publish(self._context, source, job, started, result)
         return quarantine_file(self._context, source, job, started, result)

@@ -1,26 +1,25 @@
 """The command `drain`: prepares a pass, runs it, and reports how it ended."""
 
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
 import signal
 import threading
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 
-from worker import logs
-from worker.errors import InvalidSettings, ServiceUnavailable
+from worker import logs, transforms
+from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.steps import Context
-from worker.ledger.ledger import Ledger
+from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.logs import fields
 from worker.sandbox.pool import Pool, TransformPool
 from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
-from worker.transforms import TransformName, output_key
 
 _GRACE_SECONDS = 10  # between a signal and the end of the process
 _log = logging.getLogger(__name__)
@@ -36,22 +35,15 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
 
     Raises:
         ServiceUnavailable: The pass failed; the heartbeat names the same reason.
-        InvalidSettings: The pipeline or its transform is not known.
-    """
+        InvalidSettings: There is no such pipeline or transform, or a parameter is wrong.
+    """  # noqa: DOC502  raised by what it calls
     pipeline = settings.chosen(name)
-    if pipeline.transform not in list(TransformName):
-        raise InvalidSettings(
-            [
-                f"pipelines.{pipeline.name}.transform is {pipeline.transform!r}: choose one of "
-                f"{', '.join(TransformName)}."
-            ]
-        )
     logs.configure(pipeline=pipeline.name)
     with ExitStack() as stack:
         folder = _prepare_state(settings.state, stack)
         ledger = stack.enter_context(open_ledger(settings, pipeline.name))
         cores = available_cores()
-        pool = Pool(pipeline.transform, pipeline.limits, folder, cores)
+        pool = Pool(pipeline.transform, pipeline.parameters, pipeline.limits, folder, cores)
         context = pass_context(settings, pipeline, ledger, pool, folder)
         bucket_pass = Pass(context, threads_for(cores))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,7 +68,12 @@ def pass_context(
         settings.store.quarantine,
         ledger,
         pool,
-        partial(output_key, pipeline.transform),
+        Maker(
+            pipeline.transform,
+            transforms.version(pipeline.transform),
+            hashlib.sha256(pipeline.parameters.encode()).hexdigest(),
+        ),
+        pipeline.output_key or transforms.describe(pipeline.transform).output_key,
         settings.machine,
         folder,
     )

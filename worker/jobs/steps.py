@@ -4,7 +4,7 @@ batch.py puts them in order and records and deletes afterwards.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from worker.ledger.ledger import DONE, QUARANTINED, Ledger, Maker, Output, Resul
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline
 from worker.store.store import FileContents, ObjectInfo, Store, hash_file
+from worker.transforms.output_keys import output_keys
 from worker.uploads.job import Job
 from worker.uploads.upload import MAX_PUT_BYTES, Upload, fits_key
 
@@ -39,7 +40,8 @@ class Context:
         quarantine: The bucket of uploads that cannot be transformed.
         ledger: The ledger.
         pool: What runs the transform.
-        output_key: Returns a result's object key for the input's.
+        maker: The transform's version and parameters, as rows name them.
+        output_key: The pattern of the results' keys, "" for the defaults.
         machine: This machine's name.
         folder: Where files are downloaded to and transformed.
     """
@@ -49,7 +51,8 @@ class Context:
     quarantine: str
     ledger: Ledger
     pool: TransformPool
-    output_key: Callable[[str], str]
+    maker: Maker
+    output_key: str
     machine: str
     folder: Path
 
@@ -75,10 +78,17 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Transformed:
-    """The transform's result."""
+    """What the transform made.
 
-    contents: FileContents
-    content_type: str
+    Attributes:
+        results: Each with its object key and content type.
+        records: JSON objects for the database.
+        notes: What was dropped or changed on purpose.
+    """
+
+    results: Sequence[tuple[str, FileContents, str]]
+    records: Sequence[Mapping[str, object]]
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -119,17 +129,20 @@ def fetch(store: Store, upload: Upload, path: Path) -> Fetched:
     return Fetched(upload, info, path, sha256, time.monotonic() - start)
 
 
-def transform(context: Context, source: Fetched, crashes: int | None) -> Transformed | Rejection:
+def transform(
+    context: Context, source: Fetched, job: Job, crashes: int | None
+) -> Transformed | Rejection:
     """Transform a file whose attempt has been started in the ledger.
 
     Args:
         context: What all jobs share.
         source: The file.
+        job: Its job.
         crashes: If the job runs alone, the crashes that the upload was counted before; None if
             others run beside it.
 
     Returns:
-        The result, or the reason to quarantine the file.
+        The results, or the reason to quarantine the file.
 
     Raises:
         TransformCrashed: The process crashed, and the file is not yet known to be the cause.
@@ -137,13 +150,15 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Transfo
         ServiceUnavailable: The machine prevents it.
         PassInterrupted: The pass was stopped.
     """
-    upload, target = source.upload, source.path.with_suffix(".out")
-    if not fits_key(context.output_key(upload.key)):
-        return Rejection("key too long")
+    upload, folder = source.upload, source.path.with_suffix(".out")
     if crashes is not None and crashes >= MAX_CRASHES:
         return Rejection(f"it crashed the worker or its transform {crashes} times, alone")
     try:
-        content_type = context.pool.run(source.path, target)
+        folder.mkdir()
+        name = upload.key.rpartition("/")[2]
+        produced = context.pool.run(source.path, name, folder)
+        types = [content_type for _, content_type in produced.files]
+        keys = output_keys(context.output_key, upload.key, types, job.run_id)
     except InvalidInput as error:
         return Rejection(str(error))
     except TransformCrashed as error:
@@ -160,32 +175,36 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Transfo
     if crashes is not None:
         # If the worker is killed from here on, this file is not the cause.
         context.ledger.clear_attempts([upload])
-    return Transformed(hash_file(target), content_type)
+    if not all(map(fits_key, keys)):
+        return Rejection("key too long")
+    results = [
+        (key, hash_file(path), content_type)
+        for key, (path, content_type) in zip(keys, produced.files, strict=True)
+    ]
+    return Transformed(results, produced.records, produced.notes)
 
 
 def publish(
     context: Context, source: Fetched, job: Job, started: Started, result: Transformed
 ) -> Result:
-    """Store a result in the output bucket and return the row for the ledger."""
-    key, contents, bucket = (
-        context.output_key(source.upload.key),
-        result.contents,
-        context.pipeline.output,
-    )
-    hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
-    context.store.put(bucket, key, contents, result.content_type, hashes)
-    output = Output(
-        1, bucket, key, "", contents.md5.hex(), contents.sha256, contents.size, result.content_type
-    )
+    """Store the results in the output bucket and return the row for the ledger."""
+    bucket, outputs = context.pipeline.output, []
+    for number, (key, contents, content_type) in enumerate(result.results, 1):
+        hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
+        context.store.put(bucket, key, contents, content_type, hashes)
+        etag, size = contents.md5.hex(), contents.size
+        outputs.append(Output(number, bucket, key, "", etag, contents.sha256, size, content_type))
     return Result(
         job,
         started.fence,
-        Maker(context.pipeline.transform),
+        context.maker,
         source.sha256,
         source.info.size,
         DONE,
         attempts=started.attempts,
-        outputs=[output],
+        outputs=outputs,
+        records=result.records,
+        notes=result.notes,
     )
 
 
@@ -205,7 +224,7 @@ def quarantine_file(
     return Result(
         job,
         started.fence,
-        Maker(context.pipeline.transform),
+        context.maker,
         source.sha256,
         source.info.size,
         QUARANTINED,

@@ -1,7 +1,8 @@
 """The process that runs transforms: one JSON job per input line, one JSON response per job.
 
-`python -m worker.sandbox.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT_PID`, started by pool.py. It
-is the only part of a pass that imports a transform.
+`python -m worker.sandbox.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT_PID INPUT`, started by
+pool.py in the folder for results. The first line has the transform's parameters, which may be
+secret. It is the only part of a pass that imports a transform.
 """
 
 import errno
@@ -9,10 +10,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from worker.errors import InvalidInput, UploadDeferred
+from worker.sandbox import response
 from worker.sandbox.confinement import confine, limit_cpu
-from worker.transforms import Transform, load
+from worker.transforms import Input, Produced, Transform, load, parameters_type
+from worker.transforms.parameters import read
 
 # Errors that the machine causes; any other error of a decoder concerns the file.
 _ENVIRONMENT_ERRORS = {
@@ -30,27 +34,47 @@ _ENVIRONMENT_ERRORS = {
 
 def main() -> None:
     """Run jobs until standard input ends; it ends with the parent."""
-    name, memory_mb, cpu_seconds, parent = sys.argv[1:]
+    name, memory_mb, cpu_seconds, parent, source = sys.argv[1:]
+    first = json.loads(sys.stdin.readline())
+    parameters = read(parameters_type(name), first["parameters"])
     transform = load(name)
     responses = os.fdopen(os.dup(1), "w", buffering=1)
     _discard_output()
-    unenforced = confine(int(memory_mb) * 2**20, int(parent))
+    path = Path(source)
+    unenforced = confine(int(memory_mb) * 2**20, int(parent), readable=path.parent)
     print(json.dumps({"ready": unenforced}), file=responses)
     for line in sys.stdin:
         limit_cpu(int(cpu_seconds))
-        print(json.dumps(_run(transform, json.loads(line))), file=responses)
+        one = Input(path, json.loads(line)["name"], first["max_pixels"])
+        print(json.dumps(_run(transform, one, parameters)), file=responses)
 
 
-def _run(transform: Transform, job: dict[str, object]) -> dict[str, str]:
-    source, target = Path(str(job["source"])), Path(str(job["target"]))
+def _run(transform: Transform, source: Input, parameters: Any) -> dict[str, object]:
+    folder = Path.cwd()
     try:
-        parameters = {"pixels": int(str(job["pixels"]))}
-        return {"content_type": transform.apply(source, target, parameters)}
+        return _describe(transform.apply([source], folder, parameters), folder)
     except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
-        return _failure(error, target)
+        return _failure(error, folder)
 
 
-def _failure(error: Exception, target: Path) -> dict[str, str]:
+def _describe(produced: Produced, folder: Path) -> dict[str, object]:
+    """Describe what a transform made; its records go into a file."""
+    if len(produced.files) > response.MAX_FILES:
+        raise InvalidInput(f"it has more than {response.MAX_FILES} results")
+    if produced.records:
+        lines = "".join(json.dumps(record) + "\n" for record in produced.records)
+        if len(lines) > response.MAX_RECORD_BYTES:
+            raise InvalidInput(f"its records exceed {response.MAX_RECORD_BYTES >> 20} MiB")
+        (folder / response.RECORDS).write_text(lines)
+    files = [[path.name, content_type] for path, content_type in produced.files]
+    return {
+        "files": files,
+        "records": len(produced.records),
+        "notes": list(produced.notes)[: response.MAX_NOTES],
+    }
+
+
+def _failure(error: Exception, folder: Path) -> dict[str, object]:
     """Return whether the file, the machine or the limits are to blame, and the reason."""
     if isinstance(error, UploadDeferred):
         return {"deferred": str(error)}
@@ -60,7 +84,7 @@ def _failure(error: Exception, target: Path) -> dict[str, str]:
     if number == errno.EFBIG:
         return {"invalid": "its result is larger than 5 GiB, the limit of a single PUT"}
     if number in _ENVIRONMENT_ERRORS:
-        return {"environment": f"{os.strerror(number)} in {target.parent}"}
+        return {"environment": f"{os.strerror(number)} in {folder}"}
     known = isinstance(error, InvalidInput)
     return {"invalid": str(error) if known else f"{type(error).__name__}: {error}"}
 

@@ -41,7 +41,7 @@ _SYSTEM_CALLS = {
 _X32 = 0x40000000  # on x86-64 the same calls have a second number
 
 
-def confine(memory_bytes: int, parent: int) -> list[str]:
+def confine(memory_bytes: int, parent: int, readable: Path | None = None) -> list[str]:
     """Limit memory; forbid the network, other programs and most files to this process.
 
     Only the current folder can be written; Python and its libraries can be read.
@@ -49,6 +49,7 @@ def confine(memory_bytes: int, parent: int) -> list[str]:
     Args:
         memory_bytes: The limit of the address space.
         parent: The process id of the parent; when it dies, this process is killed.
+        readable: A further folder that can be read.
 
     Returns:
         What could not be enforced here, one phrase each.
@@ -76,7 +77,7 @@ def confine(memory_bytes: int, parent: int) -> list[str]:
     if _parent() != parent:
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if not _forbid_files(libc):
+    if not _forbid_files(libc, readable):
         problems.append("other files, including the worker's credentials: no Landlock here")
     if not _forbid_system_calls(libc):
         problems.append(f"network, other programs: no filter for {platform.machine()} here")
@@ -94,8 +95,8 @@ def _parent() -> int:
     return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _forbid_files(libc: ctypes.CDLL) -> bool:
-    """Allow no files but the current folder, Python and its libraries (landlock(7)).
+def _forbid_files(libc: ctypes.CDLL, readable: Path | None) -> bool:
+    """Allow no files but these folders, Python and its libraries (landlock(7)).
 
     Without it the process could read what the worker's user can: credentials, and the worker's
     memory through /proc.
@@ -109,6 +110,8 @@ def _forbid_files(libc: ctypes.CDLL) -> bool:
         return False
     programs = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", sys.prefix, sys.base_prefix)
     allowed = dict.fromkeys((*programs, str(Path(__file__).parents[1])), _READ)
+    if readable:
+        allowed[str(readable)] = _READ
     allowed[str(Path.cwd())] = _WRITE | _READ | _REMOVE | _MAKE
     for path, access in allowed.items():
         with suppress(FileNotFoundError):

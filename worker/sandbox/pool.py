@@ -1,15 +1,20 @@
 """A pool of long-lived processes that run transforms: one per core, one file at a time.
 
-They receive file names and nothing else: no credentials, no network (see confinement.py).
+They receive a file and nothing else: no credentials, no network (see confinement.py). Each has a
+folder of its own: the parent moves the file in and the results out, so that a file that compromises
+its process reaches no other job's.
 """
 
 import json
 import os
 import queue
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +26,14 @@ from worker.errors import (
     TransformCrashed,
     UploadDeferred,
 )
+from worker.sandbox import response
 from worker.settings import Limits
+from worker.transforms import Produced, parameters_type
+from worker.transforms.parameters import read
 
 _FILES_PER_CHILD = 500  # decoders leak memory
 _START_SECONDS = 30
-# A response of a child has one of these keys; its value is a text.
-_RESPONSE_KEYS = {"content_type", "invalid", "deferred", "memory", "environment"}
-_MAX_RESPONSE_BYTES = 1 << 16
-_BAD_RESPONSE = "its process sent an invalid response"  # the file may have compromised it
+_MAX_RESPONSE_BYTES = 1 << 18
 
 
 class TransformPool(Protocol):
@@ -36,15 +41,16 @@ class TransformPool(Protocol):
 
     unenforced: list[str]
 
-    def run(self, source: Path, target: Path) -> str:
+    def run(self, source: Path, name: str, outputs: Path) -> Produced:
         """Transform a file.
 
         Args:
-            source: The input.
-            target: Where the result goes; undefined content after an error.
+            source: The input; it stays where it is.
+            name: The last part of its object key.
+            outputs: An empty folder for the results, on the same file system.
 
         Returns:
-            The result's content type.
+            What was made; its files are in `outputs`.
 
         Raises:
             InvalidInput: The file cannot be transformed.
@@ -64,18 +70,25 @@ class TransformPool(Protocol):
 class _Child:
     """One process that runs transforms."""
 
-    def __init__(self, transform: str, limits: Limits, folder: Path) -> None:
+    def __init__(
+        self, transform: str, parameters: Mapping[str, object], limits: Limits, folder: Path
+    ) -> None:
         self._limits = limits
         self.files = 0
+        self._folder = Path(tempfile.mkdtemp(dir=folder))
+        self._input = self._folder / "in" / "input"
+        self._outputs = self._folder / "out"
+        self._input.parent.mkdir()
+        self._outputs.mkdir()
         source_folder = Path(__file__).resolve().parents[2]
         command = [sys.executable, "-P", "-s", "-m", "worker.sandbox.child", transform]
         command += [str(limits.memory_mb), str(limits.cpu_seconds), str(os.getpid())]
         try:
             self._process = subprocess.Popen(
-                command,
+                [*command, str(self._input)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                cwd=folder,
+                cwd=self._outputs,
                 env={"PYTHONPATH": str(source_folder), "LC_ALL": "C.UTF-8"},
             )
         except OSError as error:
@@ -83,6 +96,7 @@ class _Child:
                 f"A process for transforms cannot be started: {error.strerror}."
             ) from error
         try:
+            self._write({"parameters": parameters, "max_pixels": limits.pixels})
             self.unenforced: list[str] = self._read(_START_SECONDS)["ready"]
         except TransformCrashed as error:
             self.kill()
@@ -91,20 +105,23 @@ class _Child:
                 f"({limits.memory_mb}) is enough for Python and its libraries."
             ) from error
 
-    def run(self, source: Path, target: Path) -> dict[str, str]:
+    def run(self, source: Path, name: str) -> dict[str, Any]:
         """Return the child's response to a file."""
-        job = {"source": str(source), "target": str(target), "pixels": self._limits.pixels}
         self.files += 1
-        assert self._process.stdin  # noqa: S101
+        source.rename(self._input)
         try:
-            self._process.stdin.write(json.dumps(job).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise TransformCrashed(_cause(self._process.wait())) from error
-        response = self._read(self._limits.seconds)
-        if len(response) != 1 or not _RESPONSE_KEYS.issuperset(response):
-            raise TransformCrashed(_BAD_RESPONSE)
-        return {name: _printable(text) for name, text in response.items()}
+            self._write({"name": name})
+            return self._read(self._limits.seconds)
+        finally:
+            self._input.rename(source)
+
+    def collect(self, produced: Mapping[str, Any], outputs: Path) -> Produced:
+        """Move the results of the last file out of the child's folder."""
+        return response.collect(produced, self._outputs, outputs)
+
+    def discard(self) -> None:
+        """Delete what the last file left in the child's folder."""
+        response.empty(self._outputs)
 
     @property
     def is_idle(self) -> bool:
@@ -126,6 +143,15 @@ class _Child:
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # data that could not be written
                 pipe.close()  # type: ignore[union-attr]
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, message: Mapping[str, object]) -> None:
+        assert self._process.stdin  # noqa: S101
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise TransformCrashed(_cause(self._process.wait())) from error
 
     def _read(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout  # noqa: S101
@@ -138,14 +164,14 @@ class _Child:
                 raise TransformCrashed(_cause(self._process.wait()))
             line += data
             if len(line) > _MAX_RESPONSE_BYTES:
-                raise TransformCrashed(_BAD_RESPONSE)
+                raise TransformCrashed(response.INVALID)
         try:
-            response = json.loads(line)
+            message = json.loads(line)
         except ValueError:
-            raise TransformCrashed(_BAD_RESPONSE) from None
-        if not isinstance(response, dict):
-            raise TransformCrashed(_BAD_RESPONSE)
-        return response
+            raise TransformCrashed(response.INVALID) from None
+        if not isinstance(message, dict):
+            raise TransformCrashed(response.INVALID)
+        return message
 
     def _has_output(self, seconds: float) -> bool:
         """Wait for output, or for the end of it."""
@@ -153,10 +179,6 @@ class _Child:
         poll = select.poll()
         poll.register(self._process.stdout, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
-
-
-def _printable(text: object) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
 def _cause(status: int) -> str:
@@ -173,13 +195,21 @@ class Pool:
 
     Args:
         transform: The transform's name.
+        parameters: Its parameters, a JSON object.
         limits: What one file may cost.
-        folder: The only folder that children can write to.
+        folder: Where the children's folders are made.
         size: The number of children.
+
+    Raises:
+        InvalidSettings: There is no such transform, or the parameters are not its own.
     """
 
-    def __init__(self, transform: str, limits: Limits, folder: Path, size: int) -> None:
+    def __init__(
+        self, transform: str, parameters: str, limits: Limits, folder: Path, size: int
+    ) -> None:
         self._transform, self._limits, self._folder = transform, limits, folder
+        self._parameters: dict[str, object] = json.loads(parameters)
+        read(parameters_type(transform), self._parameters)
         self._slots: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(size):
             self._slots.put(None)
@@ -187,17 +217,23 @@ class Pool:
         self._stopped = False
         self.unenforced: list[str] = []
 
-    def run(self, source: Path, target: Path) -> str:
+    def run(self, source: Path, name: str, outputs: Path) -> Produced:
         """See `TransformPool.run`."""
         child = self._slots.get()
         try:
             if not (child and child.is_idle):
                 child = self._start(child)
-            response = child.run(source, target)
-            if "memory" in response and child.files > 1:  # earlier files may have leaked
+            answer = child.run(source, name)
+            failed = response.failure(answer)
+            # Earlier files may have leaked memory.
+            if failed and failed[0] == "memory" and child.files > 1:
                 child = self._start(child)
-                response = child.run(source, target)
-            if "memory" in response or child.files >= _FILES_PER_CHILD:
+                answer = child.run(source, name)
+                failed = response.failure(answer)
+            produced = None if failed else child.collect(answer, outputs)
+            if failed:
+                child.discard()
+            if (failed and failed[0] == "memory") or child.files >= _FILES_PER_CHILD:
                 self._end(child)
                 child = None
         except (TransformCrashed, ServiceUnavailable):
@@ -208,13 +244,15 @@ class Pool:
             raise
         finally:
             self._slots.put(child)
-        if "environment" in response:
-            raise ServiceUnavailable(f"The transform could not work: {response['environment']}.")
-        if "deferred" in response:
-            raise UploadDeferred(response["deferred"])
-        if "content_type" not in response:
-            raise InvalidInput(response.get("invalid") or response["memory"])
-        return response["content_type"]
+        if produced:
+            return produced
+        assert failed  # noqa: S101
+        kind, reason = failed
+        if kind == "environment":
+            raise ServiceUnavailable(f"The transform could not work: {reason}.")
+        if kind == "deferred":
+            raise UploadDeferred(reason)
+        raise InvalidInput(reason)
 
     def stop(self) -> None:
         """See `TransformPool.stop`; any thread or a signal handler may call it."""
@@ -229,7 +267,7 @@ class Pool:
 
     def _start(self, former: _Child | None) -> _Child:
         self._end(former)
-        child = _Child(self._transform, self._limits, self._folder)
+        child = _Child(self._transform, self._parameters, self._limits, self._folder)
         self._children.add(child)
         self.unenforced = child.unenforced
         if self._stopped:

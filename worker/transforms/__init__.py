@@ -1,60 +1,159 @@
 """The registry of transforms, and the protocol that each of them implements.
 
-A transform is a package in this folder. Settings, the bootstrap and the worker's parent process
-import this module only, with the standard library alone; `load` is for the sandboxed child, which
-then needs whatever the transform needs.
+A transform is a folder beside this file: `transform.toml` describes it, `parameters.py` declares
+its parameters, `__init__.py` is its code. Settings and the worker's parent process read the first
+two only, with the standard library alone; `load` is for the sandboxed child, which then needs
+whatever the code needs.
 """
 
-from collections.abc import Mapping
-from enum import StrEnum
-from importlib import import_module
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, util
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
+
+from worker.errors import InvalidSettings
+
+FOLDER = Path(__file__).parent
+_DESCRIPTION, _PARAMETERS = "transform.toml", "parameters"
+_VERSION_DIGITS = 16
 
 
-class TransformName(StrEnum):
-    """The known transforms; each value is also the name of the transform's package."""
+@dataclass(frozen=True)
+class Description:
+    """What `transform.toml` says about a transform.
 
-    NEGATE = "negate"
+    Attributes:
+        name: The name of its folder.
+        summary: What it does, in one sentence.
+        policy: How its process is confined; `picture` is the only one so far.
+        output_key: The pattern of its results' keys, "" for the defaults (output_keys.py).
+    """
+
+    name: str
+    summary: str
+    policy: str
+    output_key: str = ""
 
 
-#: How results are named; `{name}` is the last part of the input's key.
-_OUTPUT_NAMES = {TransformName.NEGATE: "negated_{name}"}
+@dataclass(frozen=True)
+class Input:
+    """A file to transform.
+
+    Attributes:
+        path: Where it is.
+        name: The last part of its object key.
+        max_pixels: The most pixels that all its frames may have.
+    """
+
+    path: Path
+    name: str
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What a transform made of its inputs.
+
+    Attributes:
+        files: The results in order, each with its content type; all are in the folder given.
+        records: JSON objects for the database.
+        notes: What was dropped or changed on purpose, a phrase each.
+    """
+
+    files: Sequence[tuple[Path, str]] = ()
+    records: Sequence[Mapping[str, object]] = ()
+    notes: Sequence[str] = ()
 
 
 class Transform(Protocol):
-    """What a transform's package offers."""
+    """What a transform's code offers."""
 
-    def apply(self, source: Path, target: Path, parameters: Mapping[str, int], /) -> str:
-        """Write the result of a file.
+    def apply(self, inputs: Sequence[Input], outputs: Path, parameters: Any, /) -> Produced:
+        """Make the results of inputs.
 
         Args:
-            source: The input.
-            target: Where the result goes; undefined content after an error.
-            parameters: `pixels`: the most pixels that the input may have.
+            inputs: The files; one, unless the pipeline gathers.
+            outputs: An empty folder for the results.
+            parameters: An instance of the transform's `Parameters`, None if it has none.
 
         Returns:
-            The result's content type.
+            What was made.
 
         Raises:
-            InvalidInput: The input cannot be transformed, or not without losing data.
-            UploadDeferred: Parts of the transform that the input needs are not built yet.
+            InvalidInput: An input cannot be transformed, or not without losing data.
+            UploadDeferred: Compiled parts that the input needs are not built yet.
         """
 
-    def prepare(self) -> str | None:
-        """Build the compiled parts that are missing.
 
-        Returns:
-            None, or a sentence that says why the transform runs without them.
-        """
+def names() -> tuple[str, ...]:
+    """Return the names of all transforms, sorted."""
+    return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{_DESCRIPTION}")))
+
+
+@cache
+def describe(name: str) -> Description:
+    """Describe a transform.
+
+    Args:
+        name: The transform.
+
+    Returns:
+        What its `transform.toml` says.
+
+    Raises:
+        InvalidSettings: There is no such transform.
+    """
+    if name not in names():
+        raise InvalidSettings([f"transform is {name!r}: choose one of {', '.join(names())}."])
+    return Description(name, **tomllib.loads((FOLDER / name / _DESCRIPTION).read_text("utf-8")))
+
+
+@cache
+def parameters_type(name: str) -> type | None:
+    """Return the dataclass of a transform's parameters, None if it has none."""
+    path = FOLDER / describe(name).name / f"{_PARAMETERS}.py"
+    if not path.exists():
+        return None
+    # Loaded by its path: importing it as a submodule would run the transform's code first.
+    spec = util.spec_from_file_location(f"{__name__}.{name}.{_PARAMETERS}", path)
+    assert spec and spec.loader  # noqa: S101
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cast("type", module.Parameters)
 
 
 def load(name: str) -> Transform:
-    """Import a transform."""
-    return cast("Transform", import_module(f"{__name__}.{TransformName(name)}"))
+    """Import a transform's code."""
+    return cast("Transform", import_module(f"{__name__}.{describe(name).name}"))
 
 
-def output_key(transform: str, key: str) -> str:
-    """Name the result of an input; the key's prefix is kept, so that results do not collide."""
-    prefix, slash, name = key.rpartition("/")
-    return prefix + slash + _OUTPUT_NAMES[TransformName(transform)].format(name=name)
+@cache
+def version(name: str) -> str:
+    """Return the first digits of the SHA-256 over a transform's files: their names and contents."""
+    digest = hashlib.sha256()
+    folder = FOLDER / describe(name).name
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".py", ".c", ".h", ".toml"):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:_VERSION_DIGITS]
+
+
+def builder(name: str) -> Any:
+    """Import the module that compiles a transform's parts.
+
+    Args:
+        name: The transform.
+
+    Returns:
+        None if there is nothing to compile. Otherwise a module with `build(folder)`, which returns
+        the path of the library or raises OSError, and `prepare()`, which builds it for this process
+        and returns None or a warning.
+    """
+    if not (FOLDER / describe(name).name / "build.py").exists():
+        return None
+    return import_module(f"{__name__}.{name}.build")

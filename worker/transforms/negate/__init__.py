@@ -4,23 +4,14 @@ EXIF orientation is kept, not applied. A picture that cannot be negated without 
 that only the compiled kernels negate without loss is deferred. docs/pictures.md lists both.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from re import Pattern
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import (
-    bmp,
-    camera_raw,
-    gif,
-    jpeg,
-    kernels,
-    png,
-    pnm,
-    tiff,
-    webp,
-)
+from worker.transforms import Input, Produced
+from worker.transforms.negate import bmp, camera_raw, gif, jpeg, png, pnm, tiff, webp
 from worker.transforms.negate.mapped_file import MappedFile
 
 
@@ -45,7 +36,15 @@ _FORMATS = (
 )
 
 
-def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
+def apply(inputs: Sequence[Input], outputs: Path, _parameters: None) -> Produced:
+    """Write the negative of a picture; see `Transform.apply`."""
+    (source,) = inputs
+    target = outputs / "negative"
+    content_type = negate_file(source.path, target, source.max_pixels)
+    return Produced([(target, content_type)])
+
+
+def negate_file(source: Path, target: Path, max_pixels: int) -> str:
     """Write the negative of a picture.
 
     Also raises UploadDeferred if only the compiled kernels keep the picture whole, and they are not
@@ -53,8 +52,8 @@ def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
 
     Args:
         source: The picture.
-        target: Where the negative goes.
-        parameters: `pixels`: the most pixels that it may have.
+        target: Where the negative goes; undefined content after an error.
+        max_pixels: The most pixels that it may have.
 
     Returns:
         The negative's content type.
@@ -66,23 +65,7 @@ def apply(source: Path, target: Path, parameters: Mapping[str, int]) -> str:
     camera_raw.check(file.data)
     for known in _FORMATS:
         if known.magic.match(file.data):
-            known.negate(file, target, parameters["pixels"])
+            known.negate(file, target, max_pixels)
             return known.content_type
     names = ", ".join(sorted(known.name for known in _FORMATS))
     raise InvalidInput(f"not a picture in a supported format ({names})")
-
-
-def prepare() -> str | None:
-    """Build the compiled kernels if they are missing.
-
-    Returns:
-        None, or a sentence that says why pictures are negated without them.
-    """
-    if kernels.library is None:
-        from worker.transforms.negate import build  # noqa: PLC0415  rarely needed
-
-        try:
-            kernels.library = kernels.load(build.build(kernels.cache()).parent)
-        except OSError as error:
-            return f"Running without the compiled kernels, many times slower: {error}."
-    return None

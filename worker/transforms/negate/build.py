@@ -1,14 +1,12 @@
-"""Build the compiled kernels: `python -m worker.transforms.negate.build [FOLDER]`.
+"""Build the compiled kernels; `python -m worker build` does so beside their sources.
 
-FOLDER is where the library goes, by default the user's cache; the worker looks there and beside the
-sources. Needs a C compiler ($CC, else cc or gcc) and takes about two seconds; does nothing if the
-library is there already. Exit status: 0 built, 1 not built, with the reason.
+Needs a C compiler ($CC, else cc or gcc) and takes about two seconds; does nothing if the library is
+there already.
 """
 
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -48,16 +46,15 @@ def build(folder: Path) -> Path:
     return target
 
 
-def main(arguments: list[str]) -> int:
-    """Build, and print where the library is or why it was not built."""
-    try:
-        library = build(Path(arguments[0]) if arguments else kernels.cache())
-        print(f"Compiled kernels: {library}")
-    except OSError as error:
-        print(f"The compiled kernels were not built: {error}.", file=sys.stderr)
-        return 1
-    return 0
+def prepare() -> str | None:
+    """Build the library in the user's cache if it is missing, and load it into this process.
 
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    Returns:
+        None, or a sentence that says why pictures are negated without it.
+    """
+    if kernels.library is None:
+        try:
+            kernels.library = kernels.load(build(kernels.cache()).parent)
+        except OSError as error:
+            return f"Running without the compiled kernels, many times slower: {error}."
+    return None

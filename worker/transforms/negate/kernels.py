@@ -1,6 +1,6 @@
 """Load and call the compiled kernels, `jpeg.c` and `png.c`, built into one shared library.
 
-`python -m worker.transforms.negate.build` builds the library. It is looked for beside its sources
+`python -m worker build` builds the library. It is looked for beside its sources
 and in the user's cache; its name contains a hash of the sources, so that an outdated one is never
 loaded. Without it, pictures are decoded and encoded by Pillow, many times slower.
 """

@@ -1,0 +1,109 @@
+"""What a transform's process answers about a file, and how the parent checks it.
+
+A file may have compromised the process: nothing that it says is believed unchecked.
+"""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from worker.errors import TransformCrashed
+from worker.transforms import Produced
+
+#: The most results, notes and bytes of records of one file.
+MAX_FILES = 1000
+MAX_NOTES = 100
+MAX_RECORD_BYTES = 16 << 20
+#: The file of records beside the results: a JSON object per line.
+RECORDS = "records.jsonl"
+#: The process sent what it must not, or nothing that can be understood.
+INVALID = "its process sent an invalid response"
+_MAX_TEXT = 1000
+#: A response has one of these keys alone, with the reason, or those of a result.
+_FAILURES = frozenset({"invalid", "deferred", "memory", "environment"})
+_RESULT = frozenset({"files", "records", "notes"})
+
+
+def failure(response: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the kind of a failure and its reason; None if the response is a result.
+
+    Raises:
+        TransformCrashed: It is neither.
+    """
+    if response.keys() == _RESULT:
+        return None
+    if len(response) != 1 or not _FAILURES.issuperset(response):
+        raise TransformCrashed(INVALID)
+    ((kind, reason),) = response.items()
+    return kind, printable(reason)
+
+
+def collect(response: Mapping[str, Any], folder: Path, outputs: Path) -> Produced:
+    """Move the results out of the process's folder.
+
+    Args:
+        response: A result; see `failure`.
+        folder: The folder that the process writes to; it is emptied.
+        outputs: An empty folder that the process cannot reach.
+
+    Returns:
+        What was made; its files are in `outputs`.
+
+    Raises:
+        TransformCrashed: The response names what is not there, or more than is allowed.
+    """
+    try:
+        files = [
+            (_take(folder, name, outputs / str(number)), _content_type(content_type))
+            for number, (name, content_type) in enumerate(response["files"])
+        ]
+        records = _records(folder / RECORDS) if response["records"] else []
+        notes = [printable(note) for note in response["notes"]]
+        is_allowed = len(files) <= MAX_FILES and len(notes) <= MAX_NOTES
+        if not is_allowed or len(records) != response["records"]:
+            raise TransformCrashed(INVALID)
+    except (OSError, ValueError, TypeError) as error:
+        raise TransformCrashed(INVALID) from error
+    empty(folder)
+    return Produced(files, records, notes)
+
+
+def empty(folder: Path) -> None:
+    """Delete the files that a transform left in its folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            Path(entry.path).unlink()
+
+
+def printable(text: object) -> str:
+    """Return a text of bounded length without control characters."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(text)[:_MAX_TEXT])
+
+
+def _take(folder: Path, name: str, target: Path) -> Path:
+    if name != os.path.basename(name) or name in ("", ".", "..", RECORDS):  # noqa: PTH119
+        raise ValueError(name)
+    path = folder / name
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(name)
+    return path.rename(target)
+
+
+def _content_type(text: object) -> str:
+    if not isinstance(text, str) or not re.fullmatch(r"[\w.+-]+/[\w.+-]+", text, re.ASCII):
+        raise ValueError(text)
+    return text
+
+
+def _records(path: Path) -> list[dict[str, object]]:
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_RECORD_BYTES:
+        raise ValueError(path)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError(path)
+    return records
