@@ -2,129 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from worker.errors import (
-    InvalidInput,
-    PassInterrupted,
-    ServiceUnavailable,
-    TransformCrashed,
-    UploadDeferred,
+from tests.worker.world import (
+    CRASH,
+    GOOD,
+    INPUT,
+    NAMES,
+    OUTPUT,
+    QUARANTINE,
+    TICK,
+    Transforms,
+    World,
+    failing,
 )
-from worker.jobs.bucket_pass import Pass, Schedule
-from worker.jobs.steps import Context
-from worker.ledger.ledger import Maker
-from worker.ledger.memory_ledger import MemoryLedger
-from worker.settings import Pipeline
+from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed, UploadDeferred
 from worker.store.memory_store import MemoryStore
-from worker.store.store import FileContents, ObjectInfo, Version
-from worker.transforms import Produced
-
-PIPELINE = Pipeline("negatives", "negate", "input", "output")
-NAMES = (INPUT, OUTPUT, QUARANTINE) = ("input", "output", "quarantine")
-CRASH = b"crash"
-GOOD = b"photo"
-TICK = timedelta(seconds=1)
-
-
-class Transforms:
-    """Reverses a file; what it does with other contents is up to the test."""
-
-    def __init__(self, special: Mapping[bytes, Callable[[], object]] | None = None) -> None:
-        self.unenforced: list[str] = []
-        self.inputs: list[bytes] = []
-        self.closed = False
-        self._stopped = False
-        self._special = dict(special or {})
-
-    def run(self, source: Path, _name: str, outputs: Path) -> Produced:
-        content = source.read_bytes()
-        self.inputs.append(content)
-        if self._stopped:
-            raise PassInterrupted
-        if content in self._special:
-            self._special[content]()
-        target = outputs / "result"
-        target.write_bytes(content[::-1])
-        return Produced([(target, "image/png")])
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def failing(error: BaseException) -> Callable[[], object]:
-    def fail() -> None:
-        raise error
-
-    return fail
-
-
-@dataclass
-class World:
-    """A store with three buckets, a ledger, and passes over them."""
-
-    folder: Path
-    versioned: bool = True
-    store: MemoryStore = field(init=False)
-    ledger: MemoryLedger = field(default_factory=lambda: MemoryLedger("vm-1"))
-    transforms: Transforms = field(default_factory=Transforms)
-
-    def __post_init__(self) -> None:
-        self._moments = (datetime(2026, 1, 1, tzinfo=UTC) + n * TICK for n in range(10**6))
-        self.use(MemoryStore)
-
-    def use(self, kind: Callable[..., MemoryStore], **options: object) -> None:
-        """Put another kind of store in place of the empty one."""
-        versioned = [INPUT] * self.versioned
-        self.store = kind(NAMES, versioned=versioned, clock=self._moments.__next__, **options)
-
-    def upload(self, key: str, content: bytes = GOOD) -> str:
-        return self.store.upload(INPUT, key, content)
-
-    def run(self, linger: float = 0, threads: int = 2) -> Pass:
-        """Make one pass; it returns where nothing failed."""
-        one = self.new_pass(threads)
-        one.run(linger)
-        return one
-
-    def new_pass(self, threads: int = 2) -> Pass:
-        context = Context(
-            self.store,
-            PIPELINE,
-            QUARANTINE,
-            self.ledger,
-            self.transforms,
-            Maker("negate"),
-            "negated_{name}",
-            "vm-1",
-            self.folder,
-        )
-        return Pass(context, threads, Schedule(pause=(0, 0), heartbeat=0, retry=0))
-
-    def run_failing(self, **arguments: int) -> str:
-        """Make one pass that must fail, and return its reason."""
-        with pytest.raises(ServiceUnavailable) as caught:
-            self.run(**arguments)
-        return str(caught.value)
-
-    def left(self) -> list[str]:
-        return list(self.store.versions(INPUT))
-
-    def outputs(self) -> dict[str, bytes]:
-        stored = self.store.versions(OUTPUT)
-        return {key: versions[0].content for key, versions in stored.items()}
-
-    def outcomes(self) -> dict[str, str]:
-        return {result.upload.key: result.outcome for result in self.ledger.results}
+from worker.store.store import FileContents, ObjectInfo, Stored, Version
 
 
 @pytest.fixture(params=[True, False], ids=["versions", "no versions"])
@@ -234,7 +132,7 @@ def test_invalid_input_is_quarantined_with_its_reason(world: World) -> None:
     assert world.outcomes() == {"a/bad.png": "quarantined", "good.png": "done"}
     assert world.left() == []
     quarantined = world.store.versions(QUARANTINE)
-    key = f"a/bad.png/{hashlib.sha256(b'bad').hexdigest()}"
+    key = f"negatives/a/bad.png/{hashlib.sha256(b'bad').hexdigest()}"
     assert list(quarantined) == [key, f"{key}.json"]
     assert quarantined[key][0].content == b"bad"
     assert quarantined[key][0].content_type == "application/octet-stream"
@@ -361,10 +259,10 @@ class RefusingStore(MemoryStore):
         contents: FileContents,
         content_type: str,
         metadata: Mapping[str, str],
-    ) -> None:
+    ) -> Stored:
         if bucket == OUTPUT:
             raise ServiceUnavailable("The bucket 'output' is full.")
-        super().put(bucket, key, contents, content_type, metadata)
+        return super().put(bucket, key, contents, content_type, metadata)
 
 
 def test_without_an_output_there_is_no_row_and_no_deletion(world: World) -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
 from worker.errors import NoResponse, RequestRefused, ServiceUnavailable, UploadDeferred
-from worker.jobs.steps import fetch
+from worker.jobs.fetch import fetch
 from worker.settings import StoreSettings
 from worker.store.client import Client, Signer
 from worker.store.retries import ONCE

@@ -16,7 +16,7 @@ from worker.errors import ObjectMissing, ServiceUnavailable
 from worker.settings import StoreSettings
 from worker.store.memory_store import MemoryStore
 from worker.store.s3_store import S3Store
-from worker.store.store import FileContents, Store, hash_file
+from worker.store.store import FileContents, Source, Store, hash_file
 from worker.uploads.listing import ListedVersion
 
 OTHER_ETAG = "0" * 32
@@ -36,11 +36,14 @@ class Bucket:
     delete: Callable[[str], object]
 
     def put(self, key: str, content: bytes = b"content") -> FileContents:
-        path = self.folder / "file"
-        path.write_bytes(content)
-        contents = hash_file(path)
+        contents = self.file(content)
         self.store.put(self.name, key, contents, "image/png", {"sha256": contents.sha256})
         return contents
+
+    def file(self, content: bytes) -> FileContents:
+        path = self.folder / "file"
+        path.write_bytes(content)
+        return hash_file(path)
 
     def list(self) -> list[ListedVersion]:
         pages = self.store.list_pages(self.name, versions=self.is_versioned)
@@ -145,6 +148,52 @@ def test_a_changed_object_is_not_read_where_the_store_checks(bucket: Bucket) -> 
     else:
         info, _ = bucket.store.get(bucket.name, "x", "", OTHER_ETAG, target)
         assert info.etag == hashlib.md5(b"newer", usedforsecurity=False).hexdigest()
+
+
+def test_a_put_returns_the_version_that_is_listed(bucket: Bucket) -> None:
+    stored = bucket.store.put(bucket.name, "x", bucket.file(b"1"), "text/plain", {})
+    (listed,) = bucket.list()
+    assert (listed.version_id, listed.etag) == stored
+    assert bool(stored.version_id) == bucket.is_versioned
+
+
+def test_metadata_is_returned(bucket: Bucket) -> None:
+    metadata = {"run": "1", "input-sha256": "ab"}
+    bucket.store.put(bucket.name, "x", bucket.file(b"1"), "text/plain", metadata)
+    (listed,) = bucket.list()
+    target = bucket.folder / "target"
+    info, _ = bucket.store.get(bucket.name, "x", listed.version_id, listed.etag, target)
+    for found in (info, bucket.store.head(bucket.name, "x", listed.version_id)):
+        assert {name: found.metadata.get(name) for name in metadata} == metadata
+
+
+def test_a_copy_has_its_own_metadata(bucket: Bucket) -> None:
+    key, copied = "a/naïve 猫+%.png", "b/naïve 猫 &.png"
+    etag = bucket.put(key, b"older").md5.hex()
+    (older,) = bucket.list()
+    source = Source(bucket.name, key, older.version_id, etag)
+    if bucket.is_versioned:
+        bucket.put(key, b"newer")  # the older one is copied nevertheless
+    bucket.store.copy(source, bucket.name, copied, "text/plain", {"run": "1"})
+    found = next(one for one in bucket.list() if one.key == copied)
+    assert bucket.get(found) == b"older"
+    metadata = bucket.store.head(bucket.name, copied).metadata
+    assert metadata["run"] == "1"
+    if bucket.checks_etag:  # quirks.COPY_KEEPS_METADATA
+        assert "sha256" not in metadata
+    assert len(bucket.list()) == 2 + bucket.is_versioned
+
+
+def test_a_copy_of_what_is_missing_or_changed_is_refused(bucket: Bucket) -> None:
+    bucket.put("x", b"newer")
+    for key, etag in (("x", OTHER_ETAG), ("y", OTHER_ETAG)):
+        source = Source(bucket.name, key, "", etag)
+        with pytest.raises(ObjectMissing):
+            bucket.store.copy(source, bucket.name, "z", "text/plain", {})
+    assert [one.key for one in bucket.list()] == ["x"]
+    source = Source(bucket.name, "x", "", bucket.list()[0].etag)
+    with pytest.raises(ServiceUnavailable):
+        bucket.store.copy(source, "nobody-s-bucket", "z", "text/plain", {})
 
 
 @pytest.mark.parametrize("bucket", [one for one in BUCKETS if "versions" not in one], indirect=True)

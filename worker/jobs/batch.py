@@ -4,7 +4,7 @@ In this order nothing is lost or doubled if the worker is killed at any moment.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,18 +17,16 @@ from worker.errors import (
     TransformCrashed,
     UploadDeferred,
 )
+from worker.jobs import quarantine
+from worker.jobs.chain import ResultMissing, copy_to_readers
+from worker.jobs.context import Context
 from worker.jobs.deletion import delete_uploads
-from worker.jobs.steps import (
-    Context,
-    Fetched,
-    Transformed,
-    fetch,
-    publish,
-    quarantine_file,
-    transform,
-)
-from worker.ledger.ledger import Lease, Result
-from worker.uploads.job import first_job
+from worker.jobs.fetch import Fetched, fetch, identify
+from worker.jobs.lease_keeper import LeaseKeeper
+from worker.jobs.publish import keep_input, publish, quarantine_file
+from worker.jobs.transform import Rejection, transform
+from worker.ledger.ledger import DONE, QUARANTINED, Lease, Result, Started
+from worker.uploads.job import Job
 from worker.uploads.upload import Upload
 
 # Stored outputs wait this long for others of the batch, to share a statement and a request.
@@ -43,22 +41,30 @@ class Outcome:
         results: The rows that were written.
         missing: Uploads that were deleted or replaced before they were read.
         replaced: Uploads that were processed, and deleted or replaced meanwhile.
+        superfluous: Uploads that were only deleted: recorded before, or a further copy of a result.
+        held: Uploads that another machine works on; they are left alone.
         failures: Uploads that are still there, with the reasons.
     """
 
     results: list[Result] = field(default_factory=list)
     missing: list[Upload] = field(default_factory=list)
     replaced: list[Upload] = field(default_factory=list)
+    superfluous: list[Upload] = field(default_factory=list)
+    held: list[Upload] = field(default_factory=list)
     failures: dict[Upload, UploadDeferred | TransformCrashed] = field(default_factory=dict)
 
 
 def process_batch(
-    context: Context, uploads: Sequence[Upload], crashes: Mapping[Upload, int] | None = None
+    context: Context,
+    keeper: LeaseKeeper,
+    uploads: Sequence[Upload],
+    crashes: Mapping[Upload, int] | None = None,
 ) -> Outcome:
     """Process uploads, each of another key.
 
     Args:
         context: What all jobs share.
+        keeper: Keeps the leases.
         uploads: The uploads, as they were listed.
         crashes: If the batch runs alone, the crashes counted so far for each upload; None if other
             batches run at the same time.
@@ -71,35 +77,44 @@ def process_batch(
         PassInterrupted: The pass was stopped.
         OSError: The folder cannot be used.
     """  # noqa: DOC502  raised by the steps
-    return _Batch(context, crashes).run(uploads)
+    return _Batch(context, keeper, crashes).run(uploads)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A job whose key is leased."""
+
+    source: Fetched
+    job: Job
+    started: Started
+    is_superfluous: bool
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(self.job.upload.key, self.started.fence)
 
 
 class _Batch:
-    def __init__(self, context: Context, crashes: Mapping[Upload, int] | None) -> None:
-        self._context, self._crashes = context, crashes
-        self._stored: list[tuple[Fetched, Result]] = []  # outputs without a row
+    def __init__(
+        self, context: Context, keeper: LeaseKeeper, crashes: Mapping[Upload, int] | None
+    ) -> None:
+        self._context, self._keeper, self._crashes = context, keeper, crashes
+        self._stored: list[tuple[_Task, Result]] = []  # outputs without a row
+        self._superfluous: list[_Task] = []
         self._outcome = Outcome()
 
     def run(self, uploads: Sequence[Upload]) -> Outcome:
         with TemporaryDirectory(dir=self._context.folder) as folder:
-            fetched = self._fetch_all(uploads, Path(folder))
-            alone = self._crashes is not None
-            name = self._context.pipeline.name
-            self._jobs = {one.upload: first_job(name, one.upload) for one in fetched}
-            self._started = self._context.ledger.start(list(self._jobs.values()), alone=alone)
+            tasks = self._start(self._fetch_all(uploads, Path(folder)))
             try:
-                self._process_all(fetched)
+                self._process_all(tasks)
             except (ServiceUnavailable, PassInterrupted):
-                if not alone:  # an upload that runs alone keeps its count
-                    self._clear(
-                        [one for one in fetched if one.upload not in self._outcome.failures]
-                    )
+                if self._crashes is None:  # an upload that runs alone keeps its count
+                    failed = self._outcome.failures
+                    self._clear(task for task in tasks if task.job.upload not in failed)
                 raise
             finally:
-                keys = {job.id: job.upload.key for job in self._jobs.values()}
-                self._context.ledger.release(
-                    [Lease(keys[own_id], one.fence) for own_id, one in self._started.items()]
-                )
+                self._keeper.release([task.lease for task in tasks])
         return self._outcome
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
@@ -113,51 +128,126 @@ class _Batch:
                 self._outcome.failures[upload] = error
         return fetched
 
-    def _process_all(self, fetched: list[Fetched]) -> None:
-        since = time.monotonic()
+    def _start(self, fetched: list[Fetched]) -> list[_Task]:
+        ledger, pipeline = self._context.ledger, self._context.pipeline
+        jobs = identify(ledger, pipeline.name, pipeline.sources, fetched)
+        now = time.monotonic()
+        alone = self._crashes is not None
+        started = ledger.start([job for job, _ in jobs.values()], alone=alone)
+        tasks = []
         for source in fetched:
+            job, is_superfluous = jobs[source.upload]
+            if job.id in started:
+                tasks.append(_Task(source, job, started[job.id], is_superfluous))
+            else:
+                self._outcome.held.append(source.upload)
+        self._keeper.keep((task.lease for task in tasks), now)
+        return tasks
+
+    def _process_all(self, tasks: list[_Task]) -> None:
+        since = time.monotonic()
+        for task in tasks:
             start = time.monotonic()
             if self._stored and start - since > _SETTLE_SECONDS:
                 self._settle()
                 since = start
+            if task.is_superfluous or task.started.recorded:
+                self._superfluous.append(task)
+                continue
             try:
-                result = self._process(source)
+                result = task.started.prepared or self._make(task, start)
+                if result.outcome == DONE and self._context.readers:
+                    result = self._chain(task, result)
+                if self._context.pipeline.keep_inputs and result.outcome == DONE:
+                    keep_input(self._context, task.source)
             except (ServiceUnavailable, PassInterrupted, OSError):
                 raise
             except Exception as error:  # noqa: BLE001  one upload must not affect the others
-                self._fail(source, error)
+                self._fail(task, error)
                 continue
-            seconds = round(source.seconds + time.monotonic() - start, 3)
-            self._stored.append((source, replace(result, seconds=seconds)))
+            self._stored.append((task, result))
         self._settle()
 
-    def _process(self, source: Fetched) -> Result:
-        crashes = None if self._crashes is None else self._crashes.get(source.upload, 0)
-        job = self._jobs[source.upload]
-        started = self._started[job.id]
-        result = transform(self._context, source, job, crashes)
-        if isinstance(result, Transformed):
-            return publish(self._context, source, job, started, result)
-        return quarantine_file(self._context, source, job, started, result)
+    def _make(self, task: _Task, start: float) -> Result:
+        """Transform the upload, and store its results or the upload itself."""
+        context, source, job = self._context, task.source, task.job
+        crashes = None if self._crashes is None else self._crashes.get(job.upload, 0)
+        made = transform(context, source, crashes)
+        result = (
+            made
+            if isinstance(made, Rejection)
+            else publish(context, source, job, task.started, made)
+        )
+        if isinstance(result, Rejection):
+            result = quarantine_file(context, source, job, task.started, result)
+        return replace(result, seconds=round(source.seconds + time.monotonic() - start, 3))
 
-    def _fail(self, source: Fetched, error: Exception) -> None:
+    def _chain(self, task: _Task, result: Result) -> Result:
+        """Prepare a result and give it to the readers."""
+        if not (task.started.prepared or self._context.ledger.prepare(result)):
+            return result  # the lease is lost: its row will be refused, too
+        try:
+            copy_to_readers(self._context, result)
+        except ResultMissing as error:
+            rejection = Rejection(str(error))
+            quarantine_file(self._context, task.source, task.job, task.started, rejection)
+            return replace(result, outcome=QUARANTINED, reason=rejection.reason)
+        return result
+
+    def _fail(self, task: _Task, error: Exception) -> None:
         if not isinstance(error, UploadDeferred | TransformCrashed):
             error = UploadDeferred(f"{type(error).__name__}: {error}")
-        self._outcome.failures[source.upload] = error
+        self._outcome.failures[task.job.upload] = error
         if self._crashes is None and not isinstance(error, TransformCrashed):
-            self._clear([source])
+            self._clear([task])
 
-    def _clear(self, fetched: list[Fetched]) -> None:
+    def _clear(self, tasks: Iterable[_Task]) -> None:
         with suppress(ServiceUnavailable):
-            self._context.ledger.clear_attempts([one.upload for one in fetched])
+            self._context.ledger.clear_attempts([task.job.upload for task in tasks])
 
     def _settle(self) -> None:
         """Write the rows of the uploads whose outputs are stored, then delete the uploads."""
-        results = [result for _, result in self._stored]
-        self._context.ledger.record(results)
-        self._outcome.results.extend(results)
-        infos = {source.upload: source.info for source, _ in self._stored}
+        now = time.monotonic()
+        recorded = self._context.ledger.record([result for _, result in self._stored])
+        done = []
+        for task, result in self._stored:
+            if task.job.id in recorded:
+                self._outcome.results.append(result)
+                done.append(task)
+            else:
+                self._abandon(task, result)
+        self._keeper.keep((task.lease for task in done), now)
+        if self._superfluous:
+            self._clear(self._superfluous)
+        self._delete([*done, *self._superfluous])
+        self._stored, self._superfluous = [], []
+
+    def _abandon(self, task: _Task, result: Result) -> None:
+        """Leave a job whose lease was lost, and remove the versions that it stored."""
+        self._outcome.held.append(task.job.upload)
+        written = [] if task.started.prepared else result.outputs
+        versions = [(output.key, output.version_id) for output in written if output.version_id]
+        if versions:
+            self._context.store.delete_versions(self._context.pipeline.output, versions)
+
+    def _delete(self, tasks: list[_Task]) -> None:
+        held = self._keeper.held([task.lease for task in tasks])
+        self._outcome.held.extend(task.job.upload for task in tasks if task.lease not in held)
+        tasks = [task for task in tasks if task.lease in held]
+        outcomes = {result.job.id: result.outcome for result in self._outcome.results}
+        for task in tasks:
+            if task.job.retry_of and outcomes.get(task.job.id, task.started.recorded) == DONE:
+                self._remove_quarantined(task)
+        infos = {task.source.upload: task.source.info for task in tasks}
         deletion = delete_uploads(self._context.store, infos)
         self._outcome.replaced.extend(deletion.missing)
         self._outcome.failures.update(deletion.failures)
-        self._stored = []
+        self._outcome.superfluous.extend(
+            task.job.upload for task in self._superfluous if task in tasks
+        )
+
+    def _remove_quarantined(self, task: _Task) -> None:
+        """Remove the quarantined copy of an upload that a retry put back."""
+        name, source = self._context.pipeline.name, task.source
+        store, bucket = self._context.store, self._context.quarantine
+        quarantine.remove(store, bucket, name, task.job.upload.key, source.sha256)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
 from worker.jobs.batch import process_batch
+from worker.jobs.context import Context
 from worker.jobs.deletion import delete_withdrawn
-from worker.jobs.steps import MAX_CRASHES, Context
+from worker.jobs.lease_keeper import LeaseKeeper
+from worker.jobs.transform import MAX_CRASHES
 from worker.logs import fields
 from worker.uploads.batching import batches
 from worker.uploads.listing import KeyUploads, group_by_key
@@ -30,11 +32,13 @@ class Schedule:
             not list in step.
         heartbeat: Between two heartbeats while nothing comes.
         retry: How long a pass continues after an upload failed; the next pass tries it again.
+        held: How long an upload that another machine works on is left alone.
     """
 
     pause: tuple[float, float] = (0.5, 1.5)
     heartbeat: float = 5
     retry: float = 5
+    held: float = 10
 
 
 class Pass:
@@ -56,10 +60,12 @@ class Pass:
         self._fatal: list[str] = []  # problems that end the pass
         self._deferred: list[str] = []  # problems of single uploads
         self._tried: set[Upload] = set()  # still in the bucket; not tried again in this pass
+        self._held: dict[Upload, float] = {}  # when they may be tried, by time.monotonic
         self._suspects: dict[Upload, int] = {}  # to run alone; crashes counted so far
         self._unlisted: set[Upload] = set()  # suspects that no listing has shown
         self._alone: list[KeyUploads] = []
         self._buckets_checked = False
+        self._leases = LeaseKeeper(context.ledger)
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
 
@@ -80,6 +86,7 @@ class Pass:
         self._unlisted = set(self._suspects)
         versioned = self._context.store.is_versioned(self._bucket)
         end = next_heartbeat = 0.0
+        self._leases.open()
         try:
             while True:
                 found = self._process_listing(versioned)
@@ -104,6 +111,7 @@ class Pass:
                     break
         finally:
             self._executor.shutdown()
+            self._leases.close()
             self._context.pool.close()
         if self._deferred:
             raise ServiceUnavailable(self._deferred[0])
@@ -126,7 +134,8 @@ class Pass:
         found = False
         futures: set[Future[None]] = set()
         pages = self._context.store.list_pages(self._bucket, versions=versioned)
-        for batch in batches(self._untried(group_by_key(self._bucket, pages)), self._threads):
+        works = group_by_key(self._bucket, pages, self._context.pipeline.ignore)
+        for batch in batches(self._untried(works), self._threads):
             found = True
             self._free_threads.acquire()
             if self._stopped.is_set():
@@ -148,7 +157,7 @@ class Pass:
                 [upload for upload in listed.withdrawn if upload not in self._tried],
                 [upload for upload in listed.uploads if upload not in self._tried],
             )
-            if not (work.withdrawn or work.uploads):
+            if not (work.withdrawn or work.uploads) or self._is_held(work):
                 continue
             self._check_buckets()
             if any(upload in self._suspects for upload in work.uploads):
@@ -156,9 +165,13 @@ class Pass:
             else:
                 yield work
 
+    def _is_held(self, work: KeyUploads) -> bool:
+        now = time.monotonic()
+        return any(self._held.get(upload, now) > now for upload in work.uploads)
+
     def _check_buckets(self) -> None:
         if not self._buckets_checked:
-            for bucket in (self._context.pipeline.output, self._context.quarantine):
+            for bucket in self._context.buckets:
                 self._context.store.check_bucket(bucket)
             self._buckets_checked = True
 
@@ -228,11 +241,15 @@ class Pass:
             alone: Whether nothing else runs at the same time.
 
         Returns:
-            Whether none of them failed.
+            Whether none of them failed, and no other machine works on one.
         """
-        outcome = process_batch(self._context, uploads, self._suspects if alone else None)
+        crashes = self._suspects if alone else None
+        outcome = process_batch(self._context, self._leases, uploads, crashes)
         self._tried.update(outcome.missing, outcome.replaced)
         self._count("missing", len(outcome.missing))
+        self._count("superfluous", len(outcome.superfluous))
+        next_try = time.monotonic() + self._schedule.held
+        self._held |= dict.fromkeys(outcome.held, next_try)
         for result in outcome.results:
             self._count(result.outcome)
             extra = fields(
@@ -247,7 +264,7 @@ class Pass:
                 self._suspect(KeyUploads(upload.key, [], [upload, *newer]), error, alone=alone)
             else:
                 self._defer(upload.key, [upload, *newer], str(error))
-        return not outcome.failures
+        return not (outcome.failures or outcome.held)
 
     def _suspect(self, work: KeyUploads, crash: TransformCrashed, *, alone: bool) -> None:
         upload = work.uploads[0]

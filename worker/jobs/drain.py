@@ -7,19 +7,22 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 
-from worker import logs, transforms
+from worker import logs
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
-from worker.jobs.steps import Context
+from worker.jobs.context import Context, Reader
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.logs import fields
 from worker.sandbox.pool import Pool, TransformPool
 from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
+from worker.transforms import describe, version
 
 _GRACE_SECONDS = 10  # between a signal and the end of the process
 _log = logging.getLogger(__name__)
@@ -62,20 +65,30 @@ def pass_context(
     settings: Settings, pipeline: Pipeline, ledger: Ledger, pool: TransformPool, folder: Path
 ) -> Context:
     """Return what the jobs of a pass share, with the stack's object store."""
+    store = open_store(settings)
+    parameters_sha256 = hashlib.sha256(pipeline.parameters.encode()).hexdigest()
     return Context(
-        open_store(settings),
-        pipeline,
-        settings.store.quarantine,
-        ledger,
-        pool,
-        Maker(
-            pipeline.transform,
-            transforms.version(pipeline.transform),
-            hashlib.sha256(pipeline.parameters.encode()).hexdigest(),
-        ),
-        pipeline.output_key or transforms.describe(pipeline.transform).output_key,
-        settings.machine,
-        folder,
+        store=store,
+        pipeline=pipeline,
+        readers=readers_of(settings.pipelines, pipeline),
+        quarantine=settings.store.quarantine,
+        archive=settings.store.archive,
+        ledger=ledger,
+        pool=pool,
+        maker=Maker(pipeline.transform, version(pipeline.transform), parameters_sha256),
+        output_key=pipeline.output_key or describe(pipeline.transform).output_key,
+        is_versioned=cache(store.is_versioned),
+        machine=settings.machine,
+        folder=folder,
+    )
+
+
+def readers_of(pipelines: Mapping[str, Pipeline], source: Pipeline) -> tuple[Reader, ...]:
+    """Return the pipelines that read the results of one, and under which keys."""
+    readers = (pipelines[name] for name in source.readers)
+    return tuple(
+        Reader(one.name, one.input, f"{source.name}/" if len(one.sources) > 1 else "")
+        for one in readers
     )
 
 

@@ -1,28 +1,45 @@
-"""The quarantine bucket: the keys of files that cannot be transformed, and their notes."""
+"""The quarantine bucket: the keys of files that cannot be transformed, and their notes.
+
+The archive bucket, where inputs are kept, has the same keys.
+"""
 
 import hashlib
 import json
+from contextlib import suppress
 
-from worker.uploads.upload import Upload, fits_key
+from worker.errors import ObjectMissing
+from worker.store.store import Store
+from worker.uploads.job import Job
+from worker.uploads.upload import fits_key
 
 _NOTE_SUFFIX = ".json"
 
 
-def quarantine_key(upload: Upload, sha256: str) -> str:
-    """Return the object key of a quarantined file; its note is at `note_key` of it.
+def storage_key(pipeline: str, key: str, sha256: str) -> str:
+    """Return the object key of a stored input; the note on it is at `note_key` of it.
 
     Args:
-        upload: The upload.
+        pipeline: The pipeline's name.
+        key: The upload's object key.
         sha256: The file's hash in hex.
 
     Returns:
-        `<key>/<sha256>`; if that or its note's key is too long for S3, the key's own hash replaces
-        the key.
+        `<pipeline>/<key>/<sha256>`; if that or its note's key is too long for S3, the key's own
+        hash replaces the key.
     """
-    plain = f"{upload.key}/{sha256}"
+    return _storage_key(f"{pipeline}/", key, sha256)
+
+
+def possible_keys(pipeline: str, key: str, sha256: str) -> list[str]:
+    """Return where a stored input may be: until version 0.2 keys did not name the pipeline."""
+    return [_storage_key(prefix, key, sha256) for prefix in (f"{pipeline}/", "")]
+
+
+def _storage_key(prefix: str, key: str, sha256: str) -> str:
+    plain = f"{prefix}{key}/{sha256}"
     if fits_key(note_key(plain)):
         return plain
-    return f"_long/{hashlib.sha256(upload.key.encode()).hexdigest()}/{sha256}"
+    return f"{prefix}_long/{hashlib.sha256(key.encode()).hexdigest()}/{sha256}"
 
 
 def note_key(key: str) -> str:
@@ -30,10 +47,12 @@ def note_key(key: str) -> str:
     return key + _NOTE_SUFFIX
 
 
-def note(upload: Upload, sha256: str, reason: str, worker: str) -> bytes:
+def note(job: Job, sha256: str, reason: str, worker: str) -> bytes:
     """Return the note: why the file was quarantined, and which upload it was, as JSON."""
+    upload = job.upload
     text = {
         "reason": reason,
+        "job": job.id,
         "bucket": upload.bucket,
         "key": upload.key,
         "version_id": upload.version_id or None,
@@ -43,3 +62,19 @@ def note(upload: Upload, sha256: str, reason: str, worker: str) -> bytes:
         "worker": worker,
     }
     return json.dumps(text, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def remove(store: Store, bucket: str, pipeline: str, key: str, sha256: str) -> None:
+    """Delete a quarantined file and its note; they may be missing.
+
+    Args:
+        store: The object store.
+        bucket: The quarantine bucket.
+        pipeline: The pipeline's name.
+        key: The upload's object key.
+        sha256: The file's hash in hex.
+    """
+    for stored in possible_keys(pipeline, key, sha256):
+        for each in (stored, note_key(stored)):
+            with suppress(ObjectMissing):
+                store.delete_if_unchanged(bucket, each, "", store.head(bucket, each).etag)

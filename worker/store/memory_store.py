@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from worker.errors import ObjectMissing, ServiceUnavailable, UploadDeferred
-from worker.store.store import FileContents, ObjectInfo, Version
+from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
 from worker.uploads.listing import ListedVersion, ListPage
 from worker.uploads.upload import whole_seconds
 
@@ -151,9 +151,20 @@ class MemoryStore:
         contents: FileContents,
         content_type: str,
         metadata: Mapping[str, str],
-    ) -> None:
+    ) -> Stored:
         """See `Store.put`."""
-        self.upload(bucket, key, contents.path.read_bytes(), content_type, metadata)
+        content = contents.path.read_bytes()
+        version_id = self.upload(bucket, key, content, content_type, metadata)
+        return Stored(version_id, contents.md5.hex())
+
+    def copy(
+        self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """See `Store.copy`."""
+        stored = self._stored(source.bucket, source.key, source.version_id)
+        if stored.etag != source.etag:
+            raise ObjectMissing(source.key)
+        self.upload(bucket, key, stored.content, content_type, metadata)
 
     def delete_versions(
         self, bucket: str, versions: Sequence[Version]
@@ -195,4 +206,5 @@ class MemoryStore:
 
 
 def _info(stored: StoredVersion) -> ObjectInfo:
-    return ObjectInfo(stored.etag, whole_seconds(stored.last_modified), len(stored.content))
+    moment = whole_seconds(stored.last_modified)
+    return ObjectInfo(stored.etag, moment, len(stored.content), stored.metadata)

@@ -86,6 +86,21 @@ KEYS_BEYOND_XML = Quirk(
     behaviour="keys may contain characters that XML cannot hold",
     handling="listings are URL-encoded; such versions are deleted one by one",
 )
+COPY_IGNORES_CONDITION = Quirk(
+    stores="rclone",
+    behaviour="CopyObject ignores x-amz-copy-source-if-match",
+    handling="HEAD of the source comes first: only a change in between goes unnoticed",
+)
+COPY_KEEPS_METADATA = Quirk(
+    stores="rclone",
+    behaviour="CopyObject adds the source's metadata to the copy's own",
+    handling="no name has one meaning in a source and another in its copy",
+)
+METADATA_NAMES_ARE_CAPITALISED = Quirk(
+    stores="rclone",
+    behaviour="names of user metadata are returned capitalised",
+    handling="they are compared in lower case",
+)
 REGION_IS_SIGNED = Quirk(
     stores="Amazon S3; Ceph RGW, rclone and moto ignore the region",
     behaviour="a request signed for another region is refused or redirected",

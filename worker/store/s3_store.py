@@ -12,7 +12,7 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -28,10 +28,11 @@ from worker.settings import Settings, StoreSettings
 from worker.store import quirks
 from worker.store.client import Client, Response, Signer
 from worker.store.retries import ONCE
-from worker.store.store import FileContents, ObjectInfo, Version
+from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
 from worker.uploads.listing import ListedVersion, ListPage
 from worker.uploads.upload import whole_seconds
 
+_METADATA = "x-amz-meta-"
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _DENIED = {"403", "AccessDenied"}
@@ -155,13 +156,13 @@ class S3Store:
         contents: FileContents,
         content_type: str,
         metadata: Mapping[str, str],
-    ) -> None:
+    ) -> Stored:
         """See `Store.put`."""
         headers = {
             "x-amz-content-sha256": contents.sha256,
             "content-md5": b64encode(contents.md5).decode(),
             "content-type": content_type,
-            **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
+            **{f"{_METADATA}{name}": value for name, value in metadata.items()},
         }
         try:
             response = self._call("PUT", bucket, key, headers=headers, body=contents.path)
@@ -169,7 +170,8 @@ class S3Store:
             if error.code in _DENIED:
                 raise self._bucket_error(bucket, error) from error
             raise self._object_error(bucket, key, error) from error
-        if _unquoted(response.headers["etag"]) != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
+        etag = _unquoted(response.headers["etag"])
+        if etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
             try:
                 stored = self.head(bucket, key).size
             except ObjectMissing:
@@ -177,6 +179,30 @@ class S3Store:
             if stored != contents.size:
                 problem = f"has {stored} of {contents.size} bytes of {key!r} after the PUT"
                 raise UploadDeferred(self._sentence(bucket, problem))
+        return Stored(response.headers["x-amz-version-id"] or "", etag)
+
+    def copy(
+        self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """See `Store.copy`."""
+        # quirks.COPY_IGNORES_CONDITION
+        found = self.head(source.bucket, source.key, source.version_id)
+        if found.etag != source.etag:
+            raise ObjectMissing(source.key)
+        version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
+        headers = {
+            "x-amz-copy-source": quote(f"/{source.bucket}/{source.key}") + version,
+            "x-amz-copy-source-if-match": f'"{source.etag}"',
+            "x-amz-metadata-directive": "REPLACE",
+            "content-type": content_type,
+            **{f"{_METADATA}{name}": value for name, value in metadata.items()},
+        }
+        try:
+            _check_copy(self._call("PUT", bucket, key, headers=headers))
+        except RequestRefused as error:
+            if error.code in _DENIED:
+                raise self._bucket_error(bucket, error) from error
+            raise self._object_error(bucket, key, error) from error
 
     def delete_versions(
         self, bucket: str, versions: Sequence[Version]
@@ -280,6 +306,13 @@ class S3Store:
         return f"The bucket {bucket!r} at {self.endpoint} {problem}."
 
 
+def _check_copy(response: Response) -> None:
+    """Raise the error that may come after the status 200 (S3 API reference, CopyObject)."""
+    answer = response.xml()
+    if answer.tag == "Error":
+        raise RequestRefused(answer.findtext("Code") or "InternalError")
+
+
 def _version(version_id: str) -> dict[str, str]:
     return {"versionId": version_id} if version_id else {}
 
@@ -290,7 +323,13 @@ def _unquoted(etag: str | None) -> str:
 
 def _info(headers: Message, size: int) -> ObjectInfo:
     moment = whole_seconds(parsedate_to_datetime(headers["last-modified"]))
-    return ObjectInfo(_unquoted(headers["etag"]), moment, size)
+    # quirks.METADATA_NAMES_ARE_CAPITALISED
+    metadata = {
+        name.lower().removeprefix(_METADATA): value
+        for name, value in headers.items()
+        if name.lower().startswith(_METADATA)
+    }
+    return ObjectInfo(_unquoted(headers["etag"]), moment, size, metadata)
 
 
 def _text(element: ET.Element, name: str, encoded: bool = False) -> str:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from worker.errors import UploadDeferred
 from worker.uploads.listing import ListPage
@@ -24,11 +24,13 @@ class ObjectInfo:
         etag: Without quotes.
         last_modified: UTC, whole seconds. The listing may show another time (see quirks.py).
         size: In bytes; of GET, the bytes that were received.
+        metadata: User metadata by lower-case name; anybody who may write the object can forge it.
     """
 
     etag: str
     last_modified: datetime
     size: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def is_same_put(self, other: "ObjectInfo") -> bool:
         """Return whether both describe the result of the same PUT."""
@@ -50,6 +52,35 @@ class FileContents:
     sha256: str
     md5: bytes
     size: int
+
+
+class Stored(NamedTuple):
+    """An object that was put.
+
+    Attributes:
+        version_id: "" where the bucket has no versions.
+        etag: Without quotes.
+    """
+
+    version_id: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """An object to copy.
+
+    Attributes:
+        bucket: The bucket.
+        key: The object key.
+        version_id: "" where the bucket has no versions.
+        etag: The ETag that it must have, without quotes.
+    """
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
 
 
 def hash_file(path: Path) -> FileContents:
@@ -122,7 +153,7 @@ class Store(Protocol):
         contents: FileContents,
         content_type: str,
         metadata: Mapping[str, str],
-    ) -> None:
+    ) -> Stored:
         """Store a file as an object, and verify that it arrived whole.
 
         Args:
@@ -131,6 +162,25 @@ class Store(Protocol):
             contents: The file.
             content_type: Its media type.
             metadata: User metadata by lower-case name.
+
+        Returns:
+            What was stored.
+        """
+
+    def copy(
+        self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Copy an object within the store.
+
+        Args:
+            source: The object; copying it if its content has changed is an error.
+            bucket: The bucket to copy to.
+            key: The copy's key.
+            content_type: The copy's media type.
+            metadata: The copy's user metadata, instead of the source's.
+
+        Raises:
+            ObjectMissing: The source does not exist, or has another ETag.
         """
 
     def delete_versions(

@@ -3,7 +3,9 @@
 Pure functions: `worker.store` lists, `worker.jobs` deletes.
 """
 
-from collections.abc import Iterable, Iterator
+import fnmatch
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,31 +58,52 @@ class KeyUploads:
         return len(self.uploads) == 1 and not self.withdrawn
 
 
-def group_by_key(bucket: str, pages: Iterable[ListPage]) -> Iterator[KeyUploads]:
+def group_by_key(
+    bucket: str, pages: Iterable[ListPage], ignore: Collection[str] = ()
+) -> Iterator[KeyUploads]:
     """Group a listing by key.
 
     Args:
         bucket: The listed bucket.
         pages: The listing. At most one page and the versions of one key are held in memory.
+        ignore: Globs (fnmatch) of keys that are left out: of whole keys if they contain a "/",
+            else of the last part of a key.
 
     Yields:
         The work for each key. Keys that end in "/" are left out: they are folder markers, which web
         consoles and Swift create.
     """
+    ignored = _matcher(ignore)
     held: list[ListedVersion] = []
     for page in pages:
         keys: dict[str, list[ListedVersion]] = {}
         for version in [*held, *page.versions]:
             keys.setdefault(version.key, []).append(version)
         held = keys.pop(page.unfinished_key, []) if page.unfinished_key is not None else []
-        yield from _classify_all(bucket, keys)
-    yield from _classify_all(bucket, {held[0].key: held} if held else {})
+        yield from _classify_all(bucket, keys, ignored)
+    yield from _classify_all(bucket, {held[0].key: held} if held else {}, ignored)
 
 
-def _classify_all(bucket: str, keys: dict[str, list[ListedVersion]]) -> Iterator[KeyUploads]:
+def _classify_all(
+    bucket: str, keys: dict[str, list[ListedVersion]], ignored: Callable[[str], bool]
+) -> Iterator[KeyUploads]:
     for key, versions in keys.items():
-        if not key.endswith("/"):
+        if not (key.endswith("/") or ignored(key)):
             yield classify(bucket, key, versions)
+
+
+def _matcher(globs: Collection[str]) -> Callable[[str], bool]:
+    """Return a function that tells whether a key matches one of the globs."""
+    of_keys = re.compile("|".join(fnmatch.translate(glob) for glob in globs if "/" in glob))
+    of_names = re.compile("|".join(fnmatch.translate(glob) for glob in globs if "/" not in glob))
+
+    def matches(key: str) -> bool:
+        name = key.rpartition("/")[2]
+        return bool(
+            (of_keys.pattern and of_keys.match(key)) or (of_names.pattern and of_names.match(name))
+        )
+
+    return matches
 
 
 def classify(bucket: str, key: str, versions: list[ListedVersion]) -> KeyUploads:

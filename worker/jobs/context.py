@@ -1,0 +1,66 @@
+"""What all jobs of a pass share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.ledger.ledger import Ledger, Maker
+from worker.sandbox.pool import TransformPool
+from worker.settings import Pipeline
+from worker.store.store import Store
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A pipeline that reads the results of this one.
+
+    Attributes:
+        name: Its name.
+        bucket: Its input bucket.
+        prefix: Before the key of each copy: "", or, if the reader has several sources, the name of
+            this pipeline and "/".
+    """
+
+    name: str
+    bucket: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all jobs of a pass share.
+
+    Attributes:
+        store: The object store.
+        pipeline: The pipeline's settings.
+        readers: The pipelines that read its results.
+        quarantine: The bucket of uploads that cannot be transformed.
+        archive: The bucket of kept inputs.
+        ledger: The pipeline's ledger.
+        pool: What runs the transform.
+        maker: The transform's name and version, for the rows.
+        output_key: The pattern of the results' keys, "" for the usual ones.
+        is_versioned: Whether a bucket has versions; asked once per bucket.
+        machine: This machine's name.
+        folder: Where files are downloaded to and transformed.
+    """
+
+    store: Store
+    pipeline: Pipeline
+    readers: tuple[Reader, ...]
+    quarantine: str
+    archive: str
+    ledger: Ledger
+    pool: TransformPool
+    maker: Maker
+    output_key: str
+    is_versioned: Callable[[str], bool]
+    machine: str
+    folder: Path
+
+    @property
+    def buckets(self) -> list[str]:
+        """The buckets that the jobs write to."""
+        kept = [self.archive] if self.pipeline.keep_inputs else []
+        readers = [reader.bucket for reader in self.readers]
+        return [self.pipeline.output, self.quarantine, *kept, *readers]

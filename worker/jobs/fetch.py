@@ -1,0 +1,113 @@
+"""The first step of a job: download the upload, and find out where it comes from."""
+
+import re
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.errors import ObjectMissing, UploadDeferred
+from worker.ledger.ledger import Claim, Ledger, Origin
+from worker.store.store import ObjectInfo, Store
+from worker.uploads.job import Job, Parent, job_id
+from worker.uploads.upload import MAX_PUT_BYTES, Upload
+
+#: Metadata of a copy of another pipeline's result: its run, the job that made it, its number.
+RUN, PARENT, NUMBER = "run", "parent", "number"
+#: Metadata of an upload that a retry put back: the quarantined job.
+RETRY = "retry"
+_JOB_ID, _NUMBER = re.compile("[0-9a-f]{32}"), re.compile("[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An upload's file on this machine.
+
+    Attributes:
+        upload: The upload, as it was listed.
+        info: What GET reported; it guards the deletion (see `delete_uploads`).
+        path: The file.
+        sha256: Its hash in hex.
+        seconds: How long the download took.
+    """
+
+    upload: Upload
+    info: ObjectInfo
+    path: Path
+    sha256: str
+    seconds: float
+
+
+def fetch(store: Store, upload: Upload, path: Path) -> Fetched:
+    """Download an upload.
+
+    Args:
+        store: The object store.
+        upload: The upload, as it was listed.
+        path: The file to write.
+
+    Returns:
+        The file that was listed, whole.
+
+    Raises:
+        ObjectMissing: The upload was deleted, or replaced by another.
+        UploadDeferred: It is too large, or the download failed.
+    """
+    if upload.size > MAX_PUT_BYTES:
+        raise UploadDeferred(
+            f"{upload.key!r} has {upload.size} bytes, more than 5 GiB, the limit of a single PUT: "
+            "split the file or remove it."
+        )
+    start = time.monotonic()
+    info, sha256 = store.get(upload.bucket, upload.key, upload.version_id, upload.etag, path)
+    if not upload.is_pinned and info.etag != upload.etag:  # the store ignored the condition
+        raise ObjectMissing(upload.key)
+    if info.size != upload.size:  # a truncated response may look complete
+        raise UploadDeferred(
+            f"The store sent {info.size} of the {upload.size} bytes of {upload.key!r}."
+        )
+    return Fetched(upload, info, path, sha256, time.monotonic() - start)
+
+
+def identify(
+    ledger: Ledger, pipeline: str, sources: Collection[str], fetched: Sequence[Fetched]
+) -> dict[Upload, tuple[Job, bool]]:
+    """Return the jobs on uploads. The ledger is only asked about those that claim an origin.
+
+    Args:
+        ledger: The pipeline's ledger.
+        pipeline: The pipeline's name.
+        sources: The pipelines whose results it reads.
+        fetched: The uploads.
+
+    Returns:
+        The job of each upload, and whether the upload is superfluous: a further copy of a result
+        that already has another job.
+    """
+    claims = [claim for one in fetched if (claim := _claim(one, has_sources=bool(sources)))]
+    origins = ledger.find_origins(claims, sources) if claims else {}
+    return {one.upload: _job(pipeline, one.upload, origins.get(one.upload)) for one in fetched}
+
+
+def _claim(source: Fetched, *, has_sources: bool) -> Claim | None:
+    metadata = source.info.metadata
+    retry, parent, number = (metadata.get(name, "") for name in (RETRY, PARENT, NUMBER))
+    if not _JOB_ID.fullmatch(retry):
+        retry = ""
+    is_copy = has_sources and _JOB_ID.fullmatch(parent) and _NUMBER.fullmatch(number)
+    if not (retry or is_copy):
+        return None
+    origin = Parent(parent, int(number)) if is_copy else None
+    return Claim(source.upload, source.sha256, retry, origin)
+
+
+def _job(pipeline: str, upload: Upload, origin: Origin | None) -> tuple[Job, bool]:
+    if origin is None:
+        own_id = job_id(pipeline, upload)
+        return Job(own_id, upload, own_id), False
+    own_id = job_id(pipeline, upload, origin.round)
+    is_superfluous = origin.successor not in (None, own_id)
+    if is_superfluous and origin.retry_of:  # the retry is over: this is an upload of its own
+        return _job(pipeline, upload, None)
+    job = Job(own_id, upload, origin.run_id, origin.round, origin.parent, origin.retry_of)
+    return job, is_superfluous
