@@ -9,11 +9,11 @@ from worker.uploads.upload import Upload
 PIPELINE = "negatives"
 
 
-def done(upload: Upload, **changes: object) -> Result:
+def done(upload: Upload, pipeline: str = PIPELINE, **changes: object) -> Result:
     """Return the result of an upload that was transformed."""
     output = Output(1, "output", f"negated_{upload.key}", "", "e", "b" * 64, 8, "image/png")
     result = Result(
-        first_job(PIPELINE, upload), 0, Maker("negate"), "a" * 64, 7, DONE, 0.5, outputs=[output]
+        first_job(pipeline, upload), 0, Maker("negate"), "a" * 64, 7, DONE, 0.5, outputs=[output]
     )
     return replace(result, **changes)  # type: ignore[arg-type]
 

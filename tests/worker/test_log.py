@@ -15,13 +15,15 @@ from tests.worker.pipeline import Pipeline
 
 INSERT = """
 INSERT INTO pipeline.results (
-    created_at, pipeline, bucket, key, version_id, etag, last_modified, input_sha256, input_bytes,
-    output_key, output_sha256, output_bytes, seconds, worker, outcome, reason
+    created_at, stack, pipeline, job_id, run_id, transform, bucket, key, key_sha256, version_id,
+    etag, last_modified, input_sha256, input_bytes, output_key, output_sha256, output_bytes,
+    seconds, worker, outcome, reason
 )
 SELECT
-    timestamptz '2026-01-01Z' + n * interval '1 second', '{pipeline}', 'input',
-    'photo ' || n || '.png', n::text, 'etag', now(), repeat('a', 64), 1,
-    'negated_photo ' || n || '.png', repeat('b', 64), 1, 0.5, 'vm-1',
+    timestamptz '2026-01-01Z' + n * interval '1 second', '{stack}', 'negatives', md5(n::text),
+    md5(n::text), 'negate', 'input', 'photo ' || n || '.png',
+    sha256(convert_to('photo ' || n || '.png', 'UTF8')), n::text, 'etag', now(),
+    repeat('a', 64), 1, 'negated_photo ' || n || '.png', repeat('b', 64), 1, 0.5, 'vm-1',
     CASE WHEN n % 100 = 0 THEN 'quarantined' ELSE 'done' END, NULL
 FROM generate_series(1, {count}) AS n
 """
@@ -38,7 +40,7 @@ def filled(
     folder = tmp_path_factory.mktemp("filled")
     with pipelines(folder, moto, database, versions=True) as made:
         made.migrate()
-        made.sql(INSERT.format(pipeline=made.name, count=100_000))
+        made.sql(INSERT.format(stack=made.name, count=100_000))
         yield made
 
 

@@ -58,7 +58,7 @@ def test_every_upload_is_transformed_recorded_and_deleted(world: World) -> None:
         assert (result.input_bytes, output.bytes) == (len(content), len(content))
     assert len(world.ledger.results) == len(contents)
     assert world.ledger.unfinished_attempts(INPUT) == {}
-    assert world.ledger.machines()[0]["obstacle"] is None
+    assert [problem for _, problem in world.ledger.tables.heartbeats.values()] == [None]
     assert world.transforms.closed
     assert list(world.folder.iterdir()) == []
 
@@ -385,7 +385,7 @@ def test_a_stopped_pass_without_work_has_not_failed(world: World) -> None:
     stopping = world.new_pass()
     stopping.stop()
     stopping.run(60)
-    assert world.ledger.machines()[0]["obstacle"] is None
+    assert [problem for _, problem in world.ledger.tables.heartbeats.values()] == [None]
 
 
 @pytest.fixture

@@ -1,81 +1,161 @@
-"""Reports and log lines: what `log` and `status` print, and the format of the journal's lines."""
+"""What `log` and `status` print, from which rows, and the format of the journal's lines."""
 
 import json
 import logging
 import subprocess
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tests.worker.pipeline import ROOT
+from tests.worker.pipeline import Pipeline as WorkerPipeline
 from tests.worker.results import done, quarantined, record
-from worker import logs
+from worker import logs, settings
 from worker.jobs import report
-from worker.ledger.ledger import LogFilter
-from worker.ledger.memory_ledger import MemoryLedger
+from worker.ledger.postgres_ledger import Connection, PostgresLedger, connect_worker
+from worker.ledger.reader import LogFilter, Reader
+from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
+from worker.uploads.job import Job, job_id
 from worker.uploads.upload import Upload
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 CAT = Upload("input", "cat.png", "", "e", NOON)
 DOG = Upload("input", "dog.png", "", "e", NOON)
+NEGATIVES = Pipeline("negatives", "negate", "input", "output")
+THUMBS = Pipeline("thumbs", "thumbnail", "thumbs-input", "thumbs-output")
+
+
+class Stack:
+    """The ledgers of two pipelines, and an object store."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.ledger = PostgresLedger(connection, name, "negatives", "vm-1")
+        self.thumbs = PostgresLedger(connection, name, "thumbs", "vm-2")
+        self.reader = Reader(connection, name)
+        self.store = MemoryStore(["input", "thumbs-input"], clock=lambda: NOON)
+
+    def status(self, *pipelines: Pipeline) -> dict[str, Any]:
+        return report.status(self.reader, self.store, "test", pipelines or (NEGATIVES, THUMBS))
+
+    def log(self, **changes: Any) -> list[str]:
+        """Return the input keys of the rows that `log` finds."""
+        return [row["input_key"] for row in self.reader.log(LogFilter(**changes))]
 
 
 @pytest.fixture
-def ledger() -> MemoryLedger:
-    filled = MemoryLedger("vm-1", clock=lambda: NOON)
-    record(filled, done(CAT, seconds=0.25), quarantined(DOG, "not an image", seconds=1.5))
-    filled.heartbeat(None)
-    return filled
+def stack(versioned: WorkerPipeline) -> Iterator[Stack]:
+    with connect_worker(settings.load(versioned.settings, {}, ())) as connection:
+        yield Stack(connection, versioned.name)
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore(["input"], clock=lambda: NOON)
-
-
-def test_log_lines_for_people(ledger: MemoryLedger) -> None:
-    assert list(report.log(ledger, LogFilter(), as_json=False)) == [
-        "2026-01-02T12:00:00Z    0.250 s  cat.png -> negated_cat.png",
-        "2026-01-02T12:00:00Z    1.500 s  dog.png -> quarantined: not an image",
+def test_log_lines_for_people(stack: Stack) -> None:
+    record(stack.ledger, done(CAT, seconds=0.25))
+    record(stack.ledger, quarantined(DOG, "not an image", seconds=1.5))
+    lines = list(report.log(stack.reader, LogFilter(), as_json=False))
+    assert [line.split("Z  ")[1] for line in lines] == [
+        "  0.250 s  cat.png -> negated_cat.png",
+        "  1.500 s  dog.png -> quarantined: not an image",
     ]
 
 
-def test_log_lines_for_programs_are_ascii(ledger: MemoryLedger) -> None:
-    odd = Upload("input", "猫\u2028\udc80.png", "", "e", NOON)
-    record(ledger, quarantined(odd))
-    (line,) = report.log(ledger, LogFilter(like="猫"), as_json=True)
+def test_log_lines_for_programs_are_ascii(stack: Stack) -> None:
+    odd = Upload("input", "猫\u2028.png", "", "e", NOON)
+    record(stack.ledger, quarantined(odd))
+    (line,) = report.log(stack.reader, LogFilter(like="猫"), as_json=True)
     assert line.isascii()
-    assert json.loads(line)["input_key"] == odd.key
+    row = json.loads(line)
+    assert (row["input_key"], row["pipeline"]) == (odd.key, "negatives")
+    assert row["id"] == job_id("negatives", odd)
 
 
-def test_status_of_a_pipeline(ledger: MemoryLedger, store: MemoryStore) -> None:
-    store.upload("input", "waiting.png", b"1234")
-    store.upload("input", "folder/", b"")
-    found = report.status(ledger, store, "test", "input")
-    assert json.loads(report.status_json(found)) == {
-        "pipeline": "test",
-        "machines": [{"machine": "vm-1", "last_pass": "2026-01-02T12:00:00Z", "obstacle": None}],
+def test_log_filters(stack: Stack) -> None:
+    before = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(4):
+        upload = replace(CAT, key=f"{number}.png")
+        record(stack.ledger, quarantined(upload) if number == 2 else done(upload))
+    record(stack.thumbs, done(replace(CAT, key="4.png"), pipeline="thumbs"))
+    assert stack.log() == ["0.png", "1.png", "2.png", "3.png", "4.png"]
+    assert stack.log(pipeline="thumbs") == ["4.png"]
+    assert stack.log(last=2) == ["3.png", "4.png"]
+    assert stack.log(like="1.") == ["1.png"]
+    assert stack.log(like="negated_") == ["0.png", "1.png", "3.png", "4.png"]
+    assert stack.log(like="%") == []
+    assert stack.log(quarantined=True) == ["2.png"]
+    assert len(stack.log(since=before)) == 5
+    assert stack.log(since=before + timedelta(hours=2)) == []
+
+
+def test_status_of_a_stack(stack: Stack) -> None:
+    record(stack.ledger, done(CAT), quarantined(DOG, "not an image"))
+    stack.ledger.heartbeat(None)
+    stack.thumbs.heartbeat("no disk")
+    stack.thumbs.heartbeat(None)
+    stack.store.upload("input", "waiting.png", b"1234")
+    stack.store.upload("input", "folder/", b"")
+    stack.store.upload("thumbs-input", "x.png", b"1")
+    found = json.loads(report.status_json(stack.status()))
+    machines = found.pop("machines")
+    assert [(one["machine"], one["obstacle"]) for one in machines] == [
+        ("vm-1", None),
+        ("vm-2", None),
+    ]
+    negatives, thumbs = found.pop("pipelines")
+    assert [one["machine"] for one in negatives.pop("machines")] == ["vm-1"]
+    assert [one["machine"] for one in thumbs.pop("machines")] == ["vm-2"]
+    assert found == {
+        "stack": "test",
+        "backlog": {"count": 2, "bytes": 5, "oldest": "2026-01-02T12:00:00Z"},
+        "done": 1,
+        "quarantined": 1,
+        "rate": 0.2,
+        "last_error": "no disk",
+    }
+    assert negatives == {
+        "name": "negatives",
         "backlog": {"count": 1, "bytes": 4, "oldest": "2026-01-02T12:00:00Z"},
         "done": 1,
         "quarantined": 1,
         "rate": 0.2,
         "last_error": "dog.png: not an image",
     }
-    assert report.status_text(found).splitlines() == [
-        "pipeline test",
-        "machine vm-1: last pass 2026-01-02T12:00:00Z, no problem",
-        "waiting 1 uploads, 4 bytes, since 2026-01-02T12:00:00Z",
-        "done 1, quarantined 1, 0.2 per minute over the last ten",
-        "last error: dog.png: not an image",
+    assert (thumbs["name"], thumbs["done"], thumbs["last_error"]) == ("thumbs", 0, "no disk")
+    (one,) = stack.status(NEGATIVES)["pipelines"]
+    assert one["name"] == "negatives"
+    assert report.status_text(stack.status(THUMBS)).splitlines()[2:] == [
+        "pipeline thumbs",
+        "  waiting 1 uploads, 1 bytes, since 2026-01-02T12:00:00Z",
+        "  done 0, quarantined 0, 0.0 per minute over the last ten",
+        "  last error: no disk",
     ]
 
 
-def test_status_before_the_first_pass(store: MemoryStore) -> None:
-    found = report.status(MemoryLedger("vm-1"), store, "test", "input")
-    assert "no machine has made a pass yet" in report.status_text(found)
-    assert "waiting 0 uploads, 0 bytes\n" in report.status_text(found)
+def test_status_names_a_machine_once(stack: Stack) -> None:
+    other = PostgresLedger(stack.reader.connection, stack.reader.stack, "thumbs", "vm-1")
+    stack.ledger.heartbeat(None)
+    other.heartbeat("no disk")
+    (machine,) = stack.status()["machines"]
+    assert (machine["machine"], machine["obstacle"]) == ("vm-1", "no disk")
+
+
+def test_a_quarantined_job_with_a_successor_does_not_count(stack: Stack) -> None:
+    old = quarantined(DOG)
+    record(stack.ledger, old)
+    again = replace(DOG, last_modified=NOON + timedelta(minutes=1))
+    job = Job(job_id("negatives", again, 1), again, old.job.id, 1, retry_of=old.job.id)
+    record(stack.ledger, done(again, job=job))
+    found = stack.status(NEGATIVES)
+    assert (found["done"], found["quarantined"], found["last_error"]) == (1, 0, None)
+
+
+def test_status_before_the_first_pass(stack: Stack) -> None:
+    text = report.status_text(stack.status())
+    assert "no machine has made a pass yet" in text
+    assert "waiting 0 uploads, 0 bytes\n" in text
 
 
 def test_a_line_of_the_journal(
@@ -103,8 +183,9 @@ def test_a_line_of_the_journal(
 def test_the_parent_process_imports_no_transform() -> None:
     """Only the sandboxed child does: see worker/sandbox/child.py."""
     program = (
-        "import sys, worker.jobs.drain; "
-        "sys.exit(any(m == 'PIL' or m.startswith('worker.transforms.') for m in sys.modules))"
+        "import sys, worker.jobs.drain; from worker.transforms import names; "
+        "names = {f'worker.transforms.{name}' for name in names()}; "
+        "sys.exit('PIL' in sys.modules or not names.isdisjoint(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

@@ -1,45 +1,72 @@
-"""`log`, `status` and `sql`: what the ledger and the input bucket contain, as text or JSON."""
+"""`log`, `status` and `sql`: what the ledger and the input buckets contain, as text or JSON."""
 
 import csv
 import io
 import json
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
-from worker.ledger.ledger import Ledger, LogFilter
+from worker.ledger.reader import LogFilter, Reader
+from worker.settings import Pipeline
 from worker.store.store import Store
 from worker.uploads.listing import group_by_key
 
 
-def log(ledger: Ledger, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
+def log(reader: Reader, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
     """Report results, oldest first.
 
     Args:
-        ledger: The pipeline's ledger.
+        reader: Reads the ledger.
         log_filter: Which results.
         as_json: Whether each line is a JSON object.
 
     Yields:
         One line per result, as it comes from the database.
     """
-    for row in ledger.log(log_filter):
+    for row in reader.log(log_filter):
         yield json.dumps(row) if as_json else _log_line(row)
 
 
-def status(ledger: Ledger, store: Store, pipeline: str, bucket: str) -> dict[str, Any]:
-    """Report the machines, the backlog, counts, the rate and the last error.
+def status(
+    reader: Reader, store: Store, stack: str, pipelines: Sequence[Pipeline]
+) -> dict[str, Any]:
+    """Report machines, backlogs, counts, rates and the last error.
 
     Args:
-        ledger: The pipeline's ledger.
-        store: The pipeline's object store.
-        pipeline: The pipeline's name.
-        bucket: The input bucket.
+        reader: Reads the ledger.
+        store: The object store.
+        stack: The stack's name.
+        pipelines: The pipelines to report on.
 
     Returns:
-        What `status --json` prints.
+        What `status --json` prints: sums, and the same for each of the pipelines.
     """
-    report: dict[str, Any] = {"pipeline": pipeline, "machines": ledger.machines()}
-    return report | {"backlog": _backlog(store, bucket)} | ledger.totals()
+    names = [pipeline.name for pipeline in pipelines]
+    machines, totals = reader.machines(names), {row["name"]: row for row in reader.totals(names)}
+    latest = max(
+        (row for row in totals.values() if row["last_error"]),
+        key=lambda row: row["last_error_at"],
+        default=None,
+    )
+    reports = []
+    for pipeline in pipelines:
+        total = totals[pipeline.name]
+        del total["last_error_at"]
+        own = [row for row in machines if row["pipeline"] == pipeline.name]
+        reports.append(
+            {"name": pipeline.name, "machines": _merged(own), "backlog": _backlog(store, pipeline)}
+            | total
+        )
+    return {
+        "stack": stack,
+        "machines": _merged(machines),
+        "backlog": _sum([one["backlog"] for one in reports]),
+        "done": sum(one["done"] for one in reports),
+        "quarantined": sum(one["quarantined"] for one in reports),
+        "rate": sum(one["rate"] for one in reports),
+        "last_error": latest and latest["last_error"],
+        "pipelines": reports,
+    }
 
 
 def status_json(report: dict[str, Any]) -> str:
@@ -49,20 +76,22 @@ def status_json(report: dict[str, Any]) -> str:
 
 def status_text(report: dict[str, Any]) -> str:
     """Return a status report as lines for people."""
-    backlog = report["backlog"]
-    lines = [f"pipeline {report['pipeline']}"]
+    lines = [f"stack {report['stack']}"]
     lines += [
         f"machine {one['machine']}: last pass {one['last_pass']}, "
         + (f"problem: {one['obstacle']}" if one["obstacle"] else "no problem")
         for one in report["machines"]
     ] or ["no machine has made a pass yet"]
-    waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"
-    lines += [
-        f"waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
-        f"done {report['done']}, quarantined {report['quarantined']}, "
-        f"{report['rate']:.1f} per minute over the last ten",
-        f"last error: {report['last_error'] or 'none'}",
-    ]
+    for one in report["pipelines"]:
+        backlog = one["backlog"]
+        waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"
+        lines += [
+            f"pipeline {one['name']}",
+            f"  waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
+            f"  done {one['done']}, quarantined {one['quarantined']}, "
+            f"{one['rate']:.1f} per minute over the last ten",
+            f"  last error: {one['last_error'] or 'none'}",
+        ]
     return "\n".join(lines)
 
 
@@ -92,16 +121,37 @@ def _json_value(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _backlog(store: Store, bucket: str) -> dict[str, Any]:
+def _merged(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row per machine: its latest pass, and the first problem."""
+    machines: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name, other = row["machine"], machines.get(row["machine"], {})
+        machines[name] = {
+            "machine": name,
+            "last_pass": max(row["last_pass"], other.get("last_pass", "")),
+            "obstacle": other.get("obstacle") or row["obstacle"],
+        }
+    return list(machines.values())
+
+
+def _backlog(store: Store, pipeline: Pipeline) -> dict[str, Any]:
     count = size = 0
     oldest = None
-    pages = store.list_pages(bucket, versions=store.is_versioned(bucket))
-    for work in group_by_key(bucket, pages):
+    pages = store.list_pages(pipeline.input, versions=store.is_versioned(pipeline.input))
+    for work in group_by_key(pipeline.input, pages):
         for upload in work.uploads:
             count, size = count + 1, size + upload.size
             oldest = min(oldest or upload.last_modified, upload.last_modified)
     when = oldest.strftime("%Y-%m-%dT%H:%M:%SZ") if oldest else None
     return {"count": count, "bytes": size, "oldest": when}
+
+
+def _sum(backlogs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "count": sum(one["count"] for one in backlogs),
+        "bytes": sum(one["bytes"] for one in backlogs),
+        "oldest": min((one["oldest"] for one in backlogs if one["oldest"]), default=None),
+    }
 
 
 def _log_line(row: dict[str, Any]) -> str:

@@ -1,15 +1,13 @@
 """The interface of the ledger, implemented by PostgreSQL and, for tests, in memory."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
 DONE, QUARANTINED, DROPPED = "done", "quarantined", "dropped"
-DEFAULT_LOG_ROWS = 50
 #: How long a lease lasts unless it is renewed, in seconds of the database's clock.
 LEASE_SECONDS = 30
 
@@ -162,23 +160,6 @@ class Lease:
     fence: int
 
 
-@dataclass(frozen=True)
-class LogFilter:
-    """Which results `log` returns: the newest `last` of those that meet all conditions.
-
-    Attributes:
-        last: The largest number of rows.
-        since: Only results recorded at this time or later.
-        like: Only results whose input or output key contains this text.
-        quarantined: Only quarantined uploads.
-    """
-
-    last: int = DEFAULT_LOG_ROWS
-    since: datetime | None = None
-    like: str | None = None
-    quarantined: bool = False
-
-
 class Ledger(Protocol):
     """Attempts, leases, results and heartbeats of one pipeline, as seen by one machine.
 
@@ -243,12 +224,3 @@ class Ledger(Protocol):
 
     def heartbeat(self, problem: str | None) -> None:
         """Record that this machine made a pass, and what stopped it, if anything."""
-
-    def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
-        """Yield results, oldest first."""
-
-    def machines(self) -> list[dict[str, Any]]:
-        """Return each machine's last pass and the problem that stopped it."""
-
-    def totals(self) -> dict[str, Any]:
-        """Return the counts of results, the rate per minute and the last error."""

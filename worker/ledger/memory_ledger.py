@@ -8,15 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
 
 from worker.ledger.ledger import (
     DONE,
     LEASE_SECONDS,
-    QUARANTINED,
     Claim,
     Lease,
-    LogFilter,
     Origin,
     Output,
     Result,
@@ -25,8 +22,6 @@ from worker.ledger.ledger import (
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
-_RATE_MINUTES = 10
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _RECENT = timedelta(hours=1)
 
 
@@ -239,58 +234,6 @@ class MemoryLedger:
             self.tables.heartbeats[self._pipeline, self._machine] = (now, problem)
             if problem is not None:
                 self.tables.last_errors[self._pipeline] = (now, problem)
-
-    def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
-        """See `Ledger.log`."""
-        chosen = [
-            (moment, machine, result, result.outputs[0] if result.outputs else None)
-            for moment, machine, result in sorted(self._rows(), key=lambda row: row[0])
-            if log_filter.since is None or moment >= log_filter.since
-            if not log_filter.quarantined or result.outcome == QUARANTINED
-            if log_filter.like is None
-            or log_filter.like in result.upload.key
-            or any(log_filter.like in output.key for output in result.outputs)
-        ]
-        for moment, machine, result, output in chosen[-log_filter.last :]:
-            yield {
-                "timestamp": moment.astimezone(UTC).strftime(_TIME),
-                "input_key": result.upload.key,
-                "output_key": output and output.key,
-                "input_sha256": result.input_sha256,
-                "output_sha256": output and output.sha256,
-                "seconds": result.seconds,
-                "outcome": result.outcome,
-                "reason": result.reason,
-                "worker": machine,
-            }
-
-    def machines(self) -> list[dict[str, Any]]:
-        """See `Ledger.machines`."""
-        with self._lock:
-            return [
-                {"machine": name, "last_pass": moment.strftime(_TIME), "obstacle": problem}
-                for (pipeline, name), (moment, problem) in sorted(self.tables.heartbeats.items())
-                if pipeline == self._pipeline
-            ]
-
-    def totals(self) -> dict[str, Any]:
-        """See `Ledger.totals`."""
-        rows = self._rows()
-        errors = [
-            (moment, f"{result.upload.key}: {result.reason}")
-            for moment, _, result in rows
-            if result.outcome == QUARANTINED
-        ]
-        if self._pipeline in self.tables.last_errors:
-            errors.append(self.tables.last_errors[self._pipeline])
-        last = max(errors, key=lambda one: one[0], default=None)
-        recent = self._clock() - timedelta(minutes=_RATE_MINUTES)
-        return {
-            "done": sum(result.outcome == DONE for _, _, result in rows),
-            "quarantined": sum(result.outcome == QUARANTINED for _, _, result in rows),
-            "rate": sum(moment > recent for moment, _, _ in rows) / _RATE_MINUTES,
-            "last_error": last and last[1],
-        }
 
     def _rows(self) -> list[tuple[datetime, str, Result]]:
         with self._lock:

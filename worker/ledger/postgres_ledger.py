@@ -16,7 +16,6 @@ from worker.errors import ServiceUnavailable
 from worker.ledger.ledger import (
     Claim,
     Lease,
-    LogFilter,
     Maker,
     Origin,
     Output,
@@ -28,7 +27,6 @@ from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.upload import Upload, storable
 
 SQL_FOLDER = Path(__file__).parent / "sql"
-LOG_BATCH = 1000  # rows of the log that are held in memory at a time
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -200,26 +198,6 @@ class PostgresLedger:
         """See `Ledger.heartbeat`."""
         self._run_releasing("heartbeat", obstacle=problem)
 
-    def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
-        """See `Ledger.log`. Memory stays constant: the rows come through a server-side cursor."""
-        values = {k: _storable(v) for k, v in asdict(log_filter).items()} | self._names
-        with (
-            _translated_errors("log"),
-            self._connection.transaction(),
-            self._connection.cursor(name="log") as cursor,
-        ):
-            cursor.itersize = LOG_BATCH
-            cursor.execute(statement("log"), values)
-            yield from cursor
-
-    def machines(self) -> list[dict[str, Any]]:
-        """See `Ledger.machines`."""
-        return self._run("machines")
-
-    def totals(self) -> dict[str, Any]:
-        """See `Ledger.totals`."""
-        return self._run("totals")[0]
-
     def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement that also releases leases; they are kept if it fails."""
         leases = [self._released.popleft() for _ in range(len(self._released))]
@@ -231,8 +209,8 @@ class PostgresLedger:
             raise
 
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
-        values = self._names | {k: _storable(v) for k, v in parameters.items()}
-        with _translated_errors(name):
+        values = self._names | {k: storable_values(v) for k, v in parameters.items()}
+        with translated_errors(name):
             cursor = self._connection.execute(statement(name), values)
             return cursor.fetchall() if cursor.description else []
 
@@ -273,7 +251,8 @@ class PostgresLedger:
 
 
 @contextmanager
-def _translated_errors(name: str) -> Iterator[None]:
+def translated_errors(name: str) -> Iterator[None]:
+    """Raise ServiceUnavailable if the statement of this name fails."""
     try:
         yield
     except psycopg.errors.UndefinedTable as error:
@@ -323,16 +302,16 @@ def _json(rows: Any) -> str:
     text = json.dumps(rows)
     # Escapes of NUL and of lone surrogates, or the text of such an escape: the rows are looked at.
     if "\\u0000" in text or "\\ud" in text:
-        text = json.dumps(_storable(rows))
+        text = json.dumps(storable_values(rows))
     return text
 
 
-def _storable(value: Any) -> Any:
+def storable_values(value: Any) -> Any:
     """Replace what PostgreSQL's text cannot hold, also inside lists and objects."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, list | tuple):
-        return [_storable(one) for one in value]
+        return [storable_values(one) for one in value]
     if isinstance(value, Mapping):
-        return {storable(name): _storable(one) for name, one in value.items()}
+        return {storable(name): storable_values(one) for name, one in value.items()}
     return value

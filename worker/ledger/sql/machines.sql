@@ -1,8 +1,9 @@
--- Last heartbeat of each of the machines of a pipeline.
+-- Last heartbeat of each machine for each of its pipelines.
 SELECT
+    pipeline,
     machine,
     to_char(last_pass AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_pass,
     obstacle
 FROM pipeline.heartbeats
-WHERE stack = %(stack)s AND pipeline = %(pipeline)s
-ORDER BY machine;
+WHERE stack = %(stack)s AND pipeline = any(%(pipelines)s)
+ORDER BY machine, pipeline;
