@@ -38,10 +38,13 @@ def assert_demo_tells_all(text: str) -> None:
 
 
 def test_demo_leaves_nothing_but_the_cache(checkout: Checkout, base: Path) -> None:
+    own = checkout.folder / "pipelines.local.yaml"
+    own.write_text("not read: [")
     before = take_snapshot(base)
     text = checkout.pipeline("demo").stdout
     assert_demo_tells_all(text)
     assert take_snapshot(base).left_since(before) == {}
+    assert own.read_text() == "not read: ["
     assert not (checkout.folder / ".local").exists()
     status = subprocess.run(
         ["git", "status", "--porcelain"], cwd=checkout.folder, capture_output=True, check=True

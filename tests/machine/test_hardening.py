@@ -140,6 +140,16 @@ def test_worker_cannot_use_more_than_its_memory(guest: Guest) -> None:
     assert "held" not in guest.probe_as_worker(HOG, "MemoryMax=200M")
 
 
+def test_pipelines_cannot_use_more_than_their_slice(guest: Guest) -> None:
+    if "memory" not in guest.shell("cat /sys/fs/cgroup/cgroup.controllers").split():
+        pytest.skip("this kernel's unified control groups have no memory controller")
+    guest.shell("systemctl set-property --runtime pipeline.slice MemoryMax=300M")
+    try:
+        assert "held" not in guest.probe_as_worker(HOG, "MemoryMax=infinity")
+    finally:
+        guest.shell("systemctl revert pipeline.slice")
+
+
 def test_unit_is_restored(guest: Guest) -> None:
     """The tests above used a drop-in: none is left, and the limit is the pipeline's."""
     assert guest.shell(f"ls {DROP_IN}", code=None).endswith("No such file or directory")

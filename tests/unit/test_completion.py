@@ -45,6 +45,9 @@ def bash(line: str, data: Path) -> list[str]:
         ("./pipeline completion ''", ["bash", "zsh", "fish"]),
         ("./pipeline log --q", ["--quarantined"]),
         ("./pipeline log --stack ''", ["local", "lab", "mine"]),
+        ("./pipeline pipelines ''", ["create", "delete", "list", "update"]),
+        ("./pipeline put --pipeline neg", ["negatives"]),
+        ("./pipeline put --stack lab --pipeline ''", []),  # its file is missing
     ],
 )
 def test_bash_completes(line: str, offered: list[str], tmp_path: Path) -> None:

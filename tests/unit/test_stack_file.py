@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CommandError
-from cli.init import stack_file
+from cli.init import settings_file, stack_file
 
 GOOD = """\
 # comment
@@ -32,6 +32,21 @@ def test_settings_are_read_by_name(tmp_path: Path) -> None:
         "s3SecretKey": {"secure": "v1:abc"},
         "pulumi:tags": {"owner": "me"},
     }
+
+
+def test_written_settings_are_read_again(tmp_path: Path) -> None:
+    settings = {
+        "flavor": "standard.tiny",
+        "operatorCidrs": ["192.0.2.7/32"],
+        "pipelines": {
+            "negatives": {"transform": "negate", "inputBucket": "007"},
+            "b": {"from": []},
+        },
+        "s3SecretKey": {"secure": "v1:abc"},
+    }
+    text = settings_file.text("lab", settings)
+    assert stack_file.read(written(tmp_path, text)) == settings
+    assert "\n  image-pipeline:pipelines:\n    negatives:\n      transform: negate\n" in text
 
 
 @pytest.mark.parametrize("text", ["", "config:\n", "encryptionsalt: x\n", "# nothing\n"])
