@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.fuzz import seeds
 from worker.errors import InvalidInput
 from worker.transforms.negate import gif, jpeg, png
-from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.pictures.mapped_file import MappedFile
 
 TRANSCODERS = {"jpg": jpeg.transcode, "png": png.transcode, "gif": gif.negate}
 PIXELS = 1_000_000

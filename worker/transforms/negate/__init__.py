@@ -4,36 +4,24 @@ EXIF orientation is kept, not applied. A picture that cannot be negated without 
 that only the compiled kernels negate without loss is deferred. docs/pictures.md lists both.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from re import Pattern
 
-from worker.errors import InvalidInput
 from worker.transforms import Input, Produced
-from worker.transforms.negate import bmp, camera_raw, gif, jpeg, png, pnm, tiff, webp
-from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate import bmp, gif, jpeg, png, pnm, tiff, webp
+from worker.transforms.pictures import formats
+from worker.transforms.pictures.formats import Format
+from worker.transforms.pictures.mapped_file import MappedFile
 
-
-@dataclass(frozen=True)
-class _Format:
-    """A supported format: how it is recognized and negated."""
-
-    name: str
-    content_type: str
-    magic: Pattern[bytes]
-    negate: Callable[[MappedFile, Path, int], None]
-
-
-_FORMATS = (
-    _Format("JPEG", "image/jpeg", jpeg.MAGIC, jpeg.negate),
-    _Format("PNG", "image/png", png.MAGIC, png.negate),
-    _Format("GIF", "image/gif", gif.MAGIC, gif.negate),
-    _Format("TIFF", "image/tiff", tiff.MAGIC, tiff.negate),
-    _Format("WebP", "image/webp", webp.MAGIC, webp.negate),
-    _Format("BMP", "image/bmp", bmp.MAGIC, bmp.negate),
-    _Format("PNM", "image/x-portable-anymap", pnm.MAGIC, pnm.negate),
-)
+_NEGATE: Mapping[Format, Callable[[MappedFile, Path, int], None]] = {
+    formats.JPEG: jpeg.negate,
+    formats.PNG: png.negate,
+    formats.GIF: gif.negate,
+    formats.TIFF: tiff.negate,
+    formats.WEBP: webp.negate,
+    formats.BMP: bmp.negate,
+    formats.PNM: pnm.negate,
+}
 
 
 def apply(inputs: Sequence[Input], outputs: Path, _parameters: None) -> Produced:
@@ -60,12 +48,8 @@ def negate_file(source: Path, target: Path, max_pixels: int) -> str:
 
     Raises:
         InvalidInput: It is not a supported picture, or could not be kept whole.
-    """
+    """  # noqa: DOC502  raised by what it calls
     file = MappedFile(source)
-    camera_raw.check(file.data)
-    for known in _FORMATS:
-        if known.magic.match(file.data):
-            known.negate(file, target, max_pixels)
-            return known.content_type
-    names = ", ".join(sorted(known.name for known in _FORMATS))
-    raise InvalidInput(f"not a picture in a supported format ({names})")
+    known = formats.recognize(file.data, _NEGATE)
+    _NEGATE[known](file, target, max_pixels)
+    return known.content_type

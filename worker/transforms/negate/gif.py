@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels, pixel_limit, previews
-from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate import kernels, previews
 from worker.transforms.negate.pixels import COMPLEMENT
-
-MAGIC = re.compile(rb"GIF8")
+from worker.transforms.pictures import pixel_limit
+from worker.transforms.pictures.mapped_file import MappedFile
 
 _HEADER_BYTES = 13  # signature and logical screen descriptor
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B

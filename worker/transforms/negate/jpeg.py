@@ -14,20 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms.negate import (
-    jpeg_segments,
-    kernels,
-    mpf,
-    pillow,
-    pixel_limit,
-    previews,
-)
+from worker.transforms.negate import jpeg_segments, kernels, mpf, pillow, previews
 from worker.transforms.negate.jpeg_segments import APP0, APP1, APP2, APP14, COM, FRAMES, SOI
 from worker.transforms.negate.kernels import JpegStatus
-from worker.transforms.negate.mapped_file import MappedFile
 from worker.transforms.negate.mpf import Move
-
-MAGIC = re.compile(rb"\xff\xd8")
+from worker.transforms.pictures import pixel_limit
+from worker.transforms.pictures.mapped_file import MappedFile
 
 _NOT_ZERO = re.compile(rb"[^\0]")
 _EOI = re.compile(rb"\xff\xd9")

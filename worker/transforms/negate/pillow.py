@@ -4,7 +4,6 @@ What Pillow would lose must be refused before (see the modules of the formats).
 """
 
 import struct
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
-    UnidentifiedImageError,
 )
 
-from worker.errors import InvalidInput
-from worker.transforms.negate import pixel_limit, previews
+from worker.transforms.negate import previews
 from worker.transforms.negate.pixels import negative
+from worker.transforms.pictures import pixel_limit
+from worker.transforms.pictures.decoding import translated_errors
 
 _SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
 _WEBP_QUALITY = 90
@@ -69,31 +68,16 @@ def negate(
     Raises:
         InvalidInput: The picture is damaged, not supported or too large.
         MemoryError: There is not enough memory.
-    """
-    Image.MAX_IMAGE_PIXELS = pixels
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with (
-                source.open("rb") as file,
-                Image.open(source if mapped else file, formats=(file_format,)) as image,
-            ):
-                width, height = image.size
-                frames = 1 if file_format == "TIFF" else getattr(image, "n_frames", 1)
-                pixel_limit.check(width * height * frames, pixels)
-                _negate(image, target, file_format, lossless=lossless, chunks=chunks)
-        except (InvalidInput, MemoryError):
-            raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            pixel_limit.check(pixels + 1, pixels)
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            # A decoder may raise anything for a damaged file; this one's text names our folder.
-            detail = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-            problem = f"the {file_format} is damaged or not supported{detail}"
-            raise InvalidInput(problem) from error
+    """  # noqa: DOC502  raised by what it calls
+    with (
+        translated_errors(file_format, pixels),
+        source.open("rb") as file,
+        Image.open(source if mapped else file, formats=(file_format,)) as image,
+    ):
+        width, height = image.size
+        frames = 1 if file_format == "TIFF" else getattr(image, "n_frames", 1)
+        pixel_limit.check(width * height * frames, pixels)
+        _negate(image, target, file_format, lossless=lossless, chunks=chunks)
 
 
 def _negate(

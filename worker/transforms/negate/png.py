@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms.negate import kernels, pillow, pixel_limit, previews
-from worker.transforms.negate.mapped_file import MappedFile
+from worker.transforms.negate import kernels, pillow, previews
 from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.negate.scanlines import DecodingNeeded, Layout, Scanlines, crc32
-
-MAGIC = re.compile(rb"\x89PNG")
+from worker.transforms.pictures import pixel_limit
+from worker.transforms.pictures.mapped_file import MappedFile
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD, _NUMBER, _FRAME = struct.Struct(">I4s"), struct.Struct(">I"), struct.Struct(">4I")

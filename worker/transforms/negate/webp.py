@@ -1,15 +1,12 @@
 """Negate a WebP (RFC 9649) by Pillow, and compare the result's structure with its source's."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import pillow
-from worker.transforms.negate.mapped_file import MappedFile
-
-MAGIC = re.compile(rb"RIFF.{4}WEBP", re.DOTALL)
+from worker.transforms.pictures.mapped_file import MappedFile
 
 _HEADER_BYTES = 12  # RIFF, size, WEBP
 _FRAME_HEADER_BYTES = 16  # of an ANMF chunk, before the frame's own chunks

@@ -1,0 +1,1 @@
+"""What transforms of pictures share: formats, limits, and what Pillow is known to misread."""

@@ -1,0 +1,43 @@
+"""Report Pillow's errors as what they mean for a picture."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image, UnidentifiedImageError
+
+from worker.errors import InvalidInput
+from worker.transforms.pictures import pixel_limit
+
+
+@contextmanager
+def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
+    """Translate the errors of a block that uses Pillow.
+
+    OSError stays if the system reported it, as for a full disk.
+
+    Args:
+        file_format: The picture's format, for messages.
+        max_pixels: The most pixels that Pillow may decode.
+
+    Raises:
+        InvalidInput: The picture is damaged, not supported or too large.
+        MemoryError: There is not enough memory.
+    """
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield
+        except (InvalidInput, MemoryError):
+            raise
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            pixel_limit.check(max_pixels + 1, max_pixels)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            # A decoder may raise anything for a damaged file; this one's text names our folder.
+            detail = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+            problem = f"the {file_format} is damaged or not supported{detail}"
+            raise InvalidInput(problem) from error

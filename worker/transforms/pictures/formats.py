@@ -1,0 +1,53 @@
+"""Recognize the formats of pictures by their first bytes."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from re import Pattern
+
+from worker.errors import InvalidInput
+from worker.transforms.pictures import camera_raw
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: its names for people, HTTP and Pillow, and how it is recognized."""
+
+    name: str
+    content_type: str
+    pillow: str
+    magic: Pattern[bytes]
+
+
+JPEG = Format("JPEG", "image/jpeg", "JPEG", re.compile(rb"\xff\xd8"))
+PNG = Format("PNG", "image/png", "PNG", re.compile(rb"\x89PNG"))
+GIF = Format("GIF", "image/gif", "GIF", re.compile(rb"GIF8"))
+TIFF = Format("TIFF", "image/tiff", "TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"))
+WEBP = Format("WebP", "image/webp", "WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL))
+BMP = Format("BMP", "image/bmp", "BMP", re.compile(rb"BM"))
+PNM = Format("PNM", "image/x-portable-anymap", "PPM", re.compile(rb"P[1-7Ff][\s#]"))
+AVIF = Format("AVIF", "image/avif", "AVIF", re.compile(rb".{4}ftypavi[fs]", re.DOTALL))
+JPEG_2000 = Format(
+    "JPEG 2000", "image/jp2", "JPEG2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")
+)
+
+
+def recognize(data: memoryview, supported: Iterable[Format]) -> Format:
+    """Return the format of a file.
+
+    Args:
+        data: The file.
+        supported: The formats that may be returned.
+
+    Returns:
+        One of them.
+
+    Raises:
+        InvalidInput: It is a camera raw file or of none of these formats.
+    """
+    camera_raw.check(data)
+    for known in supported:
+        if known.magic.match(data):
+            return known
+    names = ", ".join(sorted(known.name for known in supported))
+    raise InvalidInput(f"not a picture in a supported format ({names})")
