@@ -9,6 +9,7 @@ from infra.buckets import Buckets
 from infra.database import make_database
 from infra.machines import Machines
 from infra.network import Network
+from infra.pipeline import Pipeline
 from infra.settings.load import load
 
 stack = load(os.environ)
@@ -19,7 +20,8 @@ on_openstack = pulumi.ResourceOptions(providers=[clouds.make_provider(stack, com
 # all it needs to know in its user-data.
 network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
+pipelines = [Pipeline(name, stack, compute, buckets, on_openstack) for name in stack.pipelines]
 database = make_database(stack, database_cloud, network.address)
-machines = Machines(stack, network, buckets, database, on_openstack)
+machines = Machines(stack, network, buckets, pipelines, database, opts=on_openstack)
 
-outputs.export(stack, buckets, database, network, machines)
+outputs.export(stack, buckets, pipelines, database, network=network, machines=machines)

@@ -1,7 +1,8 @@
-"""The three buckets: input (the queue), output, quarantine."""
+"""The stack's buckets: those that all pipelines share, and how a pipeline's are made."""
 
 # ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from pulumi.dynamic import Resource, ResourceProvider
 
 from infra.clouds import Compute
 from infra.errors import InfraError
+from infra.names import FIRST_PIPELINE
 from infra.providers import buckets as providers
 from infra.settings.models import Settings, Store
 from infra.user_data import archive as worker_archive
@@ -68,27 +70,57 @@ class WorkerArchive(BucketResource, name="WorkerArchive"):
     provider = providers.WorkerArchiveProvider
 
 
-class Buckets(pulumi.ComponentResource):
-    """The three buckets with what they need: keys, ownership, contents, the worker's archive."""
+@dataclass(frozen=True)
+class Role:
+    """What a bucket is for.
 
-    names: dict[str, pulumi.Output[str]]  # by role
+    Attributes:
+        prefix: Begins the logical names of its resources.
+        pipeline: The pipeline that it belongs to, "" for the stack.
+        is_queue: Whether it is a pipeline's input: it keeps versions.
+        keeps_versions: Whether it keeps versions for another reason.
+    """
+
+    prefix: str
+    pipeline: str = ""
+    is_queue: bool = False
+    keeps_versions: bool = False
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket's name; `resources` exist once it can be used, and a machine depends on them."""
+
+    name: pulumi.Output[str]
+    resources: list[pulumi.Resource]
+
+
+class Buckets(pulumi.ComponentResource):
+    """Access to the store, the shared buckets and the worker's archive; makes pipelines' buckets.
+
+    Attributes:
+        names: Bucket names by role: quarantine, and archive if a pipeline keeps its inputs.
+        contents: What a machine depends on: deleted before they are purged.
+    """
+
+    names: dict[str, pulumi.Output[str]]
     access: StoreAccess
-    contents: list[pulumi.Resource]  # a machine depends on them: deleted before they are purged
+    contents: list[pulumi.Resource]
     worker: worker_archive.Archive
 
     def __init__(
         self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("pipeline:infra:Buckets", "buckets", None, opts)
-        self.settings, store = settings, settings.store
-        self.access = self._access(store, cloud)
-        self.aws = _aws_provider(self.access, self) if store.kind == "aws" else None
+        self.settings, self.cloud = settings, cloud
+        self.access = self._access(settings.store, cloud)
+        self.aws = _aws_provider(self.access, self) if settings.store.kind == "aws" else None
         self.names, self.contents = {}, []
-        for role, bucket in settings.names.buckets(store.chosen, cloud.project_id).items():
-            if store.kind == "existing" or bucket in store.adopted:
-                self._adopt(role, bucket, visible=bucket in cloud.own_buckets)
-            else:
-                self._make(role, bucket)
+        for (pipeline, role), bucket in settings.buckets(cloud.project_id).items():
+            if not pipeline:
+                made = self.bucket(Role(role), bucket, self)
+                self.names[role] = made.name
+                self.contents += made.resources
         self.worker = worker_archive.pack()
         uploaded = WorkerArchive(
             "worker",
@@ -102,6 +134,13 @@ class Buckets(pulumi.ComponentResource):
         )
         self.contents = [*self.contents, uploaded]
         self.register_outputs({"names": self.names, "endpoint": self.access.endpoint})
+
+    def bucket(self, role: Role, name: str, parent: pulumi.Resource) -> Bucket:
+        """Make a bucket below a component, or adopt one that exists."""
+        store = self.settings.store
+        if store.kind == "existing" or name in store.adopted:
+            return self._adopt(role, name, parent)
+        return self._make(role, name, parent)
 
     def _access(self, store: Store, cloud: Compute) -> StoreAccess:
         endpoint = store.endpoint or cloud.store_endpoint
@@ -123,58 +162,88 @@ class Buckets(pulumi.ComponentResource):
             pulumi.Output.secret(made.secret),
         )
 
-    def _adopt(self, role: str, bucket: str, *, visible: bool) -> None:
+    def _adopt(self, role: Role, bucket: str, parent: pulumi.Resource) -> Bucket:
+        visible = bucket in self.cloud.own_buckets
         adoption = BucketAdoption(
-            f"{role}-adoption",
+            f"{role.prefix}-adoption",
             self.access,
             {
                 "bucket": bucket,
-                "queue": role == "input",
+                "queue": role.is_queue,
                 "visible": visible,
                 "guarded": self.settings.protect_data,
             },
-            pulumi.ResourceOptions(parent=self, aliases=[_alias(f"{role}-claim", "BucketClaim")]),
+            self._options(role, parent, other=("claim", "BucketClaim")),
         )
-        self.names[role] = pulumi.Output.from_input(bucket)
-        self.contents.append(adoption)
         if visible:
-            self._release(role, bucket, adoption)
+            self._release(role, bucket, adoption, parent)
+        return Bucket(pulumi.Output.from_input(bucket), [adoption])
 
-    def _release(self, role: str, bucket: str, adoption: pulumi.Resource) -> None:
+    def _release(
+        self, role: Role, bucket: str, adoption: pulumi.Resource, parent: pulumi.Resource
+    ) -> None:
         """Read the bucket instead of owning it."""
         # A resource that the program reads, under the name and id of one that the stack owns, is
         # released by the engine without being deleted: a bucket of this stack keeps its contents.
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[adoption])
-        openstack.objectstorage.Container.get(f"{role}-bucket", bucket, opts=opts)
+        opts = self._options(role, parent, depends_on=[adoption])
+        openstack.objectstorage.Container.get(f"{role.prefix}-bucket", bucket, opts=opts)
         BucketContents(
-            f"{role}-contents",
+            f"{role.prefix}-contents",
             self.access,
-            {"bucket": bucket, "versions": False, "versioned": None},
+            {"bucket": bucket, "pipeline": role.pipeline, "versions": False, "versioned": None},
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=bucket)),
         )
 
-    def _make(self, role: str, bucket: str) -> None:
+    def _make(self, role: Role, bucket: str, parent: pulumi.Resource) -> Bucket:
         protect = self.settings.protect_data
         claim = BucketClaim(
-            f"{role}-claim",
+            f"{role.prefix}-claim",
             self.access,
             {"bucket": bucket, "guarded": protect},
-            pulumi.ResourceOptions(
-                parent=self, aliases=[_alias(f"{role}-adoption", "BucketAdoption")]
-            ),
+            self._options(role, parent, other=("adoption", "BucketAdoption")),
         )
-        made, self.names[role] = self._bucket(
-            f"{role}-bucket",
+        opts = pulumi.ResourceOptions(protect=protect)
+        made, name = self._bucket(
+            f"{role.prefix}-bucket",
             bucket,
-            pulumi.ResourceOptions(parent=self, depends_on=[claim], protect=protect),
+            pulumi.ResourceOptions.merge(self._options(role, parent, depends_on=[claim]), opts),
         )
         contents = BucketContents(
-            f"{role}-contents",
+            f"{role.prefix}-contents",
             self.access,
-            {"bucket": bucket, "versions": role == "input", "versioned": None},
-            pulumi.ResourceOptions(parent=self, depends_on=[made], protect=protect),
+            {
+                "bucket": bucket,
+                "pipeline": role.pipeline,
+                "versions": role.is_queue or role.keeps_versions,
+                "versioned": None,
+            },
+            pulumi.ResourceOptions.merge(self._options(role, parent, depends_on=[made]), opts),
         )
-        self.contents.append(contents)
+        return Bucket(name, [contents])
+
+    def _options(
+        self,
+        role: Role,
+        parent: pulumi.Resource,
+        depends_on: Sequence[pulumi.Resource] = (),
+        other: tuple[str, str] | None = None,
+    ) -> pulumi.ResourceOptions:
+        """Return options with the former URNs of a resource.
+
+        Before stacks had several pipelines, this component owned all buckets. `other` is the name's
+        end and the type of what takes this resource's place when a bucket is adopted or released.
+        """
+        parents = [parent] if parent is self else [parent, self]
+        aliases = [pulumi.Alias(parent=self)] if parent is not self else []
+        if other:
+            name, type_ = f"{role.prefix}-{other[0]}", f"pulumi-python:dynamic:{other[1]}"
+            aliases += [pulumi.Alias(name=name, type_=type_, parent=each) for each in parents]
+        is_older = role.pipeline in ("", FIRST_PIPELINE)
+        return pulumi.ResourceOptions(
+            parent=parent,
+            depends_on=[*depends_on],
+            aliases=aliases if is_older else [each for each in aliases if each.parent is parent],
+        )
 
     def _bucket(
         self, name: str, bucket: str, opts: pulumi.ResourceOptions
@@ -200,10 +269,6 @@ class Buckets(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(opts, with_provider),
         )
         return made, made.bucket
-
-
-def _alias(name: str, type_: str) -> pulumi.Alias:
-    return pulumi.Alias(name=name, type_=f"pulumi-python:dynamic:{type_}")
 
 
 def _aws_provider(access: StoreAccess, parent: pulumi.Resource) -> Any:

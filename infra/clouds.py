@@ -11,7 +11,7 @@ from infra import clouds_yaml, credential
 from infra.connection import cloud_errors, connect, region_config
 from infra.errors import CloudError
 from infra.providers import trove
-from infra.settings.models import Machine, Settings, Store
+from infra.settings.models import Settings
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -31,6 +31,7 @@ class Compute:
     network_id: str
     store_endpoint: str  # for S3; "" where the cloud has no object store
     own_buckets: frozenset[str] = frozenset()  # of the buckets to adopt: this project's own
+    memory_mb: int = 1024  # of the machine
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _look_up_compute(settings: Settings) -> Compute:
         store = settings.store
         credential.check(cloud, makes_keys=store.kind == "openstack" and not store.access_key)
         project = str(cloud.session.get_project_id())
-        _check_machine(cloud, settings.machine)
+        memory = _check_machine(cloud, settings)
         network = _network(cloud, settings.machine.network, project)
         endpoint = cloud.session.get_endpoint(
             service_type="object-store", region_name=region, interface="public"
@@ -88,8 +89,8 @@ def _look_up_compute(settings: Settings) -> Compute:
             f"Cloud {entry!r} has no object store in region {region}: set objectStore to aws or"
             " existing, with its endpoint and keys."
         )
-    own = _own_buckets(cloud, endpoint or "", settings.store)
-    return Compute(region, project, network, s3_endpoint(endpoint or ""), own)
+    own = _own_buckets(cloud, endpoint or "", settings, project)
+    return Compute(region, project, network, s3_endpoint(endpoint or ""), own, memory)
 
 
 def _look_up_database(settings: Settings) -> DatabaseCloud:
@@ -123,11 +124,13 @@ def _numbers(name: str) -> list[int]:
     return [int(part) if part.isdigit() else -1 for part in name.split(".")]
 
 
-def _own_buckets(cloud: "Connection", swift: str, store: Store) -> frozenset[str]:
+def _own_buckets(
+    cloud: "Connection", swift: str, settings: Settings, project: str
+) -> frozenset[str]:
     """Return those of the buckets to adopt that Swift shows: the stack may have made them."""
-    names = {name for name in store.chosen.values() if name}
-    if store.kind != "existing":
-        names &= set(store.adopted)
+    names = set(settings.buckets(project).values())
+    if settings.store.kind != "existing":
+        names &= set(settings.store.adopted)
     return frozenset(name for name in names if swift and _is_container(cloud, f"{swift}/{name}"))
 
 
@@ -176,11 +179,11 @@ def _region(entry: str, setting: str, service: str, name: str) -> str:
     return wanted or found[0]
 
 
-def _check_machine(cloud: "Connection", machine: Machine) -> None:
-    """Check that image, flavor and external network exist."""
-    entry = cloud.config.name
+def _check_machine(cloud: "Connection", settings: Settings) -> int:
+    """Check that image, flavor and external network exist; return the flavor's memory in MB."""
+    entry, machine = cloud.config.name, settings.machine
     images = [image.name for image in cloud.image.images()]
-    flavors = [flavor.name for flavor in cloud.compute.flavors()]
+    flavors = {flavor.name: int(flavor.ram) for flavor in cloud.compute.flavors()}
     external = [net.name for net in cloud.network.networks(is_router_external=True)]
     for setting, value, what, names in (
         ("image", machine.image, "images", images),
@@ -191,6 +194,16 @@ def _check_machine(cloud: "Connection", machine: Machine) -> None:
             raise CloudError(_not_found(setting, value, entry, what, names))
     if images.count(machine.image) > 1:
         raise CloudError(f"Cloud {entry!r} has several images {machine.image!r}: name another.")
+    memory = flavors[machine.flavor]
+    faults = [
+        f"pipelines.{name}.limits.memoryMb is {each.limits.memory_mb}, but flavor"
+        f" {machine.flavor} has {memory} MB: set it to less, or choose a larger flavor."
+        for name, each in settings.pipelines.items()
+        if (each.limits.memory_mb or 0) > memory
+    ]
+    if faults:
+        raise CloudError("\n".join(faults))
+    return memory
 
 
 def _network(cloud: "Connection", wanted: str, project: str) -> str:

@@ -1,6 +1,6 @@
 """The machine that runs the worker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -9,6 +9,7 @@ import pulumi_openstack as openstack
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
 from infra.network import Network
+from infra.pipeline import Pipeline
 from infra.settings.models import Settings
 from infra.user_data import archive, document
 from infra.user_data.worker_settings import certificates, worker_toml
@@ -24,7 +25,9 @@ class Machines(pulumi.ComponentResource):
         settings: Settings,
         network: Network,
         buckets: Buckets,
+        pipelines: Sequence[Pipeline],
         database: AnyDatabase,
+        *,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("pipeline:infra:Machines", "machines", None, opts)
@@ -42,7 +45,7 @@ class Machines(pulumi.ComponentResource):
             flavor_name=machine.flavor,
             key_pair=key.name,
             networks=[openstack.compute.InstanceNetworkArgs(port=network.port_id)],
-            user_data=_user_data(settings, buckets, database),
+            user_data=_user_data(settings, buckets, pipelines, database),
             # One that was shut off at the cloud is started by the next `up`.
             power_state="active",
             opts=pulumi.ResourceOptions(
@@ -50,7 +53,11 @@ class Machines(pulumi.ComponentResource):
                 # A port is attached to one VM at a time.
                 delete_before_replace=True,
                 # Destroy removes the machine before its buckets are emptied.
-                depends_on=[*buckets.contents, *network.rules],
+                depends_on=[
+                    *buckets.contents,
+                    *(one for each in pipelines for one in each.contents),
+                    *network.rules,
+                ],
                 # Clouds delete old images; a VM that is up does not need them any more.
                 ignore_changes=["imageName", "imageId"],
                 additional_secret_outputs=["userData"],
@@ -66,7 +73,12 @@ class Machines(pulumi.ComponentResource):
         self.register_outputs({"names": self.names})
 
 
-def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> pulumi.Output[str]:
+def _user_data(
+    settings: Settings,
+    buckets: Buckets,
+    pipelines: Sequence[Pipeline],
+    database: AnyDatabase,
+) -> pulumi.Output[str]:
     """Return packed user-data, made of the other resources' outputs; all of it is secret."""
     source, pieces = archive.bootstrap(), document.templates()
 
@@ -74,6 +86,8 @@ def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> p
         toml = worker_toml(
             settings,
             endpoint=buckets.access.endpoint,
+            memory_mb=buckets.cloud.memory_mb,
+            shared=known["shared"],
             buckets=known["buckets"],
             archive=buckets.worker,
             host=known["host"],
@@ -85,7 +99,7 @@ def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> p
             document.document(
                 source,
                 pieces,
-                interval=settings.worker.interval,
+                interval=settings.interval,
                 settings=toml,
                 credentials=known["credentials"],
                 certificates=certificates(settings.database),
@@ -93,7 +107,8 @@ def _user_data(settings: Settings, buckets: Buckets, database: AnyDatabase) -> p
         )
 
     inputs: dict[str, Any] = {
-        "buckets": buckets.names,
+        "shared": buckets.names,
+        "buckets": {each.name: {"input": each.input, "output": each.output} for each in pipelines},
         "host": database.host,
         "port": database.port,
         "credentials": {

@@ -5,15 +5,17 @@ Changing one renames or replaces the resource of every deployed stack.
 """
 
 import hashlib
-from collections.abc import Mapping
 
 #: The Pulumi project's name (Pulumi.yaml).
 PROJECT = "image-pipeline"
-#: What the buckets are for; also the keys of every mapping of buckets.
+#: What the buckets of a stack with one pipeline are for.
 BUCKET_ROLES = ("input", "output", "quarantine")
+#: The pipeline whose buckets are named as before stacks had several.
+FIRST_PIPELINE = "negatives"
 #: Bucket names have at most 63 characters (S3 user guide, "Bucket naming rules"); "-quarantine-"
 #: and the hash take 20 of them.
 _STEM_LENGTH = 43
+_LONGEST = 63
 
 
 class Names:
@@ -35,10 +37,22 @@ class Names:
 
     def bucket(self, role: str, project_id: str) -> str:
         """Return a bucket's default name, unique on a store that all its users share names on."""
-        stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.prefix.lower())
-        digest = hashlib.sha256(project_id.encode()).hexdigest()[:8]
-        return f"{stem[:_STEM_LENGTH].strip('-')}-{role}-{digest}"
+        return f"{self._stem(_STEM_LENGTH)}-{role}-{_digest(project_id)}"
 
-    def buckets(self, chosen: Mapping[str, str], project_id: str) -> dict[str, str]:
-        """Return role -> bucket name: the one that the settings choose, else the default."""
-        return {role: chosen[role] or self.bucket(role, project_id) for role in BUCKET_ROLES}
+    def pipeline_bucket(self, pipeline: str, role: str, project_id: str) -> str:
+        """Return the default name of a pipeline's input or output bucket.
+
+        The hash tells pipelines apart whose stacks' names are cut off, or run into theirs.
+        """
+        if pipeline == FIRST_PIPELINE:
+            return self.bucket(role, project_id)
+        end = f"-{pipeline}-{role}-{_digest(f'{project_id}/{self.prefix}/{pipeline}')}"
+        return self._stem(_LONGEST - len(end)) + end
+
+    def _stem(self, length: int) -> str:
+        stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.prefix.lower())
+        return stem[:length].strip("-")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

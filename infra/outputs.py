@@ -1,5 +1,6 @@
 """The stack's outputs: what `./pipeline` and its users need to know of a stack that is up."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -7,23 +8,29 @@ import pulumi
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
 from infra.machines import Machines
+from infra.names import FIRST_PIPELINE
 from infra.network import Network
+from infra.pipeline import Pipeline
 from infra.settings.models import Settings
 
 
 def export(
     settings: Settings,
     buckets: Buckets,
+    pipelines: Sequence[Pipeline],
     database: AnyDatabase,
+    *,
     network: Network,
     machines: Machines,
 ) -> None:
     """Export them; keys and passwords are secret."""
     login = f"ssh {settings.machine.user}@"
+    first = next((each for each in pipelines if each.name == FIRST_PIPELINE), pipelines[0])
     outputs: dict[str, Any] = {
-        "inputBucket": buckets.names["input"],
-        "outputBucket": buckets.names["output"],
+        "inputBucket": first.input,
+        "outputBucket": first.output,
         "quarantineBucket": buckets.names["quarantine"],
+        "pipelines": {each.name: _pipeline(settings, each) for each in pipelines},
         "s3Endpoint": buckets.access.endpoint,
         "s3Region": settings.store.region,
         "s3AccessKey": buckets.access.access_key,
@@ -39,5 +46,19 @@ def export(
         "sshCommand": pulumi.Output.concat(login, network.address),
         "machineNames": machines.names,
     }
+    if "archive" in buckets.names:
+        outputs["archiveBucket"] = buckets.names["archive"]
     for name, value in outputs.items():
         pulumi.export(name, value)
+
+
+def _pipeline(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
+    """Return what clients need to know of a pipeline; its parameters may be secret."""
+    defined = settings.pipelines[pipeline.name]
+    return {
+        "transform": defined.transform,
+        "inputBucket": pipeline.input,
+        "outputBucket": pipeline.output,
+        "outputKey": defined.output_key,
+        "from": list(defined.sources),
+    }

@@ -3,11 +3,13 @@
 Their shared inputs: endpoint, store_region, access_key, secret_key, bucket.
 """
 
+import json
 from typing import Any
 
 from pulumi import dynamic as engine
 
 from infra.errors import StoreError
+from infra.names import FIRST_PIPELINE
 from infra.providers import dynamic, s3
 from infra.user_data import archive as worker_archive
 
@@ -106,12 +108,20 @@ class BucketContentsProvider(dynamic.Provider):
     """The contents of a bucket of this stack: created after the bucket, purged before its deletion.
 
     The provider's delete of a bucket that holds S3 versions never ends. Further input: versions
-    (whether to turn them on); output: versioned.
+    (whether to turn them on), pipeline ("" for a bucket of all); output: versioned.
     """
+
+    config: engine.Config | None = None  # of the stack, in the provider's process
+
+    def configure(self, req: engine.ConfigureRequest) -> None:
+        """Keep the stack's configuration, which says which pipelines it has."""
+        super().configure(req)
+        self.config = req.config
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.DiffResult:
         """Purge a bucket that was left last, when no machine writes to it any more."""
-        return dynamic.diff(olds, news, replace=("bucket",), update=ACCESS, delete_first=False)
+        update = (*ACCESS, "pipeline", "versions")
+        return dynamic.diff(olds, news, replace=("bucket",), update=update, delete_first=False)
 
     def create(self, props: dict[str, Any]) -> engine.CreateResult:
         """Turn versions on where they are wanted and the store has them."""
@@ -126,12 +136,35 @@ class BucketContentsProvider(dynamic.Provider):
         return engine.ReadResult(id_, props)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:
-        """Take over the new endpoint and keys."""
-        return engine.UpdateResult({**news, "versioned": olds["versioned"]})
+        """Take over the new endpoint and keys; turn versions on if they are wanted now."""
+        versioned = olds["versioned"]
+        if news["versions"] and not versioned:
+            versioned = s3.keep_versions(s3.client(news), news["bucket"])
+        return engine.UpdateResult({**news, "versioned": versioned})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Delete every object, version and delete marker."""
-        s3.purge(s3.client(props), props["bucket"])
+        """Delete all objects and versions; StoreError if the pipeline is not in the settings."""
+        store, bucket = s3.client(props), props["bucket"]
+        # States of older versions have no pipeline: the stack had one.
+        pipeline = props.get("pipeline", FIRST_PIPELINE)
+        if not pipeline or self._may_purge(pipeline):
+            s3.purge(store, bucket)
+        elif found := s3.list_some(store, bucket):
+            raise StoreError(
+                f"Bucket {bucket} holds data ({len(found)} objects or more), and its pipeline"
+                f" {pipeline} is no longer in the settings: add it back, or run `./pipeline"
+                f" pipelines delete {pipeline} --data` and then `up`."
+            )
+
+    def _may_purge(self, pipeline: str) -> bool:
+        """Whether the stack has the pipeline, or its data were given up."""
+        found = {
+            name: json.loads(self.config.get(name) or "null") if self.config else None
+            for name in ("pipelines", "deletePipelineData")
+        }
+        return pipeline in (found["pipelines"] or (FIRST_PIPELINE,)) or pipeline in (
+            found["deletePipelineData"] or ()
+        )
 
 
 class WorkerArchiveProvider(dynamic.Provider):

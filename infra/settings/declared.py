@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import yaml
@@ -11,6 +11,8 @@ from infra.names import PROJECT
 
 #: Pulumi's own namespace of configuration, for example `pulumi:tags`.
 ENGINE_NAMESPACE = "pulumi"
+#: Settings of older versions, which are keys of a pipeline now.
+FLAT = ("transform", "inputBucket", "outputBucket")
 PROJECT_FILE = Path(__file__).resolve().parents[2] / "Pulumi.yaml"
 
 
@@ -25,11 +27,26 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def flat_settings(values: Mapping[str, str], project: str = PROJECT) -> str:
+    """Return a sentence about settings of older versions with the line to write instead, or ""."""
+    found = {name: values[name] for name in FLAT if name in values}
+    if not found:
+        return ""
+    keys = {"transform": "negate", **{name: text for name, text in found.items() if text}}
+    entry = ", ".join(f"{name}: {text}" for name, text in keys.items())
+    return (
+        f"{', '.join(found)}: keys of a pipeline now. Remove {'it' if len(found) == 1 else 'them'}"
+        f" and write `{project}:pipelines: {{negatives: {{{entry}}}}}`."
+    )
+
+
 def unknown(key: str, known: Collection[str], project: str = PROJECT) -> str:
     """Return a sentence about a key of the configuration that is not a setting, else ""."""
     namespace, _, name = key.rpartition(":")
     if namespace == ENGINE_NAMESPACE:
         return ""
+    if name in FLAT:
+        return ""  # `flat_settings` says what to write instead
     if namespace not in ("", project):
         remedy = f"write {project}:{name}" if name in known else f"only {project}: is read"
         return f"{key} is not a setting of this program: {remedy}, or remove it."

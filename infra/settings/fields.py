@@ -186,3 +186,4 @@ PublicKey = Annotated[str, BeforeValidator(_public_key)]
 #: IPv4 ranges that may reach the database, and ranges that may reach port 22.
 DatabaseRange = Annotated[str, _range(_database_limit)]
 OperatorRange = Annotated[str, _range(_operator_limit)]
+Cidr = Annotated[str, _range(lambda _: "")]

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi.runtime.config import CONFIG, get_config, get_config_env
+from pulumi.runtime.config import CONFIG, get_config, get_config_env, is_config_secret
 from pydantic import ValidationError
 
 from infra.errors import InvalidSettings
-from infra.settings.declared import defaults, unknown
+from infra.settings import pipelines
+from infra.settings.declared import FLAT, defaults, flat_settings, unknown
 from infra.settings.models import Settings
 from infra.settings.rules import violations
 
@@ -24,19 +25,39 @@ def load(environment: Mapping[str, str]) -> Settings:
         value = get_config(f"{project}:{name}")
         values[name] = default if value is None else str(value)
     keys = sorted({*CONFIG.get(), *get_config_env()})
-    faults = [sentence for key in keys if (sentence := unknown(key, values, project))]
+    secrets = {key.partition(":")[2]: is_config_secret(key) for key in keys}
+    named = _named_secrets(values["pipelines"])
+    faults = [
+        sentence
+        for key in keys
+        if key.partition(":")[2] not in named and (sentence := unknown(key, values, project))
+    ]
+    flat = {name: str(get_config(f"{project}:{name}")) for name in FLAT if name in secrets}
+    faults += [sentence for sentence in [flat_settings(flat, project)] if sentence]
     faults += _harmful_variables(environment)
-    return parse(values, f"{project}-{pulumi.get_stack()}", faults)
+    return parse(values, f"{project}-{pulumi.get_stack()}", faults, secrets)
 
 
-def parse(values: Mapping[str, str], prefix: str, faults: Sequence[str] = ()) -> Settings:
+def parse(
+    values: Mapping[str, str],
+    prefix: str,
+    faults: Sequence[str] = (),
+    secrets: Mapping[str, bool] | None = None,
+) -> Settings:
     """Return settings from all texts, as the engine hands them over; InvalidSettings for faults."""
+    # `secrets` tells which settings of the stack are secret; None: not known here.
     sentences = list(faults)
+    found: dict[str, Any] = {}
+    try:
+        found = pipelines.read(pipelines.parse(values["pipelines"]), secrets)
+    except InvalidSettings as error:
+        sentences += error.sentences
     existing = values["database"].strip() == "existing"
-    sections = ("compute", "database_cloud", "worker", "store", "database", "machine")
+    sections = ("compute", "database_cloud", "store", "database", "machine")
     parts: dict[str, Any] = {
         **dict.fromkeys(sections, values),
-        "protectData": values["protectData"],
+        "pipelines": found,
+        **{name: values[name] for name in ("timerInterval", "protectData")},
     }
     parts["existing_database"] = values if existing else None
     settings = None
@@ -44,10 +65,18 @@ def parse(values: Mapping[str, str], prefix: str, faults: Sequence[str] = ()) ->
         settings = Settings.model_validate({"prefix": prefix, **parts})
     except ValidationError as error:
         sentences += [_sentence(fault) for fault in error.errors(include_url=False)]
-    sentences += violations(values)
+    sentences += violations(values, found)
     if sentences or settings is None:
         raise InvalidSettings(list(dict.fromkeys(sentences)))
     return settings
+
+
+def _named_secrets(text: str) -> set[str]:
+    """Return the settings that pipelines name as their secrets; no other setting is free."""
+    value = pipelines.parse(text)
+    entries = value.values() if isinstance(value, dict) else ()
+    lists = [each.get("secrets") for each in entries if isinstance(each, dict)]
+    return {str(name) for names in lists if isinstance(names, list) for name in names}
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Settings as the program uses them; `_named` gives the name that Pulumi.yaml declares."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +19,7 @@ from infra.settings.fields import (
     text,
     whole_number,
 )
-from worker.transforms import names as transform_names
+from infra.settings.pipelines import Pipeline
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _ENTRY = "the name of an entry in your clouds.yaml"
@@ -69,15 +70,8 @@ class Store(Section):
     access_key: Text = _named("s3AccessKey", secret=True)
     secret_key: Text = _named("s3SecretKey", secret=True)
     key_round: Annotated[int, _ROUND] = _named("s3KeyRound")
-    input: BucketName = _named("inputBucket")
-    output: BucketName = _named("outputBucket")
     quarantine: BucketName = _named("quarantineBucket")
     adopted: Annotated[tuple[str, ...], list_of_texts("adoptBuckets")] = _named("adoptBuckets")
-
-    @property
-    def chosen(self) -> dict[str, str]:
-        """Role -> bucket name, "" where the settings leave it to the default."""
-        return {"input": self.input, "output": self.output, "quarantine": self.quarantine}
 
 
 class Database(Section):
@@ -134,29 +128,38 @@ class Machine(Section):
     user: Annotated[str, text("the image's login", *_LOGIN)] = _named("sshUser")
 
 
-class Worker(Section):
-    """What the worker does, and how often it looks for work."""
-
-    transform: Annotated[str, one_of(*transform_names())] = _named("transform")
-    interval: Annotated[str, text("the pause between two passes, for example 1s", *_INTERVAL)] = (
-        _named("timerInterval")
-    )
-
-
 class Settings(Section):
     """Everything a stack can set. `prefix` begins the name of every resource."""
 
     prefix: str
     compute: ComputeCloud
     database_cloud: DatabaseCloud
-    worker: Worker
     store: Store
     database: Database
     existing_database: ExistingDatabase | None
     machine: Machine
+    pipelines: Mapping[str, Pipeline]
+    interval: Annotated[str, text("the pause between two passes, for example 1s", *_INTERVAL)] = (
+        _named("timerInterval")
+    )
     protect_data: Boolean = _named("protectData")
 
     @property
     def names(self) -> Names:
         """Names of the stack's resources."""
         return Names(self.prefix)
+
+    def buckets(self, project_id: str) -> dict[tuple[str, str], str]:
+        """Return (pipeline, role) -> bucket name: the chosen one, else the default.
+
+        The pipeline is "" for the buckets that all share: quarantine, and archive if inputs are
+        kept.
+        """
+        names, store = self.names, self.store
+        found = {("", "quarantine"): store.quarantine or names.bucket("quarantine", project_id)}
+        if any(each.keep_inputs for each in self.pipelines.values()):
+            found["", "archive"] = names.bucket("archive", project_id)
+        for name, each in self.pipelines.items():
+            for role, chosen in (("input", each.input_bucket), ("output", each.output_bucket)):
+                found[name, role] = chosen or names.pipeline_bucket(name, role, project_id)
+        return found

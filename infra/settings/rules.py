@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping
 
-_BUCKETS = ("inputBucket", "outputBucket", "quarantineBucket")
+from infra.settings.pipelines import Pipeline
 
 
-def violations(values: Mapping[str, str]) -> Iterator[str]:
+def violations(values: Mapping[str, str], pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
     """Yield a sentence for each rule that is broken; the values themselves may be invalid too."""
     texts = {name: value.strip() for name, value in values.items()}
     if not texts["databaseCloud"] and texts["database"] != "existing":
         yield "databaseCloud is missing: set it to the name of an entry in your clouds.yaml."
     yield from _store(texts)
-    yield from _buckets(texts)
+    yield from _buckets(texts, pipelines)
     yield from _database(texts)
     if texts["operatorCidrs"] in ("", "[]"):
         yield (
@@ -41,26 +41,37 @@ def _store(texts: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def _buckets(texts: Mapping[str, str]) -> Iterator[str]:
-    for place, name in enumerate(_BUCKETS):
-        if texts["objectStore"] == "existing" and not texts[name]:
-            yield f"{name} is missing: objectStore is existing, so name a bucket you have."
-        for other in _BUCKETS[:place]:
-            if texts[name] and texts[name] == texts[other]:
-                yield (
-                    f"{name} and {other} are both {texts[name]!r}: give each its own bucket, or"
-                    " results would be processed again."
-                )
-    try:
-        adopted = json.loads(texts["adoptBuckets"] or "[]")
-    except ValueError:
-        return
-    for bucket in adopted if isinstance(adopted, list) else ():
-        if bucket not in [texts[name] for name in _BUCKETS]:
+def _buckets(texts: Mapping[str, str], pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
+    quarantine = texts["quarantineBucket"]
+    chosen = {"quarantineBucket": quarantine}
+    for name, each in pipelines.items():
+        chosen[f"pipelines.{name}.inputBucket"] = each.input_bucket
+        chosen[f"pipelines.{name}.outputBucket"] = each.output_bucket
+    for path, bucket in chosen.items():
+        if texts["objectStore"] == "existing" and not bucket:
+            yield f"{path} is missing: objectStore is existing, so name a bucket you have."
+        if bucket and bucket == quarantine and path != "quarantineBucket":
             yield (
-                f"adoptBuckets has {bucket!r}, which is none of the three buckets: set inputBucket,"
-                " outputBucket or quarantineBucket to it, or remove it."
+                f"{path} and quarantineBucket are both {bucket!r}: give each its own bucket, or"
+                " results would be processed again."
             )
+    for setting in ("adoptBuckets", "deletePipelineData"):
+        try:
+            listed = json.loads(texts[setting] or "[]")
+        except ValueError:
+            continue
+        for item in listed if isinstance(listed, list) else ():
+            if setting == "adoptBuckets" and item not in chosen.values():
+                yield (
+                    f"adoptBuckets has {item!r}, which is not a bucket of this stack: set"
+                    " inputBucket or outputBucket of a pipeline, or quarantineBucket, to it, or"
+                    " remove it."
+                )
+            elif setting != "adoptBuckets" and item in pipelines:
+                yield (
+                    f"deletePipelineData has {item!r}, which is a pipeline of this stack: remove"
+                    " it from one of the two."
+                )
 
 
 def _database(texts: Mapping[str, str]) -> Iterator[str]:

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.settings.models import Database, Settings
+from infra.settings.pipelines import readers
 from infra.user_data.archive import Archive
 from infra.user_data.document import TLS_FOLDER
 
+#: Of one file, if the machine has as much.
+_MEMORY_MB = 1024
 ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
 
 
@@ -15,21 +18,38 @@ def worker_toml(
     settings: Settings,
     *,
     endpoint: str,
-    buckets: Mapping[str, str],
+    memory_mb: int,
+    shared: Mapping[str, str],
+    buckets: Mapping[str, Mapping[str, str]],
     archive: Archive,
     host: str,
     port: int,
     admin: str,
     user: str,
 ) -> str:
-    """Return the file's text. `buckets` is role -> name, `admin` owns the database."""
+    """Return the file's text.
+
+    Args:
+        settings: The stack's.
+        endpoint: The object store's.
+        memory_mb: The machine's memory.
+        shared: Role -> name of the buckets that all pipelines share.
+        buckets: Pipeline -> role -> name of its buckets.
+        archive: The worker's package.
+        host: The database's.
+        port: The database's.
+        admin: The user that owns the database.
+        user: The worker's user.
+
+    Returns:
+        TOML; parameters of pipelines in it may be secret.
+    """
     present = certificates(settings.database)
     top = {
-        "pipeline": settings.prefix,
-        "transform": settings.worker.transform,
+        "stack": settings.prefix,
         "machine": settings.names.machine,
     }
-    store = {"endpoint": endpoint, "region": settings.store.region, **buckets}
+    store = {"endpoint": endpoint, "region": settings.store.region, **shared}
     database: dict[str, str | int] = {
         "host": host,
         "port": port,
@@ -44,8 +64,22 @@ def worker_toml(
     tables: dict[str, Mapping[str, Any]] = {
         "store": store,
         "database": database,
-        "archive": {"key": archive.key, "sha256": archive.sha256},
+        "package": {"key": archive.key, "sha256": archive.sha256},
     }
+    for name, pipeline in settings.pipelines.items():
+        tables[f"pipelines.{name}"] = {
+            "transform": pipeline.transform,
+            "parameters": json.dumps(pipeline.parameters, sort_keys=True),
+            **buckets[name],
+            "output_key": pipeline.output_key,
+            "keep_inputs": pipeline.keep_inputs,
+            "ignore": pipeline.ignore,
+            "sources": pipeline.sources,
+            "readers": readers(name, settings.pipelines),
+        }
+        limits = pipeline.limits.model_dump()
+        limits["memory_mb"] = limits["memory_mb"] or min(_MEMORY_MB, memory_mb)
+        tables[f"pipelines.{name}.limits"] = limits
     parts = [*_lines(top), ""]
     for name, table in tables.items():
         parts += [f"[{name}]", *_lines(table), ""]

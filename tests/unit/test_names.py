@@ -23,16 +23,34 @@ def test_bucket_names_differ_between_cloud_projects_and_roles() -> None:
     assert len(made) == 6
 
 
+@pytest.mark.parametrize("pipeline", ["negatives", "p", "a" * 20])
 @pytest.mark.parametrize("stack", ["lab", "My_Stack.2", "x" * 60, "a" * 28 + "." * 20, "ä"])
-def test_default_bucket_names_are_valid_bucket_names(stack: str) -> None:
-    for name in Names.of_stack(stack).buckets(dict.fromkeys(BUCKET_ROLES, ""), PROJECT_ID).values():
+def test_default_bucket_names_are_valid_bucket_names(stack: str, pipeline: str) -> None:
+    names = Names.of_stack(stack)
+    made = [names.bucket(role, PROJECT_ID) for role in (*BUCKET_ROLES, "archive")]
+    for name in [
+        *made,
+        *(names.pipeline_bucket(pipeline, role, PROJECT_ID) for role in ("input", "output")),
+    ]:
         assert 3 <= len(name) <= 63
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
         assert name[0] != "-"
 
 
-def test_chosen_bucket_name_is_kept() -> None:
-    chosen = {"input": "mine", "output": "", "quarantine": ""}
-    names = Names.of_stack("lab").buckets(chosen, PROJECT_ID)
-    assert names["input"] == "mine"
-    assert names["output"].startswith("image-pipeline-lab-output-")
+def test_buckets_of_the_first_pipeline_keep_their_names() -> None:
+    names = Names.of_stack("lab")
+    for role in ("input", "output"):
+        assert names.pipeline_bucket("negatives", role, PROJECT_ID) == names.bucket(
+            role, PROJECT_ID
+        )
+
+
+def test_buckets_of_similar_stacks_and_pipelines_differ() -> None:
+    made = {
+        Names.of_stack(stack).pipeline_bucket(pipeline, "input", PROJECT_ID)
+        for stack, pipeline in (
+            *(("lab", "one-two"), ("lab-one", "two"), ("lab-one-two", "negatives")),
+            *(("x" * 60, "one"), ("x" * 61, "one"), ("x" * 60, "two")),
+        )
+    }
+    assert len(made) == 6

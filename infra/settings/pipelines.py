@@ -1,0 +1,256 @@
+"""The setting `pipelines`: a map of names to what each pipeline reads, does and writes."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from infra.errors import InvalidSettings
+from infra.settings.fields import BucketName, Cidr
+from worker import errors, transforms
+from worker.transforms import output_keys, parameters
+
+#: The pipeline of a stack that defines none; its resources have the names of older versions.
+FIRST = "negatives"
+DEFAULT = {FIRST: {"transform": "negate"}}
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")  # deb-version(7)
+_IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
+#: Keys that need a transform which may use programs, files or the network.
+_BEYOND_PICTURES = ("folder", "apt", "network", "allow", "secrets")
+
+
+def _checked(check: Callable[[str], object]) -> BeforeValidator:
+    def run(value: object) -> object:
+        check(str(value))
+        return value
+
+    return BeforeValidator(run)
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _folder(path: str) -> None:
+    if path and not Path(path).expanduser().is_dir():
+        raise ValueError(f"is {path!r}, which is not a folder: name one.")
+
+
+def _package(name: str) -> None:
+    if not _PACKAGE.fullmatch(name):
+        raise ValueError(f"is {name!r}, which is not a Debian package: write its name.")
+
+
+def _transform(name: str) -> None:
+    known = transforms.names()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"is {name!r}: set it to one of {', '.join(known)}{hint}.")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
+    )
+
+
+class Limits(_Model):
+    """What one file may cost; memory_mb None: 1024, or the machine's memory if that is less."""
+
+    memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
+    cpu_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
+    seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
+    pixels: Annotated[int, Field(ge=1, le=10**12)] = 250_000_000
+
+
+class Pipeline(_Model):
+    """A pipeline as the settings define it; bucket names are "" for the default."""
+
+    transform: Annotated[str, _checked(_transform)]
+    parameters: dict[str, Any] = Field(default={}, repr=False)
+    sources: Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(alias="from")] = ()
+    gather: bool = False
+    input_bucket: BucketName = ""
+    output_bucket: BucketName = ""
+    output_key: Annotated[str, _checked(lambda text: text and output_keys.check(text))] = ""
+    keep_inputs: bool = False
+    limits: Limits = Limits()
+    ignore: tuple[Annotated[str, Field(min_length=1)], ...] = _IGNORED
+    folder: Annotated[str, _checked(_folder)] = ""
+    apt: tuple[Annotated[str, _checked(_package)], ...] = ()
+    network: bool = False
+    allow: tuple[Cidr, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+class _Pipelines(_Model):
+    pipelines: dict[str, Pipeline]
+
+
+def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, Pipeline]:
+    """Read the setting.
+
+    Args:
+        value: The map; leaves may be `{secure: …}`, as a stack's file has secrets.
+        secrets: The stack's other settings -> whether each is secret; None: not known here.
+
+    Returns:
+        Name -> pipeline, in the order of the map; the default for an empty one.
+
+    Raises:
+        InvalidSettings: One sentence for each fault, which begins with the path of the value.
+    """
+    if value in (None, "", {}):
+        value = DEFAULT
+    if not isinstance(value, dict):
+        raise InvalidSettings([f"pipelines is {value!r}: write a map NAME: {{transform: …}}."])
+    value = {str(name): _without_secure(entry) for name, entry in value.items()}
+    try:
+        found = _Pipelines.model_validate({"pipelines": value}).pipelines
+    except ValidationError as error:
+        faults = [sentence(fault, value) for fault in error.errors(include_url=False)]
+        raise InvalidSettings([*faults, *_bad_names(value)]) from None
+    faults = [*_bad_names(value)]
+    for name, pipeline in found.items():
+        path = f"pipelines.{name}"
+        faults += [f"{path}.{fault}" for fault in _of_one(pipeline, found, secrets)]
+        if name in _ancestors(name, found):
+            faults.append(f"{path}.from leads back to {name}: remove it from the loop.")
+    faults += _shared_buckets(found)
+    if faults:
+        raise InvalidSettings(faults)
+    return found
+
+
+def readers(name: str, pipelines: Mapping[str, Pipeline]) -> list[str]:
+    """Return the pipelines that read a pipeline's results."""
+    return [other for other, each in pipelines.items() if name in each.sources]
+
+
+def sentence(fault: Mapping[str, Any], value: object = None) -> str:
+    """Return a fault that pydantic found as one sentence that begins with the value's path."""
+    path, name = "", ""
+    for part in fault["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" * bool(path) or str(part)
+        name = str(part)
+    limits, kind = fault.get("ctx", {}), fault["type"]
+    if kind == "extra_forbidden":
+        known = [_alias(field, each) for field, each in _owner(fault["loc"]).model_fields.items()]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}."
+        return f"{path} is not a key of a pipeline: {hint}"
+    if kind == "missing":
+        return f"{path} is missing: set it, for example to {transforms.names()[0]}."
+    if "error" in limits:
+        return f"{path} {limits['error']}"
+    wanted = {
+        "int": "a whole number",
+        "bool": "true or false",
+        "string": "a text",
+        "tuple": "a list",
+        "dict": "a map",
+        "model": "a map",
+    }.get(kind.partition("_")[0], "")
+    if "ge" in limits or "le" in limits:
+        wanted = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
+    return f"{path} is {fault['input']!r}: set it to {wanted or 'another value'}."
+
+
+def _alias(name: str, field: Any) -> str:
+    return str(field.alias or name)
+
+
+def _owner(location: tuple[Any, ...]) -> type[BaseModel]:
+    return Limits if "limits" in location[2:-1] else Pipeline
+
+
+def _without_secure(value: Any) -> Any:
+    """Leave out what a file holds encrypted: the engine hands it over decrypted."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_secure(item)
+        for key, item in value.items()
+        if not (isinstance(item, dict) and item.keys() == {"secure"})
+    }
+
+
+def _bad_names(value: Mapping[str, object]) -> Iterator[str]:
+    for name in value:
+        if not _NAME.fullmatch(name):
+            yield (
+                f"pipelines.{name} is not a name: use a letter first, then up to 19 of a-z, 0-9"
+                " and hyphens."
+            )
+
+
+def _of_one(
+    pipeline: Pipeline, known: Mapping[str, Pipeline], secrets: Mapping[str, bool] | None
+) -> Iterator[str]:
+    kind = transforms.parameters_type(pipeline.transform)
+    try:
+        parameters.read(kind, pipeline.parameters)
+    except errors.InvalidSettings as error:
+        yield from (f"parameters.{line}" for line in str(error).splitlines())
+    for source in pipeline.sources:
+        if source not in known:
+            others = ", ".join(known)
+            yield f"from is {source!r}, which is not a pipeline: name one of {others}."
+        if pipeline.sources.count(source) > 1:
+            yield f"from has {source!r} twice: name it once."
+    if pipeline.gather:
+        yield "gather is true, which is not supported yet: remove it."
+    if pipeline.allow and not pipeline.network:
+        yield "allow is set, but network is not true: set network to true, or remove allow."
+    for name in pipeline.secrets:
+        if secrets is not None and not secrets.get(name):
+            yield (
+                f"secrets has {name!r}, which is not a secret setting of this stack: set it with"
+                f" `pulumi config set --secret {name}`."
+            )
+    policy = transforms.describe(pipeline.transform).policy
+    for key in _BEYOND_PICTURES:
+        if getattr(pipeline, key):
+            yield (
+                f"{key} is set, but {pipeline.transform} runs confined to its picture (policy"
+                f" {policy}) and cannot use it: remove it."
+            )
+
+
+def _ancestors(name: str, known: Mapping[str, Pipeline]) -> set[str]:
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        one = known.get(pending.pop())
+        new = set(one.sources if one else ()) - found
+        found |= new
+        pending += new
+    return found
+
+
+def _shared_buckets(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for name, pipeline in pipelines.items():
+        for key in ("inputBucket", "outputBucket"):
+            bucket = pipeline.input_bucket if key == "inputBucket" else pipeline.output_bucket
+            path = f"pipelines.{name}.{key}"
+            if bucket and (other := owners.setdefault(bucket, path)) != path:
+                yield (
+                    f"{path} and {other} are both {bucket!r}: give each its own bucket, or results"
+                    " would be processed again."
+                )
+
+
+def parse(text: str) -> object:
+    """Return the setting's value, which the engine hands over as JSON."""
+    try:
+        return json.loads(text) if text.strip() else {}
+    except ValueError:
+        return text
