@@ -82,8 +82,8 @@ def existing_buckets(settings: Settings, compute: Compute) -> list[str]:
         return []
     return [
         f"Bucket {name} exists already (yours or another user's; names are shared by all users of "
-        f"the store): set {role}Bucket to another name, or add it to adoptBuckets if it is yours."
-        for role, name in settings.names.buckets(store.chosen, compute.project_id).items()
+        f"the store): {_remedy(pipeline, role)}."
+        for (pipeline, role), name in settings.buckets(compute.project_id).items()
         if name not in store.adopted and _url_exists(f"{endpoint}/{name}")
     ]
 
@@ -105,6 +105,13 @@ def quota_shortages(
         entry = database.entry
         with cloud_errors(entry):
             yield from _trove(connect(entry, database.region), entry, settings.database.volume)
+
+
+def _remedy(pipeline: str, role: str) -> str:
+    if role == "archive":  # no setting names it
+        return "remove it, or do without keepInputs"
+    path = f"pipelines.{pipeline}.{role}Bucket" if pipeline else f"{role}Bucket"
+    return f"set {path} to another name, or add it to adoptBuckets if it is yours"
 
 
 def _of_a_new_stack(

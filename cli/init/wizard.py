@@ -8,13 +8,13 @@ from cli.errors import CommandError
 from cli.init import checks, choices
 from cli.init.operator import own_address, public_key
 from cli.init.prompt import Prompt
-from cli.pipelines.definitions import DEFAULT, FIRST
 from cli.terminal import print_progress, spinner
 from infra.clouds import Compute, list_regions
 from infra.connection import entries, region_config
 from infra.errors import InvalidSettings
 from infra.names import BUCKET_ROLES, Names
 from infra.settings import declared
+from infra.settings.pipelines import DEFAULT, FIRST
 
 _MAKE_CLOUDS_YAML = (
     "No clouds.yaml with an entry was found: in your cloud's web interface make an application "

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,13 @@ from cli.pipelines.yaml_document import YamlDocument
 from cli.stacks import registry
 from cli.stacks.target import LOCAL, command_line
 from infra.names import PROJECT
+from infra.settings.declared import flat_settings
+from infra.settings.pipelines import DEFAULT, read
 
 #: The setting.
 SETTING = "pipelines"
 #: The setting with the names of pipelines that are deleted with their data.
 DELETED = "deletePipelineData"
-#: What a stack has whose settings define none, and the name of its pipeline.
-FIRST = "negatives"
-DEFAULT: dict[str, Any] = {FIRST: {"transform": "negate"}}
 _NEW_FILE = """\
 # The pipelines of the local stack: './pipeline pipelines' and you may change them, './pipeline up'
 # deploys them. Without this file there is only the pipeline 'negatives'.
@@ -42,16 +42,15 @@ class Definitions:
         deleted: The pipelines that are deleted with their data.
     """
 
-    def __init__(self, stack: str, paths: LocalPaths | None = None) -> None:
+    def __init__(self, stack: str) -> None:
         """Read them.
 
         Raises:
             CommandError: The file is missing or malformed.
         """
         self.stack = stack
-        local = (paths or LocalPaths()).pipelines
-        self.file = local if stack == LOCAL else registry.settings_file(stack)
-        values = self._read()
+        self.file = LocalPaths().pipelines if stack == LOCAL else registry.settings_file(stack)
+        self._values = values = self._read()
         self.entries: dict[str, Any] = _mapping(values.get(SETTING), self.file)
         self.deleted: tuple[str, ...] = tuple(map(str, values.get(DELETED) or ()))
 
@@ -122,6 +121,9 @@ class Definitions:
             InvalidSettings: One sentence for each fault; nothing was written.
             CommandError: The file cannot be changed.
         """
+        if refusal := flat_settings(self._values):
+            raise CommandError(refusal)
+        read(entries)
         text = self.file.read_bytes().decode() if self.file.is_file() else _NEW_FILE
         document = YamlDocument(text)
         if self.stack == LOCAL:
@@ -150,7 +152,7 @@ def as_settings(file: Path) -> dict[str, Any]:
 
 def _mapping(value: Any, file: Path) -> dict[str, Any]:
     if value is None:
-        return dict(DEFAULT)
+        return deepcopy(DEFAULT)
     if not isinstance(value, dict) or not value:
         raise CommandError(
             f"{file.name}: pipelines must be a mapping of names to pipelines, such as "

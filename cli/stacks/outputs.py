@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.errors import CommandError
+from infra.names import FIRST_PIPELINE
 
 #: What S3 clients sign for where the store has no regions.
 _DEFAULT_REGION = "us-east-1"
-#: The only pipeline of stacks that a version without pipelines deployed, and its transform.
-_FIRST, _FIRST_TRANSFORM = "negatives", "negate"
+#: The transform of stacks that a version without pipelines deployed.
+_FIRST_TRANSFORM = "negate"
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def check_name(name: str, known: Iterable[str]) -> None:
 def _pipelines(values: Mapping[str, Any]) -> dict[str, Pipeline]:
     # A version without pipelines deployed one, and has no such output.
     deployed = values.get("pipelines") or {
-        _FIRST: {
+        FIRST_PIPELINE: {
             "transform": _FIRST_TRANSFORM,
             "inputBucket": values["inputBucket"],
             "outputBucket": values["outputBucket"],

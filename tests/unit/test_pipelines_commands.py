@@ -227,6 +227,54 @@ def test_pipeline_that_others_read_is_not_deleted(checkout: Checkout) -> None:
     assert list(defined(checkout)) == ["thumbs"]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: {transform: negat}", ["pipelines.a.transform is 'negat'", "negate"]),
+        ("a: {transfrom: copy}", ["pipelines.a.transfrom is not a key", "transform?"]),
+        ("a: {transform: copy, from: b}", ["pipelines.a.from is 'b'", "negatives"]),
+        ("a: {transform: copy, from: a}", ["pipelines.a.from leads back to a"]),
+        ("A: {transform: copy}", ["pipelines.A is not a name"]),
+        ("a: {transform: copy, outputKey: x}", ["pipelines.a.outputKey is 'x' without {name}"]),
+        (
+            "a: {transform: thumbnail, parameters: {width: wide}}",
+            ["pipelines.a.parameters.width is 'wide'"],
+        ),
+        ("a: 1", ["pipelines.a is 1: set it to a map"]),
+    ],
+)
+def test_bad_definition_is_refused_before_it_is_written(
+    text: str, expected: list[str], checkout: Checkout
+) -> None:
+    printed = refused(checkout, "create", "-f", write(checkout, text))
+    for words in expected:
+        assert words in printed
+
+
+def test_all_faults_are_named_at_once(checkout: Checkout) -> None:
+    text = "a: {transform: negat}\nb: {transform: copy, gather: 3}\n"
+    assert len(refused(checkout, "create", "-f", write(checkout, text)).splitlines()) == 2
+
+
+def test_secret_of_a_definition_stays(checkout: Checkout) -> None:
+    file = checkout.folder / "Pulumi.lab.yaml"
+    checkout.pipeline(*CREATE, "--stack", "lab")
+    text = file.read_text().replace("crop: true", "crop: {secure: v1:x==}")
+    file.write_text(text)
+    checkout.pipeline("pipelines", "create", "b", "--transform", "copy", "--stack", "lab")
+    added = "    b:\n      transform: copy\n"
+    assert file.read_text() == text.replace("encryptionsalt", f"{added}encryptionsalt")
+
+
+def test_settings_of_an_older_version_are_refused_with_what_to_write(checkout: Checkout) -> None:
+    file = checkout.folder / "Pulumi.lab.yaml"
+    text = file.read_text().replace("config:\n", "config:\n  image-pipeline:inputBucket: mine\n")
+    file.write_text(text)
+    printed = checkout.pipeline(*CREATE, "--stack", "lab", code=1).stderr
+    assert "pipelines: {negatives: {transform: negate, inputBucket: mine}}" in printed
+    assert file.read_text() == text
+
+
 def test_unknown_pipeline_is_not_updated(checkout: Checkout) -> None:
     new = write(checkout, "a: {transform: copy}")
     assert "has no pipeline 'a'" in refused(checkout, "update", "-f", new)
