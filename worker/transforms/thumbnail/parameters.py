@@ -1,0 +1,22 @@
+"""The parameters of `thumbnail`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from worker.transforms.parameters import Range
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The size of thumbnails; a smaller picture is not enlarged.
+
+    Attributes:
+        width: The largest width in pixels.
+        height: The largest height in pixels.
+        crop: Whether the picture fills width and height, and what is beyond is cut off at both
+            sides; otherwise the whole picture fits inside.
+    """
+
+    width: Annotated[int, Range(1, 10_000)] = 512
+    height: Annotated[int, Range(1, 10_000)] = 512
+    crop: bool = False
