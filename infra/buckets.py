@@ -11,8 +11,8 @@ import pulumi
 import pulumi_openstack as openstack
 from pulumi.dynamic import Resource, ResourceProvider
 
+from clients.errors import InfraError
 from infra.clouds import Compute
-from infra.errors import InfraError
 from infra.names import FIRST_PIPELINE
 from infra.providers import buckets as providers
 from infra.settings.models import Settings, Store

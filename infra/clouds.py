@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pulumi_openstack as openstack
 
-from infra import clouds_yaml, credential
-from infra.connection import cloud_errors, connect, region_config
-from infra.errors import CloudError
-from infra.providers import trove
+from clients import clouds_yaml, trove
+from clients.connection import cloud_errors, connect, region_config
+from clients.errors import CloudError
+from infra import credential
 from infra.settings.models import Settings
 
 if TYPE_CHECKING:

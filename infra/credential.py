@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from infra.errors import CloudError
+from clients.errors import CloudError
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

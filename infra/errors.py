@@ -1,14 +1,8 @@
-"""The errors of the Pulumi program and of its requests to the clouds."""
+"""The errors of the Pulumi program itself."""
 
 from collections.abc import Sequence
 
-import pulumi
-
-from worker.errors import PipelineError
-
-
-class InfraError(PipelineError, pulumi.RunError):
-    """Root of this package's errors; Pulumi prints a `RunError` without a traceback."""
+from clients.errors import InfraError
 
 
 class InvalidSettings(InfraError):
@@ -17,22 +11,6 @@ class InvalidSettings(InfraError):
     def __init__(self, sentences: Sequence[str]) -> None:
         self.sentences = tuple(sentences)
         super().__init__("\n".join(sentences))
-
-
-class CloudError(InfraError):
-    """A cloud lacks something that the settings name, or cannot be queried."""
-
-
-class StoreError(InfraError):
-    """The object store refused a request, or a bucket is not in the required state."""
-
-
-class DatabaseError(InfraError):
-    """The database service refused a request, failed, or took too long."""
-
-
-class DatabaseUnavailable(DatabaseError):
-    """The database service failed at a request (5xx); the same one may succeed later."""
 
 
 class UserDataTooLarge(InfraError):

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from clients.connection import cloud_errors, connect
+from clients.errors import CloudError
 from infra import credential
-from infra.connection import cloud_errors, connect
-from infra.errors import CloudError
 from tests.eventually import eventually
 
 #: Seconds between two looks.

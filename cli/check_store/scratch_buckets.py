@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.check_store.store import Store, describe
 from cli.errors import CommandError
 from cli.terminal import print_progress
-from infra.errors import StoreError
-from infra.providers import s3
+from clients import s3
+from clients.errors import StoreError
 
 PREFIX = "pipeline-check-"
 MIN_PART = 5 << 20  # bytes, of every part but the last (S3 API reference)

@@ -24,7 +24,7 @@ from cli.stacks.backend import state_file
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.target import LOCAL, command_line
 from cli.terminal import print_progress, print_result
-from infra.errors import InfraError
+from clients.errors import InfraError
 from infra.settings.declared import defaults
 from local import private_file
 

@@ -10,10 +10,10 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from clients.connection import cloud_errors, connect
+from clients.errors import InfraError
 from infra import clouds
 from infra.clouds import Compute, DatabaseCloud
-from infra.connection import cloud_errors, connect
-from infra.errors import InfraError
 from infra.names import Names
 from infra.settings import declared
 from infra.settings import load as settings

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from clients import trove
+from clients.connection import cloud_errors, connect, region_config
 from infra import clouds
-from infra.connection import cloud_errors, connect, region_config
-from infra.providers import trove
 
 
 @dataclass(frozen=True)

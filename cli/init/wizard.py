@@ -9,8 +9,8 @@ from cli.init import checks, choices
 from cli.init.operator import own_address, public_key
 from cli.init.prompt import Prompt
 from cli.terminal import print_progress, spinner
+from clients.connection import entries, region_config
 from infra.clouds import Compute, list_regions
-from infra.connection import entries, region_config
 from infra.errors import InvalidSettings
 from infra.names import BUCKET_ROLES, Names
 from infra.settings import declared

@@ -109,8 +109,8 @@ class SshHost:
 
     def console(self) -> str:
         """Return the last lines of Nova's console log, or why there are none."""
-        from infra.connection import cloud_errors, connect
-        from infra.errors import CloudError
+        from clients.connection import cloud_errors, connect
+        from clients.errors import CloudError
 
         try:
             with cloud_errors(self.cloud):
@@ -122,8 +122,8 @@ class SshHost:
 
     def cloud_status(self) -> str:
         """Return Nova's status of the machine, "" if it is active or Nova cannot be queried."""
-        from infra.connection import cloud_errors, connect
-        from infra.errors import CloudError
+        from clients.connection import cloud_errors, connect
+        from clients.errors import CloudError
 
         try:
             with cloud_errors(self.cloud):

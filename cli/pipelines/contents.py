@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from cli.stacks.outputs import Outputs
-from infra.providers import s3
+from clients import s3
 
 _PAGE = 1000  # the most that one listing returns (S3 API reference)
 

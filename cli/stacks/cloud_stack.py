@@ -113,8 +113,8 @@ class CloudStack:
 
         Bare `pulumi` in the checkout drives the same stack with this environment.
         """
-        from infra import clouds_yaml
-        from infra.errors import CloudError
+        from clients import clouds_yaml
+        from clients.errors import CloudError
 
         workspace = self._workspace_for_reading()
         try:
@@ -246,7 +246,7 @@ class CloudStack:
 
     def _ask_clouds(self, question: Callable[[set[str]], Any]) -> Any:
         """Ask with the ids of the state's resources; a cloud's error is raised as CommandError."""
-        from infra.errors import InfraError
+        from clients.errors import InfraError
 
         try:
             return question({str(each.get("id", "")) for each in self.open().resources()})
@@ -259,7 +259,7 @@ class CloudStack:
         The cloud refuses to delete a group in use; the provider would wait ten minutes, then report
         only a deadline.
         """
-        from infra.connection import cloud_errors, connect
+        from clients.connection import cloud_errors, connect
 
         groups, ours = _ids(resources, _GROUP), _ids(resources, _PORT)
         if not groups:

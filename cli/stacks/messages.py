@@ -2,7 +2,7 @@
 
 import re
 
-from infra.connection import fault
+from clients.connection import fault
 
 #: The provider logs an error with its source position, and returns it once more.
 _FRAME = re.compile(

@@ -24,7 +24,7 @@ _PLANNED = {
     OpType.DELETE_REPLACED: "- delete to replace",
     OpType.REPLACE: "± replace",
 }
-#: What infra/providers/readiness.py logs while a database is created or changed: for minutes.
+#: What clients/readiness.py logs while a database is created or changed: for minutes.
 _WAITING = re.compile(r"Database instance .*; waiting\.")
 _SUMMARIES = ("update failed", "preview failed")  # the engine's own, after the real errors
 _NOT_ON_A_CLOUD = ("pulumi:pulumi:", "pulumi:providers:", "pipeline:infra:")

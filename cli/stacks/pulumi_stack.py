@@ -243,8 +243,8 @@ class PulumiStack:
         outputs = self.outputs() if buckets else {}
         if "s3SecretKey" not in outputs:  # `up` never got that far: no keys exist
             return False
-        from infra.errors import InfraError
-        from infra.providers import s3
+        from clients import s3
+        from clients.errors import InfraError
 
         store = s3.client(
             {

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError
 from cli.stacks import backend, registry
-from infra.connection import cloud_errors, connect
-from infra.errors import CloudError
+from clients import readiness, trove
+from clients.connection import cloud_errors, connect
+from clients.errors import CloudError
 from infra.names import Names
-from infra.providers import readiness, trove
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

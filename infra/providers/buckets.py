@@ -8,9 +8,10 @@ from typing import Any
 
 from pulumi import dynamic as engine
 
-from infra.errors import StoreError
+from clients import s3
+from clients.errors import StoreError
 from infra.names import FIRST_PIPELINE
-from infra.providers import dynamic, s3
+from infra.providers import dynamic
 from infra.user_data import archive as worker_archive
 
 # An endpoint can be spelled in several ways: if it identified a bucket, a further slash in the

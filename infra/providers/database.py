@@ -10,10 +10,11 @@ from typing import Any
 from pulumi import dynamic as engine
 from pulumi.runtime import rpc
 
-from infra.connection import connect
-from infra.errors import DatabaseError
-from infra.providers import dynamic, readiness, trove
-from infra.providers.trove import Access
+from clients import readiness, trove
+from clients.connection import connect
+from clients.errors import DatabaseError
+from clients.trove import Access
+from infra.providers import dynamic
 
 #: Minutes that each change in place may take.
 CHANGE_MINUTES = 60.0

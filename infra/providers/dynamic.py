@@ -11,7 +11,7 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
 
-from infra.errors import InfraError
+from clients.errors import InfraError
 
 
 class Provider(ResourceProvider):

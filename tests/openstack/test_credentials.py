@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from clients import trove as client
+from clients.connection import cloud_errors, connect
+from clients.errors import CloudError, DatabaseError
 from infra import clouds
-from infra.connection import cloud_errors, connect
-from infra.errors import CloudError, DatabaseError
-from infra.providers import trove as client
 from tests.credentials import PAUSE, Account, CredentialRules
 from tests.eventually import eventually
 from tests.openstack.services.stack import OpenStack

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.errors import DatabaseError
-from infra.providers import readiness
-from infra.providers import trove as client
+from clients import readiness
+from clients import trove as client
+from clients.errors import DatabaseError
 from tests.eventually import eventually
 from tests.openstack.services import entries
 from tests.openstack.services.configuration import DATABASE_REGION

@@ -1,4 +1,4 @@
-"""Responses of Trove that infra/providers/trove.py relies on or works around."""
+"""Responses of Trove that clients/trove.py relies on or works around."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from infra.errors import DatabaseError
-from infra.providers import readiness
-from infra.providers import trove as client
+from clients import readiness
+from clients import trove as client
+from clients.errors import DatabaseError
+from clients.trove import Access, Instance
 from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
-from infra.providers.trove import Access, Instance
 from tests.trove.service import ADMIN, DATABASE, MINE, SECONDS, WORKER, Service
 
 MINUTES = SECONDS / 60

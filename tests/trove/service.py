@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra.connection import connect
-from infra.providers import trove as client
+from clients import trove as client
+from clients.connection import connect
 from tests.eventually import eventually
 
 MINE = "203.0.113.7/32"
@@ -46,7 +46,7 @@ class Service:
         return next(v for v in client.versions(self.cloud, "postgresql") if v.startswith("17."))
 
     def order(self, **changes: Any) -> dict[str, Any]:
-        """A create's `instance`, as infra/providers/trove.py sends it; None takes a field away."""
+        """A create's `instance`, as clients/trove.py sends it; None takes a field away."""
         body = {
             "name": "pipeline",
             "flavorRef": self.flavor(self.small),

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from infra.errors import StoreError
-from infra.providers import s3
+from clients import s3
+from clients.errors import StoreError
 from infra.providers.buckets import (
     BucketAdoptionProvider,
     BucketClaimProvider,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from clients.errors import CloudError
 from infra.clouds import choose_version, s3_endpoint
-from infra.errors import CloudError
 
 VERSIONS = ["16.8", "17.4", "17.10", "18.1-beta", "17"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import clouds_yaml
-from infra.errors import CloudError
+from clients import clouds_yaml
+from clients.errors import CloudError
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.connection import connect
-from infra.errors import CloudError
-from infra.providers import trove as client
+from clients import trove as client
+from clients.connection import connect
+from clients.errors import CloudError
 from tests.credentials import Account, CredentialRules
 
 

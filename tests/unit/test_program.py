@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.errors import CloudError, InfraError
+from clients.errors import CloudError, InfraError
 from local.cloud import LocalCloud
 from tests.unit.conftest import use_cloud
 from tests.unit.program import CHECKOUT, FLOATING_IP, Run, run_program

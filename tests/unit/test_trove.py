@@ -8,9 +8,9 @@ import psycopg
 import pytest
 import requests
 
-from infra.errors import DatabaseError
-from infra.providers import readiness
-from infra.providers import trove as client
+from clients import readiness
+from clients import trove as client
+from clients.errors import DatabaseError
 from local.cloud import LocalCloud
 from tests.eventually import eventually
 from tests.trove.providers import OWNER, WAITER, ProviderPromises, Up, inputs, waited

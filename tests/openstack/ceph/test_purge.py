@@ -1,6 +1,6 @@
 """What `destroy --data` does to a bucket, on Ceph: every version and marker of every key goes."""
 
-from infra.providers import s3
+from clients import s3
 from tests.worker.pipeline import Pipeline
 
 KEYS = ["a.jpg", "tab\t.jpg", "return\rline\n.jpg", "bell\x07.jpg", "<&> + %2F 猫.jpg", "/x.jpg"]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from infra import clouds_yaml
-from infra.errors import CloudError
+from clients import clouds_yaml
+from clients.errors import CloudError
 
 if TYPE_CHECKING:
     from openstack.config import OpenStackConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from infra.errors import CloudError
+from clients.errors import CloudError
 
 VARIABLE = "OS_CLIENT_CONFIG_FILE"
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from infra.errors import DatabaseError, DatabaseUnavailable
-from infra.providers import trove
-from infra.providers.trove import Access, Instance
+from clients import trove
+from clients.errors import DatabaseError, DatabaseUnavailable
+from clients.trove import Access, Instance
 
 if TYPE_CHECKING:
     from openstack.connection import Connection

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infra.errors import StoreError
+from clients.errors import StoreError
 from worker.store.retries import RetryPolicy
 
 #: The limit of keys in one DeleteObjects (S3 API reference).

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.connection import cloud_errors, fault
-from infra.errors import DatabaseError, DatabaseUnavailable
+from clients.connection import cloud_errors, fault
+from clients.errors import DatabaseError, DatabaseUnavailable
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
