@@ -81,6 +81,7 @@ def _write(
         orientation = 1 if known == formats.TIFF else inspection.exif(image).get(_ORIENTATION, 1)
         found = inspection.inspect(source.data, known, image)
         info = {str(name): value for name, value in image.info.items()}
+        image.info[encoding.KEY] = found.transparency
         thumbnail = _scaled(image, orientation, parameters)
     written, notes = encoding.write(thumbnail, target, known, info, found.png_colors)
     return written, found.notes + notes
@@ -101,7 +102,8 @@ def _scaled(image: Image.Image, orientation: int, parameters: Parameters) -> Ima
     picture = encoding.normalized(image)
     left, upper, right, lower = (edge * ratio for edge in chosen.box)
     box = (left, upper, min(right, picture.width), min(lower, picture.height))
-    thumbnail = picture.resize(
-        (chosen.width, chosen.height), Image.Resampling.LANCZOS, box, reducing_gap=_GAP
-    )
+    # Pillow 13.0 cannot reduce 16-bit gray.
+    gap = None if picture.mode == encoding.DEEP else _GAP
+    target = (chosen.width, chosen.height)
+    thumbnail = picture.resize(target, Image.Resampling.LANCZOS, box, reducing_gap=gap)
     return thumbnail.transpose(_TURN[orientation]) if orientation in _TURN else thumbnail

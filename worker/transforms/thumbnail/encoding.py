@@ -13,19 +13,20 @@ from worker.transforms.pictures.formats import Format
 #: Pillow's modes of gray and RGB, with alpha, and of CMYK and 16-bit gray.
 _PLAIN = ("L", "RGB")
 _ALPHA = ("LA", "RGBA")
-_CMYK, _DEEP = "CMYK", "I;16"
+_CMYK, DEEP = "CMYK", "I;16"
+#: Where Pillow keeps what stands for transparent.
+KEY = "transparency"
 _WRITTEN: Mapping[Format, Sequence[str]] = {
     formats.JPEG: (*_PLAIN, _CMYK),
-    formats.PNG: (*_PLAIN, *_ALPHA, _DEEP),
+    formats.PNG: (*_PLAIN, *_ALPHA, DEEP),
     formats.GIF: (*_PLAIN, *_ALPHA),
-    formats.TIFF: (*_PLAIN, *_ALPHA, _CMYK, _DEEP),
+    formats.TIFF: (*_PLAIN, *_ALPHA, _CMYK, DEEP),
     formats.WEBP: (*_PLAIN, *_ALPHA),
     formats.BMP: _PLAIN,
-    formats.PNM: (*_PLAIN, _DEEP),
+    formats.PNM: (*_PLAIN, DEEP),
 }
 _OPTIONS: Mapping[Format, Mapping[str, Any]] = {
     formats.JPEG: {"quality": 85, "optimize": True},
-    formats.PNG: {"optimize": True},
     formats.TIFF: {"compression": "tiff_lzw"},
     formats.WEBP: {"quality": 85},
 }
@@ -47,7 +48,9 @@ def normalized(image: Image.Image) -> Image.Image:
         InvalidInput: Its colors are of another kind.
     """
     mode = image.mode
-    has_key = "transparency" in image.info and mode in ("1", "L", "RGB", "P")
+    has_key = image.info.get(KEY) is not None
+    if not has_key:
+        image.info.pop(KEY, None)
     if mode in ("1", "L"):
         return image.convert("LA" if has_key else "L")
     if mode in ("RGB", "RGBX", "YCbCr"):
@@ -58,8 +61,8 @@ def normalized(image: Image.Image) -> Image.Image:
     if mode in ("La", "RGBa"):
         return image.convert(mode.upper())
     if mode in ("I", "I;16B"):
-        return image.convert(_DEEP)
-    if mode in (*_ALPHA, _CMYK, _DEEP):
+        return image.convert(DEEP)
+    if mode in (*_ALPHA, _CMYK, DEEP):
         return image
     raise InvalidInput(f"its colors ({mode}) are not supported")
 
@@ -119,5 +122,5 @@ def _with_palette(image: Image.Image) -> Image.Image:
     is_transparent = image.getchannel("A").point(lambda alpha: 255 * (alpha < _OPAQUE_FROM))
     result = image.convert("RGB").quantize(_GIF_COLORS)
     result.paste(_GIF_COLORS, mask=is_transparent)
-    result.info["transparency"] = _GIF_COLORS
+    result.info[KEY] = _GIF_COLORS
     return result

@@ -47,7 +47,7 @@ _ONE_BYTE = 255  # the largest maxval of a PNM's samples of one byte
 _PNG_COLORS = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"pHYs")
 _PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-_PNG_GRAY = 0
+_PNG_GRAY, _PNG_FEW_BITS = 0, (2, 4)
 _GIF_PROFILE = re.compile(rb"\x21\xff\x0bICCRGBG1")
 # Application segments of a JPEG by their first bytes; None: they hold no metadata, or it is kept.
 _SEGMENTS = (
@@ -81,12 +81,14 @@ class Inspection:
         further: How many pictures follow the first one, and what they are.
         is_reduced: Whether Pillow reduces its samples to 8 bits.
         png_colors: Type and content of a PNG's chunks on the meaning of its colors.
+        transparency: What stands for transparent, as Pillow needs it in `info`; None if nothing.
     """
 
     dropped: Sequence[str] = ()
     further: tuple[int, str] = (0, "")
     is_reduced: bool = False
     png_colors: Sequence[tuple[bytes, bytes]] = ()
+    transparency: Any = None
 
     @property
     def notes(self) -> list[str]:
@@ -118,6 +120,8 @@ def check(data: memoryview, known: Format, max_pixels: int) -> None:
             raise InvalidInput(f"{problem}: the TIFF has {tiff_pages.described(first)}")
         if problem := tiff_pages.segments_problem(first, tiff.size):
             raise InvalidInput(problem)
+    elif known == formats.PNM:
+        pnm_header.read(data)
     elif known == formats.BMP and bmp_header.read(data).is_misread:
         raise InvalidInput(bmp_header.MISREAD)
 
@@ -151,7 +155,8 @@ def inspect(data: memoryview, known: Format, image: Image.Image) -> Inspection:
     has_profile = known == formats.BMP and bmp_header.read(data).has_profile
     if has_profile or (known == formats.GIF and _GIF_PROFILE.search(data)):
         dropped.append("the color profile")
-    return Inspection(dropped, further, _is_deep(data, known))
+    key = image.info.get("transparency")
+    return Inspection(dropped, further, _is_deep(data, known), transparency=key)
 
 
 def exif(image: Image.Image) -> dict[int, Any]:
@@ -190,11 +195,16 @@ def _inspect_png(data: memoryview, image: Image.Image, further: tuple[int, str])
             others[kind.decode("latin-1")] = None
     if "eXIf" in others and not _exif_names(image):
         del others["eXIf"]
-    dropped = [f"PNG chunks {', '.join(others)}"] if others else []
     depth, color_type = data[24], data[25]
+    key, dropped = image.info.get("transparency"), list[str]()
+    if key is not None and depth > _BYTE_BITS:
+        key, dropped = None, ["the transparent color"]
+    elif key is not None and color_type == _PNG_GRAY and depth in _PNG_FEW_BITS:
+        key = key * 255 // ((1 << depth) - 1)  # Pillow 13.0 scales the pixels alone
+    dropped += [f"PNG chunks {', '.join(others)}"] if others else []
     # Pillow keeps 16 bits of gray alone.
     is_reduced = depth > _BYTE_BITS and color_type != _PNG_GRAY
-    return Inspection(dropped, further, is_reduced, colors)
+    return Inspection(dropped, further, is_reduced, colors, key)
 
 
 def _png_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
