@@ -58,6 +58,7 @@ class WorkerPipeline:
         self.admin, self.user = f"{self.name}-admin", f"{self.name}-worker"
         self.admin_password, self.password = secrets.token_hex(8), secrets.token_hex(8)
         self.environment: dict[str, str] = {}
+        self.tables: dict[str, dict[str, object]] = {}
 
     def __enter__(self) -> Self:
         for bucket in (self.input, self.output, self.quarantine):
@@ -89,7 +90,8 @@ class WorkerPipeline:
     def configure(self, **changes: dict[str, object]) -> None:
         """Write worker.toml; `changes` replace values, by table.
 
-        The tables are store, database, pipeline and limits; the last two are the only pipeline's.
+        The tables are store, database, and, of the first pipeline, pipeline and limits; `tables`
+        has values of these and further tables for all calls.
         """
         tables: dict[str, dict[str, object]] = {
             "store": {"endpoint": self.store.endpoint, "quarantine": self.quarantine},
@@ -106,9 +108,10 @@ class WorkerPipeline:
         }
         titles = {"pipeline": "pipelines.negatives", "limits": "pipelines.negatives.limits"}
         text = f'stack = "{self.name}"\nmachine = "vm-1"\n'
-        for table, values in tables.items():
+        for table in tables | self.tables:
             text += f"[{titles.get(table, table)}]\n"
-            for name, value in (values | changes.get(table, {})).items():
+            values = tables.get(table, {}) | self.tables.get(table, {}) | changes.get(table, {})
+            for name, value in values.items():
                 text += f"{name} = {json.dumps(value)}\n"
         self.folder.mkdir(exist_ok=True)
         self.settings.write_text(text)

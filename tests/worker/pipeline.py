@@ -43,9 +43,9 @@ class Pipeline(WorkerPipeline):
 
         return super().popen(*arguments, stdout=stdout, preexec_fn=preexec_fn or limit_files)
 
-    def drain(self, status: int = 0) -> subprocess.CompletedProcess[str]:
+    def drain(self, status: int = 0, pipeline: str = "") -> subprocess.CompletedProcess[str]:
         """Make a pass, and check its exit status and that it shows no traceback."""
-        done = self.run("drain")
+        done = self.run("drain", *(["--pipeline", pipeline] if pipeline else []))
         assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stdout + done.stderr
         return done

@@ -4,7 +4,6 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,12 @@ Connection = psycopg.Connection[dict[str, Any]]
 
 @cache
 def statement(name: str) -> bytes:
-    """Return the text of `sql/NAME.sql`."""
-    return (SQL_FOLDER / f"{name}.sql").read_bytes()
+    """Return `sql/NAME.sql` without comments and indentation.
+
+    psycopg parses a statement of more than 4,096 bytes each time that it is executed.
+    """
+    lines = (line.strip() for line in (SQL_FOLDER / f"{name}.sql").read_bytes().splitlines())
+    return b"\n".join(line for line in lines if not line.startswith(b"--"))
 
 
 def reason_of(error: psycopg.Error) -> str:
@@ -77,7 +80,8 @@ def connect(settings: DatabaseSettings, user: str, password: str) -> Connection:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=30_000,  # milliseconds
-            options="-c statement_timeout=30s "
+            # The plans of our statements do not depend on the parameters.
+            options="-c statement_timeout=30s -c plan_cache_mode=force_generic_plan "
             # On the server too: the session of a dead worker ends within a minute, not two hours.
             "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
             **certificates,
@@ -165,7 +169,7 @@ class PostgresLedger:
 
     def renew(self, leases: Collection[Lease]) -> set[Lease]:
         """See `Ledger.renew`."""
-        rows = [asdict(lease) for lease in leases]
+        rows = [vars(lease) for lease in leases]
         held = {row["fence"] for row in self._run("renew_leases", leases=_json(rows))}
         return {lease for lease in leases if lease.fence in held}
 
@@ -201,7 +205,7 @@ class PostgresLedger:
     def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement that also releases leases; they are kept if it fails."""
         leases = [self._released.popleft() for _ in range(len(self._released))]
-        released = _json([asdict(lease) for lease in leases])
+        released = _json([vars(lease) for lease in leases])
         try:
             return self._run(name, released=released, **parameters)
         except ServiceUnavailable:
@@ -211,7 +215,7 @@ class PostgresLedger:
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         values = self._names | {k: storable_values(v) for k, v in parameters.items()}
         with translated_errors(name):
-            cursor = self._connection.execute(statement(name), values)
+            cursor = self._connection.execute(statement(name), values, prepare=True)
             return cursor.fetchall() if cursor.description else []
 
     def _attempt_id(self, upload: Upload) -> str:
