@@ -91,7 +91,8 @@ def _boolean(value: str) -> bool:
     return value.strip() == "true"
 
 
-def _bucket(value: str) -> str:
+def _bucket(value: object) -> str:
+    value = str(value)
     if value.strip() and not _BUCKET.fullmatch(value.strip()):
         raise ValueError(
             f"is {value!r}, which stores refuse as a bucket name: use 3 to 63 of a-z, 0-9 and"
@@ -103,7 +104,8 @@ def _bucket(value: str) -> str:
 def _range(limit: Callable[[Network], str]) -> BeforeValidator:
     """Read a range in canonical form; `limit` says what else is wrong with it."""
 
-    def check(item: str) -> str:
+    def check(value: object) -> str:
+        item = str(value)
         try:
             network = ipaddress.ip_network(item, strict=False)
         except ValueError:

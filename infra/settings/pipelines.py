@@ -111,16 +111,18 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
         value = DEFAULT
     if not isinstance(value, dict):
         raise InvalidSettings([f"pipelines is {value!r}: write a map NAME: {{transform: …}}."])
+    hide = bool(secrets and secrets.get("pipelines"))  # which of its values is not known
+    shown = _hidden if hide else repr
     value = {str(name): _without_secure(entry) for name, entry in value.items()}
     try:
         found = _Pipelines.model_validate({"pipelines": value}).pipelines
     except ValidationError as error:
-        faults = [sentence(fault, value) for fault in error.errors(include_url=False)]
+        faults = [sentence(fault, shown) for fault in error.errors(include_url=False)]
         raise InvalidSettings([*faults, *_bad_names(value)]) from None
     faults = [*_bad_names(value)]
     for name, pipeline in found.items():
         path = f"pipelines.{name}"
-        faults += [f"{path}.{fault}" for fault in _of_one(pipeline, found, secrets)]
+        faults += [f"{path}.{fault}" for fault in _of_one(pipeline, found, secrets, shown)]
         if name in _ancestors(name, found):
             faults.append(f"{path}.from leads back to {name}: remove it from the loop.")
     faults += _shared_buckets(found)
@@ -134,7 +136,11 @@ def readers(name: str, pipelines: Mapping[str, Pipeline]) -> list[str]:
     return [other for other, each in pipelines.items() if name in each.sources]
 
 
-def sentence(fault: Mapping[str, Any], value: object = None) -> str:
+def _hidden(_: object) -> str:
+    return "[secret]"
+
+
+def sentence(fault: Mapping[str, Any], shown: Callable[[object], str] = repr) -> str:
     """Return a fault that pydantic found as one sentence that begins with the value's path."""
     path, name = "", ""
     for part in fault["loc"]:
@@ -142,10 +148,11 @@ def sentence(fault: Mapping[str, Any], value: object = None) -> str:
         name = str(part)
     limits, kind = fault.get("ctx", {}), fault["type"]
     if kind == "extra_forbidden":
-        known = [_alias(field, each) for field, each in _owner(fault["loc"]).model_fields.items()]
+        owner = Limits if "limits" in fault["loc"][:-1] else Pipeline
+        known = [str(each.alias or field) for field, each in owner.model_fields.items()]
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}."
-        return f"{path} is not a key of a pipeline: {hint}"
+        return f"{path} is not a known key: {hint}"
     if kind == "missing":
         return f"{path} is missing: set it, for example to {transforms.names()[0]}."
     if "error" in limits:
@@ -160,15 +167,7 @@ def sentence(fault: Mapping[str, Any], value: object = None) -> str:
     }.get(kind.partition("_")[0], "")
     if "ge" in limits or "le" in limits:
         wanted = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
-    return f"{path} is {fault['input']!r}: set it to {wanted or 'another value'}."
-
-
-def _alias(name: str, field: Any) -> str:
-    return str(field.alias or name)
-
-
-def _owner(location: tuple[Any, ...]) -> type[BaseModel]:
-    return Limits if "limits" in location[2:-1] else Pipeline
+    return f"{path} is {shown(fault['input'])}: set it to {wanted or 'another value'}."
 
 
 def _without_secure(value: Any) -> Any:
@@ -192,11 +191,14 @@ def _bad_names(value: Mapping[str, object]) -> Iterator[str]:
 
 
 def _of_one(
-    pipeline: Pipeline, known: Mapping[str, Pipeline], secrets: Mapping[str, bool] | None
+    pipeline: Pipeline,
+    known: Mapping[str, Pipeline],
+    secrets: Mapping[str, bool] | None,
+    shown: Callable[[object], str],
 ) -> Iterator[str]:
     kind = transforms.parameters_type(pipeline.transform)
     try:
-        parameters.read(kind, pipeline.parameters)
+        parameters.read(kind, pipeline.parameters, shown)
     except errors.InvalidSettings as error:
         yield from (f"parameters.{line}" for line in str(error).splitlines())
     for source in pipeline.sources:

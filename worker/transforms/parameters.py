@@ -21,7 +21,11 @@ class Range:
     high: float
 
 
-def read(kind: type | None, values: Mapping[str, object]) -> Any:
+def read(
+    kind: type | None,
+    values: Mapping[str, object],
+    shown: Callable[[object], str] = repr,
+) -> Any:
     """Read parameters.
 
     Args:
@@ -29,6 +33,7 @@ def read(kind: type | None, values: Mapping[str, object]) -> Any:
             Literal, lists of these, or one of them or None; None if it has no parameters.
         values: Name in camelCase -> value. A text is taken as a number or boolean where one is
             needed: `pulumi config set --path` stores every value as text.
+        shown: How a wrong value appears in a sentence; a secret one must not.
 
     Returns:
         An instance of `kind`, or None.
@@ -45,7 +50,7 @@ def read(kind: type | None, values: Mapping[str, object]) -> Any:
             try:
                 given[field.name] = _value(hints[field.name], values[name])
             except ValueError as error:
-                problems.append(f"{name} is {values[name]!r}: set it to {error}.")
+                problems.append(f"{name} is {shown(values[name])}: set it to {error}.")
         elif field.default is MISSING and field.default_factory is MISSING:
             problems.append(f"{name} is missing: set it to {_wanted(hints[field.name])}.")
     if problems:
