@@ -1,19 +1,25 @@
-"""`python -m worker`: drain, migrate, log, status, sql, apply, build.
+"""`python -m worker`: drain, migrate, log, status, jobs, results, sql, apply, build.
 
 Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker import settings
 from worker.command_line import parser
-from worker.errors import InvalidSettings, PipelineError
+from worker.errors import InvalidSettings, JobRefused, PipelineError
+from worker.ledger.ledger import QUARANTINED
 from worker.settings import Pipeline, Settings
+
+if TYPE_CHECKING:
+    from worker.ledger.stack_ledger import StackLedger
 
 _STORE_KEYS = ("s3-access-key", "s3-secret-key")
 _CREDENTIALS = {
@@ -21,6 +27,8 @@ _CREDENTIALS = {
     "migrate": ("database-admin-password",),
     "log": ("database-password",),
     "status": (*_STORE_KEYS, "database-password"),
+    "jobs": (*_STORE_KEYS, "database-password"),
+    "results": ("database-password",),
     "sql": ("database-password",),
 }
 
@@ -94,26 +102,69 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
     from worker.jobs import report  # noqa: PLC0415
     from worker.ledger.postgres_ledger import connect_worker  # noqa: PLC0415
     from worker.ledger.query import query  # noqa: PLC0415
-    from worker.ledger.reader import LogFilter, Reader  # noqa: PLC0415
+    from worker.ledger.stack_ledger import LogFilter, StackLedger  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415
 
     with connect_worker(loaded) as connection:
         if options.command == "sql":
             _print(report.query_lines(query(connection, options.query), as_csv=options.csv))
             return
-        chosen = _chosen(loaded, options.pipeline)
-        reader = Reader(connection, loaded.stack)
+        ledger, chosen = StackLedger(connection, loaded.stack), _chosen(loaded, options)
         if options.command == "log":
             names = ("last", "since", "like", "quarantined", "pipeline")
             log_filter = LogFilter(**{name: getattr(options, name) for name in names})
-            _print(report.log(reader, log_filter, as_json=options.json))
-        else:
-            found = report.status(reader, open_store(loaded), loaded.stack, chosen)
+            _print(report.log(ledger, log_filter, as_json=options.json))
+        elif options.command == "results":
+            _print(report.results(ledger, options.name, options.pipeline, as_json=options.json))
+        elif options.command == "status":
+            found = report.status(ledger, open_store(loaded), loaded.stack, chosen)
             print(report.status_json(found) if options.json else report.status_text(found))
+        else:
+            _jobs(loaded, options, ledger)
 
 
-def _chosen(loaded: Settings, name: str | None) -> list[Pipeline]:
-    """Return the pipeline of that name, or all of them."""
+def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") -> None:
+    from worker.jobs import report  # noqa: PLC0415
+    from worker.jobs.job_details import job_details  # noqa: PLC0415
+    from worker.jobs.job_list import list_jobs  # noqa: PLC0415
+    from worker.jobs.quarantined_jobs import QuarantinedJobs  # noqa: PLC0415
+    from worker.ledger.stack_ledger import JobFilter  # noqa: PLC0415
+    from worker.store.s3_store import open_store  # noqa: PLC0415
+
+    store, chosen = open_store(loaded), _chosen(loaded, options)
+    if options.verb == "list":
+        names = ("last", "since", "like", "state", "run", "pipeline")
+        job_filter = JobFilter(**{name: getattr(options, name) for name in names})
+        rows = list_jobs(ledger, store, chosen, job_filter)
+        _print(report.lines(rows, report.job_line, as_json=options.json))
+        return
+    if options.verb == "show":
+        details = job_details(ledger, store, chosen, options.id)
+        print(json.dumps(details, indent=None if options.json else 2))
+        return
+    jobs = QuarantinedJobs(loaded, ledger, store, force=options.force)
+    ids = options.ids
+    by_filter = options.verb == "retry" and (options.state or options.run)
+    if bool(by_filter) == bool(ids):
+        raise JobRefused("Give the ids of jobs, or --state quarantined, or --run ID.")
+    if by_filter:
+        quarantined = JobFilter(
+            sys.maxsize, state=QUARANTINED, run=options.run, pipeline=options.pipeline
+        )
+        ids = [row["id"] for row in ledger.jobs(quarantined)]
+    change = jobs.retry if options.verb == "retry" else jobs.drop
+    refused = 0
+    for row in map(change, ids):
+        refused += not row["ok"]
+        print(json.dumps(row) if options.json else report.change_line(row), flush=True)
+    if refused:
+        what = "retried" if options.verb == "retry" else "dropped"
+        raise JobRefused(f"{refused} of {len(ids)} jobs were not {what}.")
+
+
+def _chosen(loaded: Settings, options: argparse.Namespace) -> list[Pipeline]:
+    """Return the pipeline that --pipeline names, or all of them."""
+    name = getattr(options, "pipeline", None)
     return list(loaded.pipelines.values()) if name is None else [loaded.chosen(name)]
 
 

@@ -35,6 +35,10 @@ class InvalidInput(PipelineError):
     """The file itself cannot be transformed, now or later: it belongs in quarantine."""
 
 
+class JobRefused(PipelineError):
+    """An operator's request for a job cannot be carried out."""
+
+
 class TransformCrashed(PipelineError):
     """The process that transformed the file died or was killed; the cause is unknown."""
 

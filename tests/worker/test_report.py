@@ -17,7 +17,7 @@ from tests.worker.results import done, quarantined, record
 from worker import logs, settings
 from worker.jobs import report
 from worker.ledger.postgres_ledger import Connection, PostgresLedger, connect_worker
-from worker.ledger.reader import LogFilter, Reader
+from worker.ledger.stack_ledger import LogFilter, StackLedger
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
 from worker.uploads.job import Job, job_id
@@ -36,15 +36,15 @@ class Stack:
     def __init__(self, connection: Connection, name: str) -> None:
         self.ledger = PostgresLedger(connection, name, "negatives", "vm-1")
         self.thumbs = PostgresLedger(connection, name, "thumbs", "vm-2")
-        self.reader = Reader(connection, name)
+        self.whole = StackLedger(connection, name)
         self.store = MemoryStore(["input", "thumbs-input"], clock=lambda: NOON)
 
     def status(self, *pipelines: Pipeline) -> dict[str, Any]:
-        return report.status(self.reader, self.store, "test", pipelines or (NEGATIVES, THUMBS))
+        return report.status(self.whole, self.store, "test", pipelines or (NEGATIVES, THUMBS))
 
     def log(self, **changes: Any) -> list[str]:
         """Return the input keys of the rows that `log` finds."""
-        return [row["input_key"] for row in self.reader.log(LogFilter(**changes))]
+        return [row["input_key"] for row in self.whole.log(LogFilter(**changes))]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def stack(versioned: WorkerPipeline) -> Iterator[Stack]:
 def test_log_lines_for_people(stack: Stack) -> None:
     record(stack.ledger, done(CAT, seconds=0.25))
     record(stack.ledger, quarantined(DOG, "not an image", seconds=1.5))
-    lines = list(report.log(stack.reader, LogFilter(), as_json=False))
+    lines = list(report.log(stack.whole, LogFilter(), as_json=False))
     assert [line.split("Z  ")[1] for line in lines] == [
         "  0.250 s  cat.png -> negated_cat.png",
         "  1.500 s  dog.png -> quarantined: not an image",
@@ -66,7 +66,7 @@ def test_log_lines_for_people(stack: Stack) -> None:
 def test_log_lines_for_programs_are_ascii(stack: Stack) -> None:
     odd = Upload("input", "猫\u2028.png", "", "e", NOON)
     record(stack.ledger, quarantined(odd))
-    (line,) = report.log(stack.reader, LogFilter(like="猫"), as_json=True)
+    (line,) = report.log(stack.whole, LogFilter(like="猫"), as_json=True)
     assert line.isascii()
     row = json.loads(line)
     assert (row["input_key"], row["pipeline"]) == (odd.key, "negatives")
@@ -135,7 +135,7 @@ def test_status_of_a_stack(stack: Stack) -> None:
 
 
 def test_status_names_a_machine_once(stack: Stack) -> None:
-    other = PostgresLedger(stack.reader.connection, stack.reader.stack, "thumbs", "vm-1")
+    other = PostgresLedger(stack.whole.connection, stack.whole.stack, "thumbs", "vm-1")
     stack.ledger.heartbeat(None)
     other.heartbeat("no disk")
     (machine,) = stack.status()["machines"]

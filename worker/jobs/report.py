@@ -1,39 +1,67 @@
-"""`log`, `status` and `sql`: what the ledger and the input buckets contain, as text or JSON."""
+"""What the ledger and the input buckets contain, as text or JSON."""
 
 import csv
 import io
 import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
-from worker.ledger.reader import LogFilter, Reader
+from worker.jobs.pending import pending_jobs
+from worker.ledger.stack_ledger import LogFilter, StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store
-from worker.uploads.listing import group_by_key
+
+_Row = dict[str, Any]
+_SHOWN_DIGITS = 12
 
 
-def log(reader: Reader, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
-    """Report results, oldest first.
+def log(ledger: StackLedger, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
+    """Report results, oldest first: one line per result, as it comes from the database."""
+    return lines(ledger.log(log_filter), _log_line, as_json=as_json)
+
+
+def results(
+    ledger: StackLedger, name: str, pipeline: str | None, *, as_json: bool
+) -> Generator[str]:
+    """Report the newest results of an object, or stored as one of this name: one line each."""
+    rows = ledger.results_of(name, pipeline)
+    return lines(rows, lambda row: f"{row['pipeline']}  {row['key']}", as_json=as_json)
+
+
+def lines(rows: Iterable[_Row], text: Callable[[_Row], str], *, as_json: bool) -> Generator[str]:
+    """Format rows.
 
     Args:
-        reader: Reads the ledger.
-        log_filter: Which results.
-        as_json: Whether each line is a JSON object.
+        rows: Rows of the ledger.
+        text: Returns the line of a row for people.
+        as_json: Whether each line is a JSON object instead.
 
     Yields:
-        One line per result, as it comes from the database.
+        One line per row.
     """
-    for row in reader.log(log_filter):
-        yield json.dumps(row) if as_json else _log_line(row)
+    for row in rows:
+        yield json.dumps(row) if as_json else text(row)
+
+
+def job_line(row: _Row) -> str:
+    """Return a row of `jobs list` as a line for people."""
+    end = row["reason"] or ", ".join(row["results"]) or row["machine"] or ""
+    start = f"{row['id'][:_SHOWN_DIGITS]}  {row['time']}  {row['pipeline']}  {row['state']}"
+    return f"{start}  {row['key']}  {end}".rstrip()
+
+
+def change_line(row: _Row) -> str:
+    """Return a row of `jobs retry` or `jobs drop` as a line for people."""
+    return row["problem"] or f"{row['id'][:_SHOWN_DIGITS]}  {row['pipeline']}  {row['key']}"
 
 
 def status(
-    reader: Reader, store: Store, stack: str, pipelines: Sequence[Pipeline]
+    ledger: StackLedger, store: Store, stack: str, pipelines: Sequence[Pipeline]
 ) -> dict[str, Any]:
     """Report machines, backlogs, counts, rates and the last error.
 
     Args:
-        reader: Reads the ledger.
+        ledger: Reads the ledger.
         store: The object store.
         stack: The stack's name.
         pipelines: The pipelines to report on.
@@ -42,7 +70,7 @@ def status(
         What `status --json` prints: sums, and the same for each of the pipelines.
     """
     names = [pipeline.name for pipeline in pipelines]
-    machines, totals = reader.machines(names), {row["name"]: row for row in reader.totals(names)}
+    machines, totals = ledger.machines(names), {row["name"]: row for row in ledger.totals(names)}
     latest = max(
         (row for row in totals.values() if row["last_error"]),
         key=lambda row: row["last_error_at"],
@@ -54,7 +82,11 @@ def status(
         del total["last_error_at"]
         own = [row for row in machines if row["pipeline"] == pipeline.name]
         reports.append(
-            {"name": pipeline.name, "machines": _merged(own), "backlog": _backlog(store, pipeline)}
+            {
+                "name": pipeline.name,
+                "machines": _merged(own),
+                "backlog": _backlog(ledger, store, pipeline),
+            }
             | total
         )
     return {
@@ -134,14 +166,12 @@ def _merged(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(machines.values())
 
 
-def _backlog(store: Store, pipeline: Pipeline) -> dict[str, Any]:
+def _backlog(ledger: StackLedger, store: Store, pipeline: Pipeline) -> dict[str, Any]:
     count = size = 0
     oldest = None
-    pages = store.list_pages(pipeline.input, versions=store.is_versioned(pipeline.input))
-    for work in group_by_key(pipeline.input, pages):
-        for upload in work.uploads:
-            count, size = count + 1, size + upload.size
-            oldest = min(oldest or upload.last_modified, upload.last_modified)
+    for upload in (job.upload for job in pending_jobs(ledger, store, pipeline)):
+        count, size = count + 1, size + upload.size
+        oldest = min(oldest or upload.last_modified, upload.last_modified)
     when = oldest.strftime("%Y-%m-%dT%H:%M:%SZ") if oldest else None
     return {"count": count, "bytes": size, "oldest": when}
 

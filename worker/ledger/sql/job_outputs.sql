@@ -1,0 +1,4 @@
+-- The objects that a job stored.
+SELECT number, bucket, key, version_id, sha256, bytes, content_type FROM pipeline.outputs
+WHERE stack = %(stack)s AND job_id = %(id)s
+ORDER BY number;

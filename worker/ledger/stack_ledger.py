@@ -1,0 +1,179 @@
+"""The ledger of a whole stack, as its operators read and change it."""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from worker.ledger.postgres_ledger import (
+    Connection,
+    statement,
+    storable_values,
+    translated_errors,
+)
+from worker.uploads.job import job_id
+from worker.uploads.upload import Upload
+
+DEFAULT_ROWS = 50
+_BATCH = 1000  # rows that are held in memory at a time
+
+
+@dataclass(frozen=True)
+class LogFilter:
+    """Which results `log` returns: the newest `last` of those that meet all conditions.
+
+    Attributes:
+        last: The largest number of rows.
+        since: Only results recorded at this time or later.
+        like: Only results whose input or output key contains this text.
+        quarantined: Only quarantined uploads.
+        pipeline: Only results of this pipeline.
+    """
+
+    last: int = DEFAULT_ROWS
+    since: datetime | None = None
+    like: str | None = None
+    quarantined: bool = False
+    pipeline: str | None = None
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which recorded jobs `jobs` returns: the newest `last` of those that meet all conditions.
+
+    Attributes:
+        last: The largest number of jobs.
+        since: Only jobs recorded at this time or later.
+        like: Only jobs whose key, or the key of a result, contains this text.
+        state: Only jobs in this state; quarantined ones only if they were not retried.
+        run: Only jobs of the runs whose ids begin with this.
+        pipeline: Only jobs of this pipeline.
+    """
+
+    last: int = DEFAULT_ROWS
+    since: datetime | None = None
+    like: str | None = None
+    state: str | None = None
+    run: str | None = None
+    pipeline: str | None = None
+
+
+class StackLedger:
+    """The tables of a stack. Every method raises ServiceUnavailable if the database fails."""
+
+    def __init__(self, connection: Connection, stack: str) -> None:
+        self.connection, self.stack = connection, stack
+
+    def log(self, log_filter: LogFilter) -> Iterator[dict[str, Any]]:
+        """Yield results, oldest first."""
+        return self._stream("log", **asdict(log_filter))
+
+    def machines(self, pipelines: Sequence[str]) -> list[dict[str, Any]]:
+        """Return each machine's last pass for each pipeline, and the problem that stopped it."""
+        return self._rows("machines", pipelines=list(pipelines))
+
+    def totals(self, pipelines: Sequence[str]) -> list[dict[str, Any]]:
+        """Return for each pipeline the counts of results, the rate and the last error."""
+        return self._rows("totals", pipelines=list(pipelines))
+
+    def jobs(self, job_filter: JobFilter) -> Iterator[dict[str, Any]]:
+        """Yield recorded jobs, oldest first; each row has their `total`."""
+        return self._stream("jobs", **asdict(job_filter))
+
+    def pending(
+        self, pipeline: str, sources: Collection[str], uploads: Sequence[Upload]
+    ) -> list[dict[str, Any]]:
+        """Say what is known about uploads that are not recorded yet.
+
+        Args:
+            pipeline: The pipeline whose input bucket they are in.
+            sources: The pipelines whose results it reads.
+            uploads: The uploads, as they were listed.
+
+        Returns:
+            A row for each upload without a row in `results`; `number` is its index in `uploads`.
+        """
+        rows = [
+            {
+                "number": number,
+                "attempt_id": job_id(pipeline, upload),
+                "bucket": upload.bucket,
+                "key": upload.key,
+                # With several sources the key of a copy begins with the source's name.
+                "result_key": upload.key.partition("/")[2],
+                "version_id": upload.version_id,
+                "etag": upload.etag,
+                "last_modified": upload.last_modified.isoformat(),
+            }
+            for number, upload in enumerate(uploads)
+        ]
+        listed = json.dumps(storable_values(rows))
+        names = {"pipeline": pipeline, "sources": list(sources)}
+        return self._rows("pending_uploads", uploads=listed, **names)
+
+    def find(self, prefix: str) -> list[str]:
+        """Return the recorded ids that begin with a prefix; at most two."""
+        return [row["id"] for row in self._rows("find_jobs", prefix=prefix)]
+
+    def job(self, identifier: str) -> dict[str, Any] | None:
+        """Return a recorded job (sql/job.sql), None if there is none of this id."""
+        rows = self._rows("job", id=identifier)
+        return rows[0] if rows else None
+
+    def outputs(self, identifier: str) -> list[dict[str, Any]]:
+        """Return the objects that a job stored."""
+        return self._rows("job_outputs", id=identifier)
+
+    def run(self, run_id: str) -> list[dict[str, Any]]:
+        """Return all recorded jobs of a run."""
+        return self._rows("run_jobs", run=run_id)
+
+    def results_of(self, key: str, pipeline: str | None) -> list[dict[str, Any]]:
+        """Return the newest results of a key, or stored under it, in each pipeline."""
+        return self._rows("results_of", key=key, pipeline=pipeline)
+
+    @contextmanager
+    def locked(self, identifier: str) -> Iterator[None]:
+        """Let nobody else retry or drop a job until the context ends."""
+        self._rows("lock_job", id=identifier)
+        try:
+            yield
+        finally:
+            self._rows("unlock_job", id=identifier)
+
+    def retry(self, identifier: str) -> bool:
+        """Note that a quarantined upload is put back; repeating it changes nothing.
+
+        Returns:
+            False if that has led to another job already; then nothing was noted.
+        """
+        return bool(self._rows("retry_job", id=identifier))
+
+    def drop(self, identifier: str) -> bool:
+        """Record that a quarantined job was dropped.
+
+        Returns:
+            False if it was retried or dropped before; then nothing was recorded.
+        """
+        return bool(self._rows("drop_job", id=identifier))
+
+    def _rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
+        with translated_errors(name):
+            return self.connection.execute(statement(name), self._values(parameters)).fetchall()
+
+    def _stream(self, name: str, **parameters: object) -> Iterator[dict[str, Any]]:
+        """Yield rows in constant memory: they come through a server-side cursor."""
+        with (
+            translated_errors(name),
+            self.connection.transaction(),
+            self.connection.cursor(name=name) as cursor,
+        ):
+            cursor.itersize = _BATCH
+            cursor.execute(statement(name), self._values(parameters))
+            yield from cursor
+
+    def _values(self, parameters: dict[str, object]) -> dict[str, object]:
+        named = {name: storable_values(value) for name, value in parameters.items()}
+        return named | {"stack": self.stack}
