@@ -57,7 +57,7 @@ def parse(
     parts: dict[str, Any] = {
         **dict.fromkeys(sections, values),
         "pipelines": found,
-        **{name: values[name] for name in ("timerInterval", "protectData")},
+        **{name: values[name] for name in ("timerInterval", "protectData", "deletePipelineData")},
     }
     parts["existing_database"] = values if existing else None
     settings = None

@@ -143,6 +143,9 @@ class Settings(Section):
         _named("timerInterval")
     )
     protect_data: Boolean = _named("protectData")
+    deleted: Annotated[tuple[str, ...], list_of_texts("deletePipelineData")] = _named(
+        "deletePipelineData"
+    )
 
     @property
     def names(self) -> Names:

@@ -38,7 +38,11 @@ def _one_or_more(value: object) -> object:
 
 
 def _folder(path: str) -> None:
-    if path and not Path(path).expanduser().is_dir():
+    try:
+        is_folder = not path or Path(path).expanduser().is_dir()
+    except RuntimeError:  # `~` of a user who does not exist
+        is_folder = False
+    if not is_folder:
         raise ValueError(f"is {path!r}, which is not a folder: name one.")
 
 
@@ -109,10 +113,10 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
     """
     if value in (None, "", {}):
         value = DEFAULT
-    if not isinstance(value, dict):
-        raise InvalidSettings([f"pipelines is {value!r}: write a map NAME: {{transform: …}}."])
     hide = bool(secrets and secrets.get("pipelines"))  # which of its values is not known
     shown = _hidden if hide else repr
+    if not isinstance(value, dict):
+        raise InvalidSettings([f"pipelines is {shown(value)}: write a map NAME: {{transform: …}}."])
     value = {str(name): _without_secure(entry) for name, entry in value.items()}
     try:
         found = _Pipelines.model_validate({"pipelines": value}).pipelines
@@ -201,7 +205,7 @@ def _of_one(
         parameters.read(kind, pipeline.parameters, shown)
     except errors.InvalidSettings as error:
         yield from (f"parameters.{line}" for line in str(error).splitlines())
-    for source in pipeline.sources:
+    for source in dict.fromkeys(pipeline.sources):
         if source not in known:
             others = ", ".join(known)
             yield f"from is {source!r}, which is not a pipeline: name one of {others}."
