@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,8 +84,13 @@ def test_forbidden_actions(tmp_path: Path, action: str) -> None:
         "import os; open(f'/proc/{os.getppid()}/environ').read()",
         "import os; os.symlink('../s3-secret-key', 'result')",
         "open('../result', 'w')",
+        "import os; os.truncate('../s3-secret-key', 0)",
+        "import os; os.mkdir('result')",
+        "import os; os.mkfifo('result')",
+        "import os; os.rename('../s3-secret-key', 'result')",
+        "import os; os.unlink('../s3-secret-key')",
     ],
-    ids=["read", "memory", "link", "write"],
+    ids=["read", "memory", "link", "write", "truncate", "folder", "pipe", "rename", "remove"],
 )
 def test_other_files_are_forbidden(tmp_path: Path, action: str) -> None:
     assert_forbidden(tmp_path, action)
@@ -94,8 +100,8 @@ def assert_forbidden(tmp_path: Path, action: str) -> None:
     """Check that an action works, and that it fails in a confined process."""
     folder = tmp_path / "work"
     folder.mkdir()
-    (tmp_path / "s3-secret-key").write_text("secret")
     for prelude, works in (("pass", True), (f"{CONFINE}\nassert {ENFORCED}, left", False)):
+        (tmp_path / "s3-secret-key").write_text("secret")
         done = subprocess.run(
             [sys.executable, "-c", f"{prelude}\n{action}"],
             check=False,
@@ -109,7 +115,8 @@ def assert_forbidden(tmp_path: Path, action: str) -> None:
             assert any(
                 word in done.stderr for word in ("PermissionError", "MemoryError", "too large")
             ), done.stderr
-        (folder / "result").unlink(missing_ok=True)
+        shutil.rmtree(folder)
+        folder.mkdir()
 
 
 def test_children_die_with_the_worker(versioned: Pipeline) -> None:
@@ -143,26 +150,129 @@ def test_one_pass_at_a_time(versioned: Pipeline) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("answer", ["x" * 2**19, "nonsense\\n", "[]\\n", "{}\\n", "{}\\n{}\\n"])
+def fake_child(folder: Path, monkeypatch: pytest.MonkeyPatch, action: str, answer: str) -> None:
+    """Let pools start a process that does something for each file, then answers."""
+    taken_over = folder / "python"
+    taken_over.write_text(
+        f"#!{sys.executable}\nimport json, os, sys\nsys.stdin.readline()\n"
+        "print('{\"ready\": []}', flush=True)\n"
+        f"for _ in sys.stdin:\n    {action}\n    print({answer}, end='', flush=True)\n"
+    )
+    taken_over.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(taken_over))
+
+
+def assert_crashes(folder: Path) -> None:
+    """Check that a pool ends each process, that inputs stay, and that no result is left."""
+    (folder / "source").write_bytes(b"picture")
+    pool = Pool("negate", "{}", Limits(seconds=60), folder, 1)
+    try:
+        for number in range(2):
+            outputs = folder / f"outputs{number}"
+            outputs.mkdir()
+            with pytest.raises(TransformCrashed, match="invalid response"):
+                pool.run(folder / "source", "source", outputs)
+            assert (folder / "source").read_bytes() == b"picture"
+            assert all(path.read_bytes() != SECRET for path in outputs.iterdir() if path.is_file())
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize(
+    "answer", ["x" * 2**19, "nonsense\n", "[]\n", "{}\n", "{}\n{}\n", "[" * 200_000 + "\n"]
+)
 def test_invalid_responses_of_a_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     """A file may compromise the decoder: its process is killed, and the next file gets another."""
-    taken_over = tmp_path / "python"
-    taken_over.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.stdin.readline()\n"
-        "print('{\"ready\": []}', flush=True)\n"
-        f"for _ in sys.stdin:\n    print('{answer}', end='', flush=True)\n"
-    )
-    taken_over.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(taken_over))
+    fake_child(tmp_path, monkeypatch, "pass", repr(answer))
+    assert_crashes(tmp_path)
+
+
+SECRET = b"another job's"
+WRITE = "open('a', 'w').write('result')"
+
+
+def result(files: object = (("a", "image/png"),), records: object = 0, notes: object = ()) -> str:
+    """Return a response as a Python expression."""
+    return f"json.dumps({ {'files': files, 'records': records, 'notes': notes}!r}) + '\\n'"
+
+
+def records(*lines: str) -> str:
+    """Return an action that writes a result and records, given as Python expressions."""
+    return f"{WRITE}; open('records.jsonl', 'w').write({'+'.join(lines)})"
+
+
+@pytest.mark.parametrize(
+    ("action", "answer"),
+    [
+        ("pass", result()),
+        (WRITE, result([["../in/input", "image/png"]])),
+        (WRITE, result([["../../secret", "image/png"]])),
+        ("os.symlink('../../secret', 'a')", result()),
+        ("os.mkfifo('a')", result()),
+        ("os.mkdir('a')", result()),
+        (f"{WRITE}; os.mkdir('b')", result()),
+        (WRITE, result([["..", "image/png"]])),
+        (WRITE, result([[".", "image/png"]])),
+        (WRITE, result([["", "image/png"]])),
+        (WRITE, result([["a\0", "image/png"]])),
+        (WRITE, result([["a" * 300, "image/png"]])),
+        (WRITE, result([["\ud800", "image/png"]])),
+        (WRITE, result([[7, "image/png"]])),
+        (WRITE, result([["a"]])),
+        (WRITE, result([["a", "image/png"], ["a", "image/png"]])),
+        (WRITE, result(7)),
+        (WRITE, result([["a", "image"]])),
+        (WRITE, result([["a", "image/png\r\nX-Header: 1"]])),
+        (WRITE, result([["a", "text/é"]])),
+        (WRITE, result([["a", None]])),
+        (
+            "[open(str(i), 'w') for i in range(1001)]",
+            result([[str(i), "a/b"] for i in range(1001)]),
+        ),
+        (WRITE, result(notes=["note"] * 101)),
+        (WRITE, result(notes=7)),
+        (WRITE, result(records=1)),
+        (WRITE, result(records="1")),
+        (records("'{}'"), result([["records.jsonl", "text/plain"]])),
+        (records("'{}'"), result(records=2)),
+        (records("'[]'"), result(records=1)),
+        (records("'7'"), result(records=1)),
+        (records("'nonsense'"), result(records=1)),
+        (records("'[' * 100_000"), result(records=1)),
+        (records("'{\"a\":' * 80", "'7'", "'}' * 80"), result(records=1)),
+        (records("'{\"a\": NaN}'"), result(records=1)),
+        (records("'{\"a\": [1e999]}'"), result(records=1)),
+        (records("'{}\\n' * 100_001"), result(records=100_001)),
+        (records("'{}\\n' + ' ' * (16 << 20)"), result(records=1)),
+        (f"{WRITE}; os.symlink('../../secret', 'records.jsonl')", result(records=1)),
+        (f"{WRITE}; os.mkfifo('records.jsonl')", result(records=1)),
+        (WRITE, result().replace("{", "{'more': 1, ")),
+    ],
+)
+def test_invalid_results_of_a_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, answer: str
+) -> None:
+    """Whatever it says of its results: the parent takes nothing but files of the child's folder."""
+    (tmp_path / "secret").write_bytes(SECRET)
+    fake_child(tmp_path, monkeypatch, action, answer)
+    assert_crashes(tmp_path)
+
+
+def test_valid_results_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sibling of the invalid ones."""
+    action = records("'{\"a\": [1.5, null]}\\n'")
+    fake_child(tmp_path, monkeypatch, action, result(records=1, notes=["a\nb\x1b"]))
     (tmp_path / "source").write_bytes(b"picture")
     (tmp_path / "outputs").mkdir()
     pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
     try:
-        for _ in range(2):
-            with pytest.raises(TransformCrashed, match="invalid response"):
-                pool.run(tmp_path / "source", "source", tmp_path / "outputs")
-            assert (tmp_path / "source").read_bytes() == b"picture"
+        produced = pool.run(tmp_path / "source", "source", tmp_path / "outputs")
     finally:
         pool.close()
+    ((path, content_type),) = produced.files
+    assert (path.read_text(), content_type) == ("result", "image/png")
+    assert list((tmp_path / "outputs").iterdir()) == [path]
+    assert list(produced.records) == [{"a": [1.5, None]}]
+    assert list(produced.notes) == ["a\ufffdb\ufffd"]

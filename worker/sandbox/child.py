@@ -61,8 +61,10 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
     """Describe what a transform made; its records go into a file."""
     if len(produced.files) > response.MAX_FILES:
         raise InvalidInput(f"it has more than {response.MAX_FILES} results")
+    if len(produced.records) > response.MAX_RECORDS:
+        raise InvalidInput(f"it has more than {response.MAX_RECORDS} records")
     if produced.records:
-        lines = "".join(json.dumps(record) + "\n" for record in produced.records)
+        lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in produced.records)
         if len(lines) > response.MAX_RECORD_BYTES:
             raise InvalidInput(f"its records exceed {response.MAX_RECORD_BYTES >> 20} MiB")
         (folder / response.RECORDS).write_text(lines)

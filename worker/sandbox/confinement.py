@@ -16,9 +16,12 @@ from pathlib import Path
 from worker.uploads.upload import MAX_PUT_BYTES
 
 _OPEN_FILES = 64
-# landlock(7), version 1: system call numbers (the same on all architectures) and access rights.
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _PATH_BENEATH = 444, 445, 446, 1
-_WRITE, _READ, _REMOVE, _MAKE, _LINK = 1 << 1, 1 << 2, 1 << 5, 1 << 8, 1 << 12
+# landlock(7): system call numbers (the same on all architectures), flags and access rights.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _PATH_BENEATH, _VERSION = 444, 445, 446, 1, 1
+_WRITE, _READ, _REMOVE, _MAKE = 1 << 1, 1 << 2, 1 << 5, 1 << 8
+# Everything but files: folders, devices, sockets, pipes, symbolic links.
+_OTHERS = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12
+_TRUNCATE, _TRUNCATE_VERSION = 1 << 14, 3
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
@@ -104,7 +107,10 @@ def _forbid_files(libc: ctypes.CDLL, readable: Path | None) -> bool:
     Returns:
         Whether the kernel supports it.
     """
-    handled = struct.pack("Q", _WRITE | _READ | _REMOVE | _MAKE | _LINK)
+    own = _WRITE | _READ | _REMOVE | _MAKE
+    if libc.syscall(_CREATE_RULESET, None, 0, _VERSION) >= _TRUNCATE_VERSION:
+        own |= _TRUNCATE
+    handled = struct.pack("Q", own | _OTHERS)
     rules = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
     if rules < 0:
         return False
@@ -112,7 +118,7 @@ def _forbid_files(libc: ctypes.CDLL, readable: Path | None) -> bool:
     allowed = dict.fromkeys((*programs, str(Path(__file__).parents[1])), _READ)
     if readable:
         allowed[str(readable)] = _READ
-    allowed[str(Path.cwd())] = _WRITE | _READ | _REMOVE | _MAKE
+    allowed[str(Path.cwd())] = own
     for path, access in allowed.items():
         with suppress(FileNotFoundError):
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)

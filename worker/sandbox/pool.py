@@ -167,7 +167,7 @@ class _Child:
                 raise TransformCrashed(response.INVALID)
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TransformCrashed(response.INVALID) from None
         if not isinstance(message, dict):
             raise TransformCrashed(response.INVALID)

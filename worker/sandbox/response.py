@@ -4,6 +4,7 @@ A file may have compromised the process: nothing that it says is believed unchec
 """
 
 import json
+import math
 import os
 import re
 import stat
@@ -14,15 +15,17 @@ from typing import Any
 from worker.errors import TransformCrashed
 from worker.transforms import Produced
 
-#: The most results, notes and bytes of records of one file.
+#: The most results, notes, records and bytes of records of one file.
 MAX_FILES = 1000
 MAX_NOTES = 100
+MAX_RECORDS = 100_000
 MAX_RECORD_BYTES = 16 << 20
 #: The file of records beside the results: a JSON object per line.
 RECORDS = "records.jsonl"
 #: The process sent what it must not, or nothing that can be understood.
 INVALID = "its process sent an invalid response"
 _MAX_TEXT = 1000
+_MAX_LEVELS = 50  # of lists and objects inside a record
 #: A response has one of these keys alone, with the reason, or those of a result.
 _FAILURES = frozenset({"invalid", "deferred", "memory", "environment"})
 _RESULT = frozenset({"files", "records", "notes"})
@@ -61,22 +64,29 @@ def collect(response: Mapping[str, Any], folder: Path, outputs: Path) -> Produce
             (_take(folder, name, outputs / str(number)), _content_type(content_type))
             for number, (name, content_type) in enumerate(response["files"])
         ]
-        records = _records(folder / RECORDS) if response["records"] else []
+        records = _records(folder, outputs) if response["records"] else []
         notes = [printable(note) for note in response["notes"]]
         is_allowed = len(files) <= MAX_FILES and len(notes) <= MAX_NOTES
         if not is_allowed or len(records) != response["records"]:
             raise TransformCrashed(INVALID)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TransformCrashed(INVALID) from error
     empty(folder)
     return Produced(files, records, notes)
 
 
 def empty(folder: Path) -> None:
-    """Delete the files that a transform left in its folder."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            Path(entry.path).unlink()
+    """Delete the files that a transform left in its folder.
+
+    Raises:
+        TransformCrashed: There is something else, which no transform can create.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                Path(entry.path).unlink()
+    except OSError as error:
+        raise TransformCrashed(INVALID) from error
 
 
 def printable(text: object) -> str:
@@ -87,10 +97,11 @@ def printable(text: object) -> str:
 def _take(folder: Path, name: str, target: Path) -> Path:
     if name != os.path.basename(name) or name in ("", ".", "..", RECORDS):  # noqa: PTH119
         raise ValueError(name)
-    path = folder / name
+    # Looked at where the process cannot replace it any more.
+    path = (folder / name).rename(target)
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError(name)
-    return path.rename(target)
+    return path
 
 
 def _content_type(text: object) -> str:
@@ -99,11 +110,26 @@ def _content_type(text: object) -> str:
     return text
 
 
-def _records(path: Path) -> list[dict[str, object]]:
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_RECORD_BYTES:
+def _records(folder: Path, outputs: Path) -> list[dict[str, object]]:
+    path = (folder / RECORDS).rename(outputs / RECORDS)
+    if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError(path)
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    if not all(isinstance(record, dict) for record in records):
-        raise ValueError(path)
+    with path.open("rb") as file:
+        text = file.read(MAX_RECORD_BYTES + 1)
+    path.unlink()
+    lines = text.splitlines()
+    if len(text) > MAX_RECORD_BYTES or len(lines) > MAX_RECORDS:
+        raise ValueError(RECORDS)
+    records = [json.loads(line) for line in lines]
+    are_objects = all(isinstance(record, dict) for record in records)
+    if not are_objects or not _is_storable(records, _MAX_LEVELS):
+        raise ValueError(RECORDS)
     return records
+
+
+def _is_storable(value: object, levels: int) -> bool:
+    """Return whether JSON has no NaN or infinity, which databases refuse, and is not too deep."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_storable(one, levels - 1) for one in inner)
