@@ -88,29 +88,6 @@ class BucketClient:
         }
         self._call("PUT", self._pipeline.input_bucket, key, headers=headers, body=contents.path)
 
-    def get(self, name: str, folder: Path, file: Path | None = None) -> Path:
-        """Fetch the result of `name`, or the result with that very key.
-
-        Args:
-            name: The key of an upload or of a result.
-            folder: Where the file is written, under the last part of the result's key.
-            file: The path to write instead.
-
-        Returns:
-            The path of the file, which is written whole or not at all.
-
-        Raises:
-            CommandError: The result does not exist, or the file cannot be written.
-        """
-        bucket = self._pipeline.output_bucket
-        keys = [*self._result_keys(name), name]
-        present = next((key for key in keys if self._head(bucket, key) is not None), None)
-        if present is None:
-            raise CommandError(self._why_missing(name))
-        target = file or folder / present.rpartition("/")[2]
-        self.download(bucket, present, target)
-        return target
-
     def download(self, bucket: str, key: str, target: Path, version_id: str = "") -> None:
         """Fetch an object into a file, which is written whole or not at all.
 
@@ -160,15 +137,6 @@ class BucketClient:
             if page.findtext("IsTruncated") != "true":
                 return sum(key not in waiting for key in keys)
             query["continuation-token"] = page.findtext("NextContinuationToken") or ""
-
-    def _why_missing(self, name: str) -> str:
-        pipeline, shown = self._pipeline, visible(name)
-        if self._head(pipeline.input_bucket, name) is not None:
-            return f"'{shown}' is still in bucket {pipeline.input_bucket}: try again in a moment."
-        return (
-            f"Bucket {pipeline.output_bucket} has no result of '{shown}': "
-            f"'{command_line('log', self.stack)}' shows what was done and what was refused."
-        )
 
     def _result_keys(self, name: str) -> list[str]:
         """Return the keys that a single result of an upload may have."""

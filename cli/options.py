@@ -1,5 +1,7 @@
 """Options that several commands have."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,5 +102,31 @@ pipeline = click.option(
     shell_complete=complete_pipeline,
     help="The pipeline, for stacks with several.",
 )
+
+
+def filters(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose rows of the ledger."""
+    for option in (
+        click.option("--like", type=TEXT, default="", metavar="TEXT",
+                     help="Only names that contain TEXT."),
+        click.option("--since", type=TEXT, metavar="TIME", callback=_check_time,
+                     help="Only since this time: 2026-11-28, 2026-11-28T09:30 (UTC)."),
+        click.option("--last", type=click.IntRange(min=0), metavar="N",
+                     help="The last N; 0 for all."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _check_time(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    if text is not None:
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            raise CommandError(
+                f"--since '{text}' is not a time: write it as 2026-11-28 or 2026-11-28T09:30."
+            ) from None
+    return text
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,21 +2,38 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
+
+import click
 
 from cli.machines.host import Host, stream
 from cli.terminal import print_progress, print_table
 
 _HASH_DIGITS = 16
+_DEFAULT = 50
+_AHEAD = 1000  # rows that are held in memory
 ALL = 2**31 - 1
 """As `last`: every row."""
 
 Row = Mapping[str, Any]
 
 
+def rows_to_show(last: int | None, since: str | None) -> int:
+    """Return how many rows --last and --since ask for; 50 without both."""
+    if last is None:
+        last = 0 if since else _DEFAULT
+    return last or ALL
+
+
 def read_results(
-    host: Host, *, last: int, since: str = "", like: str = "", quarantined: bool = False
+    host: Host,
+    *,
+    last: int,
+    since: str = "",
+    like: str = "",
+    quarantined: bool = False,
+    pipeline: str | None = None,
 ) -> Iterator[Row]:
     """Yield rows as the machine sends them, oldest first.
 
@@ -26,6 +43,7 @@ def read_results(
         since: Only those recorded since this time, ISO 8601.
         like: Only those with a name that contains this text.
         quarantined: Only those that were refused.
+        pipeline: Only those of this pipeline.
 
     Raises:
         CommandError: The machine or its database cannot be reached.
@@ -34,24 +52,42 @@ def read_results(
     arguments += [f"--since={since}"] if since else []
     arguments += [f"--like={like}"] if like else []
     arguments += ["--quarantined"] if quarantined else []
+    arguments += [f"--pipeline={pipeline}"] if pipeline else []
     for line in stream(host, arguments):
         yield json.loads(line)
 
 
 def print_results(rows: Iterable[Row]) -> None:
-    """Print rows in columns as they come, or a sentence if there are none."""
+    """Print rows in columns as they come, or a sentence if there are none.
+
+    The pipeline is a column if the first rows are of several.
+    """
     rows = iter(rows)
-    first = next(rows, None)
-    if first is None:
+    ahead = list(islice(rows, _AHEAD))
+    if not ahead:
         print_progress("No results.")
         return
-    cells = map(_cells, chain([first], rows))
-    print_table(cells, heading=("name", "sha256", "time", "seconds"), right={3})
+    heading = ["name", "sha256", "time", "seconds"]
+    if len({row.get("pipeline") for row in ahead}) > 1:
+        cells = ([row["pipeline"], *_cells(row)] for row in chain(ahead, rows))
+        heading.insert(0, "pipeline")
+    else:
+        cells = (_cells(row) for row in chain(ahead, rows))
+    print_table(cells, heading, right={len(heading) - 1})
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
+def print_json(rows: Iterable[Row]) -> None:
+    """Print a JSON array, row by row."""
+    separator = "[\n  "
+    for row in rows:
+        click.echo(separator + json.dumps(row), nl=False)
+        separator = ",\n  "
+    click.echo("\n]" if separator.startswith(",") else "[]")
+
+
+def _cells(row: Row) -> list[str]:
     if row["outcome"] == "done":
         name, result = row["output_key"], (row["output_sha256"] or "")[:_HASH_DIGITS]
     else:
         name, result = f"{row['input_key']} (refused)", row["reason"]
-    return name, result, row["timestamp"], f"{row['seconds']:.3f}"
+    return [name or row["input_key"], result, row["timestamp"], f"{row['seconds']:.3f}"]

@@ -1,18 +1,24 @@
-"""Fetch the result of a photo from the output bucket.
+"""Fetch the results of a photo.
 
-NAME is the photo's name in the bucket, or the result's own.
+NAME is the photo's name in the bucket, or the result's own. All pipelines are searched; all results
+of the newest job are fetched.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cli import options
 from cli.bucket_client import BucketClient
 from cli.errors import CommandError
+from cli.machines.host import Host, first, stream
+from cli.results import ALL
 from cli.stacks import outputs
-from cli.stacks.target import Target
-from cli.terminal import print_result
+from cli.stacks.target import Target, command_line
+from cli.terminal import print_result, visible
 
 _PATH = click.Path(path_type=Path)
 
@@ -30,5 +36,55 @@ def command(
     if not where.is_dir():
         raise CommandError(f"'{where}' is not a folder: create it first or name another.")
     stack = outputs.read(target.outputs())
-    client = BucketClient(stack, stack.pipeline(pipeline), target.name)
-    print_result(str(client.get(name, folder, file)))
+    if pipeline is not None:
+        outputs.check_name(pipeline, stack.pipelines)
+    host = first(target)
+    results = [
+        result
+        for result in _ask(host, ["results", "--json"], name, pipeline)
+        if result["pipeline"] in stack.pipelines
+    ]
+    _check(results, name, file)
+    if not results:
+        raise CommandError(_why_missing(host, name, pipeline, target.name))
+    client = BucketClient(stack, stack.pipelines[results[0]["pipeline"]], target.name)
+    for result in results:
+        path = file or folder / result["key"].rpartition("/")[2]
+        client.download(result["bucket"], result["key"], path, result["version_id"])
+        print_result(str(path))
+
+
+def _ask(host: Host, command: Sequence[str], name: str, pipeline: str | None) -> list[Any]:
+    chosen = [f"--pipeline={pipeline}"] if pipeline else []
+    return [json.loads(line) for line in stream(host, [*command, *chosen, "--", name])]
+
+
+def _check(results: Sequence[dict[str, Any]], name: str, file: Path | None) -> None:
+    pipelines = sorted({result["pipeline"] for result in results})
+    if len(pipelines) > 1:
+        raise CommandError(
+            f"Several pipelines have results of '{visible(name)}' ({', '.join(pipelines)}): name "
+            "one with --pipeline NAME."
+        )
+    if file and len(results) > 1:
+        raise CommandError(
+            f"'{visible(name)}' has {len(results)} results, more than one file: write them to a "
+            "folder with --folder FOLDER."
+        )
+
+
+def _why_missing(host: Host, name: str, pipeline: str | None, stack: str) -> str:
+    listed = [f"--pipeline={pipeline}"] if pipeline else []
+    arguments = ["jobs", "list", "--json", f"--last={ALL}", f"--like={name}", *listed]
+    jobs = [job for line in stream(host, arguments) if (job := json.loads(line))["key"] == name]
+    shown = visible(name)
+    if not jobs:
+        return (
+            f"There is no result of '{shown}': '{command_line('jobs', stack)}' shows what was done "
+            "and what was refused."
+        )
+    job = jobs[-1]
+    if job["state"] in ("waiting", "running"):
+        return f"'{shown}' is still {job['state']} in {job['pipeline']}: try again in a moment."
+    show = command_line(f"jobs show {job['id'][:12]}", stack)
+    return f"'{shown}' was refused by {job['pipeline']} ({job['reason']}): '{show}' says more."

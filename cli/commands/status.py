@@ -16,11 +16,12 @@ from cli.terminal import print_progress, print_table
 
 @click.command(help=__doc__)
 @options.stack
+@options.pipeline
 @options.as_json
-def command(target: Target, as_json: bool) -> None:
+def command(target: Target, pipeline: str | None, as_json: bool) -> None:
     host = first(target)
     try:
-        report = ask(host, ["status"])
+        report = ask(host, ["status", *([f"--pipeline={pipeline}"] if pipeline else [])])
     except CommandError as error:
         _explain(host, target.name, error)
         raise
@@ -50,14 +51,18 @@ def _explain(host: Host, stack: str, error: CommandError) -> None:
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    backlog = report["backlog"]
     for each in report["machines"]:
         problem = each["obstacle"] or "no problem"
         yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {problem}"
     # The machine has just reached both to answer.
     yield "reachable", "database and object store, from the machine"
-    oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
-    yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}"
-    yield "done", f"{report['done']} ({report['rate']:g} a minute)"
-    yield "quarantined", str(report["quarantined"])
-    yield "last error", report["last_error"] or "none"
+    several = len(report["pipelines"]) > 1
+    for each in report["pipelines"] if several else [report]:
+        if several:
+            yield "pipeline", each["name"]
+        backlog = each["backlog"]
+        oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
+        yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}"
+        yield "done", f"{each['done']} ({each['rate']:g} a minute)"
+        yield "quarantined", str(each["quarantined"])
+        yield "last error", each["last_error"] or "none"

@@ -134,7 +134,7 @@ def test_a_table_of_100000_rows_takes_no_more_memory_than_one_of_100() -> None:
     assert int(many.stderr) - int(few.stderr) < 4096  # KiB
 
 
-@pytest.mark.parametrize("name", ["status", "log", "put", "get", "keys", "sql", "outputs"])
+@pytest.mark.parametrize("name", ["status", "log", "jobs", "put", "get", "keys", "sql", "outputs"])
 def test_commands_import_no_large_packages(name: str) -> None:
     """They would double the time of a command that only reads."""
     code = (

@@ -1,0 +1,173 @@
+"""List, show, retry and drop jobs: what was done with each object.
+
+Without a command, 'jobs' lists: the last 50 jobs, oldest first; with --since all since then.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from cli import options
+from cli.errors import CommandError
+from cli.job_report import print_job, print_jobs
+from cli.machines.host import ask, first, stream
+from cli.results import print_json, rows_to_show
+from cli.stacks.target import Target
+from cli.terminal import print_progress, print_result, visible
+
+_STATES = ("waiting", "running", "done", "quarantined", "dropped")
+_ID_PATTERN = re.compile("[0-9a-fA-F]{6,32}")
+
+
+class _Id(click.ParamType[str]):
+    """The id of a job or run, or its first digits."""
+
+    name = "id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the digits; anything else is a usage error."""
+        if not _ID_PATTERN.fullmatch(value):
+            self.fail(
+                f"'{visible(value)}' is not an id: give its first 6 to 32 digits.", param, ctx
+            )
+        return value.lower()
+
+
+_ID = _Id()
+_IDS = click.argument("ids", nargs=-1, type=_ID, metavar="ID…")
+_FORCE = click.option(
+    "--force", is_flag=True, help="Even if an object of the name waits, or a newer one is done."
+)
+_RUN = click.option(
+    "--run",
+    type=options.TEXT,
+    metavar="ID",
+    help="Only jobs of this run: all that one upload led to.",
+)
+
+
+class _Jobs(click.Group):
+    """A group whose command 'list' is the default."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert 'list' unless a command or help is asked for."""
+        known = (*self.commands, *ctx.help_option_names)
+        if args[0] not in known if args else not ctx.resilient_parsing:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(help=__doc__, cls=_Jobs)
+def command() -> None:
+    pass
+
+
+@command.command("list")
+@options.stack
+@options.pipeline
+@click.option("--state", type=click.Choice(_STATES), help="Only jobs in this state.")
+@_RUN
+@options.filters
+@options.as_json
+def list_(
+    target: Target,
+    *,
+    pipeline: str | None,
+    state: str | None,
+    run: str | None,
+    last: int | None,
+    since: str | None,
+    like: str,
+    as_json: bool,
+) -> None:
+    """Show the last jobs, oldest first."""
+    chosen = {"pipeline": pipeline, "state": state, "run": run, "since": since, "like": like}
+    arguments = ["jobs", "list", "--json", f"--last={rows_to_show(last, since)}"]
+    rows = _rows(target, [*arguments, *_options(chosen)])
+    if as_json:
+        print_json(rows)
+    else:
+        print_jobs(rows)
+
+
+@command.command()
+@click.argument("identifier", type=_ID, metavar="ID")
+@options.stack
+@options.as_json
+def show(identifier: str, target: Target, as_json: bool) -> None:
+    """Show a job: its history, its results, and the jobs before and after it."""
+    found = ask(first(target), ["jobs", "show", identifier])
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_job(found)
+
+
+@command.command()
+@_IDS
+@click.option("--state", type=click.Choice(["quarantined"]), help="All quarantined jobs.")
+@_RUN
+@_FORCE
+@options.pipeline
+@options.stack
+@options.as_json
+def retry(
+    *,
+    ids: tuple[str, ...],
+    state: str | None,
+    run: str | None,
+    force: bool,
+    pipeline: str | None,
+    target: Target,
+    as_json: bool,
+) -> None:
+    """Put quarantined objects back, so that they are processed again."""
+    if bool(ids) == bool(state or run):
+        raise CommandError("Give the ids of jobs, or --state quarantined, or --run ID.")
+    chosen = _options({"state": state, "run": run, "pipeline": pipeline})
+    _change(target, "retry", ids, [*chosen, *(["--force"] if force else [])], as_json=as_json)
+
+
+@command.command()
+@_IDS
+@_FORCE
+@options.stack
+@options.as_json
+def drop(*, ids: tuple[str, ...], force: bool, target: Target, as_json: bool) -> None:
+    """Delete quarantined objects for good."""
+    if not ids:
+        raise CommandError(
+            "Give the ids of quarantined jobs: 'jobs --state quarantined' lists them."
+        )
+    _change(target, "drop", ids, ["--force"] if force else [], as_json=as_json)
+
+
+def _change(
+    target: Target, verb: str, ids: Sequence[str], chosen: Sequence[str], *, as_json: bool
+) -> None:
+    """Change jobs, and print what became of each, also if the machine fails meanwhile."""
+    rows = _rows(target, ["jobs", verb, "--json", *chosen, *ids])
+    if as_json:
+        print_json(rows)
+        return
+    done = {"retry": "Put back", "drop": "Dropped"}[verb]
+    count = 0
+    for row in rows:
+        count += 1
+        if row["ok"]:
+            print_result(f"{done}: {row['id'][:12]} {row['key']}")
+        else:
+            print_progress(row["problem"])
+    if not count:
+        print_progress("There is no such quarantined job.")
+
+
+def _rows(target: Target, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
+    return (json.loads(line) for line in stream(first(target), arguments))
+
+
+def _options(values: dict[str, str | None]) -> Iterable[str]:
+    return [f"--{name}={value}" for name, value in values.items() if value]

@@ -1,0 +1,101 @@
+"""Jobs as text: a table of many, and all about one."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from cli.terminal import print_progress, print_result, print_table, visible
+
+_SHOWN_DIGITS = 12
+_Job = Mapping[str, Any]
+
+
+def print_jobs(rows: Iterable[_Job]) -> None:
+    """Print jobs in columns as they come, or a sentence if there are none."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        print_progress("No jobs.")
+        return
+    heading = ("id", "pipeline", "state", "key", "time", "seconds", "result or reason")
+    print_table(map(_cells, chain([first], rows)), heading, right={5})
+
+
+def _cells(job: _Job) -> tuple[str, ...]:
+    seconds = "" if job["seconds"] is None else f"{job['seconds']:.3f}"
+    named = tuple(job[name] for name in ("pipeline", "state", "key", "time"))
+    end = job["reason"] or ", ".join(job["results"])
+    if job["state"] == "running":
+        end = f"on {job['machine']}"
+    return (_short(job["id"]), *named, seconds, end)
+
+
+def print_job(job: _Job) -> None:
+    """Print all about a job."""
+    print_result(f"{visible(job['key'])} in {job['pipeline']}: {job['state']}", bold=True)
+    print_table(_facts(job))
+    print_result()
+    print_table((one["time"], one["event"], one["text"]) for one in job["timeline"])
+    for title, lines in (
+        ("notes", job["notes"]),
+        ("lineage", list(_lineage(job))),
+        ("log", (job["log"] or "").splitlines()),
+    ):
+        if lines:
+            print_result(f"\n{title}")
+            print_result("\n".join(f"  {line}" for line in lines))
+
+
+def _facts(job: _Job) -> Iterator[tuple[str, str]]:
+    upload = job["input"]
+    yield "job", job["id"]
+    yield "run", job["run"]
+    yield "input", f"{upload['bucket']}/{upload['key']}, {upload['bytes']} bytes"
+    if upload["version_id"]:
+        yield "", f"version {upload['version_id']}"
+    if upload["sha256"]:
+        yield "", f"sha256 {upload['sha256']}"
+    yield "attempts", str(job["attempts"] if job["attempts"] is not None else "not recorded")
+    if job["reason"]:
+        yield "reason", job["reason"]
+    for output in job["outputs"]:
+        kind = f", {output['content_type']}" if output["content_type"] else ""
+        where = f"{output['bucket']}/{output['key']}"
+        yield f"result {output['number']}", f"{where}, {output['bytes']} bytes{kind}"
+    if job["records"]:
+        yield "records", str(job["records"])
+    if job["retry_of"]:
+        yield "repeats", _short(job["retry_of"])
+    if job["retried_by"]:
+        yield "repeated by", _short(job["retried_by"])
+
+
+def _lineage(job: _Job) -> Iterator[str]:
+    """Yield the run as a tree: from its first upload down to what this job led to."""
+    if not (job["parent"] or job["children"]):
+        return
+    ancestors: list[_Job] = []
+    above = job["parent"]
+    while above:
+        ancestors.insert(0, above)
+        above = above["parent"]
+    for depth, one in enumerate(ancestors):
+        yield "  " * depth + _named(one)
+    yield "  " * len(ancestors) + _named(job) + " (this job)"
+    yield from _below(job["children"], len(ancestors) + 1)
+
+
+def _below(children: Iterable[_Job], depth: int) -> Iterator[str]:
+    for child in children:
+        yield "  " * depth + f"{_named(child)} {child['state']}"
+        yield from _below(child["children"], depth + 1)
+
+
+def _named(job: _Job) -> str:
+    return (
+        f"{_short(job['id'])} {job['pipeline'] or 'not recorded yet'}: {job['key'] or ''}".rstrip()
+    )
+
+
+def _short(identifier: str) -> str:
+    return identifier[:_SHOWN_DIGITS]
