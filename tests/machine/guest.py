@@ -119,9 +119,9 @@ class Guest:
 
     def rows(self, pipeline: str = "negatives") -> list[dict[str, Any]]:
         """Return a pipeline's rows of the ledger, oldest first; [] where `log` fails."""
-        words = ("--json", "--last", "0", "--pipeline", pipeline)
-        answer = self.checkout.pipeline("log", *words, code=None)
-        return list(json.loads(answer.stdout)) if answer.returncode == 0 else []
+        answer = self.checkout.pipeline("log", "--json", "--last", "0", code=None)
+        rows = json.loads(answer.stdout) if answer.returncode == 0 else []
+        return [row for row in rows if row["pipeline"] == pipeline]
 
     def negate(self, *names: str) -> list[dict[str, Any]]:
         """Send samples, wait for their rows and return them."""
@@ -131,14 +131,15 @@ class Guest:
         return [row for row in self.rows() if row["input_key"] in names][-len(names) :]
 
     def status(self) -> dict[str, Any]:
-        """Return what `status` says of `negatives`; {} where it fails."""
-        answer = self.checkout.pipeline("status", "--json", "--pipeline", "negatives", code=None)
+        """Return the answer of `status --json`; {} where it fails."""
+        answer = self.checkout.pipeline("status", "--json", code=None)
         return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
 
     def is_working(self) -> bool:
-        """Whether a pass has succeeded, so that everything of the first boot is done."""
+        """Whether all pipelines have made a pass: everything of the first boot is done."""
         try:
-            return bool(self.machine.is_installed and self.status().get("machines"))
+            found = self.status().get("pipelines", []) if self.machine.is_installed else []
+            return len(found) == len(NAMES) and all(each["machines"] for each in found)
         except (ValueError, ProcessLookupError):
             return False
 

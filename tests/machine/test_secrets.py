@@ -1,5 +1,7 @@
 """The stack's secrets on the machine are in root's files, and nowhere else."""
 
+import re
+
 from tests.machine.guest import WORKER, Guest, eventually
 
 NAMES = ("s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
@@ -42,8 +44,9 @@ def _as_nobody(guest: Guest, words: list[str]) -> list[str]:
 def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> None:
     """Processes are listed while a pass runs: each photo takes the worker some time."""
     guest.pause()
-    guest.put("coffee.png", "galaxies.jpg", "rocket.jpg", "cat.jpg")
-    guest.shell(f"systemctl start --no-block {WORKER}")
+    for pipeline in ("negatives", "thumbs"):
+        guest.put("coffee.png", "galaxies.jpg", "rocket.jpg", "cat.jpg", pipeline=pipeline)
+    guest.shell(f"systemctl start --no-block {WORKER} pipeline-worker@thumbs.service")
     seen = guest.shell(
         f"for each in $(seq 200); do [ $(systemctl show -P MainPID {WORKER}) != 0 ] && break; "
         "sleep 0.05; done; "
@@ -56,6 +59,7 @@ def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> 
     assert "worker drain" in seen  # a pass was seen
     assert "CREDENTIALS_DIRECTORY=/run/credentials/" in seen  # and its environment
     assert '"event": "done"' in journal
-    for secret in guest.secrets(NAMES):
+    assert re.search(r"worker\.sandbox\.child .*thumbnail", seen)
+    for secret in [*guest.secrets(NAMES), '"width": 61']:
         assert secret not in seen
         assert secret not in journal
