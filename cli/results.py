@@ -77,12 +77,17 @@ def print_results(rows: Iterable[Row]) -> None:
 
 
 def print_json(rows: Iterable[Row]) -> None:
-    """Print a JSON array, row by row."""
+    """Print a JSON array, row by row; it is closed also if the machine fails meanwhile."""
     separator = "[\n  "
-    for row in rows:
-        click.echo(separator + json.dumps(row), nl=False)
-        separator = ",\n  "
-    click.echo("\n]" if separator.startswith(",") else "[]")
+    try:
+        for row in rows:
+            click.echo(separator + json.dumps(row), nl=False)
+            separator = ",\n  "
+        if separator.startswith("["):
+            click.echo("[]")
+    finally:
+        if separator.startswith(","):
+            click.echo("\n]")
 
 
 def _cells(row: Row) -> list[str]:

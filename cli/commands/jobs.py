@@ -139,9 +139,7 @@ def retry(
 def drop(*, ids: tuple[str, ...], force: bool, target: Target, as_json: bool) -> None:
     """Delete quarantined objects for good."""
     if not ids:
-        raise CommandError(
-            "Give the ids of quarantined jobs: 'jobs --state quarantined' lists them."
-        )
+        raise CommandError("Give the ids of jobs: 'jobs --state quarantined' lists them.")
     _change(target, "drop", ids, ["--force"] if force else [], as_json=as_json)
 
 
