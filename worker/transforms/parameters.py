@@ -75,11 +75,13 @@ def _value(hint: Any, value: object) -> Any:
     """Return a value as the type wants it; the ValueError says what is wanted instead."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        found = _value(arguments[0], value)
-        for limit in arguments[1:]:
-            is_limited = isinstance(limit, Range) and found is not None
-            if is_limited and not limit.low <= found <= limit.high:
-                raise ValueError(_wanted(hint))
+        limits = [one for one in arguments[1:] if isinstance(one, Range)]
+        try:
+            found = _value(arguments[0], value)
+        except ValueError:
+            raise ValueError(_wanted(hint)) from None
+        if found is not None and not all(one.low <= found <= one.high for one in limits):
+            raise ValueError(_wanted(hint))
         return found
     if origin in (Union, types.UnionType):
         return None if value is None else _value(_without_none(arguments), value)
@@ -87,11 +89,9 @@ def _value(hint: Any, value: object) -> Any:
         if value in arguments:
             return value
         raise ValueError(_wanted(hint))
-    if origin is list:
-        if isinstance(value, list):
-            return [_value(arguments[0], item) for item in value]
-        raise ValueError(_wanted(hint))
     try:
+        if origin is list:
+            return [_value(arguments[0], item) for item in _list(value)]
         return _SCALARS[hint](value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(_wanted(hint)) from None
@@ -100,6 +100,12 @@ def _value(hint: Any, value: object) -> Any:
 def _without_none(arguments: tuple[Any, ...]) -> Any:
     (only,) = (one for one in arguments if one is not type(None))
     return only
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError
+    return value
 
 
 def _boolean(value: object) -> bool:
@@ -151,5 +157,5 @@ def _wanted(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
-        return "a list"
+        return f"a list, each element {_wanted(arguments[0])}"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "a text")
