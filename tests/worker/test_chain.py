@@ -408,15 +408,18 @@ def test_killed_during_a_retry(world: World, *, after: bool, tmp_path: Path) -> 
     assert turn > 10
 
 
-def test_an_upload_with_the_metadata_of_a_finished_retry_is_a_new_one(versioned: World) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_upload_that_was_put_back_twice_has_one_job(versioned: World, *, fails: bool) -> None:
+    """A client repeats a request whose response was lost."""
     old_id = quarantined_child(versioned)
+    if fails:
+        versioned.transforms = Transforms({GOOD[::-1]: failing(InvalidInput("still bad"))})
     put_back(versioned, old_id)
-    versioned.run(pipeline="inverted")
-    key = versioned.ledger_of("inverted").results[0].job.upload.key
-    versioned.store.upload(READER_INPUT, key, GOOD[::-1], metadata={"retry": old_id})
-    versioned.run(pipeline="inverted")
-    job = versioned.ledger_of("inverted").results[-1].job
-    assert (job.round, job.retry_of, job.run_id) == (0, None, job.id)
+    put_back(versioned, old_id)
+    counts = versioned.run(pipeline="inverted").counts
+    assert counts["superfluous"] == 1
+    assert versioned.left("inverted") == []
+    assert len(versioned.ledger_of("inverted").results) == 2
 
 
 def test_a_further_copy_of_a_quarantined_result_is_deleted(versioned: World) -> None:

@@ -81,8 +81,8 @@ def identify(
         fetched: The uploads.
 
     Returns:
-        The job of each upload, and whether the upload is superfluous: a further copy of a result
-        that already has another job.
+        The job of each upload, and whether the upload is superfluous: a further copy of a result,
+        or of an upload that was put back, that already has another job.
     """
     claims = [claim for one in fetched if (claim := _claim(one, has_sources=bool(sources)))]
     origins = ledger.find_origins(claims, sources) if claims else {}
@@ -106,8 +106,5 @@ def _job(pipeline: str, upload: Upload, origin: Origin | None) -> tuple[Job, boo
         own_id = job_id(pipeline, upload)
         return Job(own_id, upload, own_id), False
     own_id = job_id(pipeline, upload, origin.round)
-    is_superfluous = origin.successor not in (None, own_id)
-    if is_superfluous and origin.retry_of:  # the retry is over: this is an upload of its own
-        return _job(pipeline, upload, None)
     job = Job(own_id, upload, origin.run_id, origin.round, origin.parent, origin.retry_of)
-    return job, is_superfluous
+    return job, origin.successor not in (None, own_id)

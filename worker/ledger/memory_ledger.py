@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from worker.ledger.ledger import (
-    DONE,
     LEASE_SECONDS,
     Claim,
     Lease,
@@ -117,15 +116,8 @@ class MemoryLedger:
         wanted = (self._pipeline, claim.upload.key, claim.sha256)
         if row is None or (row.pipeline, row.key, row.sha256) != wanted:
             return None
-        successor = next(
-            (
-                one.job.id
-                for one in self.results
-                if one.job.retry_of == claim.retry and one.outcome == DONE
-            ),
-            None,
-        )
-        return Origin(row.run_id, row.round, row.parent, claim.retry, successor)
+        successors = (one.job.id for one in self.results if one.job.retry_of == claim.retry)
+        return Origin(row.run_id, row.round, row.parent, claim.retry, next(successors, None))
 
     def _copy(self, claim: Claim, sources: Collection[str]) -> Origin | None:
         if claim.parent is None:

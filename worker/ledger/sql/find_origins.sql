@@ -16,7 +16,7 @@ SELECT
     t.job_id AS retry_of,
     (
         SELECT r.job_id FROM pipeline.results AS r
-        WHERE r.retry_of = t.job_id AND r.outcome = 'done'
+        WHERE r.retry_of = t.job_id
         LIMIT 1
     ) AS successor
 FROM claims AS c
