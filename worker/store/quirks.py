@@ -96,6 +96,11 @@ COPY_KEEPS_METADATA = Quirk(
     behaviour="CopyObject adds the source's metadata to the copy's own",
     handling="no name has one meaning in a source and another in its copy",
 )
+METADATA_IS_FORGOTTEN = Quirk(
+    stores="rclone",
+    behaviour="user metadata is kept in memory, until the server ends",
+    handling="none: a copy of a result that is read after that begins a run of its own",
+)
 METADATA_NAMES_ARE_CAPITALISED = Quirk(
     stores="rclone",
     behaviour="names of user metadata are returned capitalised",
