@@ -188,3 +188,58 @@ def test_results_of_an_upload(versioned: Pipeline) -> None:
         versioned.drain()
         assert results("a/cat.png") == results("a/negated_cat.png") == expected
     assert results("cat.png") == []
+
+
+@pytest.fixture
+def chain(versioned: Pipeline) -> Pipeline:
+    """Return a pipeline whose results another one reads, `second`."""
+    reader, bucket = f"{versioned.name}-second", f"{versioned.name}-second-output"
+    for name in (reader, bucket):
+        versioned.make_bucket(name)
+    for name in (reader, versioned.output):
+        versioned.s3.put_bucket_versioning(
+            Bucket=name, VersioningConfiguration={"Status": "Enabled"}
+        )
+    second: dict[str, object] = {"transform": "negate", "input": reader, "output": bucket}
+    versioned.tables = {
+        "pipeline": {"readers": ["second"]},
+        "pipelines.second": second | {"sources": ["negatives"], "output_key": "{name}"},
+    }
+    versioned.configure()
+    return versioned
+
+
+def test_a_run_is_known_before_its_later_jobs_are_done(chain: Pipeline) -> None:
+    chain.put("cat.png", PNG)
+    chain.drain(pipeline="negatives")
+    forged = {"run": "0" * 32, "parent": "0" * 32, "number": "1"}
+    reader = f"{chain.name}-second"
+    chain.s3.put_object(Bucket=reader, Key="forged.png", Body=PNG, Metadata=forged)
+    first, *waiting = listed(chain)
+    copy, other = sorted(waiting, key=lambda row: row["key"] != "negated_cat.png")
+    assert (copy["pipeline"], copy["state"], copy["run"]) == ("second", "waiting", first["id"])
+    assert (other["key"], other["run"]) == ("forged.png", other["id"])
+    assert listed(chain, "--run", first["id"]) == [first, copy]
+    found = shown(chain, copy["id"])
+    assert (found["parent"]["id"], found["parent"]["number"]) == (first["id"], 1)
+    report = json.loads(chain.run("status", "--json").stdout)
+    assert [one["backlog"]["count"] for one in report["pipelines"]] == [0, 2]
+    chain.drain(pipeline="second")
+    (child,) = shown(chain, first["id"])["children"]
+    assert (child["id"], child["state"], child["number"]) == (copy["id"], "done", 1)
+    done = [row for row in listed(chain, "--run", first["id"]) if row["pipeline"] == "second"]
+    assert [row["results"] for row in done] == [["negated_cat.png"]]
+
+
+def test_results_of_one_of_several_pipelines(chain: Pipeline) -> None:
+    chain.put("cat.png", PNG)
+    chain.drain(pipeline="negatives")
+    chain.drain(pipeline="second")
+    answer = chain.run("results", "negated_cat.png", "--json")
+    # It is the key of an upload to the second pipeline, which goes first.
+    (row,) = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert (row["pipeline"], row["key"]) == ("second", "negated_cat.png")
+    answer = chain.run("results", "negated_cat.png", "--json", "--pipeline", "negatives")
+    (row,) = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert (row["pipeline"], row["bucket"]) == ("negatives", chain.output)
+    assert row["version_id"]

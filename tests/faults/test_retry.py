@@ -1,0 +1,88 @@
+"""SIGKILL of `jobs retry` and `jobs drop` before and after every request.
+
+The same command again, before or after a pass, does the rest: nothing is lost, nothing comes twice.
+"""
+
+import signal
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.proxy import Proxy
+from tests.faults.test_kill import Killer
+from tests.worker.jobs import PNG, listed, quarantine
+from tests.worker.pictures import decode, error, negated
+from tests.worker.pipeline import Pipeline
+
+KEY, RESULT = "a/x.png", "a/negated_x.png"
+MOST = 40  # requests of a command, at most
+
+
+@pytest.mark.parametrize("pipeline", ["versions", "plain"], indirect=True)
+@pytest.mark.parametrize("is_drained", [False, True], ids=["at once", "after a pass"])
+@pytest.mark.parametrize("peer", ["store", "database"])
+@pytest.mark.parametrize("verb", ["retry", "drop"])
+def test_killed_at_every_request(
+    pipeline: Pipeline, verb: str, peer: str, is_drained: bool
+) -> None:
+    turn, struck = 0, True
+    while struck:
+        turn += 1
+        assert turn < MOST
+        for phase in ("before", "after"):
+            identifier = quarantine(pipeline, KEY)
+            struck = _kill(pipeline, peer, Killer(turn, phase), "jobs", verb, identifier)
+            _nothing_lost(pipeline, identifier, verb)
+            if is_drained:
+                pipeline.drain()
+            pipeline.run("jobs", verb, identifier)  # refused if a pass has ended the retry
+            pipeline.drain()
+            _as_if_nothing_happened(pipeline, verb)
+            _reset(pipeline)
+    assert turn > 3  # the requests go through the proxy
+
+
+def _kill(pipeline: Pipeline, peer: str, killer: Killer, *arguments: str) -> bool:
+    url, server = urlsplit(pipeline.store.endpoint), pipeline.server
+    address = (str(url.hostname), int(url.port or 0))
+    if peer == "database":
+        address = (server.host, server.port)
+    with Proxy(*address, killer) as proxy:
+        if peer == "store":
+            pipeline.configure(store={"endpoint": f"http://127.0.0.1:{proxy.port}"})
+        else:
+            pipeline.configure(database={"port": proxy.port})
+        killer.process = pipeline.popen(*arguments)
+        _, err = killer.process.communicate(timeout=60)
+        assert killer.killed == (killer.process.returncode == -signal.SIGKILL), err
+        assert killer.killed or killer.process.returncode == 0, err
+    pipeline.configure()
+    return killer.killed
+
+
+def _nothing_lost(pipeline: Pipeline, identifier: str, verb: str) -> None:
+    """Check that the upload is kept: in quarantine, or in the input bucket, or it was dropped."""
+    if verb == "retry":
+        assert len(pipeline.keys(pipeline.quarantine)) == 2
+        assert pipeline.left() in ([], [KEY])
+    else:
+        (row,) = listed(pipeline)
+        assert (row["id"], pipeline.left()) == (identifier, [])
+        assert row["state"] == "quarantined" or pipeline.keys(pipeline.quarantine) == []
+
+
+def _as_if_nothing_happened(pipeline: Pipeline, verb: str) -> None:
+    rows = [row["outcome"] for row in pipeline.rows()]
+    assert (pipeline.left(), pipeline.keys(pipeline.quarantine)) == ([], [])
+    if verb == "drop":
+        assert (rows, pipeline.keys(pipeline.output)) == (["dropped"], [])
+        return
+    assert rows == ["quarantined", "done"]
+    assert pipeline.keys(pipeline.output) == [RESULT]
+    assert error(decode(pipeline.get(RESULT)), negated(PNG)) == 0
+
+
+def _reset(pipeline: Pipeline) -> None:
+    pipeline.sql("TRUNCATE pipeline.results, pipeline.outputs, pipeline.retries")
+    for key in pipeline.keys(pipeline.output):
+        pipeline.s3.delete_object(Bucket=pipeline.output, Key=key)
