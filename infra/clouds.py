@@ -31,7 +31,6 @@ class Compute:
     network_id: str
     store_endpoint: str  # for S3; "" where the cloud has no object store
     own_buckets: frozenset[str] = frozenset()  # of the buckets to adopt: this project's own
-    memory_mb: int = 1024  # of the machine
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def _look_up_compute(settings: Settings) -> Compute:
         store = settings.store
         credential.check(cloud, makes_keys=store.kind == "openstack" and not store.access_key)
         project = str(cloud.session.get_project_id())
-        memory = _check_machine(cloud, settings)
+        _check_machine(cloud, settings)
         network = _network(cloud, settings.machine.network, project)
         endpoint = cloud.session.get_endpoint(
             service_type="object-store", region_name=region, interface="public"
@@ -90,7 +89,7 @@ def _look_up_compute(settings: Settings) -> Compute:
             " existing, with its endpoint and keys."
         )
     own = _own_buckets(cloud, endpoint or "", settings, project)
-    return Compute(region, project, network, s3_endpoint(endpoint or ""), own, memory)
+    return Compute(region, project, network, s3_endpoint(endpoint or ""), own)
 
 
 def _look_up_database(settings: Settings) -> DatabaseCloud:
@@ -179,8 +178,8 @@ def _region(entry: str, setting: str, service: str, name: str) -> str:
     return wanted or found[0]
 
 
-def _check_machine(cloud: "Connection", settings: Settings) -> int:
-    """Check that image, flavor and external network exist; return the flavor's memory in MB."""
+def _check_machine(cloud: "Connection", settings: Settings) -> None:
+    """Check that image, flavor and external network exist, and that limits fit the flavor."""
     entry, machine = cloud.config.name, settings.machine
     images = [image.name for image in cloud.image.images()]
     flavors = {flavor.name: int(flavor.ram) for flavor in cloud.compute.flavors()}
@@ -203,7 +202,6 @@ def _check_machine(cloud: "Connection", settings: Settings) -> int:
     ]
     if faults:
         raise CloudError("\n".join(faults))
-    return memory
 
 
 def _network(cloud: "Connection", wanted: str, project: str) -> str:

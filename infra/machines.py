@@ -86,7 +86,6 @@ def _user_data(
         toml = worker_toml(
             settings,
             endpoint=buckets.access.endpoint,
-            memory_mb=buckets.cloud.memory_mb,
             shared=known["shared"],
             buckets=known["buckets"],
             archive=buckets.worker,

@@ -66,7 +66,7 @@ class _Model(BaseModel):
 
 
 class Limits(_Model):
-    """What one file may cost; memory_mb None: 1024, or the machine's memory if that is less."""
+    """What one file may cost; the worker knows the default of memory_mb."""
 
     memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
     cpu_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120

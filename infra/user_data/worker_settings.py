@@ -9,8 +9,6 @@ from infra.settings.pipelines import readers
 from infra.user_data.archive import Archive
 from infra.user_data.document import TLS_FOLDER
 
-#: Of one file, if the machine has as much.
-_MEMORY_MB = 1024
 ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
 
 
@@ -18,7 +16,6 @@ def worker_toml(
     settings: Settings,
     *,
     endpoint: str,
-    memory_mb: int,
     shared: Mapping[str, str],
     buckets: Mapping[str, Mapping[str, str]],
     archive: Archive,
@@ -32,7 +29,6 @@ def worker_toml(
     Args:
         settings: The stack's.
         endpoint: The object store's.
-        memory_mb: The machine's memory.
         shared: Role -> name of the buckets that all pipelines share.
         buckets: Pipeline -> role -> name of its buckets.
         archive: The worker's package.
@@ -77,9 +73,8 @@ def worker_toml(
             "sources": pipeline.sources,
             "readers": readers(name, settings.pipelines),
         }
-        limits = pipeline.limits.model_dump()
-        limits["memory_mb"] = limits["memory_mb"] or min(_MEMORY_MB, memory_mb)
-        tables[f"pipelines.{name}.limits"] = limits
+        # Nothing of the flavor's: another flavor resizes the VM, other user-data replaces it.
+        tables[f"pipelines.{name}.limits"] = pipeline.limits.model_dump(exclude_none=True)
     parts = [*_lines(top), ""]
     for name, table in tables.items():
         parts += [f"[{name}]", *_lines(table), ""]
@@ -97,5 +92,6 @@ def certificates(database: Database) -> dict[str, str]:
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:
-    # A JSON string is a TOML basic string except for DEL, which no value here can contain.
-    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    # A JSON string is a TOML basic string except for DEL.
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in table.items()}
+    return [f"{key} = {text}".replace("\x7f", "\\u007f") for key, text in texts.items()]

@@ -1,7 +1,7 @@
 """Runs the real `__main__.py` against Pulumi's mocks and records what it asks of the engine."""
 
 import runpy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,13 +104,25 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def run_program(values: Mapping[str, str], stack: str = "unit") -> Run:
-    """One run with `values` as the stack's settings; whatever the program raises comes through."""
+def run_program(values: Mapping[str, str], stack: str = "unit", secret: Sequence[str] = ()) -> Run:
+    """One run with `values` as the stack's settings; whatever the program raises comes through.
+
+    Args:
+        values: The settings.
+        stack: The stack's name.
+        secret: Those of the settings that are secret.
+
+    Returns:
+        What was asked for and put out.
+    """
     run = Run()
     pulumi.runtime.set_mocks(
         Mocks(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(run)
     )
-    set_all_config({f"{PROJECT}:{name}": value for name, value in values.items()})
+    set_all_config(
+        {f"{PROJECT}:{name}": value for name, value in values.items()},
+        [f"{PROJECT}:{name}" for name in secret],
+    )
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> pulumi.Output[None]:

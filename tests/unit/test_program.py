@@ -56,6 +56,10 @@ def test_every_resource_of_the_design(run: Run) -> None:
         + ["WorkerArchive"]
         + ["TroveInstance", "TroveReady"]
     )
+    components = [asked.kind for asked in run.resources if not asked.request.custom]
+    assert sorted(components) == sorted(
+        ["Stack", "Network", "Buckets", "Pipeline", "Database", "Machines"]
+    )
 
 
 def test_only_operators_reach_ssh(run: Run) -> None:
@@ -90,7 +94,7 @@ def test_floating_ip_then_database_then_machine(run: Run) -> None:
 def test_user_data_names_the_worker_archive(run: Run) -> None:
     archive = run.one("WorkerArchive").inputs
     values = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])
-    assert values["archive"] == {"key": archive["key"], "sha256": archive["sha256"]}
+    assert values["package"] == {"key": archive["key"], "sha256": archive["sha256"]}
     assert values["store"]["quarantine"] == archive["bucket"]
     assert "/opt/pipeline/source/worker/bootstrap.py" in written(run)
 
@@ -101,7 +105,7 @@ def test_user_data_carries_settings_and_timer(run: Run) -> None:
     settings = tomllib.loads(files["/etc/pipeline/worker.toml"])
     assert settings["database"]["host"] == "198.51.100.9"
     assert settings["database"]["port"] == 5432
-    assert settings["store"]["input"] == run.outputs["inputBucket"]
+    assert settings["pipelines"]["negatives"]["input"] == run.outputs["inputBucket"]
     assert settings["machine"] == run.outputs["machineNames"][0]
     credentials = {
         path.rpartition("/")[2]: text for path, text in files.items() if "credentials" in path
@@ -114,18 +118,24 @@ def test_user_data_carries_settings_and_timer(run: Run) -> None:
     }
 
 
-def test_worker_accepts_the_settings_of_user_data(run: Run, tmp_path: Path) -> None:
-    """Both sides agree: the worker's own settings accept what the program writes."""
+def read_by_worker(run: Run, folder: Path) -> worker_settings.Settings:
+    """Return what the worker on the machine reads."""
     files = written(run)
-    path = tmp_path / "worker.toml"
+    path = folder / "worker.toml"
     path.write_text(files["/etc/pipeline/worker.toml"], encoding="utf-8")
-    (tmp_path / "credentials").mkdir()
+    (folder / "credentials").mkdir()
     for name, text in files.items():
         if name.startswith("/etc/pipeline/credentials/"):
-            (tmp_path / "credentials" / name.rpartition("/")[2]).write_text(text)
-    names = tuple(entry.name for entry in (tmp_path / "credentials").iterdir())
+            (folder / "credentials" / name.rpartition("/")[2]).write_text(text)
+    names = tuple(entry.name for entry in (folder / "credentials").iterdir())
     assert len(names) == 4
-    read = worker_settings.load(path, {}, names)
+    return worker_settings.load(path, {}, names)
+
+
+def test_worker_accepts_the_settings_of_user_data(run: Run, tmp_path: Path) -> None:
+    """Both sides agree: the worker's own settings accept what the program writes."""
+    read = read_by_worker(run, tmp_path)
+    assert list(read.pipelines) == ["negatives"]
     assert (read.pipelines["negatives"].transform, read.database.user) == (
         "negate",
         "pipeline_worker",
@@ -220,7 +230,8 @@ def test_names_contain_the_stack(folder: Path) -> None:
 
 
 def test_adopted_bucket_is_only_named(folder: Path) -> None:
-    run = run_program(stack_settings(folder, inputBucket="mine", adoptBuckets=["mine"]))
+    pipelines = {"negatives": {"transform": "negate", "inputBucket": "mine"}}
+    run = run_program(stack_settings(folder, pipelines=pipelines, adoptBuckets=["mine"]))
     assert run.outputs["inputBucket"] == "mine"
     assert run.one("BucketAdoption").inputs["queue"] is True
     for kind in ("BucketClaim", "Container", "BucketContents"):
@@ -232,14 +243,15 @@ def test_adopted_bucket_is_only_named(folder: Path) -> None:
 
 def test_existing_store_creates_no_buckets_or_keys(folder: Path) -> None:
     keys = {"s3AccessKey": "unit-access-key", "s3SecretKey": "unit-secret-key"}
-    buckets = {"inputBucket": "in-1", "outputBucket": "out-1", "quarantineBucket": "bad-1"}
+    negatives = {"transform": "negate", "inputBucket": "in-1", "outputBucket": "out-1"}
     run = run_program(
         stack_settings(
             folder,
             objectStore="existing",
             objectStoreEndpoint="https://s3.example.org",
             **keys,
-            **buckets,
+            pipelines={"negatives": negatives},
+            quarantineBucket="bad-1",
         )
     )
     assert len(run.of("BucketAdoption")) == 3
