@@ -14,7 +14,7 @@ import click
 from cli import options
 from cli.confirmation import confirm_pipeline
 from cli.errors import CommandError
-from cli.pipelines import contents, deployed, sources
+from cli.pipelines import deployed, sources
 from cli.pipelines.definitions import Definitions
 from cli.stacks import outputs
 from cli.stacks.target import LOCAL, Target, command_line
@@ -146,6 +146,8 @@ def _refuse_contents(
     stack: str,
 ) -> None:
     """Raise CommandError if a pipeline's buckets hold objects, or nobody can tell."""
+    from cli.pipelines import contents
+
     if not own.buckets:
         return
     if found is None:
