@@ -31,8 +31,10 @@ class ThreadPool:
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]
 
-    def run(self, source: Path, name: str, outputs: Path) -> Produced:
+    def run(self, source: Path, name: str) -> Produced:
         """Return what was made."""
+        outputs = source.with_suffix(".out")
+        outputs.mkdir()
         with self._places:
             return self._apply([Input(source, name, self._pixels)], outputs, None)
 

@@ -164,16 +164,17 @@ def fake_child(folder: Path, monkeypatch: pytest.MonkeyPatch, action: str, answe
 
 def assert_crashes(folder: Path) -> None:
     """Check that a pool ends each process, that inputs stay, and that no result is left."""
-    (folder / "source").write_bytes(b"picture")
+    (folder / "jobs").mkdir()
+    source = folder / "jobs" / "source"
+    source.write_bytes(b"picture")
     pool = Pool("negate", "{}", Limits(seconds=60), folder, 1)
     try:
-        for number in range(2):
-            outputs = folder / f"outputs{number}"
-            outputs.mkdir()
+        for _ in range(2):
             with pytest.raises(TransformCrashed, match="invalid response"):
-                pool.run(folder / "source", "source", outputs)
-            assert (folder / "source").read_bytes() == b"picture"
-            assert all(path.read_bytes() != SECRET for path in outputs.iterdir() if path.is_file())
+                pool.run(source, "source")
+            assert source.read_bytes() == b"picture"
+            beside = [path for path in source.parent.iterdir() if path.is_file()]
+            assert all(path.read_bytes() != SECRET for path in beside)
     finally:
         pool.close()
 
@@ -265,14 +266,14 @@ def test_valid_results_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     action = records("'{\"a\": [1.5, null]}\\n'")
     fake_child(tmp_path, monkeypatch, action, result(records=1, notes=["a\nb\x1b"]))
     (tmp_path / "source").write_bytes(b"picture")
-    (tmp_path / "outputs").mkdir()
+    before = set(tmp_path.iterdir())
     pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
     try:
-        produced = pool.run(tmp_path / "source", "source", tmp_path / "outputs")
+        produced = pool.run(tmp_path / "source", "source")
     finally:
         pool.close()
     ((path, content_type),) = produced.files
     assert (path.read_text(), content_type) == ("result", "image/png")
-    assert list((tmp_path / "outputs").iterdir()) == [path]
+    assert set(tmp_path.iterdir()) == before | {path}
     assert list(produced.records) == [{"a": [1.5, None]}]
     assert list(produced.notes) == ["a\ufffdb\ufffd"]

@@ -80,9 +80,7 @@ from worker.sandbox.pool import Pool
 from worker.settings import Limits
 name, parameters, source, folder = sys.argv[1:]
 pool = Pool(name, parameters, Limits(), Path(folder), 1)
-outputs = Path(folder) / "outputs"
-outputs.mkdir()
-made = pool.run(Path(source), "text.txt", outputs)
+made = pool.run(Path(source), "text.txt")
 pool.close()
 files = [[path.read_text(), content_type] for path, content_type in made.files]
 found = {"files": files, "records": list(made.records), "notes": list(made.notes)}
@@ -256,10 +254,9 @@ def test_no_other_code_names_a_transform() -> None:
 )
 def test_copy(tmp_path: Path, name: str, content_type: str) -> None:
     (tmp_path / "source").write_bytes(bytes(range(256)))
-    (tmp_path / "outputs").mkdir()
     pool = Pool("copy", "{}", Limits(), tmp_path, 1)
     try:
-        made = pool.run(tmp_path / "source", name, tmp_path / "outputs")
+        made = pool.run(tmp_path / "source", name)
     finally:
         pool.close()
     ((path, found),) = made.files

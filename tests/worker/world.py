@@ -39,7 +39,7 @@ class Transforms:
         self._stopped = False
         self._special = dict(special or {})
 
-    def run(self, source: Path, _name: str, outputs: Path) -> Produced:
+    def run(self, source: Path, _name: str) -> Produced:
         content = source.read_bytes()
         self.inputs.append(content)
         if self._stopped:
@@ -48,7 +48,7 @@ class Transforms:
         more = dict(made or {})
         files = []
         for number, result in enumerate(more.pop("results", [content[::-1]])):
-            target = outputs / str(number)
+            target = source.with_suffix(f".{number}")
             target.write_bytes(result)
             files.append((target, "image/png"))
         return Produced(files, **more)

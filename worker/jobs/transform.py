@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from worker.errors import (
     InvalidInput,
@@ -48,7 +47,7 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
     if crashes is not None and crashes >= MAX_CRASHES:
         return Rejection(f"it crashed the worker or its transform {crashes} times, alone")
     try:
-        produced = context.pool.run(source.path, _name(upload.key), _outputs_folder(source.path))
+        produced = context.pool.run(source.path, upload.key.rpartition("/")[2])
     except InvalidInput as error:
         return Rejection(str(error))
     except TransformCrashed as error:
@@ -66,13 +65,3 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
         # If the worker is killed from here on, this file is not the cause.
         context.ledger.clear_attempts([upload])
     return produced
-
-
-def _name(key: str) -> str:
-    return key.rpartition("/")[2]
-
-
-def _outputs_folder(path: Path) -> Path:
-    folder = path.with_suffix(".out")
-    folder.mkdir()
-    return folder

@@ -41,16 +41,15 @@ class TransformPool(Protocol):
 
     unenforced: list[str]
 
-    def run(self, source: Path, name: str, outputs: Path) -> Produced:
+    def run(self, source: Path, name: str) -> Produced:
         """Transform a file.
 
         Args:
             source: The input; it stays where it is.
             name: The last part of its object key.
-            outputs: An empty folder for the results, on the same file system.
 
         Returns:
-            What was made; its files are in `outputs`.
+            What was made; its files are beside the source: its name with the suffixes .0, .1 …
 
         Raises:
             InvalidInput: The file cannot be transformed.
@@ -115,9 +114,9 @@ class _Child:
         finally:
             self._input.rename(source)
 
-    def collect(self, produced: Mapping[str, Any], outputs: Path) -> Produced:
+    def collect(self, produced: Mapping[str, Any], source: Path) -> Produced:
         """Move the results of the last file out of the child's folder."""
-        return response.collect(produced, self._outputs, outputs)
+        return response.collect(produced, self._outputs, source)
 
     def discard(self) -> None:
         """Delete what the last file left in the child's folder."""
@@ -217,7 +216,7 @@ class Pool:
         self._stopped = False
         self.unenforced: list[str] = []
 
-    def run(self, source: Path, name: str, outputs: Path) -> Produced:
+    def run(self, source: Path, name: str) -> Produced:
         """See `TransformPool.run`."""
         child = self._slots.get()
         try:
@@ -230,7 +229,7 @@ class Pool:
                 child = self._start(child)
                 answer = child.run(source, name)
                 failed = response.failure(answer)
-            produced = None if failed else child.collect(answer, outputs)
+            produced = None if failed else child.collect(answer, source)
             if failed:
                 child.discard()
             if (failed and failed[0] == "memory") or child.files >= _FILES_PER_CHILD:

@@ -45,26 +45,26 @@ def failure(response: Mapping[str, Any]) -> tuple[str, str] | None:
     return kind, printable(reason)
 
 
-def collect(response: Mapping[str, Any], folder: Path, outputs: Path) -> Produced:
+def collect(response: Mapping[str, Any], folder: Path, source: Path) -> Produced:
     """Move the results out of the process's folder.
 
     Args:
         response: A result; see `failure`.
         folder: The folder that the process writes to; it is emptied.
-        outputs: An empty folder that the process cannot reach.
+        source: The input, in a folder that the process cannot reach.
 
     Returns:
-        What was made; its files are in `outputs`.
+        What was made; its files are beside the source (see `TransformPool.run`).
 
     Raises:
         TransformCrashed: The response names what is not there, or more than is allowed.
     """
     try:
         files = [
-            (_take(folder, name, outputs / str(number)), _content_type(content_type))
+            (_take(folder, name, source.with_suffix(f".{number}")), _content_type(content_type))
             for number, (name, content_type) in enumerate(response["files"])
         ]
-        records = _records(folder, outputs) if response["records"] else []
+        records = _records(folder, source.with_suffix(".jsonl")) if response["records"] else []
         notes = [printable(note) for note in response["notes"]]
         is_allowed = len(files) <= MAX_FILES and len(notes) <= MAX_NOTES
         if not is_allowed or len(records) != response["records"]:
@@ -110,8 +110,8 @@ def _content_type(text: object) -> str:
     return text
 
 
-def _records(folder: Path, outputs: Path) -> list[dict[str, object]]:
-    path = (folder / RECORDS).rename(outputs / RECORDS)
+def _records(folder: Path, target: Path) -> list[dict[str, object]]:
+    path = (folder / RECORDS).rename(target)
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError(path)
     with path.open("rb") as file:
