@@ -314,6 +314,19 @@ def truncated(kind: str) -> bytes:
     return data[: len(data) // 2]
 
 
+def test_associated_alpha_of_a_tiff(tmp_path: Path) -> None:
+    """Its colors are stored multiplied with it; the result has them as they are."""
+    for channels, photometric, pixel, expected in (
+        (2, 1, (50, 100), (127, 100)),
+        (4, 2, (50, 20, 10, 100), (127, 51, 25, 100)),
+    ):
+        fields: dict[int, tuple[int, tuple[int, ...] | bytes]] = {258: (SHORT, (8,) * channels)}
+        fields |= {262: (SHORT, (photometric,)), 277: (SHORT, (channels,)), 338: (SHORT, (1,))}
+        result, produced = thumbnail(tmp_path, tiff(Page(fields, [bytes(pixel) * 48])))
+        assert decode(result).getpixel((3, 3)) == expected
+        assert produced.notes == []
+
+
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "the file is empty"),
     "text": (lambda: b"hello", "not a picture in a supported format"),
@@ -323,6 +336,12 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "12 bits": (
         lambda: tiff(Page({258: (SHORT, (12,))}, [bytes(72)])),
         "its bit depth is not supported.*12 bits",
+    ),
+    "channel without description": (
+        lambda: tiff(
+            Page({258: (SHORT, (8,) * 4), 262: (SHORT, (2,)), 277: (SHORT, (4,))}, [bytes(192)])
+        ),
+        "an extra channel that is not described",
     ),
     "min is white 16": (
         lambda: tiff(Page({258: (SHORT, (16,)), 262: (SHORT, (0,))}, [bytes(96)])),

@@ -267,6 +267,8 @@ def _samples_problem(page: Directory) -> str | None:
         problem = "separate planes are not supported above 8 bits"
     elif not 0 <= _extra_channels(page) <= 1:
         problem = "its number of channels is not supported"
+    elif _extra_channels(page) and EXTRA_SAMPLES not in page.fields:
+        problem = "an extra channel that is not described is not supported"
     elif photometric == CMYK and page.number(INK_SET, 1) != 1:
         problem = "its inks are not CMYK"
     return problem
