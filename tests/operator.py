@@ -46,6 +46,16 @@ class Operator:
                 content["config"][f"image-pipeline:{name}"] = value
         self.settings_file(stack).write_text(yaml.safe_dump(content))
 
+    def define(self, stack: str, pipeline: str = "negatives", **keys: Any) -> None:
+        """Edit the keys of a pipeline as a person would; None removes one."""
+        content = yaml.safe_load(self.settings_file(stack).read_text())["config"]
+        pipelines = content.get("image-pipeline:pipelines") or {
+            "negatives": {"transform": "negate"}
+        }
+        wanted = {**pipelines.get(pipeline, {}), **keys}
+        kept = {key: value for key, value in wanted.items() if value is not None}
+        self.change(stack, pipelines={**pipelines, pipeline: kept})
+
 
 def make_key(path: Path) -> None:
     """A pair of SSH keys, the public half beside `path`."""

@@ -63,18 +63,19 @@ def test_rename_is_refused_before_anything_changes_while_data_are_protected(
 ) -> None:
     """`up` does not look ahead, so the refusal must come before the first change."""
     name, before = bucket(operator), buckets(operator)
-    operator.change("lab", outputBucket="renamed-output")
+    operator.define("lab", outputBucket="renamed-output")
     printed = operator.checkout.pipeline(command, *STACK, code=1).stderr
     assert f"{name} -> renamed-output would remove bucket {name} with its data" in printed
     assert buckets(operator) == before
-    operator.change("lab", outputBucket=name)
+    operator.define("lab", outputBucket=name)
     assert no_change(operator)
     assert is_kept(operator, name)
 
 
 def test_made_bucket_is_adopted_and_taken_back_with_all_it_holds(operator: CloudOperator) -> None:
     name = bucket(operator)
-    operator.change("lab", outputBucket=name, adoptBuckets=[name])
+    operator.define("lab", outputBucket=name)
+    operator.change("lab", adoptBuckets=[name])
     operator.checkout.pipeline("up", *STACK)
     assert is_kept(operator, name)
     assert no_change(operator)
@@ -91,10 +92,12 @@ def test_adopting_another_bucket_instead_is_refused_while_data_are_protected(
     name = bucket(operator)
     operator.s3().create_bucket(Bucket="there-before")
     operator.s3().put_object(Bucket="there-before", Key=KEY, Body=BODY)
-    operator.change("lab", outputBucket="there-before", adoptBuckets=["there-before"])
+    operator.define("lab", outputBucket="there-before")
+    operator.change("lab", adoptBuckets=["there-before"])
     printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert f"would remove bucket {name} with its data" in printed
-    operator.change("lab", outputBucket=name, adoptBuckets=[])
+    operator.define("lab", outputBucket=name)
+    operator.change("lab", adoptBuckets=[])
     assert no_change(operator)
     assert is_kept(operator, name)
     assert is_kept(operator, "there-before")
@@ -104,10 +107,12 @@ def test_adopting_another_bucket_instead_is_refused_while_data_are_protected(
 def test_bucket_that_exists_is_refused_and_can_then_be_adopted(operator: CloudOperator) -> None:
     """What `up` advises does no harm, and neither does going back."""
     name = bucket(operator)
-    operator.change("lab", protectData=False, outputBucket="there-before")
+    operator.define("lab", outputBucket="there-before")
+    operator.change("lab", protectData=False)
     printed = operator.checkout.pipeline("up", *STACK, code=1).stderr
     assert "there-before exists already and is yours" in printed
-    operator.change("lab", protectData=True, outputBucket=name)
+    operator.define("lab", outputBucket=name)
+    operator.change("lab", protectData=True)
     operator.checkout.pipeline("up", *STACK)
     assert no_change(operator)
     assert is_kept(operator, name)
@@ -133,7 +138,7 @@ def test_rename_without_protection_replaces_the_bucket(operator: CloudOperator) 
     operator.checkout.pipeline("up", *STACK)
     name = bucket(operator)
     operator.s3().put_object(Bucket=name, Key=KEY, Body=BODY)
-    operator.change("lab", outputBucket="renamed-output")
+    operator.define("lab", outputBucket="renamed-output")
     operator.checkout.pipeline("up", *STACK)
     assert bucket(operator) == "renamed-output"
     assert name not in buckets(operator)

@@ -23,8 +23,10 @@ class Wrong:
 
 
 SETTINGS = {
-    "equal buckets": Wrong({"inputBucket": "b-1", "outputBucket": "b-1"}, ("'b-1'", "its own")),
-    "no bucket name": Wrong({"inputBucket": "My_Photos"}, ("'My_Photos'", "3 to 63")),
+    "settings of older versions": Wrong(
+        {"outputBucket": "b-1"}, ("outputBucket", "pipelines: {negatives: {transform: negate, out")
+    ),
+    "no bucket name": Wrong({"quarantineBucket": "My_Photos"}, ("'My_Photos'", "3 to 63")),
     "unknown flavor": Wrong({"flavor": "huge"}, ("flavor is 'huge'", "standard.tiny")),
     "unknown image": Wrong({"image": "Windows"}, ("image is 'Windows'", "Ubuntu-24.04")),
     "unknown network": Wrong({"network": "x"}, ("network is 'x'", "project_local")),
@@ -48,6 +50,16 @@ SETTINGS = {
         {"database": "existing", "databaseUser": "db_admin"}, ("'db_admin'", "user of its own")
     ),
     "no entry": Wrong({"computeCloud": "pouta"}, ("'pouta'", "it has local")),
+}
+
+
+PIPELINES = {
+    "no transform": Wrong({"transform": "negat"}, ("negatives.transform is 'negat'", "negate?")),
+    "no such source": Wrong({"from": "thumbs"}, ("negatives.from is 'thumbs'", "negatives")),
+    "equal buckets": Wrong({"inputBucket": "b-1", "outputBucket": "b-1"}, ("'b-1'", "its own")),
+    "no such parameter": Wrong({"parameters": {"x": 1}}, ("parameters.x is not a par", "remove")),
+    "too much memory": Wrong({"limits": {"memoryMb": 2000}}, ("memoryMb is 2000", "larger flavor")),
+    "no such key": Wrong({"outputBuckets": "b-1"}, ("outputBuckets is not", "outputBucket?")),
 }
 
 
@@ -80,6 +92,12 @@ def test_bad_setting_is_named_with_its_remedy(name: str, operator: CloudOperator
     operator.expect_error(*SETTINGS[name].expected)
 
 
+@pytest.mark.parametrize("name", PIPELINES)
+def test_bad_key_of_a_pipeline_is_named_with_its_remedy(name: str, operator: CloudOperator) -> None:
+    operator.define("lab", **PIPELINES[name].settings)
+    operator.expect_error("pipelines.", *PIPELINES[name].expected)
+
+
 @pytest.mark.parametrize("command", ["up", "outputs", "destroy"])
 def test_malformed_settings_file_is_not_a_wrong_passphrase(
     command: str, operator: CloudOperator
@@ -101,7 +119,7 @@ def test_good_settings_pass_the_check(operator: CloudOperator) -> None:
 
 def test_existing_bucket_must_be_adopted_or_renamed(operator: CloudOperator) -> None:
     operator.s3().create_bucket(Bucket="holiday")
-    operator.change("lab", inputBucket="holiday")
+    operator.define("lab", inputBucket="holiday")
     operator.expect_error("holiday", "exists already", "inputBucket", "adoptBuckets")
     operator.change("lab", adoptBuckets=["holiday"])
     operator.checkout.pipeline(*CHECK)
@@ -116,9 +134,9 @@ def test_bucket_of_another_user_must_be_renamed(operator: CloudOperator) -> None
         region_name="us-east-1",
     ).assume_role(RoleArn="arn:aws:iam::222222222222:role/anna", RoleSessionName="anna")
     operator.s3(access=theirs["Credentials"]["AccessKeyId"]).create_bucket(Bucket="annas")
-    operator.change("lab", outputBucket="annas")
+    operator.define("lab", outputBucket="annas")
     operator.expect_error("annas", "exists already", "outputBucket", "another name")
-    operator.change("lab", outputBucket="annas-no-more")
+    operator.define("lab", outputBucket="annas-no-more")
     operator.checkout.pipeline(*CHECK)
 
 

@@ -3,18 +3,22 @@
 Skipped where the provider is not available; `test_program_*.py` are not.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.machine.process.machine import ProcessMachine
 from tests.eventually import eventually
 from tests.openstack import admitted, worker_machine
 from tests.openstack.customer import INIT, NETWORK, Customer
 from tests.openstack.provider import missing
 
 STACK = ("--stack", "lab")
+#: Pipeline -> the key of what it makes of cat.jpg.
+RESULTS = {"negatives": "negated_cat.jpg", "thumbs": "cat.jpg", "inverted": "negated_cat.jpg"}
 LOCALLY = ("--set", "databaseSslMode=disable", "--set", "timerInterval=1s")
 
 
@@ -29,6 +33,8 @@ def stack(
     operator: Customer = request.getfixturevalue("operator")
     operator.checkout.environment["PULUMI_HOME"] = str(home)
     operator.checkout.pipeline("init", "lab", *INIT, *LOCALLY)
+    operator.define("lab", "thumbs", transform="thumbnail")
+    operator.define("lab", "inverted", transform="negate", **{"from": "thumbs"})
     yield
     operator.checkout.pipeline("destroy", "--data", "--yes", *STACK, code=None)
 
@@ -86,16 +92,38 @@ def test_strangers_reach_neither_machine_nor_database(operator: Customer) -> Non
 
 
 def test_photo_is_processed(operator: Customer) -> None:
-    """Container by Swift, keys by Keystone, put over S3, negated, logged, fetched."""
+    """Container by Swift, keys by Keystone, put over S3, transformed, recorded.
+
+    The results of `thumbs` are copied to the bucket of `inverted`, and negated there.
+    """
     outputs = operator.checkout.json("outputs", "--show-secrets", *STACK)
-    operator.checkout.pipeline("put", "samples/cat.jpg", *STACK)
+    for pipeline in ("negatives", "thumbs"):
+        operator.checkout.pipeline("put", "samples/cat.jpg", "--pipeline", pipeline, *STACK)
     with worker_machine.running(operator.base / "beside", user_data(operator), outputs) as host:
-        eventually(host.journal.exists)
-        eventually(lambda: '"event": "done"' in host.journal.read_text(), 120, every=0.5)
-        log = host.run_worker(["log", "--like", "cat", "--json"])
-        assert "negated_cat.jpg" in log.stdout, log.stderr
-    operator.checkout.pipeline("get", "cat.jpg", *STACK)
-    assert (operator.checkout.folder / "negated_cat.jpg").read_bytes()[:2] == b"\xff\xd8"
+        eventually(lambda: len(done(host)) == 3, 180, every=0.5)
+        assert done(host) == {pipeline: [key] for pipeline, key in RESULTS.items()}
+    for pipeline, key in RESULTS.items():
+        found = results(operator, pipeline)
+        assert list(found) == [key]
+        assert found[key][:2] == b"\xff\xd8"
+
+
+def done(host: ProcessMachine) -> dict[str, list[str]]:
+    """Pipeline -> its results, as the worker has recorded them."""
+    printed = host.run_worker(["jobs", "list", "--state", "done", "--json"]).stdout
+    rows = [json.loads(line) for line in printed.splitlines()]
+    return {row["pipeline"]: row["results"] for row in rows}
+
+
+def results(operator: Customer, pipeline: str) -> dict[str, bytes]:
+    """Key -> content of a pipeline's results, read over Swift."""
+    outputs = operator.checkout.json("outputs", *STACK)
+    bucket = outputs["pipelines"][pipeline]["outputBucket"]
+    with operator.pouta() as pouta:
+        store: Any = pouta.object_store
+        return {
+            each.name: store.download_object(each.name, bucket) for each in store.objects(bucket)
+        }
 
 
 def user_data(operator: Customer) -> str:
@@ -113,7 +141,8 @@ def test_changed_user_data_replaces_only_the_machine(operator: Customer) -> None
     after = resource_ids(operator)
     assert after.pop("machine") != before.pop("machine")
     assert after == before
-    operator.checkout.pipeline("get", "cat.jpg", *STACK)  # the output is still there
+    for pipeline, key in RESULTS.items():
+        assert key in results(operator, pipeline)
     assert no_change(operator)
 
 
