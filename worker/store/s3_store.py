@@ -325,8 +325,8 @@ def _info(headers: Message, size: int) -> ObjectInfo:
     moment = whole_seconds(parsedate_to_datetime(headers["last-modified"]))
     # quirks.METADATA_NAMES_ARE_CAPITALISED
     metadata = {
-        name.lower().removeprefix(_METADATA): value
-        for name, value in headers.items()
+        name.lower().removeprefix(_METADATA): headers[name]
+        for name in headers.keys()  # noqa: SIM118  a message yields no names by itself
         if name.lower().startswith(_METADATA)
     }
     return ObjectInfo(_unquoted(headers["etag"]), moment, size, metadata)

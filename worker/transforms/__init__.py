@@ -7,7 +7,6 @@ whatever the code needs.
 """
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -106,16 +105,17 @@ def describe(name: str) -> Description:
 
     Raises:
         InvalidSettings: There is no such transform.
-    """
-    if name not in names():
-        raise InvalidSettings([f"transform is {name!r}: choose one of {', '.join(names())}."])
-    return Description(name, **tomllib.loads((FOLDER / name / _DESCRIPTION).read_text("utf-8")))
+    """  # noqa: DOC502  raised by _folder
+    import tomllib  # noqa: PLC0415  the child does without: it starts faster
+
+    text = (_folder(name) / _DESCRIPTION).read_text("utf-8")
+    return Description(name, **tomllib.loads(text))
 
 
 @cache
 def parameters_type(name: str) -> type | None:
     """Return the dataclass of a transform's parameters, None if it has none."""
-    path = FOLDER / describe(name).name / f"{_PARAMETERS}.py"
+    path = _folder(name) / f"{_PARAMETERS}.py"
     if not path.exists():
         return None
     # Loaded by its path: importing it as a submodule would run the transform's code first.
@@ -128,14 +128,14 @@ def parameters_type(name: str) -> type | None:
 
 def load(name: str) -> Transform:
     """Import a transform's code."""
-    return cast("Transform", import_module(f"{__name__}.{describe(name).name}"))
+    return cast("Transform", import_module(f"{__name__}.{_folder(name).name}"))
 
 
 @cache
 def version(name: str) -> str:
     """Return the first digits of the SHA-256 over a transform's files: their names and contents."""
     digest = hashlib.sha256()
-    folder = FOLDER / describe(name).name
+    folder = _folder(name)
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in (".py", ".c", ".h", ".toml"):
             digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
@@ -154,6 +154,12 @@ def builder(name: str) -> Any:
         the path of the library or raises OSError, and `prepare()`, which builds it for this process
         and returns None or a warning.
     """
-    if not (FOLDER / describe(name).name / "build.py").exists():
+    if not (_folder(name) / "build.py").exists():
         return None
     return import_module(f"{__name__}.{name}.build")
+
+
+def _folder(name: str) -> Path:
+    if name not in names():
+        raise InvalidSettings([f"transform is {name!r}: choose one of {', '.join(names())}."])
+    return FOLDER / name

@@ -7,7 +7,6 @@ parameters by this module, and none of them needs a further package on the machi
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from worker.errors import InvalidSettings
@@ -66,6 +65,8 @@ def _camel(name: str) -> str:
 def _unknown(name: str, declared: Mapping[str, Field[Any]]) -> str:
     if not declared:
         return f"{name} is not a parameter: this transform has none, so remove it."
+    from difflib import get_close_matches  # noqa: PLC0415  not needed in the child
+
     near = get_close_matches(name, declared, n=1)
     remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(declared)}."
     return f"{name} is not a parameter of this transform: {remedy}"
