@@ -107,12 +107,12 @@ class _Child:
     def run(self, source: Path, name: str) -> dict[str, Any]:
         """Return the child's response to a file."""
         self.files += 1
-        source.rename(self._input)
+        os.rename(source, self._input)  # noqa: PTH104  pathlib takes five times as long
         try:
             self._write({"name": name})
             return self._read(self._limits.seconds)
         finally:
-            self._input.rename(source)
+            os.rename(self._input, source)  # noqa: PTH104
 
     def collect(self, produced: Mapping[str, Any], source: Path) -> Produced:
         """Move the results of the last file out of the child's folder."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from select import POLLIN, poll
@@ -92,13 +93,20 @@ class Signer:
             [method, path, query, *lines, "", names, headers["x-amz-content-sha256"]]
         )
         digest = hashlib.sha256(request.encode()).hexdigest()
-        key = f"AWS4{self.secret}".encode()
-        for part in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"):
-            key = hmac.digest(key, part.encode(), "sha256")
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
+        signature = hmac.digest(_signing_key(self.secret, scope), text.encode(), "sha256")
         return signed | {
             "authorization": f"AWS4-HMAC-SHA256 Credential={self.access}/{scope}, "
-            f"SignedHeaders={names}, Signature={key.hex()}"
+            f"SignedHeaders={names}, Signature={signature.hex()}"
         }
+
+
+@lru_cache(maxsize=4)  # it changes once a day
+def _signing_key(secret: str, scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 class Client:
