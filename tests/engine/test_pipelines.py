@@ -96,7 +96,7 @@ def is_negative(one: Image.Image, other: Image.Image) -> bool:
 def test_photos_give_exact_rows_and_results(deployed: Checkout) -> None:
     for pipeline in ("negatives", "thumbs"):
         deployed.pipeline("put", "album", "--pipeline", pipeline)
-    eventually(lambda: is_idle(deployed, done=3 * PHOTOS), seconds=300)
+    eventually(lambda: is_idle(deployed, done=3 * PHOTOS), seconds=300, every=2)
     keys = {f"album/{name}" for name in NAMES}
     thumbs = set(contents(deployed, bucket(deployed, "thumbs")))
     for pipeline, inputs in (("negatives", keys), ("thumbs", keys), ("inverted", thumbs)):
@@ -107,7 +107,12 @@ def test_photos_give_exact_rows_and_results(deployed: Checkout) -> None:
         assert results == Counter(list(contents(deployed, bucket(deployed, pipeline))))
         assert len(results) == PHOTOS
         assert contents(deployed, bucket(deployed, pipeline, "input")) == {}
-    assert len({row["id"] for name in ALL for row in rows(deployed, name)}) == 3 * PHOTOS
+    jobs = deployed.json("jobs", "--last", "0")
+    assert Counter(job["state"] for job in jobs) == {"done": 3 * PHOTOS}
+    assert len({job["id"] for job in jobs}) == 3 * PHOTOS
+    runs = {name: {job["run"] for job in jobs if job["pipeline"] == name} for name in ALL[:3]}
+    assert runs["inverted"] == runs["thumbs"]
+    assert [len(each) for each in runs.values()] == [PHOTOS] * 3
 
 
 def test_results_are_what_the_transforms_make(deployed: Checkout) -> None:
@@ -149,7 +154,7 @@ def test_update_of_one_pipeline_keeps_the_data_of_all(deployed: Checkout) -> Non
     }
     assert held == {name: contents(deployed, bucket(deployed, name)) for name in ALL}
     deployed.pipeline("put", "samples/cat.jpg", "--pipeline", "thumbs")
-    eventually(lambda: is_idle(deployed, done=3 * PHOTOS + 2), seconds=300)
+    eventually(lambda: is_idle(deployed, done=3 * PHOTOS + 2), seconds=300, every=2)
     last = rows(deployed, "thumbs")[-1]
     assert max(picture(deployed, bucket(deployed, "thumbs"), last["output_key"]).size) == 32
 
