@@ -18,10 +18,18 @@ KEY, RESULT = "a/x.png", "a/negated_x.png"
 MOST = 40  # requests of a command, at most
 
 
-@pytest.mark.parametrize("pipeline", ["versions", "plain"], indirect=True)
-@pytest.mark.parametrize("is_drained", [False, True], ids=["at once", "after a pass"])
+@pytest.mark.parametrize(
+    ("pipeline", "verb", "is_drained"),
+    [
+        ("versions", "retry", False),
+        ("versions", "retry", True),
+        ("plain", "retry", True),
+        ("versions", "drop", False),
+    ],
+    ids=["versions", "versions, after a pass", "plain, after a pass", "drop"],
+    indirect=["pipeline"],
+)
 @pytest.mark.parametrize("peer", ["store", "database"])
-@pytest.mark.parametrize("verb", ["retry", "drop"])
 def test_killed_at_every_request(
     pipeline: Pipeline, verb: str, peer: str, is_drained: bool
 ) -> None:
