@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.eventually import eventually
 from tests.worker.world import ARCHIVE, GOOD, INPUT, QUARANTINE, Transforms, World, failing, making
 from worker.errors import InvalidInput
 from worker.jobs import quarantine
+from worker.jobs.lease_keeper import LeaseKeeper
+from worker.ledger.ledger import Lease
 from worker.ledger.memory_ledger import MemoryLedger, RetryRow
 from worker.settings import Pipeline
 from worker.store.store import Source
@@ -471,6 +474,29 @@ def test_a_lost_lease_leaves_nothing_behind(world: World) -> None:
     if world.versioned:
         assert world.outputs() == {}
     assert world.store.versions(READER_INPUT) == {}
+
+
+def test_the_lease_of_a_long_job_is_renewed(versioned: World) -> None:
+    versioned.upload("x.png")
+    (upload,) = _listed(versioned)
+    job = first_job("negatives", upload)
+    fence = versioned.ledger.start([job], alone=False)[job.id].fence
+    lease = Lease("x.png", fence)
+    (first_end,) = (until for _, _, until in versioned.tables.leases.values())
+
+    def is_renewed() -> bool:
+        ends = [until for _, _, until in versioned.tables.leases.values()]
+        return ends[0] > first_end
+
+    keeper = LeaseKeeper(versioned.ledger, renew_after=0.01, pause=0.01)
+    keeper.keep([lease], time.monotonic())
+    keeper.open()
+    try:
+        eventually(is_renewed)
+        keeper.release([lease])
+        assert versioned.tables.leases == {}
+    finally:
+        keeper.close()
 
 
 class Stopped(MemoryLedger):

@@ -8,9 +8,7 @@ from contextlib import suppress
 from worker.errors import ServiceUnavailable
 from worker.ledger.ledger import LEASE_SECONDS, Lease, Ledger
 
-_RENEWED_AFTER = LEASE_SECONDS / 3
 _CHECKED_AFTER = LEASE_SECONDS * 2 / 3
-_PAUSE_SECONDS = 5
 
 
 class LeaseKeeper:
@@ -20,10 +18,14 @@ class LeaseKeeper:
 
     Args:
         ledger: The pipeline's ledger.
+        renew_after: The age in seconds at which a lease is renewed.
+        pause: The seconds between two looks at the ages.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, ledger: Ledger, renew_after: float = LEASE_SECONDS / 3, pause: float = 5
+    ) -> None:
+        self._ledger, self._renew_after, self._pause = ledger, renew_after, pause
         self._renewed: dict[Lease, float] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -77,8 +79,8 @@ class LeaseKeeper:
         return held
 
     def _renew_repeatedly(self) -> None:
-        while not self._ended.wait(_PAUSE_SECONDS):
-            latest = time.monotonic() - _RENEWED_AFTER
+        while not self._ended.wait(self._pause):
+            latest = time.monotonic() - self._renew_after
             with self._lock:
                 due = [lease for lease, since in self._renewed.items() if since < latest]
             with suppress(ServiceUnavailable):  # the job notices it with its own statement
