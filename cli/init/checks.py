@@ -47,6 +47,8 @@ def parse(stack: str, values: Mapping[str, Any]) -> Settings:
             # A secret is written encrypted: that it is set is all that can be checked here.
             is_secret = isinstance(value, dict) and set(value) == {"secure"}
             texts[name] = "secret" if is_secret else declared.as_text(value)
+    flat = declared.flat_settings({name: str(value) for name, value in values.items()})
+    faults += [flat] if flat else []
     return settings.parse(texts, Names.of_stack(stack).prefix, faults)
 
 

@@ -231,7 +231,7 @@ def test_pipeline_that_others_read_is_not_deleted(checkout: Checkout) -> None:
     ("text", "expected"),
     [
         ("a: {transform: negat}", ["pipelines.a.transform is 'negat'", "negate"]),
-        ("a: {transfrom: copy}", ["pipelines.a.transfrom is not a key", "transform?"]),
+        ("a: {transfrom: copy}", ["pipelines.a.transfrom is not a known key", "transform?"]),
         ("a: {transform: copy, from: b}", ["pipelines.a.from is 'b'", "negatives"]),
         ("a: {transform: copy, from: a}", ["pipelines.a.from leads back to a"]),
         ("A: {transform: copy}", ["pipelines.A is not a name"]),
