@@ -33,10 +33,10 @@ def flat_settings(values: Mapping[str, str], project: str = PROJECT) -> str:
     if not found:
         return ""
     keys = {"transform": "negate", **{name: text for name, text in found.items() if text}}
-    entry = ", ".join(f"{name}: {text}" for name, text in keys.items())
+    entry = yaml.safe_dump({"negatives": keys}, default_flow_style=True, sort_keys=False, width=999)
     return (
         f"{', '.join(found)}: keys of a pipeline now. Remove {'it' if len(found) == 1 else 'them'}"
-        f" and write `{project}:pipelines: {{negatives: {{{entry}}}}}`."
+        f" and write `{project}:pipelines: {entry.strip()}`."
     )
 
 

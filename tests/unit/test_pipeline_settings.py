@@ -333,6 +333,11 @@ FLAT = [
         "transform, inputBucket: keys of a pipeline now. Remove them",
         {"transform": "copy"},
     ),
+    (
+        {"outputBucket": "007"},
+        "outputBucket: keys of a pipeline now. Remove it",
+        {"transform": "negate", "outputBucket": "007"},
+    ),
 ]
 
 
