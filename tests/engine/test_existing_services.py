@@ -13,6 +13,7 @@ import pytest
 from local import postgres
 from tests.checkout import open_folder
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
+from tests.eventually import eventually
 
 STACK = ("--stack", "lab")
 BUCKETS = {"input": "in-there", "output": "out-there", "quarantine": "refused-there"}
@@ -118,7 +119,7 @@ def test_existing_services_are_used_and_kept(
     while not (done := s3(store).list_objects_v2(Bucket=BUCKETS["output"]).get("Contents")):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    operator.checkout.pipeline("get", "cat.jpg", *STACK)
+    eventually(lambda: rows(server) == [("negated_cat.jpg",)])
     operator.checkout.pipeline("destroy", "--data", "--yes", *STACK)
     assert rows(server) == [("negated_cat.jpg",)]
     assert s3(store).list_objects_v2(Bucket=BUCKETS["output"])["Contents"] == done
