@@ -183,7 +183,7 @@ def test_parameters_are_checked_by_the_transform() -> None:
         "pipelines.thumbs.parameters.hight is not a parameter of this transform: did you mean"
         " height?",
         "pipelines.thumbs.parameters.width is 20000: set it to a whole number from 1 to 10000.",
-        "pipelines.thumbs.parameters.height is 'tall': set it to a whole number.",
+        "pipelines.thumbs.parameters.height is 'tall': set it to a whole number from 1 to 10000.",
         "pipelines.thumbs.parameters.crop is 'maybe': set it to true or false.",
     ]
 
