@@ -49,7 +49,7 @@ def runs(local_cloud: LocalCloud, folder: Path) -> tuple[Run, Run]:
 
 def below(run: Run, pipeline: str) -> list[Asked]:
     """Return the resources of a pipeline's component."""
-    end = f"$pipeline:infra:Pipeline::{pipeline}"
+    end = f"pipeline:infra:Pipeline::{pipeline}"
     return [asked for asked in run.resources if asked.request.parent.endswith(end)]
 
 
