@@ -76,7 +76,7 @@ class Role:
 
     Attributes:
         prefix: Begins the logical names of its resources.
-        pipeline: The pipeline that it belongs to, "" for the stack.
+        pipeline: The pipeline that it belongs to, "" for the stack, KEPT_INPUTS for the archive.
         is_queue: Whether it is a pipeline's input: it keeps versions.
         keeps_versions: Whether it keeps versions for another reason.
     """
@@ -118,7 +118,8 @@ class Buckets(pulumi.ComponentResource):
         self.names, self.contents = {}, []
         for (pipeline, role), bucket in settings.buckets(cloud.project_id).items():
             if not pipeline:
-                made = self.bucket(Role(role), bucket, self)
+                of_archive = providers.KEPT_INPUTS if role == "archive" else ""
+                made = self.bucket(Role(role, of_archive), bucket, self)
                 self.names[role] = made.name
                 self.contents += made.resources
         self.worker = worker_archive.pack()

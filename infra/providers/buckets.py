@@ -14,6 +14,8 @@ from infra.names import FIRST_PIPELINE
 from infra.providers import dynamic
 from infra.user_data import archive as worker_archive
 
+#: Stands for a pipeline in the archive's contents: the key that asks for it, and no valid name.
+KEPT_INPUTS = "keepInputs"
 # An endpoint can be spelled in several ways: if it identified a bucket, a further slash in the
 # cloud's catalog would empty it.
 ACCESS = ("endpoint", "store_region", "access_key", "secret_key")
@@ -109,7 +111,8 @@ class BucketContentsProvider(dynamic.Provider):
     """The contents of a bucket of this stack: created after the bucket, purged before its deletion.
 
     The provider's delete of a bucket that holds S3 versions never ends. Further input: versions
-    (whether to turn them on), pipeline ("" for a bucket of all); output: versioned.
+    (whether to turn them on), pipeline ("" for a bucket of all, KEPT_INPUTS for the archive);
+    output: versioned.
     """
 
     config: engine.Config | None = None  # of the stack, in the provider's process
@@ -144,28 +147,38 @@ class BucketContentsProvider(dynamic.Provider):
         return engine.UpdateResult({**news, "versioned": versioned})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Delete all objects and versions; StoreError if the pipeline is not in the settings."""
+        """Delete all objects and versions; StoreError if the settings have no use for them now."""
         store, bucket = s3.client(props), props["bucket"]
         # States of older versions have no pipeline: the stack had one.
         pipeline = props.get("pipeline", FIRST_PIPELINE)
         if not pipeline or self._may_purge(pipeline):
             s3.purge(store, bucket)
         elif found := s3.list_some(store, bucket):
+            reason, remedy = (
+                f"its pipeline {pipeline} is no longer in the settings",
+                f"add it back, or run `./pipeline pipelines delete {pipeline} --data` and `up`",
+            )
+            if pipeline == KEPT_INPUTS:
+                reason, remedy = "no pipeline keeps inputs now", "set keepInputs again, or empty it"
             raise StoreError(
-                f"Bucket {bucket} holds data ({len(found)} objects or more), and its pipeline"
-                f" {pipeline} is no longer in the settings: add it back, or run `./pipeline"
-                f" pipelines delete {pipeline} --data` and then `up`."
+                f"Bucket {bucket} holds data ({len(found)} objects or more), and {reason}:"
+                f" {remedy}."
             )
 
     def _may_purge(self, pipeline: str) -> bool:
-        """Whether the stack has the pipeline, or its data were given up."""
-        found = {
-            name: json.loads(self.config.get(name) or "null") if self.config else None
-            for name in ("pipelines", "deletePipelineData")
-        }
-        return pipeline in (found["pipelines"] or (FIRST_PIPELINE,)) or pipeline in (
-            found["deletePipelineData"] or ()
-        )
+        """Whether the stack still has the pipeline, or its data were given up."""
+        entries = self._setting("pipelines", dict) or {FIRST_PIPELINE: {}}
+        if pipeline == KEPT_INPUTS:
+            return any(str(each.get(KEPT_INPUTS)).lower() == "true" for each in entries.values())
+        return pipeline in entries or pipeline in self._setting("deletePipelineData", list)
+
+    def _setting(self, name: str, kind: type) -> Any:
+        """Return a structured setting; an empty one if it is not what it should be."""
+        try:
+            value = json.loads((self.config and self.config.get(name)) or "null")
+        except ValueError:
+            value = None
+        return value if isinstance(value, kind) else kind()
 
 
 class WorkerArchiveProvider(dynamic.Provider):

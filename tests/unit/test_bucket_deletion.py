@@ -80,7 +80,7 @@ def test_contents_of_a_removed_pipeline_are_kept(
     sentence = refusal(provider(**settings), {**filled, "pipeline": "thumbs"})
     assert "Bucket holds-data holds data (2 objects" in sentence
     assert "its pipeline thumbs is no longer in the settings" in sentence
-    assert "`./pipeline pipelines delete thumbs --data` and then `up`" in sentence
+    assert "`./pipeline pipelines delete thumbs --data` and `up`" in sentence
 
 
 def test_provider_without_a_configuration_keeps_contents(filled: dict[str, str]) -> None:
@@ -141,6 +141,21 @@ def test_states_of_older_versions_are_of_negatives(filled: dict[str, str]) -> No
 def test_shared_bucket_is_purged_with_the_stack(filled: dict[str, str]) -> None:
     delete(provider(pipelines={"thumbs": COPY}), {**filled, "pipeline": ""})
     assert keys(filled) == []
+
+
+def test_archive_is_purged_only_while_inputs_are_kept(filled: dict[str, str]) -> None:
+    props = {**filled, "pipeline": "keepInputs"}
+    sentence = refusal(provider(pipelines={"thumbs": COPY}), props)
+    assert "no pipeline keeps inputs now: set keepInputs again, or empty it." in sentence
+    delete(provider(pipelines={"thumbs": {**COPY, "keepInputs": True}}), props)
+    assert keys(filled) == []
+
+
+def test_malformed_settings_purge_nothing(filled: dict[str, str]) -> None:
+    made = BucketContentsProvider()
+    texts = {f"{PROJECT}:pipelines": "{thumbs", f"{PROJECT}:deletePipelineData": '"thumbs"'}
+    made.configure(ConfigureRequest(config=Config(texts, PROJECT)))
+    refusal(made, {**filled, "pipeline": "thumbs"})
 
 
 def test_update_turns_versions_on(stores: dict[str, dict[str, str]]) -> None:
