@@ -499,6 +499,39 @@ def test_the_lease_of_a_long_job_is_renewed(versioned: World) -> None:
         keeper.close()
 
 
+class StoppedAfterPrepare(MemoryLedger):
+    """A ledger whose worker is stopped for a minute right after it has prepared a result."""
+
+    def prepare(self, result: Any) -> bool:
+        is_prepared = super().prepare(result)
+        self.pause(result.job)
+        return is_prepared
+
+    pause: Callable[[Any], None]
+
+
+def test_a_prepared_result_outlives_the_lease(versioned: World) -> None:
+    """Another machine has taken the job over and continues from the stored versions."""
+    versioned.upload("x.png")
+    ledger = StoppedAfterPrepare("vm-1", "negatives", versioned.tables)
+    other = versioned.ledger_of("negatives", "vm-2")
+    prepared = []
+
+    def pause(job: Any) -> None:
+        for key, (lease, machine, until) in versioned.tables.leases.items():
+            versioned.tables.leases[key] = (lease, machine, until - timedelta(minutes=1))
+        prepared.append(other.start([job], alone=False)[job.id].prepared)
+
+    ledger.pause = pause
+    versioned.new_pass(1, "negatives", ledger).run(0)
+    (taken_over,) = prepared
+    assert taken_over is not None
+    other.record([taken_over])
+    (output,) = taken_over.outputs
+    stored = versioned.store.head(output.bucket, output.key, output.version_id)
+    assert stored.size == len(GOOD)
+
+
 class Stopped(MemoryLedger):
     """A ledger whose worker is stopped for a minute right after it has written a row."""
 

@@ -101,6 +101,7 @@ class _Batch:
         self._context, self._keeper, self._crashes = context, keeper, crashes
         self._stored: list[tuple[_Task, Result]] = []  # outputs without a row
         self._superfluous: list[_Task] = []
+        self._prepared: set[str] = set()  # ids of jobs: other machines may continue them
         self._outcome = Outcome()
 
     def run(self, uploads: Sequence[Upload]) -> Outcome:
@@ -186,6 +187,7 @@ class _Batch:
         """Prepare a result and give it to the readers."""
         if not (task.started.prepared or self._context.ledger.prepare(result)):
             return result  # the lease is lost: its row will be refused, too
+        self._prepared.add(task.job.id)
         try:
             copy_to_readers(self._context, result)
         except ResultMissing as error:
@@ -225,7 +227,8 @@ class _Batch:
     def _abandon(self, task: _Task, result: Result) -> None:
         """Leave a job whose lease was lost, and remove the versions that it stored."""
         self._outcome.held.append(task.job.upload)
-        written = [] if task.started.prepared else result.outputs
+        is_prepared = task.started.prepared or task.job.id in self._prepared
+        written = [] if is_prepared else result.outputs
         versions = [(output.key, output.version_id) for output in written if output.version_id]
         if versions:
             self._context.store.delete_versions(self._context.pipeline.output, versions)
