@@ -436,6 +436,25 @@ def test_a_further_copy_of_a_quarantined_result_is_deleted(versioned: World) -> 
     assert len(versioned.ledger_of("inverted").results) == 1
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_copies_of_a_result_under_several_keys_have_one_job(
+    versioned: World, *, fails: bool
+) -> None:
+    """A user copied the object, or the reader got a second source before a copy was repeated."""
+    if fails:
+        versioned.transforms = Transforms({GOOD[::-1]: failing(InvalidInput("bad"))})
+    versioned.upload("x.png")
+    versioned.run()
+    (first,) = versioned.ledger.results
+    metadata = {"run": first.job.id, "parent": first.job.id, "number": "1"}
+    key = "negatives/negated_x.png"
+    versioned.store.upload(READER_INPUT, key, GOOD[::-1], metadata=metadata)
+    for _ in range(2):
+        versioned.run(threads=1, pipeline="inverted")  # the copies share a batch
+    assert len(versioned.ledger_of("inverted").results) == 1
+    assert versioned.left("inverted") == []
+
+
 # Leases.
 
 

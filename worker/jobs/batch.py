@@ -132,11 +132,18 @@ class _Batch:
     def _start(self, fetched: list[Fetched]) -> list[_Task]:
         ledger, pipeline = self._context.ledger, self._context.pipeline
         jobs = identify(ledger, pipeline.name, pipeline.sources, fetched)
+        chosen: dict[object, Fetched] = {}
+        for source in fetched:
+            job, is_superfluous = jobs[source.upload]
+            origin = job.id if is_superfluous else job.parent or job.id
+            if chosen.setdefault(origin, source) is not source:
+                # A copy of the same result under another key: superfluous once this one has a row.
+                self._outcome.held.append(source.upload)
         now = time.monotonic()
         alone = self._crashes is not None
-        started = ledger.start([job for job, _ in jobs.values()], alone=alone)
+        started = ledger.start([jobs[one.upload][0] for one in chosen.values()], alone=alone)
         tasks = []
-        for source in fetched:
+        for source in chosen.values():
             job, is_superfluous = jobs[source.upload]
             if job.id in started:
                 tasks.append(_Task(source, job, started[job.id], is_superfluous))
