@@ -14,12 +14,13 @@ import pytest
 
 from tests.eventually import eventually
 from tests.worker.world import ARCHIVE, GOOD, INPUT, QUARANTINE, Transforms, World, failing, making
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, ServiceUnavailable, UploadDeferred
 from worker.jobs import quarantine
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.ledger.ledger import Lease
 from worker.ledger.memory_ledger import MemoryLedger, RetryRow
 from worker.settings import Pipeline
+from worker.store.memory_store import MemoryStore
 from worker.store.store import Source
 from worker.uploads.job import Parent, first_job
 from worker.uploads.listing import group_by_key
@@ -453,6 +454,27 @@ def test_copies_of_a_result_under_several_keys_have_one_job(
         versioned.run(threads=1, pipeline="inverted")  # the copies share a batch
     assert len(versioned.ledger_of("inverted").results) == 1
     assert versioned.left("inverted") == []
+
+
+class KeepsQuarantine(MemoryStore):
+    """A store that refuses to delete in the quarantine bucket, for example of locked objects."""
+
+    def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
+        if bucket == QUARANTINE:
+            raise UploadDeferred("The store refused the deletion.")
+        super().delete_if_unchanged(bucket, key, version_id, etag)
+
+
+def test_a_quarantined_copy_that_stays_affects_no_other_upload(tmp_path: Path) -> None:
+    world = chained(tmp_path)
+    world.use(KeepsQuarantine)
+    put_back(world, quarantined_child(world))
+    world.store.upload(READER_INPUT, "other.png", b"other")
+    with pytest.raises(ServiceUnavailable, match=r"^The store refused the deletion\.$"):
+        world.run(threads=1, pipeline="inverted")
+    assert world.left("inverted") == ["negated_x.png"]
+    outcomes = [one.outcome for one in world.ledger_of("inverted").results]
+    assert outcomes == ["quarantined", "done", "done"]
 
 
 # Leases.

@@ -232,7 +232,7 @@ class _Batch:
         self._stored, self._superfluous = [], []
 
     def _abandon(self, task: _Task, result: Result) -> None:
-        """Leave a job whose lease was lost, and remove the versions that it stored."""
+        """Leave a job whose lease was lost, and remove the versions that only it knows."""
         self._outcome.held.append(task.job.upload)
         is_prepared = task.started.prepared or task.job.id in self._prepared
         written = [] if is_prepared else result.outputs
@@ -244,10 +244,7 @@ class _Batch:
         held = self._keeper.held([task.lease for task in tasks])
         self._outcome.held.extend(task.job.upload for task in tasks if task.lease not in held)
         tasks = [task for task in tasks if task.lease in held]
-        outcomes = {result.job.id: result.outcome for result in self._outcome.results}
-        for task in tasks:
-            if task.job.retry_of and outcomes.get(task.job.id, task.started.recorded) == DONE:
-                self._remove_quarantined(task)
+        tasks = [task for task in tasks if self._remove_quarantined(task)]
         infos = {task.source.upload: task.source.info for task in tasks}
         deletion = delete_uploads(self._context.store, infos)
         self._outcome.replaced.extend(deletion.missing)
@@ -256,8 +253,22 @@ class _Batch:
             task.job.upload for task in self._superfluous if task in tasks
         )
 
-    def _remove_quarantined(self, task: _Task) -> None:
-        """Remove the quarantined copy of an upload that a retry put back."""
+    def _remove_quarantined(self, task: _Task) -> bool:
+        """Remove the quarantined copy if the task is a retry that is done.
+
+        Returns:
+            Whether the upload may be deleted: it waits for the next pass if the copy stays.
+        """
+        if not task.job.retry_of:
+            return True
+        outcomes = {result.job.id: result.outcome for result in self._outcome.results}
+        if outcomes.get(task.job.id, task.started.recorded) != DONE:
+            return True
         name, source = self._context.pipeline.name, task.source
         store, bucket = self._context.store, self._context.quarantine
-        quarantine.remove(store, bucket, name, task.job.upload.key, source.sha256)
+        try:
+            quarantine.remove(store, bucket, name, task.job.upload.key, source.sha256)
+        except UploadDeferred as error:
+            self._outcome.failures[task.job.upload] = error
+            return False
+        return True
