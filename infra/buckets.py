@@ -234,17 +234,12 @@ class Buckets(pulumi.ComponentResource):
         Before stacks had several pipelines, this component owned all buckets. `other` is the name's
         end and the type of what takes this resource's place when a bucket is adopted or released.
         """
-        parents = [parent] if parent is self else [parent, self]
-        aliases = [pulumi.Alias(parent=self)] if parent is not self else []
+        parents = [parent, self] if role.pipeline == FIRST_PIPELINE else [parent]
+        aliases = [pulumi.Alias(parent=former) for former in parents[1:]]
         if other:
             name, type_ = f"{role.prefix}-{other[0]}", f"pulumi-python:dynamic:{other[1]}"
             aliases += [pulumi.Alias(name=name, type_=type_, parent=each) for each in parents]
-        is_older = role.pipeline in ("", FIRST_PIPELINE)
-        return pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=[*depends_on],
-            aliases=aliases if is_older else [each for each in aliases if each.parent is parent],
-        )
+        return pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on], aliases=aliases)
 
     def _bucket(
         self, name: str, bucket: str, opts: pulumi.ResourceOptions

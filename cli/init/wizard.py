@@ -12,9 +12,9 @@ from cli.terminal import print_progress, spinner
 from clients.connection import entries, region_config
 from infra.clouds import Compute, list_regions
 from infra.errors import InvalidSettings
-from infra.names import BUCKET_ROLES, Names
+from infra.names import BUCKET_ROLES, FIRST_PIPELINE, Names
 from infra.settings import declared
-from infra.settings.pipelines import DEFAULT, FIRST
+from infra.settings.pipelines import DEFAULT
 
 _MAKE_CLOUDS_YAML = (
     "No clouds.yaml with an entry was found: in your cloud's web interface make an application "
@@ -157,7 +157,7 @@ class Wizard:
     def _buckets(self) -> None:
         """Propose bucket names that are unique in the store."""
         pipelines = self.settings.setdefault("pipelines", deepcopy(DEFAULT))
-        first = pipelines.get(FIRST) if isinstance(pipelines, dict) else None
+        first = pipelines.get(FIRST_PIPELINE) if isinstance(pipelines, dict) else None
         places = {"input": first, "output": first, "quarantine": self.settings}
         if isinstance(first, dict):
             first.update(self._given_buckets)

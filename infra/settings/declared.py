@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from infra.names import PROJECT
+from infra.names import FIRST_PIPELINE, PROJECT
 
 #: Pulumi's own namespace of configuration, for example `pulumi:tags`.
 ENGINE_NAMESPACE = "pulumi"
@@ -33,7 +33,9 @@ def flat_settings(values: Mapping[str, str], project: str = PROJECT) -> str:
     if not found:
         return ""
     keys = {"transform": "negate", **{name: text for name, text in found.items() if text}}
-    entry = yaml.safe_dump({"negatives": keys}, default_flow_style=True, sort_keys=False, width=999)
+    entry = yaml.safe_dump(
+        {FIRST_PIPELINE: keys}, default_flow_style=True, sort_keys=False, width=999
+    )
     return (
         f"{', '.join(found)}: keys of a pipeline now. Remove {'it' if len(found) == 1 else 'them'}"
         f" and write `{project}:pipelines: {entry.strip()}`."

@@ -11,13 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from infra.errors import InvalidSettings
+from infra.names import FIRST_PIPELINE
 from infra.settings.fields import BucketName, Cidr
 from worker import errors, transforms
 from worker.transforms import output_keys, parameters
 
-#: The pipeline of a stack that defines none; its resources have the names of older versions.
-FIRST = "negatives"
-DEFAULT = {FIRST: {"transform": "negate"}}
+#: What a stack has that defines none.
+DEFAULT = {FIRST_PIPELINE: {"transform": "negate"}}
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")  # deb-version(7)
 _IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
