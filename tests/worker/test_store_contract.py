@@ -122,6 +122,13 @@ def test_pages_come_in_the_order_of_keys(bucket: Bucket) -> None:
     assert [one.key for one in bucket.list()] == ["a/10", "a/2", "b", "c"]
 
 
+def test_a_listing_may_be_limited_to_a_prefix(bucket: Bucket) -> None:
+    for key in ("a/x 猫", "a/x 猫.png", "a/y", "b"):
+        bucket.put(key)
+    pages = bucket.store.list_pages(bucket.name, versions=bucket.is_versioned, prefix="a/x 猫")
+    assert [one.key for page in pages for one in page.versions] == ["a/x 猫", "a/x 猫.png"]
+
+
 def test_a_second_put_replaces_or_adds_a_version(bucket: Bucket) -> None:
     bucket.put("x", b"older")
     bucket.put("x", b"newer")
@@ -165,6 +172,7 @@ def test_metadata_is_returned(bucket: Bucket) -> None:
     info, _ = bucket.store.get(bucket.name, "x", listed.version_id, listed.etag, target)
     for found in (info, bucket.store.head(bucket.name, "x", listed.version_id)):
         assert {name: found.metadata.get(name) for name in metadata} == metadata
+        assert found.content_type == "text/plain"
 
 
 def test_a_copy_has_its_own_metadata(bucket: Bucket) -> None:

@@ -109,7 +109,7 @@ class MemoryStore:
         """See `Store.check_bucket`."""
         self._bucket(bucket)
 
-    def list_pages(self, bucket: str, *, versions: bool) -> Iterator[ListPage]:
+    def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""
         listed = [
             ListedVersion(
@@ -123,6 +123,7 @@ class MemoryStore:
             )
             for key, stored in self.versions(bucket).items()
             for number, one in enumerate(stored)
+            if key.startswith(prefix)
             if versions or (number == 0 and not one.is_marker)
         ]
         for start in range(0, len(listed) or 1, PAGE_ENTRIES):
@@ -207,4 +208,6 @@ class MemoryStore:
 
 def _info(stored: StoredVersion) -> ObjectInfo:
     moment = whole_seconds(stored.last_modified)
-    return ObjectInfo(stored.etag, moment, len(stored.content), stored.metadata)
+    return ObjectInfo(
+        stored.etag, moment, len(stored.content), stored.metadata, stored.content_type
+    )

@@ -59,7 +59,7 @@ DELETE_MARKER_NOT_ALLOWED = Quirk(
 HEAD_OF_NULL_VERSION = Quirk(
     stores="some S3-compatible stores; none that we test",
     behaviour="HEAD refuses the version id 'null'",
-    handling="versions are examined with GET",
+    handling="that version is examined with GET",
 )
 ETAG_IS_NOT_MD5 = Quirk(
     stores="stores that encrypt (SSE-KMS, SSE-C)",

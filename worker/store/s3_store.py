@@ -30,7 +30,7 @@ from worker.store.client import Client, Response, Signer
 from worker.store.retries import ONCE
 from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
 from worker.uploads.listing import ListedVersion, ListPage
-from worker.uploads.upload import whole_seconds
+from worker.uploads.upload import NULL_VERSION, whole_seconds
 
 _METADATA = "x-amz-meta-"
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
@@ -83,10 +83,11 @@ class S3Store:
                 error = RequestRefused("NoSuchBucket")
             raise self._bucket_error(bucket, error) from error
 
-    def list_pages(self, bucket: str, *, versions: bool) -> Iterator[ListPage]:
+    def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""
         # quirks.KEYS_BEYOND_XML
         query = {"encoding-type": "url"} | ({"versions": ""} if versions else {"list-type": "2"})
+        query |= {"prefix": prefix} if prefix else {}
         tags = ("Version", "DeleteMarker") if versions else ("Contents",)
         while True:
             try:
@@ -138,7 +139,7 @@ class S3Store:
 
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
         """See `Store.head`."""
-        method = "GET" if version_id else "HEAD"  # quirks.HEAD_OF_NULL_VERSION
+        method = "GET" if version_id == NULL_VERSION else "HEAD"  # quirks.HEAD_OF_NULL_VERSION
         try:
             response = self._call(
                 method, bucket, key, query=_version(version_id), sink=lambda: lambda _: None
@@ -329,7 +330,9 @@ def _info(headers: Message, size: int) -> ObjectInfo:
         for name in headers.keys()  # noqa: SIM118  a message yields no names by itself
         if name.lower().startswith(_METADATA)
     }
-    return ObjectInfo(_unquoted(headers["etag"]), moment, size, metadata)
+    return ObjectInfo(
+        _unquoted(headers["etag"]), moment, size, metadata, headers["content-type"] or ""
+    )
 
 
 def _text(element: ET.Element, name: str, encoded: bool = False) -> str:

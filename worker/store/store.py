@@ -25,12 +25,14 @@ class ObjectInfo:
         last_modified: UTC, whole seconds. The listing may show another time (see quirks.py).
         size: In bytes; of GET, the bytes that were received.
         metadata: User metadata by lower-case name; anybody who may write the object can forge it.
+        content_type: Its media type.
     """
 
     etag: str
     last_modified: datetime
     size: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
 
     def is_same_put(self, other: "ObjectInfo") -> bool:
         """Return whether both describe the result of the same PUT."""
@@ -107,12 +109,13 @@ class Store(Protocol):
     def check_bucket(self, bucket: str) -> None:
         """Raise ServiceUnavailable unless the bucket exists and may be used."""
 
-    def list_pages(self, bucket: str, *, versions: bool) -> Iterator[ListPage]:
+    def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """List a bucket.
 
         Args:
             bucket: The bucket.
             versions: Whether to list all versions and delete markers.
+            prefix: Only keys that begin with it.
 
         Yields:
             Pages of at most 1,000 entries, in the order of the keys, newest first within each.
