@@ -25,6 +25,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -38,6 +39,12 @@ class Proxy:
     ) -> None:
         self._listener.close()
         for one in list(self._open):
+            # Closing a socket that a thread reads does not end its connection: the server would
+            # keep the session of a killed process, with its locks.
+            _end(one)
+        for thread in self._threads:
+            thread.join()
+        for one in self._open:
             one.close()
 
     def _accept(self) -> None:
@@ -52,7 +59,8 @@ class Proxy:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(self, client, server)
             for run in (connection.requests, connection.answers):
-                threading.Thread(target=run, daemon=True).start()
+                self._threads.append(threading.Thread(target=run, daemon=True))
+                self._threads[-1].start()
 
     def act(self, phase: str, turn: int, data: bytes) -> int:
         """Act; `turn` 0 is a new request, which is counted. Return the request's number."""
