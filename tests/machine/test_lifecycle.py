@@ -34,6 +34,10 @@ def moments(guest: Guest, since: str) -> list[tuple[str, float]]:
     ]
 
 
+def test_timer_can_be_restarted_often(guest: Guest) -> None:
+    guest.shell(f"for each in $(seq 8); do systemctl restart {TIMER} || exit 1; done")
+
+
 def test_timer_starts_a_pass_a_second_after_the_last(guest: Guest) -> None:
     worker = guest.shell(f"systemctl show -P ExecStart {WORKER}")
     assert "-m worker drain --pipeline negatives --linger 60" in worker

@@ -29,7 +29,7 @@ def test_secrets_are_in_no_file_that_others_can_read(guest: Guest) -> None:
 
 def test_unprivileged_user_finds_no_secret(guest: Guest) -> None:
     timer = "/etc/systemd/system/pipeline-worker@.timer"
-    assert timer in _as_nobody(guest, ["OnUnitInactiveSec=1s"])  # the search works
+    assert timer in _as_nobody(guest, ["OnUnitInactiveSec="])  # the search works
     assert PARAMETER in guest.shell("cat /etc/pipeline/worker.toml")  # it could be secret
     assert _as_nobody(guest, [*guest.secrets(NAMES), PARAMETER]) == []
 
