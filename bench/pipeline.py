@@ -90,10 +90,12 @@ class WorkerPipeline:
     def configure(self, **changes: dict[str, object]) -> None:
         """Write worker.toml; `changes` replace values, by table.
 
-        The tables are store, database, and, of the first pipeline, pipeline and limits; `tables`
-        has values of these and further tables for all calls.
+        The tables are top, store, database, and, of the first pipeline, pipeline and limits;
+        `tables` has values of these and further tables for all calls. Without a grace an upload is
+        deleted as soon as it is recorded.
         """
         tables: dict[str, dict[str, object]] = {
+            "top": {"stack": self.name, "machine": "vm-1", "grace_seconds": 0},
             "store": {"endpoint": self.store.endpoint, "quarantine": self.quarantine},
             "database": {
                 "host": self.server.host,
@@ -107,9 +109,9 @@ class WorkerPipeline:
             "limits": {},
         }
         titles = {"pipeline": "pipelines.negatives", "limits": "pipelines.negatives.limits"}
-        text = f'stack = "{self.name}"\nmachine = "vm-1"\n'
+        text = ""
         for table in tables | self.tables:
-            text += f"[{titles.get(table, table)}]\n"
+            text += f"[{titles.get(table, table)}]\n" if table != "top" else ""
             values = tables.get(table, {}) | self.tables.get(table, {}) | changes.get(table, {})
             for name, value in values.items():
                 text += f"{name} = {json.dumps(value)}\n"

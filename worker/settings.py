@@ -16,6 +16,7 @@ from worker.errors import InvalidSettings
 DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _HIGHEST_PORT = 65535
+_LONGEST_WAIT = 3600
 _IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
 
 
@@ -110,7 +111,21 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Settings:
-    """The contents of worker.toml, and the folders of credentials and of the worker's state."""
+    """The contents of worker.toml, and the folders of credentials and of the worker's state.
+
+    Attributes:
+        stack: The stack's name.
+        machine: This machine's name.
+        store: The object store.
+        database: The ledger's database.
+        package: The worker's own code.
+        pipelines: By name.
+        grace_seconds: How long a processed upload stays in its bucket at least, from when it was
+            listed first: clients look at what they have just uploaded.
+        empty_seconds: How long an empty object waits for its content.
+        credentials: The folder of secrets.
+        state: The folder of the worker's files.
+    """
 
     stack: str
     machine: str
@@ -118,6 +133,8 @@ class Settings:
     database: DatabaseSettings
     package: Package
     pipelines: Mapping[str, Pipeline]
+    grace_seconds: int = 2
+    empty_seconds: int = 60
     credentials: Path = field(default=Path())
     state: Path = field(default=Path())
 
@@ -281,6 +298,11 @@ def _semantic_problems(settings: Settings) -> list[str]:
         problems.append(
             "database.user and database.admin must differ: the worker must not own its tables."
         )
+    problems += [
+        f"{name} is {value}: it must be from 0 to {_LONGEST_WAIT}."
+        for name in ("grace_seconds", "empty_seconds")
+        if not 0 <= (value := getattr(settings, name)) <= _LONGEST_WAIT
+    ]
     for pipeline in settings.pipelines.values():
         problems += _pipeline_problems(settings, pipeline)
     return problems + _bucket_problems(settings)

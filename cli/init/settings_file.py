@@ -47,7 +47,7 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "The pipelines ('./pipeline pipelines' edits them), and the pause between two passes.",
-        ("pipelines", "deletePipelineData", "timerInterval"),
+        ("pipelines", "deletePipelineData", "timerInterval", "graceSeconds"),
     ),
     ("Database and buckets are not removed by a plain destroy.", ("protectData",)),
 )

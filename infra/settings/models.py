@@ -142,6 +142,7 @@ class Settings(Section):
     interval: Annotated[str, text("the pause between two passes, for example 1s", *_INTERVAL)] = (
         _named("timerInterval")
     )
+    grace: Annotated[int, whole_number(0, 3600)] = _named("graceSeconds")
     protect_data: Boolean = _named("protectData")
     deleted: Annotated[tuple[str, ...], list_of_texts("deletePipelineData")] = _named(
         "deletePipelineData"

@@ -44,6 +44,7 @@ def worker_toml(
     top = {
         "stack": settings.prefix,
         "machine": settings.names.machine,
+        "grace_seconds": settings.grace,
     }
     store = {"endpoint": endpoint, "region": settings.store.region, **shared}
     database: dict[str, str | int] = {

@@ -106,6 +106,7 @@ def test_user_data_carries_settings_and_timer(run: Run) -> None:
     assert settings["database"]["host"] == "198.51.100.9"
     assert settings["database"]["port"] == 5432
     assert settings["pipelines"]["negatives"]["input"] == run.outputs["inputBucket"]
+    assert settings["grace_seconds"] == 2
     assert settings["machine"] == run.outputs["machineNames"][0]
     credentials = {
         path.rpartition("/")[2]: text for path, text in files.items() if "credentials" in path

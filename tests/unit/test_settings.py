@@ -58,6 +58,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"timerInterval": "soon"}, "timerInterval is 'soon'", "for example 1s"),
     ({"timerInterval": "0s"}, "timerInterval is '0s'", "for example 1s"),
     ({"timerInterval": "5s\nExecStart=x"}, "timerInterval is", "for example 1s"),
+    ({"graceSeconds": "-1"}, "graceSeconds is '-1'", "from 0 to 3600"),
     ({"operatorCidrs": []}, "operatorCidrs is missing", "192.0.2.7/32"),
     ({"operatorCidrs": "1.2.3.4/32"}, "operatorCidrs is '1.2.3.4/32', not a list", "list"),
     ({"operatorCidrs": [7]}, "operatorCidrs is '[7]', not a list of texts", "list"),

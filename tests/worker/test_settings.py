@@ -17,6 +17,11 @@ _INPUT = 'input = "'
         ('machine = "vm-1"', "", ["machine is missing: set it."]),
         ('machine = "vm-1"', "machine = 7", ["machine is 7: it must be text in quotes."]),
         ('machine = "vm-1"', 'machine = ""', ["machine is empty: set it."]),
+        (
+            "grace_seconds = 0",
+            "grace_seconds = -1",
+            ["grace_seconds is -1: it must be from 0 to 3600."],
+        ),
         ("port = ", 'port = "x" #', ["database.port is 'x': it must be a whole number."]),
         ("port = ", "port = 0 #", ["database.port is 0: it must be from 1 to 65535."]),
         ("port = ", "port = true #", ["database.port is True: it must be a whole number."]),
