@@ -17,6 +17,7 @@ ADD COLUMN parameters_sha256 text,
 ADD COLUMN notes jsonb NOT NULL DEFAULT '[]',
 ADD COLUMN log text, -- the end of the transform's output
 ADD COLUMN dropped_at timestamptz,
+ADD COLUMN undeletable text, -- why the store refuses to delete the upload, null if it does not
 ADD COLUMN key_sha256 bytea, -- keys may be too long for an index
 DROP CONSTRAINT results_outcome_check,
 ADD CONSTRAINT results_outcome_check CHECK (outcome IN ('done', 'quarantined', 'dropped')),
@@ -129,6 +130,7 @@ ALTER TABLE pipeline.attempts
 ADD COLUMN pipeline text NOT NULL DEFAULT 'negatives',
 ADD COLUMN job_id text, -- of round 0
 ADD COLUMN attempts integer NOT NULL DEFAULT 1,
+ADD COLUMN problem text, -- why the last attempt failed, null if it did not
 DROP CONSTRAINT attempts_pkey;
 UPDATE pipeline.attempts SET
     job_id = left(encode(sha256(
