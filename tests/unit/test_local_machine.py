@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infra.user_data import document
 from local import processes
 from local.errors import InvalidUserData
 from local.machine import kinds, machine, user_data
@@ -24,6 +25,9 @@ WORKER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 here = Path(os.environ["STATE_DIRECTORY"])
+secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+loaded = [f"{one.name}={one.read_text()}" for one in secrets.glob("*")]
+(here / f"credentials of {sys.argv[3]}").write_text(" ".join(sorted(loaded)))
 with (here / "commands").open("a") as commands:
     print(*sys.argv[3:], file=commands)
 if sys.argv[3] == "migrate" and (here / "commands").read_text().count("migrate") < 3:
@@ -42,14 +46,19 @@ if sys.argv[3] == "drain" and (deaf or (here / "hang").exists()):
 
 # It fails the first time, as without a store.
 FETCH = f"""
-import sys
+import os, sys
 from pathlib import Path
+secrets = Path(os.environ["CREDENTIALS_DIRECTORY"])
+loaded = [one.name + "=" + one.read_text() for one in secrets.glob("*")]
+Path(sys.argv[2], "credentials of bootstrap").write_text(" ".join(sorted(loaded)))
 tried = Path(sys.argv[2]) / "tried"
 if not tried.exists():
     tried.touch()
     sys.exit("the store is not there yet")
 (Path(sys.argv[2]) / "worker" / "__main__.py").write_text({WORKER!r})
 """
+
+CREDENTIALS = ("s3-access-key", "s3-secret-key", "database-password", "database-admin-password")
 
 
 def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
@@ -64,11 +73,11 @@ FILES = [
         'sslrootcert = "/etc/pipeline/tls/root.pem"\n[pipelines.negatives]\n[pipelines.thumbs]\n',
         "0600",
     ),
-    entry("/etc/pipeline/credentials/s3-secret-key", "s3cret", "0600"),
-    entry("/etc/systemd/system/pipeline-worker@.timer", "OnUnitInactiveSec=200ms\n"),
-    entry(
-        "/etc/systemd/system/pipeline-worker@.service",
-        "ExecStart=/usr/bin/python -m worker drain --pipeline %i --linger 60\n",
+    *(entry(f"/etc/pipeline/credentials/{name}", f"{name}!", "0600") for name in CREDENTIALS),
+    *(
+        entry(f"/etc/systemd/system/{name}", text.replace("@INTERVAL@", "200ms"))
+        for name, text in document.templates().items()
+        if name.startswith("pipeline-")
     ),
 ]
 
@@ -112,11 +121,30 @@ def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: Process
     shown = host.run_worker(["log"]).stdout
     assert f'sslrootcert = "{host.root}/etc/pipeline/tls/root.pem"' in shown
     secret = host.root / "etc/pipeline/credentials/s3-secret-key"
-    assert secret.read_text("utf-8") == "s3cret"
+    assert secret.read_text("utf-8") == "s3-secret-key!"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert host.settings.stat().st_mode & 0o777 == 0o600
     public = host.root / "etc/systemd/system/pipeline-worker@.timer"
     assert public.stat().st_mode & 0o777 == 0o644
+
+
+def test_units_get_the_credentials_that_they_load_and_no_others(host: ProcessMachine) -> None:
+    await_passes(host, "thumbs", 1)
+
+    def seen(path: Path) -> list[str]:
+        words = path.read_text("utf-8").split()
+        assert all(word == f"{word.partition('=')[0]}={word.partition('=')[0]}!" for word in words)
+        return [word.partition("=")[0] for word in words]
+
+    store = ["s3-access-key", "s3-secret-key"]
+    drain = host.state / "thumbs" / "credentials of drain"
+    assert seen(drain) == ["database-password", *store]
+    assert seen(host.state / "credentials of migrate") == ["database-admin-password"]
+    assert seen(host.state / "credentials of build") == []
+    assert seen(host.source / "credentials of bootstrap") == store
+    loaded = host.root / "run/credentials/pipeline-worker@thumbs.service"
+    assert loaded.stat().st_mode & 0o777 == 0o700
+    assert {one.stat().st_mode & 0o777 for one in loaded.iterdir()} == {0o400}
 
 
 def test_worker_command_does_not_inherit_the_callers_keys_and_proxies(

@@ -92,3 +92,26 @@ def test_the_worker_continues_after_a_migration(idle: Pipeline) -> None:
 def test_views_of_records_have_names_that_sql_accepts() -> None:
     assert records_view("negate") == "records_negate"
     assert records_view("Package.module:function") == "records_package_module_function"
+
+
+def search_path(pipeline: Pipeline, database: str) -> str:
+    """Return the search path of the admin's sessions in a database."""
+    dsn = pipeline.server.dsn(database, pipeline.admin, pipeline.admin_password)
+    with psycopg.connect(dsn) as connection:
+        (path,) = connection.execute("SHOW search_path").fetchone() or ("",)
+    return str(path)
+
+
+def test_other_databases_of_the_server_keep_their_search_path(idle: Pipeline) -> None:
+    idle.sql(f'ALTER ROLE "{idle.admin}" SET search_path = reports')
+    idle.migrate()
+    assert search_path(idle, idle.database) == "pipeline, public"
+    assert search_path(idle, "postgres") == "reports"
+
+
+def test_search_path_that_earlier_releases_set_everywhere_is_reset(idle: Pipeline) -> None:
+    idle.sql(f'ALTER ROLE "{idle.admin}" SET search_path = pipeline, public')
+    first_release(idle)
+    idle.migrate()
+    assert search_path(idle, idle.database) == "pipeline, public"
+    assert search_path(idle, "postgres") == '"$user", public'

@@ -1,10 +1,12 @@
 """Bad settings: all problems at once, one sentence each, exit status 2."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.worker.pipeline import Pipeline
+from local.machine.process import units
+from tests.worker.pipeline import ROOT, Pipeline
 
 COMMANDS = ("drain", "migrate", "log", "status")
 _INPUT = 'input = "'
@@ -101,6 +103,17 @@ def test_all_missing_credentials_are_reported(
     assert len(lines) == len(needed)
     for name, line in zip(needed, sorted(lines), strict=True):
         assert f"/{name} is missing, empty or not readable: write it there." in line
+
+
+@pytest.mark.parametrize("unit", ["pipeline-migrate.service", "pipeline-worker@.service"])
+def test_units_load_what_their_command_needs_and_no_more(idle: Pipeline, unit: str) -> None:
+    for path in (idle.folder / "credentials").iterdir():
+        path.unlink()
+    text = (ROOT / "cloud-init" / unit).read_text()
+    command = [word.replace("%i", "negatives") for word in units.worker_arguments(text)]
+    named = re.findall(r"The credential \S+/(\S+) is missing", idle.run(*command).stderr)
+    assert named
+    assert set(units.credentials(text)) == set(named)
 
 
 def test_missing_settings_file(idle: Pipeline) -> None:

@@ -40,7 +40,9 @@ def migrate(connection: Connection, worker_role: str, transforms: Collection[str
                     )
                 applied.append(path.stem)
         worker = sql.Identifier(worker_role)
-        connection.execute(sql.SQL(statement("grant_rights").decode()).format(worker=worker))
+        database = sql.Identifier(connection.info.dbname)
+        grant = sql.SQL(statement("grant_rights").decode())
+        connection.execute(grant.format(worker=worker, database=database))
         for transform in transforms:
             view = sql.Identifier("pipeline", records_view(transform))
             create = sql.SQL(statement("create_records_view").decode())

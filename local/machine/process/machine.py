@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import processes
+from local import private_file, processes
 from local.machine.machine import LocalMachine
 
 BOOT_SECONDS = 30
@@ -86,6 +86,22 @@ class ProcessMachine(LocalMachine):
     def worker_command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command that runs the worker with these arguments."""
         return [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments]
+
+    def load_credentials(self, unit: str, paths: Mapping[str, str]) -> Path:
+        """Copy credentials into a unit's own folder, as systemd does.
+
+        Args:
+            unit: the name of the unit.
+            paths: name -> path on the machine of the credentials that it loads.
+
+        Returns:
+            The folder.
+        """
+        folder = self.root / "run/credentials" / unit
+        for name, path in paths.items():
+            content = (self.root / path.lstrip("/")).read_bytes()
+            private_file.write(folder / name, content, mode=0o400)
+        return folder
 
     def environment(self, pipeline: str = "") -> dict[str, str]:
         """Return the worker's environment: none of the caller's proxies, keys or cloud settings.

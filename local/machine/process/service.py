@@ -22,8 +22,11 @@ from local.machine import machine, user_data
 from local.machine.process import units
 from local.machine.process.machine import ProcessMachine
 
-TIMER = "/etc/systemd/system/pipeline-worker@.timer"
-UNIT = "/etc/systemd/system/pipeline-worker@.service"
+UNITS = "/etc/systemd/system"
+TIMER, WORKER = (f"pipeline-worker@.{kind}" for kind in ("timer", "service"))
+INSTALL, MIGRATE, POSTINSTALL = (
+    f"pipeline-{step}.service" for step in ("install", "migrate", "postinstall")
+)
 RETRY_SECONDS = 1.0
 SHUTDOWN_SECONDS = 2.0
 
@@ -40,6 +43,7 @@ class Service:
         self._journal = journal
         self._children: set[subprocess.Popen[bytes]] = set()
         self._ending = threading.Event()
+        self._units: dict[str, str] = {}  # name -> text
 
     def run(self) -> None:
         """Boot, fetch and migrate, each until it succeeds; then begin to drain the pipelines.
@@ -53,17 +57,21 @@ class Service:
         except InvalidUserData as error:
             self._log(str(error))
             return
-        contents = {entry["path"]: str(entry["content"]) for entry in entries}
-        seconds = units.interval(contents.get(TIMER, ""))
-        drain = units.worker_arguments(contents.get(UNIT, ""))
-        while self._run_module("worker.bootstrap", self._host.settings, self._host.source) != 0:
+        for entry in entries:
+            folder, _, name = entry["path"].rpartition("/")
+            if folder == UNITS:
+                self._units[name] = str(entry["content"])
+        seconds = units.interval(self._units.get(TIMER, ""))
+        drain = units.worker_arguments(self._units.get(WORKER, ""))
+        paths = (str(self._host.settings), str(self._host.source))
+        while self._run(INSTALL, [sys.executable, "-m", "worker.bootstrap", *paths]) != 0:
             time.sleep(RETRY_SECONDS)
         private_file.write(self._host.booted, "")
         if seconds is None or not drain:
-            self._log(f"no interval in {TIMER} or no worker in {UNIT}: nothing is drained.")
+            self._log(f"no interval in {TIMER} or no worker in {WORKER}: nothing is drained.")
             return
-        self._run_worker(["build"])  # without compiled transforms the worker is slow
-        while self._run_worker(["migrate"]) != 0:
+        self._run_worker(POSTINSTALL, ["build"])  # without compiled transforms the worker is slow
+        while self._run_worker(MIGRATE, ["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
         for name in tomllib.loads(self._host.settings.read_text("utf-8"))["pipelines"]:
             (self._host.state / name).mkdir(exist_ok=True, mode=0o700)
@@ -88,30 +96,33 @@ class Service:
     def _drain(self, pipeline: str, arguments: list[str], seconds: float) -> None:
         """Make passes over a pipeline's input bucket until the machine ends."""
         while not self._ending.is_set():
-            self._run_worker(arguments, pipeline)
+            self._run_worker(WORKER, arguments, pipeline)
             self._ending.wait(seconds)
 
-    def _run_worker(self, arguments: list[str], pipeline: str = "") -> int:
-        code = self._run(self._host.worker_command(arguments), pipeline)
+    def _run_worker(self, unit: str, arguments: list[str], pipeline: str = "") -> int:
+        code = self._run(unit, self._host.worker_command(arguments), pipeline)
         if code:
             self._log(f"worker {' '.join(arguments)} exited with status {code}.")
         return code
 
-    def _run_module(self, name: str, *arguments: Path) -> int:
-        return self._run([sys.executable, "-m", name, *map(str, arguments)])
-
-    def _run(self, command: list[str], pipeline: str = "") -> int:
+    def _run(self, unit: str, command: list[str], pipeline: str = "") -> int:
+        """Run a unit's command with the unit's credentials; return its exit status."""
+        environment = self._host.environment(pipeline)
+        instance = unit.replace("@", f"@{pipeline}")
         try:
+            if paths := units.credentials(self._units.get(unit, "")):
+                folder = self._host.load_credentials(instance, paths)
+                environment["CREDENTIALS_DIRECTORY"] = str(folder)
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=self._journal,
                 stderr=self._journal,
                 cwd=self._host.folder,
-                env=self._host.environment(pipeline),
+                env=environment,
             )
         except OSError as error:
-            self._log(f"a process cannot be started: {error.strerror}.")
+            self._log(f"{instance} cannot be started: {error.strerror} ({error.filename}).")
             return 1
         self._children.add(child)
         code = child.wait()

@@ -1,4 +1,4 @@
-"""What systemd's units say: the worker's command line and the timer's interval.
+"""What systemd's units say: the worker's command line, its credentials, the timer's interval.
 
 https://www.freedesktop.org/software/systemd/man/latest/systemd.time.html
 """
@@ -24,6 +24,11 @@ def worker_arguments(service: str) -> list[str]:
     """Return what a service's `ExecStart=` passes to `python -m worker`, [] without one."""
     found = re.search(r"^ExecStart=.* -m worker (.+)$", service, re.MULTILINE)
     return found[1].split() if found else []
+
+
+def credentials(service: str) -> dict[str, str]:
+    """Return name -> path of what a service's `LoadCredential=` lines load."""
+    return dict(re.findall(r"^LoadCredential=([^:\s]+):(\S+)$", service, re.MULTILINE))
 
 
 def seconds(span: str) -> float | None:

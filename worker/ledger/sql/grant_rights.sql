@@ -8,4 +8,4 @@ pipeline.attempts, pipeline.leases, pipeline.retries, pipeline.heartbeats
 TO {worker};
 GRANT USAGE ON SEQUENCE pipeline.fences TO {worker};
 GRANT SELECT ON pipeline.log_records TO {worker};
-ALTER ROLE CURRENT_USER SET search_path = pipeline, public;
+ALTER ROLE CURRENT_USER IN DATABASE {database} SET search_path = pipeline, public;

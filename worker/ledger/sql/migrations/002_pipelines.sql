@@ -171,3 +171,18 @@ SELECT
 FROM pipeline.results
 WHERE outcome = 'done'
 ORDER BY created_at, id;
+
+-- Earlier releases set the search path for the role in all databases of the server;
+-- now migrate sets it in ours.
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_db_role_setting AS setting
+        JOIN pg_roles AS role ON role.oid = setting.setrole
+        WHERE setting.setdatabase = 0
+        AND role.rolname = current_user
+        AND 'search_path=pipeline, public' = any(setting.setconfig)
+    ) THEN
+        ALTER ROLE CURRENT_USER RESET search_path;
+    END IF;
+END $$;
