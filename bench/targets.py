@@ -120,6 +120,13 @@ TARGETS: Sequence[Target] = (
         " ms",
         most=8,
     ),
+    Target(
+        "1,000 photographs with 60 difficult objects before them, to those alone",
+        "difficult-objects",
+        _figure("times"),
+        "×",
+        most=1.2,
+    ),
     Target("`put` to negative, median", "latency", _figure("median s"), " s", most=1),
     Target("`put` to negative, p99", "latency", _figure("p99 s"), " s", most=3),
     Target(

@@ -6,7 +6,7 @@ from typing import cast
 from bench.benchmark import Benchmark
 
 #: Run if none is named.
-USUAL = ("kernels", "memory", "end-to-end", "growth")
+USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
 QUICK = (*USUAL, "latency", "threads")
 #: Those not in USUAL take long, or need a checkout without a local stack.
 NAMES = (*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot")
