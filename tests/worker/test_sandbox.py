@@ -180,7 +180,7 @@ def assert_crashes(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["x" * 2**19, "nonsense\n", "[]\n", "{}\n", "{}\n{}\n", "[" * 200_000 + "\n"]
+    "answer", ["x" * 2**22, "nonsense\n", "[]\n", "{}\n", "{}\n{}\n", "[" * 200_000 + "\n"]
 )
 def test_invalid_responses_of_a_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str

@@ -54,7 +54,8 @@ def _run(transform: Transform, source: Input, parameters: Any) -> dict[str, obje
     try:
         return _describe(transform.apply([source], folder, parameters), folder)
     except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
-        return _failure(error, folder)
+        ((kind, reason),) = _failure(error, folder).items()
+        return {kind: response.printable(reason)}
 
 
 def _describe(produced: Produced, folder: Path) -> dict[str, object]:
@@ -63,6 +64,12 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
         raise InvalidInput(f"it has more than {response.MAX_FILES} results")
     if len(produced.records) > response.MAX_RECORDS:
         raise InvalidInput(f"it has more than {response.MAX_RECORDS} records")
+    for _, content_type in produced.files:
+        if not response.is_content_type(content_type):
+            text = response.printable(content_type)
+            raise InvalidInput(
+                f"its result's content type {text!r} is not of the form type/subtype"
+            )
     if produced.records:
         lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in produced.records)
         if len(lines) > response.MAX_RECORD_BYTES:
@@ -72,11 +79,11 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
     return {
         "files": files,
         "records": len(produced.records),
-        "notes": list(produced.notes)[: response.MAX_NOTES],
+        "notes": [response.printable(note) for note in produced.notes[: response.MAX_NOTES]],
     }
 
 
-def _failure(error: Exception, folder: Path) -> dict[str, object]:
+def _failure(error: Exception, folder: Path) -> dict[str, str]:
     """Return whether the file, the machine or the limits are to blame, and the reason."""
     if isinstance(error, UploadDeferred):
         return {"deferred": str(error)}

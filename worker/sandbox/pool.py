@@ -10,6 +10,7 @@ import os
 import queue
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from worker.errors import (
     InvalidInput,
@@ -33,7 +34,9 @@ from worker.transforms.parameters import read
 
 _FILES_PER_CHILD = 500  # decoders leak memory
 _START_SECONDS = 30
-_MAX_RESPONSE_BYTES = 1 << 18
+_WRITE_SECONDS = 10  # a message fits into the pipe unless the child does not read
+_EXIT_SECONDS = 5
+_MAX_RESPONSE_BYTES = 1 << 21
 
 
 class TransformPool(Protocol):
@@ -53,9 +56,9 @@ class TransformPool(Protocol):
 
         Raises:
             InvalidInput: The file cannot be transformed.
-            UploadDeferred: It cannot be transformed yet.
+            UploadDeferred: It cannot be transformed yet: the disk is full, a compiled part missing.
             TransformCrashed: The process died or exceeded a limit.
-            ServiceUnavailable: The machine prevents it: a full disk, no memory for a process.
+            ServiceUnavailable: No process can be started.
             PassInterrupted: The pool was stopped.
         """
 
@@ -89,6 +92,7 @@ class _Child:
                 stdout=subprocess.PIPE,
                 cwd=self._outputs,
                 env={"PYTHONPATH": str(source_folder), "LC_ALL": "C.UTF-8"},
+                process_group=0,
             )
         except OSError as error:
             raise ServiceUnavailable(
@@ -129,15 +133,20 @@ class _Child:
         The kernel may have killed it for memory. Output without a pending job means the child is
         compromised.
         """
-        return self._process.poll() is None and not self._has_output(0)
+        assert self._process.stdout  # noqa: S101
+        return self._process.poll() is None and not _is_ready(
+            self._process.stdout, select.POLLIN, 0
+        )
 
     def interrupt(self) -> None:
         """Kill it; a thread that waits for its response gets TransformCrashed."""
-        self._process.kill()
+        # With what it started, where the platform does not forbid that (confinement.py).
+        with suppress(ProcessLookupError, PermissionError):  # it has ended
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill it and close its pipes."""
-        self._process.kill()
+        self.interrupt()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # data that could not be written
@@ -146,21 +155,25 @@ class _Child:
 
     def _write(self, message: Mapping[str, object]) -> None:
         assert self._process.stdin  # noqa: S101
+        rest = json.dumps(message).encode() + b"\n"
+        deadline = time.monotonic() + _WRITE_SECONDS
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise TransformCrashed(_cause(self._process.wait())) from error
+            while rest:
+                if not _is_ready(self._process.stdin, select.POLLOUT, deadline):
+                    raise TransformCrashed("its process does not read")
+                rest = rest[os.write(self._process.stdin.fileno(), rest[: select.PIPE_BUF]) :]
+        except BrokenPipeError as error:
+            raise TransformCrashed(self._cause()) from error
 
     def _read(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout  # noqa: S101
         line, deadline = b"", time.monotonic() + seconds
         while not line.endswith(b"\n"):
-            if not self._has_output(max(0, deadline - time.monotonic())):
+            if not _is_ready(self._process.stdout, select.POLLIN, deadline):
                 raise TransformCrashed(f"it took longer than {seconds} seconds")
-            data = os.read(self._process.stdout.fileno(), _MAX_RESPONSE_BYTES)
+            data = os.read(self._process.stdout.fileno(), 1 << 16)
             if not data:
-                raise TransformCrashed(_cause(self._process.wait()))
+                raise TransformCrashed(self._cause())
             line += data
             if len(line) > _MAX_RESPONSE_BYTES:
                 raise TransformCrashed(response.INVALID)
@@ -172,18 +185,22 @@ class _Child:
             raise TransformCrashed(response.INVALID)
         return message
 
-    def _has_output(self, seconds: float) -> bool:
-        """Wait for output, or for the end of it."""
-        assert self._process.stdout  # noqa: S101
-        poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+    def _cause(self) -> str:
+        """Return why its pipes are closed; a process that goes on without them is compromised."""
+        try:
+            status = self._process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return response.INVALID
+        if status >= 0:
+            return f"its process ended with status {status}"
+        return f"its process was killed by signal {-status}"
 
 
-def _cause(status: int) -> str:
-    if status >= 0:
-        return f"its process ended with status {status}"
-    return f"its process was killed by signal {-status}"
+def _is_ready(pipe: IO[bytes], event: int, deadline: float) -> bool:
+    """Wait until a pipe can be read or written, or its other end is closed."""
+    poll = select.poll()
+    poll.register(pipe, event)
+    return bool(poll.poll(max(0, deadline - time.monotonic()) * 1000))
 
 
 class Pool:
@@ -247,9 +264,7 @@ class Pool:
             return produced
         assert failed  # noqa: S101
         kind, reason = failed
-        if kind == "environment":
-            raise ServiceUnavailable(f"The transform could not work: {reason}.")
-        if kind == "deferred":
+        if kind in ("environment", "deferred"):
             raise UploadDeferred(reason)
         raise InvalidInput(reason)
 

@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from worker.errors import TransformCrashed
 from worker.transforms import Produced
@@ -26,6 +26,8 @@ RECORDS = "records.jsonl"
 INVALID = "its process sent an invalid response"
 _MAX_TEXT = 1000
 _MAX_LEVELS = 50  # of lists and objects inside a record
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_CONTENT_TYPE = re.compile(f"{_NAME}/{_NAME}")
 #: A response has one of these keys alone, with the reason, or those of a result.
 _FAILURES = frozenset({"invalid", "deferred", "memory", "environment"})
 _RESULT = frozenset({"files", "records", "notes"})
@@ -94,6 +96,15 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text)[:_MAX_TEXT])
 
 
+def is_content_type(text: object) -> TypeGuard[str]:
+    """Return whether a text is a media type without parameters, `type/subtype` (RFC 6838, 4.2).
+
+    It becomes a signed header: a line break would add another, and what HTTP clients, proxies and
+    stores encode or shorten differently would break the signature.
+    """
+    return isinstance(text, str) and bool(_CONTENT_TYPE.fullmatch(text))
+
+
 def _take(folder: Path, name: str, target: Path) -> Path:
     if name != os.path.basename(name) or name in ("", ".", "..", RECORDS):  # noqa: PTH119
         raise ValueError(name)
@@ -105,7 +116,7 @@ def _take(folder: Path, name: str, target: Path) -> Path:
 
 
 def _content_type(text: object) -> str:
-    if not isinstance(text, str) or not re.fullmatch(r"[\w.+-]+/[\w.+-]+", text, re.ASCII):
+    if not is_content_type(text):
         raise ValueError(text)
     return text
 

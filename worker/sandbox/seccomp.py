@@ -1,0 +1,219 @@
+"""The system calls that a transform's process cannot make any more (seccomp(2)).
+
+Own code, because the libraries cost more than they save: pyseccomp 0.1.2, of 2021, takes 20 to 30
+ms of CPU at each start (this module 1 ms), finds libseccomp with a program that it starts, and
+Debian 12's libseccomp does not know the newest of these calls by name; `landlock` has
+pre-releases only and lacks network and scopes. docs/threat-model.md has the measurement.
+"""
+
+import ctypes
+import os
+import struct
+import sys
+
+_SET_MODE_FILTER, _SYNCHRONIZE_THREADS = 1, 1
+_EPERM, _ENOSYS = 1, 38
+_KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+#: Architectures (linux/audit.h), and the number of seccomp(2).
+_ARCHITECTURES = {"x86_64": (0xC000003E, 317), "aarch64": (0xC00000B7, 277)}
+
+#: Calls by name: their numbers on x86-64 and aarch64 (asm/unistd_64.h,
+#: asm-generic/unistd.h), None where there is no such call.
+_Calls = dict[str, tuple[int | None, int | None]]
+#: Calls that fail with EPERM.
+FORBIDDEN: _Calls = {
+    # The network. Without socket(2) there is nothing for the others, but a socket handed over.
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "connect": (42, 203),
+    "sendto": (44, 206),
+    # Other programs and processes; clone(2) is below.
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "fork": (57, None),
+    "vfork": (58, None),
+    "setpgid": (109, 154),  # the parent kills the process group
+    "setsid": (112, 157),
+    # Signals.
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_open": (434, 434),
+    "pidfd_send_signal": (424, 424),
+    "pidfd_getfd": (438, 438),
+    # Memory, state and priority of processes of the same user.
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "kcmp": (312, 272),
+    "perf_event_open": (298, 241),
+    "move_pages": (279, 239),
+    "migrate_pages": (256, 238),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    # Namespaces and file systems.
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "open_by_handle_at": (304, 265),
+    "name_to_handle_at": (303, 264),
+    # Files, past Landlock: watching folders, truncation before Linux 6.2, owners and attributes.
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
+    "truncate": (76, 45),
+    "chown": (92, None),
+    "lchown": (94, None),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    # Memory outside the limit of the address space, or that outlives the process.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    # The user's keys, and interfaces where the kernel had many errors.
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "io_uring_setup": (425, 425),
+    "bpf": (321, 280),
+    "userfaultfd": (323, 282),
+}
+#: Calls that do nothing and report success: libraries set modes and times of files that they copy
+#: (shutil.copy), results have neither, and Landlock would let them reach any file of the user.
+IGNORED: _Calls = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+}
+#: Calls that depend on an argument: a new process or a thread; the process that is meant; a signal
+#: to this process (abort(3)); options of this process; options of a file.
+_THREADS: _Calls = {"clone": (56, 220)}
+_OF_ITSELF: _Calls = {
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
+}
+_ABORT: _Calls = {"tgkill": (234, 131)}
+_PRCTL: _Calls = {"prctl": (157, 167)}
+_FCNTL: _Calls = {"fcntl": (72, 25)}
+_CLONE3 = 435  # its flags are in memory, which a filter cannot read: libc falls back to clone(2)
+#: The newest call known here (Linux 6.17): newer ones, and x86-64's second numbers of all calls
+#: (x32), do not exist for the process.
+_NEWEST = 469
+_CLONE_THREAD = 0x10000
+_PR_SET_PDEATHSIG = 1
+_F_SETOWN, _F_SETOWN_EX = 8, 15  # a signal to another process when a pipe can be read
+
+# Classic BPF: load a word; compare it; jump if bits are set; return.
+_LOAD, _EQUAL, _AT_LEAST, _BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in seccomp_data
+_Line = tuple[int, int, int, int]
+
+
+def forbid_system_calls(libc: ctypes.CDLL) -> bool:
+    """Forbid what a transform does not need, to all threads of this process.
+
+    It needs no network, no other programs or processes, and no influence on processes of its user.
+
+    Args:
+        libc: The C library.
+
+    Returns:
+        Whether the kernel supports it, and the numbers of this architecture are known.
+    """
+    machine = os.uname().machine
+    if machine not in _ARCHITECTURES or sys.maxsize < 2**32:
+        return False
+    lines = program(machine, os.getpid())
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    packed = struct.pack("HxxxxxxQ", len(lines), ctypes.addressof(code))
+    _, seccomp = _ARCHITECTURES[machine]
+    return not libc.syscall(seccomp, _SET_MODE_FILTER, _SYNCHRONIZE_THREADS, packed)
+
+
+def program(machine: str, pid: int) -> list[_Line]:
+    """Return the filter.
+
+    Args:
+        machine: The architecture, as uname(2) names it.
+        pid: The process, which may signal itself: abort(3) does.
+
+    Returns:
+        Instructions of classic BPF: code, jumps if true and if false, constant.
+    """
+    column = list(_ARCHITECTURES).index(machine)
+    architecture, _ = _ARCHITECTURES[machine]
+
+    def numbers(calls: _Calls) -> list[int]:
+        return [number for each in calls.values() if (number := each[column]) is not None]
+
+    return [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, architecture),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER),
+        *_answer(_AT_LEAST, [_NEWEST + 1], _ERRNO | _ENOSYS),
+        *_answer(_EQUAL, [_CLONE3], _ERRNO | _ENOSYS),
+        *_answer(_EQUAL, numbers(FORBIDDEN), _ERRNO | _EPERM),
+        *_answer(_EQUAL, numbers(IGNORED), _ERRNO),
+        *_allow_only(numbers(_THREADS), 0, _BITS, _CLONE_THREAD),
+        *_allow_only(numbers(_OF_ITSELF), 0, _EQUAL, 0),
+        *_allow_only(numbers(_ABORT), 0, _EQUAL, pid),
+        *_forbid_only(numbers(_PRCTL), 0, _PR_SET_PDEATHSIG),
+        *_forbid_only(numbers(_FCNTL), 1, _F_SETOWN),
+        *_forbid_only(numbers(_FCNTL), 1, _F_SETOWN_EX),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _answer(test: int, values: list[int], answer: int) -> list[_Line]:
+    """Answer if the call's number compares to one of the values."""
+    last = len(values) - 1
+    tests = [(test, last - i, int(i == last), value) for i, value in enumerate(values)]
+    return [*tests, (_RETURN, 0, 0, answer)]
+
+
+def _allow_only(calls: list[int], argument: int, test: int, value: int) -> list[_Line]:
+    """Forbid calls but where an argument compares to a value."""
+    return _decide(calls, argument, (test, 1, 0, value))
+
+
+def _forbid_only(calls: list[int], argument: int, value: int) -> list[_Line]:
+    """Forbid calls where an argument has a value."""
+    return _decide(calls, argument, (_EQUAL, 0, 1, value))
+
+
+def _decide(calls: list[int], argument: int, test: _Line) -> list[_Line]:
+    """Forbid calls if the test of an argument goes on, not if it jumps."""
+    # The kernel takes these arguments as 32 bits, the lower ones.
+    last = len(calls) - 1
+    tests = [(_EQUAL, last - i, 4 * int(i == last), call) for i, call in enumerate(calls)]
+    return [
+        *tests,
+        (_LOAD, 0, 0, _ARGUMENTS + 8 * argument),
+        test,
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+        (_LOAD, 0, 0, _NUMBER),
+    ]
