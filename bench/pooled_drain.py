@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from worker import transforms
 from worker.jobs.bucket_pass import Pass
-from worker.jobs.drain import available_cores, pass_context, threads_for
+from worker.jobs.drain import available_cores, pass_context, schedule_of, threads_for
 from worker.ledger.postgres_ledger import open_ledger
 from worker.sandbox.pool import Pool
 from worker.settings import Pipeline, load
@@ -61,7 +61,8 @@ def main(path: str, kind: str) -> None:
             if kind == THREADS
             else Pool(pipeline.transform, pipeline.parameters, pipeline.limits, folder, cores)
         )
-        Pass(pass_context(settings, pipeline, ledger, pool, folder), threads_for(cores)).run(0)
+        context = pass_context(settings, pipeline, ledger, pool, folder)
+        Pass(context, threads_for(cores), schedule_of(settings)).run(0)
 
 
 if __name__ == "__main__":

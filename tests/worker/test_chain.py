@@ -534,7 +534,7 @@ def test_the_lease_of_a_long_job_is_renewed(versioned: World) -> None:
     keeper.open()
     try:
         eventually(is_renewed)
-        keeper.release([lease])
+        keeper.release(["x.png"])
         assert versioned.tables.leases == {}
     finally:
         keeper.close()

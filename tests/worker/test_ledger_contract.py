@@ -114,13 +114,18 @@ def ledger(ledgers: Ledgers) -> Ledger:
     return ledgers.open("vm-1", "negatives")
 
 
+def crashes(ledger: Ledger, bucket: str = "input") -> dict[Upload, int]:
+    """Return the crashes of unfinished attempts."""
+    return {one: attempt.crashes for one, attempt in ledger.unfinished_attempts(bucket).items()}
+
+
 def test_attempts_are_found_until_they_are_cleared(ledger: Ledger) -> None:
     ledger.start([CAT_JOB, DOG_JOB], alone=False)
-    assert ledger.unfinished_attempts("input") == {CAT: 0, DOG: 0}
-    assert ledger.unfinished_attempts("another") == {}
+    assert crashes(ledger) == {CAT: 0, DOG: 0}
+    assert crashes(ledger, "another") == {}
     ledger.clear_attempts([CAT])
     ledger.clear_attempts([])
-    assert ledger.unfinished_attempts("input") == {DOG: 0}
+    assert crashes(ledger) == {DOG: 0}
 
 
 def test_only_attempts_alone_count_as_crashes(ledger: Ledger) -> None:
@@ -128,17 +133,57 @@ def test_only_attempts_alone_count_as_crashes(ledger: Ledger) -> None:
     ledger.start([CAT_JOB], alone=False)
     started = ledger.start([CAT_JOB], alone=True)
     assert started[CAT_JOB.id].attempts == 3
-    assert ledger.unfinished_attempts("input") == {CAT: 2}
-    for crashes in (1, 0, 0):
+    assert crashes(ledger) == {CAT: 2}
+    for left in (1, 0, 0):
         ledger.uncount_crash(CAT)
-        assert ledger.unfinished_attempts("input") == {CAT: crashes}
+        assert crashes(ledger) == {CAT: left}
     ledger.uncount_crash(DOG)  # was never started
+
+
+def test_a_failed_attempt_says_why(ledger: Ledger) -> None:
+    ledger.start([CAT_JOB], alone=False)
+    for failures in (1, 2):
+        ledger.fail({CAT: f"problem {failures}", DOG: "not found \0"})
+        found = ledger.unfinished_attempts("input")
+        assert found[CAT].problem == f"problem {failures}"
+        assert not found[CAT].is_suspect
+        assert (found[CAT].failures, found[DOG].failures) == (failures, failures)
+        assert 0 <= found[CAT].seconds < 60
+    ledger.fail({})
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].crashes is None
+    assert ledger.unfinished_attempts("input")[CAT].is_suspect  # it runs, or has crashed
+    assert ledger.start([CAT_JOB], alone=True)[CAT_JOB.id].crashes == 0
+    ledger.fail({CAT: "deferred"})
+    assert ledger.unfinished_attempts("input")[CAT].is_suspect  # it still must run alone
+    ledger.clear_attempts([CAT, DOG])
+    assert ledger.unfinished_attempts("input") == {}
+
+
+def test_what_another_machine_works_on_did_not_crash(ledgers: Ledgers) -> None:
+    one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-2", "negatives")
+    one.start([CAT_JOB], alone=False)
+    assert other.unfinished_attempts("input") == {}
+    ledgers.expire_leases()
+    assert list(other.unfinished_attempts("input")) == [CAT]
+    assert other.start([CAT_JOB], alone=False)[CAT_JOB.id].crashes == 0
+
+
+def test_a_refused_deletion_is_remembered(ledgers: Ledgers, ledger: Ledger) -> None:
+    record(ledger, done(CAT))
+    ledger.fail({CAT: "locked"}, undeletable=True)
+    ledgers.age_results()
+    (attempt,) = ledger.unfinished_attempts("input").values()
+    assert (attempt.problem, attempt.undeletable) == ("locked", True)
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded == "done"
+    ledger.fail({CAT: "locked"}, undeletable=True)
+    ledger.clear_attempts([CAT])
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded is None
 
 
 def test_pipelines_do_not_see_each_other(ledgers: Ledgers) -> None:
     one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-1", "thumbs")
     one.start([CAT_JOB], alone=True)
-    assert other.unfinished_attempts("input") == {}
+    assert crashes(other) == {}
     assert other.start([first_job("thumbs", CAT)], alone=False)  # has leases of its own
 
 
@@ -158,20 +203,20 @@ def test_uploads_differ_by_each_part_of_their_identity(
     ledger.start([CAT_JOB], alone=True)
     ledger.clear_attempts([other])
     record(ledger, done(other))
-    assert ledger.unfinished_attempts("input") == {CAT: 1}
+    assert crashes(ledger) == {CAT: 1}
 
 
 def test_the_size_is_no_part_of_the_identity(ledger: Ledger) -> None:
     ledger.start([CAT_JOB], alone=True)
     ledger.clear_attempts([replace(CAT, size=9)])
-    assert ledger.unfinished_attempts("input") == {}
+    assert crashes(ledger) == {}
 
 
 def test_a_result_ends_its_attempt(ledger: Ledger) -> None:
     (cat, _) = start(ledger, done(CAT), done(DOG), alone=True)
     assert ledger.record([cat]) == {CAT_JOB.id}
     assert ledger.record([]) == set()
-    assert ledger.unfinished_attempts("input") == {DOG: 1}
+    assert crashes(ledger) == {DOG: 1}
 
 
 def test_the_same_job_again_updates_its_row(ledgers: Ledgers, ledger: Ledger) -> None:
@@ -189,7 +234,7 @@ def test_a_key_is_leased_to_one_machine(ledgers: Ledgers) -> None:
     one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-2", "negatives")
     first = one.start([CAT_JOB], alone=False)[CAT_JOB.id]
     assert list(other.start([CAT_JOB, DOG_JOB], alone=True)) == [DOG_JOB.id]
-    assert one.unfinished_attempts("input") == {CAT: 0, DOG: 1}  # a refused one counts nothing
+    assert (crashes(one), crashes(other)) == ({CAT: 0}, {DOG: 1})  # a refused one counts nothing
     again = one.start([CAT_JOB], alone=False)[CAT_JOB.id]  # a machine takes its own lease over
     assert again.fence > first.fence
     assert one.record([done(CAT, fence=first.fence)]) == set()

@@ -4,9 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.uploads.batching import BATCH_BYTES, BATCH_UPLOADS, batches
-from worker.uploads.listing import KeyUploads, ListedVersion, ListPage, classify, group_by_key
-from worker.uploads.upload import Upload
+from worker.uploads.listing import ListedVersion, ListPage, classify, group_by_key
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -82,27 +80,3 @@ def test_times_are_whole_seconds_and_utc() -> None:
     moment = datetime.fromisoformat("2026-08-01T03:00:00.999+03:00")
     (only,) = group_by_key("bucket", [ListPage([ListedVersion("x", moment)])])
     assert only.uploads[0].last_modified == START
-
-
-def test_batches() -> None:
-    """No thread is left idle; keys with several uploads, and large uploads, are alone."""
-
-    def made(*sizes: int, withdrawn: int = 0) -> KeyUploads:
-        uploads = [Upload("bucket", "x", str(n), "e", START, size) for n, size in enumerate(sizes)]
-        return KeyUploads("x", uploads[:withdrawn], uploads[withdrawn:])
-
-    small, pair, withdrawn = made(1), made(1, 1), made(1, 1, withdrawn=1)
-    large = made(BATCH_BYTES + 1)
-
-    def lengths(threads: int, *works: KeyUploads) -> list[int]:
-        return [len(batch) for batch in batches(works, threads)]
-
-    assert lengths(4) == []
-    assert lengths(4, small) == [1]
-    assert lengths(4, *[small] * 4) == [1, 1, 1, 1]
-    assert lengths(4, *[small] * 10) == [3, 3, 3, 1]
-    assert lengths(2, *[small] * 100) == [BATCH_UPLOADS] * 12 + [2, 2]
-    assert lengths(1, small, pair, small, withdrawn) == [1, 1, 2]
-    assert lengths(1, small, large, small) == [1, 1, 1]
-    for works in ([small, pair, large, small, withdrawn, small],):
-        assert sum(lengths(1, *works)) == len(works)

@@ -188,7 +188,8 @@ def test_an_upload_that_killed_the_worker_runs_alone(world: World) -> None:
     for _ in range(4):
         with pytest.raises(SystemExit):
             world.run()
-    assert list(world.ledger.unfinished_attempts(INPUT).values()) == [3]
+    (attempt,) = world.ledger.unfinished_attempts(INPUT).values()
+    assert attempt.crashes == 3
     world.upload("good.png")
     world.run()
     assert world.outcomes() == {"x.png": "quarantined", "good.png": "done"}
@@ -214,7 +215,9 @@ def test_a_deferred_upload_waits_and_counts_nothing(world: World) -> None:
     assert world.run_failing() == "'later.png' is deferred: the kernels are not built yet."
     assert world.outcomes() == {"good.png": "done"}
     assert world.left() == ["later.png"]
-    assert world.ledger.unfinished_attempts(INPUT) == {}
+    (attempt,) = world.ledger.unfinished_attempts(INPUT).values()
+    assert (attempt.crashes, attempt.failures) == (0, 1)
+    assert attempt.problem == "'later.png' is deferred: the kernels are not built yet."
     assert world.transforms.inputs.count(b"later") == 1
 
 
@@ -234,7 +237,8 @@ def test_a_bug_affects_only_its_upload(world: World) -> None:
     world.upload("good.png")
     assert world.run_failing() == "KeyError: 'bug'"
     assert world.outcomes() == {"good.png": "done"}
-    assert world.ledger.unfinished_attempts(INPUT) == {}
+    (attempt,) = world.ledger.unfinished_attempts(INPUT).values()
+    assert (attempt.crashes, attempt.problem) == (0, "KeyError: 'bug'")
 
 
 def test_a_full_disk_ends_the_pass_and_blames_no_file(world: World) -> None:
@@ -336,8 +340,7 @@ def test_an_upload_is_known_by_its_listing(unversioned: World) -> None:
     unversioned.upload("x.png", CRASH)
     (listed,) = unversioned.store.versions(INPUT)["x.png"]
     for _ in range(2):
-        with pytest.raises(ServiceUnavailable):
-            unversioned.run(linger=0.01)  # it beats while it lingers, and forgets deleted uploads
+        unversioned.run_failing()
     unversioned.run()
     (result,) = unversioned.ledger.results
     assert result.outcome == "quarantined"

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from worker.errors import PassInterrupted, ServiceUnavailable
-from worker.jobs.bucket_pass import Pass, Schedule
+from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context
+from worker.jobs.disk import Disk
 from worker.jobs.drain import readers_of
+from worker.jobs.scheduler import Schedule
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.memory_ledger import MemoryLedger, MemoryTables
 from worker.settings import Pipeline
@@ -85,6 +87,7 @@ class World:
     tables: MemoryTables = field(default_factory=MemoryTables)
     store: MemoryStore = field(init=False)
     transforms: Transforms = field(default_factory=Transforms)
+    schedule: Schedule = Schedule(pause=(0.01, 0.01), settle=0)  # noqa: RUF009  frozen
 
     def __post_init__(self) -> None:
         self._moments = (datetime(2026, 1, 1, tzinfo=UTC) + n * TICK for n in range(10**6))
@@ -133,8 +136,9 @@ class World:
             is_versioned=cache(self.store.is_versioned),
             machine="vm-1",
             folder=self.folder,
+            disk=Disk(self.folder),
         )
-        return Pass(context, threads, Schedule(pause=(0, 0), heartbeat=0, retry=0))
+        return Pass(context, threads, self.schedule)
 
     def run_failing(self, linger: float = 0, pipeline: str = "negatives") -> str:
         """Make one pass that must fail, and return its reason."""

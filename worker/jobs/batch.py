@@ -1,6 +1,7 @@
-"""The jobs of a batch: fetch, transform and publish each upload, then record, then delete.
+"""The jobs of a batch: fetch, transform and publish each upload, then record.
 
-In this order nothing is lost or doubled if the worker is killed at any moment.
+What is recorded is deleted afterwards (deleter.py). In this order nothing is lost or doubled if the
+worker is killed at any moment.
 """
 
 import time
@@ -17,10 +18,9 @@ from worker.errors import (
     TransformCrashed,
     UploadDeferred,
 )
-from worker.jobs import quarantine
 from worker.jobs.chain import ResultMissing, copy_to_readers
 from worker.jobs.context import Context
-from worker.jobs.deletion import delete_uploads
+from worker.jobs.deleter import Recorded
 from worker.jobs.fetch import Fetched, fetch, identify
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.publish import keep_input, publish, quarantine_file
@@ -29,7 +29,7 @@ from worker.ledger.ledger import DONE, QUARANTINED, Lease, Result, Started
 from worker.uploads.job import Job
 from worker.uploads.upload import Upload
 
-# Stored outputs wait this long for others of the batch, to share a statement and a request.
+# Stored outputs wait this long for others of the batch, to share a statement.
 _SETTLE_SECONDS = 1
 
 
@@ -39,18 +39,20 @@ class Outcome:
 
     Attributes:
         results: The rows that were written.
+        recorded: Uploads to delete: they have a row now, had one before, or are a further copy of
+            a result. Their keys stay leased.
         missing: Uploads that were deleted or replaced before they were read.
-        replaced: Uploads that were processed, and deleted or replaced meanwhile.
-        superfluous: Uploads that were only deleted: recorded before, or a further copy of a result.
         held: Uploads that another machine works on; they are left alone.
-        failures: Uploads that are still there, with the reasons.
+        suspects: Uploads whose last attempt did not end, and the crashes counted for each: they
+            were not tried, since they must run alone.
+        failures: Uploads that were not processed, with the reasons.
     """
 
     results: list[Result] = field(default_factory=list)
+    recorded: list[Recorded] = field(default_factory=list)
     missing: list[Upload] = field(default_factory=list)
-    replaced: list[Upload] = field(default_factory=list)
-    superfluous: list[Upload] = field(default_factory=list)
     held: list[Upload] = field(default_factory=list)
+    suspects: dict[Upload, int] = field(default_factory=dict)
     failures: dict[Upload, UploadDeferred | TransformCrashed] = field(default_factory=dict)
 
 
@@ -100,22 +102,24 @@ class _Batch:
     ) -> None:
         self._context, self._keeper, self._crashes = context, keeper, crashes
         self._stored: list[tuple[_Task, Result]] = []  # outputs without a row
-        self._superfluous: list[_Task] = []
         self._prepared: set[str] = set()  # ids of jobs: other machines may continue them
         self._outcome = Outcome()
+        self._is_done = False
 
     def run(self, uploads: Sequence[Upload]) -> Outcome:
         with TemporaryDirectory(dir=self._context.folder) as folder:
             tasks = self._start(self._fetch_all(uploads, Path(folder)))
             try:
                 self._process_all(tasks)
+                self._is_done = True
             except (ServiceUnavailable, PassInterrupted):
                 if self._crashes is None:  # an upload that runs alone keeps its count
-                    failed = self._outcome.failures
-                    self._clear(task for task in tasks if task.job.upload not in failed)
+                    self._clear(tasks)
                 raise
             finally:
-                self._keeper.release([task.lease for task in tasks])
+                kept = {one.upload for one in self._outcome.recorded} if self._is_done else ()
+                uploads = [task.job.upload for task in tasks]
+                self._keeper.release(one.key for one in uploads if one not in kept)
         return self._outcome
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
@@ -155,12 +159,17 @@ class _Batch:
     def _process_all(self, tasks: list[_Task]) -> None:
         since = time.monotonic()
         for task in tasks:
+            crashes = task.started.crashes
+            if crashes is not None and self._crashes is None and not task.started.recorded:
+                self._outcome.suspects[task.job.upload] = crashes
+                continue
             start = time.monotonic()
             if self._stored and start - since > _SETTLE_SECONDS:
                 self._settle()
                 since = start
             if task.is_superfluous or task.started.recorded:
-                self._superfluous.append(task)
+                recorded = _recorded(task, task.started.recorded, is_superfluous=True)
+                self._outcome.recorded.append(recorded)
                 continue
             try:
                 result = task.started.prepared or self._make(task, start)
@@ -207,29 +216,27 @@ class _Batch:
         if not isinstance(error, UploadDeferred | TransformCrashed):
             error = UploadDeferred(f"{type(error).__name__}: {error}")
         self._outcome.failures[task.job.upload] = error
-        if self._crashes is None and not isinstance(error, TransformCrashed):
-            self._clear([task])
 
     def _clear(self, tasks: Iterable[_Task]) -> None:
+        """Remove the attempts of uploads that did not crash."""
+        failures = self._outcome.failures
+        uploads = [task.job.upload for task in tasks]
+        cleared = [one for one in uploads if not isinstance(failures.get(one), TransformCrashed)]
         with suppress(ServiceUnavailable):
-            self._context.ledger.clear_attempts([task.job.upload for task in tasks])
+            self._context.ledger.clear_attempts(cleared)
 
     def _settle(self) -> None:
-        """Write the rows of the uploads whose outputs are stored, then delete the uploads."""
+        """Write the rows of the uploads whose outputs are stored."""
         now = time.monotonic()
         recorded = self._context.ledger.record([result for _, result in self._stored])
-        done = []
         for task, result in self._stored:
             if task.job.id in recorded:
                 self._outcome.results.append(result)
-                done.append(task)
+                self._outcome.recorded.append(_recorded(task, result.outcome))
+                self._keeper.extend([task.lease], now)
             else:
                 self._abandon(task, result)
-        self._keeper.keep((task.lease for task in done), now)
-        if self._superfluous:
-            self._clear(self._superfluous)
-        self._delete([*done, *self._superfluous])
-        self._stored, self._superfluous = [], []
+        self._stored = []
 
     def _abandon(self, task: _Task, result: Result) -> None:
         """Leave a job whose lease was lost, and remove the versions that only it knows."""
@@ -240,35 +247,10 @@ class _Batch:
         if versions:
             self._context.store.delete_versions(self._context.pipeline.output, versions)
 
-    def _delete(self, tasks: list[_Task]) -> None:
-        held = self._keeper.held([task.lease for task in tasks])
-        self._outcome.held.extend(task.job.upload for task in tasks if task.lease not in held)
-        tasks = [task for task in tasks if task.lease in held]
-        tasks = [task for task in tasks if self._remove_quarantined(task)]
-        infos = {task.source.upload: task.source.info for task in tasks}
-        deletion = delete_uploads(self._context.store, infos)
-        self._outcome.replaced.extend(deletion.missing)
-        self._outcome.failures.update(deletion.failures)
-        self._outcome.superfluous.extend(
-            task.job.upload for task in self._superfluous if task in tasks
-        )
 
-    def _remove_quarantined(self, task: _Task) -> bool:
-        """Remove the quarantined copy if the task is a retry that is done.
-
-        Returns:
-            Whether the upload may be deleted: it waits for the next pass if the copy stays.
-        """
-        if not task.job.retry_of:
-            return True
-        outcomes = {result.job.id: result.outcome for result in self._outcome.results}
-        if outcomes.get(task.job.id, task.started.recorded) != DONE:
-            return True
-        name, source = self._context.pipeline.name, task.source
-        store, bucket = self._context.store, self._context.quarantine
-        try:
-            quarantine.remove(store, bucket, name, task.job.upload.key, source.sha256)
-        except UploadDeferred as error:
-            self._outcome.failures[task.job.upload] = error
-            return False
-        return True
+def _recorded(task: _Task, outcome: str | None, *, is_superfluous: bool = False) -> Recorded:
+    source = task.source
+    is_retried = task.job.retry_of is not None and outcome == DONE
+    return Recorded(
+        source.upload, source.info, source.sha256 if is_retried else None, is_superfluous
+    )

@@ -1,48 +1,37 @@
-"""A pass over the input bucket: list, process, list again, until a listing shows nothing new."""
+"""A pass: its input bucket is listed again and again, while threads process what is there."""
 
 import logging
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from math import inf
 
 from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
-from worker.jobs.batch import process_batch
+from worker.jobs import deleter
+from worker.jobs.batch import Outcome, process_batch
 from worker.jobs.context import Context
+from worker.jobs.deleter import Deletions, Recorded
 from worker.jobs.deletion import delete_withdrawn
+from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.lease_keeper import LeaseKeeper
+from worker.jobs.scheduler import BATCH_UPLOADS, Batch, Schedule, Scheduler
 from worker.jobs.transform import MAX_CRASHES
 from worker.logs import fields
-from worker.uploads.batching import batches
 from worker.uploads.listing import KeyUploads, group_by_key
 from worker.uploads.upload import Upload
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """The times of a pass, in seconds.
-
-    Attributes:
-        pause: The shortest and the longest pause between two listings; random, so that machines do
-            not list in step.
-        heartbeat: Between two heartbeats while nothing comes.
-        retry: How long a pass continues after an upload failed; the next pass tries it again.
-        held: How long an upload that another machine works on is left alone.
-    """
-
-    pause: tuple[float, float] = (0.5, 1.5)
-    heartbeat: float = 5
-    retry: float = 5
-    held: float = 10
-
-
 class Pass:
-    """One pass. A key's uploads are processed by one thread, oldest first.
+    """One pass. One thread lists; the others process, each one batch at a time.
 
     Args:
         context: What all jobs share. The pass closes its pool.
@@ -54,120 +43,117 @@ class Pass:
         self._context, self._threads = context, threads
         self._schedule = schedule or Schedule()
         self._bucket = context.pipeline.input
-        self._executor = ThreadPoolExecutor(threads)
-        self._free_threads = threading.Semaphore(threads)
-        self._stopped = threading.Event()
-        self._fatal: list[str] = []  # problems that end the pass
-        self._deferred: list[str] = []  # problems of single uploads
-        self._tried: set[Upload] = set()  # still in the bucket; not tried again in this pass
-        self._held: dict[Upload, float] = {}  # when they may be tried, by time.monotonic
-        self._suspects: dict[Upload, int] = {}  # to run alone; crashes counted so far
-        self._unlisted: set[Upload] = set()  # suspects that no listing has shown
-        self._alone: list[KeyUploads] = []
-        self._buckets_checked = False
         self._leases = LeaseKeeper(context.ledger)
-        self._lock = threading.Lock()
+        # Everything below is used under this lock; threads wait for a change of it.
+        self._changed = threading.Condition()
+        self._scheduler: Scheduler
+        self._deletions = Deletions(self._schedule.settle)
+        self._deleting = 0  # requests
+        self._fatal: str | None = None  # the problem that ends the pass
+        self._is_stopped = self._is_ending = False
+        self._buckets_checked = False
         self.counts: Counter[str] = Counter()
 
     def run(self, linger: float) -> None:
-        """Process listed uploads until nothing new has been listed for `linger` seconds.
-
-        An upload that failed is not tried twice in a pass. The pass then ends early, so that the
-        next one tries it soon; uploads that arrive until then are processed as usual.
+        """Process uploads until nothing has been there to do for a time.
 
         Args:
-            linger: 0: end with the first listing that shows nothing new.
+            linger: The time in seconds. 0: end with the first listing that shows nothing new, and
+                try each upload once; otherwise failed ones are tried again.
 
         Raises:
             ServiceUnavailable: The pass could not continue, was stopped while there was work, or
                 an upload failed.
         """
-        self._suspects = self._context.ledger.unfinished_attempts(self._bucket)
-        self._unlisted = set(self._suspects)
-        versioned = self._context.store.is_versioned(self._bucket)
-        end = next_heartbeat = 0.0
-        self._leases.open()
-        try:
-            while True:
-                found = self._process_listing(versioned)
-                if self._fatal:
-                    raise ServiceUnavailable(self._fatal[0])
-                if found and self._stopped.is_set():
-                    raise ServiceUnavailable("The pass was stopped by a signal.")
-                if found:
-                    next_heartbeat = 0.0
-                    continue
-                now = time.monotonic()
-                end = end or now + linger
-                if self._deferred:
-                    end = min(end, now + self._schedule.retry)
-                if now >= end or self._stopped.is_set():
-                    break
-                if now >= next_heartbeat:
-                    self._heartbeat()
-                    next_heartbeat = now + self._schedule.heartbeat
-                pause = random.uniform(*self._schedule.pause)  # noqa: S311
-                if self._stopped.wait(pause):
-                    break
-        finally:
-            self._executor.shutdown()
-            self._leases.close()
-            self._context.pool.close()
-        if self._deferred:
-            raise ServiceUnavailable(self._deferred[0])
-        self._heartbeat()
+        ledger, schedule = self._context.ledger, self._schedule
+        attempts = ledger.unfinished_attempts(self._bucket)
+        self._scheduler = Scheduler(self._threads, attempts, schedule, retries=linger > 0)
+        heartbeat = Heartbeat(ledger, schedule.heartbeat, self._problem, self._end)
+        executor = ThreadPoolExecutor(self._threads)
+        with ExitStack() as stack:
+            stack.callback(self._context.pool.close)
+            self._leases.open()
+            stack.callback(self._leases.close)
+            heartbeat.open()
+            stack.callback(heartbeat.close)
+            stack.callback(executor.shutdown)
+            stack.callback(self._end, None)
+            workers = [executor.submit(self._work) for _ in range(self._threads)]
+            has_work = self._list_repeatedly(linger, heartbeat)
+        for worker in workers:
+            worker.result()
+        stopped = "The pass was stopped by a signal." if self._is_stopped and has_work else None
+        if problem := self._fatal or self._problem() or stopped:
+            raise ServiceUnavailable(problem)
+        ledger.heartbeat(None)
 
     def stop(self) -> None:
         """End soon: running transforms are killed, their uploads are left for the next pass."""
-        self._stopped.set()
+        self._is_stopped = True
         self._context.pool.stop()
+        self._end(None)
 
-    def _heartbeat(self) -> None:
-        """Record that everything listed has been tried, and the first problem of an upload."""
-        ledger = self._context.ledger
-        ledger.clear_attempts(list(self._unlisted))  # deleted by the user meanwhile
-        self._unlisted.clear()
-        ledger.heartbeat(self._deferred[0] if self._deferred else None)
+    def _end(self, problem: str | None) -> None:
+        """Let all threads end with what they are doing."""
+        with self._changed:
+            self._fatal = self._fatal or problem
+            self._is_ending = True
+            self._changed.notify_all()
 
-    def _process_listing(self, versioned: bool) -> bool:
-        """Process one listing, and return whether it showed anything new."""
-        found = False
-        futures: set[Future[None]] = set()
+    def _problem(self) -> str | None:
+        with self._changed:
+            return self._scheduler.problem
+
+    # The thread that lists.
+
+    def _list_repeatedly(self, linger: float, heartbeat: Heartbeat) -> bool:
+        """List until nothing has been there to do for a time, or the pass is ending.
+
+        Returns:
+            Whether there is something to do.
+        """
+        versioned = self._context.store.is_versioned(self._bucket)
+        active, was_quiet = time.monotonic(), False
+        while True:
+            was_idle = self._is_idle()
+            found = self._list(versioned=versioned)
+            is_quiet = was_idle and not found and self._is_idle()
+            now = time.monotonic()
+            if not is_quiet:
+                active = now
+            elif not was_quiet:
+                heartbeat.beat_soon()
+            was_quiet = is_quiet
+            if self._is_ending or (is_quiet and now - active >= linger):
+                return not is_quiet
+            self._pause()
+
+    def _list(self, *, versioned: bool) -> bool:
+        """Offer everything that the bucket contains, as fast as it is processed.
+
+        Returns:
+            Whether there was anything new.
+        """
+        with self._changed:
+            self._scheduler.begin_listing()
         pages = self._context.store.list_pages(self._bucket, versions=versioned)
         works = group_by_key(self._bucket, pages, self._context.pipeline.ignore)
-        for batch in batches(self._untried(works), self._threads):
-            found = True
-            self._free_threads.acquire()
-            if self._stopped.is_set():
-                break
-            future = self._executor.submit(self._process, batch, alone=False)
-            futures.add(future)
-            future.add_done_callback(futures.discard)
-            future.add_done_callback(lambda _: self._free_threads.release())
-        for future in list(futures):
-            future.result()
-        return self._process_alone() or found
-
-    def _untried(self, works: Iterable[KeyUploads]) -> Iterator[KeyUploads]:
-        """Yield what has not been tried yet; hold back what must run alone."""
-        for listed in works:
-            self._unlisted.difference_update(listed.uploads)
-            work = KeyUploads(
-                listed.key,
-                [upload for upload in listed.withdrawn if upload not in self._tried],
-                [upload for upload in listed.uploads if upload not in self._tried],
-            )
-            if not (work.withdrawn or work.uploads) or self._is_held(work):
-                continue
+        most, found = self._threads * BATCH_UPLOADS, False
+        while chunk := list(islice(works, most)):
             self._check_buckets()
-            if any(upload in self._suspects for upload in work.uploads):
-                self._alone.append(work)
-            else:
-                yield work
-
-    def _is_held(self, work: KeyUploads) -> bool:
-        now = time.monotonic()
-        return any(self._held.get(upload, now) > now for upload in work.uploads)
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_ending or self._scheduler.queued < most)
+                if self._is_ending:
+                    return True
+                now, clock = time.monotonic(), datetime.now(UTC)
+                for work in chunk:
+                    found |= self._scheduler.offer(work, now, clock)
+                self._changed.notify_all()
+        with self._changed:
+            forgotten = self._scheduler.end_listing()
+        if forgotten:
+            self._context.ledger.clear_attempts(forgotten)
+        return found
 
     def _check_buckets(self) -> None:
         if not self._buckets_checked:
@@ -175,83 +161,135 @@ class Pass:
                 self._context.store.check_bucket(bucket)
             self._buckets_checked = True
 
-    def _process_alone(self) -> bool:
-        """Process one by one what crashed the worker, or crashed while others ran beside it.
+    def _pause(self) -> None:
+        """Wait for the next listing: it comes early if nothing is left to do."""
+        with self._changed:
+            was_idle = self._is_idle()
+            self._changed.wait_for(
+                lambda: self._is_ending or (self._is_idle() and not was_idle),
+                random.uniform(*self._schedule.pause),  # noqa: S311
+            )
 
-        Those with the fewest crashes come first: a file that crashes the worker every time must not
-        keep the others waiting.
+    def _is_idle(self) -> bool:
+        with self._changed:
+            is_deleting = self._deleting or self._deletions
+            return not is_deleting and self._scheduler.is_idle(time.monotonic())
 
-        Returns:
-            Whether there was any.
-        """
+    # The threads that process.
 
-        def crashes(work: KeyUploads) -> int:
-            return max(self._suspects.get(upload, 0) for upload in work.uploads)
-
-        waiting, self._alone = sorted(self._alone, key=crashes), []
-        for work in waiting:
-            if not self._stopped.is_set():
-                self._executor.submit(self._process, [work], alone=True).result()
-        return bool(waiting)
-
-    def _process(self, batch: list[KeyUploads], *, alone: bool) -> None:
-        """Process the single uploads of several keys, or all work for one key; never raise.
-
-        If an upload of a key fails, its newer ones wait: the newest one's output must come last.
-        """
+    def _work(self) -> None:
+        """Do what is to be done next, until the pass is ending."""
         try:
-            if batch[0].is_single:
-                self._process_uploads([work.uploads[0] for work in batch], alone=alone)
-            else:
-                self._process_key(batch[0], alone=alone)
-        except PassInterrupted:
-            pass
+            while act := self._next():
+                act()
         except ServiceUnavailable as error:
             self._end(str(error))
         except OSError as error:
-            self._end(f"The state folder cannot be used: {error.strerror} ({error.filename}).")
-        except Exception as error:  # noqa: BLE001  a bug must not affect the other batches
-            for work in batch:
-                self._defer(work.key, work.uploads, f"{type(error).__name__}: {error}")
+            problem = f"The state folder cannot be used: {error.strerror} ({error.filename})."
+            self._end(problem)
+        except PassInterrupted:
+            self._end(None)
+        except BaseException:
+            self._end(None)
+            raise
 
-    def _process_key(self, work: KeyUploads, *, alone: bool) -> None:
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for something to do, and return it; None if the pass is ending."""
+        with self._changed:
+            while not self._is_ending:
+                now = time.monotonic()
+                if recorded := self._deletions.take(now):
+                    self._deleting += 1
+                    return partial(self._delete, recorded)
+                if batch := self._scheduler.take(now, self._context.disk.free):
+                    return partial(self._process, batch)
+                due = min(self._deletions.next_due, self._scheduler.next_due)
+                self._changed.wait(max(0, due - now) if due < inf else None)
+        return None
+
+    def _process(self, batch: Batch) -> None:
+        """Process the single uploads of several keys, or all work for one key."""
+        try:
+            if len(batch.works) > 1 or batch.works[0].is_single:
+                self._process_uploads(batch, batch.works)
+            else:
+                self._process_key(batch, batch.works[0])
+        except (ServiceUnavailable, OSError, PassInterrupted):
+            raise
+        except Exception as error:  # noqa: BLE001  a bug must not affect the other batches
+            reason = f"{type(error).__name__}: {error}"
+            first = {(work.withdrawn or work.uploads)[0]: work for work in batch.works}
+            self._fail({upload: (work, reason) for upload, work in first.items()})
+        finally:
+            with self._changed:
+                self._scheduler.finish(batch)
+                self._changed.notify_all()
+
+    def _process_key(self, batch: Batch, work: KeyUploads) -> None:
+        """Delete what was withdrawn, then process uploads one by one, oldest first.
+
+        If one fails, the newer ones wait: the newest one's output must come last.
+        """
         for upload in work.withdrawn:  # one by one: the order matters
             deletion = delete_withdrawn(self._context.store, upload)
-            self._tried.update(deletion.missing)
             if deletion.failures:
-                reason = str(deletion.failures[upload])
-                self._defer(work.key, [upload, *work.uploads], reason)
+                self._fail({upload: (work, str(deletion.failures[upload]))})
                 return
-        self._count("withdrawn", len(work.withdrawn))
-        for number, upload in enumerate(work.uploads):
-            if self._stopped.is_set():
-                return
-            newer = work.uploads[number + 1 :]
-            if not self._process_uploads([upload], newer, alone=alone):
+        with self._changed:
+            self._scheduler.end(work.withdrawn)
+            self.counts["withdrawn"] += len(work.withdrawn)
+        for number in range(len(work.uploads)):
+            left = KeyUploads(work.key, [], work.uploads[number:])
+            if self._is_ending or not self._process_uploads(batch, [left]):
                 return
 
-    def _process_uploads(
-        self, uploads: list[Upload], newer: Sequence[Upload] = (), *, alone: bool
-    ) -> bool:
-        """Process uploads, note their outcomes, and keep back those that failed.
+    def _process_uploads(self, batch: Batch, works: Sequence[KeyUploads]) -> bool:
+        """Process the oldest upload of each key, and note how that ended.
 
         Args:
-            uploads: Each of another key.
-            newer: Uploads of the same key, if it is one, that wait for it.
-            alone: Whether nothing else runs at the same time.
+            batch: Of which they are.
+            works: What is left to do for each key.
 
         Returns:
-            Whether none of them failed, and no other machine works on one.
+            Whether newer uploads can be processed.
         """
-        crashes = self._suspects if alone else None
-        outcome = process_batch(self._context, self._leases, uploads, crashes)
-        self._tried.update(outcome.missing, outcome.replaced)
-        self._count("missing", len(outcome.missing))
-        self._count("superfluous", len(outcome.superfluous))
-        next_try = time.monotonic() + self._schedule.held
-        self._held |= dict.fromkeys(outcome.held, next_try)
+        left = {work.uploads[0]: work for work in works}
+        outcome = process_batch(self._context, self._leases, list(left), batch.crashes)
+        self._report(outcome)
+        failed: dict[Upload, tuple[KeyUploads, str]] = {}
+        crashed: dict[Upload, int] = {}
+        for upload, error in outcome.failures.items():
+            problem = str(error)
+            if isinstance(error, TransformCrashed):
+                # Beside others it does not count: another file may be the cause.
+                if batch.crashes is None:
+                    outcome.suspects[upload] = 0
+                    continue
+                crashed[upload] = batch.crashes.get(upload, 0) + 1
+                problem = (
+                    f"{upload.key!r} crashed its transform ({crashed[upload]} of {MAX_CRASHES}): "
+                    f"{error}"
+                )
+            failed[upload] = left[upload], problem
+        now = time.monotonic()
+        with self._changed:
+            for one in outcome.recorded:
+                seen = self._scheduler.leave(one.upload)
+                self._deletions.add(one, seen + self._schedule.grace)
+            for upload in outcome.missing:
+                self._scheduler.miss(upload, now)
+            for upload in outcome.held:
+                self._scheduler.hold(left[upload], now)
+            for upload, crashes in outcome.suspects.items():
+                self._scheduler.suspect(left[upload], now, crashes)
+        self._fail(failed, crashed)
+        return not (failed or outcome.held or outcome.suspects)
+
+    def _report(self, outcome: Outcome) -> None:
+        with self._changed:
+            self.counts.update(result.outcome for result in outcome.results)
+            self.counts["missing"] += len(outcome.missing)
         for result in outcome.results:
-            self._count(result.outcome)
             extra = fields(
                 key=result.upload.key,
                 outputs=[output.key for output in result.outputs] or None,
@@ -259,37 +297,46 @@ class Pass:
                 reason=result.reason,
             )
             _log.info(result.outcome, extra=extra)
-        for upload, error in outcome.failures.items():
-            if isinstance(error, TransformCrashed):
-                self._suspect(KeyUploads(upload.key, [], [upload, *newer]), error, alone=alone)
-            else:
-                self._defer(upload.key, [upload, *newer], str(error))
-        return not (outcome.failures or outcome.held)
 
-    def _suspect(self, work: KeyUploads, crash: TransformCrashed, *, alone: bool) -> None:
-        upload = work.uploads[0]
-        if not alone:  # another file may be the cause: it runs alone later in this pass
-            self._suspects[upload] = 0
-            self._alone.append(work)
-            return
-        crashes = self._suspects.get(upload, 0) + 1
-        self._suspects[upload] = crashes
-        self._tried.update(work.uploads)
-        _log.info("crashed", extra=fields(key=upload.key, reason=str(crash), crashes=crashes))
-        self._deferred.append(
-            f"{upload.key!r} crashed its transform ({crashes} of {MAX_CRASHES}): {crash}"
-        )
+    def _fail(
+        self,
+        failed: Mapping[Upload, tuple[KeyUploads, str]],
+        crashed: Mapping[Upload, int] | None = None,
+    ) -> None:
+        """Let uploads wait for another attempt.
 
-    def _defer(self, key: str, uploads: Iterable[Upload], reason: str) -> None:
-        _log.info("deferred", extra=fields(key=key, reason=reason))
-        self._tried.update(uploads)
-        self._deferred.append(reason)
-        self._count("deferred")
+        Args:
+            failed: What is left to do for the key of each, and why it failed.
+            crashed: The crashes of those that must run alone.
+        """
+        for upload, (_, problem) in failed.items():
+            _log.info("deferred", extra=fields(key=upload.key, reason=problem))
+        self._context.ledger.fail({upload: problem for upload, (_, problem) in failed.items()})
+        now = time.monotonic()
+        with self._changed:
+            self.counts["deferred"] += len(failed)
+            for upload, (work, problem) in failed.items():
+                crashes = crashed.get(upload) if crashed else None
+                self._scheduler.fail(work, upload, problem, now, crashes)
 
-    def _end(self, problem: str) -> None:
-        self._fatal.append(problem)
-        self._stopped.set()
-
-    def _count(self, what: str, number: int = 1) -> None:
-        with self._lock:
-            self.counts[what] += number
+    def _delete(self, recorded: list[Recorded]) -> None:
+        """Delete recorded uploads."""
+        try:
+            deleted = deleter.delete(self._context, self._leases, recorded)
+            problems = {upload: str(error) for upload, error in deleted.failures.items()}
+            for upload, problem in problems.items():
+                _log.info("kept", extra=fields(key=upload.key, reason=problem))
+            self._context.ledger.fail(problems)
+            now, ended = time.monotonic(), set(deleted.ended)
+            with self._changed:
+                self._scheduler.end(ended)
+                for upload in deleted.held:
+                    self._scheduler.miss(upload, now)
+                for upload, problem in problems.items():
+                    self._scheduler.keep(upload, problem, now, refused=False)
+                superfluous = sum(one.is_superfluous and one.upload in ended for one in recorded)
+                self.counts["superfluous"] += superfluous
+        finally:
+            with self._changed:
+                self._deleting -= 1
+                self._changed.notify_all()

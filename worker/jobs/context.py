@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.jobs.disk import Disk
 from worker.ledger.ledger import Ledger, Maker
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline
@@ -43,6 +44,7 @@ class Context:
         is_versioned: Whether a bucket has versions; asked once per bucket.
         machine: This machine's name.
         folder: Where files are downloaded to and transformed.
+        disk: That of the folder.
     """
 
     store: Store
@@ -57,6 +59,7 @@ class Context:
     is_versioned: Callable[[str], bool]
     machine: str
     folder: Path
+    disk: Disk
 
     @property
     def buckets(self) -> list[str]:

@@ -5,17 +5,19 @@ import hashlib
 import logging
 import os
 import shutil
-import signal
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from worker import logs
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
+from worker.jobs.disk import Disk
+from worker.jobs.scheduler import Schedule
+from worker.jobs.signals import on_signal
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.logs import fields
@@ -24,7 +26,7 @@ from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
 from worker.transforms import describe, version
 
-_GRACE_SECONDS = 10  # between a signal and the end of the process
+_STOP_SECONDS = 10  # between a signal and the end of the process
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +50,8 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
         cores = available_cores()
         pool = Pool(pipeline.transform, pipeline.parameters, pipeline.limits, folder, cores)
         context = pass_context(settings, pipeline, ledger, pool, folder)
-        bucket_pass = Pass(context, threads_for(cores))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: _stop(bucket_pass))
+        bucket_pass = Pass(context, threads_for(cores), schedule_of(settings))
+        on_signal(partial(_stop, bucket_pass))
         try:
             bucket_pass.run(linger)
         except ServiceUnavailable as error:
@@ -80,7 +81,13 @@ def pass_context(
         is_versioned=cache(store.is_versioned),
         machine=settings.machine,
         folder=folder,
+        disk=Disk(folder),
     )
+
+
+def schedule_of(settings: Settings) -> Schedule:
+    """Return the times of a pass."""
+    return Schedule(grace=settings.grace_seconds, empty=settings.empty_seconds)
 
 
 def readers_of(pipelines: Mapping[str, Pipeline], source: Pipeline) -> tuple[Reader, ...]:
@@ -107,7 +114,7 @@ def threads_for(cores: int) -> int:
 def _stop(bucket_pass: Pass) -> None:
     """Stop within 10 s; running transforms are abandoned and retried by the next pass."""
     bucket_pass.stop()
-    timer = threading.Timer(_GRACE_SECONDS, os._exit, [1])
+    timer = threading.Timer(_STOP_SECONDS, os._exit, [1])
     timer.daemon = True
     timer.start()
 

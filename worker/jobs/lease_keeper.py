@@ -1,9 +1,10 @@
-"""The leases of running jobs: renewed while a job takes long, checked before deletions."""
+"""The leases of keys: renewed while they are needed, checked before deletions."""
 
 import threading
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from worker.errors import ServiceUnavailable
 from worker.ledger.ledger import LEASE_SECONDS, Lease, Ledger
@@ -11,10 +12,27 @@ from worker.ledger.ledger import LEASE_SECONDS, Lease, Ledger
 _CHECKED_AFTER = LEASE_SECONDS * 2 / 3
 
 
-class LeaseKeeper:
-    """Keeps leases until they are released. It may be used from several threads.
+@dataclass
+class _Kept:
+    """A leased key.
 
-    Most jobs end within seconds, without a renewal: their rows extend the leases.
+    Attributes:
+        fence: The largest that this machine got for it.
+        renewed: When the lease was acquired or extended.
+        users: How many jobs and deletions need it.
+    """
+
+    fence: int
+    renewed: float
+    users: int
+
+
+class LeaseKeeper:
+    """Keeps keys leased until they are released. It may be used from several threads.
+
+    Most jobs end within seconds, without a renewal: their rows extend the leases. While an upload
+    waits for its deletion, a newer one of its key may be started: the key then has a newer lease,
+    and the older upload is deleted under that.
 
     Args:
         ledger: The pipeline's ledger.
@@ -26,7 +44,7 @@ class LeaseKeeper:
         self, ledger: Ledger, renew_after: float = LEASE_SECONDS / 3, pause: float = 5
     ) -> None:
         self._ledger, self._renew_after, self._pause = ledger, renew_after, pause
-        self._renewed: dict[Lease, float] = {}
+        self._kept: dict[str, _Kept] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew_repeatedly, daemon=True)
@@ -41,47 +59,69 @@ class LeaseKeeper:
         self._thread.join()
 
     def keep(self, leases: Iterable[Lease], since: float) -> None:
-        """Keep leases that were acquired or extended.
+        """Keep leases that were acquired; each is to be released once.
 
         Args:
             leases: The leases.
             since: The time (`time.monotonic`) before the statement that did so.
         """
         with self._lock:
-            self._renewed |= dict.fromkeys(leases, since)
+            for lease in leases:
+                before = self._kept.get(lease.key)
+                users = before.users if before else 0
+                self._kept[lease.key] = _Kept(lease.fence, since, users + 1)
 
-    def release(self, leases: Collection[Lease]) -> None:
-        """Give leases back."""
+    def extend(self, leases: Iterable[Lease], since: float) -> None:
+        """Note that leases were extended.
+
+        Args:
+            leases: The leases.
+            since: The time (`time.monotonic`) before the statement that did so.
+        """
         with self._lock:
             for lease in leases:
-                self._renewed.pop(lease, None)
-        self._ledger.release(leases)
+                kept = self._kept.get(lease.key)
+                if kept and kept.fence == lease.fence:
+                    kept.renewed = since
 
-    def held(self, leases: Collection[Lease]) -> set[Lease]:
-        """Return which leases are still held. The ledger is asked if one may have ended.
+    def release(self, keys: Iterable[str]) -> None:
+        """Give keys back that nobody else needs."""
+        released = []
+        with self._lock:
+            for key in keys:
+                kept = self._kept[key]
+                kept.users -= 1
+                if not kept.users:
+                    del self._kept[key]
+                    released.append(Lease(key, kept.fence))
+        self._ledger.release(released)
+
+    def held(self, keys: Collection[str]) -> set[str]:
+        """Return which keys are still leased. The ledger is asked if a lease may have ended.
 
         Raises:
             ServiceUnavailable: The ledger did not answer.
         """  # noqa: DOC502  raised by the ledger
         latest = time.monotonic() - _CHECKED_AFTER
-        with self._lock:
-            doubtful = [lease for lease in leases if self._renewed.get(lease, 0) < latest]
+        doubtful = self._older(latest, keys)
         lost = set(doubtful) - self._renew(doubtful)
-        return set(leases) - lost
+        return set(keys) - {lease.key for lease in lost}
+
+    def _older(self, latest: float, keys: Collection[str] | None = None) -> list[Lease]:
+        """Return the leases that were not renewed since a time: of some keys, or of all."""
+        with self._lock:
+            kept = self._kept if keys is None else {key: self._kept[key] for key in keys}
+            return [Lease(key, one.fence) for key, one in kept.items() if one.renewed < latest]
 
     def _renew(self, leases: Collection[Lease]) -> set[Lease]:
         if not leases:
             return set()
         now = time.monotonic()
         held = self._ledger.renew(leases)
-        with self._lock:
-            self._renewed |= {lease: now for lease in held if lease in self._renewed}
+        self.extend(held, now)
         return held
 
     def _renew_repeatedly(self) -> None:
         while not self._ended.wait(self._pause):
-            latest = time.monotonic() - self._renew_after
-            with self._lock:
-                due = [lease for lease, since in self._renewed.items() if since < latest]
             with suppress(ServiceUnavailable):  # the job notices it with its own statement
-                self._renew(due)
+                self._renew(self._older(time.monotonic() - self._renew_after))

@@ -93,19 +93,47 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """What is known about an upload that was tried and has no result, or is still there.
+
+    Attributes:
+        crashes: Of the worker or the transform, while it ran alone.
+        alone: Whether nothing ran beside the last attempt.
+        problem: Why the last attempt failed; None if it did not end: something crashed.
+        failures: How often it failed.
+        seconds: Since it failed.
+        undeletable: Whether it is the store that refuses to delete it.
+    """
+
+    crashes: int = 0
+    alone: bool = False
+    problem: str | None = None
+    failures: int = 0
+    seconds: float = 0
+    undeletable: bool = False
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the upload must run alone: it may be what crashed."""
+        return self.problem is None or self.alone
+
+
+@dataclass(frozen=True)
 class Started:
     """A job that was started: its key is leased to this machine.
 
     Attributes:
         fence: Of the lease.
         attempts: How often the job was started, this time included.
-        recorded: The outcome, if the job was recorded during the last hour: only the deletion of
-            its upload is missing.
+        crashes: What was counted before, if the last attempt did not end: something died.
+        recorded: The outcome, if the job was recorded during the last hour, or the store refuses to
+            delete its upload: only the deletion is missing.
         prepared: The job's result, if it is stored but not recorded.
     """
 
     fence: int
     attempts: int = 1
+    crashes: int | None = None
     recorded: str | None = None
     prepared: Result | None = None
 
@@ -164,12 +192,12 @@ class Ledger(Protocol):
     """Attempts, leases, results and heartbeats of one pipeline, as seen by one machine.
 
     An attempt exists from before the transform until the result is recorded. One that is found at
-    the start of a pass was not ended: the worker or the transform died. Every method may be called
-    from several threads and raises ServiceUnavailable if the database fails.
+    the start of a pass and has no problem did not end: the worker or the transform died. Every
+    method may be called from several threads and raises ServiceUnavailable if the database fails.
     """
 
-    def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
-        """Return the uploads with an attempt, and the crashes counted for each."""
+    def unfinished_attempts(self, bucket: str) -> dict[Upload, Attempt]:
+        """Return the uploads with an attempt, unless another machine works on their key now."""
 
     def find_origins(
         self, claims: Sequence[Claim], sources: Collection[str]
@@ -203,7 +231,16 @@ class Ledger(Protocol):
         """Give leases back; it may wait for the next statement."""
 
     def clear_attempts(self, uploads: Sequence[Upload]) -> None:
-        """Remove attempts and their crash counts."""
+        """Remove attempts, with crash counts and problems; refused deletions are forgotten."""
+
+    def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
+        """Note why the last attempts on uploads failed.
+
+        Args:
+            problems: A sentence for each upload.
+            undeletable: Whether the store refuses to delete them. If they are recorded, they are
+                not processed again, and their results name the problem.
+        """
 
     def uncount_crash(self, upload: Upload) -> None:
         """Undo the crash count of the current attempt."""

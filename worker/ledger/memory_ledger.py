@@ -4,13 +4,14 @@ tests/worker/test_ledger_contract.py runs the same checks on it and on PostgreSQ
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from worker.ledger.ledger import (
     LEASE_SECONDS,
+    Attempt,
     Claim,
     Lease,
     Origin,
@@ -40,14 +41,24 @@ class RetryRow:
     parent: Parent | None = None
 
 
+@dataclass(frozen=True)
+class AttemptRow:
+    """A row of the table `attempts`: what `Ledger` shows of it, its starts, and when it failed."""
+
+    shown: Attempt = field(default_factory=Attempt)
+    attempts: int = 0
+    failed_at: datetime | None = None
+
+
 @dataclass
 class MemoryTables:
     """The tables of a stack; several ledgers may share them. Keys begin with the pipeline.
 
     Attributes:
-        attempts: Attempts and crashes.
+        attempts: By pipeline and upload.
         results: When a row was written, and the row.
         outputs: The producing pipeline, the run and the objects, by job id.
+        undeletable: Why the store refuses to delete the upload of a recorded job, by its id.
         prepared: Results without a row.
         leases: The lease, its machine, and when it ends.
         retries: By the id of the quarantined job.
@@ -55,9 +66,10 @@ class MemoryTables:
         last_errors: When, and the problem, by pipeline.
     """
 
-    attempts: dict[tuple[str, Upload], tuple[int, int]] = field(default_factory=dict)
+    attempts: dict[tuple[str, Upload], AttemptRow] = field(default_factory=dict)
     results: dict[tuple[str, str], tuple[datetime, str, Result]] = field(default_factory=dict)
     outputs: dict[str, tuple[str, str, Sequence[Output]]] = field(default_factory=dict)
+    undeletable: dict[str, str] = field(default_factory=dict)
     prepared: dict[str, Result] = field(default_factory=dict)
     leases: dict[tuple[str, str], tuple[Lease, str, datetime]] = field(default_factory=dict)
     retries: dict[str, RetryRow] = field(default_factory=dict)
@@ -94,14 +106,21 @@ class MemoryLedger:
         """The pipeline's results, in the order of their first recording."""
         return [result for _, _, result in self._rows()]
 
-    def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
+    def unfinished_attempts(self, bucket: str) -> dict[Upload, Attempt]:
         """See `Ledger.unfinished_attempts`."""
         with self._lock:
+            now = self._clock()
             return {
-                upload: crashes
-                for (pipeline, upload), (_, crashes) in self.tables.attempts.items()
+                upload: replace(row.shown, seconds=(now - (row.failed_at or now)).total_seconds())
+                for (pipeline, upload), row in self.tables.attempts.items()
                 if (pipeline, upload.bucket) == (self._pipeline, bucket)
+                and not self._is_leased_elsewhere(upload.key)
             }
+
+    def _is_leased_elsewhere(self, key: str) -> bool:
+        now = self._clock()
+        _, machine, until = self.tables.leases.get((self._pipeline, key), (None, "", now))
+        return machine != self._machine and until > now
 
     def find_origins(
         self, claims: Sequence[Claim], sources: Collection[str]
@@ -134,11 +153,9 @@ class MemoryLedger:
         """See `Ledger.start`."""
         started = {}
         with self._lock:
-            now = self._clock()
             for job in jobs:
                 key = (self._pipeline, job.upload.key)
-                _, machine, until = self.tables.leases.get(key, (None, self._machine, now))
-                if machine != self._machine and until >= now:
+                if self._is_leased_elsewhere(job.upload.key):
                     continue
                 lease = Lease(job.upload.key, next(self.tables.fences))
                 self.tables.leases[key] = (lease, self._machine, self._lease_end())
@@ -146,15 +163,22 @@ class MemoryLedger:
         return started
 
     def _started(self, job: Job, fence: int, *, alone: bool) -> Started:
-        attempt = (self._pipeline, job.upload)
-        attempts, crashes = self.tables.attempts.get(attempt, (0, 0))
-        self.tables.attempts[attempt] = (attempts + 1, crashes + alone)
+        place = (self._pipeline, job.upload)
+        before = self.tables.attempts.get(place)
+        attempt = before or AttemptRow()
+        shown = replace(
+            attempt.shown, crashes=attempt.shown.crashes + alone, alone=alone, problem=None
+        )
+        attempt = replace(attempt, shown=shown, attempts=attempt.attempts + 1)
+        self.tables.attempts[place] = attempt
         row = self.tables.results.get((self._pipeline, job.id))
-        recorded = row[2].outcome if row and row[0] > self._clock() - _RECENT else None
+        is_known = row and (row[0] > self._clock() - _RECENT or job.id in self.tables.undeletable)
+        recorded = row[2].outcome if row and is_known else None
         prepared = self.tables.prepared.get(job.id)
         if prepared:
-            prepared = replace(prepared, fence=fence, attempts=attempts + 1)
-        return Started(fence, attempts + 1, recorded, prepared)
+            prepared = replace(prepared, fence=fence, attempts=attempt.attempts)
+        crashes = before.shown.crashes if before and before.shown.problem is None else None
+        return Started(fence, attempt.attempts, crashes, recorded, prepared)
 
     def renew(self, leases: Collection[Lease]) -> set[Lease]:
         """See `Ledger.renew`."""
@@ -183,15 +207,37 @@ class MemoryLedger:
         """See `Ledger.clear_attempts`."""
         with self._lock:
             for upload in uploads:
-                self.tables.attempts.pop((self._pipeline, upload), None)
+                cleared = self.tables.attempts.pop((self._pipeline, upload), None)
+                if cleared and cleared.shown.undeletable:
+                    for job_id in self._job_ids(upload):
+                        self.tables.undeletable.pop(job_id, None)
+
+    def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
+        """See `Ledger.fail`."""
+        with self._lock:
+            for upload, problem in problems.items():
+                place = (self._pipeline, upload)
+                row = self.tables.attempts.get(place, AttemptRow(attempts=1))
+                shown = replace(
+                    row.shown,
+                    problem=problem,
+                    failures=row.shown.failures + 1,
+                    undeletable=undeletable,
+                )
+                self.tables.attempts[place] = replace(row, shown=shown, failed_at=self._clock())
+                if undeletable:
+                    self.tables.undeletable |= dict.fromkeys(self._job_ids(upload), problem)
+
+    def _job_ids(self, upload: Upload) -> list[str]:
+        return [result.job.id for result in self.results if result.upload == upload]
 
     def uncount_crash(self, upload: Upload) -> None:
         """See `Ledger.uncount_crash`."""
         with self._lock:
-            attempt = (self._pipeline, upload)
-            if attempt in self.tables.attempts:
-                attempts, crashes = self.tables.attempts[attempt]
-                self.tables.attempts[attempt] = (attempts, max(crashes - 1, 0))
+            place = (self._pipeline, upload)
+            if row := self.tables.attempts.get(place):
+                shown = replace(row.shown, crashes=max(row.shown.crashes - 1, 0))
+                self.tables.attempts[place] = replace(row, shown=shown)
 
     def prepare(self, result: Result) -> bool:
         """See `Ledger.prepare`."""

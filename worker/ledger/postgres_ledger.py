@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from worker.errors import ServiceUnavailable
 from worker.ledger.ledger import (
+    Attempt,
     Claim,
     Lease,
     Maker,
@@ -117,11 +118,13 @@ class PostgresLedger:
         self._names = {"stack": stack, "pipeline": pipeline, "machine": machine}
         self._released: deque[Lease] = deque()
 
-    def unfinished_attempts(self, bucket: str) -> dict[Upload, int]:
+    def unfinished_attempts(self, bucket: str) -> dict[Upload, Attempt]:
         """See `Ledger.unfinished_attempts`."""
-        rows = self._run("unfinished_attempts", bucket=bucket)
-        crashes = [row.pop("crashes") for row in rows]
-        return {Upload(bucket, **row): n for row, n in zip(rows, crashes, strict=True)}
+        identity = ("key", "version_id", "etag", "last_modified")
+        return {
+            Upload(bucket, **{name: row.pop(name) for name in identity}): Attempt(**row)
+            for row in self._run("unfinished_attempts", bucket=bucket)
+        }
 
     def find_origins(
         self, claims: Sequence[Claim], sources: Collection[str]
@@ -160,6 +163,7 @@ class PostgresLedger:
             row["job_id"]: Started(
                 row["fence"],
                 row["attempts"],
+                row["crashes"],
                 row["recorded"],
                 row["prepared"]
                 and _result(by_id[row["job_id"]], row["fence"], row["attempts"], row["prepared"]),
@@ -181,6 +185,17 @@ class PostgresLedger:
         """See `Ledger.clear_attempts`."""
         if uploads:
             self._run("clear_attempts", ids=[self._attempt_id(one) for one in uploads])
+
+    def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
+        """See `Ledger.fail`."""
+        # By id: ON CONFLICT cannot update a row twice in one statement.
+        rows = {
+            self._attempt_id(upload): _identity(upload) | {"problem": problem}
+            for upload, problem in problems.items()
+        }
+        failures = [{"attempt_id": attempt_id} | row for attempt_id, row in rows.items()]
+        if failures:
+            self._run("fail_attempts", failures=_json(failures), undeletable=undeletable)
 
     def uncount_crash(self, upload: Upload) -> None:
         """See `Ledger.uncount_crash`."""

@@ -37,15 +37,17 @@ leased AS (
 started AS (
     INSERT INTO pipeline.attempts (
         job_id, stack, pipeline, bucket, key, version_id, etag, last_modified, crashes, attempts,
-        worker
+        alone, worker
     )
     SELECT
         b.attempt_id, %(stack)s, %(pipeline)s, b.bucket, b.key, b.version_id, b.etag,
-        b.last_modified, %(alone)s::boolean::integer, 1, %(machine)s
+        b.last_modified, %(alone)s::boolean::integer, 1, %(alone)s, %(machine)s
     FROM batch AS b INNER JOIN leased USING (key_sha256)
     ON CONFLICT (job_id) DO UPDATE SET
         crashes = attempts.crashes + excluded.crashes,
         attempts = attempts.attempts + 1,
+        alone = excluded.alone,
+        problem = NULL,
         worker = excluded.worker,
         started_at = now()
     RETURNING job_id, attempts
@@ -55,11 +57,16 @@ SELECT
     b.job_id,
     l.fence,
     s.attempts,
+    -- As it was before this statement: of an attempt that neither ended nor failed.
+    CASE WHEN a.problem IS NULL THEN a.crashes END AS crashes,
     r.outcome AS recorded,
     p.row AS prepared
 FROM batch AS b
 INNER JOIN leased AS l USING (key_sha256)
 INNER JOIN started AS s ON b.attempt_id = s.job_id
+LEFT JOIN pipeline.attempts AS a ON b.attempt_id = a.job_id
 LEFT JOIN pipeline.results AS r
-    ON b.job_id = r.job_id AND r.created_at > now() - interval '1 hour'
+    ON
+        b.job_id = r.job_id
+        AND (r.created_at > now() - interval '1 hour' OR r.undeletable IS NOT NULL)
 LEFT JOIN pipeline.prepared_results AS p ON b.job_id = p.job_id;

@@ -130,7 +130,11 @@ ALTER TABLE pipeline.attempts
 ADD COLUMN pipeline text NOT NULL DEFAULT 'negatives',
 ADD COLUMN job_id text, -- of round 0
 ADD COLUMN attempts integer NOT NULL DEFAULT 1,
-ADD COLUMN problem text, -- why the last attempt failed, null if it did not
+ADD COLUMN alone boolean NOT NULL DEFAULT false, -- whether nothing ran beside the last attempt
+ADD COLUMN problem text, -- why the last attempt failed; null while it runs, and after a crash
+ADD COLUMN failures integer NOT NULL DEFAULT 0,
+ADD COLUMN failed_at timestamptz,
+ADD COLUMN undeletable boolean NOT NULL DEFAULT false, -- it is the store that refuses a DELETE
 DROP CONSTRAINT attempts_pkey;
 UPDATE pipeline.attempts SET
     job_id = left(encode(sha256(
