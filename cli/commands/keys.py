@@ -29,10 +29,22 @@ from infra.names import PROJECT
 def command(target: Target, client: str | None) -> None:
     if client is None:
         raise CommandError("For which client? Give --s3cmd, --rclone or --aws.")
-    configuration = {"s3cmd": _s3cmd, "rclone": _rclone, "aws": _aws}[client]
-    name = f"{PROJECT}-{target.name}"
-    section, values = configuration(name, outputs.read(target.outputs()))
-    click.echo("\n".join([f"[{section}]", *(f"{key} = {value}" for key, value in values.items())]))
+    click.echo(configuration(client, f"{PROJECT}-{target.name}", outputs.read(target.outputs())))
+
+
+def configuration(client: str, name: str, stack: Outputs) -> str:
+    """Return the configuration of a client.
+
+    Args:
+        client: "s3cmd", "rclone" or "aws".
+        name: What rclone calls the store, and aws the profile.
+        stack: The stack's outputs.
+
+    Returns:
+        A section of the client's file.
+    """
+    section, values = {"s3cmd": _s3cmd, "rclone": _rclone, "aws": _aws}[client](name, stack)
+    return "\n".join([f"[{section}]", *(f"{key} = {value}" for key, value in values.items())])
 
 
 def _s3cmd(_name: str, stack: Outputs) -> tuple[str, dict[str, str]]:
