@@ -13,7 +13,7 @@ from tests.clients.at_work import keys_of
 from tests.eventually import eventually
 
 # tests/allowed_skips.txt has the same command.
-CAN_MOUNT = "command -v s3fs fusermount3 >/dev/null && test -w /dev/fuse && unshare --mount true"
+CAN_MOUNT = "command -v s3fs && command -v fusermount3 && test -w /dev/fuse && unshare --mount true"
 
 needs_fuse = pytest.mark.skipif(
     subprocess.run(["/bin/sh", "-c", CAN_MOUNT], capture_output=True, check=False).returncode != 0,
