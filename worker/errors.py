@@ -3,6 +3,14 @@
 Standard library only: the bootstrap on a new machine imports this module.
 """
 
+_OVERLOAD_STATUSES = {429, 503}
+_OVERLOAD_CODES = {"SlowDown", "ServiceUnavailable", "TooManyRequests", "Throttling", "429", "503"}
+_FAILURES = {408, 500, 502, 504}
+# Codes of errors within successful responses, and with statuses that do not tell.
+_TEMPORARY_CODES = {
+    *("InternalError", "500", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"),
+}
+
 
 class PipelineError(Exception):
     """Root of the project's errors: the message is one sentence for the operator."""
@@ -21,6 +29,13 @@ class ServiceUnavailable(PipelineError):
 
 class UploadDeferred(PipelineError):
     """This upload cannot be processed now, others may be: it is left for the next pass."""
+
+
+class DeletionRefused(UploadDeferred):
+    """The store refuses to delete this upload, for instance because of Object Lock.
+
+    Repeating the request soon is pointless, and so is processing the upload again.
+    """
 
 
 class ObjectMissing(PipelineError):
@@ -47,6 +62,10 @@ class NoResponse(PipelineError):
     """The store sent no complete response to any of the attempts."""
 
 
+class ResponseTimeout(NoResponse):
+    """The store accepted the request and then sent nothing for too long."""
+
+
 class ResponseTruncated(NoResponse):
     """The store closed the connection before the end of its response."""
 
@@ -62,3 +81,13 @@ class RequestRefused(PipelineError):
     def __init__(self, code: str, status: int = 0) -> None:
         super().__init__(code)
         self.code, self.status = code, status
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the store has too much to do: fewer requests help, other keys do not."""
+        return self.status in _OVERLOAD_STATUSES or self.code in _OVERLOAD_CODES
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same request may succeed later (S3 API reference, "Error responses")."""
+        return self.is_overload or self.status in _FAILURES or self.code in _TEMPORARY_CODES

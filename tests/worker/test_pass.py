@@ -331,6 +331,7 @@ class RcloneLikeStore(MemoryStore):
 
     @staticmethod
     def _shifted(info: ObjectInfo) -> ObjectInfo:
+        assert info.last_modified
         return ObjectInfo(info.etag, info.last_modified + 1000 * TICK, info.size)
 
 

@@ -230,11 +230,10 @@ class Pass:
 
         If one fails, the newer ones wait: the newest one's output must come last.
         """
-        for upload in work.withdrawn:  # one by one: the order matters
-            deletion = delete_withdrawn(self._context.store, upload)
-            if deletion.failures:
-                self._fail({upload: (work, str(deletion.failures[upload]))})
-                return
+        deletion = delete_withdrawn(self._context.store, work.withdrawn)
+        for upload, error in deletion.failures.items():
+            self._fail({upload: (work, str(error))})
+            return
         with self._changed:
             self._scheduler.end(work.withdrawn)
             self.counts["withdrawn"] += len(work.withdrawn)

@@ -1,6 +1,6 @@
 """Deletion of uploads. Every DELETE in the input bucket is sent from here and from nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from worker.errors import ObjectMissing, UploadDeferred
@@ -61,7 +61,30 @@ def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deleti
     return deletion
 
 
-def delete_withdrawn(store: Store, upload: Upload) -> Deletion:
-    """Delete a version or a delete marker that the user withdrew; it has not been read."""
-    listed = ObjectInfo(upload.etag, upload.last_modified, upload.size)
-    return delete_uploads(store, {upload: listed})
+def delete_withdrawn(store: Store, uploads: Sequence[Upload]) -> Deletion:
+    """Delete versions and delete markers that the user withdrew; they have not been read.
+
+    Markers are deleted after all versions. The markers of a key of which a version is left stay,
+    so that it does not become the latest again.
+
+    Args:
+        store: The store of the input bucket.
+        uploads: What the user withdrew, of any number of keys of one bucket.
+
+    Returns:
+        What was not deleted.
+    """
+    deletion = Deletion()
+    for are_markers in (False, True):
+        kept = {one.key: error for one, error in deletion.failures.items()}
+        chosen = [one for one in uploads if one.is_marker == are_markers]
+        deletion.failures.update({one: kept[one.key] for one in chosen if one.key in kept})
+        listed = {
+            one: ObjectInfo(one.etag, one.last_modified, one.size)
+            for one in chosen
+            if one.key not in kept
+        }
+        ended = delete_uploads(store, listed)
+        deletion.missing.extend(ended.missing)
+        deletion.failures.update(ended.failures)
+    return deletion

@@ -22,13 +22,12 @@ from select import POLLIN, poll
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
-from worker.errors import NoResponse, RequestRefused, ResponseTruncated
+from worker.errors import NoResponse, RequestRefused, ResponseTimeout, ResponseTruncated
 from worker.store.retries import STANDARD, RetryPolicy
 
-_CONNECT_SECONDS, _RESPONSE_SECONDS = 5, 60
+_CONNECT_SECONDS = 5
 _CHUNK = 1 << 20
 _EMPTY = hashlib.sha256(b"").hexdigest()
-_TRANSIENT = {429, 500, 502, 503, 504}
 #: Returns a function that receives the pieces of a body; called before each attempt.
 Sink = Callable[[], Callable[[bytes], object]]
 _SUCCESS = range(200, 300)
@@ -170,7 +169,9 @@ class Client:
             if method not in ("GET", "HEAD"):
                 all_headers["content-length"] = str(size)
             try:
-                return self._once(method, target, all_headers, body, sink)
+                return self._once(
+                    method, target, all_headers, body, sink, seconds=retry.response_seconds
+                )
             except (NoResponse, RequestRefused) as error:
                 if attempt == retry.attempts or not _is_temporary(error):
                     raise
@@ -183,8 +184,11 @@ class Client:
         headers: dict[str, str],
         body: bytes | Path,
         sink: Sink | None,
+        *,
+        seconds: float,
     ) -> Response:
         connection = self._connection()
+        connection.sock.settimeout(seconds)
         try:
             response = _send(connection, method, target, headers, body)
             take = sink() if sink and response.status in _SUCCESS else None
@@ -222,7 +226,6 @@ class Client:
             connection.connect()
         except OSError as error:
             raise NoResponse(_reason(error)) from error
-        connection.sock.settimeout(_RESPONSE_SECONDS)
         return connection
 
 
@@ -240,6 +243,8 @@ def _send(
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, data or None, headers)
             return connection.getresponse()
+        except TimeoutError as error:
+            raise ResponseTimeout(_reason(error)) from error
         except (OSError, HTTPException) as error:
             raise NoResponse(_reason(error)) from error
 
@@ -247,6 +252,8 @@ def _send(
 def _read(response: HTTPResponse) -> bytes:
     try:
         piece = response.read(_CHUNK)
+    except TimeoutError as error:
+        raise ResponseTimeout(_reason(error)) from error
     except (OSError, HTTPException) as error:
         raise ResponseTruncated(_reason(error)) from error
     if not piece and response.length:
@@ -260,8 +267,9 @@ def _reason(error: Exception) -> str:
 
 def _is_temporary(error: NoResponse | RequestRefused) -> bool:
     if isinstance(error, NoResponse):
-        return True
-    return error.status in _TRANSIENT or error.code == "RequestTimeout"
+        # Who waited once for a response in vain would wait again, and others with it.
+        return not isinstance(error, ResponseTimeout)
+    return error.is_temporary
 
 
 def _code(body: bytes) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from worker.errors import ObjectMissing, ServiceUnavailable, UploadDeferred
+from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable, UploadDeferred
 from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
 from worker.uploads.listing import ListedVersion, ListPage
 from worker.uploads.upload import whole_seconds
@@ -64,6 +64,7 @@ class MemoryStore:
         self._buckets: dict[str, dict[str, list[StoredVersion]]] = {name: {} for name in buckets}
         self._versioned, self._checks_etag, self._clock = set(versioned), checks_etag, clock
         self._numbers = count(1)
+        self._locked: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
     def upload(
@@ -94,6 +95,14 @@ class MemoryStore:
                 self._bucket(bucket).setdefault(key, []).insert(0, marker)
             else:
                 self._bucket(bucket).pop(key, None)
+
+    def lock(self, bucket: str, key: str) -> None:
+        """Keep all versions of a key from being deleted, as Object Lock does."""
+        self._locked.add((bucket, key))
+
+    def unlock(self, bucket: str, key: str) -> None:
+        """Allow the deletion again."""
+        self._locked.discard((bucket, key))
 
     def versions(self, bucket: str) -> dict[str, list[StoredVersion]]:
         """Return what a bucket holds, by key, newest first."""
@@ -135,10 +144,13 @@ class MemoryStore:
         self, bucket: str, key: str, version_id: str, etag: str, target: Path
     ) -> tuple[ObjectInfo, str]:
         """See `Store.get`."""
-        stored = self._stored(bucket, key, version_id)
-        if self._checks_etag and not version_id and stored.etag != etag:
-            raise ObjectMissing(key)
+        stored = self._read(bucket, key, version_id, etag)
         target.write_bytes(stored.content)
+        return _info(stored), hashlib.sha256(stored.content).hexdigest()
+
+    def hash(self, bucket: str, key: str, version_id: str, etag: str) -> tuple[ObjectInfo, str]:
+        """See `Store.hash`."""
+        stored = self._read(bucket, key, version_id, etag)
         return _info(stored), hashlib.sha256(stored.content).hexdigest()
 
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
@@ -171,10 +183,14 @@ class MemoryStore:
         self, bucket: str, versions: Sequence[Version]
     ) -> dict[Version, UploadDeferred]:
         """See `Store.delete_versions`."""
-        with self._lock:
-            for key, version_id in versions:
-                self._remove(bucket, key, version_id)
-        return {}
+        failures: dict[Version, UploadDeferred] = {}
+        for key, version_id in versions:
+            with self._lock:
+                try:
+                    self._remove(bucket, key, version_id)
+                except DeletionRefused as error:
+                    failures[key, version_id] = error
+        return failures
 
     def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
         """See `Store.delete_if_unchanged`."""
@@ -199,8 +215,18 @@ class MemoryStore:
                     return stored
         raise ObjectMissing(key)
 
+    def _read(self, bucket: str, key: str, version_id: str, etag: str) -> StoredVersion:
+        stored = self._stored(bucket, key, version_id)
+        if self._checks_etag and not version_id and stored.etag != etag:
+            raise ObjectMissing(key)
+        return stored
+
     def _remove(self, bucket: str, key: str, version_id: str) -> None:
         objects = self._bucket(bucket)
+        if (bucket, key) in self._locked:
+            raise DeletionRefused(
+                f"The bucket {bucket!r} refused to delete {key!r} (AccessDenied)."
+            )
         left = [one for one in objects.pop(key, []) if one.version_id != version_id]
         if left:
             objects[key] = left

@@ -71,10 +71,40 @@ ETAG_WITHOUT_QUOTES = Quirk(
     behaviour="the listing shows ETags without quotes, GET with them",
     handling="quotes are removed everywhere",
 )
+LENGTH_IS_MISSING = Quirk(
+    stores="proxies that change bodies; none that we test",
+    behaviour="HEAD and GET send no Content-Length",
+    handling="the bytes of a GET are counted and compared with the listed size",
+)
+TIME_IS_MISSING = Quirk(
+    stores="proxies, caches; rclone for times beyond the year 9999",
+    behaviour="GET and HEAD send no Last-Modified, or none that can be read",
+    handling="an unknown time equals every other; ETags are compared",
+)
+COPY_IS_LIMITED = Quirk(
+    stores="Amazon S3",
+    behaviour="CopyObject refuses sources above 5 GiB",
+    handling="they are copied in parts (UploadPartCopy)",
+)
 LISTED_TIME_DIFFERS = Quirk(
     stores="rclone",
     behaviour="the listing shows the file's modification time, GET and HEAD the time of the PUT",
     handling="an upload is identified by the listing; DELETE is guarded by what GET reported",
+)
+LISTED_TIME_IS_UNREADABLE = Quirk(
+    stores="rclone: a client sets the time, and may set one beyond the year 9999",
+    behaviour="a listing has a time that is none",
+    handling="the upload is known by the time 1970-01-01",
+)
+MARKERS_LISTED_APART = Quirk(
+    stores="moto",
+    behaviour="a page lists all versions, then all delete markers",
+    handling="where the order matters, entries are listed one at a time",
+)
+NEXT_MARKER_IS_MISSING = Quirk(
+    stores="some S3-compatible stores; none that we test",
+    behaviour="a truncated listing does not say where it continues",
+    handling="it is continued after its last entry",
 )
 TIMES_IN_WHOLE_SECONDS = Quirk(
     stores="all: HEAD and GET by RFC 9110; moto also in listings",

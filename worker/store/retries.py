@@ -11,10 +11,12 @@ class RetryPolicy:
     Attributes:
         attempts: How often it is sent at most.
         wait_seconds: The longest pause before the second attempt; it doubles with each attempt.
+        response_seconds: How long the store may send nothing.
     """
 
     attempts: int
     wait_seconds: float
+    response_seconds: float = 60
 
     def pause_seconds(self, attempt: int) -> float:
         """Return a pause after an attempt (1, 2, …): random, so that machines do not synchronize.
@@ -25,5 +27,9 @@ class RetryPolicy:
 
 
 STANDARD = RetryPolicy(attempts=4, wait_seconds=1)
+#: For a download: a response that stops is given up soon, and tried again by the next pass.
+DOWNLOAD = RetryPolicy(attempts=4, wait_seconds=1, response_seconds=20)
 #: For a request that must not be repeated: one that seemed to fail may have worked.
 ONCE = RetryPolicy(attempts=1, wait_seconds=0)
+#: For a request that only finds out whether the store responds.
+PROBE = RetryPolicy(attempts=1, wait_seconds=0, response_seconds=5)

@@ -22,21 +22,23 @@ class ObjectInfo:
 
     Attributes:
         etag: Without quotes.
-        last_modified: UTC, whole seconds. The listing may show another time (see quirks.py).
+        last_modified: UTC, whole seconds; None if the store did not send it. The listing may show
+            another time (see quirks.py).
         size: In bytes; of GET, the bytes that were received.
         metadata: User metadata by lower-case name; anybody who may write the object can forge it.
         content_type: Its media type.
     """
 
     etag: str
-    last_modified: datetime
+    last_modified: datetime | None
     size: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
 
     def is_same_put(self, other: "ObjectInfo") -> bool:
         """Return whether both describe the result of the same PUT."""
-        return (self.etag, self.last_modified) == (other.etag, other.last_modified)
+        times = {self.last_modified, other.last_modified} - {None}
+        return self.etag == other.etag and len(times) < 2  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Store(Protocol):
     """An object store with some buckets. Every method may be called from several threads.
 
     All methods raise ServiceUnavailable if the store or a bucket cannot be used at all. Those that
-    concern one object raise UploadDeferred if only that object failed.
+    concern one object raise UploadDeferred if only that object failed, or if that cannot be told
+    apart while the bucket responds.
     """
 
     def is_versioned(self, bucket: str) -> bool:
@@ -142,6 +145,9 @@ class Store(Protocol):
             ObjectMissing: The object does not exist, or has another ETag.
         """
 
+    def hash(self, bucket: str, key: str, version_id: str, etag: str) -> tuple[ObjectInfo, str]:
+        """Read an object as `get` does, but do not keep it: for objects larger than the disk."""
+
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
         """Return the current state of an object, or of one version of it.
 
@@ -173,7 +179,7 @@ class Store(Protocol):
     def copy(
         self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
     ) -> None:
-        """Copy an object within the store.
+        """Copy an object of any size within the store.
 
         Args:
             source: The object; copying it if its content has changed is an error.
@@ -193,10 +199,12 @@ class Store(Protocol):
 
         Args:
             bucket: The bucket.
-            versions: At most 1,000.
+            versions: Any number; they are deleted in this order, except those that share a
+                request.
 
         Returns:
-            The versions that could not be deleted, with the reasons.
+            The versions that could not be deleted, with the reasons: DeletionRefused where the
+            store refuses to delete this version but not others.
         """
 
     def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
@@ -210,4 +218,5 @@ class Store(Protocol):
 
         Raises:
             ObjectMissing: The object has another ETag. If it does not exist, some stores report it.
+            DeletionRefused: The store refuses to delete this object but not others.
         """

@@ -109,10 +109,10 @@ def _matcher(globs: Collection[str]) -> Callable[[str], bool]:
 def classify(bucket: str, key: str, versions: list[ListedVersion]) -> KeyUploads:
     """Separate one key's uploads from what its delete markers cover.
 
-    What a delete marker covers was withdrawn by the user. Versions are deleted before their marker,
-    so that none becomes the latest again if the worker is killed in between. Where a version and a
-    marker have the same time the version counts as newer, unless the marker is the latest of all:
-    an extra result is better than a lost upload.
+    What is listed after a delete marker is older and was withdrawn by the user. Times do not
+    matter: a multipart object carries the time at which it was begun, which may be before that of a
+    marker below it. Versions come before all markers, so that none becomes the latest again if the
+    worker is killed in between.
 
     Args:
         bucket: The listed bucket.
@@ -122,23 +122,14 @@ def classify(bucket: str, key: str, versions: list[ListedVersion]) -> KeyUploads
     Returns:
         The work for the key.
     """
-    # The sort is stable and the listing is newest first: equal times keep the store's order.
-    oldest_first = sorted(versions[::-1], key=lambda version: version.last_modified)  # noqa: C415
-    markers = [version for version in oldest_first if version.is_marker]
-    last = markers[-1] if markers else None
-    covered = [
-        version
-        for version in oldest_first
-        if last and not version.is_marker and not (version.is_latest and not last.is_latest)
-        if last.is_latest or version.last_modified < last.last_modified
-    ]
-    live = [one for one in oldest_first if not one.is_marker and one not in covered]
+    first_marker = next((n for n, one in enumerate(versions) if one.is_marker), len(versions))
+    covered = [one for one in versions[first_marker:] if not one.is_marker]
     # A marker with the id "null" is replaced by the next upload, which has the same id.
-    withdrawn = covered + [marker for marker in markers if marker.version_id != NULL_VERSION]
+    markers = [one for one in versions if one.is_marker and one.version_id != NULL_VERSION]
     return KeyUploads(
         key,
-        [_upload(bucket, version) for version in withdrawn],
-        [_upload(bucket, version) for version in live],
+        [_upload(bucket, version) for version in [*reversed(covered), *reversed(markers)]],
+        [_upload(bucket, version) for version in reversed(versions[:first_marker])],
     )
 
 
@@ -150,4 +141,5 @@ def _upload(bucket: str, version: ListedVersion) -> Upload:
         version.etag,
         whole_seconds(version.last_modified),
         version.size,
+        version.is_marker,
     )

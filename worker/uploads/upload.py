@@ -37,6 +37,7 @@ class Upload:
         etag: Without quotes.
         last_modified: UTC, whole seconds.
         size: In bytes; not part of the identity.
+        is_marker: Whether it is a delete marker; not part of the identity.
     """
 
     bucket: str
@@ -45,6 +46,7 @@ class Upload:
     etag: str
     last_modified: datetime
     size: int = field(default=0, compare=False)
+    is_marker: bool = field(default=False, compare=False)
 
     @property
     def is_pinned(self) -> bool:
