@@ -15,7 +15,7 @@ from clients.errors import InfraError
 from infra.clouds import Compute
 from infra.names import FIRST_PIPELINE
 from infra.providers import buckets as providers
-from infra.settings.models import Settings, Store
+from infra.settings.models import Settings
 from infra.user_data import archive as worker_archive
 
 
@@ -113,7 +113,7 @@ class Buckets(pulumi.ComponentResource):
     ) -> None:
         super().__init__("pipeline:infra:Buckets", "buckets", None, opts)
         self.settings, self.cloud = settings, cloud
-        self.access = self._access(settings.store, cloud)
+        self.access = self._access(settings, cloud)
         self.aws = _aws_provider(self.access, self) if settings.store.kind == "aws" else None
         self.names, self.contents = {}, []
         for (pipeline, role), bucket in settings.buckets(cloud.project_id).items():
@@ -143,15 +143,16 @@ class Buckets(pulumi.ComponentResource):
             return self._adopt(role, name, parent)
         return self._make(role, name, parent)
 
-    def _access(self, store: Store, cloud: Compute) -> StoreAccess:
+    def _access(self, settings: Settings, cloud: Compute) -> StoreAccess:
+        store, rotation = settings.store, settings.rotation
         endpoint = store.endpoint or cloud.store_endpoint
         if store.access_key:
             keys = (pulumi.Output.secret(store.access_key), pulumi.Output.secret(store.secret_key))
             return StoreAccess(endpoint, store.region, *keys)
-        # A credential cannot be updated: another round is a new resource, created before its users
-        # change; the old one is deleted last.
+        # A credential cannot be updated: after a rotation it is a new resource, created before its
+        # users change; the old one is deleted last.
         made = openstack.identity.Ec2CredentialV3(
-            "store-keys" if store.key_round == 1 else f"store-keys-{store.key_round}",
+            "store-keys" if rotation == 1 else f"store-keys-{rotation}",
             opts=pulumi.ResourceOptions(
                 parent=self, additional_secret_outputs=["access", "secret"]
             ),

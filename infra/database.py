@@ -7,7 +7,9 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.clouds import DATASTORE, DatabaseCloud
+from infra.providers.certificates import ClientCertificatesProvider
 from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
+from infra.settings.models import Database as DatabaseSettings
 from infra.settings.models import ExistingDatabase, Settings
 
 ADMIN, USER = "db_admin", "pipeline_worker"
@@ -42,10 +44,28 @@ class TroveReady(Resource, name="TroveReady"):
         )
 
 
+class ClientCertificates(Resource, name="ClientCertificates"):
+    """Certificates that both users of a database show (ClientCertificatesProvider)."""
+
+    trusted: pulumi.Output[str]
+    certificate: pulumi.Output[str]
+    admin_certificate: pulumi.Output[str]
+
+    def __init__(self, name: str, props: dict[str, Any]) -> None:
+        secret = ("certificate", "admin_certificate", "authorities")
+        super().__init__(
+            ClientCertificatesProvider(),
+            name,
+            {**props, **dict.fromkeys(("trusted", *secret))},
+            pulumi.ResourceOptions(additional_secret_outputs=list(secret)),
+        )
+
+
 class Database(pulumi.ComponentResource):
     """An instance and the wait for it: `host` and `port` are known once it can be used."""
 
     admin, user = ADMIN, USER
+    trusted = None
     host: pulumi.Output[str]
     port: pulumi.Output[int]
 
@@ -73,7 +93,7 @@ class Database(pulumi.ComponentResource):
                 "admin": ADMIN,
                 "user": USER,
                 "allowed_cidrs": cidrs,
-                "password_round": wanted.password_round,
+                "password_round": settings.rotation,
                 "guarded": settings.protect_data,
             },
             pulumi.ResourceOptions(parent=self, protect=settings.protect_data),
@@ -84,7 +104,7 @@ class Database(pulumi.ComponentResource):
                 **where,
                 "instance_id": instance.id,
                 "allowed_cidrs": cidrs,
-                "settled": f"{wanted.volume} GiB, {cloud.flavor_id}, {wanted.password_round}",
+                "settled": f"{wanted.volume} GiB, {cloud.flavor_id}, {settings.rotation}",
                 "wait_minutes": wanted.wait_minutes,
             },
             pulumi.ResourceOptions(parent=self),
@@ -92,18 +112,32 @@ class Database(pulumi.ComponentResource):
         self.host, self.port = ready.public_ip, ready.port
         self.admin_password = instance.admin_password
         self.user_password = instance.user_password
+        self.credentials = _credentials(wanted, self.admin_password, self.user_password)
         self.register_outputs({"host": self.host, "port": self.port})
 
 
 class ExternalDatabase:
     """A PostgreSQL that the settings name: the stack creates, changes and deletes nothing of it."""
 
-    def __init__(self, existing: ExistingDatabase) -> None:
+    def __init__(self, settings: Settings, existing: ExistingDatabase) -> None:
         self.admin, self.user = existing.admin, existing.user
         self.host = pulumi.Output.from_input(existing.host)
         self.port = pulumi.Output.from_input(existing.port)
         self.admin_password = pulumi.Output.secret(existing.admin_password)
         self.user_password = pulumi.Output.secret(existing.user_password)
+        wanted = settings.database
+        self.credentials = _credentials(wanted, self.admin_password, self.user_password)
+        self.trusted: pulumi.Output[str] | None = None
+        if wanted.makes_certificates:
+            made = ClientCertificates(
+                "database-client-certificates",
+                {"user": self.user, "admin": self.admin, "rotation": settings.rotation},
+            )
+            self.trusted = made.trusted
+            self.credentials |= {
+                "database-certificate": made.certificate,
+                "database-admin-certificate": made.admin_certificate,
+            }
 
 
 AnyDatabase = Database | ExternalDatabase
@@ -114,7 +148,7 @@ def make_database(
 ) -> AnyDatabase:
     """Return the database that Trove makes, or the one that the settings name."""
     if settings.existing_database:
-        return ExternalDatabase(settings.existing_database)
+        return ExternalDatabase(settings, settings.existing_database)
     assert cloud is not None  # noqa: S101 - looked up where the database is to be made
     return Database(settings, cloud, machine_ip)
 
@@ -122,3 +156,16 @@ def make_database(
 def allowed(machine_ip: str, cidrs: Sequence[str]) -> list[str]:
     """Return the ranges that may reach the database: the machine's and the settings', once each."""
     return list(dict.fromkeys([f"{machine_ip}/32", *cidrs]))
+
+
+def _credentials(
+    wanted: DatabaseSettings, admin_password: pulumi.Output[str], user_password: pulumi.Output[str]
+) -> dict[str, pulumi.Input[str]]:
+    """Return credential -> text; "" where there is none: the units load all of them."""
+    own = wanted.client_cert + wanted.client_key
+    return {
+        "database-admin-password": admin_password,
+        "database-password": user_password,
+        "database-admin-certificate": wanted.admin_cert + wanted.admin_key or own,
+        "database-certificate": own,
+    }

@@ -12,7 +12,7 @@ from infra.network import Network
 from infra.pipeline import Pipeline
 from infra.settings.models import Settings
 from infra.user_data import archive, document
-from infra.user_data.worker_settings import certificates, worker_toml
+from infra.user_data.worker_settings import worker_toml
 
 
 class Machines(pulumi.ComponentResource):
@@ -101,7 +101,7 @@ def _user_data(
                 interval=settings.interval,
                 settings=toml,
                 credentials=known["credentials"],
-                certificates=certificates(settings.database),
+                root_certificate=settings.database.root_cert,
             )
         )
 
@@ -111,8 +111,7 @@ def _user_data(
         "host": database.host,
         "port": database.port,
         "credentials": {
-            "database-admin-password": database.admin_password,
-            "database-password": database.user_password,
+            **database.credentials,
             "s3-access-key": buckets.access.access_key,
             "s3-secret-key": buckets.access.secret_key,
         },

@@ -46,6 +46,8 @@ def export(
         "sshCommand": pulumi.Output.concat(login, network.address),
         "machineNames": machines.names,
     }
+    if database.trusted is not None:
+        outputs["databaseClientCa"] = database.trusted
     if "archive" in buckets.names:
         outputs["archiveBucket"] = buckets.names["archive"]
     for name, value in outputs.items():

@@ -88,11 +88,10 @@ def _print_problems(problems: list[str]) -> int:
 
 
 def _migrate(loaded: Settings) -> None:
+    from worker.ledger.connection import connect_admin  # noqa: PLC0415
     from worker.ledger.migrations import migrate  # noqa: PLC0415
-    from worker.ledger.postgres_ledger import connect  # noqa: PLC0415
 
-    password = loaded.credential("database-admin-password")
-    with connect(loaded.database, loaded.database.admin, password) as connection:
+    with connect_admin(loaded) as connection:
         transforms = {one.transform for one in loaded.pipelines.values()}
         for name in migrate(connection, loaded.database.user, transforms):
             print(f"applied {name}")
@@ -100,7 +99,7 @@ def _migrate(loaded: Settings) -> None:
 
 def _report(loaded: Settings, options: argparse.Namespace) -> None:
     from worker.jobs import report  # noqa: PLC0415
-    from worker.ledger.postgres_ledger import connect_worker  # noqa: PLC0415
+    from worker.ledger.connection import connect_worker  # noqa: PLC0415
     from worker.ledger.query import query  # noqa: PLC0415
     from worker.ledger.stack_ledger import LogFilter, StackLedger  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415

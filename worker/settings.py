@@ -14,6 +14,11 @@ from typing import Any
 from worker.errors import InvalidSettings
 
 DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
+#: Credential with a role's password -> with its client certificate and key, PEM in one file.
+CERTIFICATES = {
+    "database-password": "database-certificate",
+    "database-admin-password": "database-admin-certificate",
+}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _HIGHEST_PORT = 65535
 _LONGEST_WAIT = 3600
@@ -39,7 +44,11 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """How libpq connects to the ledger; only `migrate` uses the role `admin`."""
+    """How libpq connects to the ledger; only `migrate` uses the role `admin`.
+
+    With `client_certificate` each role has a credential with its certificate and key, and may have
+    an empty password.
+    """
 
     host: str
     name: str
@@ -48,8 +57,7 @@ class DatabaseSettings:
     port: int = 5432
     sslmode: str = "require"
     sslrootcert: str = ""
-    sslcert: str = ""
-    sslkey: str = ""
+    client_certificate: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +215,8 @@ def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -
         "state": Path(environment.get("STATE_DIRECTORY") or folder / "state"),
     }
     values, problems = _values(Settings, table, "")
+    if (database := values.get("database")) and database.client_certificate:
+        secrets = tuple(CERTIFICATES.get(name, name) for name in secrets)
     problems += [
         _credential_problem(folders["credentials"], name)
         for name in secrets

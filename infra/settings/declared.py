@@ -13,6 +13,8 @@ from infra.names import FIRST_PIPELINE, PROJECT
 ENGINE_NAMESPACE = "pulumi"
 #: Settings of older versions, which are keys of a pipeline now.
 FLAT = ("transform", "inputBucket", "outputBucket")
+#: Settings of older versions that `rotation` replaced.
+ROUNDS = ("databasePasswordRound", "s3KeyRound")
 PROJECT_FILE = Path(__file__).resolve().parents[2] / "Pulumi.yaml"
 
 
@@ -54,6 +56,8 @@ def unknown(key: str, known: Collection[str], project: str = PROJECT) -> str:
         return f"{key} is not a setting of this program: {remedy}, or remove it."
     if name in known:
         return ""
+    if name in ROUNDS:
+        return f"{name} is part of rotation now, which renews all secrets: set that instead."
     near = difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {near[0]}?" if near else "remove it; Pulumi.yaml lists all settings."
     return f"{name} is not a setting of this program: {remedy}"

@@ -14,6 +14,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from clients.certificates import is_certificate, is_private_key
+
 #: Bucket names that S3, Swift and virtual-host addressing all take (S3 user guide, "Bucket naming
 #: rules", without dots, which break TLS host names).
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -146,6 +148,16 @@ def _file(path: str) -> str:
         raise ValueError(f"names {path}, which cannot be read ({reason}): name a file.") from None
 
 
+def _pem(what: str, is_one: Callable[[str], bool]) -> BeforeValidator:
+    def check(path: str) -> str:
+        content = _file(path)
+        if content and not is_one(content):
+            raise ValueError(f"names {path}, which holds no {what}: name a PEM file.")
+        return content
+
+    return BeforeValidator(check)
+
+
 def _public_key(path: str) -> str:
     if not path.strip():
         example = "~/.ssh/id_ed25519.pub"
@@ -181,8 +193,9 @@ def _is_public_key(line: str) -> bool:
 Text = Annotated[str, text()]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 BucketName = Annotated[str, BeforeValidator(_bucket)]
-#: Contents of the file that the setting names, "" where none is named.
-FileText = Annotated[str, BeforeValidator(_file)]
+#: Contents of the PEM file that the setting names, "" where none is named.
+Certificate = Annotated[str, _pem("certificate", is_certificate)]
+PrivateKey = Annotated[str, _pem("private key without a passphrase", is_private_key)]
 #: The one line of a public key's file.
 PublicKey = Annotated[str, BeforeValidator(_public_key)]
 #: IPv4 ranges that may reach the database, and ranges that may reach port 22.

@@ -16,7 +16,7 @@ from infra.settings.rules import violations
 #: The only OS_* variable that selects a file instead of filling gaps of both clouds' entries.
 HARMLESS_VARIABLES = frozenset({"OS_CLIENT_CONFIG_FILE"})
 # Settings of `Settings` itself, not of one of its sections.
-_TOP = ("timerInterval", "graceSeconds", "protectData", "deletePipelineData")
+_TOP = ("timerInterval", "graceSeconds", "rotation", "protectData", "deletePipelineData")
 
 
 def load(environment: Mapping[str, str]) -> Settings:

@@ -9,9 +9,10 @@ from infra.names import Names
 from infra.settings.fields import (
     Boolean,
     BucketName,
+    Certificate,
     DatabaseRange,
-    FileText,
     OperatorRange,
+    PrivateKey,
     PublicKey,
     Text,
     list_of_texts,
@@ -33,7 +34,6 @@ _HOST = (r"[A-Za-z0-9.\-:]+", "a name or an address, without a port")
 _ROLE = (r"[A-Za-z_][A-Za-z0-9_]{0,62}", "a name such as db_admin or worker")
 _LOGIN = (r"[a-z_][a-z0-9_-]*", "ubuntu")
 _INTERVAL = (r"[1-9]\d*(ms|s|min|h)", "a whole number and ms, s, min or h, for example 1s")
-_ROUND = whole_number(1, 1_000_000)
 
 
 def _named(setting: str, *, secret: bool = False) -> Any:
@@ -69,7 +69,6 @@ class Store(Section):
     region: Text = _named("objectStoreRegion")
     access_key: Text = _named("s3AccessKey", secret=True)
     secret_key: Text = _named("s3SecretKey", secret=True)
-    key_round: Annotated[int, _ROUND] = _named("s3KeyRound")
     quarantine: BucketName = _named("quarantineBucket")
     adopted: Annotated[tuple[str, ...], list_of_texts("adoptBuckets")] = _named("adoptBuckets")
 
@@ -87,12 +86,19 @@ class Database(Section):
     cidrs: Annotated[tuple[DatabaseRange, ...], list_of_texts("databaseCidrs")] = _named(
         "databaseCidrs"
     )
-    password_round: Annotated[int, _ROUND] = _named("databasePasswordRound")
     wait_minutes: Annotated[int, whole_number(1, 24 * 60)] = _named("databaseWaitMinutes")
     sslmode: Annotated[str, one_of(*SSL_MODES)] = _named("databaseSslMode")
-    root_cert: FileText = _named("databaseSslRootCert")
-    client_cert: FileText = _named("databaseSslCert")
-    client_key: FileText = _named("databaseSslKey", secret=True)
+    root_cert: Certificate = _named("databaseSslRootCert")
+    makes_certificates: Boolean = _named("databaseClientCertificates")
+    client_cert: Certificate = _named("databaseSslCert")
+    client_key: PrivateKey = _named("databaseSslKey", secret=True)
+    admin_cert: Certificate = _named("databaseAdminSslCert")
+    admin_key: PrivateKey = _named("databaseAdminSslKey", secret=True)
+
+    @property
+    def has_client_certificates(self) -> bool:
+        """Whether both users show client certificates."""
+        return self.makes_certificates or bool(self.client_cert)
 
 
 class ExistingDatabase(Section):
@@ -104,12 +110,8 @@ class ExistingDatabase(Section):
     port: Annotated[int, whole_number(1, 65535)] = _named("databasePort")
     admin: Annotated[str, text("a user of the existing database", *_ROLE)] = _named("databaseAdmin")
     user: Annotated[str, text("a user of the existing database", *_ROLE)] = _named("databaseUser")
-    admin_password: Annotated[str, text("the password of databaseAdmin, with `--secret`")] = _named(
-        "databaseAdminPassword", secret=True
-    )
-    user_password: Annotated[str, text("the password of databaseUser, with `--secret`")] = _named(
-        "databaseUserPassword", secret=True
-    )
+    admin_password: Text = _named("databaseAdminPassword", secret=True)
+    user_password: Text = _named("databaseUserPassword", secret=True)
 
 
 class Machine(Section):
@@ -143,6 +145,7 @@ class Settings(Section):
         _named("timerInterval")
     )
     grace: Annotated[int, whole_number(0, 3600)] = _named("graceSeconds")
+    rotation: Annotated[int, whole_number(1, 1_000_000)] = _named("rotation")
     protect_data: Boolean = _named("protectData")
     deleted: Annotated[tuple[str, ...], list_of_texts("deletePipelineData")] = _named(
         "deletePipelineData"

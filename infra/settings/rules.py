@@ -81,11 +81,36 @@ def _database(texts: Mapping[str, str]) -> Iterator[str]:
             "databaseSslRootCert is missing: set it to a certificate's path, since sslmode is"
             f" {mode}."
         )
-    if bool(texts["databaseSslCert"]) != bool(texts["databaseSslKey"]):
-        yield "databaseSslCert and databaseSslKey go together: set both, or neither."
+    for part in ("Ssl", "AdminSsl"):
+        certificate, key = f"database{part}Cert", f"database{part}Key"
+        if bool(texts[certificate]) != bool(texts[key]):
+            yield f"{certificate} and {key} go together: set both, or neither."
+    yield from _client_certificates(texts)
     admin = texts["databaseAdmin"]
     if texts["database"] == "existing" and admin and admin == texts["databaseUser"]:
         yield (
             f"databaseAdmin and databaseUser are both {admin!r}: the worker must not own the"
             " tables, so make it a user of its own."
         )
+
+
+def _client_certificates(texts: Mapping[str, str]) -> Iterator[str]:
+    makes, given = texts["databaseClientCertificates"] == "true", bool(texts["databaseSslCert"])
+    is_existing, mode = texts["database"] == "existing", texts["databaseSslMode"]
+    if makes and given:
+        yield "databaseClientCertificates is true and databaseSslCert is set: choose one of them."
+    if makes and not is_existing:
+        yield (
+            "databaseClientCertificates is true, but the database service cannot be told to trust"
+            " them: set it to false, or database to existing."
+        )
+    if texts["databaseAdminSslCert"] and not given:
+        yield "databaseSslCert is missing: set it too, since databaseAdminSslCert is set."
+    if (makes or given) and mode in ("disable", "allow", "prefer"):
+        yield (
+            f"databaseSslMode is {mode!r}, which may connect without TLS, and client certificates"
+            " need it: set it to require, verify-ca or verify-full."
+        )
+    for user in ("databaseAdmin", "databaseUser"):
+        if is_existing and not (makes or given or texts[f"{user}Password"]):
+            yield f"{user}Password is missing: set it to the password of {user}, with `--secret`."

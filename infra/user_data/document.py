@@ -19,7 +19,7 @@ NOVA_LIMIT = 65_535
 CLOUD_INIT = Path(__file__).resolve().parents[2] / "cloud-init"
 SOURCE_FOLDER = "/opt/pipeline/source"
 CREDENTIALS_FOLDER = "/etc/pipeline/credentials"
-TLS_FOLDER = "/etc/pipeline/tls"
+ROOT_CERTIFICATE = "/etc/pipeline/database-root.crt"
 UNITS_FOLDER = "/etc/systemd/system"
 INTERVAL_MARK = "@INTERVAL@"
 HEADER = "#cloud-config\n"
@@ -37,14 +37,15 @@ def document(
     interval: str,
     settings: str,
     credentials: Mapping[str, str],
-    certificates: Mapping[str, str],
+    root_certificate: str,
 ) -> dict[str, Any]:
     """Assemble cloud-init's document; `source` is archive.bootstrap(), `pieces` are templates()."""
     # All files go in as plain text, so that they are compressed together.
     files = [_file(f"{SOURCE_FOLDER}/{path}", text, 0o644) for path, text in source.items()]
     files.append(_file("/etc/pipeline/worker.toml", settings, 0o600))
     files += [_file(f"{CREDENTIALS_FOLDER}/{name}", t, 0o600) for name, t in credentials.items()]
-    files += [_file(f"{TLS_FOLDER}/{name}", text, 0o600) for name, text in certificates.items()]
+    if root_certificate:
+        files.append(_file(ROOT_CERTIFICATE, root_certificate, 0o644))
     for name, text in pieces.items():
         if name.endswith((".service", ".timer", ".slice")):
             content = text.replace(INTERVAL_MARK, interval)

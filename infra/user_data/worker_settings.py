@@ -4,12 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.settings.models import Database, Settings
+from infra.settings.models import Settings
 from infra.settings.pipelines import readers
 from infra.user_data.archive import Archive
-from infra.user_data.document import TLS_FOLDER
-
-ROOT_CERT, CLIENT_CERT, CLIENT_KEY = "root.crt", "client.crt", "client.key"
+from infra.user_data.document import ROOT_CERTIFICATE
 
 
 def worker_toml(
@@ -40,7 +38,6 @@ def worker_toml(
     Returns:
         TOML; parameters of pipelines in it may be secret.
     """
-    present = certificates(settings.database)
     top = {
         "stack": settings.prefix,
         "machine": settings.names.machine,
@@ -54,9 +51,8 @@ def worker_toml(
         "user": user,
         "admin": admin,
         "sslmode": settings.database.sslmode,
-        "sslrootcert": f"{TLS_FOLDER}/{ROOT_CERT}" if ROOT_CERT in present else "",
-        "sslcert": f"{TLS_FOLDER}/{CLIENT_CERT}" if CLIENT_CERT in present else "",
-        "sslkey": f"{TLS_FOLDER}/{CLIENT_KEY}" if CLIENT_KEY in present else "",
+        "sslrootcert": ROOT_CERTIFICATE if settings.database.root_cert else "",
+        "client_certificate": settings.database.has_client_certificates,
     }
     tables: dict[str, Mapping[str, Any]] = {
         "store": store,
@@ -80,16 +76,6 @@ def worker_toml(
     for name, table in tables.items():
         parts += [f"[{name}]", *_lines(table), ""]
     return "\n".join(parts)
-
-
-def certificates(database: Database) -> dict[str, str]:
-    """Return file name -> PEM text of the certificates and keys that are set."""
-    found = {
-        ROOT_CERT: database.root_cert,
-        CLIENT_CERT: database.client_cert,
-        CLIENT_KEY: database.client_key,
-    }
-    return {name: text for name, text in found.items() if text}
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:

@@ -247,8 +247,7 @@ def test_database_range_is_changed_in_place(deployed: Checkout) -> None:
 
 def test_new_passwords_and_keys_reach_the_machine(deployed: Checkout) -> None:
     old = outputs(deployed)
-    change(deployed, "databasePasswordRound", 2)
-    change(deployed, "s3KeyRound", 2)
+    change(deployed, "rotation", 2)
     deployed.pipeline("up")
     new = outputs(deployed)
     for name in ("databaseUserPassword", "s3AccessKey", "s3SecretKey"):

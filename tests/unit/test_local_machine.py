@@ -58,7 +58,10 @@ if not tried.exists():
 (Path(sys.argv[2]) / "worker" / "__main__.py").write_text({WORKER!r})
 """
 
-CREDENTIALS = ("s3-access-key", "s3-secret-key", "database-password", "database-admin-password")
+CREDENTIALS = (
+    *("s3-access-key", "s3-secret-key", "database-password", "database-admin-password"),
+    *("database-certificate", "database-admin-certificate"),
+)
 
 
 def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
@@ -70,7 +73,7 @@ FILES = [
     entry("/opt/pipeline/source/worker/bootstrap.py", FETCH),
     entry(
         "/etc/pipeline/worker.toml",
-        'sslrootcert = "/etc/pipeline/tls/root.pem"\n[pipelines.negatives]\n[pipelines.thumbs]\n',
+        'sslrootcert = "/etc/pipeline/root.pem"\n[pipelines.negatives]\n[pipelines.thumbs]\n',
         "0600",
     ),
     *(entry(f"/etc/pipeline/credentials/{name}", f"{name}!", "0600") for name in CREDENTIALS),
@@ -119,7 +122,7 @@ def test_fetches_and_migrates_until_both_succeed_then_drains_repeatedly(
 
 def test_files_keep_their_modes_and_settings_name_the_mapped_paths(host: ProcessMachine) -> None:
     shown = host.run_worker(["log"]).stdout
-    assert f'sslrootcert = "{host.root}/etc/pipeline/tls/root.pem"' in shown
+    assert f'sslrootcert = "{host.root}/etc/pipeline/root.pem"' in shown
     secret = host.root / "etc/pipeline/credentials/s3-secret-key"
     assert secret.read_text("utf-8") == "s3-secret-key!"
     assert secret.stat().st_mode & 0o777 == 0o600
@@ -138,8 +141,9 @@ def test_units_get_the_credentials_that_they_load_and_no_others(host: ProcessMac
 
     store = ["s3-access-key", "s3-secret-key"]
     drain = host.state / "thumbs" / "credentials of drain"
-    assert seen(drain) == ["database-password", *store]
-    assert seen(host.state / "credentials of migrate") == ["database-admin-password"]
+    assert seen(drain) == ["database-certificate", "database-password", *store]
+    admin = ["database-admin-certificate", "database-admin-password"]
+    assert seen(host.state / "credentials of migrate") == admin
     assert seen(host.state / "credentials of build") == []
     assert seen(host.source / "credentials of bootstrap") == store
     loaded = host.root / "run/credentials/pipeline-worker@thumbs.service"

@@ -116,6 +116,8 @@ def test_user_data_carries_settings_and_timer(run: Run) -> None:
         "s3-secret-key": "unit-secret-key",
         "database-admin-password": "unit-admin-password",
         "database-password": "unit-user-password",
+        "database-admin-certificate": "",
+        "database-certificate": "",
     }
 
 
@@ -128,9 +130,9 @@ def read_by_worker(run: Run, folder: Path) -> worker_settings.Settings:
     for name, text in files.items():
         if name.startswith("/etc/pipeline/credentials/"):
             (folder / "credentials" / name.rpartition("/")[2]).write_text(text)
-    names = tuple(entry.name for entry in (folder / "credentials").iterdir())
+    names = [entry.name for entry in (folder / "credentials").iterdir() if entry.read_text()]
     assert len(names) == 4
-    return worker_settings.load(path, {}, names)
+    return worker_settings.load(path, {}, tuple(names))
 
 
 def test_worker_accepts_the_settings_of_user_data(run: Run, tmp_path: Path) -> None:

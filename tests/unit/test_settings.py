@@ -8,12 +8,13 @@ import pulumi
 import pytest
 from pulumi.runtime import set_all_config
 
+from clients.certificates import issue
 from infra.errors import InvalidSettings
 from infra.settings.declared import defaults as declared_defaults
 from infra.settings.load import load, parse
 from infra.settings.models import Settings
 from tests.unit.program import Mocks
-from tests.unit.stack_settings import PROJECT, PUBLIC_KEY, public_key_file, stack_settings
+from tests.unit.stack_settings import PROJECT, PUBLIC_KEY, stack_settings
 
 
 def settings_of(values: dict[str, str]) -> Settings:
@@ -92,8 +93,8 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"databaseName": "postgres"}, "databaseName is 'postgres'", "not postgres"),
     ({"databaseVolumeSize": "big"}, "databaseVolumeSize is 'big'", "whole number"),
     ({"databaseVolumeSize": 0}, "databaseVolumeSize is '0'", "from 1"),
-    ({"databasePasswordRound": "1.5"}, "databasePasswordRound is '1.5'", "whole number"),
-    ({"s3KeyRound": 0}, "s3KeyRound is '0'", "1"),
+    ({"rotation": "1.5"}, "rotation is '1.5'", "whole number"),
+    ({"rotation": 0}, "rotation is '0'", "1"),
     ({"databaseSslMode": "yes"}, "databaseSslMode is 'yes'", "verify-full"),
     ({"databaseSslMode": "verify-full"}, "databaseSslRootCert is missing", "verify-full"),
     ({"databaseSslRootCert": "/nonexistent/ca"}, "databaseSslRootCert names", "No such file"),
@@ -140,10 +141,81 @@ def test_invalid_public_key_is_refused(tmp_path: Path, text: str) -> None:
     assert "does not hold a single public key" in errors[0]
 
 
-def test_client_certificate_needs_its_key(tmp_path: Path) -> None:
-    certificate = public_key_file(tmp_path)
-    errors = faults_of(stack_settings(tmp_path, databaseSslCert=str(certificate)))
-    assert errors == ["databaseSslCert and databaseSslKey go together: set both, or neither."]
+EXISTING = {
+    "database": "existing",
+    "databaseHost": "192.0.2.1",
+    "databaseAdminPassword": "a",
+    "databaseUserPassword": "b",
+    "databaseSslMode": "require",
+}
+CERTIFICATES = [
+    (
+        {"databaseSslCert": "client.pem"},
+        "databaseSslCert and databaseSslKey go together: set both, or neither.",
+    ),
+    (
+        {"databaseAdminSslCert": "client.pem", "databaseAdminSslKey": "client.pem"},
+        "databaseSslCert is missing: set it too, since databaseAdminSslCert is set.",
+    ),
+    (
+        {
+            "databaseSslCert": "client.pem",
+            "databaseSslKey": "client.pem",
+            "databaseClientCertificates": "true",
+        },
+        "databaseClientCertificates is true and databaseSslCert is set: choose one of them.",
+    ),
+    (
+        {"databaseClientCertificates": "true", "database": "trove"},
+        "databaseClientCertificates is true, but the database service cannot be told to trust them:"
+        " set it to false, or database to existing.",
+    ),
+    (
+        {"databaseClientCertificates": "true", "databaseSslMode": "prefer"},
+        "databaseSslMode is 'prefer', which may connect without TLS, and client certificates need"
+        " it: set it to require, verify-ca or verify-full.",
+    ),
+    (
+        {"databaseUserPassword": ""},
+        "databaseUserPassword is missing: set it to the password of databaseUser, with `--secret`.",
+    ),
+    (
+        {"databaseSslRootCert": "id_ed25519.pub"},
+        "databaseSslRootCert names id_ed25519.pub, which holds no certificate: name a PEM file.",
+    ),
+    (
+        {"databaseSslCert": "client.pem", "databaseSslKey": "locked.pem"},
+        "databaseSslKey names locked.pem, which holds no private key without a passphrase: name a"
+        " PEM file.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "sentence"), CERTIFICATES)
+def test_bad_client_certificates(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: dict[str, object],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("client.pem").write_text(issue("somebody"))
+    begin, end = (f"-----{word} ENCRYPTED PRIVATE KEY-----\n" for word in ("BEGIN", "END"))
+    Path("locked.pem").write_text(f"{begin}MAA=\n{end}")
+    assert faults_of(stack_settings(tmp_path, **(EXISTING | overrides))) == [sentence]
+
+
+def test_passwords_are_optional_beside_client_certificates(tmp_path: Path) -> None:
+    overrides = {"databaseAdminPassword": "", "databaseUserPassword": ""}
+    values = EXISTING | overrides | {"databaseClientCertificates": "true"}
+    assert settings_of(stack_settings(tmp_path, **values)).database.has_client_certificates
+
+
+@pytest.mark.parametrize("name", ["databasePasswordRound", "s3KeyRound"])
+def test_rounds_of_earlier_releases_are_refused(tmp_path: Path, name: str) -> None:
+    values = {**stack_settings(tmp_path), name: "2"}
+    with pytest.raises(InvalidSettings, match=f"{name} is part of rotation now, .* set that inste"):
+        load_stack(values, {})
 
 
 def load_stack(
@@ -196,14 +268,14 @@ def test_fault_of_a_range_names_its_index(tmp_path: Path) -> None:
 
 
 def test_faults_of_values_and_of_rules_are_reported_together(tmp_path: Path) -> None:
-    values = stack_settings(tmp_path, objectStore="aws", s3KeyRound="x", pipelines=["negate"])
+    values = stack_settings(tmp_path, objectStore="aws", rotation="x", pipelines=["negate"])
     named = {sentence.partition(" ")[0] for sentence in faults_of(values)}
     assert named == {
         "objectStoreEndpoint",
         "objectStoreRegion",
         "s3AccessKey",
         "s3SecretKey",
-        "s3KeyRound",
+        "rotation",
         "pipelines",
     }
 

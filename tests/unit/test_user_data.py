@@ -37,7 +37,7 @@ def sample(
         interval=INTERVAL,
         settings=settings,
         credentials={name: f"secret of {name}" for name in names},
-        certificates={"root.crt": "pem"},
+        root_certificate="pem",
     )
 
 
@@ -96,8 +96,9 @@ def test_five_pipelines_take_little_more(packed: str) -> None:
 
 def test_only_root_can_read_secrets(rendered: dict[str, Any]) -> None:
     modes = {path: entry["permissions"] for path, entry in files(rendered).items()}
+    assert modes.pop("/etc/pipeline/database-root.crt") == "0644"
     secret = {path for path in modes if path.startswith("/etc/pipeline/")}
-    assert len(secret) == 6  # worker.toml too: parameters of a pipeline may be secret
+    assert len(secret) == 5  # worker.toml too: parameters of a pipeline may be secret
     assert {modes[path] for path in secret} == {"0600"}
     assert {entry["owner"] for entry in rendered["write_files"]} == {"root:root"}
 

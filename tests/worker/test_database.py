@@ -9,7 +9,8 @@ from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.results import quarantined, record
 from worker import settings
-from worker.ledger.postgres_ledger import PostgresLedger, connect
+from worker.ledger.connection import connect_worker
+from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.upload import Upload
 
 FORBIDDEN = [
@@ -94,9 +95,9 @@ def test_many_results_in_one_second_do_not_collide(versioned: Pipeline) -> None:
 
 def test_text_that_postgresql_cannot_store_is_replaced(versioned: Pipeline) -> None:
     """A key or a reason may contain NUL or a lone surrogate."""
-    database = settings.load(versioned.settings, {}, ()).database
+    loaded = settings.load(versioned.settings, {}, ())
     upload = Upload(versioned.input, "a\0b.png", "v1", "e", datetime(2026, 1, 2, tzinfo=UTC))
-    with connect(database, versioned.user, versioned.password) as connection:
+    with connect_worker(loaded) as connection:
         ledger = PostgresLedger(connection, versioned.name, "negatives", "vm-1")
         record(ledger, quarantined(upload, "odd \0 and \udc80"))
         ledger.uncount_crash(upload)

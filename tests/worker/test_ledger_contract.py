@@ -12,9 +12,10 @@ import pytest
 from tests.worker.pipeline import Pipeline
 from tests.worker.results import done, quarantined, record, start
 from worker import settings
+from worker.ledger.connection import connect_worker
 from worker.ledger.ledger import Claim, Lease, Ledger, Maker, Origin, Output
 from worker.ledger.memory_ledger import MemoryLedger, MemoryTables, RetryRow
-from worker.ledger.postgres_ledger import PostgresLedger, connect_worker
+from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.job import Job, Parent, first_job, job_id
 from worker.uploads.upload import Upload
 

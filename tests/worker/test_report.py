@@ -16,7 +16,8 @@ from tests.worker.pipeline import Pipeline as WorkerPipeline
 from tests.worker.results import done, quarantined, record
 from worker import logs, settings
 from worker.jobs import report
-from worker.ledger.postgres_ledger import Connection, PostgresLedger, connect_worker
+from worker.ledger.connection import Connection, connect_worker
+from worker.ledger.postgres_ledger import PostgresLedger
 from worker.ledger.stack_ledger import LogFilter, StackLedger
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore

@@ -107,13 +107,17 @@ def test_all_missing_credentials_are_reported(
 
 @pytest.mark.parametrize("unit", ["pipeline-migrate.service", "pipeline-worker@.service"])
 def test_units_load_what_their_command_needs_and_no_more(idle: Pipeline, unit: str) -> None:
-    for path in (idle.folder / "credentials").iterdir():
-        path.unlink()
     text = (ROOT / "cloud-init" / unit).read_text()
     command = [word.replace("%i", "negatives") for word in units.worker_arguments(text)]
-    named = re.findall(r"The credential \S+/(\S+) is missing", idle.run(*command).stderr)
-    assert named
-    assert set(units.credentials(text)) == set(named)
+    needed: set[str] = set()
+    for has_certificate in (False, True):
+        idle.configure(database={"client_certificate": has_certificate})
+        for path in (idle.folder / "credentials").iterdir():
+            path.unlink()
+        printed = idle.run(*command).stderr
+        needed.update(re.findall(r"The credential \S+/(\S+) is missing", printed))
+    assert needed
+    assert set(units.credentials(text)) == needed
 
 
 def test_missing_settings_file(idle: Pipeline) -> None:

@@ -7,7 +7,8 @@ import psycopg
 from psycopg import sql
 
 from worker.errors import ServiceUnavailable
-from worker.ledger.postgres_ledger import SQL_FOLDER, Connection, reason_of, statement
+from worker.ledger.connection import Connection, reason_of
+from worker.ledger.postgres_ledger import SQL_FOLDER, statement
 
 
 def migrate(connection: Connection, worker_role: str, transforms: Collection[str]) -> list[str]:

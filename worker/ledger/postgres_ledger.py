@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from worker.errors import ServiceUnavailable
+from worker.ledger.connection import Connection, connect_worker, reason_of
 from worker.ledger.ledger import (
     Attempt,
     Claim,
@@ -22,13 +22,11 @@ from worker.ledger.ledger import (
     Result,
     Started,
 )
-from worker.settings import DatabaseSettings, Settings
+from worker.settings import Settings
 from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.upload import Upload, storable
 
 SQL_FOLDER = Path(__file__).parent / "sql"
-
-Connection = psycopg.Connection[dict[str, Any]]
 
 
 @cache
@@ -39,65 +37,6 @@ def statement(name: str) -> bytes:
     """
     lines = (line.strip() for line in (SQL_FOLDER / f"{name}.sql").read_bytes().splitlines())
     return b"\n".join(line for line in lines if not line.startswith(b"--"))
-
-
-def reason_of(error: psycopg.Error) -> str:
-    """Return the error's message in one line."""
-    return " ".join(str(error).split())
-
-
-def connect(settings: DatabaseSettings, user: str, password: str) -> Connection:
-    """Open a session that detects a dead peer and cancels statements after 30 seconds.
-
-    Args:
-        settings: Where the database is and how TLS is used.
-        user: The database role.
-        password: The role's password.
-
-    Returns:
-        A session in autocommit mode whose rows are dictionaries.
-
-    Raises:
-        ServiceUnavailable: The server cannot be reached or refused the login.
-    """
-    certificates = {
-        name: value
-        for name in ("sslrootcert", "sslcert", "sslkey")
-        if (value := getattr(settings, name))
-    }
-    try:
-        return psycopg.connect(
-            host=settings.host,
-            port=settings.port,
-            dbname=settings.name,
-            user=user,
-            password=password,
-            sslmode=settings.sslmode,
-            autocommit=True,
-            row_factory=dict_row,
-            application_name="pipeline-worker",
-            connect_timeout=10,
-            keepalives_idle=15,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,  # milliseconds
-            # The plans of our statements do not depend on the parameters.
-            options="-c statement_timeout=30s -c plan_cache_mode=force_generic_plan "
-            # On the server too: the session of a dead worker ends within a minute, not two hours.
-            "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-            **certificates,
-        )
-    except psycopg.Error as error:
-        raise ServiceUnavailable(
-            f"The connection to the database {settings.name!r} at {settings.host}:{settings.port} "
-            f"as user {user!r} failed: {reason_of(error)}."
-        ) from error
-
-
-def connect_worker(settings: Settings) -> Connection:
-    """Open a session as the worker's role; the credential `database-password` is read."""
-    password = settings.credential("database-password")
-    return connect(settings.database, settings.database.user, password)
 
 
 @contextmanager

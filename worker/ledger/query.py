@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from worker.errors import InvalidInput, ServiceUnavailable
-from worker.ledger.postgres_ledger import Connection, reason_of
+from worker.ledger.connection import Connection, reason_of
 
 TIMEOUT_SECONDS = 60
 _BATCH = 1000  # rows that are held in memory at a time

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from worker.ledger.connection import Connection
 from worker.ledger.postgres_ledger import (
-    Connection,
     statement,
     storable_values,
     translated_errors,

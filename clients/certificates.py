@@ -1,0 +1,89 @@
+"""X.509 certificates (RFC 5280) as PEM text: a certificate and its key together.
+
+The package `cryptography` is imported where it is used: most commands need no certificate.
+"""
+
+# ruff: noqa: PLC0415
+
+import datetime
+import secrets
+from typing import Any
+
+#: Certificates are renewed by hand; one that ended by itself would stop a pipeline some day.
+VALID_DAYS = 3650
+_KEY = "-----BEGIN PRIVATE KEY-----"
+
+
+def make_authority() -> str:
+    """Make an authority: a certificate that signs itself, and others."""
+    # OpenSSL looks an issuer up by its name, so no two may share one.
+    return issue(f"image-pipeline {secrets.token_hex(8)}")
+
+
+def issue(name: str, authority: str = "", address: str = "", days: int = VALID_DAYS) -> str:
+    """Issue a certificate with a new key (P-256).
+
+    Args:
+        name: Its common name.
+        authority: What signs it; "" for an authority, which signs itself.
+        address: The IP address of the server that it is for, "" for a client's.
+        days: How long it is valid; negative if it has ended.
+
+    Returns:
+        Certificate and key.
+    """
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    signer: Any = key
+    if authority:
+        issuer = x509.load_pem_x509_certificate(authority.encode()).subject
+        signer = serialization.load_pem_private_key(authority.encode(), None)
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # Clocks of a new machine and of the server may be behind.
+        .not_valid_before(now + min(days, 0) * day - day)
+        .not_valid_after(now + days * day)
+        .add_extension(x509.BasicConstraints(ca=not authority, path_length=None), critical=True)
+    )
+    if address:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        builder = builder.add_extension(names, critical=False)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return (builder.sign(signer, hashes.SHA256()).public_bytes(pem) + private).decode()
+
+
+def public_part(pem: str) -> str:
+    """Return the certificate without its key."""
+    return pem.partition(_KEY)[0]
+
+
+def is_certificate(pem: str) -> bool:
+    """Whether a text holds a certificate."""
+    from cryptography import x509
+
+    try:
+        return bool(x509.load_pem_x509_certificates(pem.encode()))
+    except ValueError:
+        return False
+
+
+def is_private_key(pem: str) -> bool:
+    """Whether a text holds a private key without a passphrase."""
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        return bool(serialization.load_pem_private_key(pem.encode(), None))
+    except (TypeError, ValueError):  # TypeError: it needs a passphrase
+        return False

@@ -1,0 +1,132 @@
+"""Sessions with the ledger's PostgreSQL."""
+
+import socket
+import ssl
+import struct
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from worker.errors import ServiceUnavailable
+from worker.settings import CERTIFICATES, DatabaseSettings, Settings
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+_CONNECT_SECONDS = 10
+#: Asks a server for TLS: length and code (PostgreSQL documentation, "Message Formats", SSLRequest).
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+#: What libpq and the server report about certificates, and what to do about it.
+_REMEDIES = {
+    "requires a valid client certificate": "set databaseClientCertificates, or databaseSslCert and "
+    "databaseSslKey",
+    "alert unknown ca": "the database does not trust the authority of the client certificate, so "
+    "put the output databaseClientCa (or the authority of databaseSslCert) into its ssl_ca_file",
+    "alert certificate expired": "the client certificate has expired, so raise rotation, or renew "
+    "databaseSslCert",
+    "certificate authentication failed": "the client certificate's common name must be the user's",
+    "does not match host name": "databaseHost must be a name or an address in the database's "
+    "certificate",
+}
+#: With a password and `clientcert=verify-full` PostgreSQL reports both alike.
+_NAME_OR_PASSWORD = (
+    "password authentication failed",
+    "the password is wrong, or the client certificate's common name is not the user's",
+)
+
+
+def reason_of(error: psycopg.Error) -> str:
+    """Return the error's message in one line."""
+    return " ".join(str(error).split())
+
+
+def connect_worker(settings: Settings) -> Connection:
+    """Open a session as the worker's role, with the credentials `database-…`."""
+    return _connect(settings, settings.database.user, "database-password")
+
+
+def connect_admin(settings: Settings) -> Connection:
+    """Open a session as the schema's owner, with the credentials `database-admin-…`."""
+    return _connect(settings, settings.database.admin, "database-admin-password")
+
+
+def _connect(settings: Settings, user: str, password: str) -> Connection:
+    """Open a session that detects a dead peer and cancels statements after 30 seconds.
+
+    Args:
+        settings: Where the database is, how TLS is used, and where the credentials are.
+        user: The database role.
+        password: The name of the credential with its password.
+
+    Returns:
+        A session in autocommit mode whose rows are dictionaries.
+
+    Raises:
+        ServiceUnavailable: The server cannot be reached or refused the login.
+    """
+    database = settings.database
+    tls: dict[str, Any] = {"sslrootcert": database.sslrootcert or None}
+    if database.client_certificate:
+        # One file has both: libpq looks for the block that it needs.
+        file = str(settings.credentials / CERTIFICATES[password])
+        tls |= {"sslcert": file, "sslkey": file}
+    try:
+        return psycopg.connect(
+            host=database.host,
+            port=database.port,
+            dbname=database.name,
+            user=user,
+            password=settings.credential(password),
+            sslmode=database.sslmode,
+            autocommit=True,
+            row_factory=dict_row,
+            application_name="pipeline-worker",
+            connect_timeout=_CONNECT_SECONDS,
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,  # milliseconds
+            # The plans of our statements do not depend on the parameters.
+            options="-c statement_timeout=30s -c plan_cache_mode=force_generic_plan "
+            # On the server too: the session of a dead worker ends within a minute, not two hours.
+            "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+            **tls,
+        )
+    except psycopg.Error as error:
+        reason = reason_of(error)
+        remedy = _remedy(database, reason)
+        raise ServiceUnavailable(
+            f"The connection to the database {database.name!r} at {database.host}:{database.port} "
+            f"as user {user!r} failed: {reason}{remedy and f': {remedy}'}."
+        ) from error
+
+
+def _remedy(database: DatabaseSettings, reason: str) -> str:
+    """Return what to do about a problem with certificates, "" for other problems."""
+    if "certificate verify failed" in reason:
+        return (
+            f"the certificate of the database is not valid ({_verdict(database)}), so renew it, or "
+            "set databaseSslRootCert to the authority that signed it"
+        )
+    found = [remedy for words, remedy in _REMEDIES.items() if words in reason]
+    if database.client_certificate and _NAME_OR_PASSWORD[0] in reason:
+        found.append(_NAME_OR_PASSWORD[1])
+    return found[0] if found else ""
+
+
+def _verdict(database: DatabaseSettings) -> str:
+    """Return why the server's certificate is not valid; libpq does not say it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    try:
+        context.load_verify_locations(database.sslrootcert)
+        address = (database.host, database.port)
+        with socket.create_connection(address, _CONNECT_SECONDS) as plain:
+            plain.sendall(_SSL_REQUEST)
+            plain.recv(1)
+            context.wrap_socket(plain).close()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except OSError as error:
+        return str(error)
+    return "unknown reason"
