@@ -91,11 +91,16 @@ class WorkerPipeline:
         """Write worker.toml; `changes` replace values, by table.
 
         The tables are top, store, database, and, of the first pipeline, pipeline and limits;
-        `tables` has values of these and further tables for all calls. Without a grace an upload is
-        deleted as soon as it is recorded.
+        `tables` has values of these and further tables for all calls. Uploads are deleted as soon
+        as they are recorded, and empty ones do not wait for their content.
         """
         tables: dict[str, dict[str, object]] = {
-            "top": {"stack": self.name, "machine": "vm-1", "grace_seconds": 0},
+            "top": {
+                "stack": self.name,
+                "machine": "vm-1",
+                "grace_seconds": 0,
+                "empty_seconds": 0,
+            },
             "store": {"endpoint": self.store.endpoint, "quarantine": self.quarantine},
             "database": {
                 "host": self.server.host,

@@ -20,10 +20,10 @@ from worker.errors import (
 )
 from worker.jobs.chain import ResultMissing, copy_to_readers
 from worker.jobs.context import Context
-from worker.jobs.deleter import Recorded
 from worker.jobs.fetch import Fetched, fetch, identify
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.publish import keep_input, publish, quarantine_file
+from worker.jobs.recorded import Recorded
 from worker.jobs.transform import Rejection, transform
 from worker.ledger.ledger import DONE, QUARANTINED, Lease, Result, Started
 from worker.uploads.job import Job

@@ -1,11 +1,10 @@
 """A pass: its input bucket is listed again and again, while threads process what is there."""
 
-import logging
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -13,21 +12,13 @@ from functools import partial
 from itertools import islice
 from math import inf
 
-from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
-from worker.jobs import deleter
-from worker.jobs.batch import Outcome, process_batch
+from worker.errors import PassInterrupted, ServiceUnavailable
 from worker.jobs.context import Context
-from worker.jobs.deleter import Deletions, Recorded
-from worker.jobs.deletion import delete_withdrawn
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.lease_keeper import LeaseKeeper
-from worker.jobs.scheduler import BATCH_UPLOADS, Batch, Schedule, Scheduler
-from worker.jobs.transform import MAX_CRASHES
-from worker.logs import fields
-from worker.uploads.listing import KeyUploads, group_by_key
-from worker.uploads.upload import Upload
-
-_log = logging.getLogger(__name__)
+from worker.jobs.processor import Processor
+from worker.jobs.scheduler import BATCH_UPLOADS, Schedule, Scheduler
+from worker.uploads.listing import group_by_key
 
 
 class Pass:
@@ -47,11 +38,10 @@ class Pass:
         # Everything below is used under this lock; threads wait for a change of it.
         self._changed = threading.Condition()
         self._scheduler: Scheduler
-        self._deletions = Deletions(self._schedule.settle)
-        self._deleting = 0  # requests
         self._fatal: str | None = None  # the problem that ends the pass
         self._is_stopped = self._is_ending = False
         self._buckets_checked = False
+        self._processor: Processor
         self.counts: Counter[str] = Counter()
 
     def run(self, linger: float) -> None:
@@ -68,6 +58,14 @@ class Pass:
         ledger, schedule = self._context.ledger, self._schedule
         attempts = ledger.unfinished_attempts(self._bucket)
         self._scheduler = Scheduler(self._threads, attempts, schedule, retries=linger > 0)
+        self._processor = Processor(
+            self._context,
+            self._leases,
+            self._scheduler,
+            self._changed,
+            counts=self.counts,
+            is_ending=lambda: self._is_ending,
+        )
         heartbeat = Heartbeat(ledger, schedule.heartbeat, self._problem, self._end)
         executor = ThreadPoolExecutor(self._threads)
         with ExitStack() as stack:
@@ -172,8 +170,7 @@ class Pass:
 
     def _is_idle(self) -> bool:
         with self._changed:
-            is_deleting = self._deleting or self._deletions
-            return not is_deleting and self._scheduler.is_idle(time.monotonic())
+            return self._scheduler.is_idle(time.monotonic())
 
     # The threads that process.
 
@@ -198,144 +195,10 @@ class Pass:
         with self._changed:
             while not self._is_ending:
                 now = time.monotonic()
-                if recorded := self._deletions.take(now):
-                    self._deleting += 1
-                    return partial(self._delete, recorded)
+                if recorded := self._scheduler.take_recorded(now):
+                    return partial(self._processor.delete, recorded)
                 if batch := self._scheduler.take(now, self._context.disk.free):
-                    return partial(self._process, batch)
-                due = min(self._deletions.next_due, self._scheduler.next_due)
+                    return partial(self._processor.process, batch)
+                due = self._scheduler.next_due
                 self._changed.wait(max(0, due - now) if due < inf else None)
         return None
-
-    def _process(self, batch: Batch) -> None:
-        """Process the single uploads of several keys, or all work for one key."""
-        try:
-            if len(batch.works) > 1 or batch.works[0].is_single:
-                self._process_uploads(batch, batch.works)
-            else:
-                self._process_key(batch, batch.works[0])
-        except (ServiceUnavailable, OSError, PassInterrupted):
-            raise
-        except Exception as error:  # noqa: BLE001  a bug must not affect the other batches
-            reason = f"{type(error).__name__}: {error}"
-            first = {(work.withdrawn or work.uploads)[0]: work for work in batch.works}
-            self._fail({upload: (work, reason) for upload, work in first.items()})
-        finally:
-            with self._changed:
-                self._scheduler.finish(batch)
-                self._changed.notify_all()
-
-    def _process_key(self, batch: Batch, work: KeyUploads) -> None:
-        """Delete what was withdrawn, then process uploads one by one, oldest first.
-
-        If one fails, the newer ones wait: the newest one's output must come last.
-        """
-        deletion = delete_withdrawn(self._context.store, work.withdrawn)
-        for upload, error in deletion.failures.items():
-            self._fail({upload: (work, str(error))})
-            return
-        with self._changed:
-            self._scheduler.end(work.withdrawn)
-            self.counts["withdrawn"] += len(work.withdrawn)
-        for number in range(len(work.uploads)):
-            left = KeyUploads(work.key, [], work.uploads[number:])
-            if self._is_ending or not self._process_uploads(batch, [left]):
-                return
-
-    def _process_uploads(self, batch: Batch, works: Sequence[KeyUploads]) -> bool:
-        """Process the oldest upload of each key, and note how that ended.
-
-        Args:
-            batch: Of which they are.
-            works: What is left to do for each key.
-
-        Returns:
-            Whether newer uploads can be processed.
-        """
-        left = {work.uploads[0]: work for work in works}
-        outcome = process_batch(self._context, self._leases, list(left), batch.crashes)
-        self._report(outcome)
-        failed: dict[Upload, tuple[KeyUploads, str]] = {}
-        crashed: dict[Upload, int] = {}
-        for upload, error in outcome.failures.items():
-            problem = str(error)
-            if isinstance(error, TransformCrashed):
-                # Beside others it does not count: another file may be the cause.
-                if batch.crashes is None:
-                    outcome.suspects[upload] = 0
-                    continue
-                crashed[upload] = batch.crashes.get(upload, 0) + 1
-                problem = (
-                    f"{upload.key!r} crashed its transform ({crashed[upload]} of {MAX_CRASHES}): "
-                    f"{error}"
-                )
-            failed[upload] = left[upload], problem
-        now = time.monotonic()
-        with self._changed:
-            for one in outcome.recorded:
-                seen = self._scheduler.leave(one.upload)
-                self._deletions.add(one, seen + self._schedule.grace)
-            for upload in outcome.missing:
-                self._scheduler.miss(upload, now)
-            for upload in outcome.held:
-                self._scheduler.hold(left[upload], now)
-            for upload, crashes in outcome.suspects.items():
-                self._scheduler.suspect(left[upload], now, crashes)
-        self._fail(failed, crashed)
-        return not (failed or outcome.held or outcome.suspects)
-
-    def _report(self, outcome: Outcome) -> None:
-        with self._changed:
-            self.counts.update(result.outcome for result in outcome.results)
-            self.counts["missing"] += len(outcome.missing)
-        for result in outcome.results:
-            extra = fields(
-                key=result.upload.key,
-                outputs=[output.key for output in result.outputs] or None,
-                seconds=result.seconds,
-                reason=result.reason,
-            )
-            _log.info(result.outcome, extra=extra)
-
-    def _fail(
-        self,
-        failed: Mapping[Upload, tuple[KeyUploads, str]],
-        crashed: Mapping[Upload, int] | None = None,
-    ) -> None:
-        """Let uploads wait for another attempt.
-
-        Args:
-            failed: What is left to do for the key of each, and why it failed.
-            crashed: The crashes of those that must run alone.
-        """
-        for upload, (_, problem) in failed.items():
-            _log.info("deferred", extra=fields(key=upload.key, reason=problem))
-        self._context.ledger.fail({upload: problem for upload, (_, problem) in failed.items()})
-        now = time.monotonic()
-        with self._changed:
-            self.counts["deferred"] += len(failed)
-            for upload, (work, problem) in failed.items():
-                crashes = crashed.get(upload) if crashed else None
-                self._scheduler.fail(work, upload, problem, now, crashes)
-
-    def _delete(self, recorded: list[Recorded]) -> None:
-        """Delete recorded uploads."""
-        try:
-            deleted = deleter.delete(self._context, self._leases, recorded)
-            problems = {upload: str(error) for upload, error in deleted.failures.items()}
-            for upload, problem in problems.items():
-                _log.info("kept", extra=fields(key=upload.key, reason=problem))
-            self._context.ledger.fail(problems)
-            now, ended = time.monotonic(), set(deleted.ended)
-            with self._changed:
-                self._scheduler.end(ended)
-                for upload in deleted.held:
-                    self._scheduler.miss(upload, now)
-                for upload, problem in problems.items():
-                    self._scheduler.keep(upload, problem, now, refused=False)
-                superfluous = sum(one.is_superfluous and one.upload in ended for one in recorded)
-                self.counts["superfluous"] += superfluous
-        finally:
-            with self._changed:
-                self._deleting -= 1
-                self._changed.notify_all()

@@ -6,12 +6,13 @@ All times are seconds of one clock that only grows (`time.monotonic`).
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 from itertools import count
 from math import inf
 
 from worker.jobs.disk import needed
+from worker.jobs.recorded import DeletionQueue, Recorded
 from worker.ledger.ledger import Attempt
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
@@ -160,6 +161,8 @@ class Scheduler:
         self._due_alone: dict[str, _Wait] = {}
         self._tried: dict[str, _Wait] = {}  # those whose batch is running
         self._rests: dict[Upload, _Rest] = {}
+        self._deletions = DeletionQueue(schedule.settle)
+        self._deleting = 0  # requests
         self._ended: set[Upload] = set()  # the current listing may still show them
         self._forgotten: list[Upload] = []
         self._problems: dict[Upload, str] = {}
@@ -185,7 +188,8 @@ class Scheduler:
         self._recall(listed, now)
         if listed.key in self._running or listed.key in self._queue:
             return False
-        work = self._awake(self._without_empty(listed, now, clock), now)
+        self._await_content(listed, now, clock)
+        work = self._awake(listed, now)
         if not (work.withdrawn or work.uploads):
             return False
         wait = self._waits.get(work.key)
@@ -234,20 +238,19 @@ class Scheduler:
         if wait := self._waits.get(listed.key):
             wait.shown = self._listing
 
-    def _without_empty(self, listed: KeyUploads, now: float, clock: datetime) -> KeyUploads:
-        """Let an empty object wait for its content, and withdraw it if it was replaced."""
-        if not listed.uploads or all(upload.size for upload in listed.uploads):
-            return listed
-        *older, newest = listed.uploads
-        if newest.size == 0 and newest not in self._rests:
-            age = max(0.0, (clock - newest.last_modified.astimezone(UTC)).total_seconds())
-            until = now + self._schedule.empty - age
-            self._rests[newest] = _Rest(until, self._listing, self._listing)
-        return KeyUploads(
-            listed.key,
-            [*listed.withdrawn, *(one for one in older if one.size == 0)],
-            [*(one for one in older if one.size), newest],
-        )
+    def _await_content(self, listed: KeyUploads, now: float, clock: datetime) -> None:
+        """Let an empty object wait for its content, unless a newer one is there."""
+        for upload in listed.uploads:
+            rest = self._rests.get(upload)
+            if upload.size:
+                continue
+            if upload is not listed.uploads[-1]:
+                if rest and not rest.is_leaving and not rest.failures:
+                    del self._rests[upload]
+            elif not rest:
+                age = max(0.0, (clock - upload.last_modified).total_seconds())
+                until = now + self._schedule.empty - age
+                self._rests[upload] = _Rest(until, self._listing, self._listing)
 
     def _awake(self, work: KeyUploads, now: float) -> KeyUploads:
         """Leave out what is left alone. A marker stays while a version that it covers does."""
@@ -308,10 +311,21 @@ class Scheduler:
                 if tried:
                     self._problems.pop(tried.upload, None)
 
+    def take_recorded(self, now: float) -> list[Recorded]:
+        """Return recorded uploads to delete now; `finish_deletion` must follow."""
+        recorded = self._deletions.take(now)
+        self._deleting += bool(recorded)
+        return recorded
+
+    def finish_deletion(self) -> None:
+        """Note that a deletion ended; how has been said before."""
+        self._deleting -= 1
+
     def is_idle(self, now: float) -> bool:
-        """Return whether nothing is running, queued or due."""
+        """Return whether nothing is running, queued or due, and nothing is to be deleted."""
         self._wake(now)
-        return not (self._queue or self._batches or self._due or self._due_alone)
+        is_processing = self._queue or self._batches or self._due or self._due_alone
+        return not (is_processing or self._deletions or self._deleting)
 
     @property
     def queued(self) -> int:
@@ -321,7 +335,7 @@ class Scheduler:
     @property
     def next_due(self) -> float:
         """When something that waits is due."""
-        return self._timers[0][0] if self._timers else inf
+        return min(self._timers[0][0] if self._timers else inf, self._deletions.next_due)
 
     @property
     def problem(self) -> str | None:
@@ -367,11 +381,17 @@ class Scheduler:
         return Batch([wait.work], kind, crashes)
 
     def _fresh(self, room: int) -> Batch | None:
-        """Return single uploads of different keys, or one key; no thread should be left idle."""
+        """Return single uploads of different keys, one key, or what was withdrawn of many.
+
+        No thread should be left idle.
+        """
+        first = next(iter(self._queue.values()), None)
+        if first and not first.uploads:
+            works = [work for work in self._queue.values() if not work.uploads]
+            return self._dequeue(works)
         idle = max(1, self._threads - len(self._batches))
         most = min(BATCH_UPLOADS, -(-len(self._queue) // idle))
-        works: list[KeyUploads] = []
-        size = 0
+        works, size = list[KeyUploads](), 0
         for work in self._queue.values():
             if len(works) == most:
                 break
@@ -383,23 +403,23 @@ class Scheduler:
             size, room = size_with, room - _disk(work)
             if not work.is_single or size > BATCH_BYTES:
                 break
+        return self._dequeue(works) if works else None
+
+    def _dequeue(self, works: Sequence[KeyUploads]) -> Batch:
         for work in works:
             del self._queue[work.key]
-        return Batch(works, Kind.FRESH) if works else None
+        return Batch(works, Kind.FRESH)
 
     # How it ended.
 
-    def leave(self, upload: Upload) -> float:
-        """Note that an upload is recorded, and that its deletion is under way.
-
-        Returns:
-            When it was seen first.
-        """
+    def leave(self, recorded: Recorded) -> None:
+        """Note that an upload is recorded: it is deleted when its grace is over."""
+        upload = recorded.upload
         accepted = self._accepted[upload.key]
         rest = self._rests.setdefault(upload, _Rest(0, accepted.listing, self._listing))
         rest.is_leaving = True
         self._problems.pop(upload, None)
-        return accepted.seen
+        self._deletions.add(recorded, accepted.seen + self._schedule.grace)
 
     def end(self, uploads: Iterable[Upload]) -> None:
         """Note that uploads are deleted or replaced."""
@@ -414,18 +434,14 @@ class Scheduler:
         """Note that an upload is not there: the listing is out of date."""
         self._rest(upload, now, None)
 
-    def keep(self, upload: Upload, problem: str, now: float, *, refused: bool) -> None:
-        """Note that an upload could not be deleted.
+    def keep(self, upload: Upload, problem: str, now: float) -> None:
+        """Note that an upload could not be deleted, and why."""
+        self._rest(upload, now, None)
+        self._problems.setdefault(upload, problem)
 
-        Args:
-            upload: The upload.
-            problem: Why.
-            now: The time.
-            refused: Whether the store refuses to, which is no problem of the pass.
-        """
-        self._rest(upload, now, self._schedule.refused if refused else None)
-        if not refused:
-            self._problems.setdefault(upload, problem)
+    def refuse(self, upload: Upload, now: float) -> None:
+        """Note that the store refuses to delete an upload, which is no problem of the pass."""
+        self._rest(upload, now, self._schedule.refused)
 
     def hold(self, work: KeyUploads, now: float) -> None:
         """Note that another machine works on the oldest upload of a key."""

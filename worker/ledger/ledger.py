@@ -231,7 +231,7 @@ class Ledger(Protocol):
         """Give leases back; it may wait for the next statement."""
 
     def clear_attempts(self, uploads: Sequence[Upload]) -> None:
-        """Remove attempts, with crash counts and problems; refused deletions are forgotten."""
+        """Remove attempts, with crash counts and problems."""
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
         """Note why the last attempts on uploads failed.
@@ -239,7 +239,7 @@ class Ledger(Protocol):
         Args:
             problems: A sentence for each upload.
             undeletable: Whether the store refuses to delete them. If they are recorded, they are
-                not processed again, and their results name the problem.
+                not processed again until their attempts are cleared.
         """
 
     def uncount_crash(self, upload: Upload) -> None:

@@ -58,7 +58,6 @@ class MemoryTables:
         attempts: By pipeline and upload.
         results: When a row was written, and the row.
         outputs: The producing pipeline, the run and the objects, by job id.
-        undeletable: Why the store refuses to delete the upload of a recorded job, by its id.
         prepared: Results without a row.
         leases: The lease, its machine, and when it ends.
         retries: By the id of the quarantined job.
@@ -69,7 +68,6 @@ class MemoryTables:
     attempts: dict[tuple[str, Upload], AttemptRow] = field(default_factory=dict)
     results: dict[tuple[str, str], tuple[datetime, str, Result]] = field(default_factory=dict)
     outputs: dict[str, tuple[str, str, Sequence[Output]]] = field(default_factory=dict)
-    undeletable: dict[str, str] = field(default_factory=dict)
     prepared: dict[str, Result] = field(default_factory=dict)
     leases: dict[tuple[str, str], tuple[Lease, str, datetime]] = field(default_factory=dict)
     retries: dict[str, RetryRow] = field(default_factory=dict)
@@ -172,7 +170,7 @@ class MemoryLedger:
         attempt = replace(attempt, shown=shown, attempts=attempt.attempts + 1)
         self.tables.attempts[place] = attempt
         row = self.tables.results.get((self._pipeline, job.id))
-        is_known = row and (row[0] > self._clock() - _RECENT or job.id in self.tables.undeletable)
+        is_known = row and (row[0] > self._clock() - _RECENT or shown.undeletable)
         recorded = row[2].outcome if row and is_known else None
         prepared = self.tables.prepared.get(job.id)
         if prepared:
@@ -207,10 +205,7 @@ class MemoryLedger:
         """See `Ledger.clear_attempts`."""
         with self._lock:
             for upload in uploads:
-                cleared = self.tables.attempts.pop((self._pipeline, upload), None)
-                if cleared and cleared.shown.undeletable:
-                    for job_id in self._job_ids(upload):
-                        self.tables.undeletable.pop(job_id, None)
+                self.tables.attempts.pop((self._pipeline, upload), None)
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
         """See `Ledger.fail`."""
@@ -225,11 +220,6 @@ class MemoryLedger:
                     undeletable=undeletable,
                 )
                 self.tables.attempts[place] = replace(row, shown=shown, failed_at=self._clock())
-                if undeletable:
-                    self.tables.undeletable |= dict.fromkeys(self._job_ids(upload), problem)
-
-    def _job_ids(self, upload: Upload) -> list[str]:
-        return [result.job.id for result in self.results if result.upload == upload]
 
     def uncount_crash(self, upload: Upload) -> None:
         """See `Ledger.uncount_crash`."""

@@ -68,5 +68,5 @@ LEFT JOIN pipeline.attempts AS a ON b.attempt_id = a.job_id
 LEFT JOIN pipeline.results AS r
     ON
         b.job_id = r.job_id
-        AND (r.created_at > now() - interval '1 hour' OR r.undeletable IS NOT NULL)
+        AND (r.created_at > now() - interval '1 hour' OR a.undeletable)
 LEFT JOIN pipeline.prepared_results AS p ON b.job_id = p.job_id;
