@@ -66,7 +66,7 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
         raise InvalidInput(f"it has more than {response.MAX_RECORDS} records")
     for _, content_type in produced.files:
         if not response.is_content_type(content_type):
-            text = response.printable(content_type)
+            text = response.printable(content_type)[:100]
             raise InvalidInput(
                 f"its result's content type {text!r} is not of the form type/subtype"
             )
