@@ -124,15 +124,15 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
 
 def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") -> None:
     from worker.jobs import report  # noqa: PLC0415
+    from worker.jobs.job_changes import JobChanges  # noqa: PLC0415
     from worker.jobs.job_details import job_details  # noqa: PLC0415
     from worker.jobs.job_list import list_jobs  # noqa: PLC0415
-    from worker.jobs.quarantined_jobs import QuarantinedJobs  # noqa: PLC0415
     from worker.ledger.stack_ledger import JobFilter  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415
 
     store, chosen = open_store(loaded), _chosen(loaded, options)
     if options.verb == "list":
-        names = ("last", "since", "like", "state", "run", "pipeline")
+        names = ("last", "since", "like", "state", "reason", "run", "pipeline")
         job_filter = JobFilter(**{name: getattr(options, name) for name in names})
         rows = list_jobs(ledger, store, chosen, job_filter)
         _print(report.lines(rows, report.job_line, as_json=options.json))
@@ -141,16 +141,21 @@ def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") 
         details = job_details(ledger, store, chosen, options.id)
         print(json.dumps(details, indent=None if options.json else 2))
         return
-    jobs = QuarantinedJobs(loaded, ledger, store, force=options.force)
+    jobs = JobChanges(loaded, ledger, store, force=options.force)
     ids = options.ids
-    by_filter = options.verb == "retry" and (options.state or options.run)
-    if bool(by_filter) == bool(ids):
-        raise JobRefused("Give the ids of jobs, or --state quarantined, or --run ID.")
+    by_filter = bool(options.state or options.reason or options.run)
+    if by_filter == bool(ids):
+        raise JobRefused("Give the ids of jobs, or --state quarantined, --reason TEXT or --run ID.")
     if by_filter:
-        quarantined = JobFilter(
-            sys.maxsize, state=QUARANTINED, run=options.run, pipeline=options.pipeline
+        chosen_jobs = JobFilter(
+            sys.maxsize,
+            state=options.state or QUARANTINED,
+            reason=options.reason,
+            run=options.run,
+            pipeline=options.pipeline,
+            is_latest=True,
         )
-        ids = [row["id"] for row in ledger.jobs(quarantined)]
+        ids = [row["id"] for row in ledger.jobs(chosen_jobs)]
     change = jobs.retry if options.verb == "retry" else jobs.drop
     refused = 0
     for row in map(change, ids):

@@ -70,21 +70,24 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     _add_filters(lists)
     lists.add_argument("--state", choices=_STATES, help="only jobs in this state")
     lists.add_argument("--run", metavar="ID", type=_prefix, help="only jobs of this run")
+    lists.add_argument("--reason", metavar="TEXT", help="only jobs whose reason contains TEXT")
     show = verbs.add_parser("show", help="print all about a job")
     show.add_argument("id", metavar="ID", type=_prefix)
-    retry = verbs.add_parser("retry", help="put quarantined uploads back into the input bucket")
-    retry.add_argument("ids", metavar="ID", nargs="*", type=_prefix)
-    retry.add_argument("--state", choices=[QUARANTINED], help="all quarantined jobs")
-    retry.add_argument("--run", metavar="ID", type=_prefix, help="all quarantined jobs of this run")
+    retry = verbs.add_parser(
+        "retry", help="put uploads back into the input bucket, from quarantine or the archive"
+    )
     drop = verbs.add_parser("drop", help="delete quarantined uploads")
-    drop.add_argument("ids", metavar="ID", nargs="+", type=_prefix)
-    for verb in (retry, drop):
+    for verb, states in ((retry, [QUARANTINED, DONE]), (drop, [QUARANTINED])):
+        verb.add_argument("ids", metavar="ID", nargs="*", type=_prefix)
+        verb.add_argument("--state", choices=states, help="all jobs in this state")
+        verb.add_argument("--reason", metavar="TEXT", help="all whose reason contains TEXT")
+        verb.add_argument("--run", metavar="ID", type=_prefix, help="all of this run")
+        _add_pipeline(verb)
         verb.add_argument(
             "--force",
             action="store_true",
             help="even if an upload of the key waits, or a newer one is done",
         )
-    _add_pipeline(retry)
     for verb in (lists, show, retry, drop):
         verb.add_argument("--json", action="store_true", help="print one JSON object per line")
 

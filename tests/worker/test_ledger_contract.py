@@ -13,7 +13,7 @@ from tests.worker.pipeline import Pipeline
 from tests.worker.results import done, quarantined, record, start
 from worker import settings
 from worker.ledger.connection import connect_worker
-from worker.ledger.ledger import Claim, Lease, Ledger, Maker, Origin, Output
+from worker.ledger.ledger import DROPPED, Claim, Lease, Ledger, Maker, Origin, Output
 from worker.ledger.memory_ledger import MemoryLedger, MemoryTables, RetryRow
 from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.job import Job, Parent, first_job, job_id
@@ -41,6 +41,10 @@ class Ledgers:
     def add_retry(self, old_id: str, row: RetryRow) -> None:
         raise NotImplementedError
 
+    def drop(self, job: Job) -> None:
+        """Let an operator drop a quarantined job."""
+        raise NotImplementedError
+
     def rows(self) -> list[tuple[str, str, str | None]]:
         """Return key, outcome and reason of all results, sorted."""
         raise NotImplementedError
@@ -61,6 +65,12 @@ class _InMemory(Ledgers):
 
     def add_retry(self, old_id: str, row: RetryRow) -> None:
         self._tables.retries[old_id] = row
+
+    def drop(self, job: Job) -> None:
+        for place, (moment, machine, result) in self._tables.results.items():
+            if result.job == job:
+                row = (moment, machine, replace(result, outcome=DROPPED))
+                self._tables.results[place] = row
 
     def rows(self) -> list[tuple[str, str, str | None]]:
         results = [result for _, _, result in self._tables.results.values()]
@@ -92,6 +102,9 @@ class _InPostgres(Ledgers):
             "INSERT INTO pipeline.retries (stack, job_id, pipeline, round, run_id, parent_id, "  # noqa: S608
             f"parent_number, key, sha256) SELECT stack, {texts} FROM pipeline.results"
         )
+
+    def drop(self, job: Job) -> None:
+        self._sql(f"UPDATE pipeline.results SET outcome = 'dropped' WHERE job_id = '{job.id}'")  # noqa: S608
 
     def rows(self) -> list[tuple[str, str, str | None]]:
         rows = self._sql("SELECT key, outcome, reason FROM pipeline.results ORDER BY key")
@@ -373,3 +386,33 @@ def test_a_retry_is_believed_if_it_was_asked_for(ledgers: Ledgers, ledger: Ledge
     job = Job(job_id("negatives", back, 1), back, "the run", 1, row.parent, CAT_JOB.id)
     record(ledger, quarantined(back, job=job))
     assert ledger.find_origins([claim], []) == {back: replace(origin, successor=job.id)}
+
+
+def test_a_retry_of_a_dropped_job_is_superfluous(ledgers: Ledgers, ledger: Ledger) -> None:
+    record(ledger, quarantined(CAT))
+    ledgers.add_retry(CAT_JOB.id, RetryRow("negatives", 1, CAT_JOB.id, "cat.png", "a" * 64))
+    again = replace(CAT, version_id="v2")
+    job = Job(job_id("negatives", again, 1), again, CAT_JOB.id, 1, retry_of=CAT_JOB.id)
+    (result,) = start(ledger, done(again, job=job))
+    ledgers.drop(CAT_JOB)
+    assert not ledger.prepare(result)
+    assert ledger.record([result]) == set()
+    found = ledger.find_origins([Claim(again, "a" * 64, CAT_JOB.id)], [])
+    assert found[again].successor == CAT_JOB.id
+
+
+def test_who_needs_a_quarantined_copy(ledgers: Ledgers, ledger: Ledger) -> None:
+    other = replace(CAT, version_id="v0")
+    for upload in (CAT, other):
+        assert not ledger.needs_copy("cat.png", "a" * 64)
+        record(ledger, quarantined(upload))
+        assert ledger.needs_copy("cat.png", "a" * 64)
+        if upload == CAT:  # it is repeated, the other one dropped
+            again = replace(CAT, version_id="v2")
+            job = Job(job_id("negatives", again, 1), again, CAT_JOB.id, 1, retry_of=CAT_JOB.id)
+            record(ledger, done(again, job=job))
+    assert not ledger.needs_copy("dog.png", "a" * 64)
+    assert not ledger.needs_copy("cat.png", "b" * 64)
+    assert not ledgers.open("vm-1", "thumbs").needs_copy("cat.png", "a" * 64)
+    ledgers.drop(first_job("negatives", other))
+    assert not ledger.needs_copy("cat.png", "a" * 64)

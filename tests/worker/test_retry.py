@@ -86,16 +86,122 @@ def test_drop_deletes_the_copy_and_its_note(pipeline: Pipeline) -> None:
     for verb in ("drop", "retry"):
         (problem,) = changed(pipeline, verb, old)
         assert problem is not None
-        assert "it is dropped, and only quarantined jobs can be" in problem
+        assert "it is dropped, and only quarantined " in problem
 
 
-def test_jobs_with_the_same_content_share_a_copy(versioned: Pipeline) -> None:
+@pytest.mark.parametrize("verb", ["drop", "retry"])
+def test_jobs_with_the_same_content_share_a_copy(versioned: Pipeline, verb: str) -> None:
     first, second = quarantine(versioned, "cat.png"), quarantine(versioned, "cat.png")
     assert first != second
-    assert changed(versioned, "drop", first) == [None]
-    assert len(versioned.keys(versioned.quarantine)) == 2
-    assert changed(versioned, "drop", second) == [None]
+    for expected, job in ((2, first), (0, second)):
+        assert changed(versioned, verb, job, "--force") == [None]
+        if verb == "retry":
+            versioned.drain()
+        assert len(versioned.keys(versioned.quarantine)) == expected
+    outcomes = ["dropped"] * 2 if verb == "drop" else ["quarantined"] * 2 + ["done"] * 2
+    assert [row["outcome"] for row in versioned.rows()] == outcomes
+
+
+def test_a_job_that_was_put_back_can_be_dropped(versioned: Pipeline) -> None:
+    """The upload that waits goes, too: the job does not end as both dropped and done."""
+    old = quarantine(versioned, "cat.png")
+    assert changed(versioned, "retry", old) == [None]
+    (problem,) = changed(versioned, "drop", old)
+    assert problem is not None
+    assert f"it was put back and waits in {versioned.input}; wait until" in problem
+    assert changed(versioned, "drop", old, "--force") == [None]
+    versioned.drain()
+    assert [row["outcome"] for row in versioned.rows()] == ["dropped"]
+    assert (versioned.left(), versioned.keys(versioned.output)) == ([], [])
     assert versioned.keys(versioned.quarantine) == []
+
+
+def test_jobs_of_a_deleted_pipeline(versioned: Pipeline) -> None:
+    first, second = quarantine(versioned, "a.png"), quarantine(versioned, "b.png", PNG + b"\0")
+    versioned.sql("UPDATE pipeline.results SET pipeline = 'gone'")
+    bucket = versioned.quarantine
+    for key in versioned.keys(bucket):
+        versioned.s3.copy_object(
+            Bucket=bucket,
+            Key=key.replace("negatives/", "gone/"),
+            CopySource={"Bucket": bucket, "Key": key},
+        )
+        versioned.s3.delete_object(Bucket=bucket, Key=key)
+    problems = changed(versioned, "retry", first, second)
+    assert [problem and problem.partition(": ")[2] for problem in problems] == [
+        "its pipeline 'gone' was deleted; create it again first."
+    ] * 2
+    assert changed(versioned, "drop", "--state", "quarantined") == [None, None]
+    assert versioned.keys(bucket) == []
+
+
+def test_a_drop_waits_for_the_machine_that_works_on_the_key(versioned: Pipeline) -> None:
+    old = quarantine(versioned, "cat.png")
+    (lease,) = versioned.sql(
+        "INSERT INTO pipeline.leases (stack, pipeline, key_sha256, key, fence, machine, until) "
+        "SELECT stack, pipeline, key_sha256, key, nextval('pipeline.fences'), 'vm-2', "
+        "now() + interval '5 seconds' FROM pipeline.results RETURNING until"
+    )
+    assert changed(versioned, "drop", old) == [None]
+    (row,) = versioned.rows()
+    assert row["dropped_at"] > lease["until"]
+
+
+def archived(pipeline: Pipeline, key: str) -> str:
+    """Process an upload whose input is kept, and return its job's id."""
+    archive = f"{pipeline.name}-archive"
+    if "store" not in pipeline.tables:
+        pipeline.make_bucket(archive)
+        pipeline.tables = {"store": {"archive": archive}, "pipeline": {"keep_inputs": True}}
+        pipeline.configure()
+    pipeline.put(key, PNG)
+    pipeline.drain()
+    (*_, row) = listed(pipeline, "--state", "done")
+    return str(row["id"])
+
+
+def test_a_kept_input_is_processed_again(pipeline: Pipeline) -> None:
+    old = archived(pipeline, "a/cat.png")
+    kept = pipeline.keys(f"{pipeline.name}-archive")
+    pipeline.s3.delete_object(Bucket=pipeline.output, Key="a/negated_cat.png")
+    assert changed(pipeline, "retry", old) == [None]
+    pipeline.drain()
+    assert error(decode(pipeline.get("a/negated_cat.png")), negated(PNG)) == 0
+    assert (pipeline.left(), pipeline.keys(f"{pipeline.name}-archive")) == ([], kept)
+    _, again = listed(pipeline, "--state", "done")
+    assert again["run"] == old
+    (problem,) = changed(pipeline, "retry", old)
+    assert problem is not None
+    assert problem.endswith(
+        f"job {again['id'][:12]} repeated it and is done; use {again['id'][:12]}."
+    )
+    assert changed(pipeline, "retry", again["id"]) == [None]
+    pipeline.drain()
+    assert [row["round"] for row in pipeline.rows()] == [0, 1, 2]
+
+
+def test_all_kept_inputs_are_processed_again(versioned: Pipeline) -> None:
+    archived(versioned, "a.png")
+    versioned.put("a.png", PNG + b"\0")  # replaces the first one's result
+    versioned.drain()
+    archived(versioned, "b.png")
+    assert changed(versioned, "retry", "--state", "done") == [None, None]
+    versioned.drain()
+    rows = versioned.rows()
+    assert [(row["key"], row["round"]) for row in rows[3:]] == [("a.png", 1), ("b.png", 1)]
+    assert rows[3]["input_sha256"] == rows[1]["input_sha256"]
+
+
+def test_jobs_by_reason(versioned: Pipeline) -> None:
+    small, no_picture = quarantine(versioned, "a.png"), quarantine(versioned, "b.png", b"text")
+    (row,) = listed(versioned, "--reason", "383 pixels")
+    assert row["id"] == small
+    assert changed(versioned, "retry", "--reason", "383 pixels") == [None]
+    assert versioned.left() == ["a.png"]
+    assert changed(versioned, "drop", "--reason", "no such reason") == []
+    versioned.drain()
+    assert changed(versioned, "drop", "--reason", shown(versioned, no_picture)["reason"]) == [None]
+    assert shown(versioned, no_picture)["state"] == "dropped"
 
 
 @pytest.mark.parametrize("verb", ["retry", "drop"])
@@ -140,7 +246,9 @@ def test_jobs_that_are_not_quarantined(versioned: Pipeline) -> None:
         done, waiting = listed(versioned)
         problems = changed(versioned, verb, done["id"], waiting["id"], "0" * 32)
         assert [problem and problem.partition(": ")[2] for problem in problems] == [
-            "it is done, and only quarantined jobs can be.",
+            "it is done, and only quarantined jobs can be."
+            if verb == "drop"
+            else "its input was not kept (setting keepInputs); upload the file again.",
             "it is waiting; wait until it is done or quarantined.",
             "`jobs` lists them.",
         ]
@@ -178,4 +286,6 @@ def test_copies_from_before_pipelines_had_names(versioned: Pipeline) -> None:
 def test_either_ids_or_a_filter(versioned: Pipeline, arguments: list[str]) -> None:
     done = versioned.run("jobs", "retry", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Give the ids of jobs, or --state quarantined, or --run ID.\n"
+    assert done.stderr == (
+        "Give the ids of jobs, or --state quarantined, --reason TEXT or --run ID.\n"
+    )

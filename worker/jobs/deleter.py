@@ -66,7 +66,11 @@ def delete(context: Context, keeper: LeaseKeeper, recorded: Sequence[Recorded]) 
 
 
 def _remove_quarantined(context: Context, recorded: Recorded) -> None:
-    """Remove the quarantined copy of a retry that is done: if it stays, so must the upload."""
-    if recorded.quarantined:
-        name, key = context.pipeline.name, recorded.upload.key
-        quarantine.remove(context.store, context.quarantine, name, key, recorded.quarantined)
+    """Remove the quarantined copy of a retry that is done, unless another job needs it.
+
+    Raises:
+        UploadDeferred: The copy stays; so must the upload.
+    """  # noqa: DOC502  raised by the store
+    name, key, sha256 = context.pipeline.name, recorded.upload.key, recorded.quarantined
+    if sha256 and not context.ledger.needs_copy(key, sha256):
+        quarantine.remove(context.store, context.quarantine, name, key, sha256)

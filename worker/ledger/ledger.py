@@ -164,8 +164,8 @@ class Origin:
         round: The number of the retry, 0 for a copy of another pipeline's result.
         parent: The result of another pipeline.
         retry_of: The job that the retry repeats, None for a copy.
-        successor: A job that was recorded for the same origin: if it is another one than the
-            upload's own, the upload is superfluous.
+        successor: A job that was recorded for the same origin, or the retried job if it was
+            dropped: if it is another one than the upload's own, the upload is superfluous.
     """
 
     run_id: str
@@ -256,7 +256,16 @@ class Ledger(Protocol):
         """Insert or update one row per job and remove the attempts.
 
         Returns:
-            The ids of the jobs that were recorded: those whose lease is still held.
+            The ids of the jobs that were recorded: those whose lease is still held, and that
+            repeat no job which was dropped meanwhile.
+        """
+
+    def needs_copy(self, key: str, sha256: str) -> bool:
+        """Return whether a quarantined job that no retry repeated needs its quarantined copy.
+
+        Args:
+            key: The object key.
+            sha256: Of the content, in hex: jobs on the same content share a copy.
         """
 
     def heartbeat(self, problem: str | None) -> None:

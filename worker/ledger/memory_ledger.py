@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from worker.ledger.ledger import (
+    DROPPED,
     LEASE_SECONDS,
+    QUARANTINED,
     Attempt,
     Claim,
     Lease,
@@ -133,7 +135,12 @@ class MemoryLedger:
         wanted = (self._pipeline, claim.upload.key, claim.sha256)
         if row is None or (row.pipeline, row.key, row.sha256) != wanted:
             return None
-        successors = (one.job.id for one in self.results if one.job.retry_of == claim.retry)
+        successors = (
+            one.job.id
+            for one in self.results
+            if one.job.retry_of == claim.retry
+            or (one.job.id == claim.retry and one.outcome == DROPPED)
+        )
         return Origin(row.run_id, row.round, row.parent, claim.retry, next(successors, None))
 
     def _copy(self, claim: Claim, sources: Collection[str]) -> Origin | None:
@@ -191,6 +198,12 @@ class MemoryLedger:
         self.tables.leases[place] = (lease, machine, self._lease_end())
         return True
 
+    def _may_write(self, result: Result) -> bool:
+        """Return whether the lease is still held and the job repeats no dropped one."""
+        dropped = (one.job.id for one in self.results if one.outcome == DROPPED)
+        is_held = self._renewed(result.job.upload.key, result.fence)
+        return is_held and result.job.retry_of not in dropped
+
     def _lease_end(self) -> datetime:
         return self._clock() + timedelta(seconds=LEASE_SECONDS)
 
@@ -233,7 +246,7 @@ class MemoryLedger:
         """See `Ledger.prepare`."""
         job = result.job
         with self._lock:
-            if job.id in self.tables.prepared or not self._renewed(job.upload.key, result.fence):
+            if job.id in self.tables.prepared or not self._may_write(result):
                 return False
             self.tables.prepared[job.id] = result
             self.tables.outputs[job.id] = (self._pipeline, job.run_id, result.outputs)
@@ -245,7 +258,7 @@ class MemoryLedger:
         with self._lock:
             for result in results:
                 job = result.job
-                if not self._renewed(job.upload.key, result.fence):
+                if not self._may_write(result):
                     continue
                 row = (self._clock(), self._machine, result)
                 self.tables.results[self._pipeline, job.id] = row
@@ -254,6 +267,16 @@ class MemoryLedger:
                 self.clear_attempts([job.upload])
                 recorded.add(job.id)
         return recorded
+
+    def needs_copy(self, key: str, sha256: str) -> bool:
+        """See `Ledger.needs_copy`."""
+        results = self.results
+        repeated = {one.job.retry_of for one in results}
+        return any(
+            (one.upload.key, one.input_sha256, one.outcome) == (key, sha256, QUARANTINED)
+            and one.job.id not in repeated
+            for one in results
+        )
 
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""

@@ -152,6 +152,10 @@ class PostgresLedger:
             return set()
         return {row["job_id"] for row in self._run("record_results", rows=_json(rows))}
 
+    def needs_copy(self, key: str, sha256: str) -> bool:
+        """See `Ledger.needs_copy`."""
+        return bool(self._run("needs_copy", key=key, sha256=sha256)[0]["needed"])
+
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""
         self._run_releasing("heartbeat", obstacle=problem)

@@ -48,16 +48,20 @@ class JobFilter:
         since: Only jobs recorded at this time or later.
         like: Only jobs whose key, or the key of a result, contains this text.
         state: Only jobs in this state; quarantined ones only if they were not retried.
+        reason: Only jobs whose reason contains this text.
         run: Only jobs of the runs whose ids begin with this.
         pipeline: Only jobs of this pipeline.
+        is_latest: Only jobs that no retry repeated, and no done ones of a key with a newer result.
     """
 
     last: int = DEFAULT_ROWS
     since: datetime | None = None
     like: str | None = None
     state: str | None = None
+    reason: str | None = None
     run: str | None = None
     pipeline: str | None = None
+    is_latest: bool = False
 
 
 class StackLedger:
@@ -135,33 +139,52 @@ class StackLedger:
         return self._rows("results_of", key=key, pipeline=pipeline)
 
     @contextmanager
-    def locked(self, identifier: str) -> Iterator[None]:
-        """Let nobody else retry or drop a job until the context ends."""
-        self._rows("lock_job", id=identifier)
+    def leased(self, pipeline: str, key: str, holder: str) -> Iterator[int | None]:
+        """Lease a key until the context ends, so that no machine works on it.
+
+        Args:
+            pipeline: The pipeline.
+            key: The object key.
+            holder: Names the command.
+
+        Yields:
+            The lease's fence, None if a machine or another command has leased the key. The lease
+            of a command that was killed ends after `LEASE_SECONDS`.
+        """
+        place = {"pipeline": pipeline, "key": key}
+        rows = self._rows("lease_key", holder=holder, **place)
+        fence = rows[0]["fence"] if rows else None
         try:
-            yield
+            yield fence
         finally:
-            self._rows("unlock_job", id=identifier)
+            if fence is not None:
+                self._rows("release_key", fence=fence, **place)
 
     def retry(self, identifier: str) -> bool:
-        """Note that a quarantined upload is put back; repeating it changes nothing.
+        """Note that a quarantined or done upload is put back; repeating it changes nothing.
 
         Returns:
             False if that has led to another job already; then nothing was noted.
         """
         return bool(self._rows("retry_job", id=identifier))
 
-    def drop(self, identifier: str) -> bool:
+    def drop(self, identifier: str, fence: int) -> bool:
         """Record that a quarantined job was dropped.
 
+        Args:
+            identifier: The job's id.
+            fence: Of the lease of its key.
+
         Returns:
-            False if it was retried or dropped before; then nothing was recorded.
+            False if it was retried or dropped before, or the lease was lost; then nothing was
+            recorded.
         """
-        return bool(self._rows("drop_job", id=identifier))
+        return bool(self._rows("drop_job", id=identifier, fence=fence))
 
     def _rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         with translated_errors(name):
-            return self.connection.execute(statement(name), self._values(parameters)).fetchall()
+            cursor = self.connection.execute(statement(name), self._values(parameters))
+            return cursor.fetchall() if cursor.description else []
 
     def _stream(self, name: str, **parameters: object) -> Iterator[dict[str, Any]]:
         """Yield rows in constant memory: they come through a server-side cursor."""

@@ -1,6 +1,6 @@
 -- Where uploads come from that claim to be put back by a retry, or copied from another pipeline.
 -- Anybody can write such metadata: it counts only if a row has the same content.
--- `successor` is a job that was recorded for the same origin.
+-- `successor` is a job that was recorded for the same origin, or the retried job if it was dropped.
 WITH claims AS (
     SELECT * FROM jsonb_to_recordset(%(claims)s) AS c (
         claim integer, key text, sha256 text, retry text, parent text, number integer
@@ -16,7 +16,7 @@ SELECT
     t.job_id AS retry_of,
     (
         SELECT r.job_id FROM pipeline.results AS r
-        WHERE r.retry_of = t.job_id
+        WHERE r.retry_of = t.job_id OR (r.job_id = t.job_id AND r.outcome = 'dropped')
         LIMIT 1
     ) AS successor
 FROM claims AS c

@@ -25,9 +25,20 @@ FROM (
         AND (%(run)s::text IS NULL OR (r.run_id >= %(run)s AND r.run_id < %(run)s || 'g'))
         AND (%(state)s::text IS NULL OR r.outcome = %(state)s)
         AND (
-            %(state)s::text IS DISTINCT FROM 'quarantined'
+            NOT (%(is_latest)s OR %(state)s::text IS NOT DISTINCT FROM 'quarantined')
             OR NOT EXISTS (SELECT FROM pipeline.results AS s WHERE s.retry_of = r.job_id)
         )
+        AND (
+            NOT %(is_latest)s
+            OR r.outcome <> 'done'
+            OR NOT EXISTS (
+                SELECT FROM pipeline.results AS n
+                WHERE
+                    (n.stack, n.pipeline, n.key_sha256) = (r.stack, r.pipeline, r.key_sha256)
+                    AND n.outcome = 'done' AND n.created_at > r.created_at
+            )
+        )
+        AND (%(reason)s::text IS NULL OR strpos(r.reason, %(reason)s) > 0)
         AND (
             %(like)s::text IS NULL
             OR strpos(r.key, %(like)s) > 0

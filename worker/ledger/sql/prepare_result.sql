@@ -4,7 +4,7 @@ WITH job AS (
         j.*,
         sha256(convert_to(j.key, 'UTF8')) AS key_sha256
     FROM jsonb_to_record(%(row)s) AS j (
-        job_id text, run_id text, key text, fence bigint, outputs jsonb
+        job_id text, run_id text, key text, fence bigint, outputs jsonb, retry_of text
     )
 ),
 
@@ -14,6 +14,9 @@ held AS (
     WHERE
         (l.stack, l.pipeline, l.key_sha256) = (%(stack)s, %(pipeline)s, j.key_sha256)
         AND l.fence = j.fence
+        AND NOT EXISTS (
+            SELECT FROM pipeline.results AS d WHERE d.job_id = j.retry_of AND d.outcome = 'dropped'
+        )
     RETURNING j.job_id
 ),
 

@@ -1,5 +1,5 @@
 -- Insert or update the rows of a batch, with objects and records, and remove the attempts.
--- Only of jobs whose lease is still held; their ids are returned.
+-- Only of jobs whose lease is still held, and that repeat no dropped job; their ids are returned.
 WITH batch AS (
     SELECT
         b.*,
@@ -21,6 +21,9 @@ held AS (
     WHERE
         (l.stack, l.pipeline, l.key_sha256) = (%(stack)s, %(pipeline)s, b.key_sha256)
         AND l.fence = b.fence
+        AND NOT EXISTS (
+            SELECT FROM pipeline.results AS d WHERE d.job_id = b.retry_of AND d.outcome = 'dropped'
+        )
     RETURNING b.job_id
 ),
 

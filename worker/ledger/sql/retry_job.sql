@@ -1,9 +1,9 @@
--- Note that a quarantined upload is put back, unless that has led to another job already.
--- Repeating it changes nothing.
+-- Note that an upload is put back from quarantine or from the archive, unless that has led to
+-- another job already. Repeating it changes nothing.
 WITH job AS (
     SELECT r.* FROM pipeline.results AS r
     WHERE
-        r.stack = %(stack)s AND r.job_id = %(id)s AND r.outcome = 'quarantined'
+        r.stack = %(stack)s AND r.job_id = %(id)s AND r.outcome IN ('quarantined', 'done')
         AND NOT EXISTS (SELECT FROM pipeline.results AS s WHERE s.retry_of = r.job_id)
 ),
 

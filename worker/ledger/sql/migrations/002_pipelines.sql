@@ -17,7 +17,6 @@ ADD COLUMN parameters_sha256 text,
 ADD COLUMN notes jsonb NOT NULL DEFAULT '[]',
 ADD COLUMN log text, -- the end of the transform's output
 ADD COLUMN dropped_at timestamptz,
-ADD COLUMN undeletable text, -- why the store refuses to delete the upload, null if it does not
 ADD COLUMN key_sha256 bytea, -- keys may be too long for an index
 DROP CONSTRAINT results_outcome_check,
 ADD CONSTRAINT results_outcome_check CHECK (outcome IN ('done', 'quarantined', 'dropped')),
