@@ -47,6 +47,9 @@ _RUN = click.option(
     metavar="ID",
     help="Only jobs of this run: all that one upload led to.",
 )
+_REASON = click.option(
+    "--reason", type=options.TEXT, metavar="TEXT", help="Only jobs whose reason contains TEXT."
+)
 
 
 class _Jobs(click.Group):
@@ -70,6 +73,7 @@ def command() -> None:
 @options.pipeline
 @click.option("--state", type=click.Choice(_STATES), help="Only jobs in this state.")
 @_RUN
+@_REASON
 @options.filters
 @options.as_json
 def list_(
@@ -78,13 +82,15 @@ def list_(
     pipeline: str | None,
     state: str | None,
     run: str | None,
+    reason: str | None,
     last: int | None,
     since: str | None,
     like: str,
     as_json: bool,
 ) -> None:
     """Show the last jobs, oldest first."""
-    chosen = {"pipeline": pipeline, "state": state, "run": run, "since": since, "like": like}
+    chosen = {"pipeline": pipeline, "state": state, "run": run, "reason": reason}
+    chosen |= {"since": since, "like": like}
     arguments = ["jobs", "list", "--json", f"--last={rows_to_show(last, since)}"]
     rows = _rows(target, [*arguments, *_options(chosen)])
     if as_json:
@@ -108,7 +114,8 @@ def show(identifier: str, target: Target, as_json: bool) -> None:
 
 @command.command()
 @_IDS
-@click.option("--state", type=click.Choice(["quarantined"]), help="All quarantined jobs.")
+@click.option("--state", type=click.Choice(["quarantined", "done"]), help="All jobs in this state.")
+@_REASON
 @_RUN
 @_FORCE
 @options.pipeline
@@ -118,29 +125,60 @@ def retry(
     *,
     ids: tuple[str, ...],
     state: str | None,
+    reason: str | None,
     run: str | None,
     force: bool,
     pipeline: str | None,
     target: Target,
     as_json: bool,
 ) -> None:
-    """Put quarantined objects back, so that they are processed again."""
-    if bool(ids) == bool(state or run):
-        raise CommandError("Give the ids of jobs, or --state quarantined, or --run ID.")
-    chosen = _options({"state": state, "run": run, "pipeline": pipeline})
+    """Process objects again: quarantined ones, or done ones whose inputs were kept.
+
+    --reason and --run choose quarantined jobs unless --state says done.
+    """
+    chosen = _chosen(ids, state=state, reason=reason, run=run, pipeline=pipeline)
     _change(target, "retry", ids, [*chosen, *(["--force"] if force else [])], as_json=as_json)
 
 
 @command.command()
 @_IDS
+@click.option("--state", type=click.Choice(["quarantined"]), help="All quarantined jobs.")
+@_REASON
+@_RUN
 @_FORCE
+@options.pipeline
 @options.stack
 @options.as_json
-def drop(*, ids: tuple[str, ...], force: bool, target: Target, as_json: bool) -> None:
+def drop(
+    *,
+    ids: tuple[str, ...],
+    state: str | None,
+    reason: str | None,
+    run: str | None,
+    force: bool,
+    pipeline: str | None,
+    target: Target,
+    as_json: bool,
+) -> None:
     """Delete quarantined objects for good."""
-    if not ids:
-        raise CommandError("Give the ids of jobs: 'jobs --state quarantined' lists them.")
-    _change(target, "drop", ids, ["--force"] if force else [], as_json=as_json)
+    chosen = _chosen(ids, state=state, reason=reason, run=run, pipeline=pipeline)
+    _change(target, "drop", ids, [*chosen, *(["--force"] if force else [])], as_json=as_json)
+
+
+def _chosen(
+    ids: Sequence[str],
+    *,
+    state: str | None,
+    reason: str | None,
+    run: str | None,
+    pipeline: str | None,
+) -> Iterable[str]:
+    """Return the options that choose jobs, instead of their ids."""
+    if bool(ids) == bool(state or reason or run):
+        raise CommandError(
+            "Give the ids of jobs, or --state quarantined, --reason TEXT or --run ID."
+        )
+    return _options({"state": state, "reason": reason, "run": run, "pipeline": pipeline})
 
 
 def _change(
@@ -160,7 +198,7 @@ def _change(
         else:
             print_progress(row["problem"])
     if not count:
-        print_progress("There is no such quarantined job.")
+        print_progress("There is no such job.")
 
 
 def _rows(target: Target, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -155,17 +155,15 @@ def test_retry_and_drop_say_what_they_did(stack: Pipeline) -> None:
     rows = json.loads(run("jobs", "drop", second, "--json", code=1).stdout)
     assert [row["ok"] for row in rows] == [False]
     stack.drain()
-    assert run("jobs", "retry", "--state", "quarantined").stderr == (
-        "There is no such quarantined job.\n"
-    )
+    assert run("jobs", "retry", "--state", "quarantined").stderr == ("There is no such job.\n")
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["retry"], "Give the ids of jobs, or --state quarantined, or --run ID."),
+        (["retry"], "Give the ids of jobs, or --state quarantined, --reason"),
         (["retry", "a" * 8, "--run", "b" * 8], "Give the ids of jobs, or --state quarantined"),
-        (["drop"], "Give the ids of jobs: 'jobs --state quarantined' lists them."),
+        (["drop"], "Give the ids of jobs, or --state quarantined, --reason TEXT or --run ID."),
         (["show", "abc"], "'abc' is not an id: give its first 6 to 32 digits."),
         (["--since", "noon"], "--since 'noon' is not a time"),
     ],

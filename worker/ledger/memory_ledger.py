@@ -200,9 +200,10 @@ class MemoryLedger:
 
     def _may_write(self, result: Result) -> bool:
         """Return whether the lease is still held and the job repeats no dropped one."""
-        dropped = (one.job.id for one in self.results if one.outcome == DROPPED)
-        is_held = self._renewed(result.job.upload.key, result.fence)
-        return is_held and result.job.retry_of not in dropped
+        is_dropped = any(
+            (one.job.id, one.outcome) == (result.job.retry_of, DROPPED) for one in self.results
+        )
+        return self._renewed(result.job.upload.key, result.fence) and not is_dropped
 
     def _lease_end(self) -> datetime:
         return self._clock() + timedelta(seconds=LEASE_SECONDS)
