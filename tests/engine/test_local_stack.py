@@ -1,8 +1,6 @@
 """The local stack through the real engine: up, photos, changes, damage, repair, destroy."""
 
-import base64
 import configparser
-import gzip
 import json
 import subprocess
 import sysconfig
@@ -19,6 +17,7 @@ from openstack.connection import Connection
 from PIL import Image, ImageChops
 
 from tests.checkout import Checkout
+from tests.engine.secret_search import texts
 from tests.eventually import eventually
 
 # The access key is a name, not a secret: providers use it as the credential's id in the state.
@@ -174,12 +173,12 @@ def test_other_clients_use_the_printed_keys(deployed: Checkout, tmp_path: Path) 
 def test_secrets_are_not_stored_or_shown_in_clear(deployed: Checkout) -> None:
     values = outputs(deployed)
     secrets = {values[name] for name in SECRETS}
-    everything = "\n".join(decoded(export(deployed, "--show-secrets")))
+    everything = "\n".join(texts(export(deployed, "--show-secrets")))
     assert all(value in everything for value in secrets)  # the search can find them
     local = deployed.folder / ".local"
     logs = [*local.rglob("*.log"), *local.glob("state/.pulumi/**/*.json")]
     places = {
-        "state": "\n".join(decoded(export(deployed))),
+        "state": "\n".join(texts(export(deployed))),
         "outputs": deployed.pipeline("outputs").stdout,
         "files": "".join(file.read_bytes().decode("latin-1") for file in logs),
         "processes": subprocess.run(
@@ -207,26 +206,6 @@ def export(checkout: Checkout, *words: str) -> Any:
         check=True,
     )
     return json.loads(answer.stdout)
-
-
-def decoded(value: object) -> Iterator[str]:
-    """Every string in a document, and what it holds in base64 or gzip."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from decoded(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from decoded(item)
-    elif isinstance(value, str):
-        yield value
-        try:
-            raw = base64.b64decode(value, validate=True)
-        except ValueError:
-            return
-        yield raw.decode("latin-1")
-        if raw[:2] == b"\x1f\x8b":
-            yield gzip.decompress(raw).decode("latin-1")
 
 
 def test_operator_range_is_changed_in_place(deployed: Checkout) -> None:

@@ -1,18 +1,16 @@
 """A secret parameter of a pipeline: nowhere in plain, and the worker still gets it."""
 
-import base64
-import gzip
 import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from local.machine.process.machine import ProcessMachine
 from tests.checkout import open_folder
+from tests.engine import secret_search
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 from tests.eventually import eventually
 
@@ -66,28 +64,6 @@ def machine(operator: CloudOperator) -> ProcessMachine:
     return only
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Yield all texts of a state; what is packed, as user-data is, also unpacked."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts(item)
-    else:
-        yield str(value)
-        yield from unpacked(str(value))
-
-
-def unpacked(text: str) -> Iterator[str]:
-    try:
-        raw = base64.b64decode(text.strip('"'), validate=True)
-        yield (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-    except (ValueError, OSError, EOFError):
-        return
-
-
 def test_secret_is_encrypted_in_the_settings(operator: CloudOperator) -> None:
     file = operator.settings_file("lab").read_text()
     assert SECRET not in file
@@ -111,11 +87,11 @@ def test_worker_gets_the_secret(operator: CloudOperator) -> None:
 
 
 def test_state_holds_it_only_encrypted(operator: CloudOperator) -> None:
-    plain = "\n".join(texts(json.loads(shell(operator, "pulumi stack export"))))
+    plain = "\n".join(secret_search.texts(json.loads(shell(operator, "pulumi stack export"))))
     assert SECRET not in plain
     assert PLAIN in plain  # the outputs' key pattern
     decrypted = json.loads(shell(operator, "pulumi stack export --show-secrets"))
-    assert SECRET in "\n".join(texts(decrypted))  # the search finds it where it is
+    assert SECRET in "\n".join(secret_search.texts(decrypted))  # the search finds it where it is
 
 
 def test_no_file_of_the_backend_holds_it(operator: CloudOperator) -> None:

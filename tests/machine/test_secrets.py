@@ -2,11 +2,36 @@
 
 import re
 
+from clients.certificates import issue
 from tests.machine.guest import WORKER, Guest, eventually
 
 NAMES = ("s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
 PARAMETER = r"\"width\": 61"  # of the pipeline `thumbs`, as in worker.toml
 LIST = "/root/secrets-to-look-for"
+#: Connects with the credential as client certificate, and with a copy that others may read, to what
+#: answers as a server with TLS and then closes the connection.
+CONNECT = """
+import os, psycopg, shutil, socket, threading
+secret = os.environ["CREDENTIALS_DIRECTORY"] + "/database-certificate"
+copy = os.environ["STATE_DIRECTORY"] + "/copy"
+shutil.copyfile(secret, copy)
+os.chmod(copy, 0o644)
+listener = socket.create_server(("127.0.0.1", 0))
+def answer():
+    while True:
+        session, _ = listener.accept()
+        session.recv(8)
+        session.sendall(b"S")
+        session.close()
+threading.Thread(target=answer, daemon=True).start()
+for path in (secret, copy):
+    access = {"host": "127.0.0.1", "port": listener.getsockname()[1], "connect_timeout": 5}
+    try:
+        psycopg.connect(**access, sslmode="require", sslcert=path, sslkey=path)
+    except psycopg.OperationalError as error:
+        print(" ".join(str(error).split()))
+os.remove(copy)
+"""
 _LOOK = f"grep -rlsF -f {LIST} --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev /"
 
 
@@ -63,3 +88,17 @@ def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> 
     for secret in [*guest.secrets(NAMES), '"width": 61']:
         assert secret not in seen
         assert secret not in journal
+
+
+def test_libpq_accepts_the_credential_as_a_key(guest: Guest) -> None:
+    """It refuses keys that others can read, and systemd chooses owner and mode of credentials."""
+    path = "/etc/pipeline/credentials/database-certificate"
+    assert guest.shell(f"stat -c %s {path}") == "0"  # the unit loads it though it is empty
+    guest.write(path, issue("worker"))
+    try:
+        of_credential, of_copy = guest.probe_as_worker(CONNECT).splitlines()
+    finally:
+        guest.shell(f"truncate -s 0 {path}")
+    assert "has group or world access" in of_copy
+    assert "group or world" not in of_credential
+    assert "SSL" in of_credential  # it went on to the handshake

@@ -1,5 +1,8 @@
 """Runs the real `__main__.py` against Pulumi's mocks and records what it asks of the engine."""
 
+import base64
+import gzip
+import json
 import runpy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -140,3 +143,11 @@ def run_program(values: Mapping[str, str], stack: str = "unit", secret: Sequence
 
     program()
     return run
+
+
+def written(run: Run) -> dict[str, str]:
+    """Return path -> content of the files in the machine's user-data."""
+    packed = run.one("Instance").inputs["userData"]
+    text = gzip.decompress(base64.b64decode(packed)).decode()
+    document: dict[str, Any] = json.loads(text.removeprefix("#cloud-config\n"))
+    return {entry["path"]: entry["content"] for entry in document["write_files"]}

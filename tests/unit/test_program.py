@@ -1,20 +1,17 @@
 """The resources that the real `__main__.py` requests from the engine."""
 
-import base64
-import gzip
 import ipaddress
 import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clients.errors import CloudError, InfraError
 from local.cloud import LocalCloud
 from tests.unit.conftest import use_cloud
-from tests.unit.program import CHECKOUT, FLOATING_IP, Run, run_program
+from tests.unit.program import CHECKOUT, FLOATING_IP, Run, run_program, written
 from tests.unit.stack_settings import PUBLIC_KEY, stack_settings
 from worker import settings as worker_settings
 
@@ -35,14 +32,6 @@ def run(local_cloud: LocalCloud, folder: Path) -> Run:
     with pytest.MonkeyPatch.context() as environment:
         use_cloud(environment, local_cloud)
         return run_program(settings)
-
-
-def written(run: Run) -> dict[str, str]:
-    """Return path -> content of the files in the machine's user-data."""
-    packed = run.one("Instance").inputs["userData"]
-    text = gzip.decompress(base64.b64decode(packed)).decode()
-    document: dict[str, Any] = json.loads(text.removeprefix("#cloud-config\n"))
-    return {entry["path"]: entry["content"] for entry in document["write_files"]}
 
 
 def test_every_resource_of_the_design(run: Run) -> None:

@@ -10,9 +10,9 @@ import pytest
 from clients.errors import CloudError
 from local.cloud import LocalCloud
 from tests.unit.conftest import use_cloud
-from tests.unit.program import Asked, Run, run_program
+from tests.unit.program import Asked, Run, run_program, written
 from tests.unit.stack_settings import stack_settings
-from tests.unit.test_program import read_by_worker, written
+from tests.unit.test_program import read_by_worker
 
 pytestmark = pytest.mark.usefixtures("clouds_yaml")
 
