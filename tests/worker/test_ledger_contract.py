@@ -13,7 +13,17 @@ from tests.worker.pipeline import Pipeline
 from tests.worker.results import done, quarantined, record, start
 from worker import settings
 from worker.ledger.connection import connect_worker
-from worker.ledger.ledger import DROPPED, Claim, Lease, Ledger, Maker, Origin, Output
+from worker.ledger.ledger import (
+    DROPPED,
+    Claim,
+    Lease,
+    Ledger,
+    LostLease,
+    Maker,
+    Origin,
+    Output,
+    OutputVersion,
+)
 from worker.ledger.memory_ledger import MemoryLedger, MemoryTables, RetryRow
 from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.job import Job, Parent, first_job, job_id
@@ -284,6 +294,35 @@ def test_a_released_key_can_be_leased(ledgers: Ledgers) -> None:
         other.heartbeat(None)
 
 
+def test_a_lost_lease_is_known_until_its_own_machine_has_swept(ledgers: Ledgers) -> None:
+    one, other = ledgers.open("vm-1", "negatives"), ledgers.open("vm-2", "negatives")
+    stored = [Output(1, "output", "negated_cat.png", "v2", "e", "b" * 64, 8, "image/png")]
+    (mine,) = start(one, done(CAT))
+    ledgers.expire_leases()
+    (theirs,) = start(other, done(CAT, outputs=stored))
+    assert one.lost_leases() == []  # it is not recorded: nobody knows yet what counts
+    other.record([theirs])
+    lost = LostLease(mine.fence, CAT_JOB.id, [OutputVersion("output", "negated_cat.png", "v2")])
+    for ledger in (one, other):
+        assert ledger.lost_leases() == [lost]
+    assert ledgers.open("vm-1", "thumbs").lost_leases() == []
+    other.end_lost_leases([lost])  # vm-1 may be frozen
+    assert other.lost_leases() == [lost]
+    one.end_lost_leases([lost])
+    assert one.lost_leases() == []
+
+
+def test_a_lease_that_was_released_or_recorded_is_not_lost(ledger: Ledger) -> None:
+    stored = [Output(1, "output", "negated_cat.png", "v2", "e", "b" * 64, 8, "image/png")]
+    (mine,) = start(ledger, done(CAT))
+    ledger.release([Lease(CAT.key, mine.fence)])
+    (again,) = start(ledger, done(CAT, outputs=stored))
+    ledger.record([again])
+    (third,) = start(ledger, done(CAT, outputs=stored))  # as after a crash
+    ledger.record([third])
+    assert ledger.lost_leases() == []
+
+
 def test_keys_that_postgresql_cannot_tell_apart_are_started_one_by_one(ledger: Ledger) -> None:
     """It stores NUL as U+FFFD."""
     jobs = [first_job("negatives", replace(CAT, key=f"a{c}.png")) for c in "\0\ufffd"]
@@ -369,6 +408,41 @@ def test_a_further_copy_is_known_by_the_first_ones_job(ledgers: Ledgers, ledger:
     another = ledgers.open("vm-1", "thumbs")
     (origin,) = another.find_origins([claim], ["negatives"]).values()
     assert origin.successor is None
+
+
+def test_one_result_is_recorded_once(ledgers: Ledgers, ledger: Ledger) -> None:
+    """Two machines may process two copies before either is recorded."""
+    reader, other = ledgers.open("vm-1", "inverted"), ledgers.open("vm-2", "inverted")
+    record(ledger, done(CAT))
+    copies = [COPY, replace(COPY, key="another.png"), replace(COPY, key="bad.png")]
+    first, second, third = (
+        Job(job_id("inverted", copy), copy, CAT_JOB.run_id, parent=PARENT) for copy in copies
+    )
+    (mine,), (theirs,) = start(reader, done(COPY, job=first)), start(other, done(COPY, job=second))
+    (worse,) = start(other, quarantined(COPY, job=third))
+    assert reader.record([mine]) == {first.id}
+    assert other.record([theirs, worse]) == set()
+    assert not other.prepare(theirs)
+    assert reader.record([mine]) == {first.id}
+    keys = [key for key, _, _ in ledgers.rows()]
+    assert keys == ["cat.png", "negated_cat.png"]
+
+
+def test_a_copy_of_what_was_made_before_is_believed(ledgers: Ledgers, ledger: Ledger) -> None:
+    """A job that is done again may make something else, or less."""
+    reader = ledgers.open("vm-1", "inverted")
+    old = [Output(n, "output", f"{n}.png", "", "e", f"{n}" * 64, 8, "image/png") for n in (1, 2)]
+    new = [replace(old[0], sha256="c" * 64)]
+    record(ledger, done(CAT, outputs=old))
+    ledgers.age_results()
+    record(ledger, done(CAT, outputs=new))
+    for number, sha256 in ((1, "1"), (2, "2"), (1, "c")):
+        parent = Parent(CAT_JOB.id, number)
+        claim = Claim(COPY, sha256 * 64, parent=parent)
+        origin = Origin(CAT_JOB.run_id, 0, parent)
+        assert reader.find_origins([claim], ["negatives"]) == {COPY: origin}
+    forged = Claim(COPY, "c" * 64, parent=Parent(CAT_JOB.id, 2))
+    assert reader.find_origins([forged], ["negatives"]) == {}
 
 
 def test_a_retry_is_believed_if_it_was_asked_for(ledgers: Ledgers, ledger: Ledger) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
@@ -188,6 +188,30 @@ class Lease:
     fence: int
 
 
+class OutputVersion(NamedTuple):
+    """A version of an object. Attributes: bucket, key, version_id."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+
+@dataclass(frozen=True)
+class LostLease:
+    """A lease that ended without a row: its job was recorded under a later one.
+
+    Attributes:
+        fence: Of the lost lease.
+        job_id: The job.
+        outputs: The versions that count. Other versions of these keys that the same job stored
+            under the lost lease are left over.
+    """
+
+    fence: int
+    job_id: str
+    outputs: Sequence[OutputVersion]
+
+
 class Ledger(Protocol):
     """Attempts, leases, results and heartbeats of one pipeline, as seen by one machine.
 
@@ -249,15 +273,24 @@ class Ledger(Protocol):
         """Keep a result whose objects are stored: from now on the job is not transformed again.
 
         Returns:
-            Whether the lease is still held. If not, nothing was written.
+            Whether it would be recorded (see `record`). If not, nothing was written.
         """
 
     def record(self, results: Sequence[Result]) -> set[str]:
         """Insert or update one row per job and remove the attempts.
 
         Returns:
-            The ids of the jobs that were recorded: those whose lease is still held, and that
-            repeat no job which was dropped meanwhile.
+            The ids of the jobs that were recorded: those whose lease is still held, that are no
+            further copy of a result that another job has done, and repeat no dropped job.
+        """
+
+    def lost_leases(self) -> list[LostLease]:
+        """Return the pipeline's lost leases whose results may be left over; at most 1,000."""
+
+    def end_lost_leases(self, leases: Collection[LostLease]) -> None:
+        """Forget lost leases of this machine; those of others stay for a day.
+
+        Another machine may be frozen: it may still store a result.
         """
 
     def needs_copy(self, key: str, sha256: str) -> bool:

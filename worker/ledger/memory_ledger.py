@@ -10,14 +10,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from worker.ledger.ledger import (
+    DONE,
     DROPPED,
     LEASE_SECONDS,
     QUARANTINED,
     Attempt,
     Claim,
     Lease,
+    LostLease,
     Origin,
     Output,
+    OutputVersion,
     Result,
     Started,
 )
@@ -60,8 +63,11 @@ class MemoryTables:
         attempts: By pipeline and upload.
         results: When a row was written, and the row.
         outputs: The producing pipeline, the run and the objects, by job id.
+        former_outputs: What `outputs` named before, by job id.
         prepared: Results without a row.
         leases: The lease, its machine, and when it ends.
+        leased_for: By fence: the job.
+        lost_leases: By fence: the pipeline, the machine, and the job.
         retries: By the id of the quarantined job.
         heartbeats: When, and the problem, by pipeline and machine.
         last_errors: When, and the problem, by pipeline.
@@ -70,8 +76,11 @@ class MemoryTables:
     attempts: dict[tuple[str, Upload], AttemptRow] = field(default_factory=dict)
     results: dict[tuple[str, str], tuple[datetime, str, Result]] = field(default_factory=dict)
     outputs: dict[str, tuple[str, str, Sequence[Output]]] = field(default_factory=dict)
+    former_outputs: dict[str, list[Output]] = field(default_factory=dict)
     prepared: dict[str, Result] = field(default_factory=dict)
     leases: dict[tuple[str, str], tuple[Lease, str, datetime]] = field(default_factory=dict)
+    leased_for: dict[int, str] = field(default_factory=dict)
+    lost_leases: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     retries: dict[str, RetryRow] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
     last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)
@@ -146,7 +155,9 @@ class MemoryLedger:
     def _copy(self, claim: Claim, sources: Collection[str]) -> Origin | None:
         if claim.parent is None:
             return None
-        pipeline, run, outputs = self.tables.outputs.get(claim.parent.job_id, ("", "", ()))
+        parent = claim.parent.job_id
+        pipeline, run, outputs = self.tables.outputs.get(parent, ("", "", ()))
+        outputs = [*outputs, *self.tables.former_outputs.get(parent, ())]
         named = {(one.number, one.sha256) for one in outputs}
         if pipeline not in sources or (claim.parent.number, claim.sha256) not in named:
             return None
@@ -162,10 +173,20 @@ class MemoryLedger:
                 key = (self._pipeline, job.upload.key)
                 if self._is_leased_elsewhere(job.upload.key):
                     continue
+                if key in self.tables.leases:
+                    old, machine, _ = self.tables.leases[key]
+                    self._note_lost(old, machine)
                 lease = Lease(job.upload.key, next(self.tables.fences))
                 self.tables.leases[key] = (lease, self._machine, self._lease_end())
+                self.tables.leased_for[lease.fence] = job.id
                 started[job.id] = self._started(job, lease.fence, alone=alone)
         return started
+
+    def _note_lost(self, lease: Lease, machine: str) -> None:
+        job_id = self.tables.leased_for[lease.fence]
+        row = self.tables.results.get((self._pipeline, job_id))
+        if row is None or row[2].fence < lease.fence:
+            self.tables.lost_leases[lease.fence] = (self._pipeline, machine, job_id)
 
     def _started(self, job: Job, fence: int, *, alone: bool) -> Started:
         place = (self._pipeline, job.upload)
@@ -199,11 +220,17 @@ class MemoryLedger:
         return True
 
     def _may_write(self, result: Result) -> bool:
-        """Return whether the lease is still held and the job repeats no dropped one."""
+        """Return whether the lease is held and the job is no copy of a done or dropped one."""
+        job = result.job
         is_dropped = any(
-            (one.job.id, one.outcome) == (result.job.retry_of, DROPPED) for one in self.results
+            (one.job.id, one.outcome) == (job.retry_of, DROPPED) for one in self.results
         )
-        return self._renewed(result.job.upload.key, result.fence) and not is_dropped
+        is_done = job.parent is not None and any(
+            (one.job.parent, one.job.round, one.outcome) == (job.parent, job.round, DONE)
+            for one in self.results
+            if one.job.id != job.id
+        )
+        return self._renewed(job.upload.key, result.fence) and not (is_dropped or is_done)
 
     def _lease_end(self) -> datetime:
         return self._clock() + timedelta(seconds=LEASE_SECONDS)
@@ -250,7 +277,7 @@ class MemoryLedger:
             if job.id in self.tables.prepared or not self._may_write(result):
                 return False
             self.tables.prepared[job.id] = result
-            self.tables.outputs[job.id] = (self._pipeline, job.run_id, result.outputs)
+            self._put_outputs(result)
             return True
 
     def record(self, results: Sequence[Result]) -> set[str]:
@@ -263,7 +290,7 @@ class MemoryLedger:
                     continue
                 row = (self._clock(), self._machine, result)
                 self.tables.results[self._pipeline, job.id] = row
-                self.tables.outputs[job.id] = (self._pipeline, job.run_id, result.outputs)
+                self._put_outputs(result)
                 self.tables.prepared.pop(job.id, None)
                 self.clear_attempts([job.upload])
                 recorded.add(job.id)
@@ -278,6 +305,36 @@ class MemoryLedger:
             and one.job.id not in repeated
             for one in results
         )
+
+    def _put_outputs(self, result: Result) -> None:
+        job = result.job
+        _, _, former = self.tables.outputs.get(job.id, ("", "", ()))
+        self.tables.former_outputs.setdefault(job.id, []).extend(former)
+        self.tables.outputs[job.id] = (self._pipeline, job.run_id, result.outputs)
+
+    def lost_leases(self) -> list[LostLease]:
+        """See `Ledger.lost_leases`."""
+        with self._lock:
+            found = []
+            for fence, (pipeline, _, job_id) in self.tables.lost_leases.items():
+                row = self.tables.results.get((pipeline, job_id))
+                if pipeline != self._pipeline or row is None or row[2].fence <= fence:
+                    continue
+                outputs = [
+                    OutputVersion(one.bucket, one.key, one.version_id)
+                    for one in row[2].outputs
+                    if one.version_id
+                ]
+                if outputs:
+                    found.append(LostLease(fence, job_id, outputs))
+            return found
+
+    def end_lost_leases(self, leases: Collection[LostLease]) -> None:
+        """See `Ledger.end_lost_leases`."""
+        with self._lock:
+            for lease in leases:
+                if self.tables.lost_leases[lease.fence][1] == self._machine:
+                    del self.tables.lost_leases[lease.fence]
 
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""

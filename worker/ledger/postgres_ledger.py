@@ -1,9 +1,11 @@
 """The ledger in PostgreSQL. Its statements are in `sql/`, one file each."""
 
+import hashlib
 import json
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from worker.ledger.ledger import (
     Attempt,
     Claim,
     Lease,
+    LostLease,
     Maker,
     Origin,
     Output,
+    OutputVersion,
     Result,
     Started,
 )
@@ -142,15 +146,28 @@ class PostgresLedger:
 
     def prepare(self, result: Result) -> bool:
         """See `Ledger.prepare`."""
-        return bool(self._run("prepare_result", row=_json(self._row(result))))
+        return bool(self._record([result], final=False))
 
     def record(self, results: Sequence[Result]) -> set[str]:
         """See `Ledger.record`."""
         # ON CONFLICT cannot update a row twice in one statement: the last result of a job wins.
-        rows = [self._row(one) for one in {result.job.id: result for result in results}.values()]
-        if not rows:
-            return set()
-        return {row["job_id"] for row in self._run("record_results", rows=_json(rows))}
+        latest = {result.job.id: result for result in results}
+        return self._record(latest.values(), final=True) if latest else set()
+
+    def lost_leases(self) -> list[LostLease]:
+        """See `Ledger.lost_leases`."""
+        return [
+            LostLease(
+                row["fence"],
+                row["job_id"],
+                [OutputVersion(*map(one.get, OutputVersion._fields)) for one in row["outputs"]],
+            )
+            for row in self._run("lost_leases")
+        ]
+
+    def end_lost_leases(self, leases: Collection[LostLease]) -> None:
+        """See `Ledger.end_lost_leases`."""
+        self._run("end_lost_leases", fences=[lease.fence for lease in leases])
 
     def needs_copy(self, key: str, sha256: str) -> bool:
         """See `Ledger.needs_copy`."""
@@ -176,6 +193,17 @@ class PostgresLedger:
             cursor = self._connection.execute(statement(name), values, prepare=True)
             return cursor.fetchall() if cursor.description else []
 
+    def _record(self, results: Iterable[Result], *, final: bool) -> set[str]:
+        rows = _json([self._row(result) for result in results])
+        try:
+            recorded = self._run("record_results", rows=rows, final=final)
+        except ServiceUnavailable as error:
+            if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+                raise
+            # Another session has just recorded a copy of the same result: now the row is seen.
+            recorded = self._run("record_results", rows=rows, final=final)
+        return {row["job_id"] for row in recorded}
+
     def _attempt_id(self, upload: Upload) -> str:
         """Return the id of an upload's attempts, which does not depend on retries."""
         return job_id(self._pipeline, upload)
@@ -183,23 +211,25 @@ class PostgresLedger:
     def _row(self, result: Result) -> dict[str, Any]:
         job, maker = result.job, result.maker
         first = result.outputs[0] if result.outputs else None
+        names = {"stack": self._names["stack"], "pipeline": self._pipeline}
+        common = {**names, "job_id": job.id, "run_id": job.run_id, "fence": result.fence}
         return {
-            "job_id": job.id,
+            **common,
             "attempt_id": self._attempt_id(job.upload),
             "round": job.round,
-            "run_id": job.run_id,
             "parent_id": job.parent and job.parent.job_id,
             "parent_number": job.parent and job.parent.number,
             "retry_of": job.retry_of,
-            "fence": result.fence,
             "attempts": result.attempts,
             **_identity(job.upload),
+            "key_sha256": _key_sha256(job.upload.key),
             "input_sha256": result.input_sha256,
             "input_bytes": result.input_bytes,
             "output_key": first and first.key,
             "output_sha256": first and first.sha256,
             "output_bytes": first and first.bytes,
             "seconds": result.seconds,
+            "worker": self._names["machine"],
             "outcome": result.outcome,
             "reason": result.reason,
             "transform": maker.transform,
@@ -207,7 +237,10 @@ class PostgresLedger:
             "parameters_sha256": maker.parameters_sha256,
             "notes": list(result.notes),
             "log": result.log,
-            "outputs": [vars(output) for output in result.outputs],
+            "outputs": [
+                {**vars(output), **common, "key_sha256": _key_sha256(output.key)}
+                for output in result.outputs
+            ],
             "records": list(result.records),
         }
 
@@ -236,7 +269,10 @@ def _result(job: Job, fence: int, attempts: int, row: dict[str, Any]) -> Result:
         row["outcome"],
         row["seconds"],
         attempts,
-        [Output(**output) for output in row["outputs"]],
+        [
+            Output(**{each.name: output[each.name] for each in fields(Output)})
+            for output in row["outputs"]
+        ],
         row["records"],
         row["notes"],
         row["log"],
@@ -257,6 +293,11 @@ def _identity(upload: Upload) -> dict[str, Any]:
         "etag": upload.etag,
         "last_modified": upload.last_modified.isoformat(),
     }
+
+
+def _key_sha256(key: str) -> str:
+    """Return the hash by which a key is indexed, as PostgreSQL reads bytea."""
+    return "\\x" + hashlib.sha256(storable(key).encode()).hexdigest()
 
 
 def _json(rows: Any) -> str:

@@ -38,6 +38,10 @@ SELECT
         LIMIT 1
     ) AS successor
 FROM claims AS c
-INNER JOIN pipeline.outputs AS o
+INNER JOIN (
+    SELECT job_id, number, stack, pipeline, run_id, sha256 FROM pipeline.outputs
+    UNION
+    SELECT job_id, number, stack, pipeline, run_id, sha256 FROM pipeline.former_outputs
+) AS o
     ON c.parent = o.job_id AND c.number = o.number AND c.sha256 = o.sha256
 WHERE o.stack = %(stack)s AND o.pipeline = any(%(sources)s);

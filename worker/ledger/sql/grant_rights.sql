@@ -4,8 +4,9 @@ GRANT USAGE ON SCHEMA pipeline TO {worker};
 GRANT SELECT, INSERT, UPDATE, DELETE
 ON
 pipeline.results, pipeline.outputs, pipeline.records, pipeline.prepared_results,
-pipeline.attempts, pipeline.leases, pipeline.retries, pipeline.heartbeats
+pipeline.attempts, pipeline.leases, pipeline.lost_leases, pipeline.retries, pipeline.heartbeats
 TO {worker};
+GRANT SELECT, INSERT ON pipeline.former_outputs TO {worker};
 GRANT USAGE ON SEQUENCE pipeline.fences TO {worker};
 GRANT SELECT ON pipeline.log_records TO {worker};
 ALTER ROLE CURRENT_USER IN DATABASE {database} SET search_path = pipeline, public;

@@ -23,15 +23,35 @@ released AS (
 -- The lock of the state folder allows one pass per pipeline and machine: a machine takes its own
 -- leases over at once.
 leased AS (
-    INSERT INTO pipeline.leases (stack, pipeline, key_sha256, key, fence, machine, until)
+    INSERT INTO pipeline.leases (stack, pipeline, key_sha256, key, job_id, fence, machine, until)
     SELECT
-        %(stack)s, %(pipeline)s, key_sha256, key, nextval('pipeline.fences'), %(machine)s,
-        now() + interval '30 seconds'
+        %(stack)s, %(pipeline)s, key_sha256, key, job_id, nextval('pipeline.fences'),
+        %(machine)s, now() + interval '30 seconds'
     FROM batch
     ON CONFLICT (stack, pipeline, key_sha256) DO UPDATE SET
-        fence = excluded.fence, machine = excluded.machine, until = excluded.until
+        job_id = excluded.job_id,
+        fence = excluded.fence,
+        machine = excluded.machine,
+        until = excluded.until
     WHERE leases.machine = excluded.machine OR leases.until < now()
     RETURNING key_sha256, fence
+),
+
+-- `leases` still shows what was there before this statement.
+lost AS (
+    INSERT INTO pipeline.lost_leases (fence, job_id, stack, pipeline, machine)
+    SELECT l.fence, l.job_id, l.stack, l.pipeline, l.machine
+    FROM pipeline.leases AS l INNER JOIN leased AS n USING (key_sha256)
+    WHERE
+        (l.stack, l.pipeline) = (%(stack)s, %(pipeline)s)
+        AND NOT EXISTS (
+            SELECT FROM jsonb_to_recordset(%(released)s) AS e (fence bigint)
+            WHERE e.fence = l.fence
+        )
+        AND NOT EXISTS (
+            SELECT FROM pipeline.results AS r WHERE r.job_id = l.job_id AND r.fence >= l.fence
+        )
+    ON CONFLICT (fence) DO NOTHING
 ),
 
 started AS (
@@ -69,4 +89,5 @@ LEFT JOIN pipeline.results AS r
     ON
         b.job_id = r.job_id
         AND (r.created_at > now() - interval '1 hour' OR a.undeletable)
+        AND r.rebuilt_at IS NULL
 LEFT JOIN pipeline.prepared_results AS p ON b.job_id = p.job_id;

@@ -17,6 +17,7 @@ ADD COLUMN parameters_sha256 text,
 ADD COLUMN notes jsonb NOT NULL DEFAULT '[]',
 ADD COLUMN log text, -- the end of the transform's output
 ADD COLUMN dropped_at timestamptz,
+ADD COLUMN rebuilt_at timestamptz, -- when `rebuild-log` made the row from its results
 ADD COLUMN key_sha256 bytea, -- keys may be too long for an index
 DROP CONSTRAINT results_outcome_check,
 ADD CONSTRAINT results_outcome_check CHECK (outcome IN ('done', 'quarantined', 'dropped')),
@@ -82,6 +83,20 @@ SELECT
 FROM pipeline.results
 WHERE outcome = 'done' AND output_key IS NOT NULL;
 
+-- What `outputs` said before a job was done again: a copy of that may still wait for its reader.
+CREATE TABLE pipeline.former_outputs (LIKE pipeline.outputs);
+CREATE INDEX ON pipeline.former_outputs (job_id, number);
+CREATE FUNCTION pipeline.keep_former_output() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR OLD.sha256 <> NEW.sha256 THEN
+        INSERT INTO pipeline.former_outputs VALUES (OLD.*);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+CREATE TRIGGER keep_former_output AFTER UPDATE OR DELETE ON pipeline.outputs
+FOR EACH ROW EXECUTE FUNCTION pipeline.keep_former_output();
+
 -- The rows that jobs produced; `migrate` makes a view per transform.
 CREATE TABLE pipeline.records (
     job_id text NOT NULL,
@@ -104,11 +119,22 @@ CREATE TABLE pipeline.leases (
     pipeline text NOT NULL,
     key_sha256 bytea NOT NULL,
     key text NOT NULL,
+    job_id text NOT NULL,
     fence bigint NOT NULL,
     machine text NOT NULL,
     until timestamptz NOT NULL,
     PRIMARY KEY (stack, pipeline, key_sha256)
 );
+-- Leases that ended without a row: their machines may have stored results, or still do.
+CREATE TABLE pipeline.lost_leases (
+    fence bigint PRIMARY KEY,
+    job_id text NOT NULL,
+    stack text NOT NULL,
+    pipeline text NOT NULL,
+    machine text NOT NULL,
+    lost_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ON pipeline.lost_leases (stack, pipeline);
 
 -- Quarantined uploads that were put back.
 CREATE TABLE pipeline.retries (
