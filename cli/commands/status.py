@@ -1,7 +1,7 @@
 """Show machines, backlog, rate, quarantine and the last error."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,6 +12,8 @@ from cli.machines.boot import describe
 from cli.machines.host import Host, ask, first
 from cli.stacks.target import Target, command_line
 from cli.terminal import print_progress, print_table
+
+_SHOWN_REASONS = 5
 
 
 @click.command(help=__doc__)
@@ -63,6 +65,20 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         backlog = each["backlog"]
         oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
         yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}"
+        yield from _reasons("  failing", each["waiting_because"])
         yield "done", f"{each['done']} ({each['rate']:g} a minute)"
         yield "quarantined", str(each["quarantined"])
+        yield from _reasons("  reason", each["quarantine"])
+        if undeletable := each["undeletable"]["count"]:
+            yield "not deletable", f"{undeletable} objects are done, but cannot be deleted:"
+            for one in each["undeletable"]["uploads"]:
+                yield "", f"{one['key']}: {one['reason']}"
         yield "last error", each["last_error"] or "none"
+
+
+def _reasons(title: str, groups: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for group in groups[:_SHOWN_REASONS]:
+        newest = f", newest {group['newest']}" if "newest" in group else ""
+        yield title, f"{group['count']}: {group['reason']}{newest}"
+    if (more := len(groups) - _SHOWN_REASONS) > 0:
+        yield title, f"{more} more: status --json has them"

@@ -102,6 +102,10 @@ def test_the_table_of_jobs(stack: Pipeline) -> None:
     assert listed("list", "--last", "1") == listed("--like", "later")
     assert run("jobs", "--run", "0" * 6).stderr == "No jobs.\n"
     assert listed("--run", "0" * 6) == []
+    assert [row["id"] for row in listed("--reason", "383 pixels")] == [bad]
+    status = run("status").stdout
+    assert "  reason       1: " in status
+    assert "more than 383 pixels, newest 20" in status
 
 
 def test_a_job_in_words(stack: Pipeline) -> None:

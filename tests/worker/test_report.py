@@ -13,15 +13,18 @@ import pytest
 
 from tests.worker.pipeline import ROOT
 from tests.worker.pipeline import Pipeline as WorkerPipeline
-from tests.worker.results import done, quarantined, record
+from tests.worker.results import done, quarantined, record, start
 from worker import logs, settings
 from worker.jobs import report
+from worker.jobs.job_details import job_details
+from worker.jobs.job_list import list_jobs
 from worker.ledger.connection import Connection, connect_worker
 from worker.ledger.postgres_ledger import PostgresLedger
-from worker.ledger.stack_ledger import LogFilter, StackLedger
+from worker.ledger.stack_ledger import JobFilter, LogFilter, StackLedger
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
 from worker.uploads.job import Job, job_id
+from worker.uploads.listing import group_by_key
 from worker.uploads.upload import Upload
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -106,21 +109,28 @@ def test_status_of_a_stack(stack: Stack) -> None:
         ("vm-2", None),
     ]
     negatives, thumbs = found.pop("pipelines")
+    newest = next(row["timestamp"] for row in stack.whole.log(LogFilter(quarantined=True)))
     assert [one["machine"] for one in negatives.pop("machines")] == ["vm-1"]
     assert [one["machine"] for one in thumbs.pop("machines")] == ["vm-2"]
     assert found == {
         "stack": "test",
         "backlog": {"count": 2, "bytes": 5, "oldest": "2026-01-02T12:00:00Z"},
+        "waiting_because": [],
         "done": 1,
         "quarantined": 1,
+        "quarantine": [{"reason": "not an image", "count": 1, "newest": newest}],
+        "undeletable": {"count": 0, "uploads": []},
         "rate": 0.2,
         "last_error": "no disk",
     }
     assert negatives == {
         "name": "negatives",
         "backlog": {"count": 1, "bytes": 4, "oldest": "2026-01-02T12:00:00Z"},
+        "waiting_because": [],
         "done": 1,
         "quarantined": 1,
+        "quarantine": [{"reason": "not an image", "count": 1, "newest": newest}],
+        "undeletable": {"count": 0, "uploads": []},
         "rate": 0.2,
         "last_error": "dog.png: not an image",
     }
@@ -133,6 +143,46 @@ def test_status_of_a_stack(stack: Stack) -> None:
         "  done 0, quarantined 0, 0.0 per minute over the last ten",
         "  last error: no disk",
     ]
+
+
+def test_status_groups_reasons(stack: Stack) -> None:
+    for number, reason in enumerate(["rare", "frequent", "frequent"]):
+        record(stack.ledger, quarantined(replace(DOG, key=f"{number}.png"), reason))
+    for key in ("a.png", "b.png", "locked.png"):
+        stack.store.upload("input", key, b"1234")
+    pages = stack.store.list_pages("input", versions=False)
+    a, b, locked = (upload for work in group_by_key("input", pages) for upload in work.uploads)
+    start(stack.ledger, done(a), done(b))
+    stack.ledger.fail({one: f"{one.key!r} is deferred: not built yet." for one in (a, b)})
+    record(stack.ledger, done(locked))
+    stack.ledger.fail({locked: "the store refuses to delete it"}, undeletable=True)
+    found = stack.status()
+    assert found["pipelines"][0]["waiting_because"] == found["waiting_because"]
+    assert found["waiting_because"] == [{"reason": "it is deferred: not built yet.", "count": 2}]
+    assert [(one["reason"], one["count"]) for one in found["quarantine"]] == [
+        ("frequent", 2),
+        ("rare", 1),
+    ]
+    uploads = [{"key": "locked.png", "reason": "the store refuses to delete it"}]
+    assert found["undeletable"] == {"count": 1, "uploads": uploads}
+    assert found["backlog"]["count"] == 2
+    text = report.status_text(found)
+    for line in (
+        "    2 because: it is deferred: not built yet.",
+        "    2 quarantined: frequent",
+        "    not deletable: locked.png: the store refuses to delete it",
+    ):
+        assert line in text.splitlines()
+    waiting = list(list_jobs(stack.whole, stack.store, [NEGATIVES], JobFilter(state="waiting")))
+    assert [row["reason"] for row in waiting] == [
+        "'a.png' is deferred: not built yet.",
+        "'b.png' is deferred: not built yet.",
+    ]
+    details = job_details(stack.whole, stack.store, [NEGATIVES], waiting[0]["id"])
+    assert details["timeline"][-1]["event"] == "failed"
+    chosen = JobFilter(reason="'b.png'")
+    (row,) = list_jobs(stack.whole, stack.store, [NEGATIVES], chosen)
+    assert row["key"] == "b.png"
 
 
 def test_status_names_a_machine_once(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC
 from typing import Any
 
 from worker.errors import JobRefused
@@ -94,6 +95,9 @@ def _pending_details(ledger: StackLedger, store: Store, pending: PendingJob) -> 
     job, upload = identify_pending(store, pending), pending.upload
     row = pending_row(store, pending)
     timeline = [_event(upload.last_modified.strftime(_TIME), "uploaded", f"to {upload.bucket}")]
+    if pending.failed:
+        failed = pending.failed.astimezone(UTC).strftime(_TIME)
+        timeline.append(_event(failed, "failed", pending.problem or ""))
     if pending.started:
         timeline.append(_event(row["time"], "started", f"on {pending.machine}"))
     parent = (job.parent.job_id, job.parent.number) if job.parent else (None, None)

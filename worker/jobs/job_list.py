@@ -83,7 +83,7 @@ def pending_row(store: Store, pending: PendingJob) -> dict[str, Any]:
         "attempts": pending.attempts,
         "seconds": None,
         "results": [],
-        "reason": None,
+        "reason": pending.problem,
         "time": pending.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
@@ -97,4 +97,5 @@ def _matches(job: PendingJob, job_filter: JobFilter) -> bool:
         job_filter.state in (None, job.state)
         and (job_filter.since is None or job.time >= job_filter.since)
         and (job_filter.like is None or job_filter.like in job.upload.key)
+        and (job_filter.reason is None or job_filter.reason in (job.problem or ""))
     )

@@ -27,6 +27,8 @@ class PendingJob:
         pipeline: The pipeline whose input bucket it is in.
         upload: The upload, as it was listed.
         attempts: How often it was started.
+        problem: Why the last attempt failed, None if it did not.
+        failed: When it failed.
         machine: The machine that works on it now, if any.
         started: Since when, if one does.
         origins: What it may be: put back by a retry, or a copy of another pipeline's result. Its
@@ -36,6 +38,8 @@ class PendingJob:
     pipeline: Pipeline
     upload: Upload
     attempts: int
+    problem: str | None
+    failed: datetime | None
     machine: str | None
     started: datetime | None
     origins: list[dict[str, Any]]
@@ -69,8 +73,8 @@ def pending_jobs(ledger: StackLedger, store: Store, pipeline: Pipeline) -> Itera
     while batch := list(islice(uploads, _BATCH)):
         for row in ledger.pending(pipeline.name, pipeline.sources, batch):
             upload = batch[row.pop("number")]
-            started, attempts = row["started_at"], row["attempts"]
-            yield PendingJob(pipeline, upload, attempts, row["machine"], started, row["origins"])
+            names = ("attempts", "problem", "failed_at", "machine", "started_at", "origins")
+            yield PendingJob(pipeline, upload, *(row[name] for name in names))
 
 
 def identify_pending(store: Store, pending: PendingJob) -> Job:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from worker.store.store import Store
 
 _Row = dict[str, Any]
 _SHOWN_DIGITS = 12
+_SHOWN_REASONS = 20
+_SHOWN_UPLOADS = 10
 
 
 def log(ledger: StackLedger, log_filter: LogFilter, *, as_json: bool) -> Generator[str]:
@@ -58,7 +61,7 @@ def change_line(row: _Row) -> str:
 def status(
     ledger: StackLedger, store: Store, stack: str, pipelines: Sequence[Pipeline]
 ) -> dict[str, Any]:
-    """Report machines, backlogs, counts, rates and the last error.
+    """Report machines, backlogs, counts, rates, reasons and the last error.
 
     Args:
         ledger: Reads the ledger.
@@ -76,16 +79,24 @@ def status(
         key=lambda row: row["last_error_at"],
         default=None,
     )
+    quarantine = ledger.quarantine_reasons(names, _SHOWN_REASONS)
+    undeletable = ledger.undeletable(names, _SHOWN_UPLOADS)
     reports = []
     for pipeline in pipelines:
         total = totals[pipeline.name]
         del total["last_error_at"]
-        own = [row for row in machines if row["pipeline"] == pipeline.name]
+        backlog, problems = _backlog(ledger, store, pipeline)
         reports.append(
             {
                 "name": pipeline.name,
-                "machines": _merged(own),
-                "backlog": _backlog(ledger, store, pipeline),
+                "machines": _merged(_own(machines, pipeline)),
+                "backlog": backlog,
+                "waiting_because": [
+                    {"reason": reason, "count": count}
+                    for reason, count in problems.most_common(_SHOWN_REASONS)
+                ],
+                "quarantine": _grouped(_own(quarantine, pipeline)),
+                "undeletable": _undeletable(_own(undeletable, pipeline)),
             }
             | total
         )
@@ -95,6 +106,9 @@ def status(
         "backlog": _sum([one["backlog"] for one in reports]),
         "done": sum(one["done"] for one in reports),
         "quarantined": sum(one["quarantined"] for one in reports),
+        "waiting_because": _grouped(row for one in reports for row in one["waiting_because"]),
+        "quarantine": _grouped(quarantine),
+        "undeletable": _undeletable(undeletable),
         "rate": sum(one["rate"] for one in reports),
         "last_error": latest and latest["last_error"],
         "pipelines": reports,
@@ -120,8 +134,14 @@ def status_text(report: dict[str, Any]) -> str:
         lines += [
             f"pipeline {one['name']}",
             f"  waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
+            *(f"    {row['count']} because: {row['reason']}" for row in one["waiting_because"]),
             f"  done {one['done']}, quarantined {one['quarantined']}, "
             f"{one['rate']:.1f} per minute over the last ten",
+            *(f"    {row['count']} quarantined: {row['reason']}" for row in one["quarantine"]),
+            *(
+                f"    not deletable: {row['key']}: {row['reason']}"
+                for row in one["undeletable"]["uploads"]
+            ),
             f"  last error: {one['last_error'] or 'none'}",
         ]
     return "\n".join(lines)
@@ -166,14 +186,44 @@ def _merged(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(machines.values())
 
 
-def _backlog(ledger: StackLedger, store: Store, pipeline: Pipeline) -> dict[str, Any]:
+def _own(rows: Iterable[_Row], pipeline: Pipeline) -> list[_Row]:
+    return [row for row in rows if row["pipeline"] == pipeline.name]
+
+
+def _backlog(
+    ledger: StackLedger, store: Store, pipeline: Pipeline
+) -> tuple[dict[str, Any], Counter[str]]:
+    """Return what waits, and how often each problem kept an upload from being processed."""
     count = size = 0
     oldest = None
-    for upload in (job.upload for job in pending_jobs(ledger, store, pipeline)):
+    problems: Counter[str] = Counter()
+    for job in pending_jobs(ledger, store, pipeline):
+        upload = job.upload
         count, size = count + 1, size + upload.size
         oldest = min(oldest or upload.last_modified, upload.last_modified)
+        if job.problem:  # the same for other uploads, but for the key
+            problems[job.problem.replace(repr(upload.key), "it")] += 1
     when = oldest.strftime("%Y-%m-%dT%H:%M:%SZ") if oldest else None
-    return {"count": count, "bytes": size, "oldest": when}
+    return {"count": count, "bytes": size, "oldest": when}, problems
+
+
+def _grouped(rows: Iterable[_Row]) -> list[_Row]:
+    """Return one row per reason, the most frequent first: count, and newest if the rows have it."""
+    groups: dict[str, _Row] = {}
+    for row in rows:
+        other = groups.setdefault(row["reason"], {"reason": row["reason"], "count": 0})
+        other["count"] += row["count"]
+        if "newest" in row:
+            other["newest"] = max(other.get("newest", ""), row["newest"])
+    return sorted(groups.values(), key=lambda row: -row["count"])
+
+
+def _undeletable(rows: Iterable[_Row]) -> dict[str, Any]:
+    """Return the number of undeletable uploads, and some of them."""
+    rows = list(rows)
+    totals = {row["pipeline"]: row["total"] for row in rows}
+    shown = [{"key": row["key"], "reason": row["reason"]} for row in rows]
+    return {"count": sum(totals.values()), "uploads": shown[:_SHOWN_UPLOADS]}
 
 
 def _sum(backlogs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -82,6 +82,14 @@ class StackLedger:
         """Return for each pipeline the counts of results, the rate and the last error."""
         return self._rows("totals", pipelines=list(pipelines))
 
+    def quarantine_reasons(self, pipelines: Sequence[str], most: int) -> list[dict[str, Any]]:
+        """Return for each pipeline the most frequent reasons: count and time of the newest job."""
+        return self._rows("quarantine_reasons", pipelines=list(pipelines), most=most)
+
+    def undeletable(self, pipelines: Sequence[str], most: int) -> list[dict[str, Any]]:
+        """Return for each pipeline uploads whose deletion the store refuses: key, reason, total."""
+        return self._rows("undeletable_uploads", pipelines=list(pipelines), most=most)
+
     def jobs(self, job_filter: JobFilter) -> Iterator[dict[str, Any]]:
         """Yield recorded jobs, oldest first; each row has their `total`."""
         return self._stream("jobs", **asdict(job_filter))

@@ -1,5 +1,5 @@
--- Those of the listed uploads that are not recorded yet; which of them a machine works on; and
--- where they may come from, if their metadata says so.
+-- Those of the listed uploads that are not recorded yet; which of them a machine works on, or why
+-- their last attempts failed; and where they may come from, if their metadata says so.
 WITH listed AS (
     SELECT
         u.*,
@@ -43,6 +43,8 @@ origins AS (
 SELECT
     l.number,
     coalesce(a.attempts, 0) AS attempts,
+    a.problem,
+    a.failed_at,
     e.machine,
     CASE WHEN e.machine IS NOT NULL THEN a.started_at END AS started_at,
     (
@@ -50,10 +52,10 @@ SELECT
         WHERE o.number = l.number
     ) AS origins
 FROM listed AS l
-LEFT JOIN pipeline.attempts AS a ON l.attempt_id = a.job_id
+LEFT JOIN pipeline.attempts AS a ON l.attempt_id = a.job_id AND NOT a.undeletable
 LEFT JOIN pipeline.leases AS e
     ON
-        a.job_id IS NOT NULL
+        a.job_id IS NOT NULL AND a.problem IS NULL
         AND (e.stack, e.pipeline, e.key_sha256) = (%(stack)s, %(pipeline)s, l.key_sha256)
         AND e.until > now()
 WHERE NOT EXISTS (
