@@ -42,7 +42,12 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("database", "databaseHost", "databasePort", "databaseAdmin", "databaseUser"),
             *("databaseAdminPassword", "databaseUserPassword"),
             *("databaseName", "databaseVersion", "databaseFlavor", "databaseVolumeSize"),
-            *("databaseCidrs", "databaseSslMode"),
+            *(
+                "databaseCidrs",
+                "databaseSslMode",
+                "databaseSslRootCert",
+                "databaseClientCertificates",
+            ),
         ),
     ),
     (

@@ -25,7 +25,7 @@ def answer():
         session.close()
 threading.Thread(target=answer, daemon=True).start()
 for path in (secret, copy):
-    access = {"host": "127.0.0.1", "port": listener.getsockname()[1], "connect_timeout": 5}
+    access = {"host": "127.0.0.1", "port": listener.getsockname()[1], "user": "worker"}
     try:
         psycopg.connect(**access, sslmode="require", sslcert=path, sslkey=path)
     except psycopg.OperationalError as error:
