@@ -18,17 +18,21 @@ from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.test_linger import lingering
 
-GRACE = 2  # seconds; the default of the stack's setting
+GRACE, EMPTY = 2, 60  # seconds; the defaults of a stack
 
 
 @contextmanager
-def at_work(pipeline: Pipeline, grace: int = GRACE) -> Iterator[ObjectStore]:
+def at_work(pipeline: Pipeline, empty: int = EMPTY) -> Iterator[ObjectStore]:
     """Let the worker process uploads as they come, until all are done.
+
+    Args:
+        pipeline: The pipeline.
+        empty: For how many seconds an empty object waits for its content.
 
     Yields:
         The store as a client reaches it, 60 ms away.
     """
-    pipeline.configure(top={"grace_seconds": grace})
+    pipeline.configure(top={"grace_seconds": GRACE, "empty_seconds": empty})
     url = urlsplit(pipeline.store.endpoint)
     with SlowLink(str(url.hostname), int(url.port or 0)) as link, lingering(pipeline) as worker:
         yield replace(pipeline.store, endpoint=f"http://127.0.0.1:{link.port}")

@@ -21,12 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
 from worker.errors import NoResponse, RequestRefused, ServiceUnavailable, UploadDeferred
+from worker.jobs.disk import Disk
 from worker.jobs.fetch import fetch
 from worker.settings import StoreSettings
 from worker.store.client import Client, Signer
 from worker.store.retries import ONCE
 from worker.store.s3_store import S3Store
-from worker.uploads.upload import Upload
+from worker.uploads.upload import EMPTY_ETAG, Upload
 
 SIGNER = Signer("us-east-1", "access", "secret")
 PATHS = ["/b", "/b/plain.jpg", "/b/two%20words", "/b//a%2Fx", "/b/%E7%8C%AB%2B%26~.png"]
@@ -231,11 +232,11 @@ def test_a_truncated_response_defers_the_upload(tmp_path: Path) -> None:
     )
     whole = Upload("in", "x.png", "v1", "e", datetime.now(UTC), 4)
     with server(response) as (endpoint, _):
-        assert fetch(store(endpoint), whole, tmp_path / "file").info.size == 4
+        assert fetch(store(endpoint), Disk(tmp_path), whole, tmp_path / "file").info.size == 4
     truncated = replace(whole, size=8)
     deferred = pytest.raises(UploadDeferred, match=r"sent 4 of the 8 bytes of 'x\.png'")
     with server(response) as (endpoint, _), deferred:
-        fetch(store(endpoint), truncated, tmp_path / "file")
+        fetch(store(endpoint), Disk(tmp_path), truncated, tmp_path / "file")
 
 
 def test_an_upload_above_the_limit_of_a_put_is_not_downloaded(tmp_path: Path) -> None:
@@ -246,5 +247,17 @@ def test_an_upload_above_the_limit_of_a_put_is_not_downloaded(tmp_path: Path) ->
         r"the file or remove it\.$",
     )
     with server(OK) as (endpoint, seen), deferred:
-        fetch(store(endpoint), upload, tmp_path / "file")
+        fetch(store(endpoint), Disk(tmp_path), upload, tmp_path / "file")
     assert seen == []
+
+
+def test_segments_above_the_limit_of_a_put_are_not_downloaded(tmp_path: Path) -> None:
+    """A large object of Swift's is listed as an empty one."""
+    response = (
+        b'HTTP/1.1 200 OK\r\nETag: "e"\r\nLast-Modified: Wed, 21 Oct 2026 07:28:00 GMT\r\n'
+        b"X-Object-Manifest: in_segments/film.mov/\r\nContent-Length: 6442450944\r\n\r\n"
+    )
+    upload = Upload("in", "film.mov", "v1", EMPTY_ETAG, datetime.now(UTC), 0)
+    deferred = pytest.raises(UploadDeferred, match="over Swift in segments of 6442450944")
+    with server(response) as (endpoint, _), deferred:
+        fetch(store(endpoint), Disk(tmp_path), upload, tmp_path / "file")

@@ -124,9 +124,10 @@ class _Batch:
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
         fetched = []
+        store, disk = self._context.store, self._context.disk
         for number, upload in enumerate(uploads):
             try:
-                fetched.append(fetch(self._context.store, upload, folder / f"{number}.in"))
+                fetched.append(fetch(store, disk, upload, folder / f"{number}.in"))
             except ObjectMissing:
                 self._outcome.missing.append(upload)
             except UploadDeferred as error:

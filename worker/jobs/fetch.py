@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.errors import ObjectMissing, UploadDeferred
+from worker.jobs.disk import Disk, needed
 from worker.ledger.ledger import Claim, Ledger, Origin
 from worker.store.store import ObjectInfo, Store
 from worker.uploads.job import Job, Parent, job_id
-from worker.uploads.upload import MAX_PUT_BYTES, Upload
+from worker.uploads.upload import EMPTY_ETAG, MAX_PUT_BYTES, Upload
 
 #: Metadata of a copy of another pipeline's result: its run, the job that made it, its number.
 RUN, PARENT, NUMBER = "run", "parent", "number"
@@ -38,11 +39,12 @@ class Fetched:
     seconds: float
 
 
-def fetch(store: Store, upload: Upload, path: Path) -> Fetched:
+def fetch(store: Store, disk: Disk, upload: Upload, path: Path) -> Fetched:
     """Download an upload.
 
     Args:
         store: The object store.
+        disk: That of the file.
         upload: The upload, as it was listed.
         path: The file to write.
 
@@ -59,14 +61,31 @@ def fetch(store: Store, upload: Upload, path: Path) -> Fetched:
             "split the file or remove it."
         )
     start = time.monotonic()
+    if upload.etag == EMPTY_ETAG:
+        _check_manifest(store, disk, upload)
     info, sha256 = store.get(upload.bucket, upload.key, upload.version_id, upload.etag, path)
-    if not upload.is_pinned and info.etag != upload.etag:  # the store ignored the condition
-        raise ObjectMissing(upload.key)
-    if info.size != upload.size:  # a truncated response may look complete
+    # quirks.MANIFEST_IS_LISTED
+    if not upload.is_pinned and info.etag != upload.etag and not info.is_manifest:
+        raise ObjectMissing(upload.key)  # the store ignored the condition
+    if info.size != upload.size and not info.is_manifest:  # a truncated response may look complete
         raise UploadDeferred(
             f"The store sent {info.size} of the {upload.size} bytes of {upload.key!r}."
         )
     return Fetched(upload, info, path, sha256, time.monotonic() - start)
+
+
+def _check_manifest(store: Store, disk: Disk, upload: Upload) -> None:
+    """Refuse a large object of Swift's that is too large: its size was not listed.
+
+    Raises:
+        UploadDeferred: It is; quirks.MANIFEST_IS_LISTED.
+    """
+    found = store.head(upload.bucket, upload.key, upload.version_id)
+    if found.is_manifest and (found.size > MAX_PUT_BYTES or needed(found.size) > disk.free):
+        raise UploadDeferred(
+            f"{upload.key!r} was uploaded over Swift in segments of {found.size} bytes together, "
+            "more than 5 GiB or than the disk has room for: split the file or remove it."
+        )
 
 
 def identify(

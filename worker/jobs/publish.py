@@ -13,6 +13,8 @@ from worker.uploads.job import Job
 from worker.uploads.upload import fits_key
 
 _OPAQUE = "application/octet-stream"
+# Other objects may consist of them, and their container is not ours.
+_SEGMENTS_REMAIN = "segments of Swift's remain"
 
 
 def publish(
@@ -56,7 +58,7 @@ def publish(
         attempts=started.attempts,
         outputs=outputs,
         records=produced.records,
-        notes=produced.notes,
+        notes=[*produced.notes, *([_SEGMENTS_REMAIN] if source.info.is_manifest else [])],
     )
 
 
@@ -88,6 +90,9 @@ def keep_input(context: Context, source: Fetched) -> None:
     name, upload = context.pipeline.name, source.upload
     key = quarantine.storage_key(name, upload.key, source.sha256)
     original = Source(upload.bucket, upload.key, upload.version_id, source.info.etag)
+    if source.info.is_manifest:
+        _store_input(context, source, context.archive, key)
+        return
     try:
         context.store.copy(original, context.archive, key, _OPAQUE, {"sha256": source.sha256})
     except ObjectMissing:  # replaced or deleted meanwhile

@@ -121,6 +121,17 @@ COPY_IGNORES_CONDITION = Quirk(
     behaviour="CopyObject ignores x-amz-copy-source-if-match",
     handling="HEAD of the source comes first: only a change in between goes unnoticed",
 )
+MANIFEST_IS_LISTED = Quirk(
+    stores="Ceph RGW",
+    behaviour="a large object of Swift's is listed with its manifest's size (0 if dynamic) and the "
+    "ETag of an empty object, with which If-Match is compared; GET and HEAD return others",
+    handling="HEAD of objects that are listed with that ETag; what GET returns is accepted",
+)
+MANIFEST_IS_COPIED = Quirk(
+    stores="Ceph RGW",
+    behaviour="CopyObject of a dynamic large object stores an empty object",
+    handling="such objects are never copied: what was downloaded is uploaded",
+)
 COPY_KEEPS_METADATA = Quirk(
     stores="rclone",
     behaviour="CopyObject adds the source's metadata to the copy's own",

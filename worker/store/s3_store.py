@@ -37,6 +37,8 @@ from worker.uploads.listing import ListPage
 from worker.uploads.upload import MAX_PUT_BYTES, NULL_VERSION, whole_seconds
 
 _METADATA = "x-amz-meta-"
+#: Headers of Swift's large objects, dynamic and static, as Ceph RGW sends them over S3.
+_MANIFESTS = ("x-object-manifest", "x-object-meta-static-large-object")
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _DENIED = {"403", "AccessDenied"}
@@ -209,6 +211,10 @@ class S3Store:
         found = self.head(source.bucket, source.key, source.version_id)
         if found.etag != source.etag:
             raise ObjectMissing(source.key)
+        if found.is_manifest:  # quirks.MANIFEST_IS_COPIED
+            raise UploadDeferred(
+                f"{source.key!r} was uploaded over Swift in segments, which the store cannot copy."
+            )
         version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
         origin = {
             "x-amz-copy-source": quote(f"/{source.bucket}/{source.key}") + version,
@@ -491,6 +497,7 @@ def _info(headers: Message, size: int) -> ObjectInfo:
         size,
         metadata,
         headers["content-type"] or "",
+        is_manifest=any(name in headers for name in _MANIFESTS),
     )
 
 

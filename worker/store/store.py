@@ -27,6 +27,8 @@ class ObjectInfo:
         size: In bytes; of GET, the bytes that were received.
         metadata: User metadata by lower-case name; anybody who may write the object can forge it.
         content_type: Its media type.
+        is_manifest: Whether it is a large object of Swift's: it is listed with another ETag and
+            size (quirks.MANIFEST_IS_LISTED) and cannot be copied.
     """
 
     etag: str
@@ -34,6 +36,7 @@ class ObjectInfo:
     size: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
+    is_manifest: bool = False
 
     def is_same_put(self, other: "ObjectInfo") -> bool:
         """Return whether both describe the result of the same PUT."""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 NULL_VERSION = "null"
 #: Largest object of a single PUT (S3 API reference, PutObject).
 MAX_PUT_BYTES = 5 * 1024**3
+#: ETag of an object without content (the MD5 of nothing).
+EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 #: Longest object key in bytes of UTF-8 (S3 user guide, "Naming Amazon S3 objects").
 MAX_KEY_BYTES = 1024
 

@@ -32,14 +32,20 @@ class Project:
 
     def make_container(self, name: str) -> None:
         """As `openstack.objectstorage.Container` does: a bare PUT."""
-        answer = self.connection.session.put(f"{self._account}/{name}")
+        answer = self.connection.session.put(f"{self.storage_url}/{name}")
         assert answer.status_code in (201, 202), answer.text
 
     def listed(self, name: str) -> list[str]:
         """A container's objects, as Swift names them."""
-        answer = self.connection.session.get(f"{self._account}/{name}?format=json")
+        answer = self.connection.session.get(f"{self.storage_url}/{name}?format=json")
         return [line["name"] for line in answer.json()]
 
     @property
-    def _account(self) -> str:
+    def token(self) -> str:
+        """What authenticates requests over Swift for some hours."""
+        return str(self.connection.session.get_token())
+
+    @property
+    def storage_url(self) -> str:
+        """The project's account over Swift."""
         return f"{self.endpoint}/swift/v1/AUTH_{self.connection.current_project_id}"
