@@ -66,6 +66,10 @@ class ResponseTimeout(NoResponse):
     """The store accepted the request and then sent nothing for too long."""
 
 
+class ResponseUnreadable(NoResponse):
+    """The store's response is not HTTP, or larger than any that is expected."""
+
+
 class ResponseTruncated(NoResponse):
     """The store closed the connection before the end of its response."""
 

@@ -16,7 +16,7 @@ LOCK = "requirements.txt"
 #: What worker/bootstrap.py imports of its own package: the part in user-data.
 BOOTSTRAP = (
     *("__init__.py", "bootstrap.py", "errors.py", "settings.py"),
-    *("store/__init__.py", "store/client.py", "store/retries.py"),
+    *("store/__init__.py", "store/client.py", "store/connection.py", "store/retries.py"),
 )
 #: Prefix of its object key, which keeps it apart from users' objects.
 FOLDER = ".image-pipeline"

@@ -171,7 +171,7 @@ def test_a_kept_connection_that_the_store_closed_is_replaced() -> None:
         ([DENIED], RequestRefused, "QuotaExceeded"),
         ([DOWN], RequestRefused, "503"),
         ([BROKEN_OFF], NoResponse, "the response was truncated"),
-        ([b""], NoResponse, "closed connection"),
+        ([b""], NoResponse, "closed the connection"),
     ],
 )
 def test_failures_are_distinguished(

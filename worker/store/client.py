@@ -12,21 +12,19 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from email.message import Message
 from functools import lru_cache
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from select import POLLIN, poll
+from ssl import create_default_context
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
-from worker.errors import NoResponse, RequestRefused, ResponseTimeout, ResponseTruncated
+from worker.errors import NoResponse, RequestRefused, ResponseTimeout, ResponseUnreadable
+from worker.store.connection import Connection
 from worker.store.retries import STANDARD, RetryPolicy
 
-_CONNECT_SECONDS = 5
-_CHUNK = 1 << 20
+_BODY_BYTES = 64 << 20  # of a response that is held in memory
 _EMPTY = hashlib.sha256(b"").hexdigest()
 #: Returns a function that receives the pieces of a body; called before each attempt.
 Sink = Callable[[], Callable[[bytes], object]]
@@ -35,9 +33,14 @@ _SUCCESS = range(200, 300)
 
 @dataclass(frozen=True)
 class Response:
-    """A successful response; the body is empty if it went into a sink."""
+    """A successful response.
 
-    headers: Message
+    Attributes:
+        headers: By lower-case name.
+        body: Empty if it went into a sink.
+    """
+
+    headers: dict[str, str]
     body: bytes
 
     def xml(self) -> ET.Element:
@@ -87,7 +90,7 @@ class Signer:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", when)
         signed = dict(sorted({**headers, "x-amz-date": stamp}.items()))
         names, scope = ";".join(signed), f"{stamp[:8]}/{self.region}/s3/aws4_request"
-        lines = [f"{name}:{value}" for name, value in signed.items()]
+        lines = [f"{name}:{' '.join(value.split())}" for name, value in signed.items()]
         request = "\n".join(
             [method, path, query, *lines, "", names, headers["x-amz-content-sha256"]]
         )
@@ -113,13 +116,12 @@ class Client:
 
     def __init__(self, endpoint: str, signer: Signer) -> None:
         url = urlsplit(endpoint)
-        self._class = HTTPSConnection if url.scheme == "https" else HTTPConnection
-        # Without a port http.client would look for one after the last colon of an IPv6 address.
-        self._host, self._port = url.hostname or "", url.port or self._class.default_port
+        self._tls = create_default_context() if url.scheme == "https" else None
+        self._host, self._port = url.hostname or "", url.port or (443 if self._tls else 80)
         self._prefix = url.path.rstrip("/")
         self._authority = url.netloc.rpartition("@")[2]
         self._signer = signer
-        self._idle: list[HTTPConnection] = []
+        self._idle: list[Connection] = []
 
     def call(
         self,
@@ -154,7 +156,8 @@ class Client:
             RequestRefused: The store answered with an error.
             NoResponse: There was no complete response.
             OSError: The body cannot be read, or the sink failed.
-        """  # noqa: DOC502  OSError comes from the body and the sink
+            ValueError: A header or the key cannot be sent.
+        """  # noqa: DOC502  raised by what is called
         path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
         text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
         target = f"{path}?{text}" if text else path
@@ -166,6 +169,7 @@ class Client:
         while True:
             attempt += 1
             all_headers = self._signer.sign(method, path, text, given, time.gmtime())
+            all_headers["accept-encoding"] = "identity"
             if method not in ("GET", "HEAD"):
                 all_headers["content-length"] = str(size)
             try:
@@ -188,87 +192,52 @@ class Client:
         seconds: float,
     ) -> Response:
         connection = self._connection()
-        connection.sock.settimeout(seconds)
         try:
-            response = _send(connection, method, target, headers, body)
-            take = sink() if sink and response.status in _SUCCESS else None
-            data = b""
-            while piece := _read(response):
-                if take:
+            connection.send(method, target, headers, body, seconds)
+            if sink and connection.status in _SUCCESS:
+                take, data = sink(), b""
+                for piece in connection.body():
                     take(piece)
-                else:
-                    data += piece
+            else:
+                data = _whole(connection)
         except BaseException:
             connection.close()
             raise
-        if response.will_close:
-            connection.close()
-        else:
+        status, received = connection.status, connection.headers
+        if connection.is_reusable:
             self._idle.append(connection)
-        if response.status not in _SUCCESS:
-            raise RequestRefused(_code(data) or str(response.status), response.status)
-        return Response(response.headers, data)
+        else:
+            connection.close()
+        if status not in _SUCCESS:
+            raise RequestRefused(_code(data) or str(status), status)
+        return Response(received, data)
 
-    def _connection(self) -> HTTPConnection:
-        """Return an idle connection or open one. Input on an idle one means the store closed it."""
+    def _connection(self) -> Connection:
+        """Return an idle connection, or open one."""
         while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 break
-            waiting = poll()
-            waiting.register(connection.sock, POLLIN)
-            if not waiting.poll(0):
+            if connection.is_open:
                 return connection
             connection.close()
-        connection = self._class(self._host, self._port, timeout=_CONNECT_SECONDS, blocksize=_CHUNK)
-        try:
-            connection.connect()
-        except OSError as error:
-            raise NoResponse(_reason(error)) from error
-        return connection
+        return Connection(self._host, self._port, self._tls)
 
 
-def _send(
-    connection: HTTPConnection,
-    method: str,
-    target: str,
-    headers: dict[str, str],
-    body: bytes | Path,
-) -> HTTPResponse:
-    with ExitStack() as stack:
-        data = body if isinstance(body, bytes) else stack.enter_context(body.open("rb"))
-        try:
-            # A store that refuses a long body responds and closes: the response may be readable.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, target, data or None, headers)
-            return connection.getresponse()
-        except TimeoutError as error:
-            raise ResponseTimeout(_reason(error)) from error
-        except (OSError, HTTPException) as error:
-            raise NoResponse(_reason(error)) from error
-
-
-def _read(response: HTTPResponse) -> bytes:
-    try:
-        piece = response.read(_CHUNK)
-    except TimeoutError as error:
-        raise ResponseTimeout(_reason(error)) from error
-    except (OSError, HTTPException) as error:
-        raise ResponseTruncated(_reason(error)) from error
-    if not piece and response.length:
-        raise ResponseTruncated("the response was truncated")
-    return piece
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _whole(connection: Connection) -> bytes:
+    data = bytearray()
+    for piece in connection.body():
+        data += piece
+        if len(data) > _BODY_BYTES:
+            raise ResponseUnreadable(f"the response is longer than {_BODY_BYTES} bytes")
+    return bytes(data)
 
 
 def _is_temporary(error: NoResponse | RequestRefused) -> bool:
     if isinstance(error, NoResponse):
         # Who waited once for a response in vain would wait again, and others with it.
-        return not isinstance(error, ResponseTimeout)
+        return not isinstance(error, ResponseTimeout | ResponseUnreadable)
     return error.is_temporary
 
 

@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from email.message import Message
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -168,9 +167,9 @@ class S3Store:
             response = self._call("HEAD", bucket, key, query=_version(version_id), retry=DOWNLOAD)
         except RequestRefused as error:
             raise self._read_error(bucket, key, version_id, error) from error
-        length = response.headers["content-length"] or ""
+        length = response.headers.get("content-length", "")
         if not length.isdecimal():  # quirks.LENGTH_IS_MISSING
-            return self.hash(bucket, key, version_id, _unquoted(response.headers["etag"]))[0]
+            return self.hash(bucket, key, version_id, _unquoted(response.headers.get("etag")))[0]
         return _info(response.headers, int(length))
 
     def put(
@@ -192,7 +191,7 @@ class S3Store:
             response = self._call("PUT", bucket, key, headers=headers, body=contents.path)
         except RequestRefused as error:
             raise self._put_error(bucket, key, contents.size, error) from error
-        etag = _unquoted(response.headers["etag"])
+        etag = _unquoted(response.headers.get("etag"))
         if etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
             try:
                 stored = self.head(bucket, key).size
@@ -201,7 +200,7 @@ class S3Store:
             if stored != contents.size:
                 problem = f"has {stored} of {contents.size} bytes of {key!r} after the PUT"
                 raise UploadDeferred(self._sentence(bucket, problem))
-        return Stored(response.headers["x-amz-version-id"] or "", etag)
+        return Stored(response.headers.get("x-amz-version-id", ""), etag)
 
     def copy(
         self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
@@ -355,6 +354,9 @@ class S3Store:
     def _call(self, method: str, bucket: str, key: str = "", **arguments: Any) -> Response:
         try:
             return self._client.call(method, bucket, key, **arguments)
+        except ValueError as error:
+            problem = f"cannot be asked for {key!r}: {error}"
+            raise UploadDeferred(self._sentence(bucket, problem)) from error
         except NoResponse as error:
             if key:
                 raise self._silent(bucket, repr(key), error) from error
@@ -484,19 +486,18 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
-def _info(headers: Message, size: int) -> ObjectInfo:
-    # quirks.METADATA_NAMES_ARE_CAPITALISED
+def _info(headers: Mapping[str, str], size: int) -> ObjectInfo:
     metadata = {
-        name.lower().removeprefix(_METADATA): headers[name]
-        for name in headers.keys()  # noqa: SIM118  a message yields no names by itself
-        if name.lower().startswith(_METADATA)
+        name.removeprefix(_METADATA): value
+        for name, value in headers.items()
+        if name.startswith(_METADATA)
     }
     return ObjectInfo(
-        _unquoted(headers["etag"]),
-        _time(headers["last-modified"]),
+        _unquoted(headers.get("etag")),
+        _time(headers.get("last-modified")),
         size,
         metadata,
-        headers["content-type"] or "",
+        headers.get("content-type", ""),
         is_manifest=any(name in headers for name in _MANIFESTS),
     )
 
