@@ -138,8 +138,9 @@ def test_jobs_of_a_deleted_pipeline(versioned: Pipeline) -> None:
 def test_a_drop_waits_for_the_machine_that_works_on_the_key(versioned: Pipeline) -> None:
     old = quarantine(versioned, "cat.png")
     (lease,) = versioned.sql(
-        "INSERT INTO pipeline.leases (stack, pipeline, key_sha256, key, fence, machine, until) "
-        "SELECT stack, pipeline, key_sha256, key, nextval('pipeline.fences'), 'vm-2', "
+        "INSERT INTO pipeline.leases "
+        "(stack, pipeline, key_sha256, key, job_id, fence, machine, until) "
+        "SELECT stack, pipeline, key_sha256, key, job_id, nextval('pipeline.fences'), 'vm-2', "
         "now() + interval '5 seconds' FROM pipeline.results RETURNING until"
     )
     assert changed(versioned, "drop", old) == [None]

@@ -142,7 +142,7 @@ class JobChanges:
         end = time.monotonic() + _LEASE_PATIENCE
         holder = f"{self._settings.machine} (jobs, process {os.getpid()})"
         while True:
-            with self._ledger.leased(job["pipeline"], job["key"], holder) as fence:
+            with self._ledger.leased(job["id"], holder) as fence:
                 if fence is not None:
                     yield fence
                     return

@@ -147,26 +147,24 @@ class StackLedger:
         return self._rows("results_of", key=key, pipeline=pipeline)
 
     @contextmanager
-    def leased(self, pipeline: str, key: str, holder: str) -> Iterator[int | None]:
-        """Lease a key until the context ends, so that no machine works on it.
+    def leased(self, identifier: str, holder: str) -> Iterator[int | None]:
+        """Lease the key of a recorded job until the context ends, so that no machine works on it.
 
         Args:
-            pipeline: The pipeline.
-            key: The object key.
+            identifier: The job's id.
             holder: Names the command.
 
         Yields:
             The lease's fence, None if a machine or another command has leased the key. The lease
             of a command that was killed ends after `LEASE_SECONDS`.
         """
-        place = {"pipeline": pipeline, "key": key}
-        rows = self._rows("lease_key", holder=holder, **place)
+        rows = self._rows("lease_key", id=identifier, holder=holder)
         fence = rows[0]["fence"] if rows else None
         try:
             yield fence
         finally:
             if fence is not None:
-                self._rows("release_key", fence=fence, **place)
+                self._rows("release_key", id=identifier, fence=fence)
 
     def retry(self, identifier: str) -> bool:
         """Note that a quarantined or done upload is put back; repeating it changes nothing.

@@ -1,6 +1,3 @@
 -- Give a lease back.
 DELETE FROM pipeline.leases
-WHERE
-    (stack, pipeline, key_sha256)
-    = (%(stack)s, %(pipeline)s, sha256(convert_to(%(key)s, 'UTF8')))
-    AND fence = %(fence)s;
+WHERE stack = %(stack)s AND job_id = %(id)s AND fence = %(fence)s;
