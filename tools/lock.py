@@ -20,6 +20,14 @@ LOCKS = {
         "What `pulumi up` needs.",
         ("pyproject.toml", "--universal", "--python-version", "3.11"),
     ),
+    # With the same versions of what both need.
+    "cli/requirements.txt": (
+        "What every command but `test` and `bench` needs.",
+        (
+            *("pyproject.toml", "--group", "cli", "--universal", "--python-version", "3.11"),
+            *("--constraints", "requirements.txt"),
+        ),
+    ),
     # One list for all our machines: what only Python 3.11 needs does no harm on a newer one, and
     # pip evaluates markers for the Python that runs it, not for the one that it downloads for.
     "worker/requirements.txt": (

@@ -10,6 +10,11 @@ CHECKOUT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 LOCKED = {
     "requirements.txt": PROJECT["project"]["dependencies"],
+    "cli/requirements.txt": [
+        *PROJECT["project"]["dependencies"],
+        *(each for each in PROJECT["dependency-groups"]["cli"] if isinstance(each, str)),
+        *(each for each in PROJECT["dependency-groups"]["local"] if isinstance(each, str)),
+    ],
     "worker/requirements.txt": PROJECT["dependency-groups"]["worker"],
 }
 
@@ -38,3 +43,10 @@ def test_every_requirement_has_hashes(lock: str) -> None:
 def test_the_script_installs_the_same_uv() -> None:
     [pin] = [each for each in PROJECT["dependency-groups"]["dev"] if str(each).startswith("uv==")]
     assert f" install {pin} " in (CHECKOUT / "pipeline").read_text()
+
+
+def test_the_locks_agree() -> None:
+    """What `pulumi up` needs has the same version where the command line runs it."""
+    assert {line.split(" ")[0] for line in requirements("requirements.txt")} <= {
+        line.split(" ")[0] for line in requirements("cli/requirements.txt")
+    }

@@ -66,8 +66,9 @@ def test_bash_completes_all_commands(tmp_path: Path) -> None:
 
 
 def test_the_tab_key_installs_nothing(tmp_path: Path) -> None:
-    for name in ("pipeline", "pyproject.toml", "requirements.txt"):
-        shutil.copy(PROJECT / name, tmp_path)
+    (tmp_path / "cli").mkdir()
+    for name in ("pipeline", "pyproject.toml", "cli/requirements.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
     words = {"COMP_WORDS": "./pipeline st", "COMP_CWORD": "1"}
     answer = subprocess.run(
         ["./pipeline"],

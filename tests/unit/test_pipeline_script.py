@@ -24,7 +24,8 @@ esac
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The script with stand-ins for Python and uv."""
-    for name in ("pipeline", "pyproject.toml", "requirements.txt"):
+    (tmp_path / "cli").mkdir()
+    for name in ("pipeline", "pyproject.toml", "cli/requirements.txt"):
         shutil.copy(PROJECT / name, tmp_path / name)
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -75,7 +76,7 @@ def test_packages_of_benches_include_all_others(checkout: Path) -> None:
     assert not run(checkout, "test")
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["cli/requirements.txt", "pyproject.toml"])
 def test_a_changed_version_is_installed(checkout: Path, name: str) -> None:
     file = checkout / name
     file.write_text(file.read_text().replace("boto3==1.", "boto3==2."))
