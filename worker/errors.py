@@ -42,6 +42,10 @@ class ObjectMissing(PipelineError):
     """The object or version is not in the bucket, or no longer with the listed ETag."""
 
 
+class LeaseLost(PipelineError):
+    """Another machine may work on the key by now: this one must not write its results."""
+
+
 class PassInterrupted(PipelineError):
     """The worker was asked to stop: unfinished uploads are left for the next pass."""
 

@@ -21,6 +21,7 @@ from tests.worker.world import (
     failing,
 )
 from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed, UploadDeferred
+from worker.jobs.result_metadata import read_metadata
 from worker.store.memory_store import MemoryStore
 from worker.store.store import FileContents, ObjectInfo, Stored, Version
 
@@ -68,10 +69,13 @@ def test_an_output_says_what_it_was_made_of(world: World) -> None:
     world.run()
     (output,) = world.store.versions(OUTPUT)["negated_x.png"]
     assert output.content_type == "image/png"
-    assert output.metadata == {
-        "sha256": hashlib.sha256(GOOD[::-1]).hexdigest(),
-        "input-sha256": hashlib.sha256(GOOD).hexdigest(),
-    }
+    (result,) = world.ledger.results
+    origin = read_metadata(output.metadata)
+    assert output.metadata["sha256"] == hashlib.sha256(GOOD[::-1]).hexdigest()
+    assert origin
+    assert origin.input_sha256 == hashlib.sha256(GOOD).hexdigest()
+    assert (origin.pipeline, origin.job, origin.number) == ("negatives", result.job, 1)
+    assert (origin.maker, origin.machine, origin.fence) == (result.maker, "vm-1", result.fence)
 
 
 def test_versions_of_a_key_are_processed_oldest_first(versioned: World) -> None:

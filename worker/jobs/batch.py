@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker.errors import (
+    LeaseLost,
     ObjectMissing,
     PassInterrupted,
     ServiceUnavailable,
@@ -24,9 +26,9 @@ from worker.jobs.fetch import Fetched, fetch, identify
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.publish import keep_input, publish, quarantine_file
 from worker.jobs.recorded import Recorded
+from worker.jobs.task import Task
 from worker.jobs.transform import Rejection, transform
-from worker.ledger.ledger import DONE, QUARANTINED, Lease, Result, Started
-from worker.uploads.job import Job
+from worker.ledger.ledger import DONE, QUARANTINED, Result
 from worker.uploads.upload import Upload
 
 # Stored outputs wait this long for others of the batch, to share a statement.
@@ -82,26 +84,12 @@ def process_batch(
     return _Batch(context, keeper, crashes).run(uploads)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A job whose key is leased."""
-
-    source: Fetched
-    job: Job
-    started: Started
-    is_superfluous: bool
-
-    @property
-    def lease(self) -> Lease:
-        return Lease(self.job.upload.key, self.started.fence)
-
-
 class _Batch:
     def __init__(
         self, context: Context, keeper: LeaseKeeper, crashes: Mapping[Upload, int] | None
     ) -> None:
         self._context, self._keeper, self._crashes = context, keeper, crashes
-        self._stored: list[tuple[_Task, Result]] = []  # outputs without a row
+        self._stored: list[tuple[Task, Result]] = []  # outputs without a row
         self._prepared: set[str] = set()  # ids of jobs: other machines may continue them
         self._outcome = Outcome()
         self._is_done = False
@@ -134,7 +122,7 @@ class _Batch:
                 self._outcome.failures[upload] = error
         return fetched
 
-    def _start(self, fetched: list[Fetched]) -> list[_Task]:
+    def _start(self, fetched: list[Fetched]) -> list[Task]:
         ledger, pipeline = self._context.ledger, self._context.pipeline
         jobs = identify(ledger, pipeline.name, pipeline.sources, fetched)
         chosen: dict[object, Fetched] = {}
@@ -151,13 +139,18 @@ class _Batch:
         for source in chosen.values():
             job, is_superfluous = jobs[source.upload]
             if job.id in started:
-                tasks.append(_Task(source, job, started[job.id], is_superfluous))
+                check = partial(self._check_lease, job.upload.key)
+                tasks.append(Task(source, job, started[job.id], is_superfluous, check))
             else:
                 self._outcome.held.append(source.upload)
         self._keeper.keep((task.lease for task in tasks), now)
         return tasks
 
-    def _process_all(self, tasks: list[_Task]) -> None:
+    def _check_lease(self, key: str) -> None:
+        if key not in self._keeper.held([key]):
+            raise LeaseLost(f"{key!r} was taken over by another machine.")
+
+    def _process_all(self, tasks: list[Task]) -> None:
         since = time.monotonic()
         for task in tasks:
             crashes = task.started.crashes
@@ -173,52 +166,52 @@ class _Batch:
                 self._outcome.recorded.append(recorded)
                 continue
             try:
-                result = task.started.prepared or self._make(task, start)
+                begun = replace(task, began=start)
+                result = task.started.prepared or self._make(begun)
                 if result.outcome == DONE and self._context.readers:
                     result = self._chain(task, result)
                 if self._context.pipeline.keep_inputs and result.outcome == DONE:
                     keep_input(self._context, task.source)
             except (ServiceUnavailable, PassInterrupted, OSError):
                 raise
+            except LeaseLost:
+                self._outcome.held.append(task.job.upload)
+                continue
             except Exception as error:  # noqa: BLE001  one upload must not affect the others
                 self._fail(task, error)
                 continue
             self._stored.append((task, result))
         self._settle()
 
-    def _make(self, task: _Task, start: float) -> Result:
+    def _make(self, task: Task) -> Result:
         """Transform the upload, and store its results or the upload itself."""
-        context, source, job = self._context, task.source, task.job
-        crashes = None if self._crashes is None else self._crashes.get(job.upload, 0)
-        made = transform(context, source, crashes)
-        result = (
-            made
-            if isinstance(made, Rejection)
-            else publish(context, source, job, task.started, made)
-        )
+        context, upload = self._context, task.job.upload
+        crashes = None if self._crashes is None else self._crashes.get(upload, 0)
+        made = transform(context, task.source, crashes)
+        result = made if isinstance(made, Rejection) else publish(context, task, made)
         if isinstance(result, Rejection):
-            result = quarantine_file(context, source, job, task.started, result)
-        return replace(result, seconds=round(source.seconds + time.monotonic() - start, 3))
+            result = quarantine_file(context, task, result)
+        return replace(result, seconds=task.seconds())
 
-    def _chain(self, task: _Task, result: Result) -> Result:
+    def _chain(self, task: Task, result: Result) -> Result:
         """Prepare a result and give it to the readers."""
         if not (task.started.prepared or self._context.ledger.prepare(result)):
             return result  # the lease is lost: its row will be refused, too
         self._prepared.add(task.job.id)
         try:
-            copy_to_readers(self._context, result)
+            copy_to_readers(self._context, result, task.check_lease)
         except ResultMissing as error:
             rejection = Rejection(str(error))
-            quarantine_file(self._context, task.source, task.job, task.started, rejection)
+            quarantine_file(self._context, task, rejection)
             return replace(result, outcome=QUARANTINED, reason=rejection.reason)
         return result
 
-    def _fail(self, task: _Task, error: Exception) -> None:
+    def _fail(self, task: Task, error: Exception) -> None:
         if not isinstance(error, UploadDeferred | TransformCrashed):
             error = UploadDeferred(f"{type(error).__name__}: {error}")
         self._outcome.failures[task.job.upload] = error
 
-    def _clear(self, tasks: Iterable[_Task]) -> None:
+    def _clear(self, tasks: Iterable[Task]) -> None:
         """Remove the attempts of uploads that did not crash."""
         failures = self._outcome.failures
         uploads = [task.job.upload for task in tasks]
@@ -239,7 +232,7 @@ class _Batch:
                 self._abandon(task, result)
         self._stored = []
 
-    def _abandon(self, task: _Task, result: Result) -> None:
+    def _abandon(self, task: Task, result: Result) -> None:
         """Leave a job whose lease was lost, and remove the versions that only it knows."""
         self._outcome.held.append(task.job.upload)
         is_prepared = task.started.prepared or task.job.id in self._prepared
@@ -249,7 +242,7 @@ class _Batch:
             self._context.store.delete_versions(self._context.pipeline.output, versions)
 
 
-def _recorded(task: _Task, outcome: str | None, *, is_superfluous: bool = False) -> Recorded:
+def _recorded(task: Task, outcome: str | None, *, is_superfluous: bool = False) -> Recorded:
     source = task.source
     is_retried = task.job.retry_of is not None and outcome == DONE
     return Recorded(

@@ -4,6 +4,8 @@ The copies are made from the versions that `outputs` rows name. After a crash th
 from the same versions: the reader deletes a further copy of a result that already has a job.
 """
 
+from collections.abc import Callable
+
 from worker.errors import ObjectMissing, PipelineError, UploadDeferred
 from worker.jobs.context import Context, Reader
 from worker.jobs.fetch import NUMBER, PARENT, RUN
@@ -15,12 +17,14 @@ class ResultMissing(PipelineError):
     """A stored result was deleted or replaced before its readers got a copy."""
 
 
-def copy_to_readers(context: Context, result: Result) -> None:
+def copy_to_readers(context: Context, result: Result, check_lease: Callable[[], None]) -> None:
     """Give every reader a copy of every result; copies that are there already are left.
 
     Args:
         context: What all jobs share.
         result: A result that the ledger has prepared.
+        check_lease: Raises LeaseLost once another machine may have taken the key over: it makes
+            the copies, and the key's newer uploads may have been copied since.
 
     Raises:
         UploadDeferred: A copy must wait, or could not be made.
@@ -28,15 +32,22 @@ def copy_to_readers(context: Context, result: Result) -> None:
     """  # noqa: DOC502  raised by _copy
     for reader in context.readers:
         for output in result.outputs:
-            _copy(context, reader, result, output)
+            _copy(context, reader, result, output, check_lease)
 
 
-def _copy(context: Context, reader: Reader, result: Result, output: Output) -> None:
+def _copy(
+    context: Context,
+    reader: Reader,
+    result: Result,
+    output: Output,
+    check_lease: Callable[[], None],
+) -> None:
     key = reader.prefix + output.key
     metadata = {RUN: result.job.run_id, PARENT: result.job.id, NUMBER: str(output.number)}
     if not context.is_versioned(reader.bucket) and _is_there(context, reader, key, metadata):
         return
     source = Source(output.bucket, output.key, output.version_id, output.etag)
+    check_lease()
     try:
         context.store.copy(source, reader.bucket, key, output.content_type, metadata)
     except ObjectMissing:

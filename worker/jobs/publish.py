@@ -1,15 +1,18 @@
 """The third step of a job: store what was made, or the file that could not be transformed."""
 
+from dataclasses import replace
+
 from worker.errors import InvalidInput, ObjectMissing, TransformCrashed
 from worker.jobs import quarantine
 from worker.jobs.context import Context
 from worker.jobs.fetch import Fetched
+from worker.jobs.result_metadata import result_metadata
+from worker.jobs.task import Task
 from worker.jobs.transform import Rejection
-from worker.ledger.ledger import DONE, QUARANTINED, Output, Result, Started
+from worker.ledger.ledger import DONE, QUARANTINED, Output, Result
 from worker.store.store import Source, hash_file
 from worker.transforms import Produced
 from worker.transforms.output_keys import output_keys
-from worker.uploads.job import Job
 from worker.uploads.upload import fits_key
 
 _OPAQUE = "application/octet-stream"
@@ -17,21 +20,21 @@ _OPAQUE = "application/octet-stream"
 _SEGMENTS_REMAIN = "segments of Swift's remain"
 
 
-def publish(
-    context: Context, source: Fetched, job: Job, started: Started, produced: Produced
-) -> Result | Rejection:
+def publish(context: Context, task: Task, produced: Produced) -> Result | Rejection:
     """Store all results in the output bucket.
 
     Args:
         context: What all jobs share.
-        source: The input.
-        job: The job.
-        started: What the ledger said when it was started.
+        task: The job.
         produced: What the transform made.
 
     Returns:
         The row for the ledger, or the reason to quarantine the file.
-    """
+
+    Raises:
+        LeaseLost: Another machine may work on the key by now.
+    """  # noqa: DOC502  raised by check_lease
+    job = task.job
     try:
         types = [content_type for _, content_type in produced.files]
         keys = output_keys(context.output_key, job.upload.key, types, job.run_id)
@@ -43,45 +46,60 @@ def publish(
     outputs = []
     for number, (key, (path, content_type)) in enumerate(zip(keys, produced.files, strict=True), 1):
         contents = hash_file(path)
-        hashes = {"sha256": contents.sha256, "input-sha256": source.sha256}
+        metadata = result_metadata(
+            task,
+            context.pipeline.name,
+            context.maker,
+            context.machine,
+            number=number,
+            sha256=contents.sha256,
+        )
         bucket = context.pipeline.output
-        version_id, etag = context.store.put(bucket, key, contents, content_type, hashes)
+        task.check_lease()
+        version_id, etag = context.store.put(bucket, key, contents, content_type, metadata)
         where = (number, bucket, key, version_id, etag)
         outputs.append(Output(*where, contents.sha256, contents.size, content_type))
-    return Result(
-        job,
-        started.fence,
-        context.maker,
-        source.sha256,
-        source.info.size,
-        DONE,
-        attempts=started.attempts,
+    return replace(
+        _result(context, task, DONE),
         outputs=outputs,
         records=produced.records,
-        notes=[*produced.notes, *([_SEGMENTS_REMAIN] if source.info.is_manifest else [])],
+        notes=[*produced.notes, *([_SEGMENTS_REMAIN] if task.source.info.is_manifest else [])],
     )
 
 
-def quarantine_file(
-    context: Context, source: Fetched, job: Job, started: Started, rejection: Rejection
-) -> Result:
-    """Store a file and a note in the quarantine bucket and return the row for the ledger."""
-    reason = rejection.reason
-    key = quarantine.storage_key(context.pipeline.name, job.upload.key, source.sha256)
+def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Result:
+    """Store a file and a note in the quarantine bucket.
+
+    Returns:
+        The row for the ledger.
+
+    Raises:
+        LeaseLost: Another machine may work on the key by now.
+    """  # noqa: DOC502  raised by check_lease
+    source = task.source
+    result = replace(_result(context, task, QUARANTINED), reason=rejection.reason)
+    name = context.pipeline.name
+    key = quarantine.storage_key(name, source.upload.key, source.sha256)
+    task.check_lease()
     _store_input(context, source, context.quarantine, key)
     note = source.path.with_suffix(".json")
-    note.write_bytes(quarantine.note(job, source.sha256, reason, context.machine))
+    note.write_bytes(quarantine.note(result, name, context.machine))
     note_key = quarantine.note_key(key)
     context.store.put(context.quarantine, note_key, hash_file(note), "application/json", {})
+    return result
+
+
+def _result(context: Context, task: Task, outcome: str) -> Result:
+    source, started = task.source, task.started
     return Result(
-        job,
+        task.job,
         started.fence,
         context.maker,
         source.sha256,
         source.info.size,
-        QUARANTINED,
-        attempts=started.attempts,
-        reason=reason,
+        outcome,
+        task.seconds(),
+        started.attempts,
     )
 
 

@@ -8,8 +8,8 @@ import json
 from contextlib import suppress
 
 from worker.errors import ObjectMissing
+from worker.ledger.ledger import Result
 from worker.store.store import Store
-from worker.uploads.job import Job
 from worker.uploads.upload import fits_key
 
 _NOTE_SUFFIX = ".json"
@@ -47,19 +47,32 @@ def note_key(key: str) -> str:
     return key + _NOTE_SUFFIX
 
 
-def note(job: Job, sha256: str, reason: str, worker: str) -> bytes:
-    """Return the note: why the file was quarantined, and which upload it was, as JSON."""
-    upload = job.upload
+def note(result: Result, pipeline: str, machine: str) -> bytes:
+    """Return the note: why a file was quarantined, and all that its row contains, as JSON."""
+    job, upload, maker = result.job, result.upload, result.maker
     text = {
-        "reason": reason,
+        "reason": result.reason,
+        "pipeline": pipeline,
         "job": job.id,
+        "run": job.run_id,
+        "round": job.round,
+        "retry_of": job.retry_of,
+        "parent": job.parent and job.parent.job_id,
+        "parent_number": job.parent and job.parent.number,
+        "fence": result.fence,
+        "attempts": result.attempts,
         "bucket": upload.bucket,
         "key": upload.key,
         "version_id": upload.version_id or None,
         "etag": upload.etag,
         "last_modified": upload.last_modified.isoformat(),
-        "sha256": sha256,
-        "worker": worker,
+        "sha256": result.input_sha256,
+        "bytes": result.input_bytes,
+        "transform": maker.transform,
+        "transform_version": maker.version,
+        "parameters_sha256": maker.parameters_sha256,
+        "seconds": result.seconds,
+        "worker": machine,
     }
     return json.dumps(text, ensure_ascii=False, indent=2).encode() + b"\n"
 
