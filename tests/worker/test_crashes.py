@@ -67,7 +67,7 @@ def test_a_timeout_counts_as_a_crash(versioned: Pipeline, limit: str) -> None:
     assert "crashed 3 times" in row["reason"]
 
 
-def test_crashes_are_counted_across_lingering_passes(pipeline: Pipeline) -> None:
+def test_crashes_are_counted_across_passes(pipeline: Pipeline) -> None:
     """An upload is counted as it was listed, also where GET reports another Last-Modified.
 
     rclone's S3 server lists a file's modification time, which a client may set as metadata (as
@@ -78,7 +78,7 @@ def test_crashes_are_counted_across_lingering_passes(pipeline: Pipeline) -> None
     statuses: list[int] = []
     while pipeline.left():
         assert len(statuses) < 5
-        statuses.append(pipeline.run("drain", "--linger", "1").returncode)
+        statuses.append(pipeline.run("drain").returncode)
     assert statuses == [1, 1, 0]
     (row,) = pipeline.rows()
     assert row["outcome"] == "quarantined"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from worker.jobs.disk import Space
 from worker.jobs.recorded import Recorded
 from worker.jobs.scheduler import BATCH_BYTES, BATCH_UPLOADS, Batch, Kind, Schedule, Scheduler
 from worker.ledger.ledger import Attempt
@@ -15,7 +16,7 @@ from worker.uploads.upload import Upload
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = START + timedelta(days=1)
-DISK = 1 << 40
+SPACE = Space(1 << 40, 1 << 40)
 SCHEDULE = Schedule(retry=(1, 8), held=10, refused=100, patience=30, grace=2, empty=60, settle=0)
 
 
@@ -53,8 +54,8 @@ class Listed(Scheduler):
         new = [one.key for one in works if self.offer(one, now, clock)]
         return new, self.end_listing()
 
-    def batch(self, now: float = 0, free: int = DISK) -> Batch:
-        taken = self.take(now, free)
+    def batch(self, now: float = 0, space: Space = SPACE) -> Batch:
+        taken = self.take(now, space)
         assert taken
         return taken
 
@@ -76,7 +77,7 @@ def lengths(threads: int, *works: KeyUploads) -> list[int]:
     scheduler.show(renamed)
     found: list[Batch] = []
     while scheduler.queued:
-        taken = [scheduler.take(0, DISK) for _ in range(threads)]  # all threads are busy
+        taken = [scheduler.take(0, SPACE) for _ in range(threads)]  # all threads are busy
         found += filter(None, taken)
         for each in filter(None, taken):
             scheduler.finish(each)
@@ -107,7 +108,7 @@ def test_a_key_in_work_is_left_alone_until_it_ended() -> None:
     assert scheduler.show([work("x")]) == (["x"], [])
     batch = scheduler.batch()
     assert scheduler.show([work("x", 1, 1)]) == ([], [])
-    assert scheduler.take(0, DISK) is None
+    assert scheduler.take(0, SPACE) is None
     scheduler.leave(Recorded(upload("x"), ObjectInfo("e", START, 1)))
     scheduler.finish(batch)
     assert scheduler.show([work("x", 1, 1)])[0] == ["x"]  # while the first one is being deleted
@@ -133,7 +134,7 @@ def test_a_failed_upload_is_tried_again_with_growing_pauses() -> None:
         scheduler.fail(batch.works[0], upload("x"), "not now", now)
         scheduler.finish(batch)
         assert scheduler.problem == "not now"
-        assert scheduler.take(now + pause - 0.1, DISK) is None
+        assert scheduler.take(now + pause - 0.1, SPACE) is None
         assert scheduler.is_idle(now + pause - 0.1)
         now += pause
         assert not scheduler.is_idle(now)
@@ -188,7 +189,7 @@ def test_failed_uploads_take_half_of_the_threads() -> None:
         scheduler.finish(batch)
     first, second = scheduler.batch(1), scheduler.batch(1)
     assert (first.kind, second.kind) == (Kind.RETRY, Kind.RETRY)
-    assert scheduler.take(1, DISK) is None
+    assert scheduler.take(1, SPACE) is None
     scheduler.show([work("new")])
     assert scheduler.batch(1).kind is Kind.FRESH
 
@@ -202,12 +203,12 @@ def test_suspects_run_alone_those_with_the_fewest_crashes_first() -> None:
     assert scheduler.show([work("a"), work("b"), work("c")])[0] == ["a", "b", "c"]
     fresh = scheduler.batch()
     assert keys(fresh) == ["c"]
-    assert scheduler.take(1, DISK) is None
+    assert scheduler.take(1, SPACE) is None
     scheduler.record(fresh)
     alone = scheduler.batch(1)
     assert (keys(alone), alone.kind, alone.crashes) == (["b"], Kind.ALONE, {upload("b"): 1})
     scheduler.show([work("d")])
-    assert scheduler.take(1, DISK) is None
+    assert scheduler.take(1, SPACE) is None
     scheduler.record(alone)
     assert keys(scheduler.batch(1)) == ["d"]
 
@@ -218,7 +219,7 @@ def test_a_suspect_does_not_wait_for_ever() -> None:
     scheduler.show([work("x"), work("a"), work("b")])
     running = scheduler.batch(0)
     later = SCHEDULE.patience + 1
-    assert scheduler.take(later, DISK) is None
+    assert scheduler.take(later, SPACE) is None
     scheduler.record(running)
     assert keys(scheduler.batch(later)) == ["x"]
 
@@ -229,12 +230,12 @@ def test_an_earlier_pass_is_continued() -> None:
     scheduler = Listed(attempts={upload("x"): failed, upload("gone"): failed})
     assert scheduler.show([work("x")]) == ([], [upload("gone")])
     assert scheduler.problem == "not now"
-    assert scheduler.take(2.9, DISK) is None
+    assert scheduler.take(2.9, SPACE) is None
     batch = scheduler.batch(3)
     assert batch.kind is Kind.RETRY
     scheduler.fail(batch.works[0], upload("x"), "not now", 3)
     scheduler.finish(batch)
-    assert scheduler.take(10.9, DISK) is None
+    assert scheduler.take(10.9, SPACE) is None
     assert scheduler.batch(11)
 
 
@@ -297,14 +298,26 @@ def test_an_empty_object_that_was_replaced_does_not_wait() -> None:
 
 
 def test_what_does_not_fit_on_the_disk_waits_for_it() -> None:
-    scheduler = Listed()
-    scheduler.show([work("big", 40), work("small", 1), work("too big", 60)])
-    first, second = scheduler.batch(0, 100), scheduler.batch(0, 100)
+    scheduler, space = Listed(), Space(free=100, capacity=1000)
+    scheduler.show([work("big", 40), work("small", 1), work("bigger", 60)])
+    first, second = scheduler.batch(0, space), scheduler.batch(0, space)
     assert (keys(first), keys(second)) == (["big"], ["small"])
-    assert scheduler.take(0, 100) is None
+    assert scheduler.take(0, space) is None
     scheduler.record(first)
     scheduler.record(second)
-    assert keys(scheduler.batch(0, 100)) == ["too big"]  # nothing runs beside it: let it fail
+    assert keys(scheduler.batch(0, space)) == ["bigger"]  # nothing runs beside it: let it fail
+
+
+def test_what_is_too_large_for_the_disk_does_not_wait_for_it() -> None:
+    """It is not downloaded."""
+    scheduler, space = Listed(), Space(free=100, capacity=100)
+    scheduler.show([work("big", 40), work("too large", 60), work("above 5 GiB", (5 << 30) + 1)])
+    batches = [scheduler.batch(0, space) for _ in range(3)]
+    assert [(keys(one), one.disk) for one in batches] == [
+        (["big"], 80),
+        (["too large"], 0),
+        (["above 5 GiB"], 0),
+    ]
 
 
 def test_recorded_uploads_are_deleted_together_after_their_grace() -> None:
@@ -326,7 +339,7 @@ def test_what_another_machine_works_on_is_no_problem() -> None:
     scheduler.hold(batch.works[0], 0)
     scheduler.finish(batch)
     assert scheduler.problem is None
-    assert scheduler.take(9, DISK) is None
+    assert scheduler.take(9, SPACE) is None
     assert keys(scheduler.batch(10)) == ["x"]
 
 

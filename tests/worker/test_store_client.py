@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
 from worker.errors import NoResponse, RequestRefused, ServiceUnavailable, UploadDeferred
-from worker.jobs.disk import Disk
+from worker.jobs.disk import Space
 from worker.jobs.fetch import fetch
 from worker.settings import StoreSettings
 from worker.store.client import Client, Signer
@@ -40,6 +40,8 @@ DENIED = (
 )
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast"
 CLOSED = 0  # in a list of the connections' numbers
+
+SPACE = Space(1 << 30, 1 << 30)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -232,32 +234,20 @@ def test_a_truncated_response_defers_the_upload(tmp_path: Path) -> None:
     )
     whole = Upload("in", "x.png", "v1", "e", datetime.now(UTC), 4)
     with server(response) as (endpoint, _):
-        assert fetch(store(endpoint), Disk(tmp_path), whole, tmp_path / "file").info.size == 4
+        assert fetch(store(endpoint), SPACE, whole, tmp_path / "file").info.size == 4
     truncated = replace(whole, size=8)
     deferred = pytest.raises(UploadDeferred, match=r"sent 4 of the 8 bytes of 'x\.png'")
     with server(response) as (endpoint, _), deferred:
-        fetch(store(endpoint), Disk(tmp_path), truncated, tmp_path / "file")
+        fetch(store(endpoint), SPACE, truncated, tmp_path / "file")
 
 
-def test_an_upload_above_the_limit_of_a_put_is_not_downloaded(tmp_path: Path) -> None:
-    upload = Upload("in", "film.mov", "v1", "e", datetime.now(UTC), 6 << 30)
-    deferred = pytest.raises(
-        UploadDeferred,
-        match=r"'film.mov' has 6442450944 bytes, more than 5 GiB, the limit of a single PUT: split "
-        r"the file or remove it\.$",
-    )
-    with server(OK) as (endpoint, seen), deferred:
-        fetch(store(endpoint), Disk(tmp_path), upload, tmp_path / "file")
-    assert seen == []
-
-
-def test_segments_above_the_limit_of_a_put_are_not_downloaded(tmp_path: Path) -> None:
+def test_segments_that_do_not_fit_on_the_disk_wait(tmp_path: Path) -> None:
     """A large object of Swift's is listed as an empty one."""
     response = (
         b'HTTP/1.1 200 OK\r\nETag: "e"\r\nLast-Modified: Wed, 21 Oct 2026 07:28:00 GMT\r\n'
-        b"X-Object-Manifest: in_segments/film.mov/\r\nContent-Length: 6442450944\r\n\r\n"
+        b"X-Object-Manifest: in_segments/film.mov/\r\nContent-Length: 4000\r\n\r\n"
     )
     upload = Upload("in", "film.mov", "v1", EMPTY_ETAG, datetime.now(UTC), 0)
-    deferred = pytest.raises(UploadDeferred, match="over Swift in segments of 6442450944")
+    deferred = pytest.raises(UploadDeferred, match="needs 8000 bytes of disk")
     with server(response) as (endpoint, _), deferred:
-        fetch(store(endpoint), Disk(tmp_path), upload, tmp_path / "file")
+        fetch(store(endpoint), Space(5000, 1 << 30), upload, tmp_path / "file")

@@ -12,7 +12,7 @@ import pytest
 from worker.errors import PassInterrupted, ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context
-from worker.jobs.disk import Disk
+from worker.jobs.disk import Space
 from worker.jobs.drain import readers_of
 from worker.jobs.scheduler import Schedule
 from worker.ledger.ledger import Ledger, Maker
@@ -87,6 +87,7 @@ class World:
     tables: MemoryTables = field(default_factory=MemoryTables)
     store: MemoryStore = field(init=False)
     transforms: Transforms = field(default_factory=Transforms)
+    space: Space = Space(1 << 40, 1 << 40)  # noqa: RUF009  frozen
     schedule: Schedule = Schedule(pause=(0.01, 0.01), settle=0)  # noqa: RUF009  frozen
 
     def __post_init__(self) -> None:
@@ -136,7 +137,7 @@ class World:
             is_versioned=cache(self.store.is_versioned),
             machine="vm-1",
             folder=self.folder,
-            disk=Disk(self.folder),
+            space=lambda: self.space,
         )
         return Pass(context, threads, self.schedule)
 

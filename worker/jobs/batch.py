@@ -112,10 +112,11 @@ class _Batch:
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
         fetched = []
-        store, disk = self._context.store, self._context.disk
+        store = self._context.store
         for number, upload in enumerate(uploads):
             try:
-                fetched.append(fetch(store, disk, upload, folder / f"{number}.in"))
+                path, space = folder / f"{number}.in", self._context.space()
+                fetched.append(fetch(store, space, upload, path))
             except ObjectMissing:
                 self._outcome.missing.append(upload)
             except UploadDeferred as error:
@@ -176,6 +177,10 @@ class _Batch:
                 raise
             except LeaseLost:
                 self._outcome.held.append(task.job.upload)
+                continue
+            except ObjectMissing:  # it was to be copied
+                self._outcome.missing.append(task.job.upload)
+                self._clear([task])
                 continue
             except Exception as error:  # noqa: BLE001  one upload must not affect the others
                 self._fail(task, error)

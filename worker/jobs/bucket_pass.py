@@ -197,7 +197,7 @@ class Pass:
                 now = time.monotonic()
                 if recorded := self._scheduler.take_recorded(now):
                     return partial(self._processor.delete, recorded)
-                if batch := self._scheduler.take(now, self._context.disk.free):
+                if batch := self._scheduler.take(now, self._context.space()):
                     return partial(self._processor.process, batch)
                 due = self._scheduler.next_due
                 self._changed.wait(max(0, due - now) if due < inf else None)

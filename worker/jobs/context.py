@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.jobs.disk import Disk
+from worker.jobs.disk import Space
 from worker.ledger.ledger import Ledger, Maker
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline
@@ -44,7 +44,7 @@ class Context:
         is_versioned: Whether a bucket has versions; asked once per bucket.
         machine: This machine's name.
         folder: Where files are downloaded to and transformed.
-        disk: That of the folder.
+        space: Measures the space of the disk that the folder is on.
     """
 
     store: Store
@@ -59,7 +59,7 @@ class Context:
     is_versioned: Callable[[str], bool]
     machine: str
     folder: Path
-    disk: Disk
+    space: Callable[[], Space]
 
     @property
     def buckets(self) -> list[str]:

@@ -1,34 +1,45 @@
 """The disk that jobs work on: what they need of it, and what it has."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-
-def needed(size: int) -> int:
-    """Return the bytes that an upload of a size needs: for itself, and as much for its results."""
-    return 2 * size
+from worker.uploads.upload import MAX_PUT_BYTES
 
 
-class Disk:
-    """The file system of a folder.
+@dataclass(frozen=True)
+class Space:
+    """The space of a disk.
 
-    Args:
-        folder: The folder.
+    Attributes:
+        free: Its free bytes.
+        capacity: What one upload may need, however long it waits: the free bytes, half of all at
+            least. A disk that is fuller than that is the machine's problem, not the upload's.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    free: int
+    capacity: int
 
-    @property
-    def free(self) -> int:
-        """Its free bytes."""
-        return shutil.disk_usage(self._folder).free
+    def needed(self, size: int) -> int:
+        """Return the bytes that an upload of a size needs: for itself, and as many for its results.
 
-    @property
-    def capacity(self) -> int:
-        """What one upload may need, however long it waits: the free bytes, half of all at least.
-
-        A disk that is fuller than that is the machine's problem, not the upload's.
+        What is too large is not downloaded.
         """
-        usage = shutil.disk_usage(self._folder)
-        return max(usage.free, usage.total // 2)
+        return 0 if self.excess(size) else 2 * size
+
+    def excess(self, size: int) -> str | None:
+        """Return why an upload of a size cannot be processed on this machine, None if it can."""
+        if size > MAX_PUT_BYTES:
+            return f"its {size} bytes are more than 5 GiB, the limit of a single PUT: split it"
+        if 2 * size > self.capacity:
+            return (
+                f"it needs {2 * size} bytes of disk, for itself and its results, and the machine "
+                f"has {self.capacity}: split it, or use a flavor with a larger disk"
+            )
+        return None
+
+
+def measure(folder: Path) -> Space:
+    """Return the space of the disk that a folder is on."""
+    usage = shutil.disk_usage(folder)
+    return Space(usage.free, max(usage.free, usage.total // 2))

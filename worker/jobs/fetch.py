@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.errors import ObjectMissing, UploadDeferred
-from worker.jobs.disk import Disk, needed
+from worker.jobs.disk import Space
 from worker.ledger.ledger import Claim, Ledger, Origin
 from worker.store.store import ObjectInfo, Store
 from worker.uploads.job import Job, Parent, job_id
-from worker.uploads.upload import EMPTY_ETAG, MAX_PUT_BYTES, Upload
+from worker.uploads.upload import EMPTY_ETAG, Upload
 
 #: Metadata of a copy of another pipeline's result: its run, the job that made it, its number.
 RUN, PARENT, NUMBER = "run", "parent", "number"
@@ -30,6 +30,7 @@ class Fetched:
         path: The file.
         sha256: Its hash in hex.
         seconds: How long the download took.
+        excess: Why the file is not there: it is too large for this machine.
     """
 
     upload: Upload
@@ -37,14 +38,15 @@ class Fetched:
     path: Path
     sha256: str
     seconds: float
+    excess: str | None = None
 
 
-def fetch(store: Store, disk: Disk, upload: Upload, path: Path) -> Fetched:
-    """Download an upload.
+def fetch(store: Store, space: Space, upload: Upload, path: Path) -> Fetched:
+    """Download an upload; of one that is too large for this machine, only read the hash.
 
     Args:
         store: The object store.
-        disk: That of the file.
+        space: Of the disk that the path is on.
         upload: The upload, as it was listed.
         path: The file to write.
 
@@ -53,39 +55,29 @@ def fetch(store: Store, disk: Disk, upload: Upload, path: Path) -> Fetched:
 
     Raises:
         ObjectMissing: The upload was deleted, or replaced by another.
-        UploadDeferred: It is too large, or the download failed.
+        UploadDeferred: It does not fit on the disk now, or the download failed.
     """
-    if upload.size > MAX_PUT_BYTES:
+    start, where = time.monotonic(), (upload.bucket, upload.key, upload.version_id, upload.etag)
+    size = _size(store, upload)
+    needed, excess = space.needed(size), space.excess(size)
+    if needed > space.free:
         raise UploadDeferred(
-            f"{upload.key!r} has {upload.size} bytes, more than 5 GiB, the limit of a single PUT: "
-            "split the file or remove it."
+            f"{upload.key!r} needs {needed} bytes of disk, for itself and its results, and "
+            f"{space.free} are free: free space on the machine."
         )
-    start = time.monotonic()
-    if upload.etag == EMPTY_ETAG:
-        _check_manifest(store, disk, upload)
-    info, sha256 = store.get(upload.bucket, upload.key, upload.version_id, upload.etag, path)
-    # quirks.MANIFEST_IS_LISTED
+    info, sha256 = store.hash(*where) if excess else store.get(*where, path)
     if not upload.is_pinned and info.etag != upload.etag and not info.is_manifest:
         raise ObjectMissing(upload.key)  # the store ignored the condition
-    if info.size != upload.size and not info.is_manifest:  # a truncated response may look complete
-        raise UploadDeferred(
-            f"The store sent {info.size} of the {upload.size} bytes of {upload.key!r}."
-        )
-    return Fetched(upload, info, path, sha256, time.monotonic() - start)
+    if info.size != size:  # a truncated response may look complete
+        raise UploadDeferred(f"The store sent {info.size} of the {size} bytes of {upload.key!r}.")
+    return Fetched(upload, info, path, sha256, time.monotonic() - start, excess)
 
 
-def _check_manifest(store: Store, disk: Disk, upload: Upload) -> None:
-    """Refuse a large object of Swift's that is too large: its size was not listed.
-
-    Raises:
-        UploadDeferred: It is; quirks.MANIFEST_IS_LISTED.
-    """
-    found = store.head(upload.bucket, upload.key, upload.version_id)
-    if found.is_manifest and (found.size > MAX_PUT_BYTES or needed(found.size) > disk.free):
-        raise UploadDeferred(
-            f"{upload.key!r} was uploaded over Swift in segments of {found.size} bytes together, "
-            "more than 5 GiB or than the disk has room for: split the file or remove it."
-        )
+def _size(store: Store, upload: Upload) -> int:
+    """Return the size of an upload; a large object of Swift is listed as an empty one."""
+    if upload.etag == EMPTY_ETAG:  # quirks.MANIFEST_IS_LISTED
+        return store.head(upload.bucket, upload.key, upload.version_id).size
+    return upload.size
 
 
 def identify(

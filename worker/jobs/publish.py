@@ -119,6 +119,11 @@ def keep_input(context: Context, source: Fetched) -> None:
 
 def _store_input(context: Context, source: Fetched, bucket: str, key: str) -> None:
     # Not the file's own type: no program should open what the transform could not read.
+    if source.excess:
+        upload = source.upload
+        original = Source(upload.bucket, upload.key, upload.version_id, source.info.etag)
+        context.store.copy(original, bucket, key, _OPAQUE, {"sha256": source.sha256})
+        return
     file = hash_file(source.path)
     if file.sha256 != source.sha256:
         raise TransformCrashed("its process changed its input")

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from itertools import count
 from math import inf
 
-from worker.jobs.disk import needed
+from worker.jobs.disk import Space
 from worker.jobs.recorded import DeletionQueue, Recorded
 from worker.ledger.ledger import Attempt
 from worker.uploads.listing import KeyUploads
@@ -66,19 +66,14 @@ class Batch:
     Attributes:
         works: The single uploads of several keys, or all work for one key.
         kind: Why.
+        disk: The bytes of the disk that it needs.
         crashes: If it runs alone, the crashes that were counted for its upload before.
     """
 
     works: Sequence[KeyUploads]
     kind: Kind
+    disk: int
     crashes: Mapping[Upload, int] | None = None
-
-    @property
-    def disk(self) -> int:
-        """The bytes that it needs: the uploads of one key are processed one after another."""
-        if len(self.works) > 1:
-            return sum(_disk(work) for work in self.works)
-        return _disk(self.works[0])
 
 
 @dataclass(eq=False)
@@ -281,20 +276,19 @@ class Scheduler:
 
     # What is to be done.
 
-    def take(self, now: float, free: int) -> Batch | None:
+    def take(self, now: float, space: Space) -> Batch | None:
         """Return the next batch, which is running from now on; None if there is none now.
 
         Args:
             now: The time.
-            free: The free bytes of the disk. What does not fit beside the running batches waits.
+            space: Of the disk. What does not fit beside the running batches waits.
         """
         if any(batch.kind is Kind.ALONE for batch in self._batches):
             return None
         self._wake(now)
-        room = free - sum(batch.disk for batch in self._batches)
-        batch = self._alone() if not self._queue or self._is_impatient(now) else None
+        batch = self._alone(space) if not self._queue or self._is_impatient(now) else None
         if batch is None and not self._is_impatient(now):
-            batch = self._retry(room) or self._fresh(room)
+            batch = self._retry(space) or self._fresh(space)
         if batch:
             self._batches.add(batch)
             self._running.update(work.key for work in batch.works)
@@ -354,7 +348,7 @@ class Scheduler:
         longest = now - self._schedule.patience
         return any(wait.until < longest for wait in self._due_alone.values())
 
-    def _alone(self) -> Batch | None:
+    def _alone(self, space: Space) -> Batch | None:
         """Return what must run alone, if nothing is running.
 
         That with the fewest crashes comes first: a file that crashes the worker every time must not
@@ -363,24 +357,35 @@ class Scheduler:
         if self._batches or not self._due_alone:
             return None
         wait = min(self._due_alone.values(), key=lambda wait: wait.crashes or 0)
-        return self._try(wait, Kind.ALONE, {wait.upload: wait.crashes or 0})
+        return self._try(wait, Kind.ALONE, space, {wait.upload: wait.crashes or 0})
 
-    def _retry(self, room: int) -> Batch | None:
+    def _retry(self, space: Space) -> Batch | None:
         """Return what failed before. It takes half of the threads at most."""
         retries = sum(batch.kind is Kind.RETRY for batch in self._batches)
         if retries >= max(1, self._threads // 2):
             return None
+        room = self._room(space)
         for key, wait in self._due.items():
-            if key not in self._running and (_disk(wait.work) <= room or not self._batches):
-                return self._try(wait, Kind.RETRY)
+            if key not in self._running and _needed(wait.work, space) <= room:
+                return self._try(wait, Kind.RETRY, space)
         return None
 
-    def _try(self, wait: _Wait, kind: Kind, crashes: Mapping[Upload, int] | None = None) -> Batch:
+    def _try(
+        self,
+        wait: _Wait,
+        kind: Kind,
+        space: Space,
+        crashes: Mapping[Upload, int] | None = None,
+    ) -> Batch:
         self._unwait(wait)
         self._tried[wait.work.key] = wait
-        return Batch([wait.work], kind, crashes)
+        return Batch([wait.work], kind, _needed(wait.work, space), crashes)
 
-    def _fresh(self, room: int) -> Batch | None:
+    def _room(self, space: Space) -> float:
+        """Return the bytes that the running batches leave; if none is, anything may try."""
+        return space.free - sum(batch.disk for batch in self._batches) if self._batches else inf
+
+    def _fresh(self, space: Space) -> Batch | None:
         """Return single uploads of different keys, one key, or what was withdrawn of many.
 
         No thread should be left idle.
@@ -388,27 +393,29 @@ class Scheduler:
         first = next(iter(self._queue.values()), None)
         if first and not first.uploads:
             works = [work for work in self._queue.values() if not work.uploads]
-            return self._dequeue(works)
+            return self._dequeue(works, 0)
         idle = max(1, self._threads - len(self._batches))
         most = min(BATCH_UPLOADS, -(-len(self._queue) // idle))
-        works, size = list[KeyUploads](), 0
+        works, size, disk, room = list[KeyUploads](), 0, 0, self._room(space)
         for work in self._queue.values():
             if len(works) == most:
                 break
-            fits = _disk(work) <= room or not (self._batches or works)
+            disk_with = disk + _needed(work, space)
             size_with = size + sum(upload.size for upload in work.uploads)
-            if not fits or (works and not (work.is_single and size_with <= BATCH_BYTES)):
+            if works and not (work.is_single and size_with <= BATCH_BYTES):
+                continue
+            if disk_with > (min(room, space.free) if works else room):
                 continue
             works.append(work)
-            size, room = size_with, room - _disk(work)
+            size, disk = size_with, disk_with
             if not work.is_single or size > BATCH_BYTES:
                 break
-        return self._dequeue(works) if works else None
+        return self._dequeue(works, disk) if works else None
 
-    def _dequeue(self, works: Sequence[KeyUploads]) -> Batch:
+    def _dequeue(self, works: Sequence[KeyUploads], disk: int) -> Batch:
         for work in works:
             del self._queue[work.key]
-        return Batch(works, Kind.FRESH)
+        return Batch(works, Kind.FRESH, disk)
 
     # How it ended.
 
@@ -513,5 +520,6 @@ def _head(work: KeyUploads) -> tuple[list[Upload], list[Upload]]:
     return work.withdrawn[:1], work.uploads[:1]
 
 
-def _disk(work: KeyUploads) -> int:
-    return max((needed(upload.size) for upload in work.uploads), default=0)
+def _needed(work: KeyUploads, space: Space) -> int:
+    """Return the bytes of disk for a key: its uploads are processed one after another."""
+    return max((space.needed(upload.size) for upload in work.uploads), default=0)

@@ -44,6 +44,8 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
         PassInterrupted: The pass was stopped.
     """
     upload = source.upload
+    if source.excess:
+        return Rejection(source.excess)
     if crashes is not None and crashes >= MAX_CRASHES:
         return Rejection(f"it crashed the worker or its transform {crashes} times, alone")
     try:
