@@ -9,8 +9,16 @@ from tests.skips import SkipCheck
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--allowed-skips FILE`: every other skip fails the run."""
+    """`--allowed-skips FILE`: every other skip fails the run. `--faults`: run the whole matrix."""
     parser.addoption("--allowed-skips", type=Path, help="fail on any skip this file does not list")
+    parser.addoption("--faults", action="store_true", help="run every cell of the fault matrix")
+    parser.addoption("--fault-seed", type=int, default=1, help="chooses the cells that are run")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print the seed, with which the same cells are run again."""
+    chosen = "all" if config.getoption("--faults") else f"--fault-seed={config.option.fault_seed}"
+    return f"cells of the fault matrix: {chosen}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

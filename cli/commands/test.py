@@ -15,6 +15,7 @@ from cli.paths import CHECKOUT
 from cli.terminal import print_progress
 from local.machine.qemu import machine as emulated
 
+FAULTS = "faults"
 OPENSTACK = "openstack"
 QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
@@ -27,21 +28,25 @@ _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines
 @click.command(help=__doc__)
 @click.option("--all", "everything", is_flag=True, help="Add the long suites.")
 @click.option("--openstack", is_flag=True, help="Only the suite against real OpenStack and Ceph.")
+@click.option("--faults", is_flag=True, help="Only the faults, in every combination; an hour.")
 @click.option("--qemu", is_flag=True, help="Only the suite on an emulated machine; long.")
 @click.argument("pytest_arguments", nargs=-1)
 def command(
-    everything: bool, openstack: bool, qemu: bool, pytest_arguments: tuple[str, ...]
+    everything: bool, openstack: bool, faults: bool, qemu: bool, pytest_arguments: tuple[str, ...]
 ) -> None:
-    asked = {"everything": everything, "openstack": openstack, "qemu": qemu}
+    asked = {"everything": everything, "openstack": openstack, "faults": faults, "qemu": qemu}
     sys.exit(run(**asked, extra=pytest_arguments))
 
 
-def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) -> int:
+def run(
+    *, everything: bool, openstack: bool, faults: bool, qemu: bool, extra: Sequence[str]
+) -> int:
     """Run test suites in one pytest, on several processes; `-- -n0` runs them in one.
 
     Args:
         everything: Add the long suites, except QEMU's.
         openstack: Run that suite only, unless `everything` is set.
+        faults: Run that suite only, and every cell of its tables (tests/faults/selection.py).
         qemu: Run that suite only.
         extra: More arguments of pytest.
 
@@ -54,6 +59,8 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
     wanted = [*(LONG if everything else ()), *QUICK]
     if openstack and not everything:
         wanted = [OPENSTACK]
+    if faults:
+        wanted = [FAULTS]
     environment = dict(os.environ)
     if qemu:
         if (lacking := emulated.missing()) is not None:
@@ -72,7 +79,9 @@ def run(*, everything: bool, openstack: bool, qemu: bool, extra: Sequence[str]) 
         # suites it is a fixture, and other processes run tests meanwhile.
         prepare = [sys.executable, "-m", "tests.openstack.services", "prepare"]
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
-    processes = 1 if len(wanted) == 1 else min(_PROCESSES, os.cpu_count() or 1)
+    if faults:
+        pytest.append("--faults")
+    processes = 1 if len(wanted) == 1 and not faults else min(_PROCESSES, os.cpu_count() or 1)
     if processes > 1:
         pytest += [f"--numprocesses={processes}", "--dist=loadscope", "--no-loadscope-reorder"]
     pytest += extra

@@ -4,12 +4,12 @@ The same command again, before or after a pass, does the rest: nothing is lost, 
 """
 
 import signal
+import subprocess
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.proxy import Proxy
-from tests.faults.test_kill import Killer
+from bench.proxy import Proxy
 from tests.worker.jobs import PNG, listed, quarantine
 from tests.worker.pictures import decode, error, negated
 from tests.worker.pipeline import Pipeline
@@ -18,6 +18,22 @@ KEY, RESULT = "a/x.png", "a/negated_x.png"
 MOST = 40  # requests of a command, at most
 
 
+class Killer:
+    """Kills the command at one turn."""
+
+    def __init__(self, turn: int, phase: str) -> None:
+        self._when = (turn, phase)
+        self.process: subprocess.Popen[str] | None = None
+        self.killed = False
+
+    def __call__(self, turn: int, phase: str, _: bytes) -> None:
+        if (turn, phase) == self._when and self.process:
+            self.killed = True
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.mark.cells(2)
 @pytest.mark.parametrize(
     ("pipeline", "verb", "is_drained"),
     [
@@ -29,27 +45,27 @@ MOST = 40  # requests of a command, at most
     ids=["versions", "versions, after a pass", "plain, after a pass", "drop"],
     indirect=["pipeline"],
 )
+@pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("peer", ["store", "database"])
 def test_killed_at_every_request(
-    pipeline: Pipeline, verb: str, peer: str, is_drained: bool
+    pipeline: Pipeline, verb: str, peer: str, phase: str, *, is_drained: bool
 ) -> None:
     turn, struck = 0, True
     while struck:
         turn += 1
         assert turn < MOST
-        for phase in ("before", "after"):
-            identifier = quarantine(pipeline, KEY)
-            struck = _kill(pipeline, peer, Killer(turn, phase), "jobs", verb, identifier)
-            _nothing_lost(pipeline, identifier, verb)
-            if is_drained:
-                pipeline.drain()
-            # As after 30 s: until then a killed drop has the lease of its key.
-            pipeline.sql("UPDATE pipeline.leases SET until = now()")
-            repeated = pipeline.run("jobs", verb, identifier)
-            assert repeated.returncode == 0 or _is_ended(pipeline), repeated
+        identifier = quarantine(pipeline, KEY)
+        struck = _kill(pipeline, peer, Killer(turn, phase), "jobs", verb, identifier)
+        _nothing_lost(pipeline, identifier, verb)
+        if is_drained:
             pipeline.drain()
-            _as_if_nothing_happened(pipeline, verb)
-            _reset(pipeline)
+        # As after 30 s: until then a killed drop has the lease of its key.
+        pipeline.sql("UPDATE pipeline.leases SET until = now()")
+        repeated = pipeline.run("jobs", verb, identifier)
+        assert repeated.returncode == 0 or _is_ended(pipeline), repeated
+        pipeline.drain()
+        _as_if_nothing_happened(pipeline, verb)
+        _reset(pipeline)
     assert turn > 3  # the requests go through the proxy
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from bench.proxy import Proxy
 from tests.checkout import output_until
-from tests.faults.proxy import Proxy
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
 from tests.openstack.regions import second_region

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.proxy import Proxy
 from tests.engine.terminal import Terminal
-from tests.faults.proxy import Proxy
 from tests.openstack.customer import INIT, Customer
 from tests.openstack.regions import second_region
 from tests.openstack.services import entries

@@ -1,25 +1,29 @@
-"""SIGKILL of the worker around its requests, as tests/faults does it for other stores, on Ceph.
+"""SIGKILL of the worker after each step of a pass, as in tests/faults, on Ceph.
 
-After every request to the store: then it has done what the worker does not know of. Before a
-request is after the one that came before it, and the database is the same as elsewhere: there, a
-third of the moments will do.
+After a step it has done what the worker does not know of; before a step is after the one that came
+before it, and the database is the same as elsewhere.
 """
 
 import pytest
 
-from tests.faults.test_kill import kill_at_each_turn
-from tests.worker.pipeline import Pipeline
+from tests.faults.cell import Cell, meet
+from tests.faults.chain import FIRST, Chain
+from tests.faults.conftest import chains
+from tests.faults.steps import REQUESTS, STORE
+from tests.faults.test_matrix import MISSING
+
+__all__ = ["chains"]
 
 
-@pytest.mark.parametrize("pipeline", ["versions", "plain"], indirect=True)
-@pytest.mark.parametrize(
-    ("peer", "phase", "step"),
-    [
-        ("store", "after", 1),
-        ("store", "before", 3),
-        ("database", "before", 3),
-        ("database", "after", 3),
-    ],
-)
-def test_killed_around_requests(pipeline: Pipeline, peer: str, phase: str, step: int) -> None:
-    kill_at_each_turn(pipeline, peer, phase, step)
+STEPS = [
+    (kind, step)
+    for kind in ("versions", "plain")
+    for step in REQUESTS
+    if step not in MISSING[FIRST, kind]
+]
+
+
+@pytest.mark.parametrize(("kind", "step"), STEPS)
+def test_killed_after_a_step(chains: dict[str, Chain], kind: str, step: str) -> None:
+    meet(chains[kind], Cell(FIRST, "SIGKILL", STORE, step, "after"))
+    chains[kind].finish()

@@ -1,0 +1,79 @@
+"""Every fault at every step of a pass: after one clean pass, everything is exact.
+
+A pass of a pipeline meets the fault; then each pipeline makes a clean pass, and the oracle compares
+what users uploaded with what is there. `./pipeline test --faults` runs all cells; the other suites
+run some, chosen by a seed (conftest.py).
+"""
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from tests.faults.cell import MOST_SECONDS, Cell, meet
+from tests.faults.chain import FIRST, SECOND, Chain
+from tests.faults.injection import INJECTIONS
+from tests.faults.steps import DATABASE, STORE, Steps
+
+#: Steps that a pass does not have.
+_ALL = ("find_origins", "clear_attempts")
+_READER = ("quarantine", "put note", "delete withdrawn", "clear_attempts")
+_CHAIN = (
+    *("look at result", "copy to reader", "archive"),
+    *("ask whether the reader has versions", "look for copy"),
+)
+MISSING = {
+    (FIRST, "versions"): {"look for copy", *_ALL},
+    (FIRST, "plain"): {"delete withdrawn", *_ALL},
+    (SECOND, "versions"): {"look at upload", *_READER, *_CHAIN},
+    (SECOND, "plain"): {*_READER, *_CHAIN},
+}
+
+
+def cells() -> list[ParameterSet]:
+    """Return all cells, for each kind of buckets."""
+    return [
+        pytest.param(kind, cell, id=f"{kind}-{cell}")
+        for fault, injection in INJECTIONS.items()
+        for kind in ("versions", "plain")
+        for name in ((FIRST, SECOND) if injection.in_reader else (FIRST,))
+        for place in injection.places()
+        if (cell := Cell(name, fault, *place)).step not in MISSING[name, kind]
+    ]
+
+
+@pytest.mark.cells(60)
+@pytest.mark.parametrize(("kind", "cell"), cells())
+def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
+    meet(chains[kind], cell)
+    chains[kind].finish()
+
+
+@pytest.mark.parametrize("name", [FIRST, SECOND])
+@pytest.mark.parametrize("kind", ["versions", "plain"])
+@pytest.mark.parametrize("peer", [STORE, DATABASE])
+def test_the_table_has_every_request(
+    chains: dict[str, Chain], kind: str, name: str, peer: str
+) -> None:
+    """Otherwise no fault would hit it."""
+    chain = chains[kind]
+    chain.begin()
+    if name == SECOND:
+        chain.pipeline.drain(pipeline=FIRST)
+    steps, seen, unknown = Steps.of(name, chain.oracle), set[str | None](), list[bytes]()
+    prepared: dict[bytes, str] = {}
+
+    def watch(_: int, phase: str, request: bytes) -> None:
+        if phase == "before":
+            seen.add(steps.name(peer, request, prepared))
+            if None in seen:
+                seen.remove(None)
+                unknown.append(request[:2000])
+
+    with chain.through(peer, watch):
+        process = chain.start(name)
+        _, err = process.communicate(timeout=MOST_SECONDS)
+        assert process.returncode == 0, err
+    chain.finish()
+    assert not unknown
+    wanted = {step for one in INJECTIONS.values() for at, step, _ in one.places() if at == peer}
+    assert wanted - seen - MISSING[name, kind] == set()
+    assert MISSING[name, kind] & seen == set()
