@@ -1,9 +1,9 @@
 """The system calls that a transform's process cannot make any more (seccomp(2)).
 
-Own code, because the libraries cost more than they save: pyseccomp 0.1.2, of 2021, takes 20 to 30
-ms of CPU at each start (this module 1 ms), finds libseccomp with a program that it starts, and
-Debian 12's libseccomp does not know the newest of these calls by name; `landlock` has
-pre-releases only and lacks network and scopes. docs/threat-model.md has the measurement.
+Own code: pyseccomp 0.1.2, of 2021, takes 17 to 26 ms of CPU at each start of a child (this module
+and landlock.py 2 to 3 ms), starts programs to find libseccomp, and knows only the calls that the
+distribution's libseccomp knows. Packages for Landlock take as much, and lack network and scopes or
+a release (docs/threat-model.md).
 """
 
 import ctypes
