@@ -8,7 +8,9 @@ import pytest
 
 from worker.jobs.disk import Space
 from worker.jobs.recorded import Recorded
-from worker.jobs.scheduler import BATCH_BYTES, BATCH_UPLOADS, Batch, Kind, Schedule, Scheduler
+from worker.jobs.schedule import Schedule
+from worker.jobs.scheduler import Scheduler
+from worker.jobs.work_queue import BATCH_BYTES, BATCH_UPLOADS, Batch, Kind
 from worker.ledger.ledger import Attempt
 from worker.store.store import ObjectInfo
 from worker.uploads.listing import KeyUploads
@@ -44,7 +46,7 @@ class Listed(Scheduler):
         *,
         retries: bool = True,
     ) -> None:
-        super().__init__(threads, attempts or {}, SCHEDULE, retries=retries)
+        super().__init__(threads, attempts or {}, replace(SCHEDULE, retries=retries))
 
     def show(
         self, works: Sequence[KeyUploads], now: float = 0, clock: datetime = LATER
@@ -115,14 +117,31 @@ def test_a_key_in_work_is_left_alone_until_it_ended() -> None:
     assert scheduler.batch().works == [KeyUploads("x", [], [upload("x", "v2")])]
 
 
-def test_a_listing_that_began_earlier_does_not_bring_an_upload_back() -> None:
+def test_what_ended_and_is_still_listed_is_not_tried_all_the_time() -> None:
+    """The listing began earlier, or is out of date; or the store has not deleted anything."""
     scheduler = Listed()
     scheduler.show([work("x")])
     batch = scheduler.batch()
     scheduler.begin_listing()
     scheduler.record(batch)
-    assert not scheduler.offer(work("x"), 0, LATER)
-    assert scheduler.show([work("x")])[0] == ["x"]  # it is there again
+    now = 0.0
+    assert not scheduler.offer(work("x"), now, LATER)
+    for pause in (1, 2, 4):
+        assert scheduler.show([work("x")], now + pause - 0.1)[0] == []
+        now += pause
+        assert scheduler.show([work("x")], now)[0] == ["x"]
+        scheduler.record(scheduler.batch(now), now)
+        assert scheduler.show([work("x")], now)[0] == []
+
+
+def test_what_was_withdrawn_and_is_still_listed_is_not_deleted_all_the_time() -> None:
+    scheduler, withdrawn = Listed(retries=False), work("x", 1, withdrawn=1)
+    scheduler.show([withdrawn])
+    batch = scheduler.batch()
+    scheduler.end(withdrawn.withdrawn)
+    scheduler.finish(batch)
+    assert scheduler.show([withdrawn])[0] == []
+    assert scheduler.is_idle(10**9)
 
 
 def test_a_failed_upload_is_tried_again_with_growing_pauses() -> None:

@@ -14,7 +14,7 @@ from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context
 from worker.jobs.disk import Space
 from worker.jobs.drain import readers_of
-from worker.jobs.scheduler import Schedule
+from worker.jobs.schedule import Schedule
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.memory_ledger import MemoryLedger, MemoryTables
 from worker.settings import Pipeline

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -17,7 +18,9 @@ from worker.jobs.context import Context
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.processor import Processor
-from worker.jobs.scheduler import BATCH_UPLOADS, Schedule, Scheduler
+from worker.jobs.schedule import Schedule
+from worker.jobs.scheduler import Scheduler
+from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.uploads.listing import group_by_key
 
 
@@ -55,9 +58,10 @@ class Pass:
             ServiceUnavailable: The pass could not continue, was stopped while there was work, or
                 an upload failed.
         """
-        ledger, schedule = self._context.ledger, self._schedule
+        ledger = self._context.ledger
+        schedule = replace(self._schedule, retries=linger > 0)
         attempts = ledger.unfinished_attempts(self._bucket)
-        self._scheduler = Scheduler(self._threads, attempts, schedule, retries=linger > 0)
+        self._scheduler = Scheduler(self._threads, attempts, schedule)
         self._processor = Processor(
             self._context,
             self._leases,

@@ -16,7 +16,7 @@ from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
 from worker.jobs.disk import measure
-from worker.jobs.scheduler import Schedule
+from worker.jobs.schedule import Schedule
 from worker.jobs.signals import on_signal
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger

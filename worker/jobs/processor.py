@@ -20,8 +20,9 @@ from worker.jobs.context import Context
 from worker.jobs.deletion import delete_withdrawn
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.recorded import Recorded
-from worker.jobs.scheduler import Batch, Scheduler
+from worker.jobs.scheduler import Scheduler
 from worker.jobs.transform import MAX_CRASHES
+from worker.jobs.work_queue import Batch
 from worker.logs import fields
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload

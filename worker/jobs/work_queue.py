@@ -1,0 +1,110 @@
+"""Work that waits for a thread, and the batches that are made of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import inf
+
+from worker.jobs.disk import Space
+from worker.uploads.listing import KeyUploads
+from worker.uploads.upload import Upload
+
+#: Uploads per batch. If the worker dies, the uploads of its batches run alone afterwards.
+BATCH_UPLOADS = 8
+BATCH_BYTES = 16 << 20
+
+
+class Kind(Enum):
+    """Why uploads form a batch: they are tried for the first time, again, or must run alone."""
+
+    FRESH = auto()
+    RETRY = auto()
+    ALONE = auto()
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Work for one thread.
+
+    Attributes:
+        works: The single uploads of several keys, all work for one key, or what was withdrawn of
+            several.
+        kind: Why.
+        disk: The bytes of the disk that it needs.
+        crashes: If it runs alone, the crashes that were counted for its upload before.
+    """
+
+    works: Sequence[KeyUploads]
+    kind: Kind
+    disk: int
+    crashes: Mapping[Upload, int] | None = None
+
+
+def needed(work: KeyUploads, space: Space) -> int:
+    """Return the bytes of disk for a key: its uploads are processed one after another."""
+    return max((space.needed(upload.size) for upload in work.uploads), default=0)
+
+
+class WorkQueue:
+    """Keys that are processed for the first time, in the order of the listing."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, KeyUploads] = {}
+
+    def __len__(self) -> int:
+        """Return how many keys there are."""
+        return len(self._works)
+
+    def __contains__(self, key: str) -> bool:
+        """Return whether a key is queued."""
+        return key in self._works
+
+    def add(self, work: KeyUploads) -> None:
+        """Append a key."""
+        self._works[work.key] = work
+
+    def take(self, idle: int, space: Space, room: float) -> Batch | None:
+        """Take the next batch.
+
+        A key with several uploads, and an upload larger than BATCH_BYTES, are alone in theirs. What
+        was withdrawn is deleted together.
+
+        Args:
+            idle: How many threads have nothing to do: none of them should be left idle.
+            space: Of the disk.
+            room: What running batches leave of it, infinite if there are none: then a work that
+                does not fit may try.
+
+        Returns:
+            The batch, None if nothing is queued that fits.
+        """
+        first = next(iter(self._works.values()), None)
+        if first and not first.uploads:
+            withdrawn = [work for work in self._works.values() if not work.uploads]
+            return self._batch(withdrawn, 0)
+        most = min(BATCH_UPLOADS, -(-len(self._works) // max(1, idle)))
+        works, size, disk = list[KeyUploads](), 0, 0
+        for work in self._works.values():
+            if len(works) == most:
+                break
+            disk_with = disk + needed(work, space)
+            size_with = size + sum(upload.size for upload in work.uploads)
+            if works and not (work.is_single and size_with <= BATCH_BYTES):
+                continue
+            if disk_with > (min(room, space.free) if works else room):
+                continue
+            works.append(work)
+            size, disk = size_with, disk_with
+            if not work.is_single or size > BATCH_BYTES:
+                break
+        return self._batch(works, disk) if works else None
+
+    def _batch(self, works: Sequence[KeyUploads], disk: int) -> Batch:
+        for work in works:
+            del self._works[work.key]
+        return Batch(works, Kind.FRESH, disk)
+
+
+def room(batches: Sequence[Batch], space: Space) -> float:
+    """Return the bytes of disk that running batches leave, infinite if there are none."""
+    return space.free - sum(batch.disk for batch in batches) if batches else inf
