@@ -102,6 +102,44 @@ def test_other_files_and_folders_are_out_of_reach(confined: Outcomes, free: Outc
     assert set(confined["files"].values()) <= {"EACCES", "EXDEV"}
 
 
+THREADED = """
+import os, queue, threading
+from worker.transforms import Produced
+asked, answers = queue.Queue(), queue.Queue()
+def signal():
+    try:
+        os.kill(asked.get(), 0)
+        answers.put("signalled")
+    except OSError as error:
+        answers.put(type(error).__name__)
+threading.Thread(target=signal, daemon=True).start()
+def apply(inputs, outputs, parameters):
+    asked.put(os.getppid())
+    return Produced(notes=[answers.get()])
+"""
+
+
+def test_threads_of_imports_are_filtered_and_reported(package: Path, tmp_path: Path) -> None:
+    """The filter is for all threads; Landlock is for those that start later (landlock(7))."""
+    folder = package / "worker/transforms/threaded"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(THREADED)
+    (folder / "transform.toml").write_text('summary = "Start a thread."\npolicy = "picture"\n')
+    (tmp_path / "source").write_text("")
+    script = (
+        "import json, pathlib\nfrom worker.sandbox.pool import Pool\n"
+        "from worker.settings import Limits\n"
+        'pool = Pool("threaded", "{}", Limits(), pathlib.Path(), 1)\n'
+        'made = pool.run(pathlib.Path("source"), "a")\npool.close()\n'
+        "print(json.dumps([list(made.notes), pool.unenforced]))"
+    )
+    done = python(package, tmp_path, "-c", script)
+    assert done.returncode == 0, done.stderr
+    notes, unenforced = json.loads(done.stdout)
+    assert notes == ["PermissionError"]
+    assert "other files, to threads that the transform's imports started" in unenforced
+
+
 RESULT = """json.dumps({'files': [['a', 'a/b']], 'records': 0, 'notes': []}) + '\\n'"""
 SURVIVOR = """
 import subprocess

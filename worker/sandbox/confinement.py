@@ -61,9 +61,8 @@ def confine(memory_bytes: int, parent: int, readable: Path | None = None) -> lis
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # Root has capabilities that neither Landlock nor the filter takes away.
     libc.capset(struct.pack("Ii", _CAPABILITY_VERSION, 0), bytes(24))
-    threads = len(list(Path("/proc/self/task").iterdir()))
-    if threads > 1:
-        problems.append(f"other files, to {threads - 1} threads that its imports started")
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        problems.append("other files, to threads that the transform's imports started")
     if not forbid_files(libc, readable):
         problems.append("other files, including the worker's credentials: no Landlock here")
     if not forbid_system_calls(libc):
