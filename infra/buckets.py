@@ -77,14 +77,17 @@ class Role:
     Attributes:
         prefix: Begins the logical names of its resources.
         pipeline: The pipeline that it belongs to, "" for the stack, KEPT_INPUTS for the archive.
-        is_queue: Whether it is a pipeline's input: it keeps versions.
-        keeps_versions: Whether it keeps versions for another reason.
+        is_queue: Whether it is a pipeline's input.
     """
 
     prefix: str
     pipeline: str = ""
     is_queue: bool = False
-    keeps_versions: bool = False
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether it is a pipeline's: a worker that was frozen must not replace a result."""
+        return self.pipeline not in ("", providers.KEPT_INPUTS)
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,7 @@ class Buckets(pulumi.ComponentResource):
 
     def bucket(self, role: Role, name: str, parent: pulumi.Resource) -> Bucket:
         """Make a bucket below a component, or adopt one that exists."""
-        store = self.settings.store
-        if store.kind == "existing" or name in store.adopted:
+        if self.settings.store.adopts(name):
             return self._adopt(role, name, parent)
         return self._make(role, name, parent)
 
@@ -216,7 +218,7 @@ class Buckets(pulumi.ComponentResource):
             {
                 "bucket": bucket,
                 "pipeline": role.pipeline,
-                "versions": role.is_queue or role.keeps_versions,
+                "versions": role.keeps_versions,
                 "versioned": None,
             },
             pulumi.ResourceOptions.merge(self._options(role, parent, depends_on=[made]), opts),

@@ -6,7 +6,6 @@ from infra.buckets import Buckets, Role
 from infra.clouds import Compute
 from infra.names import FIRST_PIPELINE
 from infra.settings.models import Settings
-from infra.settings.pipelines import readers
 
 
 class Pipeline(pulumi.ComponentResource):
@@ -31,14 +30,10 @@ class Pipeline(pulumi.ComponentResource):
         self.name = name
         prefix = "" if name == FIRST_PIPELINE else f"{name}-"
         chosen = settings.buckets(cloud.project_id)
-        # Readers copy the very versions that a job stored.
-        is_read = bool(readers(name, settings.pipelines))
         queue = buckets.bucket(
             Role(f"{prefix}input", name, is_queue=True), chosen[name, "input"], self
         )
-        results = buckets.bucket(
-            Role(f"{prefix}output", name, keeps_versions=is_read), chosen[name, "output"], self
-        )
+        results = buckets.bucket(Role(f"{prefix}output", name), chosen[name, "output"], self)
         self.input, self.output = queue.name, results.name
         self.contents = [*queue.resources, *results.resources]
         self.register_outputs({"input": self.input, "output": self.output})

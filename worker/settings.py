@@ -97,6 +97,7 @@ class Pipeline:
         parameters: The transform's parameters: a JSON object. They may be secret.
         output_key: How results are named (worker/transforms/output_keys.py), "" for the transform's
             default.
+        output_adopted: Whether the bucket of its results was there before the stack.
         keep_inputs: Whether inputs are kept in the archive bucket.
         ignore: Globs of the keys that are left alone.
         sources: The pipelines whose results it reads.
@@ -110,6 +111,7 @@ class Pipeline:
     output: str
     parameters: str = "{}"
     output_key: str = ""
+    output_adopted: bool = False
     keep_inputs: bool = False
     ignore: tuple[str, ...] = _IGNORED
     sources: tuple[str, ...] = ()

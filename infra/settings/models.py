@@ -72,6 +72,10 @@ class Store(Section):
     quarantine: BucketName = _named("quarantineBucket")
     adopted: Annotated[tuple[str, ...], list_of_texts("adoptBuckets")] = _named("adoptBuckets")
 
+    def adopts(self, bucket: str) -> bool:
+        """Return whether a bucket was there before."""
+        return self.kind == "existing" or bucket in self.adopted
+
 
 class Database(Section):
     """The database; volume in GiB, wait in minutes, certificates as PEM text."""

@@ -65,6 +65,7 @@ def worker_toml(
             "parameters": json.dumps(pipeline.parameters, sort_keys=True),
             **buckets[name],
             "output_key": pipeline.output_key,
+            "output_adopted": settings.store.adopts(buckets[name]["output"]),
             "keep_inputs": pipeline.keep_inputs,
             "ignore": pipeline.ignore,
             "sources": pipeline.sources,

@@ -199,7 +199,7 @@ def test_claim_before_bucket_before_contents(run: Run) -> None:
     for contents in run.of("BucketContents"):
         role = contents.name.partition("-")[0]
         assert any(urn.endswith(f"::{role}-bucket") for urn in contents.request.dependencies)
-        assert contents.inputs["versions"] is (role == "input")
+        assert contents.inputs["versions"] is (role != "quarantine")
 
 
 @pytest.mark.parametrize("protect", [True, False])

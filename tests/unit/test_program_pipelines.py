@@ -144,15 +144,21 @@ def test_names_that_are_cut_off_differ(folder: Path) -> None:
     assert max(map(len, names)) <= 63
 
 
-def test_outputs_with_readers_keep_versions(runs: tuple[Run, Run]) -> None:
-    """A job's copies to readers are made from the very versions that it stored."""
-    versions = {asked.name: asked.inputs["versions"] for asked in runs[1].of("BucketContents")}
-    assert {name for name, turned_on in versions.items() if turned_on} == {
-        "input-contents",
+def test_the_buckets_of_pipelines_keep_versions(runs: tuple[Run, Run], folder: Path) -> None:
+    """A worker that was frozen removes the very version that it stored too late."""
+    for run in runs:
+        versions = {each.name: each.inputs["versions"] for each in run.of("BucketContents")}
+        assert {name for name, turned_on in versions.items() if not turned_on} == {
+            "quarantine-contents"
+        }
+    pipelines = {"thumbs": {"transform": "thumbnail", "outputBucket": "theirs"}}
+    run = run_program(stack_settings(folder, pipelines=pipelines, adoptBuckets=["theirs"]))
+    assert {each.name for each in run.of("BucketContents")} == {
         "thumbs-input-contents",
-        "inverted-input-contents",
-        "thumbs-output-contents",
+        "quarantine-contents",
     }
+    (table,) = tomllib.loads(written(run)["/etc/pipeline/worker.toml"])["pipelines"].values()
+    assert table["output_adopted"] is True
 
 
 def test_archive_is_made_if_inputs_are_kept(runs: tuple[Run, Run], folder: Path) -> None:

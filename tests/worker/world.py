@@ -78,7 +78,7 @@ def making(**produced: Any) -> Callable[[], dict[str, Any]]:
 class World:
     """A store with the buckets of a stack, its ledger, and passes over the pipelines.
 
-    Where buckets are versioned, it is those of inputs, and of outputs that other pipelines read.
+    Where buckets are versioned, it is those of inputs and outputs.
     """
 
     folder: Path
@@ -100,7 +100,7 @@ class World:
         names = {QUARANTINE, ARCHIVE, *(one.input for one in pipelines)}
         names |= {one.output for one in pipelines}
         versioned = {one.input for one in pipelines}
-        versioned |= {one.output for one in pipelines if one.readers}
+        versioned |= {one.output for one in pipelines}
         versioned = versioned if self.versioned else set()
         self.store = kind(names, versioned=versioned, clock=self._moments.__next__, **options)
 

@@ -20,6 +20,7 @@ from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.processor import Processor
 from worker.jobs.schedule import Schedule
 from worker.jobs.scheduler import Scheduler
+from worker.jobs.sweep import sweep
 from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.uploads.listing import group_by_key
 
@@ -59,6 +60,7 @@ class Pass:
                 an upload failed.
         """
         ledger = self._context.ledger
+        sweep(self._context)
         schedule = replace(self._schedule, retries=linger > 0)
         attempts = ledger.unfinished_attempts(self._bucket)
         self._scheduler = Scheduler(self._threads, attempts, schedule)

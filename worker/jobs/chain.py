@@ -51,10 +51,24 @@ def _copy(
     try:
         context.store.copy(source, reader.bucket, key, output.content_type, metadata)
     except ObjectMissing:
+        if _is_listed(context, source):
+            raise UploadDeferred(
+                f"The store lists the result {output.key!r}, but does not find it."
+            ) from None
         raise ResultMissing(
             f"its result {output.key!r} was deleted or replaced before the pipeline "
             f"{reader.name!r} got a copy"
         ) from None
+
+
+def _is_listed(context: Context, source: Source) -> bool:
+    """Return whether a listing shows an object: a store may answer wrongly for a moment."""
+    versions = bool(source.version_id)
+    pages = context.store.list_pages(source.bucket, versions=versions, prefix=source.key)
+    wanted = (source.key, source.version_id, source.etag)
+    return any(
+        (one.key, one.version_id, one.etag) == wanted for page in pages for one in page.versions
+    )
 
 
 def _is_there(context: Context, reader: Reader, key: str, metadata: dict[str, str]) -> bool:
