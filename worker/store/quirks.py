@@ -116,6 +116,11 @@ KEYS_BEYOND_XML = Quirk(
     behaviour="keys may contain characters that XML cannot hold",
     handling="listings are URL-encoded; such versions are deleted one by one",
 )
+KEYS_ARE_NOT_ENCODED = Quirk(
+    stores="moto, in listings of versions",
+    behaviour="encoding-type=url is ignored: keys with control characters are not XML",
+    handling="the characters are replaced before the listing is parsed, and restored after it",
+)
 COPY_IGNORES_CONDITION = Quirk(
     stores="rclone",
     behaviour="CopyObject ignores x-amz-copy-source-if-match",

@@ -1,5 +1,6 @@
 """Listings over S3: pages, newest first within each key, and how one leads to the next."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote_plus
@@ -12,11 +13,29 @@ from worker.uploads.listing import ListedVersion, ListPage
 Fetch = Callable[[dict[str, str]], ET.Element]
 #: The time of an entry whose own cannot be read.
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+# Characters that XML cannot hold, or changes, and noncharacters that stand for them: U+FDD0 to
+# U+FDEF are 32, and of the 32 control characters tab and line feed need none.
+_ILLEGAL = [*(chr(code) for code in range(32) if chr(code) not in "\t\n"), "\ufffe", "\uffff"]
+_STAND_INS = dict(zip(_ILLEGAL, map(chr, range(0xFDD0, 0xFDF0)), strict=True))
+_TO_STAND_INS = str.maketrans(_STAND_INS)
+_FROM_STAND_INS = str.maketrans({to: of for of, to in _STAND_INS.items()})
+_CONTROLS = bytes(ord(one) for one in _ILLEGAL if ord(one) < 32)  # noqa: PLR2004
+_NONCHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
+_KEY = re.compile("<(?:Next)?Key(?:Marker)?>([^<]*)<")
 _VERSIONS, _OBJECTS = ("Version", "DeleteMarker"), ("Contents",)
 
 
 class ListingUnreadable(PipelineError):
     """The store's listing lacks what is needed to read all of it."""
+
+
+def legible(body: bytes) -> bytes:
+    """Return a listing as XML that a parser accepts (quirks.KEYS_ARE_NOT_ENCODED)."""
+    is_legal = len(body.translate(None, _CONTROLS)) == len(body)
+    if is_legal and not any(one in body for one in _NONCHARACTERS):
+        return body
+    text = body.decode(errors="replace")
+    return _KEY.sub(lambda key: key[0].translate(_TO_STAND_INS), text).encode()
 
 
 def list_pages(fetch: Fetch, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
@@ -66,7 +85,7 @@ def _following(
         if token := page.findtext("NextContinuationToken"):
             return {"continuation-token": token}
         return {"start-after": last.key} if last else {}
-    if key := _text(page, "NextKeyMarker", is_encoded=_is_encoded(page)):
+    if key := _key(page, "NextKeyMarker", is_encoded=_is_encoded(page)):
         version = page.findtext("NextVersionIdMarker")
         return {"key-marker": key} | ({"version-id-marker": version} if version else {})
     if last and last.version_id:
@@ -121,7 +140,7 @@ def _entries(page: ET.Element, tags: tuple[str, ...]) -> list[ListedVersion]:
 
 
 def _entry(element: ET.Element, *, is_encoded: bool) -> ListedVersion:
-    key, size = _text(element, "Key", is_encoded=is_encoded), _text(element, "Size") or "0"
+    key, size = _key(element, "Key", is_encoded=is_encoded), _text(element, "Size") or "0"
     if not (key and size.isdecimal()):
         raise ListingUnreadable(f"an entry has the key {key!r} and the size {size!r}")
     return ListedVersion(
@@ -147,6 +166,12 @@ def _is_encoded(page: ET.Element) -> bool:
     return page.findtext("EncodingType") == "url"
 
 
-def _text(element: ET.Element, name: str, *, is_encoded: bool = False) -> str:
-    text = element.findtext(name) or ""
-    return unquote_plus(text) if is_encoded else text
+def _text(element: ET.Element, name: str) -> str:
+    return element.findtext(name) or ""
+
+
+def _key(element: ET.Element, name: str, *, is_encoded: bool) -> str:
+    text = _text(element, name)
+    if is_encoded:
+        return unquote_plus(text)
+    return text if text.isascii() else text.translate(_FROM_STAND_INS)

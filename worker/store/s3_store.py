@@ -8,6 +8,7 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -29,8 +30,8 @@ from worker.errors import (
 from worker.settings import Settings, StoreSettings
 from worker.store import quirks
 from worker.store.client import Client, Response, Signer, Sink
-from worker.store.retries import DOWNLOAD, ONCE, PROBE
-from worker.store.s3_listing import ListingUnreadable, list_pages
+from worker.store.retries import DOWNLOAD, ONCE, PROBE, STANDARD, RetryPolicy
+from worker.store.s3_listing import ListingUnreadable, legible, list_pages
 from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
 from worker.uploads.listing import ListPage
 from worker.uploads.upload import MAX_PUT_BYTES, NULL_VERSION, whole_seconds
@@ -56,6 +57,7 @@ _BUCKET_PROBLEMS = {
         "is in another region: set objectStoreEndpoint and objectStoreRegion to its own",
     ),
     "NoSuchBucket": "does not exist: correct its name in the settings, or create it",
+    "MalformedXML": "responded with something else than S3's XML: check that the endpoint is right",
     "InvalidAccessKeyId": "rejected the access key: renew the credential s3-access-key",
     "SignatureDoesNotMatch": "rejected the signature: renew the credential s3-secret-key",
     "RequestTimeTooSkewed": "rejected the time of this machine's clock: set the clock",
@@ -88,19 +90,15 @@ class S3Store:
 
     def check_bucket(self, bucket: str) -> None:
         """See `Store.check_bucket`."""
-        try:
-            self._call("HEAD", bucket)
-        except RequestRefused as error:
-            if error.code in _MISSING:
-                error = RequestRefused("NoSuchBucket")
-            raise self._bucket_error(bucket, error) from error
+        self._check(bucket, STANDARD)
 
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""
 
         def fetch(query: dict[str, str]) -> ET.Element:
             try:
-                return self._call("GET", bucket, query=query).xml()
+                response = self._call("GET", bucket, query=query)
+                return replace(response, body=legible(response.body)).xml()
             except RequestRefused as error:
                 raise self._bucket_error(bucket, error) from error
 
@@ -363,22 +361,23 @@ class S3Store:
             problem = f"did not respond ({error}): check that the endpoint is right and running"
             raise ServiceUnavailable(self._sentence(bucket, problem)) from error
 
-    def _probe(self, bucket: str) -> None:
-        """Raise ServiceUnavailable unless the bucket responds: else one object is the cause."""
+    def _check(self, bucket: str, retry: RetryPolicy) -> None:
         try:
-            self._call("HEAD", bucket, retry=PROBE)
+            self._call("HEAD", bucket, retry=retry)
         except RequestRefused as error:
+            if error.code in _MISSING:
+                error = RequestRefused("NoSuchBucket")
             raise self._bucket_error(bucket, error) from error
 
     def _silent(self, bucket: str, subject: str, error: NoResponse) -> UploadDeferred:
-        self._probe(bucket)
+        self._check(bucket, PROBE)  # else one object is not the cause
         return UploadDeferred(
             self._sentence(bucket, f"sent no whole response for {subject} ({error})")
         )
 
     def _deferred(self, bucket: str, subject: str, error: RequestRefused) -> UploadDeferred:
         if error.is_overload:
-            self._probe(bucket)
+            self._check(bucket, PROBE)  # else one object is not the cause
             return UploadDeferred(
                 self._sentence(bucket, f"is overloaded ({error.code}) for {subject}")
             )

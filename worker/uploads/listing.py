@@ -70,8 +70,8 @@ def group_by_key(
             else of the last part of a key.
 
     Yields:
-        The work for each key. Keys that end in "/" are left out: they are folder markers, which web
-        consoles and Swift create.
+        The work for each key. Empty objects whose keys end in "/" are left out: they are folder
+        markers, which web consoles and Swift create.
     """
     ignored = _matcher(ignore)
     held: list[ListedVersion] = []
@@ -88,7 +88,8 @@ def _classify_all(
     bucket: str, keys: dict[str, list[ListedVersion]], ignored: Callable[[str], bool]
 ) -> Iterator[KeyUploads]:
     for key, versions in keys.items():
-        if not (key.endswith("/") or ignored(key)):
+        is_folder = key.endswith("/") and not any(version.size for version in versions)
+        if not (is_folder or ignored(key)):
             yield classify(bucket, key, versions)
 
 
