@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,34 @@ def test_suspended_versioning(versioned: Pipeline) -> None:
     assert error(decode(versioned.get("negated_after.png")), negated(after)) == 0
     assert versioned.left() == []
     assert {row["version_id"] for row in versioned.rows()} >= {"null"}
+
+
+def test_a_locked_upload_is_transformed_once(versioned: Pipeline) -> None:
+    """Object Lock: the store refuses to delete it until its retention ends."""
+    bucket = f"{versioned.name}-locked"
+    versioned.s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    versioned.configure(pipeline={"input": bucket})
+    retained = {
+        "ChecksumAlgorithm": "SHA256",  # S3 demands a checksum of what is locked
+        "ObjectLockMode": "GOVERNANCE",
+        "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=1),
+    }
+    photo = encode(picture(), "PNG")
+    versioned.s3.put_object(Bucket=bucket, Key="locked.png", Body=photo, **retained)
+    versioned.drain()
+    before = versioned.rows()
+    assert [row["outcome"] for row in before] == ["done"]
+    versioned.sql("UPDATE pipeline.results SET created_at = created_at - interval '2 hours'")
+    versioned.sql("UPDATE pipeline.attempts SET failed_at = failed_at - interval '2 hours'")
+    versioned.s3.put_object(Bucket=bucket, Key="locked.png", Body=encode(picture(1), "PNG"))
+    versioned.drain()
+    after = versioned.rows()
+    assert len(after) == 2  # the newer upload's as well
+    assert after[0] == before[0] | {"created_at": after[0]["created_at"]}
+    assert after[0]["created_at"] < before[0]["created_at"]
+    status = json.loads(versioned.run("status", "--json").stdout)
+    assert status["backlog"]["count"] == 0
+    assert [machine["obstacle"] for machine in status["machines"]] == [None]
 
 
 def test_the_state_folder_is_cleaned_up(pipeline: Pipeline) -> None:

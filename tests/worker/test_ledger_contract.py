@@ -199,7 +199,8 @@ def test_a_refused_deletion_is_remembered(ledgers: Ledgers, ledger: Ledger) -> N
     (attempt,) = ledger.unfinished_attempts("input").values()
     assert (attempt.problem, attempt.undeletable) == ("locked", True)
     assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded == "done"
-    ledger.fail({CAT: "locked"}, undeletable=True)
+    ledger.fail({CAT: "not found"})  # it is remembered until it is deleted
+    assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded == "done"
     ledger.clear_attempts([CAT])
     assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded is None
 

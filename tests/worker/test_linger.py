@@ -1,5 +1,6 @@
 """A lingering pass: new uploads are processed at once, by the same process."""
 
+import json
 import signal
 import subprocess
 import time
@@ -11,7 +12,7 @@ import pytest
 from tests.eventually import eventually
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
-from tests.worker.slow import slow_photo
+from tests.worker.slow import busy, slow_photo
 
 PHOTO = encode(picture(), "PNG")
 LONG = "600"  # longer than any test: a pass that ends was ended by something else
@@ -96,6 +97,29 @@ def test_a_failed_upload_is_retried_and_does_not_delay_others(versioned: Pipelin
     assert outcomes == {"quick.png": "done", "slow.webp": "quarantined"}
     assert versioned.left() == []
     assert versioned.sql("SELECT * FROM pipeline.attempts") == []
+
+
+def test_new_uploads_do_not_wait_for_a_slow_file(versioned: Pipeline) -> None:
+    with lingering(versioned) as process:
+        versioned.put("slow.webp", slow_photo())
+        eventually(lambda: bool(busy(process.pid)))
+        versioned.put("quick.png", PHOTO)
+        eventually(lambda: done(versioned) == ["quick.png"])
+        assert busy(process.pid)
+
+
+def test_an_upload_stays_for_a_while_after_its_result(pipeline: Pipeline) -> None:
+    """Clients look at what they have just uploaded."""
+    pipeline.configure(top={"grace_seconds": 5})
+    with lingering(pipeline) as process:
+        pipeline.put("x.png", PHOTO)
+        eventually(lambda: done(pipeline) == ["x.png"])
+        assert pipeline.s3.head_object(Bucket=pipeline.input, Key="x.png")
+        assert pipeline.get("negated_x.png")
+        status = json.loads(pipeline.run("status", "--json").stdout)
+        assert status["backlog"]["count"] == 0
+        eventually(lambda: not pipeline.left())
+        assert process.poll() is None
 
 
 def test_a_lost_database_is_noticed_while_idle(versioned: Pipeline) -> None:

@@ -113,10 +113,10 @@ def threads_for(cores: int) -> int:
 
 def _stop(bucket_pass: Pass) -> None:
     """Stop within 10 s; running transforms are abandoned and retried by the next pass."""
-    bucket_pass.stop()
     timer = threading.Timer(_STOP_SECONDS, os._exit, [1])
     timer.daemon = True
     timer.start()
+    bucket_pass.stop()
 
 
 def _prepare_state(state: Path, stack: ExitStack) -> Path:

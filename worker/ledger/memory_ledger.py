@@ -258,7 +258,7 @@ class MemoryLedger:
                     row.shown,
                     problem=problem,
                     failures=row.shown.failures + 1,
-                    undeletable=undeletable,
+                    undeletable=row.shown.undeletable or undeletable,
                 )
                 self.tables.attempts[place] = replace(row, shown=shown, failed_at=self._clock())
 

@@ -14,4 +14,4 @@ ON CONFLICT (job_id) DO UPDATE SET
     problem = excluded.problem,
     failures = attempts.failures + 1,
     failed_at = excluded.failed_at,
-    undeletable = excluded.undeletable;
+    undeletable = attempts.undeletable OR excluded.undeletable;
