@@ -103,6 +103,7 @@ class JobChanges:
         bucket, key = self._input(job), job["key"]
         there = self._head(bucket, key)
         if there and self._is_put_back(bucket, key, there, job["id"]):
+            self._ledger.retry(job["id"])  # a database that was restored may not know it
             return
         if there and not self._is_versioned(bucket):
             raise JobRefused(

@@ -166,6 +166,19 @@ class StackLedger:
             if fence is not None:
                 self._rows("release_key", id=identifier, fence=fence)
 
+    def quarantined(self, pipeline: str | None) -> Iterator[dict[str, Any]]:
+        """Yield quarantined jobs that no retry repeated: id, pipeline, key, sha256."""
+        return self._stream("quarantined", pipeline=pipeline, keys=None)
+
+    def quarantined_of(self, pipeline: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return those that `quarantined` yields and that have one of these keys."""
+        return self._rows("quarantined", pipeline=pipeline, keys=list(keys))
+
+    def add_quarantined(self, rows: Sequence[dict[str, Any]]) -> list[str]:
+        """Add rows of quarantined jobs; return the ids of those that had none."""
+        listed = json.dumps(storable_values(rows))
+        return [row["id"] for row in self._rows("add_quarantined", rows=listed)]
+
     def retry(self, identifier: str) -> bool:
         """Note that a quarantined or done upload is put back; repeating it changes nothing.
 
