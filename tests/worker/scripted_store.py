@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
@@ -55,7 +55,7 @@ def scripted(answer: Callable[[Request], bytes]) -> Iterator[tuple[S3Store, list
     listener, requests = socket.create_server(("127.0.0.1", 0)), list[Request]()
 
     def serve(client: socket.socket) -> None:
-        with client, client.makefile("rb") as stream:
+        with suppress(OSError), client, client.makefile("rb") as stream:
             while first := stream.readline():
                 method, target, _ = first.decode().split(" ")
                 lines = iter(lambda: stream.readline().decode("latin-1").strip(), "")

@@ -42,10 +42,12 @@ def entries(text: str) -> list[ListedVersion]:
         ("v3 m2 v1", "v1 m2", "v3"),
         ("v5 m4 v3 m2 v1", "v1 v3 m2 m4", "v5"),
         ("m3 m2 v1", "v1 m2 m3", ""),
-        ("v1c v1b v1a", "", "v1a v1b v1c"),  # the same second: the store's order
-        ("m1 v1", "v1 m1", ""),  # the marker is the latest of all
-        ("v1 m1", "m1", "v1"),  # the version is the latest of all
-        ("v2 v1 m1", "m1", "v1 v2"),  # undecidable: processed rather than lost
+        ("v1c v1b v1a", "", "v1a v1b v1c"),  # the same second
+        ("m1 v1", "v1 m1", ""),
+        ("v1 m1", "m1", "v1"),
+        ("v2 v1 m1", "m1", "v1 v2"),
+        ("v1 m2 v0", "v0 m2", "v1"),  # multipart uploads, begun before
+        ("v3 v1 m2 v0", "v0 m2", "v1 v3"),  # the marker was set, and completed after it
         ("v2 m1null", "", "v2"),  # a newer upload would get the same id
     ],
 )
@@ -74,6 +76,12 @@ def test_a_key_on_many_pages() -> None:
 @pytest.mark.parametrize("key", ["folder/", "/", "a/b/"])
 def test_folder_markers(key: str) -> None:
     assert list(group_by_key("bucket", [ListPage([ListedVersion(key, START)])])) == []
+
+
+def test_a_key_like_a_folders_may_have_content() -> None:
+    versions = [ListedVersion("a/", START, "2"), ListedVersion("a/", START, "1", size=5)]
+    (only,) = group_by_key("bucket", [ListPage(versions)])
+    assert [upload.version_id for upload in only.uploads] == ["1", "2"]
 
 
 def test_times_are_whole_seconds_and_utc() -> None:
