@@ -103,7 +103,7 @@ class Connection:
                     if file:
                         self._socket.sendfile(file)
             except TimeoutError as error:
-                raise ResponseTimeout(f"it took nothing for {seconds:.0f} s") from error
+                raise ResponseTimeout(f"it took nothing for {seconds:g} s") from error
             except OSError as error:
                 raise NoResponse(_reason(error)) from error
         self._window, self._received = time.monotonic(), 0
@@ -161,14 +161,14 @@ class Connection:
         try:
             piece = self._socket.recv(most)
         except TimeoutError as error:
-            raise ResponseTimeout(f"nothing came for {self._seconds:.0f} s") from error
+            raise ResponseTimeout(f"nothing came for {self._seconds:g} s") from error
         except OSError as error:
             raise ResponseTruncated(_reason(error)) from error
         now = time.monotonic()
         self._received += len(piece)
         if now - self._window > self._seconds:
             if piece and self._received < self._seconds * _SLOWEST:
-                raise ResponseTimeout(f"{self._received} bytes came in {self._seconds:.0f} s")
+                raise ResponseTimeout(f"{self._received} bytes came in {self._seconds:g} s")
             self._window, self._received = now, 0
         return piece
 
