@@ -64,9 +64,10 @@ class WorkerPipeline:
         for bucket in (self.input, self.output, self.quarantine):
             self.make_bucket(bucket)
         if self.versions:
-            self.s3.put_bucket_versioning(
-                Bucket=self.input, VersioningConfiguration={"Status": "Enabled"}
-            )
+            for bucket in (self.input, self.output):
+                self.s3.put_bucket_versioning(
+                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+                )
         postgres.create_database(self.server, self.database)
         postgres.create_user(self.server, self.admin, self.admin_password, [self.database])
         postgres.create_user(self.server, self.user, self.password)

@@ -1,4 +1,4 @@
-"""`python -m worker`: drain, migrate, log, status, jobs, results, sql, apply, build.
+"""`python -m worker`: drain, migrate, log, status, jobs, results, sql, rebuild-log, apply, build.
 
 Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong.
 """
@@ -30,6 +30,7 @@ _CREDENTIALS = {
     "jobs": (*_STORE_KEYS, "database-password"),
     "results": ("database-password",),
     "sql": ("database-password",),
+    "rebuild-log": (*_STORE_KEYS, "database-password"),
 }
 
 
@@ -118,8 +119,19 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
         elif options.command == "status":
             found = report.status(ledger, open_store(loaded), loaded.stack, chosen)
             print(report.status_json(found) if options.json else report.status_text(found))
+        elif options.command == "rebuild-log":
+            _rebuild(loaded, ledger, chosen)
         else:
             _jobs(loaded, options, ledger)
+
+
+def _rebuild(loaded: Settings, ledger: "StackLedger", chosen: list[Pipeline]) -> None:
+    from worker.jobs.rebuild_log import rebuild  # noqa: PLC0415
+    from worker.store.s3_store import open_store  # noqa: PLC0415
+
+    store = open_store(loaded)
+    for pipeline in chosen:
+        print(json.dumps(vars(rebuild(ledger, store, pipeline))), flush=True)
 
 
 def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") -> None:

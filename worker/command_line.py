@@ -48,6 +48,10 @@ def parser() -> argparse.ArgumentParser:
     sql.add_argument(
         "--csv", action="store_true", help="print CSV; default: a JSON array per line, names first"
     )
+    rebuilt = commands.add_parser(
+        "rebuild-log", help="add rows that the database lost, from the metadata of results"
+    )
+    _add_pipeline(rebuilt)
     commands.add_parser("build", help="compile the parts of transforms that need it")
     apply = commands.add_parser("apply", help="transform local files")
     apply.add_argument("transform", choices=transforms.names())

@@ -222,7 +222,7 @@ class PostgresLedger:
             "retry_of": job.retry_of,
             "attempts": result.attempts,
             **_identity(job.upload),
-            "key_sha256": _key_sha256(job.upload.key),
+            "key_sha256": key_sha256(job.upload.key),
             "input_sha256": result.input_sha256,
             "input_bytes": result.input_bytes,
             "output_key": first and first.key,
@@ -238,7 +238,7 @@ class PostgresLedger:
             "notes": list(result.notes),
             "log": result.log,
             "outputs": [
-                {**vars(output), **common, "key_sha256": _key_sha256(output.key)}
+                {**vars(output), **common, "key_sha256": key_sha256(output.key)}
                 for output in result.outputs
             ],
             "records": list(result.records),
@@ -295,7 +295,7 @@ def _identity(upload: Upload) -> dict[str, Any]:
     }
 
 
-def _key_sha256(key: str) -> str:
+def key_sha256(key: str) -> str:
     """Return the hash by which a key is indexed, as PostgreSQL reads bytea."""
     return "\\x" + hashlib.sha256(storable(key).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
 """The ledger of a whole stack, as its operators read and change it."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -199,6 +199,22 @@ class StackLedger:
             recorded.
         """
         return bool(self._rows("drop_job", id=identifier, fence=fence))
+
+    def rebuild(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Add the rows of done jobs that results describe (sql/rebuild_jobs.sql).
+
+        Args:
+            rows: Columns of `results`, and as `output` those of `outputs`.
+
+        Returns:
+            How many rows were added: no row that is there is changed.
+        """
+        listed = json.dumps(storable_values(list(rows)))
+        return len(self._rows("rebuild_jobs", rows=listed))
+
+    def name_first_outputs(self, pipeline: str) -> None:
+        """Complete the rows that `rebuild` added to a pipeline."""
+        self._rows("name_first_outputs", pipeline=pipeline)
 
     def _rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         with translated_errors(name):
