@@ -12,7 +12,7 @@ import pytest
 from local.object_store import ObjectStore
 from tests.worker.conftest import KINDS
 from tests.worker.pipeline import client
-from worker.errors import ObjectMissing, ServiceUnavailable
+from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable
 from worker.settings import StoreSettings
 from worker.store.memory_store import MemoryStore
 from worker.store.s3_store import S3Store
@@ -34,6 +34,7 @@ class Bucket:
     checks_etag: bool
     folder: Path
     delete: Callable[[str], object]
+    lock: Callable[[str], object]
 
     def put(self, key: str, content: bytes = b"content") -> FileContents:
         contents = self.file(content)
@@ -63,13 +64,21 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
         checks_etag = kind != "plain"
         memory = MemoryStore([name], versioned=[name] * versioned, checks_etag=checks_etag)
         return Bucket(
-            memory, name, versioned, checks_etag, tmp_path, lambda key: memory.delete(name, key)
+            memory,
+            name,
+            versioned,
+            checks_etag,
+            tmp_path,
+            lambda key: memory.delete(name, key),
+            lambda key: memory.lock(name, key),
         )
     server: ObjectStore = request.getfixturevalue(KINDS[kind])
     s3 = client(server)
-    s3.create_bucket(Bucket=name)
     if versioned:
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    else:
+        s3.create_bucket(Bucket=name)
     settings = StoreSettings(server.endpoint, "quarantine")
     store = S3Store(settings, server.access_key, server.secret_key)
     return Bucket(
@@ -79,6 +88,7 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
         kind != "plain",
         tmp_path,
         lambda key: s3.delete_object(Bucket=name, Key=key),
+        lambda key: s3.put_object_legal_hold(Bucket=name, Key=key, LegalHold={"Status": "ON"}),
     )
 
 
@@ -234,3 +244,37 @@ def test_versions_are_deleted_for_good(bucket: Bucket) -> None:
     assert [(one.key, one.version_id) for one in bucket.list()] == [("x", kept.version_id)]
     assert bucket.get(kept) == b"3"
     assert bucket.store.delete_versions(bucket.name, doomed) == {}  # again
+
+
+@pytest.mark.parametrize("bucket", [one for one in BUCKETS if "versions" in one], indirect=True)
+@pytest.mark.parametrize("keys", [["x"], ["x", "y"], ["x", "tab\t"]])
+def test_a_locked_version_is_refused(bucket: Bucket, keys: list[str]) -> None:
+    """Object Lock: it and no other stays, also if it is the only one of its request."""
+    for key in keys:
+        bucket.put(key)
+    bucket.lock("x")
+    versions = {(one.key, one.version_id): one.key for one in bucket.list()}
+    failures = bucket.store.delete_versions(bucket.name, list(versions))
+    assert [(versions[one], type(error)) for one, error in failures.items()] == [
+        ("x", DeletionRefused)
+    ]
+    assert [one.key for one in bucket.list()] == ["x"]
+
+
+def test_an_object_is_hashed_without_a_file(bucket: Bucket) -> None:
+    etag = bucket.put("x", b"some bytes").md5.hex()
+    (listed,) = bucket.list()
+    info, sha256 = bucket.store.hash(bucket.name, "x", listed.version_id, etag)
+    assert (info.size, info.etag) == (10, etag)
+    assert sha256 == hashlib.sha256(b"some bytes").hexdigest()
+    with pytest.raises(ObjectMissing):
+        bucket.store.hash(bucket.name, "y", "", OTHER_ETAG)
+
+
+def test_much_metadata_is_returned(bucket: Bucket) -> None:
+    """HTTP clients refuse a response of more than 100 headers, Python's own among them."""
+    metadata = {f"n{number:02}": "x" for number in range(95 if not bucket.checks_etag else 80)}
+    bucket.store.put(bucket.name, "x", bucket.file(b"1"), "text/plain", metadata)
+    (listed,) = bucket.list()
+    found = bucket.store.head(bucket.name, "x", listed.version_id).metadata
+    assert {name: found.get(name) for name in metadata} == metadata

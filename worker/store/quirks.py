@@ -44,6 +44,11 @@ NO_MULTI_DELETE = Quirk(
     handling="versions are deleted one by one",
     codes=_UNSUPPORTED,
 )
+REFUSED_VERSION_IS_MISSING = Quirk(
+    stores="moto",
+    behaviour="DeleteObjects says which key it did not delete, but not which version",
+    handling="all versions of that key are deleted one by one",
+)
 NO_CONDITIONAL_DELETE = Quirk(
     stores="some S3-compatible stores; rclone ignores the condition instead",
     behaviour="DELETE with If-Match is not supported",

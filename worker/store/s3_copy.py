@@ -1,0 +1,91 @@
+"""Copies within a store over S3: in one request, or in parts."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from worker.errors import ObjectMissing, PipelineError, RequestRefused, UploadDeferred
+from worker.store.s3_requests import S3Requests, checked, is_missing, text
+from worker.store.store import Source
+from worker.uploads.upload import MAX_PUT_BYTES
+
+_MOST_PARTS = 10_000
+_PART_BYTES = 128 << 20  # a store copies that much before it has to respond
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy to be made.
+
+    Attributes:
+        requests: Those of the store.
+        source: The object.
+        size: Its size in bytes.
+        bucket: The bucket to copy to.
+        key: The copy's key.
+        headers: Media type and metadata of the copy.
+    """
+
+    requests: S3Requests
+    source: Source
+    size: int
+    bucket: str
+    key: str
+    headers: Mapping[str, str]
+
+    def make(self) -> None:
+        """Copy the object.
+
+        Raises:
+            ObjectMissing: The source does not exist, or has another ETag.
+            UploadDeferred: It was not copied, others may be.
+            ServiceUnavailable: Nothing can be stored in the bucket.
+        """  # noqa: DOC502  raised by the requests
+        try:
+            self._make()
+        except RequestRefused as error:
+            if is_missing(error):
+                raise ObjectMissing(self.source.key) from error
+            raise self.requests.put_error(self.bucket, self.key, self.size, error) from error
+
+    def _make(self) -> None:
+        headers = {**self._origin, **self.headers, "x-amz-metadata-directive": "REPLACE"}
+        try:
+            checked(self.requests.call("PUT", self.bucket, self.key, headers=headers))
+        except (RequestRefused, UploadDeferred) as error:
+            # quirks.COPY_IS_LIMITED; a store may also need too long for one response.
+            if self.size <= (MAX_PUT_BYTES if isinstance(error, RequestRefused) else _PART_BYTES):
+                raise
+            self._make_parts()
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        source = self.source
+        version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
+        return {
+            "x-amz-copy-source": quote(f"/{source.bucket}/{source.key}") + version,
+            "x-amz-copy-source-if-match": f'"{source.etag}"',
+        }
+
+    def _make_parts(self) -> None:
+        """Copy as a multipart upload (S3 API reference, UploadPartCopy)."""
+        call, where = self.requests.call, (self.bucket, self.key)
+        created = call("POST", *where, query={"uploads": ""}, headers=self.headers).xml()
+        upload = {"uploadId": text(created, "UploadId")}
+        length, parts = max(_PART_BYTES, -(-self.size // _MOST_PARTS)), ""
+        try:
+            for number, start in enumerate(range(0, self.size, length), 1):
+                end = min(start + length, self.size) - 1
+                headers = {**self._origin, "x-amz-copy-source-range": f"bytes={start}-{end}"}
+                query = {**upload, "partNumber": str(number)}
+                part = checked(call("PUT", *where, query=query, headers=headers))
+                etag = escape(text(part, "ETag"))
+                parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+            body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+            checked(call("POST", *where, query=upload, body=body))
+        except PipelineError:
+            with suppress(PipelineError):
+                call("DELETE", *where, query=upload)
+            raise
