@@ -232,6 +232,18 @@ def test_suspects_run_alone_those_with_the_fewest_crashes_first() -> None:
     assert keys(scheduler.batch(1)) == ["d"]
 
 
+def test_nothing_wakes_the_threads_while_one_runs_alone() -> None:
+    scheduler = Listed(attempts=suspects("x"))
+    scheduler.show([work("x"), work("y")])
+    batch = scheduler.batch()
+    scheduler.fail(batch.works[0], upload("y"), "not now", 0)
+    scheduler.finish(batch)
+    assert scheduler.batch().kind is Kind.ALONE
+    assert scheduler.next_due == 1
+    assert scheduler.take(1, SPACE) is None
+    assert scheduler.next_due > 1
+
+
 def test_a_suspect_does_not_wait_for_ever() -> None:
     """Under a steady stream nothing else is started after a while."""
     scheduler = Listed(attempts=suspects("x"))

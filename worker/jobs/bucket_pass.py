@@ -72,6 +72,7 @@ class Pass:
             counts=self.counts,
             is_ending=lambda: self._is_ending,
         )
+        has_work = True
         heartbeat = Heartbeat(ledger, schedule.heartbeat, self._problem, self._end)
         executor = ThreadPoolExecutor(self._threads)
         with ExitStack() as stack:
@@ -83,11 +84,14 @@ class Pass:
             stack.callback(executor.shutdown)
             stack.callback(self._end, None)
             workers = [executor.submit(self._work) for _ in range(self._threads)]
-            has_work = self._list_repeatedly(linger, heartbeat)
+            try:
+                has_work = self._list_repeatedly(linger, heartbeat)
+            except ServiceUnavailable as error:
+                self._end(str(error))
         for worker in workers:
             worker.result()
         stopped = "The pass was stopped by a signal." if self._is_stopped and has_work else None
-        if problem := self._fatal or self._problem() or stopped:
+        if problem := self._problem() or stopped:
             raise ServiceUnavailable(problem)
         ledger.heartbeat(None)
 
@@ -106,7 +110,7 @@ class Pass:
 
     def _problem(self) -> str | None:
         with self._changed:
-            return self._scheduler.problem
+            return self._fatal or self._scheduler.problem
 
     # The thread that lists.
 

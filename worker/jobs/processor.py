@@ -17,6 +17,7 @@ from worker.errors import (
 from worker.jobs import deleter
 from worker.jobs.batch import Outcome, process_batch
 from worker.jobs.context import Context
+from worker.jobs.deleter import Deleted
 from worker.jobs.deletion import delete_withdrawn
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.recorded import Recorded
@@ -83,7 +84,7 @@ class Processor:
     def delete(self, recorded: Sequence[Recorded]) -> None:
         """Delete recorded uploads."""
         try:
-            deleted = deleter.delete(self._context, self._leases, recorded)
+            deleted = self._delete(recorded)
             refused = self._refused(deleted.failures)
             problems = {
                 upload: str(error)
@@ -106,6 +107,15 @@ class Processor:
             with self._changed:
                 self._scheduler.finish_deletion()
                 self._changed.notify_all()
+
+    def _delete(self, recorded: Sequence[Recorded]) -> Deleted:
+        try:
+            return deleter.delete(self._context, self._leases, recorded)
+        except (ServiceUnavailable, OSError, PassInterrupted):
+            raise
+        except Exception as error:  # noqa: BLE001  a bug must not affect others
+            problem = UploadDeferred(f"{type(error).__name__}: {error}")
+            return Deleted(failures=dict.fromkeys((one.upload for one in recorded), problem))
 
     def _process_key(self, batch: Batch, work: KeyUploads) -> None:
         """Delete what was withdrawn, then process uploads one by one, oldest first.

@@ -145,9 +145,9 @@ class Scheduler:
             now: The time.
             space: Of the disk. What does not fit beside the running batches waits.
         """
+        self._waiting.wake(now)
         if any(batch.kind is Kind.ALONE for batch in self._batches):
             return None
-        self._waiting.wake(now)
         is_impatient = self._is_impatient(now)
         batch = self._alone(space) if is_impatient or not self._queue else None
         if batch is None and not is_impatient:
