@@ -241,13 +241,19 @@ def test_a_truncated_response_defers_the_upload(tmp_path: Path) -> None:
         fetch(store(endpoint), SPACE, truncated, tmp_path / "file")
 
 
-def test_segments_that_do_not_fit_on_the_disk_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("capacity", "reason"),
+    [(1 << 30, "needs 8000 bytes of disk"), (6000, "segments, which the store cannot copy")],
+)
+def test_segments_that_do_not_fit_on_the_disk_wait(
+    capacity: int, reason: str, tmp_path: Path
+) -> None:
     """A large object of Swift's is listed as an empty one."""
     response = (
         b'HTTP/1.1 200 OK\r\nETag: "e"\r\nLast-Modified: Wed, 21 Oct 2026 07:28:00 GMT\r\n'
         b"X-Object-Manifest: in_segments/film.mov/\r\nContent-Length: 4000\r\n\r\n"
     )
     upload = Upload("in", "film.mov", "v1", EMPTY_ETAG, datetime.now(UTC), 0)
-    deferred = pytest.raises(UploadDeferred, match="needs 8000 bytes of disk")
+    deferred = pytest.raises(UploadDeferred, match=reason)
     with server(response) as (endpoint, _), deferred:
-        fetch(store(endpoint), Space(5000, 1 << 30), upload, tmp_path / "file")
+        fetch(store(endpoint), Space(5000, capacity), upload, tmp_path / "file")

@@ -58,7 +58,7 @@ def fetch(store: Store, space: Space, upload: Upload, path: Path) -> Fetched:
         UploadDeferred: It does not fit on the disk now, or the download failed.
     """
     start, where = time.monotonic(), (upload.bucket, upload.key, upload.version_id, upload.etag)
-    size = _size(store, upload)
+    size = _size(store, space, upload)
     needed, excess = space.needed(size), space.excess(size)
     if needed > space.free:
         raise UploadDeferred(
@@ -73,11 +73,22 @@ def fetch(store: Store, space: Space, upload: Upload, path: Path) -> Fetched:
     return Fetched(upload, info, path, sha256, time.monotonic() - start, excess)
 
 
-def _size(store: Store, upload: Upload) -> int:
-    """Return the size of an upload; a large object of Swift is listed as an empty one."""
-    if upload.etag == EMPTY_ETAG:  # quirks.MANIFEST_IS_LISTED
-        return store.head(upload.bucket, upload.key, upload.version_id).size
-    return upload.size
+def _size(store: Store, space: Space, upload: Upload) -> int:
+    """Return the size of an upload; a large object of Swift is listed as an empty one.
+
+    Raises:
+        UploadDeferred: It is such an object, and too large: it could not be quarantined, either.
+    """
+    if upload.etag != EMPTY_ETAG:
+        return upload.size
+    found = store.head(upload.bucket, upload.key, upload.version_id)  # quirks.MANIFEST_IS_LISTED
+    excess = space.excess(found.size)
+    if found.is_manifest and excess:  # quirks.MANIFEST_IS_COPIED
+        raise UploadDeferred(
+            f"{upload.key!r} was uploaded over Swift in segments, which the store cannot copy into "
+            f"quarantine, and {excess}."
+        )
+    return found.size
 
 
 def identify(

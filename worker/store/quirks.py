@@ -139,7 +139,7 @@ MANIFEST_IS_LISTED = Quirk(
 )
 MANIFEST_IS_COPIED = Quirk(
     stores="Ceph RGW",
-    behaviour="CopyObject of a dynamic large object stores an empty object",
+    behaviour="CopyObject of a dynamic large object that replaces metadata stores an empty object",
     handling="such objects are never copied: what was downloaded is uploaded",
 )
 COPY_KEEPS_METADATA = Quirk(
