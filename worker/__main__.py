@@ -120,18 +120,23 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
             found = report.status(ledger, open_store(loaded), loaded.stack, chosen)
             print(report.status_json(found) if options.json else report.status_text(found))
         elif options.command == "rebuild-log":
-            _rebuild(loaded, ledger, chosen)
+            _rebuild(loaded, ledger, chosen, options.pipeline)
         else:
             _jobs(loaded, options, ledger)
 
 
-def _rebuild(loaded: Settings, ledger: "StackLedger", chosen: list[Pipeline]) -> None:
+def _rebuild(
+    loaded: Settings, ledger: "StackLedger", chosen: list[Pipeline], name: str | None
+) -> None:
+    from worker.jobs.quarantine_recovery import recover_quarantine  # noqa: PLC0415
     from worker.jobs.rebuild_log import rebuild  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415
 
     store = open_store(loaded)
     for pipeline in chosen:
         print(json.dumps(vars(rebuild(ledger, store, pipeline))), flush=True)
+    # Last: by now the done jobs are known that repeat a quarantined one.
+    print(json.dumps({"quarantine": vars(recover_quarantine(loaded, ledger, store, name))}))
 
 
 def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") -> None:

@@ -1,9 +1,10 @@
-"""Write rows that the database lost again, from the metadata of results.
+"""Write rows that the database lost again, from the metadata of results and quarantined files.
 
 Rows that are there stay as they are, and the command may be repeated. Workers may run meanwhile.
 """
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
@@ -11,6 +12,8 @@ from cli import options
 from cli.machines.host import first, stream
 from cli.stacks.target import Target
 from cli.terminal import print_result
+
+_SHOWN = 10
 
 
 @click.command(help=__doc__)
@@ -24,8 +27,31 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
             click.echo(line.rstrip("\n"))
             continue
         found = json.loads(line)
+        if "quarantine" in found:
+            for sentence in _quarantine(found["quarantine"]):
+                print_result(sentence)
+            continue
         others = f"; {found['others']} objects are not results" if found["others"] else ""
         print_result(
             f"{found['pipeline']}: {found['added']} rows added, {found['results']} results"
             f" found{others}"
         )
+
+
+def _quarantine(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield what was found in the quarantine bucket."""
+    yield f"quarantine: {len(found['rebuilt'])} rows added"
+    if put_back := found["put_back"]:
+        yield f"quarantine: {len(put_back)} files were put back and wait to be processed"
+    if gone := found["without_copy"]:
+        yield (
+            f"quarantine: {len(gone)} files are gone, dropped since the backup perhaps; "
+            f"'jobs drop' records it: {_some(gone)}"
+        )
+    if unexplained := found["unexplained"]:
+        yield f"quarantine: {len(unexplained)} files have no readable note: {_some(unexplained)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more (--json)" if len(names) > _SHOWN else ""
+    return " ".join(names[:_SHOWN]) + more

@@ -21,7 +21,7 @@ MEASURED = {"seconds"}
 def rebuild(pipeline: Pipeline) -> dict[str, Any]:
     done = pipeline.run("rebuild-log")
     assert (done.returncode, done.stderr) == (0, "")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[0])
     assert found.pop("pipeline") == "negatives"
     return found
 
