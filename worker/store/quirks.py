@@ -127,9 +127,9 @@ KEYS_ARE_NOT_ENCODED = Quirk(
     handling="the characters are replaced before the listing is parsed, and restored after it",
 )
 COPY_IGNORES_CONDITION = Quirk(
-    stores="rclone",
+    stores="Ceph RGW, moto, rclone",
     behaviour="CopyObject ignores x-amz-copy-source-if-match",
-    handling="HEAD of the source comes first: only a change in between goes unnoticed",
+    handling="HEAD of the source comes first, and after the copy if that has another ETag",
 )
 MANIFEST_IS_LISTED = Quirk(
     stores="Ceph RGW",

@@ -35,8 +35,11 @@ class Copy:
     key: str
     headers: Mapping[str, str]
 
-    def make(self) -> None:
+    def make(self) -> str:
         """Copy the object.
+
+        Returns:
+            The copy's ETag, or "" if it cannot be compared with the source's.
 
         Raises:
             ObjectMissing: The source does not exist, or has another ETag.
@@ -44,21 +47,23 @@ class Copy:
             ServiceUnavailable: Nothing can be stored in the bucket.
         """  # noqa: DOC502  raised by the requests
         try:
-            self._make()
+            return self._make()
         except RequestRefused as error:
             if is_missing(error):
                 raise ObjectMissing(self.source.key) from error
             raise self.requests.put_error(self.bucket, self.key, self.size, error) from error
 
-    def _make(self) -> None:
+    def _make(self) -> str:
         headers = {**self._origin, **self.headers, "x-amz-metadata-directive": "REPLACE"}
         try:
-            checked(self.requests.call("PUT", self.bucket, self.key, headers=headers))
+            made = checked(self.requests.call("PUT", self.bucket, self.key, headers=headers))
         except (RequestRefused, UploadDeferred) as error:
             # quirks.COPY_IS_LIMITED; a store may also need too long for one response.
             if self.size <= (MAX_PUT_BYTES if isinstance(error, RequestRefused) else _PART_BYTES):
                 raise
             self._make_parts()
+            return ""
+        return text(made, "ETag").strip('"')
 
     @property
     def _origin(self) -> dict[str, str]:

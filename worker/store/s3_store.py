@@ -178,7 +178,11 @@ class S3Store:
                 f"{source.key!r} was uploaded over Swift in segments, which the store cannot copy."
             )
         headers = _headers(content_type, metadata)
-        Copy(self._requests, source, found.size, bucket, key, headers).make()
+        etag = Copy(self._requests, source, found.size, bucket, key, headers).make()
+        if not source.version_id and etag != source.etag:
+            now = self.head(source.bucket, source.key)
+            if not now.is_same_put(found):
+                raise ObjectMissing(source.key)
 
     def delete_versions(
         self, bucket: str, versions: Sequence[Version]

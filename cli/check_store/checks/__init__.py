@@ -4,6 +4,7 @@ from cli.check_store.check import Check
 from cli.check_store.checks import (
     checksums,
     conditions,
+    copies,
     deletes,
     listings,
     object_keys,
@@ -16,6 +17,7 @@ GROUPS: dict[str, tuple[Check, ...]] = {
     "Versions": versions.CHECKS,
     "Conditional requests": conditions.CHECKS,
     "Uploads": uploads.CHECKS,
+    "Copies": copies.CHECKS,
     "Checksums": checksums.CHECKS,
     "Listings": listings.CHECKS,
     "Deletes": deletes.CHECKS,

@@ -43,6 +43,13 @@ def _batch_of_versions(scratch: ScratchBuckets) -> str:
     return yes_if([line["VersionId"] for line in remaining] == ids[1:2])
 
 
+def _absent_version(scratch: ScratchBuckets) -> str:
+    bucket, key = scratch.versioned(), scratch.key()
+    scratch.s3.delete_object(Bucket=bucket, Key=key, VersionId="null")
+    found = scratch.s3.list_object_versions(Bucket=bucket, Prefix=key)
+    return yes_if(not found.get("Versions") and not found.get("DeleteMarkers"))
+
+
 def _refused(scratch: ScratchBuckets, bucket: str) -> str:
     answer = refusal(scratch.s3.delete_bucket, Bucket=bucket)
     return answer if answer and not answer.startswith("409") else yes_if(bool(answer))
@@ -91,6 +98,17 @@ CHECKS = (
         "DeleteObjects deletes the named versions only",
         _batch_of_versions,
         Consequence(Severity.BROKEN, "'./pipeline destroy --data' cannot empty its input bucket."),
+        versions.NAME,
+    ),
+    Check(
+        "delete-absent-version",
+        "Deleting the version 'null' of a missing object changes nothing",
+        _absent_version,
+        Consequence(
+            Severity.NOTE,
+            "The worker asks so whether it may delete at all, once an upload is refused to it: "
+            "locked uploads may be reported as a missing right.",
+        ),
         versions.NAME,
     ),
     Check(

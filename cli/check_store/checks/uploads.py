@@ -9,6 +9,7 @@ from cli.check_store.store import refusal
 
 _SETTLE_SECONDS = 2.0  # until a store has noticed that a connection is closed
 _METADATA = {"input-sha256": "e3b0c442"}
+_HEADERS = 80  # with those of every response still below 100: boto3 refuses more
 _MAX_METADATA = 2048  # bytes (S3 API reference)
 
 
@@ -94,6 +95,12 @@ def _much_metadata(scratch: ScratchBuckets) -> str:
     return yes_if(isinstance(kept, dict) and list(kept.values()) == list(metadata.values()))
 
 
+def _many_headers(scratch: ScratchBuckets) -> str:
+    metadata = {f"n{number:02}": "x" for number in range(_HEADERS)}
+    kept = _kept(scratch, Metadata=metadata)["Metadata"]
+    return yes_if(isinstance(kept, dict) and len(kept) == len(metadata))
+
+
 CHECKS = (
     Check(
         "unseen",
@@ -162,5 +169,11 @@ CHECKS = (
         "2 KB of metadata are kept",
         _much_metadata,
         Consequence(Severity.NOTE, "Nothing is lost: the worker stores two hashes."),
+    ),
+    Check(
+        "many-headers",
+        "80 names of metadata are kept",
+        _many_headers,
+        Consequence(Severity.NOTE, "Nothing is lost: the worker stores fewer than 30."),
     ),
 )

@@ -183,9 +183,7 @@ CHECKS = (
         "versions-control",
         "A listing of versions has keys with tabs and carriage returns unchanged",
         _named("a\tb.jpg", "a\rb.jpg"),
-        Consequence(
-            Severity.NOTE, "Photos with such names are never processed: rename them first."
-        ),
+        Consequence(Severity.NOTE, "Nothing is lost: the worker restores such keys."),
         NAME,
     ),
     Check(
