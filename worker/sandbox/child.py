@@ -1,8 +1,8 @@
 """The process that runs transforms: one JSON job per input line, one JSON response per job.
 
 `python -m worker.sandbox.child TRANSFORM MEMORY_MB CPU_SECONDS PARENT_PID INPUT`, started by
-pool.py in the folder for results. The first line has the transform's parameters, which may be
-secret. It is the only part of a pass that imports a transform.
+pool.py in the folder for results. The first line of its input has the transform's parameters, which
+may be secret. No other process of a pass imports a transform.
 """
 
 import errno
@@ -18,7 +18,7 @@ from worker.sandbox.confinement import confine, limit_cpu
 from worker.transforms import Input, Produced, Transform, load, parameters_type
 from worker.transforms.parameters import read
 
-# Errors that the machine causes; any other error of a decoder concerns the file.
+# Errors that the machine causes. A decoder's other errors are caused by the file.
 _ENVIRONMENT_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -33,7 +33,7 @@ _ENVIRONMENT_ERRORS = {
 
 
 def main() -> None:
-    """Run jobs until standard input ends; it ends with the parent."""
+    """Run jobs until standard input ends, as it does when the parent ends."""
     name, memory_mb, cpu_seconds, parent, source = sys.argv[1:]
     first = json.loads(sys.stdin.readline())
     parameters = read(parameters_type(name), first["parameters"])
@@ -54,7 +54,7 @@ def _run(transform: Transform, source: Input, parameters: Any) -> dict[str, obje
     try:
         return _describe(transform.apply([source], folder, parameters), folder)
     except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
-        ((kind, reason),) = _failure(error, folder).items()
+        kind, reason = _failure(error, folder)
         return {kind: response.printable(reason)}
 
 
@@ -83,23 +83,23 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
     }
 
 
-def _failure(error: Exception, folder: Path) -> dict[str, str]:
-    """Return whether the file, the machine or the limits are to blame, and the reason."""
+def _failure(error: Exception, folder: Path) -> tuple[str, str]:
+    """Return the kind of a failure (see response.py) and its reason."""
     if isinstance(error, UploadDeferred):
-        return {"deferred": str(error)}
+        return "deferred", str(error)
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
-        return {"memory": "it needs more memory than limits.memory_mb"}
+        return "memory", "it needs more memory than limits.memory_mb"
     if number == errno.EFBIG:
-        return {"invalid": "its result is larger than 5 GiB, the limit of a single PUT"}
+        return "invalid", "its result is larger than 5 GiB, the limit of a single PUT"
     if number in _ENVIRONMENT_ERRORS:
-        return {"environment": f"{os.strerror(number)} in {folder}"}
+        return "environment", f"{os.strerror(number)} in {folder}"
     known = isinstance(error, InvalidInput)
-    return {"invalid": str(error) if known else f"{type(error).__name__}: {error}"}
+    return "invalid", str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def _discard_output() -> None:
-    """Keep what C libraries print out of the responses and the journal."""
+    """Discard what C libraries print, which would mix with the responses and fill the journal."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)

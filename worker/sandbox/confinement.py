@@ -1,6 +1,6 @@
-"""Restrictions that the kernel enforces on a transform's process at its own request.
+"""Restrictions that a transform's process asks the kernel to enforce on itself.
 
-All of them only remove rights. What this platform cannot enforce is returned and reported.
+All of them only remove rights. Those that this platform cannot enforce are returned and reported.
 """
 
 import ctypes
@@ -50,7 +50,7 @@ def confine(memory_bytes: int, parent: int, readable: Path | None = None) -> lis
     if sys.platform != "linux":
         return [*problems, "network, other programs, death with the parent: Linux only"]
     try:
-        # Killed first when memory is short, rather than the worker or other services.
+        # When memory is short, the kernel kills this process before the worker and other services.
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError as error:
         problems.append(f"oom_score_adj: {error.strerror}")
@@ -59,7 +59,7 @@ def confine(memory_bytes: int, parent: int, readable: Path | None = None) -> lis
     if _parent() != parent:
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # Root has capabilities that neither Landlock nor the filter takes away.
+    # If it is root, its capabilities are restricted by neither Landlock nor seccomp.
     libc.capset(struct.pack("Ii", _CAPABILITY_VERSION, 0), bytes(24))
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         problems.append("other files, to threads that the transform's imports started")

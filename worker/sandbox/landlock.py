@@ -16,9 +16,9 @@ _PATH_BENEATH, _VERSION = 1, 1
 # Access rights (linux/landlock.h).
 _WRITE, _READ, _LIST, _REMOVE, _MAKE, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 5, 1 << 8, 1 << 14
 _OWN = _WRITE | _READ | _LIST | _REMOVE | _MAKE | _TRUNCATE
-#: Rights to files: those of each version of Landlock's interface.
+#: Rights to files, by the ABI version of Landlock that added them.
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
-#: TCP (version 4); signals and abstract sockets of processes outside (version 6): all of them.
+#: All rights to TCP (since ABI version 4); to signals and abstract sockets of other processes (6).
 _NETWORK, _NETWORK_VERSION = 0b11, 4
 _SCOPES, _SCOPES_VERSION = 0b11, 6
 
@@ -36,7 +36,7 @@ def forbid_files(libc: ctypes.CDLL, readable: Path | None) -> bool:
         readable: A further folder that can be read.
 
     Returns:
-        Whether the kernel supports it.
+        Whether the restrictions are in force; False if the kernel has no Landlock.
     """
     version = libc.syscall(_CREATE_RULESET, None, 0, _VERSION)
     if version < 1:
@@ -44,7 +44,7 @@ def forbid_files(libc: ctypes.CDLL, readable: Path | None) -> bool:
     handled = sum(rights for since, rights in _FILE_RIGHTS.items() if since <= version)
     network = _NETWORK if version >= _NETWORK_VERSION else 0
     scopes = _SCOPES if version >= _SCOPES_VERSION else 0
-    # An older kernel accepts the newer structure where what it does not know is zero.
+    # A kernel accepts a structure with fields that it does not know if they are zero.
     attributes = struct.pack("QQQ", handled, network, scopes)
     rules = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     if rules < 0:

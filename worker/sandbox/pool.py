@@ -130,8 +130,8 @@ class _Child:
     def is_idle(self) -> bool:
         """Whether it can take a file.
 
-        The kernel may have killed it for memory. Output without a pending job means the child is
-        compromised.
+        The kernel may have killed it because memory was short. Output without a pending job means
+        that the child is compromised.
         """
         assert self._process.stdout  # noqa: S101
         return self._process.poll() is None and not _is_ready(
@@ -140,7 +140,7 @@ class _Child:
 
     def interrupt(self) -> None:
         """Kill it; a thread that waits for its response gets TransformCrashed."""
-        # With what it started, where the platform does not forbid that (confinement.py).
+        # Its process group too: not every platform forbids starting programs (confinement.py).
         with suppress(ProcessLookupError, PermissionError):  # it has ended
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -186,7 +186,7 @@ class _Child:
         return message
 
     def _cause(self) -> str:
-        """Return why its pipes are closed; a process that goes on without them is compromised."""
+        """Return why its pipes are closed; a process that runs on without them is compromised."""
         try:
             status = self._process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -239,17 +239,17 @@ class Pool:
         try:
             if not (child and child.is_idle):
                 child = self._start(child)
-            answer = child.run(source, name)
-            failed = response.failure(answer)
+            message = child.run(source, name)
+            failure = response.failure(message)
             # Earlier files may have leaked memory.
-            if failed and failed[0] == "memory" and child.files > 1:
+            if failure and failure.kind == "memory" and child.files > 1:
                 child = self._start(child)
-                answer = child.run(source, name)
-                failed = response.failure(answer)
-            produced = None if failed else child.collect(answer, source)
-            if failed:
+                message = child.run(source, name)
+                failure = response.failure(message)
+            produced = None if failure else child.collect(message, source)
+            if failure:
                 child.discard()
-            if (failed and failed[0] == "memory") or child.files >= _FILES_PER_CHILD:
+            if (failure and failure.kind == "memory") or child.files >= _FILES_PER_CHILD:
                 self._end(child)
                 child = None
         except (TransformCrashed, ServiceUnavailable):
@@ -262,11 +262,10 @@ class Pool:
             self._slots.put(child)
         if produced:
             return produced
-        assert failed  # noqa: S101
-        kind, reason = failed
-        if kind in ("environment", "deferred"):
-            raise UploadDeferred(reason)
-        raise InvalidInput(reason)
+        assert failure  # noqa: S101
+        if failure.kind in ("environment", "deferred"):
+            raise UploadDeferred(failure.reason)
+        raise InvalidInput(failure.reason)
 
     def stop(self) -> None:
         """See `TransformPool.stop`; any thread or a signal handler may call it."""

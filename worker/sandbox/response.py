@@ -1,6 +1,6 @@
-"""What a transform's process answers about a file, and how the parent checks it.
+"""The response of a transform's process to a file, and the parent's checks of it.
 
-A file may have compromised the process: nothing that it says is believed unchecked.
+A file may have compromised the process, so nothing in a response is trusted unchecked.
 """
 
 import json
@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from worker.errors import TransformCrashed
 from worker.transforms import Produced
@@ -22,19 +22,31 @@ MAX_RECORDS = 100_000
 MAX_RECORD_BYTES = 16 << 20
 #: The file of records beside the results: a JSON object per line.
 RECORDS = "records.jsonl"
-#: The process sent what it must not, or nothing that can be understood.
+#: The reason if the process broke the protocol.
 INVALID = "its process sent an invalid response"
 _MAX_TEXT = 1000
 _MAX_LEVELS = 50  # of lists and objects inside a record
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _CONTENT_TYPE = re.compile(f"{_NAME}/{_NAME}")
-#: A response has one of these keys alone, with the reason, or those of a result.
+#: A response has either one of these keys, with the reason, or all those of a result.
 _FAILURES = frozenset({"invalid", "deferred", "memory", "environment"})
 _RESULT = frozenset({"files", "records", "notes"})
 
 
-def failure(response: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the kind of a failure and its reason; None if the response is a result.
+class Failure(NamedTuple):
+    """Why there is no result.
+
+    Attributes:
+        kind: "invalid" (the file), "deferred" and "environment" (the machine), or "memory".
+        reason: A phrase.
+    """
+
+    kind: str
+    reason: str
+
+
+def failure(response: Mapping[str, Any]) -> Failure | None:
+    """Return the failure that a response reports, None if it is a result.
 
     Raises:
         TransformCrashed: It is neither.
@@ -44,7 +56,7 @@ def failure(response: Mapping[str, Any]) -> tuple[str, str] | None:
     if len(response) != 1 or not _FAILURES.issuperset(response):
         raise TransformCrashed(INVALID)
     ((kind, reason),) = response.items()
-    return kind, printable(reason)
+    return Failure(kind, printable(reason))
 
 
 def collect(response: Mapping[str, Any], folder: Path, source: Path) -> Produced:
@@ -59,7 +71,7 @@ def collect(response: Mapping[str, Any], folder: Path, source: Path) -> Produced
         What was made; its files are beside the source (see `TransformPool.run`).
 
     Raises:
-        TransformCrashed: The response names what is not there, or more than is allowed.
+        TransformCrashed: The response names files that do not exist, or exceeds a limit.
     """
     try:
         files = [
@@ -81,7 +93,7 @@ def empty(folder: Path) -> None:
     """Delete the files that a transform left in its folder.
 
     Raises:
-        TransformCrashed: There is something else, which no transform can create.
+        TransformCrashed: It contains something else, which a confined transform cannot create.
     """
     try:
         with os.scandir(folder) as entries:
@@ -99,8 +111,8 @@ def printable(text: object) -> str:
 def is_content_type(text: object) -> TypeGuard[str]:
     """Return whether a text is a media type without parameters, `type/subtype` (RFC 6838, 4.2).
 
-    It becomes a signed header: a line break would add another, and what HTTP clients, proxies and
-    stores encode or shorten differently would break the signature.
+    It becomes a signed header: a line break would add another header, and characters that clients,
+    proxies and stores encode differently would invalidate the signature.
     """
     return isinstance(text, str) and bool(_CONTENT_TYPE.fullmatch(text))
 
@@ -108,7 +120,7 @@ def is_content_type(text: object) -> TypeGuard[str]:
 def _take(folder: Path, name: str, target: Path) -> Path:
     if name != os.path.basename(name) or name in ("", ".", "..", RECORDS):  # noqa: PTH119
         raise ValueError(name)
-    # Looked at where the process cannot replace it any more.
+    # Examined after the move: the process could replace it before.
     os.rename(f"{folder}/{name}", target)  # noqa: PTH104  pathlib takes five times as long
     if not stat.S_ISREG(target.lstat().st_mode):
         raise ValueError(name)
@@ -139,7 +151,7 @@ def _records(folder: Path, target: Path) -> list[dict[str, object]]:
 
 
 def _is_storable(value: object, levels: int) -> bool:
-    """Return whether JSON has no NaN or infinity, which databases refuse, and is not too deep."""
+    """Return whether a database accepts JSON: no NaN or infinity, and not nested too deeply."""
     if isinstance(value, float):
         return math.isfinite(value)
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

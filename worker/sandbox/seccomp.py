@@ -1,8 +1,8 @@
-"""The system calls that a transform's process cannot make any more (seccomp(2)).
+"""The system calls that a transform's process may not make (seccomp(2)).
 
-Own code: pyseccomp 0.1.2, of 2021, takes 17 to 26 ms of CPU at each start of a child (this module
+No library: pyseccomp 0.1.2, of 2021, takes 17 to 26 ms of CPU at each start of a child (this module
 and landlock.py 2 to 3 ms), starts programs to find libseccomp, and knows only the calls that the
-distribution's libseccomp knows. Packages for Landlock take as much, and lack network and scopes or
+distribution's libseccomp knows. Packages for Landlock take as long, and lack network and scopes or
 a release (docs/threat-model.md).
 """
 
@@ -22,7 +22,7 @@ _ARCHITECTURES = {"x86_64": (0xC000003E, 317), "aarch64": (0xC00000B7, 277)}
 _Calls = dict[str, tuple[int | None, int | None]]
 #: Calls that fail with EPERM.
 FORBIDDEN: _Calls = {
-    # The network. Without socket(2) there is nothing for the others, but a socket handed over.
+    # The network. The calls after socket(2) matter for inherited sockets only.
     "socket": (41, 198),
     "socketpair": (53, 199),
     "connect": (42, 203),
@@ -94,7 +94,7 @@ FORBIDDEN: _Calls = {
     "userfaultfd": (323, 282),
 }
 #: Calls that do nothing and report success: libraries set modes and times of files that they copy
-#: (shutil.copy), results have neither, and Landlock would let them reach any file of the user.
+#: (shutil.copy), results have neither, and Landlock does not restrict these calls to any folder.
 IGNORED: _Calls = {
     "chmod": (90, None),
     "fchmod": (91, 52),
@@ -105,9 +105,10 @@ IGNORED: _Calls = {
     "futimesat": (261, None),
     "utimensat": (280, 88),
 }
-#: Calls that depend on an argument: a new process or a thread; the process that is meant; a signal
-#: to this process (abort(3)); options of this process; options of a file.
+# Calls that are allowed or forbidden by an argument.
+#: Allowed with CLONE_THREAD: no new processes.
 _THREADS: _Calls = {"clone": (56, 220)}
+#: Allowed with the process id 0: only for the process itself.
 _OF_ITSELF: _Calls = {
     "prlimit64": (302, 261),
     "sched_setaffinity": (203, 122),
@@ -115,12 +116,14 @@ _OF_ITSELF: _Calls = {
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
 }
+#: Allowed with the process's own id: abort(3) sends itself a signal.
 _ABORT: _Calls = {"tgkill": (234, 131)}
+#: Forbidden with single options.
 _PRCTL: _Calls = {"prctl": (157, 167)}
 _FCNTL: _Calls = {"fcntl": (72, 25)}
 _CLONE3 = 435  # its flags are in memory, which a filter cannot read: libc falls back to clone(2)
-#: The newest call known here (Linux 6.17): newer ones, and x86-64's second numbers of all calls
-#: (x32), do not exist for the process.
+#: The newest call in these tables (Linux 6.17). Newer calls, and the x32 numbers of x86-64, fail
+#: with ENOSYS.
 _NEWEST = 469
 _CLONE_THREAD = 0x10000
 _PR_SET_PDEATHSIG = 1
@@ -129,7 +132,7 @@ _F_SETOWN, _F_SETOWN_EX = 8, 15  # a signal to another process when a pipe can b
 # Classic BPF: load a word; compare it; jump if bits are set; return.
 _LOAD, _EQUAL, _AT_LEAST, _BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in seccomp_data
-_Line = tuple[int, int, int, int]
+_Instruction = tuple[int, int, int, int]
 
 
 def forbid_system_calls(libc: ctypes.CDLL) -> bool:
@@ -146,15 +149,17 @@ def forbid_system_calls(libc: ctypes.CDLL) -> bool:
     machine = os.uname().machine
     if machine not in _ARCHITECTURES or sys.maxsize < 2**32:
         return False
-    lines = program(machine, os.getpid())
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
-    packed = struct.pack("HxxxxxxQ", len(lines), ctypes.addressof(code))
+    instructions = program(machine, os.getpid())
+    code = ctypes.create_string_buffer(
+        b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
+    )
+    packed = struct.pack("HxxxxxxQ", len(instructions), ctypes.addressof(code))
     _, seccomp = _ARCHITECTURES[machine]
     return not libc.syscall(seccomp, _SET_MODE_FILTER, _SYNCHRONIZE_THREADS, packed)
 
 
-def program(machine: str, pid: int) -> list[_Line]:
-    """Return the filter.
+def program(machine: str, pid: int) -> list[_Instruction]:
+    """Return the filter as a BPF program.
 
     Args:
         machine: The architecture, as uname(2) names it.
@@ -174,10 +179,10 @@ def program(machine: str, pid: int) -> list[_Line]:
         (_EQUAL, 1, 0, architecture),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER),
-        *_answer(_AT_LEAST, [_NEWEST + 1], _ERRNO | _ENOSYS),
-        *_answer(_EQUAL, [_CLONE3], _ERRNO | _ENOSYS),
-        *_answer(_EQUAL, numbers(FORBIDDEN), _ERRNO | _EPERM),
-        *_answer(_EQUAL, numbers(IGNORED), _ERRNO),
+        *_return_if(_AT_LEAST, [_NEWEST + 1], _ERRNO | _ENOSYS),
+        *_return_if(_EQUAL, [_CLONE3], _ERRNO | _ENOSYS),
+        *_return_if(_EQUAL, numbers(FORBIDDEN), _ERRNO | _EPERM),
+        *_return_if(_EQUAL, numbers(IGNORED), _ERRNO),
         *_allow_only(numbers(_THREADS), 0, _BITS, _CLONE_THREAD),
         *_allow_only(numbers(_OF_ITSELF), 0, _EQUAL, 0),
         *_allow_only(numbers(_ABORT), 0, _EQUAL, pid),
@@ -188,26 +193,26 @@ def program(machine: str, pid: int) -> list[_Line]:
     ]
 
 
-def _answer(test: int, values: list[int], answer: int) -> list[_Line]:
-    """Answer if the call's number compares to one of the values."""
+def _return_if(test: int, values: list[int], action: int) -> list[_Instruction]:
+    """Return the action if the call's number passes the test with one of the values."""
     last = len(values) - 1
     tests = [(test, last - i, int(i == last), value) for i, value in enumerate(values)]
-    return [*tests, (_RETURN, 0, 0, answer)]
+    return [*tests, (_RETURN, 0, 0, action)]
 
 
-def _allow_only(calls: list[int], argument: int, test: int, value: int) -> list[_Line]:
-    """Forbid calls but where an argument compares to a value."""
-    return _decide(calls, argument, (test, 1, 0, value))
+def _allow_only(calls: list[int], argument: int, test: int, value: int) -> list[_Instruction]:
+    """Forbid calls unless an argument passes the test with a value."""
+    return _forbid_unless(calls, argument, (test, 1, 0, value))
 
 
-def _forbid_only(calls: list[int], argument: int, value: int) -> list[_Line]:
-    """Forbid calls where an argument has a value."""
-    return _decide(calls, argument, (_EQUAL, 0, 1, value))
+def _forbid_only(calls: list[int], argument: int, value: int) -> list[_Instruction]:
+    """Forbid calls in which an argument has a value."""
+    return _forbid_unless(calls, argument, (_EQUAL, 0, 1, value))
 
 
-def _decide(calls: list[int], argument: int, test: _Line) -> list[_Line]:
-    """Forbid calls if the test of an argument goes on, not if it jumps."""
-    # The kernel takes these arguments as 32 bits, the lower ones.
+def _forbid_unless(calls: list[int], argument: int, test: _Instruction) -> list[_Instruction]:
+    """Forbid calls unless the test of an argument jumps over the next instruction."""
+    # Of these arguments the kernel reads the lower 32 bits only.
     last = len(calls) - 1
     tests = [(_EQUAL, last - i, 4 * int(i == last), call) for i, call in enumerate(calls)]
     return [
