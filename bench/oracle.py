@@ -7,7 +7,7 @@ content. It compares that with rows and objects as they are after a clean pass.
 import hashlib
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -55,18 +55,31 @@ class Upload:
         pipeline: The pipeline that reads it.
         key: Its object key.
         version_id: "" where the bucket has no versions.
-        content: Its bytes.
+        content: Its bytes; None for a copy of a result that was replaced since.
         is_certain: False if the user replaced or deleted it before it was certainly processed: it
             may have a job, or none.
         parent: The job that made it, and the result's number, if it is a copy of a result.
+        known_sha256: Of a copy, as the row of the result says.
     """
 
     pipeline: str
     key: str
     version_id: str
-    content: bytes
+    content: bytes | None
     is_certain: bool = True
     parent: tuple[str, int] | None = None
+
+    known_sha256: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its bytes in hex."""
+        return self.known_sha256 or sha256(self.content or b"")
+
+    @property
+    def identity(self) -> object:
+        """What its job has in common with it."""
+        return self.parent or (self.key, self.version_id or self.sha256)
 
 
 class Uploads:
@@ -74,6 +87,7 @@ class Uploads:
 
     def __init__(self) -> None:
         self._uploads: list[Upload] = []
+        self._covered: set[tuple[str, str]] = set()
 
     def __iter__(self) -> Iterator[Upload]:
         return iter(self._uploads)
@@ -86,10 +100,15 @@ class Uploads:
 
     def delete(self, pipeline: str, key: str) -> None:
         """Note that a key was deleted, with all that is older."""
+        self._covered.add((pipeline, key))
         self._uploads = [
             replace(one, is_certain=False) if (one.pipeline, one.key) == (pipeline, key) else one
             for one in self._uploads
         ]
+
+    def covers(self, pipeline: str, key: str) -> bool:
+        """Return whether users deleted or replaced what was there under a key."""
+        return (pipeline, key) in self._covered
 
 
 @dataclass(frozen=True)
@@ -151,25 +170,26 @@ class Oracle:
     quarantine: str
     archive: str = ""
 
-    def problems(self, uploads: Sequence[Upload], evidence: Evidence) -> list[str]:
+    def problems(self, uploads: Uploads, evidence: Evidence) -> list[str]:
         """Return everything that is not as it must be, one sentence each."""
-        return list(_Judgement(self, evidence).problems(uploads))
+        return list(_Judgement(self, uploads, evidence).problems())
 
 
 class _Judgement:
-    def __init__(self, oracle: Oracle, evidence: Evidence) -> None:
-        self._oracle, self._evidence = oracle, evidence
+    def __init__(self, oracle: Oracle, uploads: Uploads, evidence: Evidence) -> None:
+        self._oracle, self._uploads, self._evidence = oracle, uploads, evidence
         self._retries = {row.retry_of: row for row in evidence.rows if row.retry_of}
-        self._kept: dict[str, dict[str, bytes]] = defaultdict(dict)  # bucket -> key -> content
+        # By bucket and key: the content, None if it is not known.
+        self._kept: dict[str, dict[str, bytes | None]] = defaultdict(dict)
         self._reasons: dict[str, str | None] = {}  # by the key in quarantine
-        self._newest: dict[tuple[str, str], str] = {}  # SHA-256 of the result that must be there
+        # By bucket and key: the SHA-256 of results of which one must be there.
+        self._newest: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._are_copies: dict[tuple[str, str], bool] = {}  # what a result was made of
+        self._mixed: set[tuple[str, str]] = set()
         self._uncertain: set[bytes] = set()
 
-    def problems(self, uploads: Sequence[Upload]) -> Iterator[str]:
-        for name, count in self._evidence.leftovers.items():
-            if count:
-                yield f"{count} rows are left in {name}."
-        pending = list(uploads)
+    def problems(self) -> Iterator[str]:
+        pending = list(self._uploads)
         for name, rules in self._oracle.pipelines.items():
             if left := self._evidence.keys(rules.input):
                 yield f"{name}: {sorted(left)} are left in the input bucket."
@@ -182,6 +202,9 @@ class _Judgement:
                 pending += self._copies(rules, last)
         yield from self._compare_results()
         yield from self._compare_kept()
+        for name, count in self._evidence.leftovers.items():
+            if count > len(self._uncertain):
+                yield f"{count} rows are left in {name}."
 
     def _pairs(
         self, name: str, uploads: Sequence[Upload]
@@ -195,8 +218,7 @@ class _Judgement:
         problems = []
         by_identity: dict[object, list[Upload]] = defaultdict(list)
         for one in uploads:
-            own = (one.key, one.version_id or sha256(one.content))
-            by_identity[one.parent or own].append(one)
+            by_identity[one.identity].append(one)
         for identity, same in by_identity.items():
             found = rows.pop(identity, [])
             certain = sum(one.is_certain for one in same)
@@ -207,7 +229,7 @@ class _Judgement:
                 )
             chosen = sorted(same, key=lambda one: not one.is_certain)[: len(found)]
             pairs += zip(chosen, found, strict=False)
-            self._uncertain.update(one.content for one in same[len(found) :])
+            self._uncertain.update(one.content or b"" for one in same[len(found) :])
         rest = (row for many in rows.values() for row in many)
         problems += [f"{name}: a job for no upload: {row}." for row in rest]
         order = {id(one): number for number, one in enumerate(uploads)}
@@ -218,38 +240,33 @@ class _Judgement:
             row = self._retries[row.job_id]
         return row
 
-    def _copies(self, rules: Rules, row: Row) -> list[Upload]:
-        if row.outcome != _DONE:
-            return []
-        return [
-            Upload(
-                reader,
-                prefix + one.key,
-                "",
-                self._evidence.content(one.bucket, one.key, one.version_id) or b"",
-                parent=(row.job_id, one.number),
-            )
-            for reader, prefix in rules.readers.items()
-            for one in row.results
-        ]
+    def _copies(self, rules: Rules, row: Row) -> Iterator[Upload]:
+        for one in row.results if row.outcome == _DONE else ():
+            content = self._evidence.content(one.bucket, one.key, one.version_id)
+            if content is not None and sha256(content) != one.sha256:
+                content = None
+            for reader, prefix in rules.readers.items():
+                key, parent = prefix + one.key, (row.job_id, one.number)
+                is_certain = not self._uploads.covers(reader, key)
+                yield Upload(reader, key, "", content, is_certain, parent, one.sha256)
 
     def _judge(self, rules: Rules, upload: Upload, row: Row) -> Iterator[str]:
-        where, digest = f"{upload.pipeline}: {upload.key!r}", sha256(upload.content)
-        if row.input_sha256 != digest:
+        where, content = f"{upload.pipeline}: {upload.key!r}", upload.content
+        if row.input_sha256 != upload.sha256:
             yield f"{where} has a job on other bytes."
-        stored = storage_key(upload.pipeline, upload.key, digest)
-        reason = rules.rejection(upload.content)
+        stored = storage_key(upload.pipeline, upload.key, upload.sha256)
+        reason = rules.rejection(content) if content is not None else None
         if row.outcome == _DONE:
             if reason is not None:
                 yield f"{where} is done, not quarantined ({reason})."
             yield from self._judge_results(rules, upload, row)
             if rules.keeps_inputs:
-                self._kept[self._oracle.archive][stored] = upload.content
+                self._kept[self._oracle.archive][stored] = content
         elif row.outcome in (_QUARANTINED, _DROPPED):
-            if reason is None or not re.search(reason, row.reason or ""):
+            if content is not None and not (reason and re.search(reason, row.reason or "")):
                 yield f"{where} is {row.outcome}: {row.reason!r}, expected {reason!r}."
             if row.outcome == _QUARANTINED:
-                self._kept[self._oracle.quarantine][stored] = upload.content
+                self._kept[self._oracle.quarantine][stored] = content
                 self._reasons[stored] = row.reason
         else:
             yield f"{where} is {row.outcome!r}."
@@ -260,21 +277,32 @@ class _Judgement:
             yield f"{where} has {len(row.results)} results, not {rules.result_count}."
         contents = []
         for one in row.results:
-            self._newest[one.bucket, one.key] = one.sha256
+            self._expect(one, is_copy=upload.parent is not None)
             content = self._evidence.content(one.bucket, one.key, one.version_id)
-            if content is not None and (one.version_id or sha256(content) == one.sha256):
+            if content is not None and sha256(content) == one.sha256:
                 contents.append(content)
-                if sha256(content) != one.sha256:
-                    yield f"{where}: its result {one.key!r} has other bytes than its row says."
             elif one.version_id:
                 yield f"{where}: its result {one.key!r}, version {one.version_id}, is missing."
-        if len(contents) == len(row.results) and not rules.is_made_of(contents, upload.content):
+        is_known = upload.content is not None and len(contents) == len(row.results)
+        if is_known and not rules.is_made_of(contents, upload.content or b""):
             yield f"{where} has wrong results."
 
+    def _expect(self, result: StoredResult, *, is_copy: bool) -> None:
+        """Note a result: the last one of a key must be there.
+
+        Whether a user's upload came before a copy of the same key is not known.
+        """
+        place = (result.bucket, result.key)
+        if self._are_copies.setdefault(place, is_copy) == is_copy and place not in self._mixed:
+            self._newest[place].clear()
+        else:
+            self._mixed.add(place)
+        self._newest[place].add(result.sha256)
+
     def _compare_results(self) -> Iterator[str]:
-        for (bucket, key), digest in self._newest.items():
+        for (bucket, key), digests in self._newest.items():
             content = self._evidence.content(bucket, key)
-            if content is None or sha256(content) != digest:
+            if content is None or not (sha256(content) in digests or self._may_be(bucket, content)):
                 yield f"{bucket}: {key!r} is not the newest upload's result."
         if self._uncertain:
             return  # a job that was not finished may have stored results
@@ -284,19 +312,28 @@ class _Judgement:
             if more:
                 yield f"{rules.output}: {sorted(more)} belong to no job."
 
+    def _may_be(self, bucket: str, result: bytes) -> bool:
+        """Return whether a result may be of an upload that users took away in the meantime."""
+        return any(
+            rules.is_made_of([result], content)
+            for rules in self._oracle.pipelines.values()
+            if rules.output == bucket
+            for content in self._uncertain
+        )
+
     def _compare_kept(self) -> Iterator[str]:
         for bucket in filter(None, (self._oracle.quarantine, self._oracle.archive)):
             kept = self._kept[bucket]
             notes = {note_key(key): key for key in kept if key in self._reasons}
             for key, content in kept.items():
-                if self._evidence.content(bucket, key) != content:
+                found = self._evidence.content(bucket, key)
+                if found is None or content not in (None, found):
                     yield f"{bucket}: {key!r} does not hold the upload."
             for name, key in notes.items():
                 note = self._evidence.content(bucket, name)
                 if note is None or json.loads(note)["reason"] != self._reasons[key]:
                     yield f"{bucket}: {name!r} has another reason than the row: {note!r}."
-            found = Counter(self._evidence.keys(bucket))
-            for key in found:
+            for key in set(self._evidence.keys(bucket)):
                 stored = self._evidence.content(bucket, key.removesuffix(note_key("")))
                 if (
                     key not in kept

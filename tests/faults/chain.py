@@ -22,7 +22,16 @@ GOOD, BAD, DELETED = "a/x.png", "b.png", "deleted.png"
 COPIES = [f"{GOOD}.{number}.png" for number in (1, 2)]
 BROKEN, RAISES, HUNGRY = b"no picture", b"raise an error", b"take all memory"
 REASONS = {BROKEN: "^no picture$", RAISES: "^LookupError: ", HUNGRY: "memory"}
-TABLES = ("results", "outputs", "records", "heartbeats", "retries", *LEFTOVERS)
+TABLES = (
+    "results",
+    "outputs",
+    "records",
+    "heartbeats",
+    "retries",
+    "leases",
+    "lost_leases",
+    *LEFTOVERS,
+)
 CODE = """
 import os
 from PIL import Image, ImageChops
@@ -160,7 +169,7 @@ class Chain:
         """Make a clean pass of each pipeline, and check that everything is exact."""
         for name in (FIRST, SECOND):
             self.pipeline.drain(pipeline=name)
-        found = self.oracle.problems(list(self.uploads), PipelineEvidence(self.pipeline))
+        found = self.oracle.problems(self.uploads, PipelineEvidence(self.pipeline))
         assert not found, "\n".join(found)
 
     def _empty(self, bucket: str) -> None:

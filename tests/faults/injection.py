@@ -171,7 +171,7 @@ INJECTIONS = {
         _kill_transforms, _BOTH, ("fetch", "put result", "start_jobs", "record_results"), times=1
     ),
     "no memory": Injection(_limit_memory, _BOTH, times=1, statuses=(0, 1, -6, -11), may_trace=True),
-    "no descriptors": Injection(_limit_files, _BOTH, times=1),
+    "no descriptors": Injection(_limit_files, _BOTH, times=1, may_trace=True),
     "disk full": Injection(
         _limit_disk, (STORE,), ("list", "fetch", "put result", "quarantine"), times=1
     ),

@@ -111,6 +111,12 @@ class World:
     def ledger_of(self, pipeline: str, machine: str = "vm-1") -> MemoryLedger:
         return MemoryLedger(machine, pipeline, self.tables)
 
+    def expire_leases(self) -> None:
+        """Let all leases end, as time does."""
+        with self.tables.lock:
+            for place, (lease, machine, _) in self.tables.leases.items():
+                self.tables.leases[place] = (lease, machine, datetime.min.replace(tzinfo=UTC))
+
     def upload(self, key: str, content: bytes = GOOD) -> str:
         return self.store.upload(INPUT, key, content)
 
@@ -121,7 +127,11 @@ class World:
         return one
 
     def new_pass(
-        self, threads: int = 2, pipeline: str = "negatives", ledger: Ledger | None = None
+        self,
+        threads: int = 2,
+        pipeline: str = "negatives",
+        ledger: Ledger | None = None,
+        machine: str = "vm-1",
     ) -> Pass:
         settings = self.pipelines[pipeline]
         context = Context(
@@ -130,12 +140,12 @@ class World:
             readers=readers_of(self.pipelines, settings),
             quarantine=QUARANTINE,
             archive=ARCHIVE,
-            ledger=ledger or self.ledger_of(pipeline),
+            ledger=ledger or self.ledger_of(pipeline, machine),
             pool=self.transforms,
             maker=Maker("negate", "v1", "p1"),
             output_key=settings.output_key,
             is_versioned=cache(self.store.is_versioned),
-            machine="vm-1",
+            machine=machine,
             folder=self.folder,
             space=lambda: self.space,
         )
