@@ -18,6 +18,7 @@ class Setup:
     photos: Path  # folder of photographs, of any depth
     quick: bool
     machine: str  # kind of machine of the local stack
+    minutes: float = 1  # of `soak`
 
 
 @dataclass(frozen=True)

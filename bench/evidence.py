@@ -20,8 +20,8 @@ SELECT r.pipeline, r.job_id, r.key, r.version_id, r.input_sha256, r.outcome, r.r
 FROM pipeline.results AS r
 ORDER BY r.id
 """
-#: Tables that are empty when no job runs.
-LEFTOVERS = ("attempts", "leases", "lost_leases", "prepared_results")
+#: Tables that are empty when no job runs. Leases end by themselves.
+LEFTOVERS = ("attempts", "prepared_results")
 
 
 class PipelineEvidence:

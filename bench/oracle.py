@@ -147,7 +147,7 @@ class Evidence(Protocol):
 
     @property
     def leftovers(self) -> Mapping[str, int]:
-        """Numbers of rows that must not remain, by table: attempts, leases, prepared results."""
+        """Numbers of rows that must not remain, by table: attempts, prepared results."""
 
     def keys(self, bucket: str) -> Sequence[str]:
         """Return the keys of a bucket, each as often as it has versions or delete markers."""

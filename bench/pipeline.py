@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -138,6 +138,16 @@ class WorkerPipeline:
         """Path of worker.toml."""
         return self.folder / "worker.toml"
 
+    @property
+    def command(self) -> Sequence[str]:
+        """What starts a worker, without arguments."""
+        return (sys.executable, "-m", "worker")
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        """The environment of its process."""
+        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | self.environment
+
     def popen(
         self,
         *arguments: str,
@@ -146,13 +156,13 @@ class WorkerPipeline:
     ) -> subprocess.Popen[str]:
         """Start `python -m worker` with these arguments."""
         return subprocess.Popen(
-            [sys.executable, "-m", "worker", "--settings", str(self.settings), *arguments],
+            [*self.command, "--settings", str(self.settings), *arguments],
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
             preexec_fn=preexec_fn,  # noqa: PLW1509
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | self.environment,
+            env=self.process_environment,
         )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,9 @@ from worker.transforms.negate import build, kernels
 DOCUMENT = ROOT / "docs" / "measurements.md"
 
 
-def run(names: Sequence[str], *, quick: bool, photos: Path | None, machine: str) -> None:
+def run(
+    names: Sequence[str], *, quick: bool, photos: Path | None, machine: str, minutes: float
+) -> None:
     """Run benchmarks and report them.
 
     Args:
@@ -25,6 +27,7 @@ def run(names: Sequence[str], *, quick: bool, photos: Path | None, machine: str)
         quick: Measure little, and leave docs/measurements.md as it is.
         photos: Folder of photographs; None for Debian's package or the samples.
         machine: Kind of machine of the local stack, where a benchmark deploys one.
+        minutes: How long `soak` lasts.
     """
     photos = photos or (PACKAGED if PACKAGED.is_dir() else SAMPLES)
     names = names or (benchmarks.QUICK if quick else benchmarks.USUAL)
@@ -37,7 +40,7 @@ def run(names: Sequence[str], *, quick: bool, photos: Path | None, machine: str)
             benchmark, before = benchmarks.load(name), host.load_average()
             folder = place / name
             folder.mkdir()
-            result = benchmark.measure(Setup(folder, source, photos, quick, machine))
+            result = benchmark.measure(Setup(folder, source, photos, quick, machine, minutes))
             load = f"load {before:.1f} before, {host.load_average():.1f} after"
             plots = [save(plot, folder if quick else document.folder) for plot in result.plots]
             shutil.rmtree(folder)

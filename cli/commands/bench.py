@@ -25,7 +25,14 @@ from local.machine import kinds
     show_default=True,
     help="The machine for `latency`.",
 )
-def command(names: tuple[str, ...], quick: bool, photos: Path | None, machine: str) -> None:
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.5),
+    help="How long `soak` lasts.  [default: 30, with --quick 1]",
+)
+def command(
+    names: tuple[str, ...], quick: bool, photos: Path | None, machine: str, minutes: float | None
+) -> None:
     for name in names:
         if name not in benchmarks.NAMES:
             known = ", ".join(benchmarks.NAMES)
@@ -34,4 +41,5 @@ def command(names: tuple[str, ...], quick: bool, photos: Path | None, machine: s
         raise CommandError(f"'{photos}' has no *.jpg files: name a folder of photos.")
     from bench.run import run  # its packages are installed for this command only
 
-    run(names, quick=quick, photos=photos, machine=machine)
+    minutes = minutes or (1 if quick else 30)
+    run(names, quick=quick, photos=photos, machine=machine, minutes=minutes)

@@ -29,6 +29,7 @@ REQUESTS = {
 }
 #: The statements of a pass, by the names of their files in worker/ledger/sql.
 STATEMENTS = (
+    "lost_leases",
     "unfinished_attempts",
     "find_origins",
     "start_jobs",

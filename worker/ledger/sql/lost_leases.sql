@@ -5,6 +5,12 @@ WITH expired AS (
     WHERE
         (stack, pipeline) = (%(stack)s, %(pipeline)s)
         AND lost_at < now() - interval '1 day'
+),
+
+-- Of workers that were killed, on keys that nobody has used since.
+ended AS (
+    DELETE FROM pipeline.leases
+    WHERE (stack, pipeline) = (%(stack)s, %(pipeline)s) AND until < now() - interval '1 day'
 )
 
 SELECT
