@@ -47,7 +47,12 @@ SPACE = Space(1 << 30, 1 << 30)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("query", QUERIES)
 def test_signatures_equal_botocores(path: str, query: str) -> None:
-    headers = {"host": "127.0.0.1:9000", "x-amz-content-sha256": "0" * 64, "if-match": '"etag"'}
+    headers = {
+        "host": "127.0.0.1:9000",
+        "x-amz-content-sha256": "0" * 64,
+        "if-match": '"etag"',
+        "content-type": " image/png;  a=b ",
+    }
     url = f"http://127.0.0.1:9000{path}?{query}"
     theirs = AWSRequest("GET", url, {k: v for k, v in headers.items() if k != "host"})
     botocore = S3SigV4Auth(Credentials("access", "secret"), "s3", "us-east-1")
