@@ -127,6 +127,7 @@ def test_head_has_no_body() -> None:
     "head",
     [
         b"220 ftp\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
         OK + b"no colon\r\n\r\n",
         OK + b"Content-Length: -1\r\n\r\n",
         OK + b"Content-Length: 4, 5\r\n\r\nbody",

@@ -22,6 +22,7 @@ _SLOWEST = 1024  # bytes in a second; what is slower counts as stalled
 _SIZE_DIGITS = 18
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 _FINAL = 200  # below: interim responses
+_MOST_HEADS = 10
 
 
 class Connection:
@@ -84,6 +85,7 @@ class Connection:
         Raises:
             NoResponse: There was no response.
             ResponseTimeout: The store did not take the request, or did not respond in time.
+            ResponseUnreadable: The response is not HTTP.
             ValueError: A header contains a line end, or a character outside Latin-1.
             OSError: The file cannot be opened.
         """  # noqa: DOC502  OSError comes from the file
@@ -107,9 +109,11 @@ class Connection:
             except OSError as error:
                 raise NoResponse(_reason(error)) from error
         self._window, self._received = time.monotonic(), 0
-        self._read_head()
-        while self.status < _FINAL:
+        for _ in range(_MOST_HEADS):
             self._read_head()
+            if self.status >= _FINAL:
+                return
+        raise ResponseUnreadable("the response does not begin")
 
     def body(self) -> Iterator[bytes]:
         """Yield the body of the response in pieces.
