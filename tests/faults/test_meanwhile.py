@@ -1,0 +1,147 @@
+"""What others do while a pass is at a step: another machine, the database's operator, a user.
+
+`cells(n)`: CI runs some, `./pipeline test --faults` all.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from bench.proxy import Answer, Fault, Rewrite
+from tests.faults.cell import MOST_SECONDS
+from tests.faults.chain import BAD, FIRST, GOOD, Chain
+from tests.faults.steps import DATABASE, REQUESTS, STATEMENTS, STORE, Steps
+from tests.faults.test_matrix import MISSING
+from tests.worker.pictures import encode, picture
+from worker.store.client import Client, Signer
+
+NEWER = "newer.png"
+
+
+class Moment:
+    """Calls `act` at the first request of a step."""
+
+    def __init__(self, chain: Chain, peer: str, step: str, phase: str) -> None:
+        self._steps, self._peer = Steps.of(FIRST, chain.oracle), peer
+        self._where, self._prepared = (step, phase), dict[bytes, str]()
+        self.act: Callable[[], object] = lambda: None
+        self.came = threading.Event()
+
+    def __call__(self, _: int, phase: str, request: bytes) -> None:
+        step = self._steps.name(self._peer, request, self._prepared)
+        if (step, phase) == self._where and not self.came.is_set():
+            self.act()
+            self.came.set()
+
+
+@pytest.mark.cells(4)
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("step", [one for one in REQUESTS if one not in MISSING[FIRST, "versions"]])
+def test_frozen_beyond_its_leases(chains: dict[str, Chain], step: str, phase: str) -> None:
+    """Another machine does everything meanwhile; then the frozen worker goes on.
+
+    Only with versions: without them it may replace the other one's result (docs/reliability.md).
+    """
+    chain = chains["versions"]
+    chain.begin()
+    moment, started = Moment(chain, STORE, step, phase), threading.Event()
+    with chain.through(STORE, moment):
+
+        def freeze() -> None:
+            started.wait()
+            worker.send_signal(signal.SIGSTOP)
+
+        moment.act = freeze
+        worker = chain.start(FIRST)
+        started.set()
+        try:
+            assert moment.came.wait(MOST_SECONDS)
+            chain.pipeline.sql("UPDATE pipeline.leases SET until = now() - interval '1 second'")
+            other = chain.start_elsewhere(FIRST)
+            _, err = other.communicate(timeout=MOST_SECONDS)
+            assert other.returncode == 0, err
+            worker.send_signal(signal.SIGCONT)
+            _, err = worker.communicate(timeout=MOST_SECONDS)
+        finally:
+            worker.kill()
+            worker.wait()
+    assert worker.returncode in (0, 1)
+    assert "Traceback" not in err
+    chain.finish()
+
+
+@pytest.mark.cells(2)
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("step", [one for one in STATEMENTS if one not in MISSING[FIRST, "plain"]])
+def test_sessions_are_terminated(chains: dict[str, Chain], step: str, phase: str) -> None:
+    """So does a restart of the server end them: error 57P01, admin_shutdown."""
+    chain = chains["plain"]
+    chain.begin()
+    moment = Moment(chain, DATABASE, step, phase)
+    moment.act = lambda: chain.pipeline.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'pipeline-worker' AND datname = current_database()"
+    )
+    with chain.through(DATABASE, moment):
+        worker = chain.start(FIRST)
+        _, err = worker.communicate(timeout=MOST_SECONDS)
+    assert moment.came.is_set()
+    assert worker.returncode in (0, 1)
+    assert "Traceback" not in err
+    chain.finish()
+
+
+def test_pages_change_while_they_are_read(chains: dict[str, Chain]) -> None:
+    """Pages of one entry, between which a user puts, replaces and deletes."""
+    chain, pages = chains["versions"], 0
+    chain.begin()
+    steps = Steps.of(FIRST, chain.oracle)
+
+    def change(_: int, phase: str, request: bytes) -> Fault | None:
+        nonlocal pages
+        if steps.name(STORE, request, {}) != "list" or phase == "after":
+            return None
+        pages += 1
+        if pages == 2:
+            chain.put(FIRST, "0 before the others.png", encode(picture(1001), "PNG"))
+            chain.put(FIRST, GOOD, encode(picture(1002), "PNG"))
+            chain.put(FIRST, NEWER, encode(picture(1003), "PNG"))
+            chain.delete(FIRST, BAD)
+        return Rewrite(lambda data: data.replace(b"versions=", b"versions=&max-keys=1", 1))
+
+    with chain.through(STORE, change):
+        worker = chain.start(FIRST)
+        _, err = worker.communicate(timeout=MOST_SECONDS)
+    assert worker.returncode == 0, err
+    assert pages > 4
+    chain.finish()
+
+
+@pytest.mark.parametrize("kind", ["versions", "plain"])
+def test_stale_listing(chains: dict[str, Chain], kind: str) -> None:
+    """The store lists what was there before a user replaced, deleted and put objects."""
+    chain = chains[kind]
+    chain.begin()
+    pipeline = chain.pipeline
+    store = pipeline.store
+    client = Client(store.endpoint, Signer("us-east-1", store.access_key, store.secret_key))
+    query = {"versions": ""} if pipeline.versions else {"list-type": "2"}
+    body = client.call("GET", pipeline.input, query=query | {"encoding-type": "url"}).body
+    chain.put(FIRST, GOOD, encode(picture(2001), "PNG"))
+    chain.put(FIRST, NEWER, encode(picture(2002), "PNG"))
+    chain.delete(FIRST, BAD)
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    steps = Steps.of(FIRST, chain.oracle)
+
+    def answer(_: int, phase: str, request: bytes) -> Fault | None:
+        is_listing = phase == "before" and steps.name(STORE, request, {}) == "list"
+        return Answer(head.encode() + body) if is_listing else None
+
+    with chain.through(STORE, answer):
+        worker = chain.start(FIRST)
+        _, err = worker.communicate(timeout=MOST_SECONDS)
+    assert worker.returncode in (0, 1)
+    assert "Traceback" not in err
+    chain.finish()
