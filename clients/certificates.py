@@ -9,14 +9,14 @@ import datetime
 import secrets
 from typing import Any
 
-#: Certificates are renewed by hand; one that ended by itself would stop a pipeline some day.
+#: Certificates are replaced by `rotation` only; one that expired would stop the pipeline.
 VALID_DAYS = 3650
 _KEY = "-----BEGIN PRIVATE KEY-----"
 
 
 def make_authority() -> str:
-    """Make an authority: a certificate that signs itself, and others."""
-    # OpenSSL looks an issuer up by its name, so no two may share one.
+    """Make an authority: a self-signed certificate that signs others."""
+    # OpenSSL looks issuers up by name, so every authority needs its own.
     return issue(f"image-pipeline {secrets.token_hex(8)}")
 
 
@@ -25,12 +25,12 @@ def issue(name: str, authority: str = "", address: str = "", days: int = VALID_D
 
     Args:
         name: Its common name.
-        authority: What signs it; "" for an authority, which signs itself.
-        address: The IP address of the server that it is for, "" for a client's.
-        days: How long it is valid; negative if it has ended.
+        authority: Certificate and key of the authority that signs it; "" for a self-signed one.
+        address: The server's IP address; "" for the certificate of a client or an authority.
+        days: How long it is valid; negative for one that has expired.
 
     Returns:
-        Certificate and key.
+        Certificate and key, PEM.
     """
     from ipaddress import ip_address
 
@@ -70,7 +70,7 @@ def public_part(pem: str) -> str:
 
 
 def is_certificate(pem: str) -> bool:
-    """Whether a text holds a certificate."""
+    """Return whether a text contains a certificate."""
     from cryptography import x509
 
     try:
@@ -80,7 +80,7 @@ def is_certificate(pem: str) -> bool:
 
 
 def is_private_key(pem: str) -> bool:
-    """Whether a text holds a private key without a passphrase."""
+    """Return whether a text contains a private key without a passphrase."""
     from cryptography.hazmat.primitives import serialization
 
     try:

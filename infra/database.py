@@ -45,7 +45,7 @@ class TroveReady(Resource, name="TroveReady"):
 
 
 class ClientCertificates(Resource, name="ClientCertificates"):
-    """Certificates that both users of a database show (ClientCertificatesProvider)."""
+    """Certificates with which both users log in (ClientCertificatesProvider)."""
 
     trusted: pulumi.Output[str]
     certificate: pulumi.Output[str]
@@ -65,7 +65,7 @@ class Database(pulumi.ComponentResource):
     """An instance and the wait for it: `host` and `port` are known once it can be used."""
 
     admin, user = ADMIN, USER
-    trusted = None
+    client_ca: pulumi.Output[str] | None = None
     host: pulumi.Output[str]
     port: pulumi.Output[int]
 
@@ -127,13 +127,13 @@ class ExternalDatabase:
         self.user_password = pulumi.Output.secret(existing.user_password)
         wanted = settings.database
         self.credentials = _credentials(wanted, self.admin_password, self.user_password)
-        self.trusted: pulumi.Output[str] | None = None
+        self.client_ca: pulumi.Output[str] | None = None
         if wanted.makes_certificates:
             made = ClientCertificates(
                 "database-client-certificates",
                 {"user": self.user, "admin": self.admin, "rotation": settings.rotation},
             )
-            self.trusted = made.trusted
+            self.client_ca = made.trusted
             self.credentials |= {
                 "database-certificate": made.certificate,
                 "database-admin-certificate": made.admin_certificate,
@@ -161,7 +161,7 @@ def allowed(machine_ip: str, cidrs: Sequence[str]) -> list[str]:
 def _credentials(
     wanted: DatabaseSettings, admin_password: pulumi.Output[str], user_password: pulumi.Output[str]
 ) -> dict[str, pulumi.Input[str]]:
-    """Return credential -> text; "" where there is none: the units load all of them."""
+    """Return credential -> text, "" where there is none: the units load all of them."""
     own = wanted.client_cert + wanted.client_key
     return {
         "database-admin-password": admin_password,

@@ -46,8 +46,8 @@ def export(
         "sshCommand": pulumi.Output.concat(login, network.address),
         "machineNames": machines.names,
     }
-    if database.trusted is not None:
-        outputs["databaseClientCa"] = database.trusted
+    if database.client_ca is not None:
+        outputs["databaseClientCa"] = database.client_ca
     if "archive" in buckets.names:
         outputs["archiveBucket"] = buckets.names["archive"]
     for name, value in outputs.items():

@@ -5,10 +5,14 @@ Standard library only: the bootstrap on a new machine imports this module.
 
 _OVERLOAD_STATUSES = {429, 503}
 _OVERLOAD_CODES = {"SlowDown", "ServiceUnavailable", "TooManyRequests", "Throttling", "429", "503"}
-_FAILURES = {408, 500, 502, 504}
-# Codes of errors within successful responses, and with statuses that do not tell.
+_TEMPORARY_STATUSES = {408, 500, 502, 504}
+# Codes in the bodies of successful responses, or with statuses that also have other causes.
 _TEMPORARY_CODES = {
-    *("InternalError", "500", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"),
+    "InternalError",
+    "500",
+    "RequestTimeout",
+    "OperationAborted",
+    "ConditionalRequestConflict",
 }
 
 
@@ -34,7 +38,7 @@ class UploadDeferred(PipelineError):
 class DeletionRefused(UploadDeferred):
     """The store refuses to delete this upload, for instance because of Object Lock.
 
-    Repeating the request soon is pointless, and so is processing the upload again.
+    Retrying soon cannot help, and the upload must not be processed again.
     """
 
 
@@ -43,7 +47,7 @@ class ObjectMissing(PipelineError):
 
 
 class LeaseLost(PipelineError):
-    """Another machine may work on the key by now: this one must not write its results."""
+    """Another machine may have leased the key: this one must not write its results."""
 
 
 class PassInterrupted(PipelineError):
@@ -92,10 +96,12 @@ class RequestRefused(PipelineError):
 
     @property
     def is_overload(self) -> bool:
-        """Whether the store has too much to do: fewer requests help, other keys do not."""
+        """Whether the store is overloaded: fewer requests help, other access keys do not."""
         return self.status in _OVERLOAD_STATUSES or self.code in _OVERLOAD_CODES
 
     @property
     def is_temporary(self) -> bool:
         """Whether the same request may succeed later (S3 API reference, "Error responses")."""
-        return self.is_overload or self.status in _FAILURES or self.code in _TEMPORARY_CODES
+        return (
+            self.is_overload or self.status in _TEMPORARY_STATUSES or self.code in _TEMPORARY_CODES
+        )

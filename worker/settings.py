@@ -14,14 +14,14 @@ from typing import Any
 from worker.errors import InvalidSettings
 
 DEFAULT_PATH = Path("/etc/pipeline/worker.toml")
-#: Credential with a role's password -> with its client certificate and key, PEM in one file.
+#: Credential of a role's password -> of its client certificate and key, PEM in one file.
 CERTIFICATES = {
     "database-password": "database-certificate",
     "database-admin-password": "database-admin-certificate",
 }
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _HIGHEST_PORT = 65535
-_LONGEST_WAIT = 3600
+_MAX_WAIT_SECONDS = 3600
 _IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
 
 
@@ -97,7 +97,7 @@ class Pipeline:
         parameters: The transform's parameters: a JSON object. They may be secret.
         output_key: How results are named (worker/transforms/output_keys.py), "" for the transform's
             default.
-        output_adopted: Whether the bucket of its results was there before the stack.
+        output_adopted: Whether the stack did not create the bucket of its results.
         keep_inputs: Whether inputs are kept in the archive bucket.
         ignore: Globs of the keys that are left alone.
         sources: The pipelines whose results it reads.
@@ -311,9 +311,9 @@ def _semantic_problems(settings: Settings) -> list[str]:
             "database.user and database.admin must differ: the worker must not own its tables."
         )
     problems += [
-        f"{name} is {value}: it must be from 0 to {_LONGEST_WAIT}."
+        f"{name} is {value}: it must be from 0 to {_MAX_WAIT_SECONDS}."
         for name in ("grace_seconds", "empty_seconds")
-        if not 0 <= (value := getattr(settings, name)) <= _LONGEST_WAIT
+        if not 0 <= (value := getattr(settings, name)) <= _MAX_WAIT_SECONDS
     ]
     for pipeline in settings.pipelines.values():
         problems += _pipeline_problems(settings, pipeline)

@@ -2,7 +2,8 @@
 
 There are always two authorities: one has signed the certificates in use, the other will sign those
 of the next rotation. The database trusts both, so it accepts new certificates before a machine has
-them. Once it trusts the two of after a rotation, it refuses the old certificates.
+them. A rotation replaces the first authority; once the database trusts the new pair, it refuses the
+old certificates.
 """
 
 from typing import Any

@@ -57,7 +57,7 @@ def unknown(key: str, known: Collection[str], project: str = PROJECT) -> str:
     if name in known:
         return ""
     if name in ROUNDS:
-        return f"{name} is part of rotation now, which renews all secrets: set that instead."
+        return f"{name} was replaced by rotation, which renews all secrets: set rotation instead."
     near = difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {near[0]}?" if near else "remove it; Pulumi.yaml lists all settings."
     return f"{name} is not a setting of this program: {remedy}"

@@ -148,11 +148,11 @@ def _file(path: str) -> str:
         raise ValueError(f"names {path}, which cannot be read ({reason}): name a file.") from None
 
 
-def _pem(what: str, is_one: Callable[[str], bool]) -> BeforeValidator:
+def _pem(what: str, is_valid: Callable[[str], bool]) -> BeforeValidator:
     def check(path: str) -> str:
         content = _file(path)
-        if content and not is_one(content):
-            raise ValueError(f"names {path}, which holds no {what}: name a PEM file.")
+        if content and not is_valid(content):
+            raise ValueError(f"names {path}, which contains no {what}: name a PEM file.")
         return content
 
     return BeforeValidator(check)

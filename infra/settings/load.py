@@ -15,8 +15,8 @@ from infra.settings.rules import violations
 
 #: The only OS_* variable that selects a file instead of filling gaps of both clouds' entries.
 HARMLESS_VARIABLES = frozenset({"OS_CLIENT_CONFIG_FILE"})
-# Settings of `Settings` itself, not of one of its sections.
-_TOP = ("timerInterval", "graceSeconds", "rotation", "protectData", "deletePipelineData")
+# Settings in no section of the model `Settings`.
+_TOP_LEVEL = ("timerInterval", "graceSeconds", "rotation", "protectData", "deletePipelineData")
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -59,7 +59,7 @@ def parse(
     parts: dict[str, Any] = {
         **dict.fromkeys(sections, values),
         "pipelines": found,
-        **{name: values[name] for name in _TOP},
+        **{name: values[name] for name in _TOP_LEVEL},
     }
     parts["existing_database"] = values if existing else None
     settings = None

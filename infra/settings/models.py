@@ -73,7 +73,7 @@ class Store(Section):
     adopted: Annotated[tuple[str, ...], list_of_texts("adoptBuckets")] = _named("adoptBuckets")
 
     def adopts(self, bucket: str) -> bool:
-        """Return whether a bucket was there before."""
+        """Return whether the stack uses a bucket that it did not create."""
         return self.kind == "existing" or bucket in self.adopted
 
 
@@ -101,7 +101,7 @@ class Database(Section):
 
     @property
     def has_client_certificates(self) -> bool:
-        """Whether both users show client certificates."""
+        """Whether both users log in with client certificates."""
         return self.makes_certificates or bool(self.client_cert)
 
 

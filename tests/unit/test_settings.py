@@ -181,12 +181,12 @@ CERTIFICATES = [
     ),
     (
         {"databaseSslRootCert": "id_ed25519.pub"},
-        "databaseSslRootCert names id_ed25519.pub, which holds no certificate: name a PEM file.",
+        "databaseSslRootCert names id_ed25519.pub, which contains no certificate: name a PEM file.",
     ),
     (
         {"databaseSslCert": "client.pem", "databaseSslKey": "locked.pem"},
-        "databaseSslKey names locked.pem, which holds no private key without a passphrase: name a"
-        " PEM file.",
+        "databaseSslKey names locked.pem, which contains no private key without a passphrase: name"
+        " a PEM file.",
     ),
 ]
 
@@ -214,7 +214,7 @@ def test_passwords_are_optional_beside_client_certificates(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["databasePasswordRound", "s3KeyRound"])
 def test_rounds_of_earlier_releases_are_refused(tmp_path: Path, name: str) -> None:
     values = {**stack_settings(tmp_path), name: "2"}
-    with pytest.raises(InvalidSettings, match=f"{name} is part of rotation now, .* set that inste"):
+    with pytest.raises(InvalidSettings, match=f"{name} was replaced by rotation, .* set rotation"):
         load_stack(values, {})
 
 

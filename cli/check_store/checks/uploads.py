@@ -168,7 +168,7 @@ CHECKS = (
         "much-metadata",
         "2 KB of metadata are kept",
         _much_metadata,
-        Consequence(Severity.NOTE, "Nothing is lost: the worker stores two hashes."),
+        Consequence(Severity.NOTE, "Nothing is lost: the worker stores at most 1,500 bytes."),
     ),
     Check(
         "many-headers",

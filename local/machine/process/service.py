@@ -23,10 +23,11 @@ from local.machine.process import units
 from local.machine.process.machine import ProcessMachine
 
 UNITS = "/etc/systemd/system"
-TIMER, WORKER = (f"pipeline-worker@.{kind}" for kind in ("timer", "service"))
-INSTALL, MIGRATE, POSTINSTALL = (
-    f"pipeline-{step}.service" for step in ("install", "migrate", "postinstall")
-)
+TIMER = "pipeline-worker@.timer"
+WORKER = "pipeline-worker@.service"
+INSTALL = "pipeline-install.service"
+MIGRATE = "pipeline-migrate.service"
+POSTINSTALL = "pipeline-postinstall.service"
 RETRY_SECONDS = 1.0
 SHUTDOWN_SECONDS = 2.0
 
@@ -46,7 +47,7 @@ class Service:
         self._units: dict[str, str] = {}  # name -> text
 
     def run(self) -> None:
-        """Boot, fetch and migrate, each until it succeeds; then begin to drain the pipelines.
+        """Boot, install and migrate, each until it succeeds; then begin to drain the pipelines.
 
         The journal says why nothing is drained where the user-data cannot be applied.
         """

@@ -1,4 +1,4 @@
-"""What systemd's units say: the worker's command line, its credentials, the timer's interval.
+"""Parts of systemd's units: the worker's command line, its credentials, the timer's interval.
 
 https://www.freedesktop.org/software/systemd/man/latest/systemd.time.html
 """
