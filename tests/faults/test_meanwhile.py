@@ -1,11 +1,13 @@
-"""What others do while a pass is at a step: another machine, the database's operator, a user.
+"""What happens while a pass is at a step: another machine works, a user acts, the clock jumps.
 
 `cells(n)`: CI runs some, `./pipeline test --faults` all.
 """
 
+import re
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.worker.pictures import encode, picture
 from worker.store.client import Client, Signer
 
 NEWER = "newer.png"
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 class Moment:
@@ -28,8 +31,10 @@ class Moment:
         self._where, self._prepared = (step, phase), dict[bytes, str]()
         self.act: Callable[[], object] = lambda: None
         self.came = threading.Event()
+        self.days: set[bytes] = set()  # of the client's clock
 
     def __call__(self, _: int, phase: str, request: bytes) -> None:
+        self.days.update(re.findall(rb"x-amz-date: (\d{8})T", request))
         step = self._steps.name(self._peer, request, self._prepared)
         if (step, phase) == self._where and not self.came.is_set():
             self.act()
@@ -144,4 +149,34 @@ def test_stale_listing(chains: dict[str, Chain], kind: str) -> None:
         _, err = worker.communicate(timeout=MOST_SECONDS)
     assert worker.returncode in (0, 1)
     assert "Traceback" not in err
+    chain.finish()
+
+
+@pytest.mark.cells(2)
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed")
+@pytest.mark.parametrize("days", ["-1d", "+1d"])
+@pytest.mark.parametrize("step", ["list", "put result", "delete"])
+def test_clock_jumps(chains: dict[str, Chain], tmp_path: Path, step: str, days: str) -> None:
+    """The worker's clock is set by a day; leases and grace count other clocks."""
+    chain = chains["versions"]
+    chain.begin()
+    offset = tmp_path / "offset"
+    offset.write_text("+0\n")
+    moment = Moment(chain, STORE, step, "before")
+    moment.act = lambda: offset.write_text(f"{days}\n")
+    former = dict(chain.pipeline.environment)
+    chain.pipeline.environment |= {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    try:
+        with chain.through(STORE, moment):
+            worker = chain.start(FIRST)
+            _, err = worker.communicate(timeout=MOST_SECONDS)
+    finally:
+        chain.pipeline.environment = former
+    assert len(moment.days) == 2
+    assert worker.returncode == 0, err
     chain.finish()
