@@ -114,6 +114,18 @@ def test_a_frozen_machine_is_swept_by_others_as_often_as_needed(world: World) ->
     assert stored(world) == [NEWER[::-1], GOOD[::-1]]
 
 
+def test_results_that_share_a_key_are_versions_of_it(world: World) -> None:
+    """Where the type changes, a.tif becomes a.tif.png."""
+    world.pipelines["negatives"] = replace(world.pipelines["negatives"], output_key="")
+    contents = {"a.tif": b"one", "a.tif.png": b"two"}
+    for key, content in contents.items():
+        world.upload(key, content)
+    world.run()
+    versions = {one.version_id: one.content for one in world.store.versions(OUTPUT)["a.tif.png"]}
+    stored = {row.upload.key: versions[row.outputs[0].version_id] for row in world.ledger.results}
+    assert stored == {key: content[::-1] for key, content in contents.items()}
+
+
 def test_without_versions_nothing_is_swept(tmp_path: Path) -> None:
     world = World(tmp_path, versioned=False)
     with pytest.raises(Killed):
