@@ -1,6 +1,7 @@
 """What `worker.ledger.ledger.Ledger` promises, checked on its twin in memory and on PostgreSQL."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from functools import partial
 import psycopg
 import pytest
 
+from tests.eventually import eventually
 from tests.worker.pipeline import Pipeline
 from tests.worker.results import done, quarantined, record, start
 from worker import settings
@@ -427,6 +429,32 @@ def test_one_result_is_recorded_once(ledgers: Ledgers, ledger: Ledger) -> None:
     assert reader.record([mine]) == {first.id}
     keys = [key for key, _, _ in ledgers.rows()]
     assert keys == ["cat.png", "negated_cat.png"]
+
+
+def test_one_result_is_recorded_once_by_two_sessions(versioned: Pipeline) -> None:
+    """The one waits for the other's commit at the unique index."""
+    loaded = settings.load(versioned.settings, {}, ())
+    copies = [COPY, replace(COPY, key="another.png")]
+    jobs = [Job(job_id("inverted", copy), copy, "the run", parent=PARENT) for copy in copies]
+    waiting = "SELECT count(*) AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with (
+        connect_worker(loaded) as one,
+        connect_worker(loaded) as other,
+        ThreadPoolExecutor(1) as executor,
+    ):
+        ledgers = [
+            PostgresLedger(each, versioned.name, "inverted", f"vm-{number}")
+            for number, each in enumerate((one, other))
+        ]
+        (mine,), (theirs,) = (
+            start(ledger, done(copy, job=job))
+            for ledger, copy, job in zip(ledgers, copies, jobs, strict=True)
+        )
+        with one.transaction():
+            assert ledgers[0].record([mine]) == {mine.job.id}
+            late = executor.submit(ledgers[1].record, [theirs])
+            eventually(lambda: versioned.sql(waiting)[0]["count"])
+        assert late.result() == set()
 
 
 def test_a_copy_of_what_was_made_before_is_believed(ledgers: Ledgers, ledger: Ledger) -> None:
