@@ -126,12 +126,12 @@ WRONG: dict[str, tuple[Callable[[Pipeline, TlsDatabase], None], str, str]] = {
     ),
     "expired server": (
         expired_server,
-        "the certificate of the database is not valid (certificate has expired), ",
+        "the database's certificate is not valid (certificate has expired), ",
         "renew it, or set databaseSslRootCert to the authority that signed it.",
     ),
     "server of another authority": (
         other_server,
-        "the certificate of the database is not valid (unable to get local issuer certificate), ",
+        "the database's certificate is not valid (unable to get local issuer certificate), ",
         "set databaseSslRootCert to the authority that signed it.",
     ),
     "server of another name": (

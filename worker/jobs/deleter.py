@@ -14,12 +14,12 @@ from worker.uploads.upload import Upload
 
 @dataclass(frozen=True)
 class Deleted:
-    """What became of recorded uploads.
+    """Which recorded uploads were deleted.
 
     Attributes:
         ended: Deleted now, or replaced meanwhile.
-        held: Still there: another machine has taken their keys over.
-        failures: Still there, with the reasons.
+        held: Not deleted: another machine has leased their keys.
+        failures: Not deleted, with the reasons.
     """
 
     ended: list[Upload] = field(default_factory=list)
@@ -36,7 +36,7 @@ def delete(context: Context, keeper: LeaseKeeper, recorded: Sequence[Recorded]) 
         recorded: The uploads.
 
     Returns:
-        What became of them.
+        Which of them were deleted.
 
     Raises:
         ServiceUnavailable: The store or the database cannot be used.

@@ -24,11 +24,10 @@ class Deletion:
 def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deletion:
     """Delete exactly these uploads.
 
-    A version is deleted by its id, many in one request. If an id does not pin the bytes, HEAD must
-    show the object that was read, and DELETE with If-Match follows at once. On a store that honours
-    the condition no newer upload can be lost; on one that ignores it, one that arrives between the
-    two requests is (docs/object-stores.md). A request for many objects has no condition, so each of
-    these is deleted separately.
+    A version is deleted by its id, many in one request. Objects without such ids are deleted one by
+    one, since DeleteObjects has no condition: HEAD must show the object that was read, and DELETE
+    with If-Match follows at once. Where the store ignores the condition, a newer upload that
+    arrives between the two requests is lost (docs/object-stores.md).
 
     Args:
         store: The store of the input bucket.
@@ -64,12 +63,12 @@ def delete_uploads(store: Store, uploads: Mapping[Upload, ObjectInfo]) -> Deleti
 def delete_withdrawn(store: Store, uploads: Sequence[Upload]) -> Deletion:
     """Delete versions and delete markers that the user withdrew; they have not been read.
 
-    Markers are deleted after all versions. The markers of a key of which a version is left stay,
-    so that it does not become the latest again.
+    Markers are deleted after all versions. If a version could not be deleted, the markers of its
+    key stay, so that it does not become the latest version again.
 
     Args:
         store: The store of the input bucket.
-        uploads: What the user withdrew, of any number of keys of one bucket.
+        uploads: The versions and markers, of any number of keys of one bucket.
 
     Returns:
         What was not deleted.

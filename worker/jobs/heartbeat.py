@@ -1,4 +1,4 @@
-"""The heartbeat of a pass: that it works, and what hinders it now."""
+"""The heartbeat of a pass: that it is running, and its current problem."""
 
 import threading
 from collections.abc import Callable
@@ -14,8 +14,8 @@ class Heartbeat:
     Args:
         ledger: The pipeline's ledger.
         seconds: The longest time between two.
-        problem: Returns the first problem that there is now.
-        failed: Called with the reason if a heartbeat cannot be written; it is the last one.
+        problem: Returns the current problem, if any.
+        failed: Called with the reason if a heartbeat cannot be written; no more are written.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class Heartbeat:
         self._thread: Future[None]
 
     def open(self) -> None:
-        """Begin: the first heartbeat comes when it is asked for, or after the time."""
+        """Start the thread; the first heartbeat is written after `beat_soon` or the time."""
         self._thread = self._executor.submit(self._beat_repeatedly)
 
     def close(self) -> None:
-        """Write no more."""
+        """End the thread."""
         self._ended.set()
         self._soon.set()
         self._thread.result()

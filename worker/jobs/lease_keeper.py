@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from worker.errors import ServiceUnavailable
 from worker.ledger.ledger import LEASE_SECONDS, Lease, Ledger
 
-_CHECKED_AFTER = LEASE_SECONDS * 2 / 3
+# Age at which a lease is checked before it is relied on.
+_CHECK_AGE = LEASE_SECONDS * 2 / 3
 
 
 @dataclass
@@ -37,7 +38,7 @@ class LeaseKeeper:
     Args:
         ledger: The pipeline's ledger.
         renew_after: The age in seconds at which a lease is renewed.
-        pause: The seconds between two looks at the ages.
+        pause: The seconds between two checks of the ages.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class LeaseKeeper:
 
         Args:
             leases: The leases.
-            since: The time (`time.monotonic`) before the statement that did so.
+            since: The time (`time.monotonic`) before the statement that acquired them.
         """
         with self._lock:
             for lease in leases:
@@ -76,7 +77,7 @@ class LeaseKeeper:
 
         Args:
             leases: The leases.
-            since: The time (`time.monotonic`) before the statement that did so.
+            since: The time (`time.monotonic`) before the statement that extended them.
         """
         with self._lock:
             for lease in leases:
@@ -85,7 +86,7 @@ class LeaseKeeper:
                     kept.renewed = since
 
     def release(self, keys: Iterable[str]) -> None:
-        """Give keys back that nobody else needs."""
+        """Release keys once; the lease ends when no other job or deletion needs the key."""
         released = []
         with self._lock:
             for key in keys:
@@ -100,9 +101,9 @@ class LeaseKeeper:
         """Return which keys are still leased. The ledger is asked if a lease may have ended.
 
         Raises:
-            ServiceUnavailable: The ledger did not answer.
+            ServiceUnavailable: The database failed.
         """  # noqa: DOC502  raised by the ledger
-        latest = time.monotonic() - _CHECKED_AFTER
+        latest = time.monotonic() - _CHECK_AGE
         doubtful = self._older(latest, keys)
         lost = set(doubtful) - self._renew(doubtful)
         return set(keys) - {lease.key for lease in lost}
@@ -123,5 +124,5 @@ class LeaseKeeper:
 
     def _renew_repeatedly(self) -> None:
         while not self._ended.wait(self._pause):
-            with suppress(ServiceUnavailable):  # the job notices it with its own statement
+            with suppress(ServiceUnavailable):  # the job's own statement fails as well
                 self._renew(self._older(time.monotonic() - self._renew_after))

@@ -8,10 +8,10 @@ from math import inf
 from worker.store.store import ObjectInfo
 from worker.uploads.upload import Upload
 
-#: S3 API reference, DeleteObjects.
-_MOST_TOGETHER = 1000
-#: Of those that need requests of their own.
-_MOST_SEPARATE = 8
+# Uploads that are deleted by one thread: in one request (S3 API reference, DeleteObjects), or in a
+# request each.
+_MAX_TOGETHER = 1000
+_MAX_SEPARATE = 8
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Recorded:
     Attributes:
         upload: The upload, as it was listed.
         info: What GET reported of it.
-        quarantined: The SHA-256 of its copy in quarantine that must go first, None for none.
+        quarantined: The SHA-256 of a quarantined copy to delete before the upload, None if there
+            is none.
         is_superfluous: Whether it was recorded before, or is a further copy of a result.
     """
 
@@ -52,17 +53,17 @@ class DeletionQueue:
 
     def take(self, now: float) -> list[Recorded]:
         """Return uploads to delete now, with one request if their versions are pinned."""
-        if due := _pop(self._separate, now, _MOST_SEPARATE):
+        if due := _pop(self._separate, now, _MAX_SEPARATE):
             return due
         if now < self._next_request:
             return []
-        if due := _pop(self._together, now, _MOST_TOGETHER):
+        if due := _pop(self._together, now, _MAX_TOGETHER):
             self._next_request = now + self._settle
         return due
 
     @property
     def next_due(self) -> float:
-        """When `take` returns something."""
+        """When `take` returns something next."""
         separate = self._separate[0][0] if self._separate else inf
         together = self._together[0][0] if self._together else inf
         return min(separate, max(together, self._next_request))
@@ -72,8 +73,8 @@ class DeletionQueue:
         return bool(self._separate or self._together)
 
 
-def _pop(heap: list[tuple[float, int, Recorded]], now: float, most: int) -> list[Recorded]:
-    found: list[Recorded] = []
-    while heap and heap[0][0] <= now and len(found) < most:
-        found.append(heapq.heappop(heap)[2])
-    return found
+def _pop(heap: list[tuple[float, int, Recorded]], now: float, limit: int) -> list[Recorded]:
+    due: list[Recorded] = []
+    while heap and heap[0][0] <= now and len(due) < limit:
+        due.append(heapq.heappop(heap)[2])
+    return due

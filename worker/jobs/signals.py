@@ -9,13 +9,13 @@ from collections.abc import Callable
 def on_signal(act: Callable[[], None]) -> None:
     """Call a function in a thread at the first SIGTERM or SIGINT; later ones are ignored.
 
-    Python runs handlers in the main thread between any two of its steps: one that takes a lock
-    waits for ever if the main thread holds it. So the handler does nothing, and the interpreter
-    writes a byte (signal.set_wakeup_fd), for which a thread waits. Blocking the signals for
-    sigwait(3) would block them for the child processes, too.
+    Python runs handlers in the main thread between two instructions: a handler that takes a lock
+    deadlocks if that thread holds it. The handler therefore does nothing, and a thread waits for
+    the byte that the interpreter writes (signal.set_wakeup_fd). sigwait(3) needs blocked signals,
+    and child processes would inherit the block.
 
     Args:
-        act: May take locks and need time.
+        act: The function; it may take locks and time.
     """
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)

@@ -86,9 +86,9 @@ def _connect(settings: Settings, user: str, password: str) -> Connection:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=30_000,  # milliseconds
-            # The plans of our statements do not depend on the parameters.
+            # The best plans do not depend on the parameters.
             options="-c statement_timeout=30s -c plan_cache_mode=force_generic_plan "
-            # On the server too: the session of a dead worker ends within a minute, not two hours.
+            # The server too: it ends the session of a dead worker within a minute, not two hours.
             "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
             **tls,
         )
@@ -105,7 +105,7 @@ def _remedy(database: DatabaseSettings, reason: str) -> str:
     """Return what to do about a problem with certificates, "" for other problems."""
     if "certificate verify failed" in reason:
         return (
-            f"the certificate of the database is not valid ({_verdict(database)}), so renew it, or "
+            f"the database's certificate is not valid ({_tls_error(database)}), so renew it, or "
             "set databaseSslRootCert to the authority that signed it"
         )
     found = [remedy for words, remedy in _REMEDIES.items() if words in reason]
@@ -114,8 +114,8 @@ def _remedy(database: DatabaseSettings, reason: str) -> str:
     return found[0] if found else ""
 
 
-def _verdict(database: DatabaseSettings) -> str:
-    """Return why the server's certificate is not valid; libpq does not say it."""
+def _tls_error(database: DatabaseSettings) -> str:
+    """Return why the server's certificate is not valid, which libpq does not report."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     try:

@@ -94,15 +94,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What is known about an upload that was tried and has no result, or is still there.
+    """What is known about an upload that was tried and has no result, or was not deleted.
 
     Attributes:
-        crashes: Of the worker or the transform, while it ran alone.
-        alone: Whether nothing ran beside the last attempt.
+        crashes: How often the worker or the transform crashed while the upload ran alone.
+        alone: Whether the last attempt ran alone.
         problem: Why the last attempt failed; None if it did not end: something crashed.
-        failures: How often it failed.
-        seconds: Since it failed.
-        undeletable: Whether it is the store that refuses to delete it.
+        failures: How often attempts failed.
+        seconds: The time since the last failure.
+        undeletable: Whether the store refuses to delete the upload.
     """
 
     crashes: int = 0
@@ -114,7 +114,7 @@ class Attempt:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether the upload must run alone: it may be what crashed."""
+        """Whether the upload must run alone, since it may have caused a crash."""
         return self.problem is None or self.alone
 
 
@@ -125,7 +125,7 @@ class Started:
     Attributes:
         fence: Of the lease.
         attempts: How often the job was started, this time included.
-        crashes: What was counted before, if the last attempt did not end: something died.
+        crashes: If the last attempt did not end, the crashes that were counted before.
         recorded: The outcome, if the job was recorded during the last hour, or the store refuses to
             delete its upload: only the deletion is missing.
         prepared: The job's result, if it is stored but not recorded.
@@ -198,13 +198,13 @@ class OutputVersion(NamedTuple):
 
 @dataclass(frozen=True)
 class LostLease:
-    """A lease that ended without a row: its job was recorded under a later one.
+    """A lease that ended before its job was recorded, under a later lease.
 
     Attributes:
         fence: Of the lost lease.
         job_id: The job.
-        outputs: The versions that count. Other versions of these keys that the same job stored
-            under the lost lease are left over.
+        outputs: The recorded versions. Other versions of these keys that the job stored under the
+            lost lease are leftovers.
     """
 
     fence: int
@@ -221,7 +221,7 @@ class Ledger(Protocol):
     """
 
     def unfinished_attempts(self, bucket: str) -> dict[Upload, Attempt]:
-        """Return the uploads with an attempt, unless another machine works on their key now."""
+        """Return the uploads with an attempt, unless another machine has leased their key."""
 
     def find_origins(
         self, claims: Sequence[Claim], sources: Collection[str]
@@ -258,7 +258,7 @@ class Ledger(Protocol):
         """Remove attempts, with crash counts and problems."""
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
-        """Note why the last attempts on uploads failed.
+        """Record why the last attempts on uploads failed.
 
         Args:
             problems: A sentence for each upload.
@@ -285,16 +285,16 @@ class Ledger(Protocol):
         """
 
     def lost_leases(self) -> list[LostLease]:
-        """Return the pipeline's lost leases whose results may be left over; at most 1,000."""
+        """Return the pipeline's lost leases that may have left results; at most 1,000."""
 
     def end_lost_leases(self, leases: Collection[LostLease]) -> None:
-        """Forget lost leases of this machine; those of others stay for a day.
+        """Delete lost leases of this machine; those of other machines are kept for a day.
 
-        Another machine may be frozen: it may still store a result.
+        Another machine may be frozen, and store a result when it continues.
         """
 
     def needs_copy(self, key: str, sha256: str) -> bool:
-        """Return whether a quarantined job that no retry repeated needs its quarantined copy.
+        """Return whether a quarantined job without a retry still needs its quarantined copy.
 
         Args:
             key: The object key.

@@ -153,7 +153,7 @@ class Client:
             The successful response.
 
         Raises:
-            RequestRefused: The store answered with an error.
+            RequestRefused: The store responded with an error.
             NoResponse: There was no complete response.
             OSError: The body cannot be read, or the sink failed.
             ValueError: A header or the key cannot be sent.
@@ -161,20 +161,21 @@ class Client:
         path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
         text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
         target = f"{path}?{text}" if text else path
-        given = {"host": self._authority, **(headers or {})}
+        unsigned = {"host": self._authority, **(headers or {})}
         if isinstance(body, bytes):
-            given |= {"x-amz-content-sha256": hashlib.sha256(body).hexdigest() if body else _EMPTY}
+            digest = hashlib.sha256(body).hexdigest() if body else _EMPTY
+            unsigned["x-amz-content-sha256"] = digest
         size = len(body) if isinstance(body, bytes) else body.stat().st_size
         attempt = 0
         while True:
             attempt += 1
-            all_headers = self._signer.sign(method, path, text, given, time.gmtime())
-            all_headers["accept-encoding"] = "identity"
+            signed = self._signer.sign(method, path, text, unsigned, time.gmtime())
+            signed["accept-encoding"] = "identity"
             if method not in ("GET", "HEAD"):
-                all_headers["content-length"] = str(size)
+                signed["content-length"] = str(size)
             try:
                 return self._once(
-                    method, target, all_headers, body, sink, seconds=retry.response_seconds
+                    method, target, signed, body, sink, seconds=retry.response_seconds
                 )
             except (NoResponse, RequestRefused) as error:
                 if attempt == retry.attempts or not _is_temporary(error):
@@ -199,18 +200,18 @@ class Client:
                 for piece in connection.body():
                     take(piece)
             else:
-                data = _whole(connection)
+                data = _read_body(connection)
         except BaseException:
             connection.close()
             raise
-        status, received = connection.status, connection.headers
+        status, response_headers = connection.status, connection.headers
         if connection.is_reusable:
             self._idle.append(connection)
         else:
             connection.close()
         if status not in _SUCCESS:
-            raise RequestRefused(_code(data) or str(status), status)
-        return Response(received, data)
+            raise RequestRefused(_error_code(data) or str(status), status)
+        return Response(response_headers, data)
 
     def _connection(self) -> Connection:
         """Return an idle connection, or open one."""
@@ -225,7 +226,7 @@ class Client:
         return Connection(self._host, self._port, self._tls)
 
 
-def _whole(connection: Connection) -> bytes:
+def _read_body(connection: Connection) -> bytes:
     data = bytearray()
     for piece in connection.body():
         data += piece
@@ -236,12 +237,12 @@ def _whole(connection: Connection) -> bytes:
 
 def _is_temporary(error: NoResponse | RequestRefused) -> bool:
     if isinstance(error, NoResponse):
-        # Who waited once for a response in vain would wait again, and others with it.
+        # Another attempt would probably end in the same way, and delay other uploads.
         return not isinstance(error, ResponseTimeout | ResponseUnreadable)
     return error.is_temporary
 
 
-def _code(body: bytes) -> str:
+def _error_code(body: bytes) -> str:
     with suppress(ET.ParseError):
         for element in ET.fromstring(body).iter():  # noqa: S314
             if element.tag.rpartition("}")[2] == "Code":

@@ -104,9 +104,8 @@ def hash_file(path: Path) -> FileContents:
 class Store(Protocol):
     """An object store with some buckets. Every method may be called from several threads.
 
-    All methods raise ServiceUnavailable if the store or a bucket cannot be used at all. Those that
-    concern one object raise UploadDeferred if only that object failed, or if that cannot be told
-    apart while the bucket responds.
+    All methods raise ServiceUnavailable if the store or a bucket cannot be used at all. Those for
+    one object raise UploadDeferred if a request for it failed while the bucket responds.
     """
 
     def is_versioned(self, bucket: str) -> bool:
@@ -185,7 +184,7 @@ class Store(Protocol):
         """Copy an object of any size within the store.
 
         Args:
-            source: The object; copying it if its content has changed is an error.
+            source: The object, with the ETag that it must have.
             bucket: The bucket to copy to.
             key: The copy's key.
             content_type: The copy's media type.
@@ -216,10 +215,10 @@ class Store(Protocol):
         Args:
             bucket: The bucket.
             key: The object key.
-            version_id: "" or "null".
+            version_id: "", or "null" in a bucket that had versions.
             etag: The expected ETag.
 
         Raises:
-            ObjectMissing: The object has another ETag. If it does not exist, some stores report it.
+            ObjectMissing: The object has another ETag. Some stores also report a missing object so.
             DeletionRefused: The store refuses to delete this object but not others.
         """
