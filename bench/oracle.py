@@ -164,11 +164,14 @@ class Oracle:
         pipelines: The rules by name, each before its readers.
         quarantine: The quarantine bucket.
         archive: The bucket of kept inputs.
+        may_lose_leases: Whether workers lost leases: without versions, such a worker may have
+            replaced the result that counts by another of the same upload (docs/reliability.md).
     """
 
     pipelines: Mapping[str, Rules]
     quarantine: str
     archive: str = ""
+    may_lose_leases: bool = False
 
     def problems(self, uploads: Uploads, evidence: Evidence) -> list[str]:
         """Return everything that is not as it must be, one sentence each."""
@@ -278,6 +281,8 @@ class _Judgement:
         contents = []
         for one in row.results:
             self._expect(one, is_copy=upload.parent is not None)
+            if self._oracle.may_lose_leases and not one.version_id and upload.content is not None:
+                self._uncertain.add(upload.content)
             content = self._evidence.content(one.bucket, one.key, one.version_id)
             if content is not None and sha256(content) == one.sha256:
                 contents.append(content)

@@ -9,7 +9,7 @@ from tests.faults.injection import INJECTIONS, Injection, Target
 from tests.faults.steps import Steps
 
 #: Seconds that a pass may take: a fault that it cannot survive must not keep it for ever.
-MOST_SECONDS = 120
+MOST_SECONDS = 300
 
 
 @dataclass(frozen=True)

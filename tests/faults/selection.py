@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-_MOST_SLOW = 2
+_MOST_SLOW = 1
 
 
 def left_out(items: Iterable[pytest.Item], seed: int) -> list[pytest.Item]:

@@ -177,7 +177,8 @@ class Chain(RuleBasedStateMachine):
         rules = (rejection, is_made_of)
         first = Rules(FIRST.input, FIRST.output, *rules, {"second": ""}, keeps_inputs=True)
         second = Rules(SECOND.input, SECOND.output, *rules)
-        self.oracle = Oracle({"first": first, "second": second}, QUARANTINE, ARCHIVE)
+        pipelines = {"first": first, "second": second}
+        self.oracle = Oracle(pipelines, QUARANTINE, ARCHIVE, may_lose_leases=not versioned)
 
     @rule(name=st.sampled_from(NAMES), key=st.sampled_from(KEYS), kind=st.sampled_from("gggbl"))
     def put(self, name: str, key: str, kind: str) -> None:
@@ -269,7 +270,7 @@ def test_accounting_is_exact(request: pytest.FixtureRequest) -> None:
     run_state_machine_as_test(
         Chain,
         settings=settings(
-            max_examples=1000 if many else 40,
+            max_examples=1000 if many else 100,
             stateful_step_count=12,
             derandomize=not many,
             deadline=None,
