@@ -76,9 +76,9 @@ def test_an_upload_that_a_machine_works_on_is_running(versioned: Pipeline) -> No
         f"VALUES ('{waiting['id']}', '{versioned.name}', 'negatives', '{versioned.input}', "
         "'cat.png', '', '', now(), 0, 2, 'vm-2', now()) ON CONFLICT (job_id) DO UPDATE SET "
         "attempts = 2; "
-        "INSERT INTO pipeline.leases (stack, pipeline, key_sha256, key, fence, machine, until) "
-        f"VALUES ('{versioned.name}', 'negatives', sha256('cat.png'), 'cat.png', 9, 'vm-2', "
-        "now() + interval '30 seconds')"
+        "INSERT INTO pipeline.leases VALUES "
+        f"('{versioned.name}', 'negatives', sha256('cat.png'), 'cat.png', '{waiting['id']}', 9, "
+        "'vm-2', now() + interval '30 seconds')"
     )
     (running,) = listed(versioned, "--state", "running")
     assert (running["id"], running["machine"]) == (waiting["id"], "vm-2")
