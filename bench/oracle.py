@@ -78,7 +78,7 @@ class Upload:
 
     @property
     def identity(self) -> object:
-        """What its job has in common with it."""
+        """What identifies its job."""
         return self.parent or (self.key, self.version_id or self.sha256)
 
 
@@ -139,7 +139,7 @@ class Row:
 
 
 class Evidence(Protocol):
-    """What rows and buckets hold."""
+    """The contents of the database and the buckets."""
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -158,7 +158,7 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True)
 class Oracle:
-    """Judges what is left.
+    """Compares what users did with what is in the stack.
 
     Attributes:
         pipelines: The rules by name, each before its readers.
@@ -174,11 +174,11 @@ class Oracle:
     may_lose_leases: bool = False
 
     def problems(self, uploads: Uploads, evidence: Evidence) -> list[str]:
-        """Return everything that is not as it must be, one sentence each."""
-        return list(_Judgement(self, uploads, evidence).problems())
+        """Return all deviations, one sentence each."""
+        return list(_Comparison(self, uploads, evidence).problems())
 
 
-class _Judgement:
+class _Comparison:
     def __init__(self, oracle: Oracle, uploads: Uploads, evidence: Evidence) -> None:
         self._oracle, self._uploads, self._evidence = oracle, uploads, evidence
         self._retries = {row.retry_of: row for row in evidence.rows if row.retry_of}
@@ -201,7 +201,7 @@ class _Judgement:
             yield from found
             for upload, row in pairs:
                 last = self._last(row)
-                yield from self._judge(rules, upload, last)
+                yield from self._check(rules, upload, last)
                 pending += self._copies(rules, last)
         yield from self._compare_results()
         yield from self._compare_kept()
@@ -253,7 +253,7 @@ class _Judgement:
                 is_certain = not self._uploads.covers(reader, key)
                 yield Upload(reader, key, "", content, is_certain, parent, one.sha256)
 
-    def _judge(self, rules: Rules, upload: Upload, row: Row) -> Iterator[str]:
+    def _check(self, rules: Rules, upload: Upload, row: Row) -> Iterator[str]:
         where, content = f"{upload.pipeline}: {upload.key!r}", upload.content
         if row.input_sha256 != upload.sha256:
             yield f"{where} has a job on other bytes."
@@ -262,7 +262,7 @@ class _Judgement:
         if row.outcome == _DONE:
             if reason is not None:
                 yield f"{where} is done, not quarantined ({reason})."
-            yield from self._judge_results(rules, upload, row)
+            yield from self._check_results(rules, upload, row)
             if rules.keeps_inputs:
                 self._kept[self._oracle.archive][stored] = content
         elif row.outcome in (_QUARANTINED, _DROPPED):
@@ -274,7 +274,7 @@ class _Judgement:
         else:
             yield f"{where} is {row.outcome!r}."
 
-    def _judge_results(self, rules: Rules, upload: Upload, row: Row) -> Iterator[str]:
+    def _check_results(self, rules: Rules, upload: Upload, row: Row) -> Iterator[str]:
         where = f"{upload.pipeline}: {upload.key!r}"
         if [one.number for one in row.results] != list(range(1, rules.result_count + 1)):
             yield f"{where} has {len(row.results)} results, not {rules.result_count}."
@@ -318,7 +318,7 @@ class _Judgement:
                 yield f"{rules.output}: {sorted(more)} belong to no job."
 
     def _may_be(self, bucket: str, result: bytes) -> bool:
-        """Return whether a result may be of an upload that users took away in the meantime."""
+        """Return whether a result may be of an upload that users deleted or replaced meanwhile."""
         return any(
             rules.is_made_of([result], content)
             for rules in self._oracle.pipelines.values()

@@ -1,9 +1,9 @@
-"""A loopback proxy that acts before a request and before its response, and can spoil either.
+"""A loopback proxy that can change or break each request and each response.
 
 Toxiproxy (github.com/Shopify/toxiproxy/v2) was compared: it knows TCP only. It can delay, cut,
 or reset a connection after a time or a number of bytes, but not before the second PUT of a result,
-nor between the store's answer and its arrival, and it cannot answer 503 or change an ETag.
-So each fault would hit another request in every run.
+nor between the store's response and its arrival, and it cannot respond 503 or change an ETag.
+So a fault would hit a different request in each run.
 """
 
 import socket
@@ -20,8 +20,8 @@ _HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Bytes that the client gets in place of the server's response.
+class Response:
+    """A response that the client gets instead of the server's.
 
     Attributes:
         content: The bytes.
@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Break:
-    """The end of a message that is not passed on whole.
+    """The end of a message that is passed on in part, or not at all.
 
     Attributes:
         how: The connection is reset, is closed properly, or stays open and silent.
@@ -47,13 +47,14 @@ class Break:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A change of the first piece of a message: of its head, and of as much as came with it."""
+    """A change of the first piece of a message: its head, and what was received with it."""
 
     change: Callable[[bytes], bytes]
 
 
-Fault = Answer | Break | Rewrite
-#: Called with a request's number, "before" or "after", and the request's first bytes.
+Fault = Response | Break | Rewrite
+#: Called with a request's number, "before" or "after", and the request's first bytes; returns
+#: what happens to the request or its response.
 Act = Callable[[int, str, bytes], Fault | None]
 
 
@@ -120,11 +121,11 @@ class Proxy:
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(self, client, server)
-            for run in (connection.requests, connection.answers):
+            for run in (connection.requests, connection.responses):
                 threading.Thread(target=run, daemon=True).start()
 
     def forget(self, *ended: socket.socket) -> None:
-        """Leave sockets to their end."""
+        """Note that sockets have ended."""
         self._open.difference_update(ended)
 
     def act(self, phase: str, turn: int, data: bytes) -> tuple[int, Fault | None]:
@@ -148,7 +149,7 @@ class _Connection:
             if not self._turn:
                 self._asked = data
                 self._turn, fault = self._proxy.act("before", 0, data)
-            if isinstance(fault, Answer):
+            if isinstance(fault, Response):
                 self._turn = 0
                 _send(self._client, fault.content)
                 if fault.closes:
@@ -163,13 +164,13 @@ class _Connection:
         _end(self._server)
         self._proxy.forget(self._client, self._server)
 
-    def answers(self) -> None:
+    def responses(self) -> None:
         while data := _receive(self._server):
             fault = None
             if self._turn:
                 _, fault = self._proxy.act("after", self._turn, self._asked)
                 self._turn = 0
-            if isinstance(fault, Answer):
+            if isinstance(fault, Response):
                 _send(self._client, fault.content)
                 if fault.closes:
                     break

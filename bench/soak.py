@@ -22,7 +22,7 @@ from bench import usage
 from bench.evidence import PipelineEvidence
 from bench.oracle import Oracle, Rules, Uploads
 from bench.pipeline import WorkerPipeline
-from bench.proxy import Answer, Break, Fault, Proxy
+from bench.proxy import Break, Fault, Proxy, Response
 from local import object_store, postgres
 
 _FIRST, _SECOND = "negatives", "second"
@@ -34,7 +34,7 @@ _SLOW_DOWN = (
     b"HTTP/1.1 503 Slow Down\r\nContent-Length: 37\r\nConnection: close\r\n\r\n"
     b"<Error><Code>SlowDown</Code></Error>\n"
 )
-_FAULTS: Sequence[Fault] = (Answer(_SLOW_DOWN), Break("reset"), Break("close", 4))
+_FAULTS: Sequence[Fault] = (Response(_SLOW_DOWN), Break("reset"), Break("close", 4))
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Sample:
 
 
 class Soak:
-    """Pipelines whose workers are killed, frozen and cut off, until `finish`.
+    """Pipelines whose workers are killed, frozen and disconnected, until `finish`.
 
     Args:
-        folder: For the servers and the workers.
-        source: The worker's code.
-        seed: Chooses load and faults.
+        folder: The folder of the servers and the workers.
+        source: The folder of the worker's code.
+        seed: Determines load and faults.
     """
 
     def __init__(self, folder: Path, source: Path, seed: int) -> None:

@@ -1,6 +1,6 @@
-"""Write rows that the database lost again, from the metadata of results and quarantined files.
+"""Add rows that the database lost, from the metadata of results and the notes in quarantine.
 
-Rows that are there stay as they are, and the command may be repeated. Workers may run meanwhile.
+Existing rows are not changed. The command may be repeated, also while workers run.
 """
 
 import json
@@ -39,14 +39,14 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
 
 
 def _quarantine(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield what was found in the quarantine bucket."""
+    """Yield sentences on what was found in the quarantine bucket."""
     yield f"quarantine: {len(found['rebuilt'])} rows added"
     if put_back := found["put_back"]:
         yield f"quarantine: {len(put_back)} files were put back and wait to be processed"
     if gone := found["without_copy"]:
         yield (
-            f"quarantine: {len(gone)} files are gone, dropped since the backup perhaps; "
-            f"'jobs drop' records it: {_some(gone)}"
+            f"quarantine: {len(gone)} files are missing, perhaps dropped since the backup; record "
+            f"that with 'jobs drop': {_some(gone)}"
         )
     if unexplained := found["unexplained"]:
         yield f"quarantine: {len(unexplained)} files have no readable note: {_some(unexplained)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from bench.proxy import Answer, Break, Fault, Proxy, Rewrite
+from bench.proxy import Break, Fault, Proxy, Response, Rewrite
 from tests.faults.steps import CONNECT, DATABASE, REQUESTS, STATEMENTS, STEPS, STORE
 
 ALWAYS = 10**6
@@ -119,7 +119,7 @@ def _status(status: int, code: str, headers: str = "") -> Callable[[Target, byte
         body = "" if request.startswith(b"HEAD") else body
         head = f"HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\n{headers}"
         head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        return Answer((head + body).encode())
+        return Response((head + body).encode())
 
     return strike
 
@@ -132,7 +132,7 @@ def _database_error(code: str, text: str) -> Callable[[Target, bytes], Fault]:
     """Answer with an error of PostgreSQL's protocol; the session goes on (manual, chapter 54)."""
     fields = f"SERROR\0VERROR\0C{code}\0M{text}\0\0".encode()
     error = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
-    return _spoil(Answer(error + b"Z\0\0\0\5I", closes=False))
+    return _spoil(Response(error + b"Z\0\0\0\5I", closes=False))
 
 
 _BOTH = (STORE, DATABASE)
@@ -201,7 +201,7 @@ INJECTIONS = {
     "503": Injection(_status(503, "SlowDown")),
     "503 once": Injection(_status(503, "SlowDown"), times=1),
     "done, but 500": Injection(_status(500, "InternalError"), phases=("after",)),
-    "garbage": Injection(_spoil(Answer(_GARBAGE)), phases=("after",)),
+    "garbage": Injection(_spoil(Response(_GARBAGE)), phases=("after",)),
     "wrong ETag": Injection(
         _change(rb"(\betag: )\"[^\"]*\"", _WRONG),
         (STORE,),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.proxy import Answer, Fault, Rewrite
+from bench.proxy import Fault, Response, Rewrite
 from tests.faults.cell import MOST_SECONDS
 from tests.faults.chain import BAD, FIRST, GOOD, Chain
 from tests.faults.steps import DATABASE, REQUESTS, STATEMENTS, STORE, Steps
@@ -142,7 +142,7 @@ def test_stale_listing(chains: dict[str, Chain], kind: str) -> None:
 
     def answer(_: int, phase: str, request: bytes) -> Fault | None:
         is_listing = phase == "before" and steps.name(STORE, request, {}) == "list"
-        return Answer(head.encode() + body) if is_listing else None
+        return Response(head.encode() + body) if is_listing else None
 
     with chain.through(STORE, answer):
         worker = chain.start(FIRST)

@@ -65,9 +65,9 @@ class Listed(Scheduler):
         """Let all uploads of a batch be recorded and deleted."""
         for one in batch.works:
             for each in one.uploads:
-                self.leave(Recorded(each, ObjectInfo("e", START, each.size)))
+                self.note_recorded(Recorded(each, ObjectInfo("e", START, each.size)))
         self.finish(batch)
-        self.end(one.upload for one in self.take_recorded(now + SCHEDULE.grace))
+        self.note_gone(one.upload for one in self.take_recorded(now + SCHEDULE.grace))
         self.finish_deletion()
 
 
@@ -111,7 +111,7 @@ def test_a_key_in_work_is_left_alone_until_it_ended() -> None:
     batch = scheduler.batch()
     assert scheduler.show([work("x", 1, 1)]) == ([], [])
     assert scheduler.take(0, SPACE) is None
-    scheduler.leave(Recorded(upload("x"), ObjectInfo("e", START, 1)))
+    scheduler.note_recorded(Recorded(upload("x"), ObjectInfo("e", START, 1)))
     scheduler.finish(batch)
     assert scheduler.show([work("x", 1, 1)])[0] == ["x"]  # while the first one is being deleted
     assert scheduler.batch().works == [KeyUploads("x", [], [upload("x", "v2")])]
@@ -138,7 +138,7 @@ def test_what_was_withdrawn_and_is_still_listed_is_not_deleted_all_the_time() ->
     scheduler, withdrawn = Listed(retries=False), work("x", 1, withdrawn=1)
     scheduler.show([withdrawn])
     batch = scheduler.batch()
-    scheduler.end(withdrawn.withdrawn)
+    scheduler.note_gone(withdrawn.withdrawn)
     scheduler.finish(batch)
     assert scheduler.show([withdrawn])[0] == []
     assert scheduler.is_idle(10**9)
@@ -150,7 +150,7 @@ def test_a_failed_upload_is_tried_again_with_growing_pauses() -> None:
     now = 0.0
     for pause in (1, 2, 4, 8, 8):
         batch = scheduler.batch(now)
-        scheduler.fail(batch.works[0], upload("x"), "not now", now)
+        scheduler.note_failure(batch.works[0], upload("x"), "not now", now)
         scheduler.finish(batch)
         assert scheduler.problem == "not now"
         assert scheduler.take(now + pause - 0.1, SPACE) is None
@@ -169,7 +169,7 @@ def test_without_retries_each_upload_is_tried_once() -> None:
     scheduler = Listed(retries=False)
     scheduler.show([work("x")])
     batch = scheduler.batch()
-    scheduler.fail(batch.works[0], upload("x"), "not now", 0)
+    scheduler.note_failure(batch.works[0], upload("x"), "not now", 0)
     scheduler.finish(batch)
     assert scheduler.is_idle(10**9)
 
@@ -178,7 +178,7 @@ def test_newer_uploads_of_a_key_wait_for_one_that_failed() -> None:
     scheduler = Listed()
     scheduler.show([work("x")])
     batch = scheduler.batch()
-    scheduler.fail(batch.works[0], upload("x"), "not now", 0)
+    scheduler.note_failure(batch.works[0], upload("x"), "not now", 0)
     scheduler.finish(batch)
     assert scheduler.show([work("x", 1, 1)]) == ([], [])
     assert scheduler.batch(1).works == [work("x", 1, 1)]
@@ -192,7 +192,7 @@ def test_the_problem_ends_with_its_upload() -> None:
     assert keys(batch) == ["x"]
     for one in (batch, scheduler.batch()):
         (each,) = one.works
-        scheduler.fail(each, each.uploads[0], f"{each.key} failed", 0)
+        scheduler.note_failure(each, each.uploads[0], f"{each.key} failed", 0)
         scheduler.finish(one)
     assert scheduler.problem == "x failed"
     replaced = KeyUploads("y", [], [upload("y", "v2")])
@@ -204,7 +204,7 @@ def test_failed_uploads_take_half_of_the_threads() -> None:
     scheduler = Listed(threads=4)
     scheduler.show([work(str(number)) for number in range(4)])
     for batch in [scheduler.batch() for _ in range(4)]:
-        scheduler.fail(batch.works[0], batch.works[0].uploads[0], "not now", 0)
+        scheduler.note_failure(batch.works[0], batch.works[0].uploads[0], "not now", 0)
         scheduler.finish(batch)
     first, second = scheduler.batch(1), scheduler.batch(1)
     assert (first.kind, second.kind) == (Kind.RETRY, Kind.RETRY)
@@ -236,7 +236,7 @@ def test_nothing_wakes_the_threads_while_one_runs_alone() -> None:
     scheduler = Listed(attempts=suspects("x"))
     scheduler.show([work("x"), work("y")])
     batch = scheduler.batch()
-    scheduler.fail(batch.works[0], upload("y"), "not now", 0)
+    scheduler.note_failure(batch.works[0], upload("y"), "not now", 0)
     scheduler.finish(batch)
     assert scheduler.batch().kind is Kind.ALONE
     assert scheduler.next_due == 1
@@ -264,7 +264,7 @@ def test_an_earlier_pass_is_continued() -> None:
     assert scheduler.take(2.9, SPACE) is None
     batch = scheduler.batch(3)
     assert batch.kind is Kind.RETRY
-    scheduler.fail(batch.works[0], upload("x"), "not now", 3)
+    scheduler.note_failure(batch.works[0], upload("x"), "not now", 3)
     scheduler.finish(batch)
     assert scheduler.take(10.9, SPACE) is None
     assert scheduler.batch(11)
@@ -274,10 +274,10 @@ def test_what_cannot_be_deleted_rests_and_newer_uploads_do_not() -> None:
     scheduler = Listed()
     scheduler.show([work("x")])
     batch = scheduler.batch()
-    scheduler.leave(Recorded(upload("x"), ObjectInfo("e", START, 1)))
+    scheduler.note_recorded(Recorded(upload("x"), ObjectInfo("e", START, 1)))
     scheduler.finish(batch)
     scheduler.take_recorded(2)
-    scheduler.refuse(upload("x"), 2)
+    scheduler.note_refusal(upload("x"), 2)
     scheduler.finish_deletion()
     assert scheduler.problem is None
     assert scheduler.show([work("x")], 3) == ([], [])
@@ -305,7 +305,7 @@ def test_a_marker_stays_while_a_version_below_it_does() -> None:
     covered = work("x", 1, 1, withdrawn=2)
     scheduler.show([covered])
     batch = scheduler.batch()
-    scheduler.refuse(upload("x"), 0)
+    scheduler.note_refusal(upload("x"), 0)
     scheduler.finish(batch)
     newer = work("x", 1, 1, 1, withdrawn=2)
     assert scheduler.show([newer], 1)[0] == ["x"]
@@ -355,7 +355,7 @@ def test_recorded_uploads_are_deleted_together_after_their_grace() -> None:
     scheduler = Listed()
     scheduler.show([work("a"), work("b")], 10)
     for batch in (scheduler.batch(10), scheduler.batch(10)):
-        scheduler.leave(Recorded(batch.works[0].uploads[0], ObjectInfo("e", START, 1)))
+        scheduler.note_recorded(Recorded(batch.works[0].uploads[0], ObjectInfo("e", START, 1)))
         scheduler.finish(batch)
     assert scheduler.take_recorded(11.9) == []
     assert not scheduler.is_idle(11.9)
@@ -367,7 +367,7 @@ def test_what_another_machine_works_on_is_no_problem() -> None:
     scheduler = Listed()
     scheduler.show([work("x")])
     batch = scheduler.batch()
-    scheduler.hold(batch.works[0], 0)
+    scheduler.note_held(batch.works[0], 0)
     scheduler.finish(batch)
     assert scheduler.problem is None
     assert scheduler.take(9, SPACE) is None
@@ -378,7 +378,7 @@ def test_what_the_listing_shows_wrongly_is_not_tried_all_the_time() -> None:
     scheduler = Listed()
     scheduler.show([work("x")])
     batch = scheduler.batch()
-    scheduler.miss(upload("x"), 0)
+    scheduler.note_missing(upload("x"), 0)
     scheduler.finish(batch)
     assert scheduler.show([work("x")], 0.5)[0] == []
     newer = KeyUploads("x", [], [replace(upload("x"), etag="other")])

@@ -110,10 +110,10 @@ CASES = {
     "delete, no bucket": Case(delete, b"", ServiceUnavailable, "does not exist", response(404)),
     # Requests for the bucket.
     "list, overloaded": Case(
-        listing, SLOW_DOWN, ServiceUnavailable, f"{OVERLOADED}: the worker tries again by itself."
+        listing, SLOW_DOWN, ServiceUnavailable, f"{OVERLOADED}: the worker retries by itself."
     ),
     "list, failed": Case(
-        listing, error(500, "InternalError"), ServiceUnavailable, "failed (InternalError): if that"
+        listing, error(500, "InternalError"), ServiceUnavailable, "failed (InternalError): if it"
     ),
     "list, not XML": Case(
         listing, response(200, "welcome"), ServiceUnavailable, "something else than S3's XML"
@@ -280,7 +280,7 @@ def test_a_quota_that_one_object_exceeds(
 def test_a_header_that_cannot_be_sent(tmp_path: Path, content_type: str) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x")
-    deferred = pytest.raises(UploadDeferred, match=r"cannot be asked for 'x\.png'")
+    deferred = pytest.raises(UploadDeferred, match=r"cannot be sent a request for 'x\.png'")
     with scripted(lambda _: response()) as (store, requests), deferred:
         store.put("in", "x.png", hash_file(file), content_type, {})
     assert requests == []

@@ -1,7 +1,7 @@
 """The jobs of a batch: fetch, transform and publish each upload, then record.
 
-What is recorded is deleted afterwards (deleter.py). In this order nothing is lost or doubled if the
-worker is killed at any moment.
+Recorded uploads are deleted afterwards (deleter.py). In this order nothing is lost or done twice if
+the worker is killed at any moment.
 """
 
 import time
@@ -44,8 +44,8 @@ class Outcome:
         recorded: Uploads to delete: they have a row now, had one before, or are a further copy of
             a result. Their keys stay leased.
         missing: Uploads that were deleted or replaced before they were read.
-        held: Uploads that another machine works on; they are left alone.
-        suspects: Uploads whose last attempt did not end, and the crashes counted for each: they
+        held: Uploads whose keys other machines have leased; they were not processed.
+        suspects: Uploads whose last attempt did not end, and the crashes counted for each. They
             were not tried, since they must run alone.
         failures: Uploads that were not processed, with the reasons.
     """
@@ -178,7 +178,7 @@ class _Batch:
             except LeaseLost:
                 self._outcome.held.append(task.job.upload)
                 continue
-            except ObjectMissing:  # it was to be copied
+            except ObjectMissing:  # the source of a copy
                 self._outcome.missing.append(task.job.upload)
                 self._clear([task])
                 continue
@@ -199,7 +199,7 @@ class _Batch:
         return replace(result, seconds=task.seconds())
 
     def _chain(self, task: Task, result: Result) -> Result:
-        """Prepare a result and give it to the readers."""
+        """Prepare a result, and copy it to the readers."""
         if not (task.started.prepared or self._context.ledger.prepare(result)):
             return result  # the lease is lost: its row will be refused, too
         self._prepared.add(task.job.id)
@@ -238,7 +238,7 @@ class _Batch:
         self._stored = []
 
     def _abandon(self, task: Task, result: Result) -> None:
-        """Leave a job whose lease was lost, and remove the versions that only it knows."""
+        """Give up a job whose lease was lost, and delete the versions that only it stored."""
         self._outcome.held.append(task.job.upload)
         is_prepared = task.started.prepared or task.job.id in self._prepared
         written = [] if is_prepared else result.outputs

@@ -1,4 +1,4 @@
-"""A pass: its input bucket is listed again and again, while threads process what is there."""
+"""A pass: one thread lists the input bucket repeatedly, while others process the uploads."""
 
 import random
 import threading
@@ -49,7 +49,7 @@ class Pass:
         self.counts: Counter[str] = Counter()
 
     def run(self, linger: float) -> None:
-        """Process uploads until nothing has been there to do for a time.
+        """Process uploads until there has been no work for a time.
 
         Args:
             linger: The time in seconds. 0: end with the first listing that shows nothing new, and
@@ -96,13 +96,13 @@ class Pass:
         ledger.heartbeat(None)
 
     def stop(self) -> None:
-        """End soon: running transforms are killed, their uploads are left for the next pass."""
+        """Stop soon: running transforms are killed, and their uploads left for the next pass."""
         self._is_stopped = True
         self._context.pool.stop()
         self._end(None)
 
     def _end(self, problem: str | None) -> None:
-        """Let all threads end with what they are doing."""
+        """Let all threads end after what they are doing."""
         with self._changed:
             self._fatal = self._fatal or problem
             self._is_ending = True
@@ -115,10 +115,10 @@ class Pass:
     # The thread that lists.
 
     def _list_repeatedly(self, linger: float, heartbeat: Heartbeat) -> bool:
-        """List until nothing has been there to do for a time, or the pass is ending.
+        """List until there has been no work for a time, or the pass is ending.
 
         Returns:
-            Whether there is something to do.
+            Whether there is work left.
         """
         versioned = self._context.store.is_versioned(self._bucket)
         active, was_quiet = time.monotonic(), False
@@ -146,11 +146,11 @@ class Pass:
             self._scheduler.begin_listing()
         pages = self._context.store.list_pages(self._bucket, versions=versioned)
         works = group_by_key(self._bucket, pages, self._context.pipeline.ignore)
-        most, found = self._threads * BATCH_UPLOADS, False
-        while chunk := list(islice(works, most)):
+        limit, found = self._threads * BATCH_UPLOADS, False
+        while chunk := list(islice(works, limit)):
             self._check_buckets()
             with self._changed:
-                self._changed.wait_for(lambda: self._is_ending or self._scheduler.queued < most)
+                self._changed.wait_for(lambda: self._is_ending or self._scheduler.queued < limit)
                 if self._is_ending:
                     return True
                 now, clock = time.monotonic(), datetime.now(UTC)
@@ -170,7 +170,7 @@ class Pass:
             self._buckets_checked = True
 
     def _pause(self) -> None:
-        """Wait for the next listing: it comes early if nothing is left to do."""
+        """Wait before the next listing: less if no work is left."""
         with self._changed:
             was_idle = self._is_idle()
             self._changed.wait_for(
@@ -185,10 +185,10 @@ class Pass:
     # The threads that process.
 
     def _work(self) -> None:
-        """Do what is to be done next, until the pass is ending."""
+        """Process batches and deletions until the pass is ending."""
         try:
-            while act := self._next():
-                act()
+            while step := self._next():
+                step()
         except ServiceUnavailable as error:
             self._end(str(error))
         except OSError as error:
@@ -201,7 +201,7 @@ class Pass:
             raise
 
     def _next(self) -> Callable[[], None] | None:
-        """Wait for something to do, and return it; None if the pass is ending."""
+        """Wait for a batch or a deletion, and return it; None if the pass is ending."""
         with self._changed:
             while not self._is_ending:
                 now = time.monotonic()

@@ -18,17 +18,17 @@ class ResultMissing(PipelineError):
 
 
 def copy_to_readers(context: Context, result: Result, check_lease: Callable[[], None]) -> None:
-    """Give every reader a copy of every result; copies that are there already are left.
+    """Copy every result to every reader; existing copies are kept.
 
     Args:
         context: What all jobs share.
         result: A result that the ledger has prepared.
-        check_lease: Raises LeaseLost once another machine may have taken the key over: it makes
-            the copies, and the key's newer uploads may have been copied since.
+        check_lease: Raises LeaseLost if another machine may have leased the key: it may have
+            copied results of newer uploads already.
 
     Raises:
         UploadDeferred: A copy must wait, or could not be made.
-        ResultMissing: There is nothing to copy any more.
+        ResultMissing: A result no longer exists.
     """  # noqa: DOC502  raised by _copy
     for reader in context.readers:
         for output in result.outputs:
@@ -62,7 +62,7 @@ def _copy(
 
 
 def _is_listed(context: Context, source: Source) -> bool:
-    """Return whether a listing shows an object: a store may answer wrongly for a moment."""
+    """Return whether a listing shows an object: a store may respond wrongly for a moment."""
     versions = bool(source.version_id)
     pages = context.store.list_pages(source.bucket, versions=versions, prefix=source.key)
     wanted = (source.key, source.version_id, source.etag)

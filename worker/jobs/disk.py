@@ -1,4 +1,4 @@
-"""The disk that jobs work on: what they need of it, and what it has."""
+"""The space that jobs need on the disk, and the space that it has."""
 
 import shutil
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Space:
 
     Attributes:
         free: Its free bytes.
-        capacity: What one upload may need, however long it waits: the free bytes, half of all at
-            least. A disk that is fuller than that is the machine's problem, not the upload's.
+        capacity: The most that one upload may need: the free bytes, but at least half of the
+            disk. If the disk is fuller than that, the upload waits until space is free.
     """
 
     free: int
@@ -23,7 +23,7 @@ class Space:
     def needed(self, size: int) -> int:
         """Return the bytes that an upload of a size needs: for itself, and as many for its results.
 
-        What is too large is not downloaded.
+        An upload that is too large needs none: it is not downloaded.
         """
         return 0 if self.excess(size) else 2 * size
 

@@ -1,7 +1,7 @@
 """`jobs retry` and `jobs drop`: what operators do with recorded jobs.
 
-Every step may be repeated: a command that was killed at any moment is run again. A retry needs no
-lock: a further copy of an upload that was put back is superfluous, as is one whose job was dropped
+Every step may be repeated, so a command that was killed can be run again. A retry needs no lock:
+workers delete further copies of an upload that was put back, and copies whose job was dropped
 meanwhile. A drop leases the key, so that no worker quarantines the same content under it.
 """
 
@@ -23,11 +23,10 @@ from worker.settings import Settings
 from worker.store.store import ObjectInfo, Source, Store
 from worker.uploads.listing import group_by_key
 
-_OPAQUE = "application/octet-stream"
 _SHOWN_DIGITS = 12
 _LEASE_PAUSE = 0.5  # seconds between two attempts to lease a key
-#: Every lease that is not renewed has ended by then.
-_LEASE_PATIENCE = LEASE_SECONDS + 5
+# How long a command waits for a lease: abandoned ones have ended by then.
+_LEASE_WAIT = LEASE_SECONDS + 5
 
 
 class JobChanges:
@@ -117,7 +116,7 @@ class JobChanges:
             self._check(self._job(job["id"]), QUARANTINED, DONE)
             raise JobRefused("it was changed meanwhile; try again")
         try:
-            self._store.copy(kept, bucket, key, _OPAQUE, {RETRY: job["id"]})
+            self._store.copy(kept, bucket, key, quarantine.MEDIA_TYPE, {RETRY: job["id"]})
         except ObjectMissing:
             self._check(self._job(job["id"]), QUARANTINED, DONE)
             raise self._not_kept(job) from None
@@ -139,8 +138,8 @@ class JobChanges:
 
     @contextmanager
     def _leased(self, job: dict[str, Any]) -> Iterator[int]:
-        """Lease the job's key: a lease that somebody left ends within `LEASE_SECONDS`."""
-        end = time.monotonic() + _LEASE_PATIENCE
+        """Lease the job's key; an abandoned lease ends within `LEASE_SECONDS`."""
+        end = time.monotonic() + _LEASE_WAIT
         holder = f"{self._settings.machine} (jobs, process {os.getpid()})"
         while True:
             with self._ledger.leased(job["id"], holder) as fence:

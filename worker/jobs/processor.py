@@ -1,4 +1,4 @@
-"""What the threads of a pass do: process batches, delete what is recorded, and say how it ended."""
+"""What the threads of a pass do: process batches, delete recorded uploads, and report outcomes."""
 
 import logging
 import threading
@@ -40,8 +40,8 @@ class Processor:
     Args:
         context: What all jobs share.
         leases: Keeps the leases.
-        scheduler: Is told how uploads ended.
-        changed: Scheduler and counts are used under its lock; notified of changes.
+        scheduler: Notes how uploads ended.
+        changed: Its lock guards scheduler and counts; it is notified of changes.
         counts: How many uploads ended in which way.
         is_ending: Returns whether the pass is ending.
     """
@@ -61,7 +61,7 @@ class Processor:
         self._counts = counts
 
     def process(self, batch: Batch) -> None:
-        """Process single uploads of several keys, all work for one, or what was withdrawn."""
+        """Process single uploads of several keys, all work for one key, or withdrawn versions."""
         try:
             first = batch.works[0]
             if not first.uploads:
@@ -94,13 +94,13 @@ class Processor:
             self._context.ledger.fail(problems)
             now, ended = time.monotonic(), set(deleted.ended)
             with self._changed:
-                self._scheduler.end(ended)
+                self._scheduler.note_gone(ended)
                 for upload in deleted.held:
-                    self._scheduler.miss(upload, now)
+                    self._scheduler.note_missing(upload, now)
                 for upload in refused:
-                    self._scheduler.refuse(upload, now)
+                    self._scheduler.note_refusal(upload, now)
                 for upload, problem in problems.items():
-                    self._scheduler.keep(upload, problem, now)
+                    self._scheduler.note_deletion_failure(upload, problem, now)
                 superfluous = sum(one.is_superfluous and one.upload in ended for one in recorded)
                 self._counts["superfluous"] += superfluous
         finally:
@@ -118,9 +118,9 @@ class Processor:
             return Deleted(failures=dict.fromkeys((one.upload for one in recorded), problem))
 
     def _process_key(self, batch: Batch, work: KeyUploads) -> None:
-        """Delete what was withdrawn, then process uploads one by one, oldest first.
+        """Delete withdrawn versions, then process uploads one by one, oldest first.
 
-        If one fails, the newer ones wait: the newest one's output must come last.
+        If one fails, newer ones wait: the newest upload's result must be stored last.
         """
         if not self._withdraw([work]):
             return
@@ -139,7 +139,7 @@ class Processor:
     def _is_empty(self, upload: Upload) -> bool:
         """Return whether an upload is empty, as some clients create objects before they write them.
 
-        A large object of Swift is listed as empty: it is not.
+        A large object of Swift is listed with 0 bytes and is not empty (quirks.MANIFEST_IS_LISTED).
         """
         if upload.size:
             return False
@@ -150,10 +150,10 @@ class Processor:
         return found.size == 0
 
     def _withdraw(self, works: Sequence[KeyUploads]) -> bool:
-        """Delete what needs no row: the user withdrew it, or it is empty and was replaced.
+        """Delete uploads without a row: withdrawn ones, and empty ones that were replaced.
 
         Args:
-            works: What is left to do for each of several keys.
+            works: The remaining work for each of several keys.
 
         Returns:
             Whether uploads of these keys can be processed. A refused deletion does not prevent it.
@@ -171,9 +171,9 @@ class Processor:
             for upload in withdrawn:
                 # A marker must stay while a version that it covers does.
                 if upload.key in refused:
-                    self._scheduler.refuse(upload, now)
+                    self._scheduler.note_refusal(upload, now)
                 elif upload not in failures:
-                    self._scheduler.end([upload])
+                    self._scheduler.note_gone([upload])
                     self._counts["withdrawn"] += 1
         self._fail(
             {
@@ -188,8 +188,8 @@ class Processor:
         """Process the oldest upload of each key, and note how that ended.
 
         Args:
-            batch: Of which they are.
-            works: What is left to do for each key.
+            batch: Their batch.
+            works: The remaining work for each key.
 
         Returns:
             Whether newer uploads can be processed.
@@ -203,7 +203,7 @@ class Processor:
         for upload, error in outcome.failures.items():
             if not isinstance(error, TransformCrashed):
                 failed[upload] = left[upload], str(error)
-            elif batch.crashes is None:  # it does not count: another file may be the cause
+            elif batch.crashes is None:  # not counted: another file may be the cause
                 suspects[upload] = 0
             else:
                 number = crashed[upload] = batch.crashes.get(upload, 0) + 1
@@ -214,13 +214,13 @@ class Processor:
         now = time.monotonic()
         with self._changed:
             for one in outcome.recorded:
-                self._scheduler.leave(one)
+                self._scheduler.note_recorded(one)
             for upload in outcome.missing:
-                self._scheduler.miss(upload, now)
+                self._scheduler.note_missing(upload, now)
             for upload in outcome.held:
-                self._scheduler.hold(left[upload], now)
+                self._scheduler.note_held(left[upload], now)
             for upload, crashes in suspects.items():
-                self._scheduler.suspect(left[upload], now, crashes)
+                self._scheduler.note_suspect(left[upload], now, crashes)
         self._fail(failed, crashed)
         return not (failed or outcome.held or suspects)
 
@@ -245,8 +245,8 @@ class Processor:
         """Let uploads wait for another attempt.
 
         Args:
-            failed: What is left to do for the key of each, and why it failed.
-            crashed: The crashes of those that must run alone.
+            failed: The remaining work for each upload's key, and why the attempt failed.
+            crashed: The crashes of uploads that must run alone.
         """
         problems = {upload: problem for upload, (_, problem) in failed.items()}
         _log_all("deferred", problems)
@@ -256,10 +256,10 @@ class Processor:
             self._counts["deferred"] += len(failed)
             for upload, (work, problem) in failed.items():
                 crashes = crashed.get(upload) if crashed else None
-                self._scheduler.fail(work, upload, problem, now, crashes)
+                self._scheduler.note_failure(work, upload, problem, now, crashes)
 
     def _refused(self, failures: Mapping[Upload, UploadDeferred]) -> Iterable[Upload]:
-        """Note which uploads the store refuses to delete, and return them."""
+        """Record which uploads the store refuses to delete, and return them."""
         refused = {
             upload: str(error)
             for upload, error in failures.items()

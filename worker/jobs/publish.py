@@ -15,8 +15,7 @@ from worker.transforms import Produced
 from worker.transforms.output_keys import output_keys
 from worker.uploads.upload import fits_key
 
-_OPAQUE = "application/octet-stream"
-# Other objects may consist of them, and their container is not ours.
+# Other objects may consist of the same segments, so they are not deleted.
 _SEGMENTS_REMAIN = "segments of Swift's remain"
 
 
@@ -32,7 +31,7 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
         The row for the ledger, or the reason to quarantine the file.
 
     Raises:
-        LeaseLost: Another machine may work on the key by now.
+        LeaseLost: Another machine may have leased the key.
     """  # noqa: DOC502  raised by check_lease
     job = task.job
     try:
@@ -74,7 +73,7 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
         The row for the ledger.
 
     Raises:
-        LeaseLost: Another machine may work on the key by now.
+        LeaseLost: Another machine may have leased the key.
     """  # noqa: DOC502  raised by check_lease
     source = task.source
     result = replace(_result(context, task, QUARANTINED), reason=rejection.reason)
@@ -112,19 +111,20 @@ def keep_input(context: Context, source: Fetched) -> None:
         _store_input(context, source, context.archive, key)
         return
     try:
-        context.store.copy(original, context.archive, key, _OPAQUE, {"sha256": source.sha256})
+        context.store.copy(
+            original, context.archive, key, quarantine.MEDIA_TYPE, {"sha256": source.sha256}
+        )
     except ObjectMissing:  # replaced or deleted meanwhile
         _store_input(context, source, context.archive, key)
 
 
 def _store_input(context: Context, source: Fetched, bucket: str, key: str) -> None:
-    # Not the file's own type: no program should open what the transform could not read.
     if source.excess:
         upload = source.upload
         original = Source(upload.bucket, upload.key, upload.version_id, source.info.etag)
-        context.store.copy(original, bucket, key, _OPAQUE, {"sha256": source.sha256})
+        context.store.copy(original, bucket, key, quarantine.MEDIA_TYPE, {"sha256": source.sha256})
         return
     file = hash_file(source.path)
     if file.sha256 != source.sha256:
         raise TransformCrashed("its process changed its input")
-    context.store.put(bucket, key, file, _OPAQUE, {"sha256": file.sha256})
+    context.store.put(bucket, key, file, quarantine.MEDIA_TYPE, {"sha256": file.sha256})

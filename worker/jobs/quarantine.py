@@ -12,6 +12,8 @@ from worker.ledger.ledger import Result
 from worker.store.store import Store
 from worker.uploads.upload import fits_key
 
+#: Of stored inputs. Not the file's own: no program should open what the transform could not read.
+MEDIA_TYPE = "application/octet-stream"
 _NOTE_SUFFIX = ".json"
 
 

@@ -1,6 +1,6 @@
-"""What `rebuild-log` does about quarantine: rows that the database lost, made from the notes.
+"""`rebuild-log`: rows of quarantined jobs, rebuilt from the notes in the quarantine bucket.
 
-A note says all that its job's row contains (worker/jobs/quarantine.py).
+A note has all that its job's row contains (quarantine.py).
 """
 
 import json
@@ -31,14 +31,14 @@ _BATCH = 500  # rows per statement
 
 @dataclass
 class QuarantineReport:
-    """What was found.
+    """What `recover_quarantine` found.
 
     Attributes:
-        rebuilt: The ids of jobs that got a row again.
-        put_back: The ids of quarantined jobs whose retry was noted again: their uploads wait.
-        without_copy: The ids of quarantined jobs whose copy is gone: they were dropped, or done
-            again, since the backup that the database was restored from.
-        unexplained: Keys of copies without a note that can be read.
+        rebuilt: The ids of jobs whose rows were added.
+        put_back: The ids of quarantined jobs whose retry was recorded again: their uploads wait.
+        without_copy: The ids of quarantined jobs whose copy is missing: since the backup that the
+            database was restored from they were dropped, or retried and done.
+        unexplained: Keys of copies without a readable note.
     """
 
     rebuilt: list[str] = field(default_factory=list)
@@ -52,8 +52,8 @@ def recover_quarantine(
 ) -> QuarantineReport:
     """Bring the rows of quarantined jobs in line with the quarantine bucket.
 
-    Rows are added, none is changed: a job that has one is left alone. Call it after the rows of
-    done jobs were rebuilt, so that those which repeat a quarantined one are known.
+    Rows are added, existing ones are not changed. Call it after the rows of done jobs were rebuilt,
+    so that retries of quarantined jobs are known.
 
     Args:
         settings: The stack's.
@@ -112,8 +112,8 @@ def _row(
     """Return the row of a copy's job.
 
     Raises:
-        ValueError: There is no note, or it is not one of this copy. So do the other errors of
-            reading a document that anybody with the stack's keys may have written.
+        ValueError: There is no note, or it is not this copy's. Other errors (KeyError, TypeError,
+            AttributeError) also mean that it cannot be read.
     """
     if listed_note is None:
         raise ValueError(copy.key)
@@ -169,7 +169,7 @@ def _note_retries(
     pipeline: str | None,
     report: QuarantineReport,
 ) -> None:
-    """Note the retries of quarantined jobs whose uploads were put back and still wait."""
+    """Record the retries of quarantined jobs whose uploads were put back and still wait."""
     for one in settings.pipelines.values():
         if pipeline not in (None, one.name):
             continue

@@ -1,7 +1,7 @@
-"""`rebuild-log`: rows of done jobs, made again from the metadata of their results.
+"""`rebuild-log`: rows of done jobs, rebuilt from the metadata of their results.
 
-The records of a job, its notes and its log are in no metadata: they are lost with the database, and
-so are the rows of jobs that stored no object.
+Records, notes and logs of jobs are in no metadata: they are lost with the database, as are the rows
+of jobs that stored no object.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from worker.errors import ObjectMissing
 from worker.jobs.result_metadata import ResultOrigin, read_metadata
 from worker.ledger.ledger import DONE
-from worker.ledger.postgres_ledger import key_sha256
+from worker.ledger.postgres_ledger import identity, key_sha256
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Pipeline
 from worker.store.store import ObjectInfo, Store
@@ -28,13 +28,13 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass
 class Rebuilt:
-    """What was found in a pipeline's output bucket.
+    """What `rebuild` found in a pipeline's output bucket.
 
     Attributes:
         pipeline: The pipeline.
         added: Rows that were added.
         results: Results that were found; several may belong to one job, and a job may have a row.
-        others: Objects that no worker stored.
+        others: Objects that are not results of the pipeline.
     """
 
     pipeline: str
@@ -44,7 +44,7 @@ class Rebuilt:
 
 
 def rebuild(ledger: StackLedger, store: Store, pipeline: Pipeline) -> Rebuilt:
-    """Add rows for the results in a pipeline's output bucket; rows that are there stay.
+    """Add rows for the results in a pipeline's output bucket; existing rows are not changed.
 
     It may be repeated, and workers may run meanwhile. One page of the listing is held in memory.
 
@@ -127,7 +127,7 @@ def _complete(origin: ResultOrigin) -> dict[str, Any]:
         "retry_of": job.retry_of,
         "fence": origin.fence,
         "attempts": origin.attempts,
-        **_identity(upload),
+        **identity(upload),
         "key_sha256": rf"\x{origin.key_sha256}",
         "input_sha256": origin.input_sha256,
         "input_bytes": origin.input_bytes,
@@ -140,9 +140,9 @@ def _complete(origin: ResultOrigin) -> dict[str, Any]:
 
 
 def _guessed(pipeline: Pipeline, listed: ListedVersion, input_sha256: str) -> dict[str, Any]:
-    """Return what is known about a result of a worker that stored nothing but hashes.
+    """Return what is known about a result of an earlier worker, which stored hashes only.
 
-    Its id is made of the result: the upload's version, ETag and time are unknown.
+    The job's id is derived from the result: the upload's version, ETag and time are unknown.
     """
     moment = whole_seconds(listed.last_modified)
     result = Upload(pipeline.output, listed.key, listed.version_id, listed.etag, moment)
@@ -154,7 +154,7 @@ def _guessed(pipeline: Pipeline, listed: ListedVersion, input_sha256: str) -> di
         "run_id": own_id,
         "round": 0,
         "fence": None,
-        **_identity(upload),
+        **identity(upload),
         "key_sha256": key_sha256(key),
         "input_sha256": input_sha256,
         "input_bytes": 0,
@@ -164,18 +164,8 @@ def _guessed(pipeline: Pipeline, listed: ListedVersion, input_sha256: str) -> di
     }
 
 
-def _identity(upload: Upload) -> dict[str, Any]:
-    return {
-        "bucket": upload.bucket,
-        "key": upload.key,
-        "version_id": upload.version_id,
-        "etag": upload.etag,
-        "last_modified": upload.last_modified.isoformat(),
-    }
-
-
 def _input_key(pipeline: Pipeline, key: str) -> str:
-    """Return the key of a result's input if the pattern of the results' keys tells it."""
+    """Return the key of a result's input, as far as the pattern of the results' keys shows it."""
     prefix, slash, name = key.rpartition("/")
     pattern = pipeline.output_key or describe(pipeline.transform).output_key
     before, field, after = pattern.partition("{name}")

@@ -1,4 +1,4 @@
-"""The user metadata of results: enough to write the rows again after the database was lost.
+"""The user metadata of results, from which rows are rebuilt after the database was lost.
 
 `./pipeline rebuild-log` reads it (rebuild_log.py).
 """
@@ -18,9 +18,9 @@ from worker.uploads.upload import Upload
 
 # S3 takes 2 KB (user guide, "Working with object metadata"). rclone's server counts the names with
 # their prefix and further headers, and takes 2,000 bytes.
-_MOST_BYTES = 1500
-# The most that Swift's S3 interface takes (max_meta_value_length).
-_MOST_VALUE_BYTES = 256
+_MAX_BYTES = 1500
+# The limit of Swift's S3 interface (max_meta_value_length).
+_MAX_VALUE_BYTES = 256
 # An input's key may need several values: input-key, input-key-2, ….
 _KEY = "input-key"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -29,7 +29,7 @@ _JOB_ID, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class ResultOrigin:
-    """Where a result comes from, as its metadata says.
+    """Where a result comes from, according to its metadata.
 
     Attributes:
         pipeline: The pipeline's name.
@@ -39,7 +39,7 @@ class ResultOrigin:
         input_sha256: In hex.
         input_bytes: The size of the input.
         fence: Of the lease that it was stored under.
-        attempts: How often the job had been started.
+        attempts: How often the job was started.
         maker: What made it.
         seconds: From the start of the download to the PUT.
         machine: Where it was made.
@@ -63,8 +63,8 @@ def result_metadata(
 ) -> dict[str, str]:
     """Return the metadata of a result.
 
-    Copies of it in other pipelines have metadata of their own (fetch.py): no name means something
-    else there, since some stores add the one to the other.
+    Copies of it in other pipelines have metadata of their own (fetch.py). No name is used in both
+    with different meanings, since some stores merge the source's metadata into the copy's.
 
     Args:
         task: The job.
@@ -103,14 +103,14 @@ def result_metadata(
     if job.parent:
         values |= {"input-job": job.parent.job_id, "input-number": job.parent.number}
     metadata = {name: str(value) for name, value in values.items() if value != ""}
-    return metadata | _key_parts(upload.key, _MOST_BYTES - _size(metadata))
+    return metadata | _key_parts(upload.key, _MAX_BYTES - _size(metadata))
 
 
 def _key_parts(key: str, space: int) -> dict[str, str]:
-    """Return a key in as many values as it needs; one that does not fit is cut off and hashed."""
+    """Return a key in as many values as needed; a key that is too long is truncated and hashed."""
     quoted = quote(key, errors="replace")
-    most = range(0, len(quoted), _MOST_VALUE_BYTES)
-    pieces = [quoted[start : start + _MOST_VALUE_BYTES] for start in most]
+    starts = range(0, len(quoted), _MAX_VALUE_BYTES)
+    pieces = [quoted[start : start + _MAX_VALUE_BYTES] for start in starts]
     parts = {f"{_KEY}-{n}" if n > 1 else _KEY: piece for n, piece in enumerate(pieces, 1)}
     if _size(parts) <= space:
         return parts
@@ -129,8 +129,8 @@ def read_metadata(metadata: Mapping[str, str]) -> ResultOrigin | None:
         metadata: Its user metadata; anybody who may write to the bucket can forge it.
 
     Returns:
-        None if it does not say: the object was made by another program, or by a worker that stored
-        nothing but hashes.
+        None if it is incomplete: the object was stored by another program, or by an earlier worker,
+        which stored hashes only.
     """
     with suppress(KeyError, ValueError):
         return _origin(metadata)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import inf
 
-_MOST_DOUBLINGS = 20
+_MAX_DOUBLINGS = 20
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ class Schedule:
         if not self.retries:
             return inf
         first, longest = self.retry
-        return min(first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), longest)
+        return min(first * 2.0 ** min(failures - 1, _MAX_DOUBLINGS), longest)

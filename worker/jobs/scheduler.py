@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from worker.jobs.disk import Space
+from worker.jobs.paused import PausedUploads
 from worker.jobs.recorded import DeletionQueue, Recorded
-from worker.jobs.resting import Resting
 from worker.jobs.schedule import Schedule
 from worker.jobs.waiting import Wait, Waiting
 from worker.jobs.work_queue import Batch, Kind, WorkQueue, needed, room
@@ -33,23 +33,23 @@ class Scheduler:
         self._known = dict(attempts)  # until a listing shows them
         self._listing = 0
         self._queue = WorkQueue()
-        self._seen: dict[str, float] = {}  # when keys that are processed or wait were seen first
+        self._seen: dict[str, float] = {}  # when unfinished keys were first listed
         self._batches: list[Batch] = []
         self._running: set[str] = set()  # their keys
-        self._tried: dict[str, Wait] = {}  # for what those of them waited that were tried before
+        self._tried: dict[str, Wait] = {}  # the waits of running keys that were tried before
         self._waiting = Waiting()
-        self._resting = Resting(schedule)
+        self._paused = PausedUploads(schedule)
         self._deletions = DeletionQueue(schedule.settle)
-        self._deleting = 0  # requests
+        self._deleting = 0  # deletions that are running
         self._forgotten: list[Upload] = []
         self._problems: dict[Upload, str] = {}
 
     # What is listed.
 
     def begin_listing(self) -> None:
-        """Expect all keys once."""
+        """Expect `offer` for all keys, once each."""
         self._listing += 1
-        self._resting.begin_listing()
+        self._paused.begin_listing()
 
     def offer(self, listed: KeyUploads, now: float, clock: datetime) -> bool:
         """Take the work that a listing shows for a key.
@@ -87,43 +87,43 @@ class Scheduler:
         """Note that the listing was complete.
 
         Returns:
-            Uploads that are no longer there, or not as they were: their attempts can be forgotten.
+            Uploads that are no longer listed, or were replaced: their attempts can be deleted.
         """
         for wait in self._waiting.not_shown(self._listing):
             self._drop(wait, is_gone=True)
-        for upload in (*self._resting.end_listing(self._running), *self._known):
+        for upload in (*self._paused.end_listing(self._running), *self._known):
             self._forget(upload)
         self._known.clear()
         forgotten, self._forgotten = self._forgotten, []
         return forgotten
 
     def _show(self, listed: KeyUploads, now: float) -> None:
-        """Note that uploads are still there."""
+        """Note that uploads are still listed."""
         for upload in (*listed.withdrawn, *listed.uploads):
             attempt = self._known.get(upload)
             if attempt and attempt.undeletable:
-                self._resting.rest(upload, now + self._schedule.refused - attempt.seconds)
+                self._paused.pause(upload, now + self._schedule.refused - attempt.seconds)
                 del self._known[upload]
-            self._resting.show(upload, now)
+            self._paused.note_listed(upload, now)
         if wait := self._waiting.get(listed.key):
             wait.shown = self._listing
 
     def _await_content(self, listed: KeyUploads, now: float, clock: datetime) -> None:
-        """Let an empty object wait for its content, unless a newer one is there."""
+        """Let an empty object wait for its content, unless its key has a newer upload."""
         for upload in listed.uploads:
             if upload.size == 0 and upload is listed.uploads[-1]:
-                self._resting.await_content(upload, now, clock)
+                self._paused.await_content(upload, now, clock)
             elif upload.size == 0:
-                self._resting.wake(upload)
+                self._paused.resume(upload)
 
     def _awake(self, work: KeyUploads, now: float) -> KeyUploads:
-        """Leave out what is left alone. A marker stays while a version that it covers does."""
-        is_due = all(self._resting.is_due(one, now) for one in work.withdrawn)
-        uploads = [one for one in work.uploads if self._resting.is_due(one, now)]
+        """Leave out paused uploads; a marker stays while a version that it covers does."""
+        is_due = all(self._paused.is_due(one, now) for one in work.withdrawn)
+        uploads = [one for one in work.uploads if self._paused.is_due(one, now)]
         return KeyUploads(work.key, work.withdrawn if is_due else [], uploads)
 
     def _resume(self, work: KeyUploads, attempts: Mapping[Upload, Attempt], now: float) -> bool:
-        """Continue with what an earlier pass tried."""
+        """Continue with the attempts of an earlier pass."""
         suspects = {one: attempt for one, attempt in attempts.items() if attempt.is_suspect}
         upload, attempt = next(iter((suspects or attempts).items()))
         until = now
@@ -143,14 +143,14 @@ class Scheduler:
 
         Args:
             now: The time.
-            space: Of the disk. What does not fit beside the running batches waits.
+            space: The disk's. Uploads that do not fit beside the running batches wait.
         """
         self._waiting.wake(now)
         if any(batch.kind is Kind.ALONE for batch in self._batches):
             return None
-        is_impatient = self._is_impatient(now)
-        batch = self._alone(space) if is_impatient or not self._queue else None
-        if batch is None and not is_impatient:
+        is_overdue = self._is_overdue(now)
+        batch = self._alone(space) if is_overdue or not self._queue else None
+        if batch is None and not is_overdue:
             left, idle = room(self._batches, space), self._threads - len(self._batches)
             batch = self._retry(space, left) or self._queue.take(idle, space, left)
         if batch:
@@ -159,7 +159,7 @@ class Scheduler:
         return batch
 
     def finish(self, batch: Batch) -> None:
-        """Note that a batch ended; how its uploads ended has been said before."""
+        """Note that a batch ended; how its uploads ended was noted before."""
         self._batches.remove(batch)
         for work in batch.works:
             self._running.discard(work.key)
@@ -176,7 +176,7 @@ class Scheduler:
         return recorded
 
     def finish_deletion(self) -> None:
-        """Note that a deletion ended; how has been said before."""
+        """Note that a deletion ended; how its uploads ended was noted before."""
         self._deleting -= 1
 
     def is_idle(self, now: float) -> bool:
@@ -192,7 +192,7 @@ class Scheduler:
 
     @property
     def next_due(self) -> float:
-        """When something that waits is due."""
+        """When the next attempt or deletion is due."""
         return min(self._waiting.next_due, self._deletions.next_due)
 
     @property
@@ -200,7 +200,7 @@ class Scheduler:
         """The problem that has lasted longest."""
         return next(iter(self._problems.values()), None)
 
-    def _is_impatient(self, now: float) -> bool:
+    def _is_overdue(self, now: float) -> bool:
         """Return whether something must run alone before anything else is started."""
         longest = now - self._schedule.patience
         return any(wait.until < longest for wait in self._waiting.due_alone.values())
@@ -208,8 +208,8 @@ class Scheduler:
     def _alone(self, space: Space) -> Batch | None:
         """Return what must run alone, if nothing is running.
 
-        That with the fewest crashes comes first: a file that crashes the worker every time must not
-        keep the others waiting.
+        The one with the fewest crashes comes first: a file that always crashes the worker must not
+        delay the others.
         """
         if self._batches or not self._waiting.due_alone:
             return None
@@ -217,7 +217,7 @@ class Scheduler:
         return self._try(wait, Kind.ALONE, space)
 
     def _retry(self, space: Space, left: float) -> Batch | None:
-        """Return what failed before. It takes half of the threads at most."""
+        """Return a key whose upload failed before. Retries take at most half of the threads."""
         retries = sum(batch.kind is Kind.RETRY for batch in self._batches)
         if retries >= max(1, self._threads // 2):
             return None
@@ -232,43 +232,43 @@ class Scheduler:
         crashes = None if wait.crashes is None else {wait.upload: wait.crashes}
         return Batch([wait.work], kind, needed(wait.work, space), crashes)
 
-    # How it ended.
+    # How uploads ended.
 
-    def leave(self, recorded: Recorded) -> None:
+    def note_recorded(self, recorded: Recorded) -> None:
         """Note that an upload is recorded: it is deleted when its grace is over."""
-        self._resting.leave(recorded.upload)
+        self._paused.note_deletion(recorded.upload)
         self._problems.pop(recorded.upload, None)
         due = self._seen[recorded.upload.key] + self._schedule.grace
         self._deletions.add(recorded, due)
 
-    def end(self, uploads: Iterable[Upload]) -> None:
+    def note_gone(self, uploads: Iterable[Upload]) -> None:
         """Note that uploads are deleted or replaced."""
         for upload in uploads:
-            self._resting.end(upload)
+            self._paused.note_gone(upload)
             self._problems.pop(upload, None)
 
-    def miss(self, upload: Upload, now: float) -> None:
+    def note_missing(self, upload: Upload, now: float) -> None:
         """Note that an upload is not there: the listing is out of date."""
-        self._resting.fail(upload, now)
+        self._paused.note_failure(upload, now)
 
-    def keep(self, upload: Upload, problem: str, now: float) -> None:
+    def note_deletion_failure(self, upload: Upload, problem: str, now: float) -> None:
         """Note that an upload could not be deleted, and why."""
-        self._resting.fail(upload, now)
+        self._paused.note_failure(upload, now)
         self._problems.setdefault(upload, problem)
 
-    def refuse(self, upload: Upload, now: float) -> None:
-        """Note that the store refuses to delete an upload, which is no problem of the pass."""
-        self._resting.rest(upload, now + self._schedule.refused)
+    def note_refusal(self, upload: Upload, now: float) -> None:
+        """Note that the store refuses to delete an upload, which is not a problem of the pass."""
+        self._paused.pause(upload, now + self._schedule.refused)
 
-    def hold(self, work: KeyUploads, now: float) -> None:
+    def note_held(self, work: KeyUploads, now: float) -> None:
         """Note that another machine works on the oldest upload of a key."""
         self._wait(work, work.uploads[0], now + self._schedule.held)
 
-    def suspect(self, work: KeyUploads, now: float, crashes: int = 0) -> None:
-        """Note that the oldest upload of a key may be what crashed: it runs alone."""
+    def note_suspect(self, work: KeyUploads, now: float, crashes: int = 0) -> None:
+        """Note that the oldest upload of a key may have caused a crash: it runs alone."""
         self._wait(work, work.uploads[0], now, 0, crashes)
 
-    def fail(
+    def note_failure(
         self,
         work: KeyUploads,
         upload: Upload,
@@ -279,11 +279,11 @@ class Scheduler:
         """Note that an attempt failed.
 
         Args:
-            work: What is left to do for the key.
-            upload: What was tried.
-            problem: Why.
+            work: The remaining work for the key.
+            upload: The upload that was tried.
+            problem: Why it failed.
             now: The time.
-            crashes: If it must run alone, its crashes.
+            crashes: If it must run alone, how often it crashed.
         """
         tried = self._tried.get(work.key)
         failures = (tried.failures if tried else 0) + 1

@@ -1,4 +1,4 @@
-"""Removes results that were stored under lost leases.
+"""The sweep: deletes results that were stored under lost leases.
 
 A worker that was frozen beyond its lease may wake up, store a result, and be killed before it
 learns that another machine has recorded the job meanwhile.
@@ -17,8 +17,8 @@ from worker.store.store import Store
 def sweep(context: Context) -> None:
     """Delete versions that a job stored under a lease that it lost before it was recorded.
 
-    It costs one statement unless a lease was lost. Buckets that the stack has adopted are left
-    alone. What cannot be examined or deleted now is left for the next pass.
+    It costs one statement unless a lease was lost. Adopted buckets are not swept. Versions that
+    cannot be examined or deleted now are left for the next pass.
 
     Args:
         context: What all jobs share.

@@ -16,11 +16,11 @@ class Task:
     Attributes:
         source: Its input.
         job: The job.
-        started: What the ledger said when it was started.
+        started: What the ledger returned when it was started.
         is_superfluous: Whether its upload is a further copy of a result.
         check_lease: Raises LeaseLost once another machine may have taken the key over; called
             before each request that writes.
-        began: When this machine turned to it after the download, by `time.monotonic`.
+        began: When its processing began after the download, by `time.monotonic`.
     """
 
     source: Fetched

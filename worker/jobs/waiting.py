@@ -15,11 +15,11 @@ class Wait:
 
     Attributes:
         work: All work for the key, as it was listed last.
-        upload: What was tried.
+        upload: The upload that was tried.
         until: When it is due.
         shown: The last listing that showed it.
         failures: How often it failed.
-        crashes: If it must run alone, its crashes.
+        crashes: If it must run alone, how often it crashed.
     """
 
     work: KeyUploads
@@ -30,7 +30,7 @@ class Wait:
     crashes: int | None = None
 
     def is_of(self, work: KeyUploads) -> bool:
-        """Return whether this is what comes first in the work."""
+        """Return whether the work still begins with the same upload."""
         return (self.work.withdrawn[:1], self.work.uploads[:1]) == (
             work.withdrawn[:1],
             work.uploads[:1],
@@ -52,17 +52,17 @@ class Waiting:
         return key in self._waits
 
     def get(self, key: str) -> Wait | None:
-        """Return what a key waits for."""
+        """Return a key's wait, None if it does not wait."""
         return self._waits.get(key)
 
     def add(self, wait: Wait) -> None:
-        """Let a key wait."""
+        """Add a key's wait."""
         self._waits[wait.work.key] = wait
         if wait.until < inf:
             heapq.heappush(self._timers, (wait.until, next(self._numbers), wait))
 
     def remove(self, wait: Wait) -> None:
-        """Let a key wait no longer."""
+        """Remove a wait."""
         for waits in (self._waits, self.due, self.due_alone):
             waits.pop(wait.work.key, None)
 
@@ -75,7 +75,7 @@ class Waiting:
                 due[wait.work.key] = wait
 
     def not_shown(self, listing: int) -> list[Wait]:
-        """Return those that a listing has not shown."""
+        """Return the waits of keys that a listing has not shown."""
         return [wait for wait in self._waits.values() if wait.shown < listing]
 
     @property

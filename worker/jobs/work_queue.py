@@ -1,4 +1,4 @@
-"""Work that waits for a thread, and the batches that are made of it."""
+"""The queue of keys that wait for a thread, and the batches that it is divided into."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Batch:
     """Work for one thread.
 
     Attributes:
-        works: The single uploads of several keys, all work for one key, or what was withdrawn of
-            several.
-        kind: Why.
+        works: Single uploads of several keys, all work for one key, or the withdrawn versions of
+            several keys.
+        kind: Why the batch was formed.
         disk: The bytes of the disk that it needs.
         crashes: If it runs alone, the crashes that were counted for its upload before.
     """
@@ -66,26 +66,26 @@ class WorkQueue:
     def take(self, idle: int, space: Space, room: float) -> Batch | None:
         """Take the next batch.
 
-        A key with several uploads, and an upload larger than BATCH_BYTES, are alone in theirs. What
-        was withdrawn is deleted together.
+        A key with several uploads, and an upload larger than BATCH_BYTES, have a batch of their
+        own. Withdrawn versions are deleted together.
 
         Args:
-            idle: How many threads have nothing to do: none of them should be left idle.
-            space: Of the disk.
-            room: What running batches leave of it, infinite if there are none: then a work that
-                does not fit may try.
+            idle: The number of idle threads, among which the queue is divided.
+            space: The disk's.
+            room: The bytes of disk that running batches leave; infinite if none runs, so that an
+                upload that does not fit may try.
 
         Returns:
-            The batch, None if nothing is queued that fits.
+            The batch, None if nothing that fits is queued.
         """
         first = next(iter(self._works.values()), None)
         if first and not first.uploads:
             withdrawn = [work for work in self._works.values() if not work.uploads]
             return self._batch(withdrawn, 0)
-        most = min(BATCH_UPLOADS, -(-len(self._works) // max(1, idle)))
+        limit = min(BATCH_UPLOADS, -(-len(self._works) // max(1, idle)))
         works, size, disk = list[KeyUploads](), 0, 0
         for work in self._works.values():
-            if len(works) == most:
+            if len(works) == limit:
                 break
             disk_with = disk + needed(work, space)
             size_with = size + sum(upload.size for upload in work.uploads)

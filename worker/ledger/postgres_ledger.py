@@ -98,7 +98,7 @@ class PostgresLedger:
         by_key = {storable(job.upload.key): job for job in jobs}
         by_id = {job.id: job for job in by_key.values()}
         rows = [
-            {"job_id": job.id, "attempt_id": self._attempt_id(job.upload)} | _identity(job.upload)
+            {"job_id": job.id, "attempt_id": self._attempt_id(job.upload)} | identity(job.upload)
             for job in by_id.values()
         ]
         found = self._run_releasing("start_jobs", jobs=_json(rows), alone=alone)
@@ -133,7 +133,7 @@ class PostgresLedger:
         """See `Ledger.fail`."""
         # By id: ON CONFLICT cannot update a row twice in one statement.
         rows = {
-            self._attempt_id(upload): _identity(upload) | {"problem": problem}
+            self._attempt_id(upload): identity(upload) | {"problem": problem}
             for upload, problem in problems.items()
         }
         failures = [{"attempt_id": attempt_id} | row for attempt_id, row in rows.items()]
@@ -221,7 +221,7 @@ class PostgresLedger:
             "parent_number": job.parent and job.parent.number,
             "retry_of": job.retry_of,
             "attempts": result.attempts,
-            **_identity(job.upload),
+            **identity(job.upload),
             "key_sha256": key_sha256(job.upload.key),
             "input_sha256": result.input_sha256,
             "input_bytes": result.input_bytes,
@@ -285,7 +285,8 @@ def _origin(row: dict[str, Any]) -> Origin:
     return Origin(row["run_id"], row["round"], parent, row["retry_of"], row["successor"])
 
 
-def _identity(upload: Upload) -> dict[str, Any]:
+def identity(upload: Upload) -> dict[str, Any]:
+    """Return the columns that identify an upload."""
     return {
         "bucket": upload.bucket,
         "key": upload.key,

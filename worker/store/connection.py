@@ -1,8 +1,8 @@
 """One connection to the store: requests and responses of HTTP/1.1 (RFC 9112).
 
-It replaces http.client, which refuses a response of more than 100 header lines, although a user may
-give an object that much metadata, lets a response trickle for ever, and needs 0.1 ms more CPU time
-per request, because it parses headers with email.parser (docs/measurements.md).
+It replaces http.client, which refuses a response with more than 100 header lines, although an
+object may have as much metadata, has no limit for a response that trickles, and takes 0.1 ms more
+CPU time per request, because it parses headers with email.parser (docs/measurements.md).
 """
 
 import socket
@@ -18,11 +18,11 @@ from worker.errors import NoResponse, ResponseTimeout, ResponseTruncated, Respon
 _CONNECT_SECONDS = 5
 _HEAD_BYTES, _HEAD_LINES = 1 << 20, 10_000
 _PIECE_BYTES = 1 << 18
-_SLOWEST = 1024  # bytes in a second; what is slower counts as stalled
+_MIN_BYTES_PER_SECOND = 1024  # a slower response counts as stalled
 _SIZE_DIGITS = 18
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 _FINAL = 200  # below: interim responses
-_MOST_HEADS = 10
+_MAX_HEADS = 10  # of one response: interim ones and its own
 
 
 class Connection:
@@ -80,11 +80,11 @@ class Connection:
             target: Path and query, quoted.
             headers: All headers.
             body: Bytes, or a file to send.
-            seconds: How long the store may take or send nothing.
+            seconds: How long the store may neither receive nor send anything.
 
         Raises:
             NoResponse: There was no response.
-            ResponseTimeout: The store did not take the request, or did not respond in time.
+            ResponseTimeout: The store did not receive the request, or did not respond, in time.
             ResponseUnreadable: The response is not HTTP.
             ValueError: A header contains a line end, or a character outside Latin-1.
             OSError: The file cannot be opened.
@@ -105,22 +105,22 @@ class Connection:
                     if file:
                         self._socket.sendfile(file)
             except TimeoutError as error:
-                raise ResponseTimeout(f"it took nothing for {seconds:g} s") from error
+                raise ResponseTimeout(f"it received nothing for {seconds:g} s") from error
             except OSError as error:
                 raise NoResponse(_reason(error)) from error
         self._window, self._received = time.monotonic(), 0
-        for _ in range(_MOST_HEADS):
+        for _ in range(_MAX_HEADS):
             self._read_head()
             if self.status >= _FINAL:
                 return
-        raise ResponseUnreadable("the response does not begin")
+        raise ResponseUnreadable(f"more than {_MAX_HEADS} interim responses came")
 
     def body(self) -> Iterator[bytes]:
         """Yield the body of the response in pieces.
 
         Raises:
-            NoResponse: It did not come as a whole.
-            ResponseUnreadable: Where it ends is not known.
+            NoResponse: The body is incomplete.
+            ResponseUnreadable: Its end cannot be determined.
         """  # noqa: DOC502  raised by _receive
         coding = self.headers.get("transfer-encoding", "").lower()
         if self._is_head or self.status in (_NO_CONTENT, _NOT_MODIFIED):
@@ -134,7 +134,7 @@ class Connection:
         else:
             pieces = self._to_end()
         yield from pieces
-        if self._buffer:  # it belongs to no request of ours
+        if self._buffer:  # nothing was requested
             self.is_reusable = False
 
     def _read_head(self) -> None:
@@ -157,13 +157,13 @@ class Connection:
         if len(lines) > _HEAD_LINES:
             raise ResponseUnreadable(f"the response has more than {_HEAD_LINES} headers")
         self.status, self.headers = int(status[:3]), _headers(lines)
-        kept = self.headers.get("connection", "" if version == "HTTP/1.1" else "close").lower()
-        self.is_reusable = kept != "close"
+        option = self.headers.get("connection", "" if version == "HTTP/1.1" else "close").lower()
+        self.is_reusable = option != "close"
 
-    def _receive(self, most: int) -> bytes:
-        """Return what has come, b"" if the store closed the connection."""
+    def _receive(self, limit: int) -> bytes:
+        """Return the next bytes, b"" if the store closed the connection."""
         try:
-            piece = self._socket.recv(most)
+            piece = self._socket.recv(limit)
         except TimeoutError as error:
             raise ResponseTimeout(f"nothing came for {self._seconds:g} s") from error
         except OSError as error:
@@ -171,7 +171,7 @@ class Connection:
         now = time.monotonic()
         self._received += len(piece)
         if now - self._window > self._seconds:
-            if piece and self._received < self._seconds * _SLOWEST:
+            if piece and self._received < self._seconds * _MIN_BYTES_PER_SECOND:
                 raise ResponseTimeout(f"{self._received} bytes came in {self._seconds:g} s")
             self._window, self._received = now, 0
         return piece

@@ -11,7 +11,7 @@ from worker.store.s3_requests import S3Requests, checked, is_missing, text
 from worker.store.store import Source
 from worker.uploads.upload import MAX_PUT_BYTES
 
-_MOST_PARTS = 10_000
+_MAX_PARTS = 10_000
 _PART_BYTES = 128 << 20  # a store copies that much before it has to respond
 
 
@@ -79,7 +79,7 @@ class Copy:
         call, where = self.requests.call, (self.bucket, self.key)
         created = call("POST", *where, query={"uploads": ""}, headers=self.headers).xml()
         upload = {"uploadId": text(created, "UploadId")}
-        length, parts = max(_PART_BYTES, -(-self.size // _MOST_PARTS)), ""
+        length, parts = max(_PART_BYTES, -(-self.size // _MAX_PARTS)), ""
         try:
             for number, start in enumerate(range(0, self.size, length), 1):
                 end = min(start + length, self.size) - 1

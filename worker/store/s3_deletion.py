@@ -1,4 +1,4 @@
-"""Deletions over S3: of many versions in one request, and of an object that must not have changed.
+"""Deletions over S3: of many versions in one request, and of an object if it is unchanged.
 
 `worker.jobs.deletion` decides what is deleted.
 """
@@ -21,7 +21,7 @@ from worker.store.retries import ONCE
 from worker.store.s3_requests import S3Requests, checked, text, version_query
 from worker.store.store import Version
 
-_MOST = 1000  # versions of one DeleteObjects request (S3 API reference)
+_MAX_VERSIONS = 1000  # of one DeleteObjects request (S3 API reference)
 _Refusals = dict[Version, RequestRefused]
 _Failures = dict[Version, UploadDeferred]
 
@@ -29,8 +29,8 @@ _Failures = dict[Version, UploadDeferred]
 def delete_versions(requests: S3Requests, bucket: str, versions: Sequence[Version]) -> _Failures:
     """See `Store.delete_versions`."""
     failures: _Failures = {}
-    for start in range(0, len(versions), _MOST):
-        failures |= _delete_some(requests, bucket, versions[start : start + _MOST])
+    for start in range(0, len(versions), _MAX_VERSIONS):
+        failures |= _delete_some(requests, bucket, versions[start : start + _MAX_VERSIONS])
     return failures
 
 
@@ -45,11 +45,11 @@ def _delete_some(requests: S3Requests, bucket: str, versions: Sequence[Version])
             unclear = {key for key, _ in refused.keys() - set(together)}
             done = {version for version in together if version[0] not in unclear}
             refused = {version: error for version, error in refused.items() if version in done}
-        except ResponseTimeout as silence:
-            return dict.fromkeys(versions, requests.silence(bucket, "a DELETE", silence))
-        except RequestRefused as refusal:
-            if refusal.is_overload:
-                return dict.fromkeys(versions, requests.deferral(bucket, "a DELETE", refusal))
+        except ResponseTimeout as error:
+            return dict.fromkeys(versions, requests.no_response(bucket, "a DELETE", error))
+        except RequestRefused as error:
+            if error.is_overload:
+                return dict.fromkeys(versions, requests.deferral(bucket, "a DELETE", error))
             # quirks.NO_MULTI_DELETE, or one of the versions is the cause
         except NoResponse:
             pass
@@ -62,10 +62,10 @@ def _delete_some(requests: S3Requests, bucket: str, versions: Sequence[Version])
             except UploadDeferred as error:
                 failures[key, version_id] = error
     may_delete = len(refused) + len(failures) < len(versions)
-    return failures | _judge(requests, bucket, refused, may_delete=may_delete)
+    return failures | _failures(requests, bucket, refused, may_delete=may_delete)
 
 
-def _judge(
+def _failures(
     requests: S3Requests,
     bucket: str,
     refused: Mapping[Version, RequestRefused],
@@ -106,7 +106,7 @@ def delete_if_unchanged(
 ) -> None:
     """See `Store.delete_if_unchanged`."""
 
-    # Sent once: a repetition could delete an upload that came after the first had worked.
+    # Sent once: if the first request worked, a second one could delete a newer upload.
     def delete(headers: dict[str, str]) -> None:
         query = version_query(version_id)
         requests.call("DELETE", bucket, key, query=query, headers=headers, retry=ONCE)

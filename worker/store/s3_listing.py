@@ -26,11 +26,11 @@ _VERSIONS, _OBJECTS = ("Version", "DeleteMarker"), ("Contents",)
 
 
 class ListingUnreadable(PipelineError):
-    """The store's listing lacks what is needed to read all of it."""
+    """The store's listing is invalid or incomplete."""
 
 
-def legible(body: bytes) -> bytes:
-    """Return a listing as XML that a parser accepts (quirks.KEYS_ARE_NOT_ENCODED)."""
+def sanitize(body: bytes) -> bytes:
+    """Replace characters of a listing that XML cannot hold (quirks.KEYS_ARE_NOT_ENCODED)."""
     is_legal = len(body.translate(None, _CONTROLS)) == len(body)
     if is_legal and not any(one in body for one in _NONCHARACTERS):
         return body

@@ -1,4 +1,4 @@
-"""Requests over S3, and what their failures mean: for one object, or for all of them.
+"""Requests over S3, and the meaning of their failures: for one object, or for the whole bucket.
 
 quirks.py lists the differences between stores.
 """
@@ -29,7 +29,7 @@ _FULL = "QuotaExceeded"
 # A bucket that has no room for so little is full; one without room for more may take others.
 _SMALL_BYTES = 1 << 20
 #: No object has this key: requests for it show what the access key may do.
-_NOBODY = ".image-pipeline/nobody"
+_PROBE_KEY = ".image-pipeline/nobody"
 # Codes that a request for one object may get, but that concern all objects.
 _BUCKET_PROBLEMS = {
     **dict.fromkeys(
@@ -45,7 +45,7 @@ _BUCKET_PROBLEMS = {
 
 
 class S3Requests:
-    """Sends requests to one endpoint, and says in one sentence what is wrong.
+    """Sends requests to one endpoint, and turns failures into errors of one sentence.
 
     Args:
         settings: The endpoint and its region.
@@ -71,18 +71,18 @@ class S3Requests:
             The successful response.
 
         Raises:
-            RequestRefused: The store answered with an error; a method below says what it means.
+            RequestRefused: The store responded with an error; see the methods below.
             UploadDeferred: There was no response for this object, but the bucket responds.
             ServiceUnavailable: The store does not respond.
         """  # noqa: DOC502  raised by the client
         try:
             return self.client.call(method, bucket, key, **arguments)
         except ValueError as error:
-            problem = f"cannot be asked for {key!r}: {error}"
+            problem = f"cannot be sent a request for {key!r}: {error}"
             raise UploadDeferred(self.sentence(bucket, problem)) from error
         except NoResponse as error:
             if key:
-                raise self.silence(bucket, repr(key), error) from error
+                raise self.no_response(bucket, repr(key), error) from error
             problem = f"did not respond ({error}): check that the endpoint is right and running"
             raise ServiceUnavailable(self.sentence(bucket, problem)) from error
 
@@ -95,7 +95,7 @@ class S3Requests:
                 error = RequestRefused("NoSuchBucket")
             raise self.bucket_error(bucket, error) from error
 
-    def silence(self, bucket: str, subject: str, error: NoResponse) -> UploadDeferred:
+    def no_response(self, bucket: str, subject: str, error: NoResponse) -> UploadDeferred:
         """Return the error of a request without a response.
 
         Raises:
@@ -130,13 +130,13 @@ class S3Requests:
     def read_error(
         self, bucket: str, key: str, version_id: str, error: RequestRefused
     ) -> PipelineError:
-        """Return what it means that an object or a version of it could not be read."""
+        """Return what a refused GET or HEAD of an object or version means."""
         if version_id and quirks.DELETE_MARKER_NOT_ALLOWED.explains(error):
             return ObjectMissing(key)
         return self.object_error(bucket, key, error)
 
     def put_error(self, bucket: str, key: str, size: int, error: RequestRefused) -> PipelineError:
-        """Return what it means that an object of this size was not stored."""
+        """Return what a refused PUT or copy of this size means."""
         if error.code in _DENIED and not self._may_write(bucket):
             return self.bucket_error(bucket, error)
         if error.code == _FULL:
@@ -152,16 +152,16 @@ class S3Requests:
     def delete_error(
         self, bucket: str, version: Version, error: RequestRefused, *, may_delete: bool = False
     ) -> PipelineError:
-        """Return what it means that a version was not deleted.
+        """Return what a refused DELETE of a version means.
 
         Args:
             bucket: The bucket.
             version: The version; its id is "" where there are none.
-            error: The store's answer.
-            may_delete: Whether it is known that others can be deleted.
+            error: The store's response.
+            may_delete: Whether other versions are known to be deletable.
 
         Returns:
-            DeletionRefused if it is this version alone that the store does not delete.
+            DeletionRefused if the store refuses to delete this version only.
         """
         key, version_id = version
         if error.code in _DENIED and not (may_delete or self._may_delete(bucket, version_id)):
@@ -175,19 +175,19 @@ class S3Requests:
         )
 
     def _may_write(self, bucket: str) -> bool:
-        """Return whether objects of other keys may be stored; none is."""
+        """Return whether other objects may be stored, without storing one."""
         try:
-            created = self.call("POST", bucket, _NOBODY, query={"uploads": ""}).xml()
-            self.call("DELETE", bucket, _NOBODY, query={"uploadId": text(created, "UploadId")})
+            created = self.call("POST", bucket, _PROBE_KEY, query={"uploads": ""}).xml()
+            self.call("DELETE", bucket, _PROBE_KEY, query={"uploadId": text(created, "UploadId")})
         except (RequestRefused, UploadDeferred):
             return False
         return True
 
     def _may_delete(self, bucket: str, version_id: str) -> bool:
-        """Return whether other objects may be deleted; none is."""
+        """Return whether other objects may be deleted, without deleting one."""
         query = version_query(version_id and NULL_VERSION)
         try:
-            self.call("DELETE", bucket, _NOBODY, query=query, headers={"if-match": '"nobody"'})
+            self.call("DELETE", bucket, _PROBE_KEY, query=query, headers={"if-match": '"nobody"'})
         except RequestRefused as error:
             return error.code not in _DENIED
         except UploadDeferred:
@@ -197,9 +197,9 @@ class S3Requests:
     def bucket_error(self, bucket: str, error: RequestRefused) -> ServiceUnavailable:
         """Return what a refused request for a bucket means."""
         if error.is_overload:
-            problem = f"is overloaded ({error.code}): the worker tries again by itself"
+            problem = f"is overloaded ({error.code}): the worker retries by itself"
         elif error.is_temporary:
-            problem = f"failed ({error.code}): if that lasts, tell who runs the store"
+            problem = f"failed ({error.code}): if it persists, report it to the store's operator"
         else:
             problem = f"refused the request ({error.code}): check the access key and its rights"
         problem = _BUCKET_PROBLEMS.get(error.code, problem)
@@ -218,14 +218,14 @@ def checked(response: Response) -> ET.Element:
     Raises:
         RequestRefused: It is an error.
     """
-    answer = response.xml()
-    if answer.tag == "Error":
-        raise RequestRefused(answer.findtext("Code") or "InternalError")
-    return answer
+    root = response.xml()
+    if root.tag == "Error":
+        raise RequestRefused(root.findtext("Code") or "InternalError")
+    return root
 
 
 def is_missing(error: RequestRefused) -> bool:
-    """Return whether the object, or its expected content, is not there."""
+    """Return whether the object is missing, or has another ETag."""
     return error.code in _MISSING or error.code in _CHANGED
 
 

@@ -19,7 +19,7 @@ from worker.store import quirks, s3_deletion
 from worker.store.client import Sink
 from worker.store.retries import DOWNLOAD, STANDARD
 from worker.store.s3_copy import Copy
-from worker.store.s3_listing import ListingUnreadable, legible, list_pages
+from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
 from worker.store.s3_requests import S3Requests, version_query
 from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
 from worker.uploads.listing import ListPage
@@ -62,7 +62,7 @@ class S3Store:
         def fetch(query: dict[str, str]) -> ET.Element:
             try:
                 response = self._requests.call("GET", bucket, query=query)
-                return replace(response, body=legible(response.body)).xml()
+                return replace(response, body=sanitize(response.body)).xml()
             except RequestRefused as error:
                 raise self._requests.bucket_error(bucket, error) from error
 
@@ -157,11 +157,12 @@ class S3Store:
         etag = _unquoted(response.headers.get("etag"))
         if etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
             try:
-                stored = self.head(bucket, key).size
+                stored: int | None = self.head(bucket, key).size
             except ObjectMissing:
-                stored = -1
+                stored = None
             if stored != contents.size:
-                problem = f"has {stored} of {contents.size} bytes of {key!r} after the PUT"
+                found = "none" if stored is None else stored
+                problem = f"has {found} of {contents.size} bytes of {key!r} after the PUT"
                 raise UploadDeferred(self._requests.sentence(bucket, problem))
         return Stored(response.headers.get("x-amz-version-id", ""), etag)
 

@@ -1,0 +1,125 @@
+"""Uploads that are not tried for a time, while newer ones of their keys are processed."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.jobs.schedule import Schedule
+from worker.uploads.upload import Upload
+
+# More are not remembered: they are tried again if a listing is out of date.
+_MAX_GONE = 100_000
+
+
+@dataclass
+class _Pause:
+    """Why and how long an upload is not tried.
+
+    Attributes:
+        until: When it may be tried again.
+        shown: The last listing that showed it.
+        failures: How often its deletion failed, or it was not found although it was listed.
+        is_being_deleted: Whether its deletion is pending or running.
+    """
+
+    until: float
+    shown: int
+    failures: int = 0
+    is_being_deleted: bool = False
+
+
+class PausedUploads:
+    """Uploads that are being deleted or cannot be, are empty, or are listed but gone.
+
+    Args:
+        schedule: The times.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._listing = 0
+        self._pauses: dict[Upload, _Pause] = {}
+        # Hashes of uploads that are gone since the last listing began, and since the one before.
+        self._gone: set[int] = set()
+        self._gone_before: set[int] = set()
+
+    def begin_listing(self) -> None:
+        """Expect `note_listed` for every upload that is still there."""
+        self._listing += 1
+        self._gone_before, self._gone = self._gone, set()
+
+    def note_listed(self, upload: Upload, now: float) -> None:
+        """Note that an upload is listed; if it is gone, the listing is out of date: pause."""
+        if hash(upload) in self._gone or hash(upload) in self._gone_before:
+            self._gone.discard(hash(upload))
+            self._gone_before.discard(hash(upload))
+            self.note_failure(upload, now)
+        if pause := self._pauses.get(upload):
+            pause.shown = self._listing
+
+    def end_listing(self, running: Collection[str]) -> list[Upload]:
+        """Forget uploads that were not listed.
+
+        Args:
+            running: Keys that are being processed: their uploads are kept.
+
+        Returns:
+            The forgotten uploads.
+        """
+        forgotten = [
+            upload
+            for upload, pause in self._pauses.items()
+            if not pause.is_being_deleted
+            and pause.shown < self._listing
+            and upload.key not in running
+        ]
+        for upload in forgotten:
+            del self._pauses[upload]
+        return forgotten
+
+    def is_due(self, upload: Upload, now: float) -> bool:
+        """Return whether an upload may be tried."""
+        pause = self._pauses.get(upload)
+        return pause is None or not (pause.is_being_deleted or pause.until > now)
+
+    def note_deletion(self, upload: Upload) -> None:
+        """Pause an upload until its deletion ends."""
+        self._pause_of(upload).is_being_deleted = True
+
+    def note_gone(self, upload: Upload) -> None:
+        """Note that an upload is deleted or replaced."""
+        pause = self._pauses.get(upload)
+        if pause and pause.failures:  # if it is listed again, the pause grows
+            pause.is_being_deleted, pause.until = False, 0
+        elif pause:
+            del self._pauses[upload]
+        if len(self._gone) < _MAX_GONE:
+            self._gone.add(hash(upload))
+
+    def note_failure(self, upload: Upload, now: float) -> None:
+        """Pause an upload that could not be deleted, or was not found."""
+        pause = self._pause_of(upload)
+        pause.failures += 1
+        self.pause(upload, now + self._schedule.pause_after(pause.failures))
+
+    def pause(self, upload: Upload, until: float) -> None:
+        """Do not try an upload until a time."""
+        pause = self._pause_of(upload)
+        pause.until, pause.is_being_deleted = until, False
+
+    def await_content(self, upload: Upload, now: float, clock: datetime) -> None:
+        """Pause an empty object that is listed for the first time, until it is old enough."""
+        if upload not in self._pauses:
+            age = max(0.0, (clock - upload.last_modified).total_seconds())
+            self.pause(upload, now + self._schedule.empty - age)
+
+    def resume(self, upload: Upload) -> None:
+        """End the pause of an empty object that was replaced."""
+        pause = self._pauses.get(upload)
+        if pause and not (pause.is_being_deleted or pause.failures):
+            del self._pauses[upload]
+
+    def _pause_of(self, upload: Upload) -> _Pause:
+        pause = self._pauses.setdefault(upload, _Pause(0, self._listing))
+        pause.shown = self._listing
+        return pause
