@@ -139,7 +139,7 @@ class Soak:
             self._restart("drain", "--linger", "3600")
             self._act_as_user()
             if self._dice.random() < step / 5:
-                self._strike()
+                self._disturb()
             for slot, until in list(self._frozen.items()):
                 if until < now:
                     self._signal(slot, signal.SIGCONT)
@@ -206,7 +206,7 @@ class Soak:
         is_http = b" HTTP/1.1" in request
         return random.choice(_FAULTS) if is_http else Break("reset")  # noqa: S311
 
-    def _strike(self) -> None:
+    def _disturb(self) -> None:
         """Kill, end or freeze a worker, or kill its transforms."""
         self.counts["faults"] += 1
         slot = self._dice.choice(self._slots[:-1])

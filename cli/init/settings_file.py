@@ -42,12 +42,8 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("database", "databaseHost", "databasePort", "databaseAdmin", "databaseUser"),
             *("databaseAdminPassword", "databaseUserPassword"),
             *("databaseName", "databaseVersion", "databaseFlavor", "databaseVolumeSize"),
-            *(
-                "databaseCidrs",
-                "databaseSslMode",
-                "databaseSslRootCert",
-                "databaseClientCertificates",
-            ),
+            *("databaseCidrs", "databaseSslMode", "databaseSslRootCert"),
+            "databaseClientCertificates",
         ),
     ),
     (

@@ -1,4 +1,4 @@
-"""One cell of the matrix: a pass that meets a fault at a step."""
+"""One cell of the matrix: a pass with a fault at a step."""
 
 import threading
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from tests.faults.chain import FIRST, SECOND, Chain
 from tests.faults.injection import INJECTIONS, Injection, Target
 from tests.faults.steps import Steps
 
-#: Seconds that a pass may take: a fault that it cannot survive must not keep it for ever.
-MOST_SECONDS = 300
+#: Seconds that a pass may take; a pass that hangs fails the test.
+MAX_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A fault, and where a pass meets it.
+    """A fault, and where it occurs in a pass.
 
     Attributes:
         pipeline: The pipeline's name.
@@ -32,15 +32,15 @@ class Cell:
 
     @property
     def injection(self) -> Injection:
-        """What is done."""
+        """How the fault is caused."""
         return INJECTIONS[self.fault]
 
     def __str__(self) -> str:
         return "-".join((self.pipeline, self.fault, self.step, self.phase))
 
 
-class Strike:
-    """Does a fault at a step: the proxy's `act`."""
+class Injector:
+    """Causes a fault at a step, as the proxy's `act`."""
 
     def __init__(self, cell: Cell, steps: Steps) -> None:
         self._cell, self._steps = cell, steps
@@ -60,24 +60,24 @@ class Strike:
             return None
         self.is_ready.wait()
         assert self.target
-        return injection.strike(self.target, request)
+        return injection.inject(self.target, request)
 
 
-def meet(chain: Chain, cell: Cell) -> None:
-    """Empty the chain, let one pass of a pipeline meet a fault, and check how it ends."""
+def run_cell(chain: Chain, cell: Cell) -> None:
+    """Empty the chain, make one pass of a pipeline with the fault, and check how it ends."""
     chain.begin()
     if cell.pipeline == SECOND:
         chain.pipeline.drain(pipeline=FIRST)
-    strike = Strike(cell, Steps.of(cell.pipeline, chain.oracle))
-    with chain.through(cell.peer, strike) as proxy:
+    injector = Injector(cell, Steps.of(cell.pipeline, chain.oracle))
+    with chain.through(cell.peer, injector) as proxy:
         worker = chain.start(cell.pipeline)
-        strike.target = Target(worker, proxy)
-        strike.is_ready.set()
+        injector.target = Target(worker, proxy)
+        injector.is_ready.set()
         try:
-            out, err = worker.communicate(timeout=MOST_SECONDS)
+            out, err = worker.communicate(timeout=MAX_SECONDS)
         finally:
             worker.kill()
             worker.wait()
-    assert strike.count > cell.injection.skip, f"the pass has no such step: {out} {err}"
+    assert injector.count > cell.injection.skip, f"the pass has no such step: {out} {err}"
     assert worker.returncode in cell.injection.statuses, err
     assert "Traceback" not in err or cell.injection.may_trace

@@ -1,4 +1,4 @@
-"""The faults of the matrix: what happens at a step, and to whom."""
+"""The faults of the matrix: how each is caused, and at which steps it can occur."""
 
 import re
 import signal
@@ -17,7 +17,7 @@ ALWAYS = 10**6
 
 @dataclass
 class Target:
-    """What a fault is done to: the worker, and the proxy before its peer."""
+    """What a fault affects: the worker, and the proxy before its peer."""
 
     worker: "subprocess.Popen[str]"
     proxy: Proxy
@@ -32,7 +32,7 @@ class Injection:
     """A fault, and where it can occur.
 
     Attributes:
-        strike: Does it; it may return what happens to the request or response.
+        inject: Causes the fault; it may return what happens to the request or response.
         peers: The servers whose requests it can hit.
         steps: The steps, None for all.
         phases: Before the request, or after it was carried out and before its response.
@@ -45,7 +45,7 @@ class Injection:
         may_trace: Whether it may end with a traceback.
     """
 
-    strike: Callable[[Target, bytes], Fault | None]
+    inject: Callable[[Target, bytes], Fault | None]
     peers: tuple[str, ...] = (STORE,)
     steps: tuple[str, ...] | None = None
     phases: tuple[str, ...] = ("before",)
@@ -68,12 +68,12 @@ class Injection:
 
 
 def _send_signal(number: int) -> Callable[[Target, bytes], None]:
-    def strike(target: Target, _: bytes) -> None:
+    def inject(target: Target, _: bytes) -> None:
         target.worker.send_signal(number)
         if number == signal.SIGKILL:
             target.worker.wait()
 
-    return strike
+    return inject
 
 
 def _kill_transforms(target: Target, _: bytes) -> None:
@@ -84,7 +84,7 @@ def _kill_transforms(target: Target, _: bytes) -> None:
 
 
 def _limit_memory(target: Target, _: bytes) -> None:
-    """Let no allocation succeed that needs more address space than the worker has."""
+    """Let no allocation succeed that needs further address space."""
     with suppress(psutil.NoSuchProcess):
         size = target.process.memory_info().vms
         target.process.rlimit(psutil.RLIMIT_AS, (size, size))
@@ -114,14 +114,14 @@ def _spoil(fault: Fault) -> Callable[[Target, bytes], Fault]:
 def _status(status: int, code: str, headers: str = "") -> Callable[[Target, bytes], Fault]:
     """Answer with an error as S3 does (API reference, "Error responses"); HEAD has no body."""
 
-    def strike(_: Target, request: bytes) -> Fault:
+    def inject(_: Target, request: bytes) -> Fault:
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
         body = "" if request.startswith(b"HEAD") else body
         head = f"HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\n{headers}"
         head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         return Response((head + body).encode())
 
-    return strike
+    return inject
 
 
 def _change(pattern: bytes, by: bytes) -> Callable[[Target, bytes], Fault]:

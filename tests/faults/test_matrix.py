@@ -1,14 +1,14 @@
 """Every fault at every step of a pass: after one clean pass, everything is exact.
 
-A pass of a pipeline meets the fault; then each pipeline makes a clean pass, and the oracle compares
-what users uploaded with what is there. `./pipeline test --faults` runs all cells; the other suites
-run some, chosen by a seed (conftest.py).
+The fault occurs in a pass of a pipeline; then each pipeline makes a clean pass, and the oracle
+compares what users uploaded with what is there. `./pipeline test --faults` runs all cells; other
+suites run some, chosen by a seed (conftest.py).
 """
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.faults.cell import MOST_SECONDS, Cell, meet
+from tests.faults.cell import MAX_SECONDS, Cell, run_cell
 from tests.faults.chain import FIRST, SECOND, Chain
 from tests.faults.injection import INJECTIONS
 from tests.faults.steps import DATABASE, STORE, Steps
@@ -43,7 +43,7 @@ def cells() -> list[ParameterSet]:
 @pytest.mark.cells(60)
 @pytest.mark.parametrize(("kind", "cell"), cells())
 def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
-    meet(chains[kind], cell)
+    run_cell(chains[kind], cell)
     chains[kind].finish()
 
 
@@ -70,7 +70,7 @@ def test_the_table_has_every_request(
 
     with chain.through(peer, watch):
         process = chain.start(name)
-        _, err = process.communicate(timeout=MOST_SECONDS)
+        _, err = process.communicate(timeout=MAX_SECONDS)
         assert process.returncode == 0, err
     chain.finish()
     assert not unknown

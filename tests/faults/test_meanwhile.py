@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.proxy import Fault, Response, Rewrite
-from tests.faults.cell import MOST_SECONDS
+from tests.faults.cell import MAX_SECONDS
 from tests.faults.chain import BAD, FIRST, GOOD, Chain
 from tests.faults.steps import DATABASE, REQUESTS, STATEMENTS, STORE, Steps
 from tests.faults.test_matrix import MISSING
@@ -62,13 +62,13 @@ def test_frozen_beyond_its_leases(chains: dict[str, Chain], step: str, phase: st
         worker = chain.start(FIRST)
         started.set()
         try:
-            assert moment.came.wait(MOST_SECONDS)
+            assert moment.came.wait(MAX_SECONDS)
             chain.pipeline.sql("UPDATE pipeline.leases SET until = now() - interval '1 second'")
             other = chain.start_elsewhere(FIRST)
-            _, err = other.communicate(timeout=MOST_SECONDS)
+            _, err = other.communicate(timeout=MAX_SECONDS)
             assert other.returncode == 0, err
             worker.send_signal(signal.SIGCONT)
-            _, err = worker.communicate(timeout=MOST_SECONDS)
+            _, err = worker.communicate(timeout=MAX_SECONDS)
         finally:
             worker.kill()
             worker.wait()
@@ -91,7 +91,7 @@ def test_sessions_are_terminated(chains: dict[str, Chain], step: str, phase: str
     )
     with chain.through(DATABASE, moment):
         worker = chain.start(FIRST)
-        _, err = worker.communicate(timeout=MOST_SECONDS)
+        _, err = worker.communicate(timeout=MAX_SECONDS)
     assert moment.came.is_set()
     assert worker.returncode in (0, 1)
     assert "Traceback" not in err
@@ -118,7 +118,7 @@ def test_pages_change_while_they_are_read(chains: dict[str, Chain]) -> None:
 
     with chain.through(STORE, change):
         worker = chain.start(FIRST)
-        _, err = worker.communicate(timeout=MOST_SECONDS)
+        _, err = worker.communicate(timeout=MAX_SECONDS)
     assert worker.returncode == 0, err
     assert pages > 4
     chain.finish()
@@ -146,7 +146,7 @@ def test_stale_listing(chains: dict[str, Chain], kind: str) -> None:
 
     with chain.through(STORE, answer):
         worker = chain.start(FIRST)
-        _, err = worker.communicate(timeout=MOST_SECONDS)
+        _, err = worker.communicate(timeout=MAX_SECONDS)
     assert worker.returncode in (0, 1)
     assert "Traceback" not in err
     chain.finish()
@@ -174,7 +174,7 @@ def test_clock_jumps(chains: dict[str, Chain], tmp_path: Path, step: str, days: 
     try:
         with chain.through(STORE, moment):
             worker = chain.start(FIRST)
-            _, err = worker.communicate(timeout=MOST_SECONDS)
+            _, err = worker.communicate(timeout=MAX_SECONDS)
     finally:
         chain.pipeline.environment = former
     assert len(moment.days) == 2

@@ -6,7 +6,7 @@ before it, and the database is the same as elsewhere.
 
 import pytest
 
-from tests.faults.cell import Cell, meet
+from tests.faults.cell import Cell, run_cell
 from tests.faults.chain import FIRST, Chain
 from tests.faults.conftest import chains
 from tests.faults.steps import REQUESTS, STORE
@@ -25,5 +25,5 @@ STEPS = [
 
 @pytest.mark.parametrize(("kind", "step"), STEPS)
 def test_killed_after_a_step(chains: dict[str, Chain], kind: str, step: str) -> None:
-    meet(chains[kind], Cell(FIRST, "SIGKILL", STORE, step, "after"))
+    run_cell(chains[kind], Cell(FIRST, "SIGKILL", STORE, step, "after"))
     chains[kind].finish()
