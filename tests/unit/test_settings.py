@@ -167,8 +167,8 @@ CERTIFICATES = [
     ),
     (
         {"databaseClientCertificates": "true", "database": "trove"},
-        "databaseClientCertificates is true, but the database service cannot be told to trust them:"
-        " set it to false, or database to existing.",
+        "databaseClientCertificates is true, but the database service supports no client"
+        " certificates: set it to false, or database to existing.",
     ),
     (
         {"databaseClientCertificates": "true", "databaseSslMode": "prefer"},

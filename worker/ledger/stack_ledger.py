@@ -97,7 +97,7 @@ class StackLedger:
     def pending(
         self, pipeline: str, sources: Collection[str], uploads: Sequence[Upload]
     ) -> list[dict[str, Any]]:
-        """Say what is known about uploads that are not recorded yet.
+        """Return what is known about uploads that are not recorded yet.
 
         Args:
             pipeline: The pipeline whose input bucket they are in.
