@@ -15,7 +15,7 @@ frozen beyond its leases. At the end each upload must have exactly one job with 
 transforms), its open descriptors, and all workers' sessions at the database are compared between
 the second and the last quarter of the time, median to median."""
 
-_WARM_UP = 8  # samples without which nothing can be compared
+_MIN_SAMPLES = 8  # per quarter, for a comparison
 
 
 def measure(setup: Setup) -> Result:
@@ -38,7 +38,7 @@ def measure(setup: Setup) -> Result:
 def _ratios(samples: list[Sample]) -> dict[str, float]:
     """Return how much resources grew; nothing if the time was too short."""
     quarter = len(samples) // 4
-    if quarter < _WARM_UP:
+    if quarter < _MIN_SAMPLES:
         return {}
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
 

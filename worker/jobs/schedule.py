@@ -18,7 +18,7 @@ class Schedule:
         retry: The first and the longest pause before a failed upload is tried again; it doubles.
         held: How long an upload that another machine works on is left alone.
         refused: How long one is left alone that the store refuses to delete.
-        patience: How long an upload that must run alone waits for a moment in which nothing runs.
+        patience: How long an upload that must run alone waits before nothing else is started.
         grace: How long an upload stays at least, from when it was listed first. Its Last-Modified
             cannot be later, unless it is wrong: rclone's server shows what a client has set.
         empty: How long an empty object waits for its content.
