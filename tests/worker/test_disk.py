@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.worker.world import INPUT, QUARANTINE, World
-from worker.jobs.disk import Space, measure
+from worker.jobs.disk import Disk, Space
 from worker.store.memory_store import MemoryStore
 from worker.store.store import ObjectInfo
 
@@ -99,6 +99,17 @@ def test_what_a_machine_can_process(size: int, reason: str) -> None:
 
 def test_a_disk_that_others_filled_makes_no_upload_too_large(tmp_path: Path) -> None:
     """Half of the disk counts, even if less is free now."""
-    space = measure(tmp_path)
+    space = Disk(tmp_path).measure()
     assert space.capacity >= shutil.disk_usage(tmp_path).total // 2
     assert space.capacity >= space.free > 0
+
+
+def test_files_of_running_jobs_make_no_upload_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fits as soon as they have ended waits for them."""
+    kind, free = type(shutil.disk_usage(tmp_path)), iter([80, 30])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: kind(100, 0, next(free)))
+    disk = Disk(tmp_path)
+    assert disk.measure() == Space(free=80, capacity=80)
+    assert disk.measure() == Space(free=30, capacity=80)

@@ -13,8 +13,8 @@ class Space:
 
     Attributes:
         free: Its free bytes.
-        capacity: The most that one upload may need: the free bytes, but at least half of the
-            disk. If the disk is fuller than that, the upload waits until space is free.
+        capacity: The most that one upload may need: the bytes that are or were free, but at least
+            half of the disk. If the disk is fuller than that, the upload waits until space is free.
     """
 
     free: int
@@ -39,7 +39,21 @@ class Space:
         return None
 
 
-def measure(folder: Path) -> Space:
-    """Return the space of the disk that a folder is on."""
-    usage = shutil.disk_usage(folder)
-    return Space(usage.free, max(usage.free, usage.total // 2))
+class Disk:
+    """The disk that a folder is on.
+
+    What was free once counts as its capacity: the files of running jobs must not make an upload too
+    large that fits as soon as they have ended.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._capacity = folder, 0
+
+    def measure(self) -> Space:
+        """Return its space."""
+        usage = shutil.disk_usage(self._folder)
+        self._capacity = max(self._capacity, usage.free, usage.total // 2)
+        return Space(usage.free, self._capacity)

@@ -15,7 +15,7 @@ from worker import logs
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
-from worker.jobs.disk import measure
+from worker.jobs.disk import Disk
 from worker.jobs.schedule import Schedule
 from worker.jobs.signals import on_signal
 from worker.ledger.ledger import Ledger, Maker
@@ -81,7 +81,7 @@ def pass_context(
         is_versioned=cache(store.is_versioned),
         machine=settings.machine,
         folder=folder,
-        space=partial(measure, folder),
+        space=Disk(folder).measure,
     )
 
 
