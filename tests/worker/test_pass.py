@@ -271,6 +271,33 @@ def test_a_full_disk_ends_the_pass_and_blames_no_file(world: World) -> None:
     assert world.outcomes() == {"x.png": "done"}
 
 
+@pytest.mark.parametrize("kind", ["disk", "quarantine"])
+def test_a_problem_of_the_machine_or_the_store_is_no_crash(world: World, kind: str) -> None:
+    """Also of a file that runs alone, since the worker was killed while it was processed."""
+
+    class FullStore(MemoryStore):
+        is_full = True
+
+        def put(self, bucket: str, *arguments: Any) -> Stored:
+            if bucket == QUARANTINE and self.is_full:
+                raise ServiceUnavailable("The bucket 'quarantine' is full.")
+            return super().put(bucket, *arguments)
+
+    world.use(FullStore)
+    world.transforms = Transforms({CRASH: failing(SystemExit())})
+    world.upload("x.png", CRASH)
+    with pytest.raises(SystemExit):
+        world.run()
+    invalid, full = InvalidInput("it is no image"), OSError(28, "No space left on device")
+    world.transforms = Transforms({CRASH: failing(full if kind == "disk" else invalid)})
+    for _ in range(4):
+        assert "full" in world.run_failing() or kind == "disk"
+    FullStore.is_full = False
+    world.transforms = Transforms({CRASH: failing(invalid)})
+    world.run()
+    assert [result.reason for result in world.ledger.results] == ["it is no image"]
+
+
 class RefusingStore(MemoryStore):
     """A store whose output bucket is full."""
 

@@ -42,21 +42,23 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
         UploadDeferred: The transform cannot process this file on this machine yet.
         ServiceUnavailable: The machine prevents it.
         PassInterrupted: The pass was stopped.
+        OSError: The disk cannot be used.
     """
     upload = source.upload
     if source.excess:
         return Rejection(source.excess)
     if crashes is not None and crashes >= MAX_CRASHES:
         return Rejection(f"it crashed the worker or its transform {crashes} times, alone")
+    made: Produced | Rejection
     try:
-        produced = context.pool.run(source.path, upload.key.rpartition("/")[2])
+        made = context.pool.run(source.path, upload.key.rpartition("/")[2])
     except InvalidInput as error:
-        return Rejection(str(error))
+        made = Rejection(str(error))
     except TransformCrashed as error:
         if crashes is None or crashes + 1 < MAX_CRASHES:
             raise
         return Rejection(f"its transform crashed {MAX_CRASHES} times, alone: {error}")
-    except (UploadDeferred, ServiceUnavailable, PassInterrupted) as error:
+    except (UploadDeferred, ServiceUnavailable, PassInterrupted, OSError) as error:
         if crashes is not None:
             with suppress(ServiceUnavailable):
                 context.ledger.uncount_crash(upload)
@@ -66,4 +68,4 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
     if crashes is not None:
         # If the worker is killed from here on, this file is not the cause.
         context.ledger.clear_attempts([upload])
-    return produced
+    return made
