@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.worker.world import INPUT, Transforms, World
-from worker.errors import UploadDeferred
+from worker.errors import ServiceUnavailable, UploadDeferred
 from worker.ledger.memory_ledger import MemoryLedger
 from worker.store.memory_store import MemoryStore
 from worker.store.store import ObjectInfo, Version
@@ -180,6 +180,31 @@ def test_an_empty_object_that_was_listed_before_its_content_goes_without_a_row(
     assert versioned.left() == []
 
 
+def test_an_empty_object_that_was_replaced_and_cannot_be_deleted_now_is_tried_once(
+    versioned: World,
+) -> None:
+    class Failing(TimedStore):
+        is_failing = True
+
+        def delete_versions(
+            self, bucket: str, versions: Sequence[Version]
+        ) -> dict[Version, UploadDeferred]:
+            if not self.is_failing:
+                return super().delete_versions(bucket, versions)
+            super().delete_versions(bucket, [])
+            return dict.fromkeys(versions, UploadDeferred("It cannot be deleted now."))
+
+    versioned.use(Failing)
+    versioned.upload("x.png", b"")
+    versioned.upload("x.png", b"content")
+    assert versioned.run_failing() == "It cannot be deleted now."
+    assert len(timed(versioned).deleted) == 1
+    Failing.is_failing = False
+    versioned.run()
+    assert versioned.transforms.inputs == [b"content"]
+    assert versioned.left() == []
+
+
 # Object Lock.
 
 
@@ -242,3 +267,36 @@ def test_a_locked_upload_that_the_user_withdrew_holds_nothing_up(locked: World) 
     assert locked.outputs()["negated_x.png"] == b"rewen"
     versions = locked.store.versions(INPUT)["x.png"]
     assert [one.is_marker for one in versions] == [False, True, False]  # the marker stays as well
+
+
+def test_a_locked_empty_object_that_was_replaced_is_no_upload(versioned: World) -> None:
+    """s3fs on a bucket that locks each version."""
+    versioned.schedule = replace(versioned.schedule, grace=0)
+    timed(versioned).lock(INPUT, "x.png")
+    versioned.upload("x.png", b"")
+    versioned.upload("x.png", b"content")
+    for _ in range(2):
+        versioned.run(linger=0.2)
+        let_hours_pass(versioned)
+    assert versioned.transforms.inputs == [b"content"]
+    assert versioned.outcomes() == {"x.png": "done"}
+    assert len(versioned.store.versions(INPUT)["x.png"]) == 2
+    timed(versioned).unlock(INPUT, "x.png")
+    versioned.run()
+    assert versioned.left() == []
+    assert len(versioned.ledger.results) == 1
+
+
+def test_an_interrupted_pass_does_not_forget_which_uploads_are_locked(locked: World) -> None:
+    class Interrupted(MemoryLedger):
+        def record(self, results: Any) -> set[str]:
+            raise ServiceUnavailable("The database failed.")
+
+    locked.run()
+    let_hours_pass(locked)
+    locked.upload("z.png")
+    with pytest.raises(ServiceUnavailable):
+        locked.new_pass(1, ledger=Interrupted("vm-1", "negatives", locked.tables)).run(0)
+    let_hours_pass(locked)
+    locked.run()
+    assert locked.transforms.inputs.count(b"locked") == 1

@@ -383,3 +383,14 @@ def test_what_the_listing_shows_wrongly_is_not_tried_all_the_time() -> None:
     assert scheduler.show([work("x")], 0.5)[0] == []
     newer = KeyUploads("x", [], [replace(upload("x"), etag="other")])
     assert scheduler.show([newer], 0.5)[0] == ["x"]
+
+
+def test_what_is_gone_before_its_batch_ends() -> None:
+    """Another machine has deleted it while a statement took long."""
+    scheduler = Listed()
+    scheduler.show([work("x")])
+    batch = scheduler.batch()
+    scheduler.note_held(batch.works[0], 0)
+    scheduler.show([])
+    scheduler.finish(batch)
+    assert scheduler.show([work("x")])[0] == ["x"]

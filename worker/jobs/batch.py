@@ -222,7 +222,7 @@ class _Batch:
         uploads = [task.job.upload for task in tasks]
         cleared = [one for one in uploads if not isinstance(failures.get(one), TransformCrashed)]
         with suppress(ServiceUnavailable):
-            self._context.ledger.clear_attempts(cleared)
+            self._context.ledger.clear_attempts(cleared, keep_undeletable=True)
 
     def _settle(self) -> None:
         """Write the rows of the uploads whose outputs are stored."""

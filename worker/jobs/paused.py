@@ -20,12 +20,14 @@ class _Pause:
         shown: The last listing that showed it.
         failures: How often its deletion failed, or it was not found although it was listed.
         is_being_deleted: Whether its deletion is pending or running.
+        awaits_content: Whether it is an empty object that may get its content.
     """
 
     until: float
     shown: int
     failures: int = 0
     is_being_deleted: bool = False
+    awaits_content: bool = False
 
 
 class PausedUploads:
@@ -105,18 +107,19 @@ class PausedUploads:
     def pause(self, upload: Upload, until: float) -> None:
         """Do not try an upload until a time."""
         pause = self._pause_of(upload)
-        pause.until, pause.is_being_deleted = until, False
+        pause.until, pause.is_being_deleted, pause.awaits_content = until, False, False
 
     def await_content(self, upload: Upload, now: float, clock: datetime) -> None:
         """Pause an empty object that is listed for the first time, until it is old enough."""
         if upload not in self._pauses:
             age = max(0.0, (clock - upload.last_modified).total_seconds())
             self.pause(upload, now + self._schedule.empty - age)
+            self._pauses[upload].awaits_content = True
 
     def resume(self, upload: Upload) -> None:
-        """End the pause of an empty object that was replaced."""
+        """End the pause of an empty object that awaited its content and was replaced."""
         pause = self._pauses.get(upload)
-        if pause and not (pause.is_being_deleted or pause.failures):
+        if pause and pause.awaits_content and not (pause.is_being_deleted or pause.failures):
             del self._pauses[upload]
 
     def _pause_of(self, upload: Upload) -> _Pause:

@@ -128,12 +128,11 @@ class Processor:
             if self._is_ending():
                 return
             left = KeyUploads(work.key, [], work.uploads[number:])
-            is_replaced = len(left.uploads) > 1 and self._is_empty(upload)
-            if is_replaced:
-                left = KeyUploads(work.key, [upload], left.uploads[1:])
-            if not (
-                self._withdraw([left]) if is_replaced else self._process_uploads(batch, [left])
-            ):
+            if len(left.uploads) > 1 and self._is_empty(upload):
+                is_done = self._withdraw([left], [upload])
+            else:
+                is_done = self._process_uploads(batch, [left])
+            if not is_done:
                 return
 
     def _is_empty(self, upload: Upload) -> bool:
@@ -149,16 +148,17 @@ class Processor:
             return False
         return found.size == 0
 
-    def _withdraw(self, works: Sequence[KeyUploads]) -> bool:
+    def _withdraw(self, works: Sequence[KeyUploads], replaced: Sequence[Upload] = ()) -> bool:
         """Delete uploads without a row: withdrawn ones, and empty ones that were replaced.
 
         Args:
             works: The remaining work for each of several keys.
+            replaced: Their empty uploads that were replaced.
 
         Returns:
             Whether uploads of these keys can be processed. A refused deletion does not prevent it.
         """
-        withdrawn = [upload for work in works for upload in work.withdrawn]
+        withdrawn = [*replaced, *(upload for work in works for upload in work.withdrawn)]
         failures = delete_withdrawn(self._context.store, withdrawn).failures
         refused = {upload.key for upload in self._refused(failures)}
         failed = {

@@ -120,6 +120,9 @@ class Scheduler:
         """Leave out paused uploads; a marker stays while a version that it covers does."""
         is_due = all(self._paused.is_due(one, now) for one in work.withdrawn)
         uploads = [one for one in work.uploads if self._paused.is_due(one, now)]
+        # An empty object goes without a row if it was replaced: only together with a newer upload.
+        while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
+            uploads.pop()
         return KeyUploads(work.key, work.withdrawn if is_due else [], uploads)
 
     def _resume(self, work: KeyUploads, attempts: Mapping[Upload, Attempt], now: float) -> bool:
@@ -165,7 +168,7 @@ class Scheduler:
             self._running.discard(work.key)
             tried = self._tried.pop(work.key, None)
             if work.key not in self._waiting:
-                del self._seen[work.key]
+                self._seen.pop(work.key, None)  # a listing without the key may have ended its wait
                 if tried:
                     self._problems.pop(tried.upload, None)
 

@@ -254,8 +254,13 @@ class Ledger(Protocol):
     def release(self, leases: Collection[Lease]) -> None:
         """Give leases back; it may wait for the next statement."""
 
-    def clear_attempts(self, uploads: Sequence[Upload]) -> None:
-        """Remove attempts, with crash counts and problems."""
+    def clear_attempts(self, uploads: Sequence[Upload], *, keep_undeletable: bool = False) -> None:
+        """Remove attempts, with crash counts and problems.
+
+        Args:
+            uploads: The uploads.
+            keep_undeletable: Whether to keep those of uploads that the store refused to delete.
+        """
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
         """Record why the last attempts on uploads failed.

@@ -242,11 +242,13 @@ class MemoryLedger:
                 if self._renewed(lease.key, lease.fence):
                     del self.tables.leases[self._pipeline, lease.key]
 
-    def clear_attempts(self, uploads: Sequence[Upload]) -> None:
+    def clear_attempts(self, uploads: Sequence[Upload], *, keep_undeletable: bool = False) -> None:
         """See `Ledger.clear_attempts`."""
         with self._lock:
             for upload in uploads:
-                self.tables.attempts.pop((self._pipeline, upload), None)
+                row = self.tables.attempts.get((self._pipeline, upload))
+                if row and not (keep_undeletable and row.shown.undeletable):
+                    del self.tables.attempts[self._pipeline, upload]
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
         """See `Ledger.fail`."""

@@ -124,10 +124,11 @@ class PostgresLedger:
         """See `Ledger.release`."""
         self._released.extend(leases)
 
-    def clear_attempts(self, uploads: Sequence[Upload]) -> None:
+    def clear_attempts(self, uploads: Sequence[Upload], *, keep_undeletable: bool = False) -> None:
         """See `Ledger.clear_attempts`."""
         if uploads:
-            self._run("clear_attempts", ids=[self._attempt_id(one) for one in uploads])
+            ids = [self._attempt_id(one) for one in uploads]
+            self._run("clear_attempts", ids=ids, keep_undeletable=keep_undeletable)
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
         """See `Ledger.fail`."""

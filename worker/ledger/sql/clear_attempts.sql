@@ -1,2 +1,3 @@
 -- Remove attempts that did not crash, or whose uploads are gone.
-DELETE FROM pipeline.attempts WHERE job_id = any(%(ids)s);
+DELETE FROM pipeline.attempts
+WHERE job_id = any(%(ids)s) AND NOT (%(keep_undeletable)s AND undeletable);

@@ -8,7 +8,8 @@ FROM (
     SELECT
         a.pipeline,
         a.key,
-        a.problem,
+        -- Null while its deletion is tried again.
+        coalesce(a.problem, 'the store refused to delete it') AS problem,
         count(*) OVER (PARTITION BY a.pipeline) AS total,
         row_number() OVER (PARTITION BY a.pipeline ORDER BY a.failed_at DESC) AS place
     FROM pipeline.attempts AS a
