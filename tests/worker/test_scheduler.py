@@ -394,3 +394,18 @@ def test_what_is_gone_before_its_batch_ends() -> None:
     scheduler.show([])
     scheduler.finish(batch)
     assert scheduler.show([work("x")])[0] == ["x"]
+
+
+def test_what_is_listed_but_never_found_becomes_a_problem() -> None:
+    scheduler, now = Listed(), 0.0
+    scheduler.show([work("x")])
+    for pause in (1, 2, 4, 8):
+        assert scheduler.problem is None
+        batch = scheduler.batch(now)
+        scheduler.note_missing(upload("x"), now)
+        scheduler.finish(batch)
+        now += pause
+        scheduler.show([work("x")], now)
+    assert scheduler.problem == "The bucket 'input' lists 'x', but does not find it."
+    scheduler.record(scheduler.batch(now), now)
+    assert scheduler.problem is None

@@ -98,11 +98,12 @@ class PausedUploads:
         if len(self._gone) < _MAX_GONE:
             self._gone.add(hash(upload))
 
-    def note_failure(self, upload: Upload, now: float) -> None:
-        """Pause an upload that could not be deleted, or was not found."""
+    def note_failure(self, upload: Upload, now: float) -> int:
+        """Pause an upload that could not be deleted, or was not found; return how often."""
         pause = self._pause_of(upload)
         pause.failures += 1
         self.pause(upload, now + self._schedule.pause_after(pause.failures))
+        return pause.failures
 
     def pause(self, upload: Upload, until: float) -> None:
         """Do not try an upload until a time."""

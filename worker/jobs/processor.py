@@ -96,7 +96,7 @@ class Processor:
             with self._changed:
                 self._scheduler.note_gone(ended)
                 for upload in deleted.held:
-                    self._scheduler.note_missing(upload, now)
+                    self._scheduler.note_deletion_held(upload, now)
                 for upload in refused:
                     self._scheduler.note_refusal(upload, now)
                 for upload, problem in problems.items():

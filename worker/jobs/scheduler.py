@@ -16,6 +16,9 @@ from worker.ledger.ledger import Attempt
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
+# Listings that are out of date are usually right after fewer attempts.
+_MISSED = 4
+
 
 class Scheduler:
     """Decides what is processed next.
@@ -251,7 +254,13 @@ class Scheduler:
             self._problems.pop(upload, None)
 
     def note_missing(self, upload: Upload, now: float) -> None:
-        """Note that an upload is not there: the listing is out of date."""
+        """Note that an upload is not there: the listing is out of date, or the store is wrong."""
+        if self._paused.note_failure(upload, now) >= _MISSED:
+            problem = f"The bucket {upload.bucket!r} lists {upload.key!r}, but does not find it."
+            self._problems.setdefault(upload, problem)
+
+    def note_deletion_held(self, upload: Upload, now: float) -> None:
+        """Note that a recorded upload was not deleted: another machine has leased its key."""
         self._paused.note_failure(upload, now)
 
     def note_deletion_failure(self, upload: Upload, problem: str, now: float) -> None:
