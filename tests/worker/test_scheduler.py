@@ -409,3 +409,33 @@ def test_what_is_listed_but_never_found_becomes_a_problem() -> None:
     assert scheduler.problem == "The bucket 'input' lists 'x', but does not find it."
     scheduler.record(scheduler.batch(now), now)
     assert scheduler.problem is None
+
+
+@pytest.mark.parametrize("is_retry", [False, True], ids=["fresh", "retry"])
+def test_a_large_upload_does_not_wait_for_the_disk_for_ever(*, is_retry: bool) -> None:
+    """Under a steady stream nothing else is started after a while."""
+    failed = {upload("big"): Attempt(problem="not now", failures=1, seconds=0.5)}
+    scheduler, space = Listed(attempts=failed if is_retry else None), Space(100, 100)
+    scheduler.show([work("a"), work("big", 50)])
+    running = scheduler.batch(0, space)
+    for now in range(1, int(SCHEDULE.patience)):
+        scheduler.offer(work(f"small {now}"), now, LATER)
+        following = scheduler.batch(now, space)
+        scheduler.record(running, now)
+        running = following
+    later = SCHEDULE.patience + 1
+    scheduler.offer(work("small"), later, LATER)
+    assert scheduler.take(later, space) is None
+    scheduler.record(running, later)
+    assert keys(scheduler.batch(later, space)) == ["big"]
+
+
+def test_failed_uploads_do_not_wait_for_a_long_queue() -> None:
+    scheduler = Listed()
+    scheduler.show([work("x")])
+    batch = scheduler.batch()
+    scheduler.note_failure(batch.works[0], upload("x"), "not now", 0)
+    scheduler.finish(batch)
+    scheduler.show([work("x"), *[work(str(number)) for number in range(100)]])
+    scheduler.batch()
+    assert scheduler.batch(SCHEDULE.patience + 1).kind is Kind.RETRY

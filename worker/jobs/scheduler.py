@@ -157,8 +157,7 @@ class Scheduler:
         is_overdue = self._is_overdue(now)
         batch = self._alone(space) if is_overdue or not self._queue else None
         if batch is None and not is_overdue:
-            left, idle = room(self._batches, space), self._threads - len(self._batches)
-            batch = self._retry(space, left) or self._queue.take(idle, space, left)
+            batch = self._fitting(now, space)
         if batch:
             self._batches.append(batch)
             self._running.update(work.key for work in batch.works)
@@ -205,6 +204,23 @@ class Scheduler:
     def problem(self) -> str | None:
         """The problem that has lasted longest."""
         return next(iter(self._problems.values()), None)
+
+    def _fitting(self, now: float, space: Space) -> Batch | None:
+        """Return a batch that fits on the disk beside the running ones.
+
+        If the first of all waits too long, nothing else is started until it fits.
+        """
+        left, idle = room(self._batches, space), self._threads - len(self._batches)
+        longest = now - self._schedule.patience
+        first, retry = self._queue.first, next(iter(self._waiting.due.values()), None)
+        late = [first] if first and self._seen[first.key] < longest else []
+        is_first_late = bool(late)
+        late += [retry.work] if retry and retry.until < longest else []
+        if any(needed(work, space) > left for work in late):
+            return None
+        if is_first_late and not self._batches:  # retries would never end
+            return self._queue.take(idle, space, left)
+        return self._retry(space, left) or self._queue.take(idle, space, left)
 
     def _is_overdue(self, now: float) -> bool:
         """Return whether something must run alone before anything else is started."""

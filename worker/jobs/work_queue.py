@@ -59,6 +59,11 @@ class WorkQueue:
         """Return whether a key is queued."""
         return key in self._works
 
+    @property
+    def first(self) -> KeyUploads | None:
+        """The key that has waited longest, None if there is none."""
+        return next(iter(self._works.values()), None)
+
     def add(self, work: KeyUploads) -> None:
         """Append a key."""
         self._works[work.key] = work
@@ -78,8 +83,7 @@ class WorkQueue:
         Returns:
             The batch, None if nothing that fits is queued.
         """
-        first = next(iter(self._works.values()), None)
-        if first and not first.uploads:
+        if self.first and not self.first.uploads:
             withdrawn = [work for work in self._works.values() if not work.uploads]
             return self._batch(withdrawn, 0)
         limit = min(BATCH_UPLOADS, -(-len(self._works) // max(1, idle)))
