@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from tests.worker.world import (
     World,
     failing,
 )
-from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed, UploadDeferred
+from worker.errors import (
+    InvalidInput,
+    ObjectMissing,
+    ServiceUnavailable,
+    TransformCrashed,
+    UploadDeferred,
+)
 from worker.jobs.result_metadata import read_metadata
 from worker.store.memory_store import MemoryStore
 from worker.store.store import FileContents, ObjectInfo, Stored, Version
@@ -296,6 +303,52 @@ def test_a_problem_of_the_machine_or_the_store_is_no_crash(world: World, kind: s
     world.transforms = Transforms({CRASH: failing(invalid)})
     world.run()
     assert [result.reason for result in world.ledger.results] == ["it is no image"]
+
+
+def test_newer_uploads_wait_for_one_that_the_store_does_not_find_at_first(
+    versioned: World,
+) -> None:
+    """The newest upload's output must be written last."""
+
+    class Forgetful(MemoryStore):
+        missed = 0
+
+        def get(
+            self, bucket: str, key: str, version_id: str, etag: str, target: Path
+        ) -> tuple[ObjectInfo, str]:
+            if version_id == "1" and not self.missed:
+                self.missed += 1
+                raise ObjectMissing(key)
+            return super().get(bucket, key, version_id, etag, target)
+
+    versioned.use(Forgetful)
+    versioned.schedule = replace(versioned.schedule, retry=(0.1, 300))
+    versioned.upload("x.png", b"older")
+    versioned.upload("x.png", b"newer")
+    versioned.run(linger=0.5)
+    assert versioned.transforms.inputs == [b"older", b"newer"]
+    assert versioned.outputs() == {"negated_x.png": b"rewen"}
+    assert versioned.left() == []
+
+
+def test_an_upload_that_the_store_never_finds_holds_up_no_newer_one_for_ever(
+    versioned: World,
+) -> None:
+    class Blind(MemoryStore):
+        def get(
+            self, bucket: str, key: str, version_id: str, etag: str, target: Path
+        ) -> tuple[ObjectInfo, str]:
+            if version_id == "1":
+                raise ObjectMissing(key)
+            return super().get(bucket, key, version_id, etag, target)
+
+    versioned.use(Blind)
+    versioned.schedule = replace(versioned.schedule, retry=(0.05, 300))
+    versioned.upload("x.png", b"older")
+    versioned.upload("x.png", b"newer")
+    problem = "The bucket 'input' lists 'x.png', but does not find it."
+    assert versioned.run_failing(linger=0.6) == problem
+    assert versioned.transforms.inputs == [b"newer"]
 
 
 class RefusingStore(MemoryStore):

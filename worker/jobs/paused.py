@@ -21,6 +21,7 @@ class _Pause:
         failures: How often its deletion failed, or it was not found although it was listed.
         is_being_deleted: Whether its deletion is pending or running.
         awaits_content: Whether it is an empty object that may get its content.
+        missed: How often it was not found since it was listed first.
     """
 
     until: float
@@ -28,6 +29,7 @@ class _Pause:
     failures: int = 0
     is_being_deleted: bool = False
     awaits_content: bool = False
+    missed: int = 0
 
 
 class PausedUploads:
@@ -85,8 +87,9 @@ class PausedUploads:
         return pause is None or not (pause.is_being_deleted or pause.until > now)
 
     def note_deletion(self, upload: Upload) -> None:
-        """Pause an upload until its deletion ends."""
-        self._pause_of(upload).is_being_deleted = True
+        """Pause a recorded upload until its deletion ends."""
+        pause = self._pause_of(upload)
+        pause.is_being_deleted, pause.missed = True, 0
 
     def note_gone(self, upload: Upload) -> None:
         """Note that an upload is deleted or replaced."""
@@ -98,12 +101,23 @@ class PausedUploads:
         if len(self._gone) < _MAX_GONE:
             self._gone.add(hash(upload))
 
-    def note_failure(self, upload: Upload, now: float) -> int:
-        """Pause an upload that could not be deleted, or was not found; return how often."""
+    def note_missing(self, upload: Upload, now: float) -> int:
+        """Pause an upload that was not found; return how often that happened."""
+        self.note_failure(upload, now)
+        pause = self._pause_of(upload)
+        pause.missed += 1
+        return pause.missed
+
+    def missed(self, upload: Upload) -> int:
+        """Return how often an upload was not found."""
+        pause = self._pauses.get(upload)
+        return pause.missed if pause else 0
+
+    def note_failure(self, upload: Upload, now: float) -> None:
+        """Pause an upload that could not be deleted, or was not found."""
         pause = self._pause_of(upload)
         pause.failures += 1
         self.pause(upload, now + self._schedule.pause_after(pause.failures))
-        return pause.failures
 
     def pause(self, upload: Upload, until: float) -> None:
         """Do not try an upload until a time."""

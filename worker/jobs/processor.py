@@ -215,14 +215,13 @@ class Processor:
         with self._changed:
             for one in outcome.recorded:
                 self._scheduler.note_recorded(one)
-            for upload in outcome.missing:
-                self._scheduler.note_missing(upload, now)
+            searched = [one for one in outcome.missing if self._scheduler.note_missing(one, now)]
             for upload in outcome.held:
                 self._scheduler.note_held(left[upload], now)
             for upload, crashes in suspects.items():
                 self._scheduler.note_suspect(left[upload], now, crashes)
         self._fail(failed, crashed)
-        return not (failed or outcome.held or suspects)
+        return not (failed or outcome.held or suspects or searched)
 
     def _report(self, outcome: Outcome) -> None:
         with self._changed:

@@ -122,7 +122,12 @@ class Scheduler:
     def _awake(self, work: KeyUploads, now: float) -> KeyUploads:
         """Leave out paused uploads; a marker stays while a version that it covers does."""
         is_due = all(self._paused.is_due(one, now) for one in work.withdrawn)
-        uploads = [one for one in work.uploads if self._paused.is_due(one, now)]
+        uploads = []
+        for one in work.uploads:
+            if self._paused.is_due(one, now):
+                uploads.append(one)
+            elif self._is_searched(one):
+                break  # its result must not be stored after a newer one's
         # An empty object goes without a row if it was replaced: only together with a newer upload.
         while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
             uploads.pop()
@@ -269,11 +274,19 @@ class Scheduler:
             self._paused.note_gone(upload)
             self._problems.pop(upload, None)
 
-    def note_missing(self, upload: Upload, now: float) -> None:
-        """Note that an upload is not there: the listing is out of date, or the store is wrong."""
-        if self._paused.note_failure(upload, now) >= _MISSED:
+    def note_missing(self, upload: Upload, now: float) -> bool:
+        """Note that an upload is not there: the listing is out of date, or the store is wrong.
+
+        Returns:
+            Whether newer uploads of its key must wait, until it is no longer listed.
+        """
+        if self._paused.note_missing(upload, now) >= _MISSED:
             problem = f"The bucket {upload.bucket!r} lists {upload.key!r}, but does not find it."
             self._problems.setdefault(upload, problem)
+        return self._is_searched(upload)
+
+    def _is_searched(self, upload: Upload) -> bool:
+        return self._schedule.retries and 0 < self._paused.missed(upload) < _MISSED
 
     def note_deletion_held(self, upload: Upload, now: float) -> None:
         """Note that a recorded upload was not deleted: another machine has leased its key."""
