@@ -128,7 +128,8 @@ def test_destroy_leaves_an_adopted_bucket(operator: CloudOperator) -> None:
     assert client.get_object(Bucket=name, Key=KEY)["Body"].read() == BODY
     left = {each["Name"] for each in client.list_buckets()["Buckets"]}
     assert left == {name, "there-before"}
-    client.delete_object(Bucket=name, Key=KEY)
+    for version in client.list_object_versions(Bucket=name)["Versions"]:
+        client.delete_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
     client.delete_bucket(Bucket=name)
 
 
