@@ -254,8 +254,8 @@ def test_deleted_resources_are_recreated(deployed: Checkout) -> None:
     before = machine_ids(deployed)
     # The quarantine bucket has the package that the next machine boots from.
     for bucket in (values["outputBucket"], values["quarantineBucket"]):
-        keys = [{"Key": o["Key"]} for o in client.list_objects_v2(Bucket=bucket)["Contents"]]
-        client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+        for each in client.list_object_versions(Bucket=bucket)["Versions"]:
+            client.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
     client.delete_bucket(Bucket=values["outputBucket"])
     cloud = openstack(deployed)
     for machine in before:
