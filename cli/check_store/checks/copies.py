@@ -83,7 +83,7 @@ def _copy_parts(scratch: ScratchBuckets) -> str:
 
 CHECKS = (
     Check(
-        "copy",
+        "copied",
         "CopyObject gives the copy its own media type and metadata",
         _copy,
         Consequence(
