@@ -101,11 +101,6 @@ class Proxy:
             _reset(one)
         self._open.clear()
 
-    def listen(self) -> None:
-        """Accept connections again, at the same port."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
-
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:

@@ -194,7 +194,7 @@ class JobChanges:
         if not (self._force and self._is_versioned(bucket)):
             return False  # refused anyway
         # Below a newer version: only a listing shows it.
-        pages = self._store.list_pages(bucket, versions=True)
+        pages = self._store.list_pages(bucket, versions=True, prefix=key)
         versions = [
             upload.version_id
             for work in group_by_key(bucket, pages)

@@ -104,27 +104,27 @@ def _result(context: Context, task: Task, outcome: str) -> Result:
 
 def keep_input(context: Context, source: Fetched) -> None:
     """Copy the input into the archive bucket, so that it can be processed again."""
-    name, upload = context.pipeline.name, source.upload
-    key = quarantine.storage_key(name, upload.key, source.sha256)
-    original = Source(upload.bucket, upload.key, upload.version_id, source.info.etag)
+    key = quarantine.storage_key(context.pipeline.name, source.upload.key, source.sha256)
     if source.info.is_manifest:
         _store_input(context, source, context.archive, key)
         return
     try:
-        context.store.copy(
-            original, context.archive, key, quarantine.MEDIA_TYPE, {"sha256": source.sha256}
-        )
+        _copy_input(context, source, context.archive, key)
     except ObjectMissing:  # replaced or deleted meanwhile
         _store_input(context, source, context.archive, key)
 
 
 def _store_input(context: Context, source: Fetched, bucket: str, key: str) -> None:
     if source.excess:
-        upload = source.upload
-        original = Source(upload.bucket, upload.key, upload.version_id, source.info.etag)
-        context.store.copy(original, bucket, key, quarantine.MEDIA_TYPE, {"sha256": source.sha256})
+        _copy_input(context, source, bucket, key)
         return
     file = hash_file(source.path)
     if file.sha256 != source.sha256:
         raise TransformCrashed("its process changed its input")
     context.store.put(bucket, key, file, quarantine.MEDIA_TYPE, {"sha256": file.sha256})
+
+
+def _copy_input(context: Context, source: Fetched, bucket: str, key: str) -> None:
+    upload = source.upload
+    original = Source(upload.bucket, upload.key, upload.version_id, source.info.etag)
+    context.store.copy(original, bucket, key, quarantine.MEDIA_TYPE, {"sha256": source.sha256})
