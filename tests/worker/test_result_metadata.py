@@ -12,7 +12,7 @@ from worker.jobs.task import Task
 from worker.ledger.ledger import Maker, Started
 from worker.store.store import ObjectInfo
 from worker.uploads.job import Job, Parent, first_job
-from worker.uploads.upload import Upload
+from worker.uploads.upload import Upload, storable
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MAKER = Maker("negate", "v" * 16, "c" * 64)
@@ -45,6 +45,14 @@ def test_a_job_is_read_as_it_was_written(key: str) -> None:
         assert (origin.fence, origin.attempts) == (2**63 - 1, 3)
         assert origin.seconds > 0
         assert origin.key_sha256 == hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("key", ["a\0b", "a\0b" * 300], ids=["whole", "cut off"])
+def test_a_key_has_the_hash_under_which_the_ledger_stores_it(key: str) -> None:
+    """PostgreSQL's text holds no NUL."""
+    origin = read_metadata(metadata_of(first_job("negatives", upload(key))))
+    assert origin
+    assert origin.key_sha256 == hashlib.sha256(storable(key).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("key", ["x" * 1024, "猫" * 341, "\ufffd" * 300])

@@ -3,7 +3,6 @@
 `./pipeline rebuild-log` reads it (rebuild_log.py).
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ from urllib.parse import quote, unquote
 from worker.jobs.task import Task
 from worker.ledger.ledger import Maker
 from worker.uploads.job import Job, Parent
-from worker.uploads.upload import Upload
+from worker.uploads.upload import Upload, key_hash
 
 # S3 takes 2 KB (user guide, "Working with object metadata"). rclone's server counts the names with
 # their prefix and further headers, and takes 2,000 bytes.
@@ -114,8 +113,7 @@ def _key_parts(key: str, space: int) -> dict[str, str]:
     parts = {f"{_KEY}-{n}" if n > 1 else _KEY: piece for n, piece in enumerate(pieces, 1)}
     if _size(parts) <= space:
         return parts
-    sha256 = hashlib.sha256(key.encode(errors="replace")).hexdigest()
-    return {_KEY: re.sub("%.?$", "", pieces[0]), f"{_KEY}-sha256": sha256}
+    return {_KEY: re.sub("%.?$", "", pieces[0]), f"{_KEY}-sha256": key_hash(key)}
 
 
 def _size(metadata: Mapping[str, str]) -> int:
@@ -185,7 +183,7 @@ def _key(metadata: Mapping[str, str]) -> tuple[str, str]:
     while piece := metadata.get(f"{_KEY}-{number}"):
         quoted, number = quoted + piece, number + 1
     key = unquote(quoted)
-    return key, hashlib.sha256(key.encode(errors="replace")).hexdigest()
+    return key, key_hash(key)
 
 
 def _match(pattern: re.Pattern[str], text: str) -> str:

@@ -1,6 +1,5 @@
 """The ledger in PostgreSQL. Its statements are in `sql/`, one file each."""
 
-import hashlib
 import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from worker.ledger.ledger import (
 )
 from worker.settings import Settings
 from worker.uploads.job import Job, Parent, job_id
-from worker.uploads.upload import Upload, storable
+from worker.uploads.upload import Upload, key_hash, storable
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -299,7 +298,7 @@ def identity(upload: Upload) -> dict[str, Any]:
 
 def key_sha256(key: str) -> str:
     """Return the hash by which a key is indexed, as PostgreSQL reads bytea."""
-    return "\\x" + hashlib.sha256(storable(key).encode()).hexdigest()
+    return rf"\x{key_hash(key)}"
 
 
 def _json(rows: Any) -> str:

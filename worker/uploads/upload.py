@@ -1,5 +1,6 @@
 """An upload: one object version in the input bucket, identified as it was listed."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -26,6 +27,11 @@ def fits_key(object_key: str) -> bool:
 def storable(text: str) -> str:
     """Replace what PostgreSQL's text cannot hold: NUL and lone surrogates."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def key_hash(object_key: str) -> str:
+    """Return the SHA-256 in hex by which the ledger indexes a key: of the text that it stores."""
+    return hashlib.sha256(storable(object_key).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
