@@ -5,7 +5,7 @@ Without a command, 'jobs' lists: the last 50 jobs, oldest first; with --since al
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -37,7 +37,6 @@ class _Id(click.ParamType[str]):
 
 
 _ID = _Id()
-_IDS = click.argument("ids", nargs=-1, type=_ID, metavar="ID…")
 _FORCE = click.option(
     "--force", is_flag=True, help="Even if an object of the name waits, or a newer one is done."
 )
@@ -50,6 +49,15 @@ _RUN = click.option(
 _REASON = click.option(
     "--reason", type=options.TEXT, metavar="TEXT", help="Only jobs whose reason contains TEXT."
 )
+
+
+def _change_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what commands that change jobs have in common, for `_change`."""
+    ids = click.argument("ids", nargs=-1, type=_ID, metavar="ID…")
+    shared = (ids, _REASON, _RUN, _FORCE, options.pipeline, options.stack, options.as_json)
+    for option in reversed(shared):
+        function = option(function)
+    return function
 
 
 class _Jobs(click.Group):
@@ -113,43 +121,27 @@ def show(identifier: str, target: Target, as_json: bool) -> None:
 
 
 @command.command()
-@_IDS
 @click.option("--state", type=click.Choice(["quarantined", "done"]), help="All jobs in this state.")
-@_REASON
-@_RUN
-@_FORCE
-@options.pipeline
-@options.stack
-@options.as_json
-def retry(
-    *,
-    ids: tuple[str, ...],
-    state: str | None,
-    reason: str | None,
-    run: str | None,
-    force: bool,
-    pipeline: str | None,
-    target: Target,
-    as_json: bool,
-) -> None:
+@_change_options
+def retry(**chosen: Any) -> None:
     """Process objects again: quarantined ones, or done ones whose inputs were kept.
 
     --reason and --run choose quarantined jobs unless --state says done.
     """
-    chosen = _chosen(ids, state=state, reason=reason, run=run, pipeline=pipeline)
-    _change(target, "retry", ids, [*chosen, *(["--force"] if force else [])], as_json=as_json)
+    _change("retry", "Put back", **chosen)
 
 
 @command.command()
-@_IDS
 @click.option("--state", type=click.Choice(["quarantined"]), help="All quarantined jobs.")
-@_REASON
-@_RUN
-@_FORCE
-@options.pipeline
-@options.stack
-@options.as_json
-def drop(
+@_change_options
+def drop(**chosen: Any) -> None:
+    """Delete quarantined objects for good."""
+    _change("drop", "Dropped", **chosen)
+
+
+def _change(
+    verb: str,
+    done: str,
     *,
     ids: tuple[str, ...],
     state: str | None,
@@ -160,36 +152,17 @@ def drop(
     target: Target,
     as_json: bool,
 ) -> None:
-    """Delete quarantined objects for good."""
-    chosen = _chosen(ids, state=state, reason=reason, run=run, pipeline=pipeline)
-    _change(target, "drop", ids, [*chosen, *(["--force"] if force else [])], as_json=as_json)
-
-
-def _chosen(
-    ids: Sequence[str],
-    *,
-    state: str | None,
-    reason: str | None,
-    run: str | None,
-    pipeline: str | None,
-) -> Iterable[str]:
-    """Return the options that choose jobs, instead of their ids."""
+    """Change jobs, and print what became of each, also if the machine fails meanwhile."""
     if bool(ids) == bool(state or reason or run):
         raise CommandError(
             "Give the ids of jobs, or --state quarantined, --reason TEXT or --run ID."
         )
-    return _options({"state": state, "reason": reason, "run": run, "pipeline": pipeline})
-
-
-def _change(
-    target: Target, verb: str, ids: Sequence[str], chosen: Sequence[str], *, as_json: bool
-) -> None:
-    """Change jobs, and print what became of each, also if the machine fails meanwhile."""
-    rows = _rows(target, ["jobs", verb, "--json", *chosen, *ids])
+    chosen = _options({"state": state, "reason": reason, "run": run, "pipeline": pipeline})
+    arguments = ["jobs", verb, "--json", *chosen, *(["--force"] if force else []), *ids]
+    rows = _rows(target, arguments)
     if as_json:
         print_json(rows)
         return
-    done = {"retry": "Put back", "drop": "Dropped"}[verb]
     count = 0
     for row in rows:
         count += 1
