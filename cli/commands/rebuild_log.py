@@ -31,25 +31,26 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
             for sentence in _quarantine(found["quarantine"]):
                 print_result(sentence)
             continue
-        others = f"; {found['others']} objects are not results" if found["others"] else ""
+        others = f"; other objects: {found['others']}" if found["others"] else ""
         print_result(
-            f"{found['pipeline']}: {found['added']} rows added, {found['results']} results"
-            f" found{others}"
+            f"{found['pipeline']}: rows added: {found['added']}; results found: {found['results']}"
+            f"{others}"
         )
 
 
 def _quarantine(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield sentences on what was found in the quarantine bucket."""
-    yield f"quarantine: {len(found['rebuilt'])} rows added"
+    yield f"quarantine: rows added: {len(found['rebuilt'])}"
     if put_back := found["put_back"]:
-        yield f"quarantine: {len(put_back)} files were put back and wait to be processed"
+        yield f"quarantine: files that were put back and wait: {len(put_back)}"
     if missing := found["without_copy"]:
         yield (
-            f"quarantine: {len(missing)} files are missing, perhaps dropped since the backup; "
+            f"quarantine: missing files, perhaps dropped since the backup: {len(missing)}; "
             f"record that with 'jobs drop': {_some(missing)}"
         )
     if unexplained := found["unexplained"]:
-        yield f"quarantine: {len(unexplained)} files have no readable note: {_some(unexplained)}"
+        shown = _some(unexplained)
+        yield f"quarantine: files without a readable note: {len(unexplained)} ({shown})"
 
 
 def _some(names: Sequence[str]) -> str:
