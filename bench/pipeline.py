@@ -65,9 +65,7 @@ class WorkerPipeline:
             self.make_bucket(bucket)
         if self.versions:
             for bucket in (self.input, self.output):
-                self.s3.put_bucket_versioning(
-                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-                )
+                self.enable_versions(bucket)
         postgres.create_database(self.server, self.database)
         postgres.create_user(self.server, self.admin, self.admin_password, [self.database])
         postgres.create_user(self.server, self.user, self.password)
@@ -87,6 +85,10 @@ class WorkerPipeline:
     def make_bucket(self, name: str) -> None:
         """Create a bucket; another store may need another way."""
         self.s3.create_bucket(Bucket=name)
+
+    def enable_versions(self, bucket: str) -> None:
+        """Let a bucket keep versions."""
+        self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def configure(self, **changes: dict[str, object]) -> None:
         """Write worker.toml; `changes` replace values, by table.

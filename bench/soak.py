@@ -96,9 +96,7 @@ class Soak:
         second_input, second_output = (f"{pipeline.name}-2-{end}" for end in ("input", "output"))
         for bucket in (second_input, second_output):
             pipeline.make_bucket(bucket)
-            pipeline.s3.put_bucket_versioning(
-                Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-            )
+            pipeline.enable_versions(bucket)
         of_second: dict[str, object] = {"transform": "negate", "input": second_input}
         pipeline.tables |= {
             "pipeline": {"readers": [_SECOND]},

@@ -88,10 +88,8 @@ class Chain:
         for bucket in (self.input, self.output, self.archive):
             pipeline.make_bucket(bucket)
         if pipeline.versions:
-            for bucket in (self.input, self.output, pipeline.output):
-                pipeline.s3.put_bucket_versioning(
-                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-                )
+            for bucket in (self.input, self.output):
+                pipeline.enable_versions(bucket)
         of_second: dict[str, object] = {"transform": "random", "input": self.input}
         pipeline.tables = {
             "store": {"archive": self.archive},

@@ -62,9 +62,6 @@ def test_uploads_come_back_and_are_processed(versioned: Pipeline) -> None:
 
 
 def test_results_come_back(versioned: Pipeline) -> None:
-    versioned.s3.put_bucket_versioning(
-        Bucket=versioned.output, VersioningConfiguration={"Status": "Enabled"}
-    )
     versioned.put("a.png", PNG)
     versioned.drain()
     emptied(versioned, versioned.output)

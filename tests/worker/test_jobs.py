@@ -196,10 +196,7 @@ def chain(versioned: Pipeline) -> Pipeline:
     reader, bucket = f"{versioned.name}-second", f"{versioned.name}-second-output"
     for name in (reader, bucket):
         versioned.make_bucket(name)
-    for name in (reader, versioned.output):
-        versioned.s3.put_bucket_versioning(
-            Bucket=name, VersioningConfiguration={"Status": "Enabled"}
-        )
+    versioned.enable_versions(reader)
     second: dict[str, object] = {"transform": "negate", "input": reader, "output": bucket}
     versioned.tables = {
         "pipeline": {"readers": ["second"]},
