@@ -80,4 +80,4 @@ def run_cell(chain: Chain, cell: Cell) -> None:
             worker.wait()
     assert injector.count > cell.injection.skip, f"the pass has no such step: {out} {err}"
     assert worker.returncode in cell.injection.statuses, err
-    assert "Traceback" not in err or cell.injection.may_trace
+    assert "Traceback" not in err or cell.injection.may_trace, err

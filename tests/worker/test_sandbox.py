@@ -128,6 +128,15 @@ def test_children_die_with_the_worker(versioned: Pipeline) -> None:
     assert versioned.left() == ["slow.webp"]
 
 
+@pytest.mark.parametrize("said", ["", '{"parameters": {}'])
+def test_a_child_whose_worker_died_before_it_had_started_ends_silently(said: str) -> None:
+    command = [sys.executable, "-m", "worker.sandbox.child", "negate", "512", "9", "1", "/in/input"]
+    done = subprocess.run(
+        command, check=False, input=said, capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
 def test_a_signal_ends_the_pass_within_seconds(versioned: Pipeline) -> None:
     versioned.put("slow.webp", slow_photo())
     with transforming_worker(versioned, "slow.webp") as (worker, _):

@@ -35,7 +35,10 @@ _ENVIRONMENT_ERRORS = {
 def main() -> None:
     """Run jobs until standard input ends, as it does when the parent ends."""
     name, memory_mb, cpu_seconds, parent, source = sys.argv[1:]
-    first = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
+    first = json.loads(line)
     parameters = read(parameters_type(name), first["parameters"])
     transform = load(name)
     responses = os.fdopen(os.dup(1), "w", buffering=1)
