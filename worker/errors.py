@@ -55,7 +55,15 @@ class PassInterrupted(PipelineError):
 
 
 class InvalidInput(PipelineError):
-    """The file itself cannot be transformed, now or later: it belongs in quarantine."""
+    """The file itself cannot be transformed, now or later: it belongs in quarantine.
+
+    Attributes:
+        log: The end of what the transform printed.
+    """
+
+    def __init__(self, reason: str, log: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
 
 
 class JobRefused(PipelineError):

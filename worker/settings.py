@@ -79,7 +79,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Package:
-    """The worker's package in the quarantine bucket: its object key and SHA-256 in hex."""
+    """A package in the quarantine bucket, "" for none: its object key and SHA-256 in hex."""
 
     key: str = ""
     sha256: str = ""
@@ -102,6 +102,12 @@ class Pipeline:
         ignore: Globs of the keys that are left alone.
         sources: The pipelines whose results it reads.
         readers: The pipelines that read its results.
+        gather: Whether it has one job per run of its sources.
+        folder: The user's folder that the transform can read.
+        apt: Debian packages with the programs that the transform starts.
+        network: Whether the transform may use the network.
+        allow: Private networks that it may then reach, as CIDR.
+        secrets: Names of the secrets that it can read.
         limits: What one file may cost.
     """
 
@@ -116,6 +122,12 @@ class Pipeline:
     ignore: tuple[str, ...] = _IGNORED
     sources: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
+    gather: bool = False
+    folder: Package = field(default_factory=Package)
+    apt: tuple[str, ...] = ()
+    network: bool = False
+    allow: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
 
@@ -135,6 +147,7 @@ class Settings:
         empty_seconds: How long an empty object waits for its content.
         credentials: The folder of secrets.
         state: The folder of the worker's files.
+        prepared: The folder of what pipelines need to run: their folders, packages and models.
     """
 
     stack: str
@@ -147,6 +160,7 @@ class Settings:
     empty_seconds: int = 60
     credentials: Path = field(default=Path())
     state: Path = field(default=Path())
+    prepared: Path = field(default=Path())
 
     def chosen(self, name: str | None) -> Pipeline:
         """Return a pipeline.
@@ -192,8 +206,8 @@ def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -
 
     Args:
         path: worker.toml.
-        environment: CREDENTIALS_DIRECTORY and STATE_DIRECTORY, as systemd sets them; without them
-            the folders are beside worker.toml.
+        environment: CREDENTIALS_DIRECTORY and STATE_DIRECTORY, as systemd sets them, and
+            PREPARED_DIRECTORY; without them the folders are beside worker.toml.
         secrets: The credentials that must be present.
 
     Returns:
@@ -215,6 +229,7 @@ def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -
     folders = {
         "credentials": Path(environment.get("CREDENTIALS_DIRECTORY") or folder / "credentials"),
         "state": Path(environment.get("STATE_DIRECTORY") or folder / "state"),
+        "prepared": Path(environment.get("PREPARED_DIRECTORY") or folder / "prepared"),
     }
     values, problems = _values(Settings, table, "")
     if (database := values.get("database")) and database.client_certificate:

@@ -8,7 +8,7 @@ whatever the code needs.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module, util
 from pathlib import Path
@@ -61,11 +61,43 @@ class Produced:
         files: The results in order, each with its content type; all are in the folder given.
         records: JSON objects for the database.
         notes: What was dropped or changed on purpose, a phrase each.
+        log: The end of what the transform printed.
     """
 
     files: Sequence[tuple[Path, str]] = ()
     records: Sequence[Mapping[str, object]] = ()
     notes: Sequence[str] = ()
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A file that a transform needs beside its code, such as a model.
+
+    Attributes:
+        name: What the transform calls it.
+        location: `s3://BUCKET/KEY` or `hub://ORGANISATION/NAME@REVISION/FILE`.
+        sha256: Of its content, in hex.
+    """
+
+    name: str
+    location: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a transform's process can read beside its inputs.
+
+    Attributes:
+        folder: The pipeline's folder, as the user shipped it.
+        files: The transform's resources, by name.
+        secrets: The folder with a file for each secret of the pipeline.
+    """
+
+    folder: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Path | None = None
 
 
 class Transform(Protocol):
