@@ -36,7 +36,7 @@ def apply(
         InvalidSettings: There is no such transform, or a parameter is wrong.
         ServiceUnavailable: The results cannot be written there; nothing was done.
     """  # noqa: DOC502  raised by what it calls
-    parameters = read(transforms.parameters_type(name), values)
+    parameters = read(transforms.find(name).parameters_type, values)
     is_folder = destination.is_dir()
     if len(sources) > 1 and not is_folder:
         raise ServiceUnavailable(

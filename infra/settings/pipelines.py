@@ -52,11 +52,10 @@ def _package(name: str) -> None:
 
 
 def _transform(name: str) -> None:
-    known = transforms.names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"is {name!r}: set it to one of {', '.join(known)}{hint}.")
+    try:
+        transforms.describe(name)
+    except errors.InvalidSettings as error:
+        raise ValueError(str(error).removeprefix("transform ")) from None
 
 
 class _Model(BaseModel):
@@ -200,11 +199,7 @@ def _of_one(
     secrets: Mapping[str, bool] | None,
     shown: Callable[[object], str],
 ) -> Iterator[str]:
-    kind = transforms.parameters_type(pipeline.transform)
-    try:
-        parameters.read(kind, pipeline.parameters, shown)
-    except errors.InvalidSettings as error:
-        yield from (f"parameters.{line}" for line in str(error).splitlines())
+    yield from _of_transform(pipeline, shown)
     for source in dict.fromkeys(pipeline.sources):
         if source not in known:
             others = ", ".join(known)
@@ -221,12 +216,32 @@ def _of_one(
                 f"secrets has {name!r}, which is not a secret setting of this stack: set it with"
                 f" `pulumi config set --secret {name}`."
             )
-    policy = transforms.describe(pipeline.transform).policy
+
+
+def _of_transform(pipeline: Pipeline, shown: Callable[[object], str]) -> Iterator[str]:
+    folder = Path(pipeline.folder).expanduser() if pipeline.folder else None
+    try:
+        found = transforms.find(pipeline.transform, folder)
+    except errors.InvalidSettings as error:
+        yield from str(error).splitlines()
+        return
+    try:
+        parameters.read(found.parameters_type, pipeline.parameters, shown)
+    except errors.InvalidSettings as error:
+        yield from (f"parameters.{line}" for line in str(error).splitlines())
+    policy = transforms.policy(
+        found.description,
+        apt=pipeline.apt,
+        network=pipeline.network,
+        allow=pipeline.allow,
+        secrets=pipeline.secrets,
+    )
+    usable = {transforms.PICTURE: (), transforms.MODEL: ("folder",)}.get(policy, _BEYOND_PICTURES)
     for key in _BEYOND_PICTURES:
-        if getattr(pipeline, key):
+        if getattr(pipeline, key) and key not in usable:
             yield (
-                f"{key} is set, but {pipeline.transform} runs confined to its picture (policy"
-                f" {policy}) and cannot use it: remove it."
+                f"{key} is set, but {pipeline.transform} runs confined (policy {policy}) and"
+                " cannot use it: remove it."
             )
 
 

@@ -110,10 +110,10 @@ def test_a_transform_without_parameters() -> None:
 
 @pytest.mark.parametrize("name", transforms.names())
 def test_every_transform_works_without_parameters(name: str) -> None:
-    kind = transforms.parameters_type(name)
+    kind = transforms.find(name).parameters_type
     assert read(kind, {}) == (kind() if kind else None)
 
 
 def test_an_unknown_transform() -> None:
-    with pytest.raises(InvalidSettings, match="transform is 'sharpen': choose one of copy,"):
+    with pytest.raises(InvalidSettings, match="transform is 'sharpen': set it to one of copy,"):
         transforms.describe("sharpen")

@@ -27,7 +27,7 @@ def thumbnail(
     source, outputs = folder / "source", folder / "outputs"
     source.write_bytes(data)
     outputs.mkdir(exist_ok=True)
-    values = read(transforms.parameters_type("thumbnail"), parameters)
+    values = read(transforms.find("thumbnail").parameters_type, parameters)
     code = transforms.load("thumbnail")
     produced = code.apply([Input(source, "source", max_pixels)], outputs, values)
     ((path, _),) = produced.files

@@ -205,7 +205,7 @@ def test_describing_transforms_imports_none() -> None:
         "import json, sys\nfrom worker import transforms as t\n"
         "from infra.settings import pipelines\nfrom worker.transforms.parameters import read\n"
         "for name in t.names():\n"
-        "    t.describe(name), t.version(name), read(t.parameters_type(name), {})\n"
+        "    t.describe(name), t.version(name), read(t.find(name).parameters_type, {})\n"
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = python(ROOT, ROOT, "-c", script)

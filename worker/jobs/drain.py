@@ -68,6 +68,7 @@ def pass_context(
     """Return what the jobs of a pass share, with the stack's object store."""
     store = open_store(settings)
     parameters_sha256 = hashlib.sha256(pipeline.parameters.encode()).hexdigest()
+    transform_version = version(pipeline.transform, pipeline.folder.sha256)
     return Context(
         store=store,
         pipeline=pipeline,
@@ -76,7 +77,7 @@ def pass_context(
         archive=settings.store.archive,
         ledger=ledger,
         pool=pool,
-        maker=Maker(pipeline.transform, version(pipeline.transform), parameters_sha256),
+        maker=Maker(pipeline.transform, transform_version, parameters_sha256),
         output_key=pipeline.output_key or describe(pipeline.transform).output_key,
         is_versioned=cache(store.is_versioned),
         machine=settings.machine,

@@ -15,7 +15,7 @@ from typing import Any
 from worker.errors import InvalidInput, UploadDeferred
 from worker.sandbox import response
 from worker.sandbox.confinement import confine, limit_cpu
-from worker.transforms import Input, Produced, Transform, load, parameters_type
+from worker.transforms import Input, Produced, Transform, find, load
 from worker.transforms.parameters import read
 
 # Errors that the machine causes. A decoder's other errors are caused by the file.
@@ -39,7 +39,7 @@ def main() -> None:
     if not line.endswith("\n"):
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     first = json.loads(line)
-    parameters = read(parameters_type(name), first["parameters"])
+    parameters = read(find(name).parameters_type, first["parameters"])
     transform = load(name)
     responses = os.fdopen(os.dup(1), "w", buffering=1)
     _discard_output()

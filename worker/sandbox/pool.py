@@ -29,7 +29,7 @@ from worker.errors import (
 )
 from worker.sandbox import response
 from worker.settings import Limits
-from worker.transforms import Produced, parameters_type
+from worker.transforms import Produced, find
 from worker.transforms.parameters import read
 
 _FILES_PER_CHILD = 500  # decoders leak memory
@@ -225,7 +225,7 @@ class Pool:
     ) -> None:
         self._transform, self._limits, self._folder = transform, limits, folder
         self._parameters: dict[str, object] = json.loads(parameters)
-        read(parameters_type(transform), self._parameters)
+        read(find(transform).parameters_type, self._parameters)
         self._slots: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(size):
             self._slots.put(None)

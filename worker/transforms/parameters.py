@@ -47,7 +47,7 @@ def read(
     for name, field in declared.items():
         if name in values:
             try:
-                given[field.name] = _value(hints[field.name], values[name])
+                given[field.name] = convert(hints[field.name], values[name])
             except ValueError as error:
                 problems.append(f"{name} is {shown(values[name])}: set it to {error}.")
         elif field.default is MISSING and field.default_factory is MISSING:
@@ -72,27 +72,27 @@ def _unknown(name: str, declared: Mapping[str, Field[Any]]) -> str:
     return f"{name} is not a parameter of this transform: {remedy}"
 
 
-def _value(hint: Any, value: object) -> Any:
+def convert(hint: Any, value: object) -> Any:
     """Return a value as the type wants it; the ValueError says what is wanted instead."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         limits = [one for one in arguments[1:] if isinstance(one, Range)]
         try:
-            found = _value(arguments[0], value)
+            found = convert(arguments[0], value)
         except ValueError:
             raise ValueError(_wanted(hint)) from None
         if found is not None and not all(one.low <= found <= one.high for one in limits):
             raise ValueError(_wanted(hint))
         return found
     if origin in (Union, types.UnionType):
-        return None if value is None else _value(_without_none(arguments), value)
+        return None if value is None else convert(_without_none(arguments), value)
     if origin is Literal:
         if value in arguments:
             return value
         raise ValueError(_wanted(hint))
     try:
         if origin is list:
-            return [_value(arguments[0], item) for item in _list(value)]
+            return [convert(arguments[0], item) for item in _list(value)]
         return _SCALARS[hint](value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(_wanted(hint)) from None
