@@ -7,6 +7,8 @@ worker's own process: no sandbox, no limits, for comparison only.
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,12 +33,13 @@ class ThreadPool:
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]
 
-    def run(self, source: Path, name: str) -> Produced:
+    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
         """Return what was made."""
-        outputs = source.with_suffix(".out")
+        outputs = sources[0].with_suffix(".out")
         outputs.mkdir()
         with self._places:
-            return self._apply([Input(source, name, self._pixels)], outputs, None)
+            inputs = map(Input, sources, names, repeat(self._pixels))
+            return self._apply(list(inputs), outputs, None)
 
     def stop(self) -> None:
         """Do nothing: a thread cannot be killed."""

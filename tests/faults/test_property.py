@@ -53,7 +53,8 @@ class RandomTransforms(Transforms):
         super().__init__()
         self._numbers = count()
 
-    def run(self, source: Path, name: str) -> Produced:
+    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+        (source,), (name,) = sources, names
         content = source.read_bytes()
         if content.startswith(BAD):
             raise InvalidInput("bad")

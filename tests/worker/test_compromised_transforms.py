@@ -130,7 +130,7 @@ def test_threads_of_imports_are_filtered_and_reported(package: Path, tmp_path: P
         "import json, pathlib\nfrom worker.sandbox.pool import Pool\n"
         "from worker.settings import Limits\n"
         'pool = Pool("threaded", "{}", Limits(), pathlib.Path(), 1)\n'
-        'made = pool.run(pathlib.Path("source"), "a")\npool.close()\n'
+        'made = pool.run([pathlib.Path("source")], ["a"])\npool.close()\n'
         "print(json.dumps([list(made.notes), pool.unenforced]))"
     )
     done = python(package, tmp_path, "-c", script)
@@ -184,7 +184,7 @@ def test_nothing_that_a_child_started_survives_it(
     pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
     try:
         with suppress(TransformCrashed):
-            pool.run(sources[0], "a.png")
+            pool.run([sources[0]], ["a.png"])
         grandchild = psutil.Process(int((tmp_path / "pid").read_text()))
     finally:
         pool.close()
@@ -216,7 +216,7 @@ def test_a_child_cannot_block_the_worker(
     try:
         with pytest.raises(TransformCrashed, match=reason):
             for number in range(200):
-                pool.run(sources[number % 2], "x" * 1000)
+                pool.run([sources[number % 2]], ["x" * 1000])
     finally:
         pool.close()
 
@@ -230,7 +230,7 @@ def test_a_child_cannot_end_the_pass(
     pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
     try:
         with pytest.raises(UploadDeferred, match="No space left on device"):
-            pool.run(sources[0], "a.png")
+            pool.run([sources[0]], ["a.png"])
     finally:
         pool.close()
 

@@ -180,7 +180,7 @@ def assert_crashes(folder: Path) -> None:
     try:
         for _ in range(2):
             with pytest.raises(TransformCrashed, match="invalid response"):
-                pool.run(source, "source")
+                pool.run([source], ["source"])
             assert source.read_bytes() == b"picture"
             beside = [path for path in source.parent.iterdir() if path.is_file()]
             assert all(path.read_bytes() != SECRET for path in beside)
@@ -278,7 +278,7 @@ def test_valid_results_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     before = set(tmp_path.iterdir())
     pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
     try:
-        produced = pool.run(tmp_path / "source", "source")
+        produced = pool.run([tmp_path / "source"], ["source"])
     finally:
         pool.close()
     ((path, content_type),) = produced.files

@@ -80,7 +80,7 @@ from worker.sandbox.pool import Pool
 from worker.settings import Limits
 name, parameters, source, folder = sys.argv[1:]
 pool = Pool(name, parameters, Limits(), Path(folder), 1)
-made = pool.run(Path(source), "text.txt")
+made = pool.run([Path(source)], ["text.txt"])
 pool.close()
 files = [[path.read_text(), content_type] for path, content_type in made.files]
 found = {"files": files, "records": list(made.records), "notes": list(made.notes)}
@@ -256,7 +256,7 @@ def test_copy(tmp_path: Path, name: str, content_type: str) -> None:
     (tmp_path / "source").write_bytes(bytes(range(256)))
     pool = Pool("copy", "{}", Limits(), tmp_path, 1)
     try:
-        made = pool.run(tmp_path / "source", name)
+        made = pool.run([tmp_path / "source"], [name])
     finally:
         pool.close()
     ((path, found),) = made.files

@@ -1,6 +1,6 @@
 """Pipelines on a store and a ledger in memory, and passes over them: without processes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -36,14 +36,16 @@ class Transforms:
         self, special: Mapping[bytes, Callable[[], dict[str, Any] | None]] | None = None
     ) -> None:
         self.unenforced: list[str] = []
-        self.inputs: list[bytes] = []
+        self.inputs: list[bytes] = []  # of each job; those of several files are joined by "+"
+        self.names: list[list[str]] = []
         self.closed = False
         self._stopped = False
         self._special = dict(special or {})
 
-    def run(self, source: Path, _name: str) -> Produced:
-        content = source.read_bytes()
+    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+        source, content = sources[0], b"+".join(one.read_bytes() for one in sources)
         self.inputs.append(content)
+        self.names.append(list(names))
         if self._stopped:
             raise PassInterrupted
         made = self._special[content]() if content in self._special else None

@@ -51,7 +51,7 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
         return Rejection(f"it crashed the worker or its transform {crashes} times, alone")
     made: Produced | Rejection
     try:
-        made = context.pool.run(source.path, upload.key.rpartition("/")[2])
+        made = context.pool.run([source.path], [upload.key.rpartition("/")[2]])
     except InvalidInput as error:
         made = Rejection(str(error))
     except TransformCrashed as error:

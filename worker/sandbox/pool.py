@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -44,15 +44,17 @@ class TransformPool(Protocol):
 
     unenforced: list[str]
 
-    def run(self, source: Path, name: str) -> Produced:
-        """Transform a file.
+    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+        """Transform a file, or all files of a run that a pipeline gathers.
 
         Args:
-            source: The input; it stays where it is.
-            name: The last part of its object key.
+            sources: The inputs; they stay where they are.
+            names: What the transform sees as their names: the last part of the object key; of
+                gathered ones the key, or with several source pipelines PIPELINE/KEY.
 
         Returns:
-            What was made; its files are beside the source: its name with the suffixes .0, .1 …
+            What was made; its files are beside the first source: its name with the suffixes .0,
+            .1 …
 
         Raises:
             InvalidInput: The file cannot be transformed.
@@ -233,8 +235,9 @@ class Pool:
         self._stopped = False
         self.unenforced: list[str] = []
 
-    def run(self, source: Path, name: str) -> Produced:
+    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
         """See `TransformPool.run`."""
+        (source,), (name,) = sources, names
         child = self._slots.get()
         try:
             if not (child and child.is_idle):
