@@ -177,11 +177,11 @@ def sources(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.parametrize("answer", [RESULT, "'nonsense\\n'"], ids=["result", "nonsense"])
 def test_nothing_that_a_child_started_survives_it(
-    tmp_path: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch, answer: str
+    tmp_path: Path, sources: list[Path], answer: str
 ) -> None:
     """The second line, for platforms where a child can start processes."""
-    fake_child(tmp_path, monkeypatch, f"exec({SURVIVOR!r})", answer)
-    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
+    environment = fake_child(tmp_path, f"exec({SURVIVOR!r})", answer)
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1, environment=environment)
     try:
         with suppress(TransformCrashed):
             pool.run([sources[0]], ["a.png"])
@@ -207,12 +207,11 @@ def is_alive(process: psutil.Process) -> bool:
 def test_a_child_cannot_block_the_worker(
     tmp_path: Path,
     sources: list[Path],
-    monkeypatch: pytest.MonkeyPatch,
     action: str,
     reason: str,
 ) -> None:
-    fake_child(tmp_path, monkeypatch, f"exec({action!r})", "''")
-    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
+    environment = fake_child(tmp_path, f"exec({action!r})", "''")
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1, environment=environment)
     try:
         with pytest.raises(TransformCrashed, match=reason):
             for number in range(200):
@@ -221,13 +220,11 @@ def test_a_child_cannot_block_the_worker(
         pool.close()
 
 
-def test_a_child_cannot_end_the_pass(
-    tmp_path: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_cannot_end_the_pass(tmp_path: Path, sources: list[Path]) -> None:
     """What it says of the machine concerns its own file only."""
     answer = "json.dumps({'environment': 'No space left on device'}) + '\\n'"
-    fake_child(tmp_path, monkeypatch, "pass", answer)
-    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
+    environment = fake_child(tmp_path, "pass", answer)
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1, environment=environment)
     try:
         with pytest.raises(UploadDeferred, match="No space left on device"):
             pool.run([sources[0]], ["a.png"])

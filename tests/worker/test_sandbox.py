@@ -14,6 +14,7 @@ import pytest
 from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.slow import children, slow_photo, transforming_worker
+from worker.environment import Environment
 from worker.errors import TransformCrashed
 from worker.sandbox.pool import Pool
 from worker.settings import Limits
@@ -130,7 +131,7 @@ def test_children_die_with_the_worker(versioned: Pipeline) -> None:
 
 @pytest.mark.parametrize("said", ["", '{"parameters": {}'])
 def test_a_child_whose_worker_died_before_it_had_started_ends_silently(said: str) -> None:
-    command = [sys.executable, "-m", "worker.sandbox.child", "negate", "512", "9", "1", "/in/input"]
+    command = [sys.executable, "-m", "worker.sandbox.child", "negate", "512", "9", "1", "/in"]
     done = subprocess.run(
         command, check=False, input=said, capture_output=True, text=True, cwd=ROOT
     )
@@ -159,8 +160,8 @@ def test_one_pass_at_a_time(versioned: Pipeline) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def fake_child(folder: Path, monkeypatch: pytest.MonkeyPatch, action: str, answer: str) -> None:
-    """Let pools start a process that does something for each file, then answers."""
+def fake_child(folder: Path, action: str, answer: str) -> Environment:
+    """Return an interpreter whose process does something for each file, then answers."""
     taken_over = folder / "python"
     taken_over.write_text(
         f"#!{sys.executable}\nimport json, os, sys\nsys.stdin.readline()\n"
@@ -168,15 +169,15 @@ def fake_child(folder: Path, monkeypatch: pytest.MonkeyPatch, action: str, answe
         f"for _ in sys.stdin:\n    {action}\n    print({answer}, end='', flush=True)\n"
     )
     taken_over.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(taken_over))
+    return Environment(python=taken_over)
 
 
-def assert_crashes(folder: Path) -> None:
+def assert_crashes(folder: Path, environment: Environment) -> None:
     """Check that a pool ends each process, that inputs stay, and that no result is left."""
     (folder / "jobs").mkdir()
     source = folder / "jobs" / "source"
     source.write_bytes(b"picture")
-    pool = Pool("negate", "{}", Limits(seconds=60), folder, 1)
+    pool = Pool("negate", "{}", Limits(seconds=60), folder, 1, environment=environment)
     try:
         for _ in range(2):
             with pytest.raises(TransformCrashed, match="invalid response"):
@@ -191,12 +192,10 @@ def assert_crashes(folder: Path) -> None:
 @pytest.mark.parametrize(
     "answer", ["x" * 2**22, "nonsense\n", "[]\n", "{}\n", "{}\n{}\n", "[" * 200_000 + "\n"]
 )
-def test_invalid_responses_of_a_child(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
-) -> None:
+def test_invalid_responses_of_a_child(tmp_path: Path, answer: str) -> None:
     """A file may compromise the decoder: its process is killed, and the next file gets another."""
-    fake_child(tmp_path, monkeypatch, "pass", repr(answer))
-    assert_crashes(tmp_path)
+    environment = fake_child(tmp_path, "pass", repr(answer))
+    assert_crashes(tmp_path, environment)
 
 
 SECRET = b"another job's"
@@ -261,22 +260,20 @@ def records(*lines: str) -> str:
         (WRITE, result().replace("{", "{'more': 1, ")),
     ],
 )
-def test_invalid_results_of_a_child(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, answer: str
-) -> None:
+def test_invalid_results_of_a_child(tmp_path: Path, action: str, answer: str) -> None:
     """Whatever it says of its results: the parent takes nothing but files of the child's folder."""
     (tmp_path / "secret").write_bytes(SECRET)
-    fake_child(tmp_path, monkeypatch, action, answer)
-    assert_crashes(tmp_path)
+    environment = fake_child(tmp_path, action, answer)
+    assert_crashes(tmp_path, environment)
 
 
-def test_valid_results_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valid_results_of_a_child(tmp_path: Path) -> None:
     """The sibling of the invalid ones."""
     action = records("'{\"a\": [1.5, null]}\\n'")
-    fake_child(tmp_path, monkeypatch, action, result(records=1, notes=["a\nb\x1b"]))
+    environment = fake_child(tmp_path, action, result(records=1, notes=["a\nb\x1b"]))
     (tmp_path / "source").write_bytes(b"picture")
     before = set(tmp_path.iterdir())
-    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1)
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1, environment=environment)
     try:
         produced = pool.run([tmp_path / "source"], ["source"])
     finally:

@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from worker import logs
+from worker.environment import Environment
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
@@ -21,7 +22,8 @@ from worker.jobs.signals import on_signal
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.logs import fields
-from worker.sandbox.pool import Pool, TransformPool
+from worker.sandbox.policy import make_pool
+from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
 from worker.transforms import describe, version
@@ -48,7 +50,7 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
         folder = _prepare_state(settings.state, stack)
         ledger = stack.enter_context(open_ledger(settings, pipeline.name))
         cores = available_cores()
-        pool = Pool(pipeline.transform, pipeline.parameters, pipeline.limits, folder, cores)
+        pool = make_pool(pipeline, Environment(), folder, cores)
         context = pass_context(settings, pipeline, ledger, pool, folder)
         bucket_pass = Pass(context, threads_for(cores), schedule_of(settings))
         on_signal(partial(_stop, bucket_pass))

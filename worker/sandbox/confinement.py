@@ -9,9 +9,10 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from worker.sandbox.landlock import forbid_files
+from worker.sandbox import landlock
 from worker.sandbox.seccomp import forbid_system_calls
 from worker.uploads.upload import MAX_PUT_BYTES
 
@@ -19,9 +20,16 @@ _OPEN_FILES = 64
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION = 0x20080522  # linux/capability.h
+#: What is not enforced by a kernel without Landlock.
+NO_LANDLOCK = "other files, including the worker's credentials: no Landlock here"
 
 
-def confine(memory_bytes: int, parent: int, readable: Path | None = None) -> list[str]:
+def confine(
+    memory_bytes: int,
+    parent: int,
+    readable: Sequence[Path] = (),
+    scratch: Path | None = None,
+) -> list[str]:
     """Limit memory; forbid the network, other programs and most files to this process.
 
     Only the current folder can be written; Python and its libraries can be read. It must be called
@@ -31,43 +39,82 @@ def confine(memory_bytes: int, parent: int, readable: Path | None = None) -> lis
     Args:
         memory_bytes: The limit of the address space.
         parent: The process id of the parent; when it dies, this process is killed.
-        readable: A further folder that can be read.
+        readable: Further files and folders that can be read.
+        scratch: A further folder that can be written, where folders can be made too.
+
+    Returns:
+        What could not be enforced here, one phrase each.
+    """
+    problems = limit_resources(
+        {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_NOFILE: _OPEN_FILES}
+    )
+    if sys.platform != "linux":
+        return [*problems, "network, other programs, death with the parent: Linux only"]
+    libc = ctypes.CDLL(None, use_errno=True)
+    problems += give_up_rights(libc, parent)
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        problems.append("other files, to threads that the transform's imports started")
+    if not landlock.forbid_files(libc, _allowed(readable, scratch)):
+        problems.append(NO_LANDLOCK)
+    if not forbid_system_calls(libc):
+        problems.append(f"network, other programs: no filter for {os.uname().machine} here")
+    return problems
+
+
+def limit_resources(limits: Mapping[int, int]) -> list[str]:
+    """Set limits of this process, and those of files that it writes; return what is refused."""
+    problems = []
+    usual = {resource.RLIMIT_FSIZE: MAX_PUT_BYTES, resource.RLIMIT_CORE: 0}
+    for limit, value in {**usual, **limits}.items():
+        try:
+            resource.setrlimit(limit, (value, value))
+        except (ValueError, OSError) as error:
+            problems.append(f"resource limit {limit}: {error}")
+    return problems
+
+
+def give_up_rights(libc: ctypes.CDLL, parent: int) -> list[str]:
+    """Give up capabilities, and die with the parent.
+
+    Args:
+        libc: The C library.
+        parent: The process id of the parent.
 
     Returns:
         What could not be enforced here, one phrase each.
     """
     problems = []
-    for limit, value in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_FSIZE, MAX_PUT_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        try:
-            resource.setrlimit(limit, (value, value))
-        except (ValueError, OSError) as error:
-            problems.append(f"resource limit {limit}: {error}")
-    if sys.platform != "linux":
-        return [*problems, "network, other programs, death with the parent: Linux only"]
     try:
         # When memory is short, the kernel kills this process before the worker and other services.
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError as error:
         problems.append(f"oom_score_adj: {error.strerror}")
-    libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if _parent() != parent:
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # If it is root, its capabilities are restricted by neither Landlock nor seccomp.
     libc.capset(struct.pack("Ii", _CAPABILITY_VERSION, 0), bytes(24))
-    if len(list(Path("/proc/self/task").iterdir())) > 1:
-        problems.append("other files, to threads that the transform's imports started")
-    if not forbid_files(libc, readable):
-        problems.append("other files, including the worker's credentials: no Landlock here")
-    if not forbid_system_calls(libc):
-        problems.append(f"network, other programs: no filter for {os.uname().machine} here")
     return problems
+
+
+def _allowed(readable: Sequence[Path], scratch: Path | None) -> dict[str, int]:
+    """Return the rights to each folder and what is below it.
+
+    Folders cannot be listed except those of this process, `readable` and those of Python's modules,
+    which are listed to import from them.
+    """
+    package = str(Path(__file__).parents[1])
+    installed = (sys.prefix, sys.base_prefix)
+    libraries = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", *installed)
+    allowed = dict.fromkeys(libraries, landlock.READ)
+    # Not every folder of sys.path: the worker's is a whole checkout where it runs from one.
+    modules = [path for path in sys.path if path.startswith(installed) and Path(path).is_dir()]
+    readable_paths = [package, *modules, *map(str, readable)]
+    allowed |= dict.fromkeys(readable_paths, landlock.READ | landlock.LIST)
+    if scratch:
+        allowed[str(scratch)] = landlock.TREE
+    return allowed | {str(Path.cwd()): landlock.FILES}
 
 
 def limit_cpu(seconds: int) -> None:

@@ -11,6 +11,7 @@ from typing import IO, TextIO
 
 #: The most bytes of a log.
 MAX_BYTES = 16 << 10
+_CUT = "… (the beginning is not kept)\n"
 
 
 class Output:
@@ -47,14 +48,26 @@ def captured(folder: Path) -> Iterator[Output]:
 
 
 def tail(file: IO[bytes]) -> str:
-    """Return the end of a log: whole lines of printable characters, at most MAX_BYTES."""
+    """Return the end of a log; see `shown`."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - MAX_BYTES))
-    data = file.read(MAX_BYTES)
-    if size > MAX_BYTES:
-        data = data.partition(b"\n")[2] or data
+    return shown(file.read(MAX_BYTES), is_whole=size <= MAX_BYTES)
+
+
+def shown(data: bytes, *, is_whole: bool) -> str:
+    """Return the end of a log: whole lines of printable characters, at most MAX_BYTES in UTF-8.
+
+    Args:
+        data: The end of what was printed.
+        is_whole: Whether it has the beginning too.
+    """
     text = data.decode("utf-8", "replace")
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text if c != "\r")
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text if c != "\r")
+    encoded = text.encode()  # a replaced byte takes three
+    if is_whole and len(encoded) <= MAX_BYTES:
+        return text
+    rest = encoded[-(MAX_BYTES - len(_CUT.encode())) :].decode("utf-8", "ignore")
+    return _CUT + (rest.partition("\n")[2] or rest)
 
 
 def _flush(streams: tuple[TextIO, TextIO]) -> None:

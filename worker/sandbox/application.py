@@ -1,0 +1,121 @@
+"""A pipeline's transform in the process that applies it, and its responses (see response.py)."""
+
+import errno
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.errors import InvalidInput, UploadDeferred
+from worker.sandbox import response
+from worker.transforms import Input, Produced, Resources, find, load
+from worker.transforms.parameters import read
+
+# Errors that the machine causes. A decoder's other errors are caused by the file.
+_ENVIRONMENT_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.ENOENT,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EAGAIN,
+}
+
+
+class Application:
+    """A transform with the parameters and resources of its pipeline.
+
+    Args:
+        name: The transform.
+        pipeline: `parameters`, `max_pixels`, `folder`, `files` and `secrets`, as JSON has them.
+
+    Raises:
+        InvalidSettings: There is no such transform, or the parameters are not its own.
+    """
+
+    def __init__(self, name: str, pipeline: Mapping[str, Any]) -> None:
+        self.resources = resources_of(pipeline)
+        definition = find(name, self.resources.folder)
+        self._max_pixels: int = pipeline["max_pixels"]
+        self._parameters = read(definition.parameters_type, pipeline["parameters"])
+        self._transform = load(name, self.resources.folder)
+
+    def start(self) -> None:
+        """Let the transform load what it needs for all files, such as a model."""
+        start = getattr(self._transform, "start", None)
+        if start:
+            start(self._parameters, self.resources)
+
+    def apply(
+        self, paths: Sequence[Path], names: Sequence[str], outputs: Path
+    ) -> dict[str, object]:
+        """Return the response to inputs.
+
+        Args:
+            paths: The inputs.
+            names: Their names; see `TransformPool.run`.
+            outputs: An empty folder for the results.
+        """
+        inputs = [
+            Input(path, name, self._max_pixels) for path, name in zip(paths, names, strict=True)
+        ]
+        try:
+            return _describe(self._transform.apply(inputs, outputs, self._parameters), outputs)
+        except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
+            kind, reason = failure(error, outputs)
+            return {kind: response.printable(reason)}
+
+
+def resources_of(pipeline: Mapping[str, Any]) -> Resources:
+    """Return a pipeline's resources, from JSON."""
+    folder, files = pipeline.get("folder"), pipeline.get("files", {})
+    secrets = pipeline.get("secrets")
+    return Resources(
+        folder=Path(folder) if folder else None,
+        files={name: Path(path) for name, path in files.items()},
+        secrets=Path(secrets) if secrets else None,
+    )
+
+
+def _describe(produced: Produced, folder: Path) -> dict[str, object]:
+    """Describe what a transform made; its records go into a file."""
+    if len(produced.files) > response.MAX_FILES:
+        raise InvalidInput(f"it has more than {response.MAX_FILES} results")
+    if len(produced.records) > response.MAX_RECORDS:
+        raise InvalidInput(f"it has more than {response.MAX_RECORDS} records")
+    for _, content_type in produced.files:
+        if not response.is_content_type(content_type):
+            text = response.printable(content_type)[:100]
+            raise InvalidInput(
+                f"its result's content type {text!r} is not of the form type/subtype"
+            )
+    if produced.records:
+        lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in produced.records)
+        if len(lines) > response.MAX_RECORD_BYTES:
+            raise InvalidInput(f"its records exceed {response.MAX_RECORD_BYTES >> 20} MiB")
+        (folder / response.RECORDS).write_text(lines)
+    files = [[path.name, content_type] for path, content_type in produced.files]
+    return {
+        "files": files,
+        "records": len(produced.records),
+        "notes": [response.printable(note) for note in produced.notes[: response.MAX_NOTES]],
+    }
+
+
+def failure(error: Exception, folder: Path) -> tuple[str, str]:
+    """Return the kind of a failure (see response.py) and its reason."""
+    if isinstance(error, UploadDeferred):
+        return "deferred", str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return "memory", "it needs more memory than limits.memory_mb"
+    if number == errno.EFBIG:
+        return "invalid", "its result is larger than 5 GiB, the limit of a single PUT"
+    if number in _ENVIRONMENT_ERRORS:
+        return "environment", f"{os.strerror(number)} in {folder}"
+    known = isinstance(error, InvalidInput)
+    return "invalid", str(error) if known else f"{type(error).__name__}: {error}"
