@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+#: The transforms with packages of their own: a group each, which names all that is installed.
+TRANSFORMS = ("answers",)
 HEADER = """\
 # {}
 # Written by `python -m tools.lock` from pyproject.toml, which says why each package is there.
 """
+_MACHINE = ("--python-platform", "linux", "--python-version", "3.11")
 #: Lock file -> its title, and what is locked for which platforms, as arguments of uv.
 LOCKS = {
     "requirements.txt": (
@@ -32,8 +35,15 @@ LOCKS = {
     # pip evaluates markers for the Python that runs it, not for the one that it downloads for.
     "worker/requirements.txt": (
         "What the worker needs on its machine.",
-        ("--group", "worker", "--python-platform", "linux", "--python-version", "3.11"),
+        ("--group", "worker", *_MACHINE),
     ),
+    **{
+        f"worker/transforms/{name}/requirements.txt": (
+            f"What the transform `{name}` needs.",
+            ("--group", name, "--no-deps", *_MACHINE),
+        )
+        for name in TRANSFORMS
+    },
 }
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.lock import TRANSFORMS
+
 CHECKOUT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 LOCKED = {
@@ -16,6 +18,10 @@ LOCKED = {
         *(each for each in PROJECT["dependency-groups"]["local"] if isinstance(each, str)),
     ],
     "worker/requirements.txt": PROJECT["dependency-groups"]["worker"],
+    **{
+        f"worker/transforms/{name}/requirements.txt": PROJECT["dependency-groups"][name]
+        for name in TRANSFORMS
+    },
 }
 
 
