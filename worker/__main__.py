@@ -61,11 +61,13 @@ def main(arguments: list[str]) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Each command imports what it needs: `apply` works without the database's package.
     if options.command == "apply":
-        from worker.apply import apply  # noqa: PLC0415
+        from worker.apply import Trial, apply  # noqa: PLC0415
 
-        values = dict(options.parameter)
-        problems = apply(options.transform, values, options.sources, options.destination)
-        return _print_problems(problems)
+        sources, destination = _sources(options)
+        trial = Trial(
+            options.transform, dict(options.parameter), options.folder, gather=options.gather
+        )
+        return _print_problems(apply(trial, sources, destination))
     if options.command == "build":
         from worker.apply import build  # noqa: PLC0415
 
@@ -81,6 +83,16 @@ def _run(options: argparse.Namespace) -> int:
     else:
         _report(loaded, options)
     return 0
+
+
+def _sources(options: argparse.Namespace) -> tuple[list[Path], Path]:
+    """Return the files that `apply` transforms, and where results go."""
+    if options.to:
+        return options.sources, options.to
+    *sources, destination = options.sources
+    if not sources:
+        raise InvalidSettings(["Where results go is missing: give --to DST."])
+    return sources, destination
 
 
 def _print_problems(problems: list[str]) -> int:

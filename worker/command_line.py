@@ -54,7 +54,14 @@ def parser() -> argparse.ArgumentParser:
     _add_pipeline(rebuilt)
     commands.add_parser("build", help="compile the parts of transforms that need it")
     apply = commands.add_parser("apply", help="transform local files")
-    apply.add_argument("transform", choices=transforms.names())
+    apply.add_argument(
+        "transform",
+        metavar="TRANSFORM",
+        help=f"{', '.join(transforms.names())}, or package.module:function of your folder",
+    )
+    apply.add_argument(
+        "--folder", metavar="PATH", type=Path, help="the folder of the function or the command"
+    )
     apply.add_argument(
         "--parameter",
         metavar="KEY=VALUE",
@@ -63,8 +70,13 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="set a parameter of the transform; VALUE is JSON or text",
     )
-    apply.add_argument("sources", metavar="SRC", nargs="+", type=Path)
-    apply.add_argument("destination", metavar="DST", type=Path)
+    apply.add_argument("--gather", action="store_true", help="give the transform all files at once")
+    apply.add_argument(
+        "--to", metavar="DST", type=Path, help="a folder for the results, or the only result"
+    )
+    apply.add_argument(
+        "sources", metavar="SRC", nargs="+", type=Path, help="files; without --to, DST is the last"
+    )
     return made
 
 

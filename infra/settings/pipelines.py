@@ -14,7 +14,7 @@ from infra.errors import InvalidSettings
 from infra.names import FIRST_PIPELINE
 from infra.settings.fields import BucketName, Cidr
 from worker import errors, transforms
-from worker.transforms import output_keys, parameters
+from worker.transforms import output_keys
 
 #: What a stack has that defines none.
 DEFAULT = {FIRST_PIPELINE: {"transform": "negate"}}
@@ -226,7 +226,7 @@ def _of_transform(pipeline: Pipeline, shown: Callable[[object], str]) -> Iterato
         yield from str(error).splitlines()
         return
     try:
-        parameters.read(found.parameters_type, pipeline.parameters, shown)
+        found.read(pipeline.parameters, shown)
     except errors.InvalidSettings as error:
         yield from (f"parameters.{line}" for line in str(error).splitlines())
     policy = transforms.policy(

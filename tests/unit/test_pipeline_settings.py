@@ -88,8 +88,8 @@ def test_texts_are_taken_as_config_set_path_writes_them() -> None:
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"transform": "coyp"}, "transform is 'coyp'", "did you mean copy?"),
-    ({"transform": "resize"}, "transform is 'resize'", "one of copy, negate, thumbnail"),
-    ({"transform": ["copy"]}, "transform is", "one of copy, negate, thumbnail"),
+    ({"transform": "resize"}, "transform is 'resize'", ", negate, thumbnail"),
+    ({"transform": ["copy"]}, "transform is", ", negate, thumbnail"),
     ({"parameters": {"width": 3}}, "parameters.width is not a parameter", "remove it"),
     ({"parameters": 3}, "parameters is 3", "a map"),
     ({"parameters": None}, "parameters is None", "a map"),

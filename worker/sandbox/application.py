@@ -10,7 +10,6 @@ from typing import Any
 from worker.errors import InvalidInput, UploadDeferred
 from worker.sandbox import response
 from worker.transforms import Input, Produced, Resources, find, load
-from worker.transforms.parameters import read
 
 # Errors that the machine causes. A decoder's other errors are caused by the file.
 _ENVIRONMENT_ERRORS = {
@@ -39,9 +38,8 @@ class Application:
 
     def __init__(self, name: str, pipeline: Mapping[str, Any]) -> None:
         self.resources = resources_of(pipeline)
-        definition = find(name, self.resources.folder)
         self._max_pixels: int = pipeline["max_pixels"]
-        self._parameters = read(definition.parameters_type, pipeline["parameters"])
+        self._parameters = find(name, self.resources.folder).read(pipeline["parameters"])
         self._transform = load(name, self.resources.folder)
 
     def start(self) -> None:
@@ -51,17 +49,19 @@ class Application:
             start(self._parameters, self.resources)
 
     def apply(
-        self, paths: Sequence[Path], names: Sequence[str], outputs: Path
+        self, root: Path, paths: Sequence[str], names: Sequence[str], outputs: Path
     ) -> dict[str, object]:
         """Return the response to inputs.
 
         Args:
-            paths: The inputs.
+            root: The folder of the inputs.
+            paths: Where they are in it.
             names: Their names; see `TransformPool.run`.
             outputs: An empty folder for the results.
         """
         inputs = [
-            Input(path, name, self._max_pixels) for path, name in zip(paths, names, strict=True)
+            Input(root / path, name, self._max_pixels, root)
+            for path, name in zip(paths, names, strict=True)
         ]
         try:
             return _describe(self._transform.apply(inputs, outputs, self._parameters), outputs)

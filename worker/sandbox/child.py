@@ -47,8 +47,7 @@ def main() -> None:
     for line in sys.stdin:
         limit_cpu(int(cpu_seconds))
         job = json.loads(line)
-        paths = [Path(inputs, path) for path in job["paths"]]
-        answer = transform.apply(paths, job["names"], Path.cwd())
+        answer = transform.apply(Path(inputs), job["paths"], job["names"], Path.cwd())
         if has_log:
             sys.stdout.flush()
             sys.stderr.flush()

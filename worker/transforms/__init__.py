@@ -8,7 +8,7 @@ library alone; `load` is for the confined process, which then needs whatever the
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import import_module, util
@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from worker.errors import InvalidSettings
+from worker.transforms.parameters import read
 
 if TYPE_CHECKING:
     from worker.transforms.functions import Declaration
@@ -60,13 +61,15 @@ class Input:
 
     Attributes:
         path: Where it is.
-        name: The last part of its object key.
+        name: The last part of its object key; if the pipeline gathers, the key.
         max_pixels: The most pixels that all its frames may have.
+        root: The folder of the job's inputs, which has nothing else; None if that is not known.
     """
 
     path: Path
     name: str
     max_pixels: int
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,26 @@ class Definition:
             return self._declared.parameters_type
         module = self._own and _by_path(self._own, _PARAMETERS)
         return cast("type", module.Parameters) if module else None
+
+    def read(self, values: Mapping[str, object], shown: Callable[[object], str] = repr) -> Any:
+        """Read parameters and check them against the folder; see `parameters.read`.
+
+        A `Parameters` class may have `check(folder: Path | None)`, which raises ValueError with a
+        sentence that begins with a parameter.
+
+        Returns:
+            An instance of `parameters_type`, or None.
+
+        Raises:
+            InvalidSettings: One sentence for each problem, which begins with a parameter.
+        """
+        found = read(self.parameters_type, values, shown)
+        if check := getattr(found, "check", None):
+            try:
+                check(self.folder)
+            except ValueError as error:
+                raise InvalidSettings([str(error)]) from None
+        return found
 
     @cached_property
     def requirements(self) -> Path | None:

@@ -53,7 +53,7 @@ class FunctionCall:
         except BaseException as error:
             if isinstance(error, OSError) and error.errno in _ENVIRONMENT_ERRORS:
                 raise
-            _print(error)
+            self._print(error)
             raise InvalidInput(f"{type(error).__name__}: {error}") from error
         return collect(outputs, returned)
 
@@ -65,15 +65,10 @@ class FunctionCall:
         except (MemoryError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            _print(error)
+            self._print(error)
             reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, ModuleNotFoundError) and error.name:
-                package = error.name.partition(".")[0]
-                reason = (
-                    f"{error}; name its package in requirements.txt of the folder"
-                    if not (self._folder / package).exists()
-                    else f"{error}"
-                )
+            if isinstance(error, ModuleNotFoundError):
+                reason = f"{error}; name its package in requirements.txt of the folder"
             raise InvalidInput(f"its module {self._module} cannot be imported: {reason}") from error
         path = Path(module.__file__ or "")
         if not path.resolve().is_relative_to(self._folder):
@@ -83,8 +78,9 @@ class FunctionCall:
         found: Callable[..., object] = getattr(module, self._name)
         return found
 
-
-def _print(error: BaseException) -> None:
-    """Print a traceback without this module's own frame."""
-    frames = error.__traceback__ and error.__traceback__.tb_next
-    traceback.print_exception(type(error), error, frames)
+    def _print(self, error: BaseException) -> None:
+        """Print a traceback from the first frame in the user's folder on."""
+        frames = error.__traceback__
+        while frames and not frames.tb_frame.f_code.co_filename.startswith(str(self._folder)):
+            frames = frames.tb_next
+        traceback.print_exception(type(error), error, frames)

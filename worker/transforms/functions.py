@@ -117,10 +117,11 @@ def _declaration(node: ast.FunctionDef | ast.AsyncFunctionDef, where: str) -> De
         raise InvalidSettings(problems)
     first = taken[0].annotation
     text = ast.get_docstring(node) or f"The function {node.name}."
+    made = make_dataclass("Parameters", fields, frozen=True, kw_only=True)
     return Declaration(
         summary=text.splitlines()[0],
         gathers=first is not None and bool(_LIST.match(ast.unparse(first))),
-        parameters_type=make_dataclass("Parameters", fields, frozen=True) if fields else None,
+        parameters_type=made if fields else None,
     )
 
 

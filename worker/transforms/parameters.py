@@ -29,7 +29,8 @@ def read(
 
     Args:
         kind: The transform's `Parameters`: a dataclass whose fields are bool, int, float, str,
-            Literal, lists of these, or one of them or None; None if it has no parameters.
+            Literal, lists of these, maps, or one of them or None; None if it has no parameters. Its
+            `__post_init__` may raise ValueError with a sentence that begins with a parameter.
         values: Name in camelCase -> value. A text is taken as a number or boolean where one is
             needed: `pulumi config set --path` stores every value as text.
         shown: How a wrong value appears in a sentence; a secret one must not.
@@ -54,7 +55,10 @@ def read(
             problems.append(f"{name} is missing: set it to {_wanted(hints[field.name])}.")
     if problems:
         raise InvalidSettings(problems)
-    return kind(**given) if kind else None
+    try:
+        return kind(**given) if kind else None
+    except ValueError as error:  # of __post_init__
+        raise InvalidSettings([str(error)]) from None
 
 
 def _camel(name: str) -> str:
@@ -93,6 +97,8 @@ def convert(hint: Any, value: object) -> Any:
     try:
         if origin is list:
             return [convert(arguments[0], item) for item in _list(value)]
+        if origin is dict:
+            return _map(value)
         return _SCALARS[hint](value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(_wanted(hint)) from None
@@ -105,6 +111,12 @@ def _without_none(arguments: tuple[Any, ...]) -> Any:
 
 def _list(value: object) -> list[object]:
     if not isinstance(value, list):
+        raise TypeError
+    return value
+
+
+def _map(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
         raise TypeError
     return value
 
@@ -159,4 +171,6 @@ def _wanted(hint: Any) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is list:
         return f"a list, each element {_wanted(arguments[0])}"
+    if origin is dict:
+        return "a map"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "a text")
