@@ -87,3 +87,14 @@ def is_private_key(pem: str) -> bool:
         return bool(serialization.load_pem_private_key(pem.encode(), None))
     except (TypeError, ValueError):  # TypeError: it needs a passphrase
         return False
+
+
+def is_ssh_key(line: str) -> bool:
+    """Return whether a line is one public key of OpenSSH, "type base64 comment" (RFC 4253, 6.6)."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+    try:
+        return "\n" not in line and bool(load_ssh_public_key(line.encode()))
+    except (ValueError, UnsupportedAlgorithm):
+        return False

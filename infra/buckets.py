@@ -9,41 +9,33 @@ from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_openstack as openstack
-from pulumi.dynamic import Resource, ResourceProvider
 
 from clients.errors import InfraError
 from infra.clouds import Compute
 from infra.names import FIRST_PIPELINE
 from infra.providers import buckets as providers
+from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Settings
 from infra.user_data import archive as worker_archive
 
 
 @dataclass(frozen=True)
 class StoreAccess:
-    """How the store is reached; the keys are secret."""
+    """How the store is reached, as providers want it; the keys are secret."""
 
     endpoint: str
-    region: str
+    store_region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
 
 
-class BucketResource(Resource, name="OverS3"):
-    """A dynamic resource about one bucket."""
-
-    provider: type[ResourceProvider]
+class BucketResource(ProvidedResource, name="OverS3"):
+    """A resource about one bucket."""
 
     def __init__(
         self, name: str, access: StoreAccess, props: dict[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
-        where = {
-            "endpoint": access.endpoint,
-            "store_region": access.region,
-            "access_key": access.access_key,
-            "secret_key": access.secret_key,
-        }
-        super().__init__(self.provider(), name, {**where, **props}, opts)
+        super().__init__(name, {**vars(access), **props}, opts)
 
 
 class BucketClaim(BucketResource, name="BucketClaim"):
@@ -62,6 +54,7 @@ class BucketContents(BucketResource, name="BucketContents"):
     """The contents of a bucket: purged before the bucket is deleted."""
 
     provider = providers.BucketContentsProvider
+    further_outputs = ("versioned",)
 
 
 class WorkerArchive(BucketResource, name="WorkerArchive"):
@@ -147,24 +140,19 @@ class Buckets(pulumi.ComponentResource):
 
     def _access(self, settings: Settings, cloud: Compute) -> StoreAccess:
         store, rotation = settings.store, settings.rotation
+        keys: tuple[pulumi.Input[str], pulumi.Input[str]] = (store.access_key, store.secret_key)
+        if not store.access_key:
+            # A credential cannot be updated: after a rotation it is a new resource, created before
+            # its users change; the old one is deleted last.
+            outputs = ["access", "secret"]
+            made = openstack.identity.Ec2CredentialV3(
+                "store-keys" if rotation == 1 else f"store-keys-{rotation}",
+                opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=outputs),
+            )
+            keys = (made.access, made.secret)
+        access, secret = map(pulumi.Output.secret, keys)
         endpoint = store.endpoint or cloud.store_endpoint
-        if store.access_key:
-            keys = (pulumi.Output.secret(store.access_key), pulumi.Output.secret(store.secret_key))
-            return StoreAccess(endpoint, store.region, *keys)
-        # A credential cannot be updated: after a rotation it is a new resource, created before its
-        # users change; the old one is deleted last.
-        made = openstack.identity.Ec2CredentialV3(
-            "store-keys" if rotation == 1 else f"store-keys-{rotation}",
-            opts=pulumi.ResourceOptions(
-                parent=self, additional_secret_outputs=["access", "secret"]
-            ),
-        )
-        return StoreAccess(
-            endpoint,
-            store.region,
-            pulumi.Output.secret(made.access),
-            pulumi.Output.secret(made.secret),
-        )
+        return StoreAccess(endpoint, store.region, access, secret)
 
     def _adopt(self, role: Role, bucket: str, parent: pulumi.Resource) -> Bucket:
         visible = bucket in self.cloud.own_buckets
@@ -194,7 +182,7 @@ class Buckets(pulumi.ComponentResource):
         BucketContents(
             f"{role.prefix}-contents",
             self.access,
-            {"bucket": bucket, "pipeline": role.pipeline, "versions": False, "versioned": None},
+            {"bucket": bucket, "pipeline": role.pipeline, "versions": False},
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=bucket)),
         )
 
@@ -215,12 +203,7 @@ class Buckets(pulumi.ComponentResource):
         contents = BucketContents(
             f"{role.prefix}-contents",
             self.access,
-            {
-                "bucket": bucket,
-                "pipeline": role.pipeline,
-                "versions": role.keeps_versions,
-                "versioned": None,
-            },
+            {"bucket": bucket, "pipeline": role.pipeline, "versions": role.keeps_versions},
             pulumi.ResourceOptions.merge(self._options(role, parent, depends_on=[made]), opts),
         )
         return Bucket(name, [contents])
@@ -280,25 +263,20 @@ def _aws_provider(access: StoreAccess, parent: pulumi.Resource) -> Any:
             " so does `uv pip install --group aws`."
         ) from None
 
-    opts = pulumi.ResourceOptions(parent=parent)
-    if (urlsplit(access.endpoint).hostname or "").endswith(".amazonaws.com"):
-        return aws.Provider(
-            "object-store",
-            access_key=access.access_key,
-            secret_key=access.secret_key,
-            region=access.region,
-            opts=opts,
-        )
+    is_amazon = (urlsplit(access.endpoint).hostname or "").endswith(".amazonaws.com")
+    elsewhere: dict[str, Any] = {
+        "endpoints": [aws.ProviderEndpointArgs(s3=access.endpoint, s3control=access.endpoint)],
+        "s3_use_path_style": True,
+        "skip_credentials_validation": True,
+        "skip_metadata_api_check": True,
+        "skip_region_validation": True,
+        "skip_requesting_account_id": True,
+    }
     return aws.Provider(
         "object-store",
         access_key=access.access_key,
         secret_key=access.secret_key,
-        region=access.region,
-        endpoints=[aws.ProviderEndpointArgs(s3=access.endpoint, s3control=access.endpoint)],
-        s3_use_path_style=True,
-        skip_credentials_validation=True,
-        skip_metadata_api_check=True,
-        skip_region_validation=True,
-        skip_requesting_account_id=True,
-        opts=opts,
+        region=access.store_region,
+        opts=pulumi.ResourceOptions(parent=parent),
+        **({} if is_amazon else elsewhere),
     )

@@ -1,64 +1,46 @@
 """The database: a PostgreSQL instance on the database cloud, open to the machine only."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from infra.clouds import DATASTORE, DatabaseCloud
 from infra.providers.certificates import ClientCertificatesProvider
 from infra.providers.database import TroveInstanceProvider, TroveReadyProvider
+from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Database as DatabaseSettings
 from infra.settings.models import ExistingDatabase, Settings
 
 ADMIN, USER = "db_admin", "pipeline_worker"
 
 
-class TroveInstance(Resource, name="TroveInstance"):
-    """A PostgreSQL instance with one database and two users (TroveInstanceProvider)."""
+class TroveInstance(ProvidedResource, name="TroveInstance"):
+    """A PostgreSQL instance with one database and two users."""
 
+    provider = TroveInstanceProvider
+    secret_outputs = ("admin_password", "user_password")
     admin_password: pulumi.Output[str]
     user_password: pulumi.Output[str]
 
-    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
-        outputs: dict[str, Any] = {"admin_password": None, "user_password": None}
-        secret = pulumi.ResourceOptions(additional_secret_outputs=list(outputs))
-        super().__init__(
-            TroveInstanceProvider(),
-            name,
-            {**props, **outputs},
-            pulumi.ResourceOptions.merge(opts, secret),
-        )
 
+class TroveReady(ProvidedResource, name="TroveReady"):
+    """The wait until an instance can be used."""
 
-class TroveReady(Resource, name="TroveReady"):
-    """The wait until an instance can be used (TroveReadyProvider)."""
-
+    provider = TroveReadyProvider
+    further_outputs = ("public_ip", "port")
     public_ip: pulumi.Output[str]
     port: pulumi.Output[int]
 
-    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
-        super().__init__(
-            TroveReadyProvider(), name, {**props, "public_ip": None, "port": None}, opts
-        )
 
+class ClientCertificates(ProvidedResource, name="ClientCertificates"):
+    """Certificates with which both users log in."""
 
-class ClientCertificates(Resource, name="ClientCertificates"):
-    """Certificates with which both users log in (ClientCertificatesProvider)."""
-
+    provider = ClientCertificatesProvider
+    further_outputs = ("trusted",)
+    secret_outputs = ("certificate", "admin_certificate", "authorities")
     trusted: pulumi.Output[str]
     certificate: pulumi.Output[str]
     admin_certificate: pulumi.Output[str]
-
-    def __init__(self, name: str, props: dict[str, Any]) -> None:
-        secret = ("certificate", "admin_certificate", "authorities")
-        super().__init__(
-            ClientCertificatesProvider(),
-            name,
-            {**props, **dict.fromkeys(("trusted", *secret))},
-            pulumi.ResourceOptions(additional_secret_outputs=list(secret)),
-        )
 
 
 class Database(pulumi.ComponentResource):

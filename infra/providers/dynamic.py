@@ -1,4 +1,4 @@
-"""The base of our dynamic providers.
+"""The base of our dynamic providers, and of their resources.
 
 Pulumi pickles a provider into the state by reference: its class must be in a module of `infra`, not
 in `__main__`, have no attributes, and read credentials inside its methods. A class that moves stays
@@ -7,9 +7,10 @@ importable under its old name.
 
 import sys
 import traceback
-from typing import Any
+from typing import Any, ClassVar
 
-from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
+from pulumi import ResourceOptions
+from pulumi.dynamic import ConfigureRequest, DiffResult, Resource, ResourceProvider
 
 from clients.errors import InfraError
 
@@ -26,6 +27,22 @@ class Provider(ResourceProvider):
         # offers no other way to pass a message.
         if traceback.format_exc is not _message:
             traceback.format_exc = _message
+
+
+class ProvidedResource(Resource, name="Provided"):
+    """A resource of a provider, whose outputs are its inputs and those that are named here."""
+
+    provider: ClassVar[type[ResourceProvider]]
+    further_outputs: ClassVar[tuple[str, ...]] = ()
+    secret_outputs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self, name: str, props: dict[str, Any], opts: ResourceOptions | None = None
+    ) -> None:
+        outputs = dict.fromkeys((*self.further_outputs, *self.secret_outputs))
+        secret = ResourceOptions(additional_secret_outputs=list(self.secret_outputs))
+        merged = ResourceOptions.merge(opts, secret)
+        super().__init__(self.provider(), name, {**props, **outputs}, merged)
 
 
 _format_exc = traceback.format_exc

@@ -3,7 +3,6 @@
 Its message follows the setting's name: "is 'x': set it to …".
 """
 
-import base64
 import difflib
 import ipaddress
 import json
@@ -14,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from clients.certificates import is_certificate, is_private_key
+from clients.certificates import is_certificate, is_private_key, is_ssh_key
 
 #: Bucket names that S3, Swift and virtual-host addressing all take (S3 user guide, "Bucket naming
 #: rules", without dots, which break TLS host names).
@@ -23,8 +22,6 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _WIDEST_DATABASE_PREFIX = 22
 #: By IP version; 0.0.0.0/1 and 128.0.0.0/1 are everybody too.
 _WIDEST_OPERATOR_PREFIX = {4: 8, 6: 19}
-#: Of a length in a public key (RFC 4251, section 5: string).
-_LENGTH_BYTES = 4
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -165,29 +162,12 @@ def _public_key(path: str) -> str:
     key = _file(path).strip()
     if "PRIVATE KEY" in key:
         raise ValueError(f"names {path}, a private key: name the file ending in .pub beside it.")
-    if not _is_public_key(key):
+    if not is_ssh_key(key):
         raise ValueError(
             f"names {path}, which does not hold a single public key: make a pair with"
             " `ssh-keygen -t ed25519` and name its .pub file."
         )
     return key
-
-
-def _is_public_key(line: str) -> bool:
-    """Whether `line` is "type base64 comment" with a whole key inside (RFC 4253, section 6.6)."""
-    # A key is its type and some numbers, each a length and as many bytes.
-    kind, _, rest = line.partition(" ")
-    try:
-        inside = base64.b64decode(rest.partition(" ")[0], validate=True)
-    except ValueError:
-        return False
-    fields, end = [], 0
-    while end < len(inside):
-        begin = end + _LENGTH_BYTES
-        end = begin + int.from_bytes(inside[end:begin])
-        fields.append(inside[begin:end])
-    is_whole = end == len(inside) and len(fields) > 1
-    return "\n" not in line and is_whole and fields[0] == kind.encode()
 
 
 Text = Annotated[str, text()]
