@@ -51,6 +51,12 @@ def _package(name: str) -> None:
         raise ValueError(f"is {name!r}, which is not a Debian package: write its name.")
 
 
+def _name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        rule = "use a letter first, then up to 19 of a-z, 0-9 and hyphens"
+        raise ValueError(f"is not a name: {rule}.")
+
+
 def _transform(name: str) -> None:
     try:
         transforms.describe(name)
@@ -94,7 +100,7 @@ class Pipeline(_Model):
 
 
 class _Pipelines(_Model):
-    pipelines: dict[str, Pipeline]
+    pipelines: dict[Annotated[str, _checked(_name)], Pipeline]
 
 
 def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, Pipeline]:
@@ -121,14 +127,14 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
         found = _Pipelines.model_validate({"pipelines": value}).pipelines
     except ValidationError as error:
         faults = [sentence(fault, shown) for fault in error.errors(include_url=False)]
-        raise InvalidSettings([*faults, *_bad_names(value)]) from None
-    faults = [*_bad_names(value)]
+        raise InvalidSettings(faults) from None
+    faults: list[str] = []
     for name, pipeline in found.items():
         path = f"pipelines.{name}"
         faults += [f"{path}.{fault}" for fault in _of_one(pipeline, found, secrets, shown)]
         if name in _ancestors(name, found):
             faults.append(f"{path}.from leads back to {name}: remove it from the loop.")
-    faults += _shared_buckets(found)
+    faults += shared_buckets(chosen_buckets(found))
     if faults:
         raise InvalidSettings(faults)
     return found
@@ -146,7 +152,7 @@ def _hidden(_: object) -> str:
 def sentence(fault: Mapping[str, Any], shown: Callable[[object], str] = repr) -> str:
     """Return a fault that pydantic found as one sentence that begins with the value's path."""
     path, name = "", ""
-    for part in fault["loc"]:
+    for part in (each for each in fault["loc"] if each != "[key]"):
         path += f"[{part}]" if isinstance(part, int) else f".{part}" * bool(path) or str(part)
         name = str(part)
     limits, kind = fault.get("ctx", {}), fault["type"]
@@ -182,15 +188,6 @@ def _without_secure(value: Any) -> Any:
         for key, item in value.items()
         if not (isinstance(item, dict) and item.keys() == {"secure"})
     }
-
-
-def _bad_names(value: Mapping[str, object]) -> Iterator[str]:
-    for name in value:
-        if not _NAME.fullmatch(name):
-            yield (
-                f"pipelines.{name} is not a name: use a letter first, then up to 19 of a-z, 0-9"
-                " and hyphens."
-            )
 
 
 def _of_one(
@@ -256,17 +253,24 @@ def _ancestors(name: str, known: Mapping[str, Pipeline]) -> set[str]:
     return found
 
 
-def _shared_buckets(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
+def chosen_buckets(pipelines: Mapping[str, Pipeline]) -> dict[str, str]:
+    """Return path of the key -> name of the pipelines' buckets, "" for the default."""
+    found = {}
+    for name, each in pipelines.items():
+        found[f"pipelines.{name}.inputBucket"] = each.input_bucket
+        found[f"pipelines.{name}.outputBucket"] = each.output_bucket
+    return found
+
+
+def shared_buckets(chosen: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each bucket that is chosen twice."""
     owners: dict[str, str] = {}
-    for name, pipeline in pipelines.items():
-        for key in ("inputBucket", "outputBucket"):
-            bucket = pipeline.input_bucket if key == "inputBucket" else pipeline.output_bucket
-            path = f"pipelines.{name}.{key}"
-            if bucket and (other := owners.setdefault(bucket, path)) != path:
-                yield (
-                    f"{path} and {other} are both {bucket!r}: give each its own bucket, or results"
-                    " would be processed again."
-                )
+    for path, bucket in chosen.items():
+        if bucket and (other := owners.setdefault(bucket, path)) != path:
+            yield (
+                f"{path} and {other} are both {bucket!r}: give each its own bucket, or results"
+                " would be processed again."
+            )
 
 
 def parse(text: str) -> object:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from infra.settings.pipelines import Pipeline
+from infra.settings.pipelines import Pipeline, chosen_buckets, shared_buckets
 
 
 def violations(values: Mapping[str, str], pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
@@ -42,19 +42,11 @@ def _store(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 def _buckets(texts: Mapping[str, str], pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
-    quarantine = texts["quarantineBucket"]
-    chosen = {"quarantineBucket": quarantine}
-    for name, each in pipelines.items():
-        chosen[f"pipelines.{name}.inputBucket"] = each.input_bucket
-        chosen[f"pipelines.{name}.outputBucket"] = each.output_bucket
+    chosen = {"quarantineBucket": texts["quarantineBucket"], **chosen_buckets(pipelines)}
     for path, bucket in chosen.items():
         if texts["objectStore"] == "existing" and not bucket:
             yield f"{path} is missing: objectStore is existing, so name a bucket you have."
-        if bucket and bucket == quarantine and path != "quarantineBucket":
-            yield (
-                f"{path} and quarantineBucket are both {bucket!r}: give each its own bucket, or"
-                " results would be processed again."
-            )
+    yield from shared_buckets(chosen)
     for setting in ("adoptBuckets", "deletePipelineData"):
         try:
             listed = json.loads(texts[setting] or "[]")
