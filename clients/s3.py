@@ -9,7 +9,7 @@ imported inside them, since every dynamic provider loads this module.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from clients.errors import StoreError
 from worker.store.retries import RetryPolicy
@@ -131,7 +131,7 @@ def purge(s3: Any, bucket: str) -> int:
     return removed
 
 
-def put(s3: Any, bucket: str, key: str, content: bytes) -> None:
+def put(s3: Any, bucket: str, key: str, content: BinaryIO) -> None:
     """Store an object."""
     with store_errors(bucket):
         s3.put_object(Bucket=bucket, Key=key, Body=content)

@@ -16,7 +16,7 @@ from infra.names import FIRST_PIPELINE
 from infra.providers import buckets as providers
 from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Settings
-from infra.user_data import archive as worker_archive
+from infra.user_data import archive
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class WorkerArchive(BucketResource, name="WorkerArchive"):
     provider = providers.WorkerArchiveProvider
 
 
+class FolderArchive(WorkerArchive, name="FolderArchive"):
+    """A user's folder, which a pipeline's transform needs."""
+
+
 @dataclass(frozen=True)
 class Role:
     """What a bucket is for.
@@ -92,17 +96,20 @@ class Bucket:
 
 
 class Buckets(pulumi.ComponentResource):
-    """Access to the store, the shared buckets and the worker's archive; makes pipelines' buckets.
+    """Access to the store, the shared buckets and what machines download; makes pipelines' buckets.
 
     Attributes:
         names: Bucket names by role: quarantine, and archive if a pipeline keeps its inputs.
         contents: What a machine depends on: deleted before they are purged.
+        worker: The worker's package.
+        folders: Pipeline -> its folder.
     """
 
     names: dict[str, pulumi.Output[str]]
     access: StoreAccess
     contents: list[pulumi.Resource]
-    worker: worker_archive.Archive
+    worker: archive.Archive
+    folders: dict[str, archive.Archive]
 
     def __init__(
         self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
@@ -118,19 +125,25 @@ class Buckets(pulumi.ComponentResource):
                 made = self.bucket(Role(role, of_archive), bucket, self)
                 self.names[role] = made.name
                 self.contents += made.resources
-        self.worker = worker_archive.pack()
-        uploaded = WorkerArchive(
-            "worker",
-            self.access,
-            {
-                "bucket": self.names["quarantine"],
-                "key": self.worker.key,
-                "sha256": self.worker.sha256,
-            },
-            pulumi.ResourceOptions(parent=self, depends_on=self.contents),
-        )
-        self.contents = [*self.contents, uploaded]
+        self.worker = archive.describe()
+        used = {name: each.folder for name, each in settings.pipelines.items() if each.folder}
+        packed = {folder: archive.describe(folder) for folder in used.values()}
+        self.folders = {name: packed[folder] for name, folder in used.items()}
+        # One object for each content: pipelines may share it.
+        distinct = {each.sha256: each for each in packed.values()}
+        uploaded = [self._upload(WorkerArchive, "worker", self.worker)]
+        for sha256, each in distinct.items():
+            uploaded.append(self._upload(FolderArchive, f"folder-{sha256[:16]}", each))
+        self.contents += uploaded
         self.register_outputs({"names": self.names, "endpoint": self.access.endpoint})
+
+    def _upload(
+        self, kind: type[WorkerArchive], name: str, packed: archive.Archive
+    ) -> pulumi.Resource:
+        folder = {"folder": packed.folder} if packed.folder else {}
+        props = {"bucket": self.names["quarantine"], "key": packed.key, "sha256": packed.sha256}
+        opts = pulumi.ResourceOptions(parent=self, depends_on=self.contents)
+        return kind(name, self.access, {**props, **folder}, opts)
 
     def bucket(self, role: Role, name: str, parent: pulumi.Resource) -> Bucket:
         """Make a bucket below a component, or adopt one that exists."""

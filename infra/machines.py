@@ -81,18 +81,16 @@ def _user_data(
 ) -> pulumi.Output[str]:
     """Return packed user-data, made of the other resources' outputs; all of it is secret."""
     source, pieces = archive.bootstrap(), document.templates()
+    users = {"admin": database.admin, "user": database.user}
 
     def pack(known: Mapping[str, Any]) -> str:
         toml = worker_toml(
             settings,
-            endpoint=buckets.access.endpoint,
-            shared=known["shared"],
+            store={"endpoint": buckets.access.endpoint, **known["shared"]},
+            database={"host": known["host"], "port": int(known["port"]), **users},
             buckets=known["buckets"],
-            archive=buckets.worker,
-            host=known["host"],
-            port=int(known["port"]),
-            admin=database.admin,
-            user=database.user,
+            worker=buckets.worker,
+            folders=buckets.folders,
         )
         return document.pack(
             document.document(
@@ -101,6 +99,7 @@ def _user_data(
                 interval=settings.interval,
                 settings=toml,
                 credentials=known["credentials"],
+                secrets=settings.secrets,
                 root_certificate=settings.database.root_cert,
             )
         )

@@ -12,6 +12,7 @@ from infra.names import FIRST_PIPELINE
 from infra.network import Network
 from infra.pipeline import Pipeline
 from infra.settings.models import Settings
+from infra.settings.pipelines import definition
 
 
 def export(
@@ -30,7 +31,7 @@ def export(
         "inputBucket": first.input,
         "outputBucket": first.output,
         "quarantineBucket": buckets.names["quarantine"],
-        "pipelines": {each.name: _pipeline(settings, each) for each in pipelines},
+        "pipelines": {each.name: _pipeline(settings, each, buckets) for each in pipelines},
         "s3Endpoint": buckets.access.endpoint,
         "s3Region": settings.store.region,
         "s3AccessKey": buckets.access.access_key,
@@ -54,13 +55,16 @@ def export(
         pulumi.export(name, value)
 
 
-def _pipeline(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
+def _pipeline(settings: Settings, pipeline: Pipeline, buckets: Buckets) -> dict[str, Any]:
     """Return what clients need to know of a pipeline; its parameters may be secret."""
-    defined = settings.pipelines[pipeline.name]
+    defined, folder = settings.pipelines[pipeline.name], buckets.folders.get(pipeline.name)
+    key = buckets.access.secret_key
+    compared = key.apply(lambda text: definition(defined, folder.sha256 if folder else "", text))
     return {
         "transform": defined.transform,
         "inputBucket": pipeline.input,
         "outputBucket": pipeline.output,
         "outputKey": defined.output_key,
         "from": list(defined.sources),
+        "definition": pulumi.Output.unsecret(compared),
     }

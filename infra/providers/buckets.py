@@ -1,4 +1,4 @@
-"""Dynamic providers of the buckets: who owns a name, what is purged, and the worker's archive.
+"""Dynamic providers of the buckets: who owns a name, what is purged, and what machines download.
 
 Their shared inputs: endpoint, store_region, access_key, secret_key, bucket.
 """
@@ -12,7 +12,7 @@ from clients import s3
 from clients.errors import StoreError
 from infra.names import FIRST_PIPELINE
 from infra.providers import dynamic
-from infra.user_data import archive as worker_archive
+from infra.user_data import archive
 
 #: Stands for a pipeline in the archive's contents: the key that asks for it, and no valid name.
 KEPT_INPUTS = "keepInputs"
@@ -182,23 +182,26 @@ class BucketContentsProvider(dynamic.Provider):
 
 
 class WorkerArchiveProvider(dynamic.Provider):
-    """The worker's package in a bucket, from where the machine downloads it.
+    """The worker's package, or a user's folder, from where the machine downloads it.
 
-    Further inputs: key, sha256. Another worker is another object, and the old one is deleted last:
-    a machine may boot from it until then.
+    Further inputs: key, sha256, folder (as the settings have it, absent for the worker). Other
+    contents are another object, and the old one is deleted last: a machine may boot from it until
+    then. The contents are not in the state.
     """
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.DiffResult:
-        """Replace for another worker."""
+        """Replace for other contents."""
         names = ("bucket", "key", "sha256")
         return dynamic.diff(olds, news, replace=names, update=ACCESS, delete_first=False)
 
     def create(self, props: dict[str, Any]) -> engine.CreateResult:
         """Store the archive; StoreError where it is not the one that was planned."""
-        archive = worker_archive.pack()
-        if archive.sha256 != props["sha256"]:
-            raise StoreError("The files of worker/ changed meanwhile: run the same command again.")
-        s3.put(s3.client(props), props["bucket"], props["key"], archive.content)
+        folder = props.get("folder", "")
+        with archive.pack(archive.contents(folder)) as packed:
+            if archive.digest(packed) != props["sha256"]:
+                changed = f"The files of {folder or 'worker/'} changed meanwhile"
+                raise StoreError(f"{changed}: run the same command again.")
+            s3.put(s3.client(props), props["bucket"], props["key"], packed)
         return engine.CreateResult(props["key"], props)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:

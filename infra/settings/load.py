@@ -37,7 +37,9 @@ def load(environment: Mapping[str, str]) -> Settings:
     flat = {name: str(get_config(f"{project}:{name}")) for name in FLAT if name in secrets}
     faults += [sentence for sentence in [flat_settings(flat, project)] if sentence]
     faults += _harmful_variables(environment)
-    return parse(values, f"{project}-{pulumi.get_stack()}", faults, secrets)
+    settings = parse(values, f"{project}-{pulumi.get_stack()}", faults, secrets)
+    texts = {name: str(get_config(f"{project}:{name}")) for name in sorted(named)}
+    return settings.model_copy(update={"secrets": texts})
 
 
 def parse(

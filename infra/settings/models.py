@@ -154,6 +154,7 @@ class Settings(Section):
     deleted: Annotated[tuple[str, ...], list_of_texts("deletePipelineData")] = _named(
         "deletePipelineData"
     )
+    secrets: Mapping[str, str] = Field(default={}, repr=False)  # that pipelines name
 
     @property
     def names(self) -> Names:

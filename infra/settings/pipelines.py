@@ -1,10 +1,10 @@
 """The setting `pipelines`: a map of names to what each pipeline reads, does and writes."""
 
 import difflib
+import hmac
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -12,17 +12,21 @@ from pydantic.alias_generators import to_camel
 
 from infra.errors import InvalidSettings
 from infra.names import FIRST_PIPELINE
+from infra.settings.declared import defaults
 from infra.settings.fields import BucketName, Cidr
+from infra.user_data import archive
 from worker import errors, transforms
-from worker.transforms import output_keys
+from worker.transforms import output_keys, pipeline_faults
+from worker.transforms.shipped_folder import shipped_files
 
 #: What a stack has that defines none.
 DEFAULT = {FIRST_PIPELINE: {"transform": "negate"}}
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")  # deb-version(7)
 _IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
-#: Keys that need a transform which may use programs, files or the network.
-_BEYOND_PICTURES = ("folder", "apt", "network", "allow", "secrets")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+#: Stands for a value that is not known here, or must not be shown.
+SECRET = "[secret]"  # noqa: S105
 
 
 def _checked(check: Callable[[str], object]) -> BeforeValidator:
@@ -37,18 +41,12 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _folder(path: str) -> None:
-    try:
-        is_folder = not path or Path(path).expanduser().is_dir()
-    except RuntimeError:  # `~` of a user who does not exist
-        is_folder = False
-    if not is_folder:
-        raise ValueError(f"is {path!r}, which is not a folder: name one.")
+def _matching(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+    def check(text: str) -> None:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"is {text!r}, which is not {what}.")
 
-
-def _package(name: str) -> None:
-    if not _PACKAGE.fullmatch(name):
-        raise ValueError(f"is {name!r}, which is not a Debian package: write its name.")
+    return _checked(check)
 
 
 def _name(name: str) -> None:
@@ -92,11 +90,13 @@ class Pipeline(_Model):
     keep_inputs: bool = False
     limits: Limits = Limits()
     ignore: tuple[Annotated[str, Field(min_length=1)], ...] = _IGNORED
-    folder: Annotated[str, _checked(_folder)] = ""
-    apt: tuple[Annotated[str, _checked(_package)], ...] = ()
+    folder: str = ""
+    apt: tuple[Annotated[str, _matching(_PACKAGE, "a Debian package: write its name")], ...] = ()
     network: bool = False
     allow: tuple[Cidr, ...] = ()
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[
+        Annotated[str, _matching(_FILE_NAME, "a file's name: use a-z, 0-9, - and _")], ...
+    ] = ()
 
 
 class _Pipelines(_Model):
@@ -119,16 +119,16 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
     if value in (None, "", {}):
         value = DEFAULT
     hide = bool(secrets and secrets.get("pipelines"))  # which of its values is not known
-    shown = _hidden if hide else repr
+    shown = (lambda _: SECRET) if hide else repr
     if not isinstance(value, dict):
         raise InvalidSettings([f"pipelines is {shown(value)}: write a map NAME: {{transform: …}}."])
-    value = {str(name): _without_secure(entry) for name, entry in value.items()}
+    value = {str(name): _decrypted(entry) for name, entry in value.items()}
     try:
         found = _Pipelines.model_validate({"pipelines": value}).pipelines
     except ValidationError as error:
-        faults = [sentence(fault, shown) for fault in error.errors(include_url=False)]
-        raise InvalidSettings(faults) from None
-    faults: list[str] = []
+        found_faults = error.errors(include_url=False)
+        raise InvalidSettings([sentence(fault, shown) for fault in found_faults]) from None
+    faults = []
     for name, pipeline in found.items():
         path = f"pipelines.{name}"
         faults += [f"{path}.{fault}" for fault in _of_one(pipeline, found, secrets, shown)]
@@ -143,10 +143,6 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
 def readers(name: str, pipelines: Mapping[str, Pipeline]) -> list[str]:
     """Return the pipelines that read a pipeline's results."""
     return [other for other, each in pipelines.items() if name in each.sources]
-
-
-def _hidden(_: object) -> str:
-    return "[secret]"
 
 
 def sentence(fault: Mapping[str, Any], shown: Callable[[object], str] = repr) -> str:
@@ -179,15 +175,19 @@ def sentence(fault: Mapping[str, Any], shown: Callable[[object], str] = repr) ->
     return f"{path} is {shown(fault['input'])}: set it to {wanted or 'another value'}."
 
 
-def _without_secure(value: Any) -> Any:
-    """Leave out what a file holds encrypted: the engine hands it over decrypted."""
+def _decrypted(value: Any) -> Any:
+    """Put SECRET for what a file holds encrypted: the engine hands it over decrypted."""
+    if isinstance(value, list):
+        return [_decrypted(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: _without_secure(item)
-        for key, item in value.items()
-        if not (isinstance(item, dict) and item.keys() == {"secure"})
-    }
+    is_secret = value.keys() == {"secure"}
+    return SECRET if is_secret else {key: _decrypted(item) for key, item in value.items()}
+
+
+def is_known(value: object) -> bool:
+    """Return whether no part of a value stands for a secret."""
+    return json.dumps(SECRET) not in json.dumps(value)
 
 
 def _of_one(
@@ -203,12 +203,10 @@ def _of_one(
             yield f"from is {source!r}, which is not a pipeline: name one of {others}."
         if pipeline.sources.count(source) > 1:
             yield f"from has {source!r} twice: name it once."
-    if pipeline.gather:
-        yield "gather is true, which is not supported yet: remove it."
-    if pipeline.allow and not pipeline.network:
-        yield "allow is set, but network is not true: set network to true, or remove allow."
     for name in pipeline.secrets:
-        if secrets is not None and not secrets.get(name):
+        if name in defaults():
+            yield f"secrets has {name!r}, which is a setting of this program: choose another name."
+        elif secrets is not None and not secrets.get(name):
             yield (
                 f"secrets has {name!r}, which is not a secret setting of this stack: set it with"
                 f" `pulumi config set --secret {name}`."
@@ -216,30 +214,22 @@ def _of_one(
 
 
 def _of_transform(pipeline: Pipeline, shown: Callable[[object], str]) -> Iterator[str]:
-    folder = Path(pipeline.folder).expanduser() if pipeline.folder else None
+    folder = archive.located(pipeline.folder) if pipeline.folder else None
     try:
+        if folder:
+            shipped_files(folder)
         found = transforms.find(pipeline.transform, folder)
     except errors.InvalidSettings as error:
         yield from str(error).splitlines()
         return
+    unknown = [name for name, value in pipeline.parameters.items() if not is_known(value)]
+    values = None
     try:
-        found.read(pipeline.parameters, shown)
+        values = found.read(pipeline.parameters, shown)
     except errors.InvalidSettings as error:
-        yield from (f"parameters.{line}" for line in str(error).splitlines())
-    policy = transforms.policy(
-        found.description,
-        apt=pipeline.apt,
-        network=pipeline.network,
-        allow=pipeline.allow,
-        secrets=pipeline.secrets,
-    )
-    usable = {transforms.PICTURE: (), transforms.MODEL: ("folder",)}.get(policy, _BEYOND_PICTURES)
-    for key in _BEYOND_PICTURES:
-        if getattr(pipeline, key) and key not in usable:
-            yield (
-                f"{key} is set, but {pipeline.transform} runs confined (policy {policy}) and"
-                " cannot use it: remove it."
-            )
+        lines = str(error).splitlines()
+        yield from (f"parameters.{line}" for line in lines if line.split()[0] not in unknown)
+    yield from pipeline_faults.faults(found, values, pipeline.model_dump())
 
 
 def _ancestors(name: str, known: Mapping[str, Pipeline]) -> set[str]:
@@ -279,3 +269,21 @@ def parse(text: str) -> object:
         return json.loads(text) if text.strip() else {}
     except ValueError:
         return text
+
+
+def definition(pipeline: Pipeline, folder_sha256: str, key: str) -> dict[str, Any]:
+    """Return what is deployed of a pipeline's keys, for a comparison.
+
+    Parameters may be secret: there is an HMAC of each under `key`, None if its value is not known.
+    """
+
+    def code(value: object) -> str | None:
+        if not is_known(value):
+            return None
+        # The engine hands over 1.0 as 1.
+        exact = json.loads(json.dumps(value), parse_float=lambda one: float(one) // 1 or one)
+        return hmac.new(key.encode(), json.dumps(exact).encode(), "sha256").hexdigest()
+
+    found = pipeline.model_dump(mode="json", by_alias=True)
+    codes = {name: code(value) for name, value in pipeline.parameters.items()}
+    return {**found, "parameters": codes, "folder": folder_sha256}

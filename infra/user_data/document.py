@@ -19,6 +19,7 @@ NOVA_LIMIT = 65_535
 CLOUD_INIT = Path(__file__).resolve().parents[2] / "cloud-init"
 SOURCE_FOLDER = "/opt/pipeline/source"
 CREDENTIALS_FOLDER = "/etc/pipeline/credentials"
+SECRETS_FOLDER = "/etc/pipeline/secrets"
 ROOT_CERTIFICATE = "/etc/pipeline/database-root.crt"
 UNITS_FOLDER = "/etc/systemd/system"
 INTERVAL_MARK = "@INTERVAL@"
@@ -37,6 +38,7 @@ def document(
     interval: str,
     settings: str,
     credentials: Mapping[str, str],
+    secrets: Mapping[str, str],
     root_certificate: str,
 ) -> dict[str, Any]:
     """Assemble cloud-init's document; `source` is archive.bootstrap(), `pieces` are templates()."""
@@ -44,6 +46,7 @@ def document(
     files = [_file(f"{SOURCE_FOLDER}/{path}", text, 0o644) for path, text in source.items()]
     files.append(_file("/etc/pipeline/worker.toml", settings, 0o600))
     files += [_file(f"{CREDENTIALS_FOLDER}/{name}", t, 0o600) for name, t in credentials.items()]
+    files += [_file(f"{SECRETS_FOLDER}/{name}", text, 0o600) for name, text in secrets.items()]
     if root_certificate:
         files.append(_file(ROOT_CERTIFICATE, root_certificate, 0o644))
     for name, text in pieces.items():

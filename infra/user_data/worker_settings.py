@@ -5,35 +5,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.settings.models import Settings
-from infra.settings.pipelines import readers
+from infra.settings.pipelines import Pipeline, readers
 from infra.user_data.archive import Archive
 from infra.user_data.document import ROOT_CERTIFICATE
+from worker.transforms import describe
+from worker.transforms.output_keys import GATHERED
+
+#: Keys of a pipeline that the worker reads under the same names.
+_KEYS = {
+    *("transform", "keep_inputs", "ignore", "sources", "gather"),
+    *("apt", "network", "allow", "secrets"),
+}
 
 
 def worker_toml(
     settings: Settings,
     *,
-    endpoint: str,
-    shared: Mapping[str, str],
+    store: Mapping[str, str],
+    database: Mapping[str, str | int],
     buckets: Mapping[str, Mapping[str, str]],
-    archive: Archive,
-    host: str,
-    port: int,
-    admin: str,
-    user: str,
+    worker: Archive,
+    folders: Mapping[str, Archive],
 ) -> str:
     """Return the file's text.
 
     Args:
         settings: The stack's.
-        endpoint: The object store's.
-        shared: Role -> name of the buckets that all pipelines share.
+        store: The object store's endpoint, and role -> name of the buckets that pipelines share.
+        database: The database's host and port, its owner (admin) and the worker's user.
         buckets: Pipeline -> role -> name of its buckets.
-        archive: The worker's package.
-        host: The database's.
-        port: The database's.
-        admin: The user that owns the database.
-        user: The worker's user.
+        worker: The worker's package.
+        folders: Pipeline -> its folder.
 
     Returns:
         TOML; parameters of pipelines in it may be secret.
@@ -43,40 +45,43 @@ def worker_toml(
         "machine": settings.names.machine,
         "grace_seconds": settings.grace,
     }
-    store = {"endpoint": endpoint, "region": settings.store.region, **shared}
-    database: dict[str, str | int] = {
-        "host": host,
-        "port": port,
+    more: dict[str, str | bool] = {
         "name": settings.database.name,
-        "user": user,
-        "admin": admin,
         "sslmode": settings.database.sslmode,
         "sslrootcert": ROOT_CERTIFICATE if settings.database.root_cert else "",
         "client_certificate": settings.database.has_client_certificates,
     }
     tables: dict[str, Mapping[str, Any]] = {
-        "store": store,
-        "database": database,
-        "package": {"key": archive.key, "sha256": archive.sha256},
+        "store": {**store, "region": settings.store.region},
+        "database": {**database, **more},
+        "package": _package(worker),
     }
     for name, pipeline in settings.pipelines.items():
         tables[f"pipelines.{name}"] = {
-            "transform": pipeline.transform,
+            **pipeline.model_dump(include=_KEYS),
             "parameters": json.dumps(pipeline.parameters, sort_keys=True),
+            "output_key": pipeline.output_key or (GATHERED if pipeline.gather else ""),
             **buckets[name],
-            "output_key": pipeline.output_key,
             "output_adopted": settings.store.adopts(buckets[name]["output"]),
-            "keep_inputs": pipeline.keep_inputs,
-            "ignore": pipeline.ignore,
-            "sources": pipeline.sources,
             "readers": readers(name, settings.pipelines),
         }
-        # Nothing of the flavor's: another flavor resizes the VM, other user-data replaces it.
-        tables[f"pipelines.{name}.limits"] = pipeline.limits.model_dump(exclude_none=True)
+        if name in folders:
+            tables[f"pipelines.{name}.folder"] = _package(folders[name])
+        tables[f"pipelines.{name}.limits"] = _limits(pipeline)
     parts = [*_lines(top), ""]
     for name, table in tables.items():
         parts += [f"[{name}]", *_lines(table), ""]
     return "\n".join(parts)
+
+
+def _package(archive: Archive) -> dict[str, str]:
+    return {"key": archive.key, "sha256": archive.sha256}
+
+
+def _limits(pipeline: Pipeline) -> dict[str, int]:
+    # Nothing of the flavor's: another flavor resizes the VM, other user-data replaces it.
+    limits = pipeline.limits.model_dump(exclude_none=True)
+    return {"memory_mb": describe(pipeline.transform).memory_mb, **limits}
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:

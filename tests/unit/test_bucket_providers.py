@@ -335,7 +335,7 @@ def made_later(client: Any, bucket: str, former: str) -> bool:
 
 
 def test_worker_archive_is_stored_missed_and_deleted(store: dict[str, str]) -> None:
-    client, archive = s3.client(store), worker_archive.pack()
+    client, archive = s3.client(store), worker_archive.describe()
     client.create_bucket(Bucket="with-worker")
     props = {
         **store,
@@ -345,7 +345,8 @@ def test_worker_archive_is_stored_missed_and_deleted(store: dict[str, str]) -> N
     }
     made = ARCHIVE.create(props)
     stored = client.get_object(Bucket="with-worker", Key=archive.key)["Body"].read()
-    assert stored == archive.content
+    with worker_archive.pack(worker_archive.contents()) as packed:
+        assert stored == packed.read()
     assert ARCHIVE.read(made.id, props).id == made.id
     newer = {**props, "key": "another", "sha256": "0" * 64}
     assert ARCHIVE.diff(made.id, props, newer).replaces == ["key", "sha256"]
@@ -360,7 +361,7 @@ def test_worker_archive_is_stored_missed_and_deleted(store: dict[str, str]) -> N
 def test_worker_archive_follows_to_another_store(
     stores: dict[str, dict[str, str]],
 ) -> None:
-    archive = worker_archive.pack()
+    archive = worker_archive.describe()
     olds, news = (
         {**store, "bucket": "moved", "key": archive.key, "sha256": archive.sha256}
         for store in stores.values()

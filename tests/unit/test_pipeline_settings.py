@@ -10,6 +10,7 @@ import yaml
 from infra.errors import InvalidSettings
 from infra.settings.models import Settings
 from infra.settings.pipelines import Pipeline, read, readers
+from infra.user_data.archive import CHECKOUT
 from tests.unit.stack_settings import stack_settings
 from tests.unit.test_settings import faults_of, load_stack, settings_of
 
@@ -98,7 +99,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"from": "one"}, "from leads back to one", "remove it"),
     ({"from": {"two": 1}}, "from is {'two': 1}", "a list"),
     ({"from": [None]}, "from[0] is None", "a text"),
-    ({"gather": True}, "gather is true", "not supported yet"),
+    ({"gather": True}, "gather is true, but copy takes one file", "remove it"),
     ({"gather": "maybe"}, "gather is 'maybe'", "true or false"),
     ({"inputBucket": "Photos"}, "inputBucket is 'Photos'", "a-z"),
     ({"inputBucket": ["in-1"]}, "inputBucket is \"['in-1']\"", "a-z"),
@@ -121,8 +122,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"ignore": [""]}, "ignore[0] is ''", "a text"),
     ({"ignore": [None]}, "ignore[0] is None", "a text"),
     ({"folder": "/nonexistent"}, "folder is '/nonexistent', which is not a folder", "name one"),
-    ({"folder": "~no-such-user/x"}, "folder is '~no-such-user/x', which is not", "name one"),
-    ({"folder": "/tmp"}, "folder is set, but copy runs confined", "remove it"),  # noqa: S108
+    ({"folder": "~no-such-user/x"}, f"folder is '{CHECKOUT}/~no-such-user/x', wh", "name one"),
+    ({"folder": "samples"}, "folder is set, but copy runs confined", "remove it"),
     ({"apt": ["x y"]}, "apt[0] is 'x y', which is not a Debian package", "its name"),
     ({"apt": "vim"}, "apt is 'vim'", "a list"),
     ({"apt": ["vim"]}, "apt is set, but copy runs confined", "remove it"),
@@ -135,6 +136,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"allow": ["192.0.2.7/32"]}, "allow is set, but network is not true", "network to true"),
     ({"secrets": "key"}, "secrets is 'key'", "a list"),
     ({"secrets": ["key"]}, "secrets is set, but copy runs confined", "remove it"),
+    ({"secrets": ["../key"]}, "secrets[0] is '../key', which is not a file's name", "use a-z"),
+    ({"secrets": ["s3SecretKey"]}, "secrets has 's3SecretKey', which is a setting of", "another"),
     ({"outputBuket": "out-1"}, "outputBuket is not a known key", "did you mean outputBucket?"),
     (
         {"colour": 1},
@@ -216,22 +219,32 @@ def test_several_faults_are_reported_at_once() -> None:
     assert [line.partition(" ")[0] for line in faults({
         "a": {**COPY, "from": "x", "parameters": {"width": 1}},
         "b": {**COPY, "gather": True},
-    })] == ["pipelines.a.parameters.width", "pipelines.a.from", "pipelines.b.gather"]  # fmt: skip
+    })] == [
+        "pipelines.a.parameters.width",
+        "pipelines.a.from",
+        "pipelines.b.gather",
+        "pipelines.b.gather",
+    ]  # fmt: skip
 
 
 def test_secrets_name_secret_settings_of_the_stack() -> None:
-    value = {"one": {**COPY, "secrets": ["flavor", "token"]}}
-    named = [line for line in faults(value, {"flavor": False, "token": True}) if " has " in line]
+    value = {"one": {**COPY, "secrets": ["plain", "absent", "token"]}}
+    named = [line for line in faults(value, {"plain": False, "token": True}) if " has " in line]
     assert named == [
-        "pipelines.one.secrets has 'flavor', which is not a secret setting of this stack: set it"
-        " with `pulumi config set --secret flavor`."
+        f"pipelines.one.secrets has '{name}', which is not a secret setting of this stack: set it"
+        f" with `pulumi config set --secret {name}`."
+        for name in ("plain", "absent")
     ]
 
 
-def test_encrypted_leaves_of_a_file_are_left_out() -> None:
+def test_encrypted_leaves_of_a_file_are_not_checked() -> None:
     parameters = {"width": {"secure": "v1:abc"}, "height": 3}
     found = read({"thumbs": {"transform": "thumbnail", "parameters": parameters}})["thumbs"]
-    assert found.parameters == {"height": 3}
+    assert found.parameters == {"width": "[secret]", "height": 3}
+    parameters["height"] = "tall"
+    assert faults({"thumbs": {"transform": "thumbnail", "parameters": parameters}}) == [
+        "pipelines.thumbs.parameters.height is 'tall': set it to a whole number from 1 to 10000."
+    ]
 
 
 @pytest.mark.parametrize(

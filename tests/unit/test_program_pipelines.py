@@ -198,7 +198,7 @@ def test_outputs(runs: tuple[Run, Run]) -> None:
         "outputKey": "{run}/{name}",
         "from": ["thumbs"],
     }
-    keys = {"transform", "inputBucket", "outputBucket", "outputKey", "from"}
+    keys = {"transform", "inputBucket", "outputBucket", "outputKey", "from", "definition"}
     assert all(set(each) == keys for each in found.values())
     for role in ("inputBucket", "outputBucket"):
         assert outputs[role] == found["negatives"][role]

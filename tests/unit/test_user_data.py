@@ -37,6 +37,7 @@ def sample(
         interval=INTERVAL,
         settings=settings,
         credentials={name: f"secret of {name}" for name in names},
+        secrets={"source-database": "secret of a pipeline"},
         root_certificate="pem",
     )
 
@@ -98,7 +99,7 @@ def test_only_root_can_read_secrets(rendered: dict[str, Any]) -> None:
     modes = {path: entry["permissions"] for path, entry in files(rendered).items()}
     assert modes.pop("/etc/pipeline/database-root.crt") == "0644"
     secret = {path for path in modes if path.startswith("/etc/pipeline/")}
-    assert len(secret) == 5  # worker.toml too: parameters of a pipeline may be secret
+    assert len(secret) == 6  # worker.toml too: parameters of a pipeline may be secret
     assert {modes[path] for path in secret} == {"0600"}
     assert {entry["owner"] for entry in rendered["write_files"]} == {"root:root"}
 
@@ -133,7 +134,8 @@ def test_same_bytes_from_every_clone(tmp_path: Path, packed: str) -> None:
         folder.mkdir(mode=0o700)
         worker, cloud_init = copied(folder, umask)
         other = sample(worker_archive.bootstrap(worker), user_data.templates(cloud_init))
-        assert worker_archive.pack(worker) == worker_archive.pack()
+        with worker_archive.pack(worker_archive.files(worker)) as archive:
+            assert worker_archive.digest(archive) == worker_archive.describe().sha256
         assert user_data.pack(other) == packed
 
 
@@ -146,7 +148,7 @@ source = worker_archive.bootstrap()
 for entry in document["write_files"]:
     path = entry["path"].removeprefix("/opt/pipeline/source/")
     entry["content"] = source.get(path, entry["content"])
-sys.stdout.write(user_data.pack(document) + worker_archive.pack().sha256)
+sys.stdout.write(user_data.pack(document) + worker_archive.describe().sha256)
 """
 
 
@@ -176,7 +178,7 @@ def test_same_bytes_from_every_python(python: str, rendered: dict[str, Any], pac
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == packed + worker_archive.pack().sha256
+    assert done.stdout == packed + worker_archive.describe().sha256
 
 
 def test_oversized_user_data_names_its_largest_files(rendered: dict[str, Any]) -> None:

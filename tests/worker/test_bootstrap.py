@@ -9,7 +9,7 @@ import pytest
 from infra.user_data import archive as worker_archive
 from tests.worker.pipeline import Pipeline
 
-ARCHIVE = worker_archive.pack()
+ARCHIVE = worker_archive.describe()
 
 
 @pytest.fixture
@@ -38,15 +38,26 @@ def bootstrap(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[s
     )
 
 
+def packed() -> bytes:
+    """The archive's content."""
+    with worker_archive.pack(worker_archive.files()) as archive:
+        return archive.read()
+
+
+def contents(files: dict[str, Path]) -> dict[str, bytes]:
+    return {name: path.read_bytes() for name, path in files.items()}
+
+
 def put(pipeline: Pipeline, content: bytes) -> None:
     """Store something in place of the archive."""
     pipeline.s3.put_object(Bucket=pipeline.quarantine, Key=ARCHIVE.key, Body=content)
 
 
 def test_the_worker_is_downloaded_once(unversioned: Pipeline, source: Path) -> None:
-    put(unversioned, ARCHIVE.content)
+    put(unversioned, packed())
     assert bootstrap(unversioned, source).returncode == 0
-    assert worker_archive.files(source / "worker") == worker_archive.files()
+    fetched = worker_archive.files(source / "worker")
+    assert contents(fetched) == contents(worker_archive.files())
     unversioned.s3.delete_object(Bucket=unversioned.quarantine, Key=ARCHIVE.key)
     assert bootstrap(unversioned, source).returncode == 0  # the next boot needs no store
 
@@ -64,7 +75,7 @@ def test_a_missing_archive_is_reported_with_a_remedy(unversioned: Pipeline, sour
     assert refused.returncode == 1
     assert "NoSuchKey" in refused.stderr
     assert "run `./pipeline refresh` and `up`" in refused.stderr
-    put(unversioned, ARCHIVE.content)
+    put(unversioned, packed())
     assert bootstrap(unversioned, source).returncode == 0
 
 

@@ -44,6 +44,8 @@ _EXTENSIONS = {
 _UNKNOWN = "bin"
 _FIELDS = ("name", "ext", "number", "run")
 _SAME, _CHANGED, _SEVERAL = "{name}", "{name}.{ext}", "{name}.{number}.{ext}"
+#: Where a pipeline gathers and sets none: `{name}` may be that of another run's first input.
+GATHERED = f"{{run}}/{_SEVERAL}"
 
 
 def check(pattern: str) -> None:
