@@ -1,4 +1,4 @@
-"""The demo's photos before and after: compared, and on a contact sheet."""
+"""The demo's pictures: compared, and on a contact sheet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ _TILE = (300, 220)
 _GAP = 16
 _CAPTION = 26
 _HEAD = 48
+_COLUMNS = 4
 _JPEG_LIMIT = 32  # of 255, in the worst pixel
 _BACKGROUND, _TEXT, _CAPTION_TEXT = "#fbfaf7", "#22262b", "#7b8189"
 
@@ -33,6 +34,27 @@ def contact_sheet(pairs: Sequence[tuple[Path, Path]], target: Path) -> None:
             left = _GAP + column * (_TILE[0] + _GAP)
             sheet.paste(_tile(path), (left, top))
             draw.text((left, top + _TILE[1] + 5), _short(path.name), _CAPTION_TEXT, small)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(target, optimize=True)
+
+
+def gallery(pictures: Sequence[tuple[str, Path]], target: Path) -> None:
+    """Write a PNG with up to four pictures in a row, each with its caption below.
+
+    Args:
+        pictures: Caption and image file of each.
+        target: The PNG; its folder is created.
+    """
+    columns = min(_COLUMNS, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width, height = _TILE[0] + _GAP, _TILE[1] + _CAPTION + _GAP
+    sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _BACKGROUND)
+    draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for number, (caption, path) in enumerate(pictures):
+        left = _GAP + number % columns * width
+        top = _GAP + number // columns * height
+        sheet.paste(_tile(path), (left, top))
+        draw.text((left, top + _TILE[1] + 5), _short(caption), _CAPTION_TEXT, small)
     target.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(target, optimize=True)
 

@@ -32,7 +32,7 @@ def make_cache_folder() -> None:
 
 @dataclass(frozen=True)
 class LocalPaths:
-    """Files of the local stack, all but its pipelines below one folder, which `destroy` removes."""
+    """Files of the local stack; `destroy` removes all but a user's pipelines."""
 
     root: Path = CHECKOUT / ".local"
 
@@ -53,8 +53,19 @@ class LocalPaths:
 
     @property
     def pipelines(self) -> Path:
-        """The local stack's pipelines, beside its folder: `destroy` keeps them; may be absent."""
-        return self.root.with_name("pipelines.local.yaml")
+        """The stack's pipelines: an example's, or beside its folder the user's; may be absent."""
+        own = self.own_pipelines
+        return own if own.exists() else self.root.with_name("pipelines.local.yaml")
+
+    @property
+    def own_pipelines(self) -> Path:
+        """The pipelines of an example, which `destroy` removes."""
+        return self.root / "pipelines.yaml"
+
+    @property
+    def example(self) -> Path:
+        """The files and servers of an example."""
+        return self.root / "example"
 
     @property
     def passphrase(self) -> Path:

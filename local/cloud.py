@@ -9,7 +9,7 @@ from pathlib import Path
 from local import file_lock, object_store, private_file, processes
 from local.api.state import DATABASES, MACHINES, REGION, STORE
 from local.errors import LocalCloudError
-from local.machine import kinds, machine
+from local.machine import kinds, machine, vendor_data
 from local.machine.kinds import MachineKind
 from local.machine.machine import LocalMachine
 from local.plugin import launcher
@@ -37,6 +37,12 @@ class LocalCloud:
     def clouds_yaml(self) -> Path:
         """The file for OS_CLIENT_CONFIG_FILE; it holds a password and has mode 0600."""
         return self.folder / "clouds.yaml"
+
+    @property
+    def host(self) -> str:
+        """The address by which its machines reach servers on this computer's loopback."""
+        kind = self._kind or kinds.saved(self.folder)
+        return "127.0.0.1" if kind.name == kinds.PROCESS else vendor_data.HOST
 
     @property
     def is_running(self) -> bool:

@@ -2,7 +2,8 @@
 
 The photos are FILES, or those that come with the project. With --stack the demo tries a stack on a
 cloud that is not deployed yet: it checks settings, store, results, database and machine, destroys
-everything and prints a report for others to read.
+everything and prints a report for others to read. With --example it deploys one of the project's
+examples instead, sends that one's data, and shows its results.
 """
 
 import tempfile
@@ -30,14 +31,36 @@ _CLOUD_PHOTOS = 3
 _PATIENCE_SECONDS = 300  # without progress; a container installs its worker first
 
 
+def _complete_example(_context: object, _option: object, incomplete: str) -> list[str]:
+    from cli.examples import example
+
+    return [name for name in example.names() if name.startswith(incomplete)]
+
+
 @click.command(help=__doc__)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @options.stack
+@click.option(
+    "--example",
+    type=options.TEXT,
+    metavar="NAME",
+    shell_complete=_complete_example,
+    help="Show an example of examples/ on this computer.",
+)
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
 @machine_kind.options
 def command(
-    files: tuple[Path, ...], target: Target, keep: bool, machine: str | None, suite: str
+    *,
+    files: tuple[Path, ...],
+    target: Target,
+    example: str | None,
+    keep: bool,
+    machine: str | None,
+    suite: str,
 ) -> None:
+    if example is not None:
+        _show_example(example, files, target, machine, suite, keep=keep)
+        return
     machine_kind.choose(target, machine, suite)
     photos = find_photos(files) if files else sample_photos()
     for photo in photos:
@@ -47,6 +70,27 @@ def command(
             _run(target, photos, keep=keep)
         else:
             _run_on_cloud(target, photos if files else photos[:_CLOUD_PHOTOS], keep=keep)
+
+
+def _show_example(
+    name: str,
+    files: Sequence[Path],
+    target: Target,
+    machine: str | None,
+    suite: str,
+    *,
+    keep: bool,
+) -> None:
+    from cli.examples import demo, example
+
+    found = example.find(name)
+    if files or not isinstance(target, LocalStack):
+        raise CommandError(
+            "--example sends its own data to a stack on this computer: leave out FILES and --stack."
+        )
+    machine_kind.choose(target, machine, suite)
+    with target.alone(), explain_interrupt(target.name):
+        demo.run(target, found, keep=keep)
 
 
 def _run_on_cloud(target: Target, photos: Sequence[Photo], *, keep: bool) -> None:

@@ -6,16 +6,15 @@ The table of results is pipeline.results, for example:
 ./pipeline sql "select outcome, count(*) from results group by outcome"
 """  # noqa: D301  click reads \b: lines that it does not wrap
 
-import json
 import sys
-from collections.abc import Iterator
 
 import click
 
 from cli import options
 from cli.machines.host import first, stream
+from cli.query import print_query
 from cli.stacks.target import Target
-from cli.terminal import print_table, visible_lines
+from cli.terminal import visible_lines
 
 
 @click.command(help=__doc__)
@@ -28,17 +27,4 @@ def command(query: str, target: Target, as_csv: bool) -> None:
         for line in stream(host, ["sql", query, "--csv"]):
             sys.stdout.write(visible_lines(line) if sys.stdout.isatty() else line)
         return
-    rows = (json.loads(line) for line in stream(host, ["sql", query]))
-    names = next(rows)
-    print_table(_cells(rows), heading=names)
-
-
-def _cells(rows: Iterator[list[object]]) -> Iterator[list[str]]:
-    for row in rows:
-        yield [_text(value) for value in row]
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    print_query(host, query)

@@ -16,7 +16,7 @@ from cli.stacks.pulumi_stack import CLOUDS_FILE, PulumiStack, Workspace
 from cli.stacks.target import LOCAL, not_deployed
 from cli.terminal import print_progress, spinner
 from infra.names import PROJECT
-from local import file_lock, private_file
+from local import file_lock, private_file, processes
 from local.cloud import LocalCloud
 from local.errors import LockHeld
 from local.machine import kinds
@@ -172,6 +172,7 @@ class LocalStack:
         end_orphans(str(self.paths.passphrase))
         with spinner("Stopping the cloud on this machine"):
             self.cloud.stop()
+            processes.end(self.paths.example)
         shutil.rmtree(self.paths.root, ignore_errors=True)
 
     def _has_state(self) -> bool:
@@ -210,10 +211,15 @@ class LocalStack:
             _make_ssh_key(paths)
         shutil.copyfile(CHECKOUT / "Pulumi.yaml", paths.project / "Pulumi.yaml")
         copy = paths.project / f"Pulumi.{LOCAL}.yaml"
-        # The engine has written its salt into an earlier copy.
+        # The engine has written its salt and secret settings into an earlier copy.
         content = yaml.safe_load(copy.read_text()) if copy.exists() else {}
+        kept = {
+            key: value
+            for key, value in (content.get("config") or {}).items()
+            if isinstance(value, dict) and value.keys() == {"secure"}
+        }
         own["sshPublicKeyFile"] = f"{paths.ssh_key}.pub"
-        content["config"] = {**config, **{f"{PROJECT}:{key}": own[key] for key in own}}
+        content["config"] = {**config, **kept, **{f"{PROJECT}:{key}": own[key] for key in own}}
         copy.write_text(yaml.safe_dump(content))
 
 

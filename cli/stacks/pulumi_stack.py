@@ -124,6 +124,10 @@ class PulumiStack:
         """Create the stack in its backend where it is not there yet."""
         _ = self._engine
 
+    def set_secret(self, name: str, value: str) -> None:
+        """Set a secret setting of the stack, which must exist; the engine encrypts it."""
+        self._pulumi("config", "set", "--secret", f"{PROJECT}:{name}", typed=value)
+
     def drop_lock(self) -> None:
         """Drop the lock of an engine that was killed; the caller knows that none runs."""
         # There may be no lock, or no stack yet.
@@ -194,12 +198,12 @@ class PulumiStack:
             return ""
         raise self._command_failure(answer.stderr)
 
-    def _pulumi(self, *words: str) -> None:
-        answer = self._subprocess(*words)
+    def _pulumi(self, *words: str, typed: str = "") -> None:
+        answer = self._subprocess(*words, typed=typed)
         if answer.returncode != 0:
             raise self._command_failure(answer.stderr)
 
-    def _subprocess(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def _subprocess(self, *words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
         with _process_environment(self._variables):
             return subprocess.run(
                 [
@@ -211,7 +215,7 @@ class PulumiStack:
                 check=False,
                 capture_output=True,
                 text=True,
-                stdin=subprocess.DEVNULL,
+                input=typed,
             )
 
     def _command_failure(self, printed: str) -> CommandError:

@@ -29,6 +29,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         (["put", "a/cat.jpg", "b/cat.jpg"], ["a/cat.jpg", "b/cat.jpg", "rename"]),
         (["get", "cat.jpg", "--folder", "nowhere"], ["'nowhere'", "create it first"]),
         (["demo", "missing.jpg"], ["'missing.jpg'"]),
+        (["demo", "--example", "nothing"], ["'nothing'", "choose one of", "cpsign"]),
+        (["demo", "--example", "cpsign", "a/cat.jpg"], ["its own data", "leave out FILES"]),
         (["log"], ["The local stack is not deployed", "./pipeline up"]),
         (["status", "--json"], ["The local stack is not deployed", "./pipeline up"]),
         (["refresh"], ["The local stack is not deployed", "./pipeline up"]),

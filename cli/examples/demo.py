@@ -1,0 +1,201 @@
+"""The demo of an example: deploy, send its data, wait for its runs, show all, take it down."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from cli.bucket_client import BucketClient
+from cli.contact_sheet import gallery
+from cli.errors import CommandError, Interrupted
+from cli.examples.example import Example
+from cli.examples.interface import Plan, Results, Setup
+from cli.job_report import print_jobs
+from cli.machines.host import Host, ask, first, stream
+from cli.paths import cache_folder, make_cache_folder
+from cli.query import print_query, read_query
+from cli.stacks import outputs
+from cli.stacks.local_stack import LocalStack
+from cli.terminal import print_progress, print_result, progress_bar, spinner
+from cli.uploads import Photo, send
+from local import private_file
+
+_PATIENCE_SECONDS = 900  # without progress; a booted machine installs packages first
+_POLL_SECONDS = 0.5
+_LOGS = "select pipeline, input_key, log from results where log <> '' order by id"
+
+
+def run(local: LocalStack, example: Example, *, keep: bool) -> None:
+    """Deploy an example on the local stack, send its data, show what came of it, destroy it.
+
+    Args:
+        local: The local stack, which must not exist.
+        example: The example.
+        keep: Leave it running.
+
+    Raises:
+        CommandError: A step failed, or a file was refused; nothing is left of it, even so.
+    """
+    if local.exists:
+        raise CommandError(
+            "A local stack is deployed already: take it down with './pipeline destroy' first."
+        )
+    started = time.monotonic()
+    try:
+        refused = _show(local, example)
+    except BaseException as error:
+        print_progress("Taking down what was deployed.")
+        LocalStack(local.paths).destroy(data=True)  # a new object rereads the state
+        if isinstance(error, KeyboardInterrupt | Interrupted):
+            raise Interrupted("Interrupted: nothing is left of it.") from None
+        raise
+    if keep:
+        print_result("It keeps running: './pipeline destroy' takes it down.")
+    else:
+        local.destroy(data=True)
+        print_result(f"Nothing is left of it but .venv and {cache_folder()}.")
+    print_result(f"The example took {time.monotonic() - started:.0f} seconds.")
+    if refused:
+        raise CommandError(f"{refused} jobs were refused: see the table for the reasons.")
+
+
+def _show(local: LocalStack, example: Example) -> int:
+    """Deploy, send, wait and show; return how many jobs were refused."""
+    plan = _prepare(local, example)
+    stack = local.open()
+    stack.create()
+    for name, value in plan.secrets.items():
+        stack.set_secret(name, value)
+    stack.up()
+    found = outputs.read(stack.outputs())
+    (entry,) = [each for each in found.pipelines.values() if not each.sources]
+    photos = _files(plan.data)
+    with progress_bar("Sending files", len(photos)) as bar:
+        report = send(BucketClient(found, entry), photos, bar.advance_to)
+    if report.failures:
+        raise CommandError("\n".join(report.failures))
+    host = first(local)
+    _await_runs(host, entry.name, [photo.key for photo in photos])
+    jobs = _jobs(host)
+    print_jobs(jobs)
+    _print_logs(host)
+    folder = cache_folder() / "demo" / example.name
+    _fetch(found, jobs, folder)
+    _print_files(example, photos, folder)
+    example.show(Results(folder, lambda query: print_query(host, query)))
+    return sum(job["state"] != "done" for job in jobs)
+
+
+def _prepare(local: LocalStack, example: Example) -> Plan:
+    """Make what the example needs, and the stack's pipelines."""
+    make_cache_folder()
+    cache = cache_folder() / "examples" / example.name
+    for folder in (cache, local.paths.example):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    plan = example.plan(Setup(example.source, cache, local.paths.example, local.cloud.host))
+    private_file.write(
+        local.paths.own_pipelines, yaml.safe_dump(dict(plan.pipelines), sort_keys=False)
+    )
+    return plan
+
+
+def _files(data: Path) -> list[Photo]:
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    return [Photo(path, path.relative_to(data).as_posix()) for path in files]
+
+
+def _await_runs(host: Host, pipeline: str, keys: Sequence[str]) -> None:
+    """Wait until every file's run has ended, or cannot end; show how far they are.
+
+    Raises:
+        CommandError: There was no progress for long.
+    """
+    seen, last_progress = "", time.monotonic()
+    with spinner("Waiting for the jobs") as screen:
+        while True:
+            runs = [job["run"] for job in _jobs(host, pipeline) if job["key"] in keys]
+            found = [ask(host, ["jobs", "run", run]) for run in dict.fromkeys(runs)]
+            if len(found) == len(keys) and all(run["ended"] or run["blocked"] for run in found):
+                break
+            if (progress := _progress(found)) != seen:
+                seen, last_progress = progress, time.monotonic()
+                screen.show(f"Waiting for the jobs: {progress}")
+            elif time.monotonic() - last_progress > _PATIENCE_SECONDS:
+                raise CommandError(
+                    f"No job has ended for {_PATIENCE_SECONDS} s ({seen or 'none has begun'}): "
+                    "run it with --keep, then './pipeline status' shows why."
+                )
+            time.sleep(_POLL_SECONDS)
+    for sentence in dict.fromkeys(one for run in found for one in run["blocked"]):
+        print_progress(sentence)
+
+
+def _progress(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the jobs of each pipeline: those that are done, of those that are known."""
+    done: dict[str, int] = {}
+    known: dict[str, int] = {}
+    for run in runs:
+        for each in run["pipelines"]:
+            name = each["name"]
+            done[name] = done.get(name, 0) + each["done"]
+            states = ("waiting", "running", "done", "quarantined", "dropped")
+            known[name] = known.get(name, 0) + sum(each[state] for state in states)
+    return ", ".join(f"{name} {done[name]} of {known[name]}" for name in known)
+
+
+def _jobs(host: Host, pipeline: str = "") -> list[dict[str, Any]]:
+    chosen = [f"--pipeline={pipeline}"] if pipeline else []
+    return [
+        json.loads(line)
+        for line in stream(host, ["jobs", "list", "--json", "--last=1000", *chosen])
+    ]
+
+
+def _print_logs(host: Host) -> None:
+    """Print what the jobs printed; `./pipeline jobs show ID` has it too."""
+    rows = read_query(host, _LOGS)
+    next(rows)  # the names of the columns
+    for pipeline, key, log in rows:
+        print_result(f"\nlog of {pipeline}: {key}", bold=True)
+        print_result("\n".join(f"  {line}" for line in str(log).rstrip().splitlines()))
+
+
+def _fetch(found: outputs.Outputs, jobs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Fetch all results as PIPELINE/KEY below a folder, whose earlier content is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for job in jobs:
+        client = BucketClient(found, found.pipeline(job["pipeline"]))
+        for key in job["results"]:
+            target = folder / job["pipeline"] / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            client.download("", key, target)
+
+
+def _print_files(example: Example, photos: Sequence[Photo], folder: Path) -> None:
+    """Print where the results are, and show the pictures among them on one sheet."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    print_result()
+    for file in files:
+        print_result(f"{file.relative_to(folder)}, {file.stat().st_size} bytes")
+    print_result(f"Results: {folder}")
+    sent = [(f"sent: {photo.key}", photo.path) for photo in photos]
+    made = [(file.relative_to(folder).as_posix(), file) for file in files]
+    pictures = list(_pictures([*sent, *made]))
+    if pictures:
+        sheet = folder.with_name(f"{example.name}.png")
+        gallery(pictures, sheet)
+        print_result(f"Pictures: {sheet}")
+
+
+def _pictures(named: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    for name, path in named:
+        try:
+            with Image.open(path):
+                yield name, path
+        except OSError:
+            continue
