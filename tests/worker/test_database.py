@@ -33,7 +33,7 @@ def test_the_worker_role_has_no_further_rights(versioned: Pipeline) -> None:
     for table in (*tables, "heartbeats"):
         for statement in ("TABLE", "DELETE FROM"):
             versioned.sql(f"{statement} pipeline.{table}", user=versioned.user)
-    for view in ("log_records", "records_negate"):
+    for view in ("log_records", "negate"):
         versioned.sql(f"TABLE pipeline.{view}", user=versioned.user)
     for statement in FORBIDDEN:
         with pytest.raises(

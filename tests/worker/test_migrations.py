@@ -1,5 +1,7 @@
 """Migration 002: a database of an earlier release keeps its rows and attempts."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import psycopg
@@ -7,8 +9,10 @@ from psycopg.rows import dict_row
 
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
-from worker.ledger.migrations import records_view
+from worker import transforms
+from worker.ledger.migrations import migrate, records_view
 from worker.ledger.postgres_ledger import SQL_FOLDER
+from worker.transforms import PICTURE, Description
 from worker.uploads.job import job_id
 from worker.uploads.upload import Upload
 
@@ -90,8 +94,56 @@ def test_the_worker_continues_after_a_migration(idle: Pipeline) -> None:
 
 
 def test_views_of_records_have_names_that_sql_accepts() -> None:
-    assert records_view("negate") == "records_negate"
+    assert records_view("negate") == "negate"
     assert records_view("Package.module:function") == "records_package_module_function"
+
+
+def test_declared_columns_are_columns_of_the_view(idle: Pipeline) -> None:
+    idle.migrate()
+    idle.put("one.png", encode(picture(), "PNG"))
+    idle.drain()
+    (row,) = idle.rows()
+    records = [
+        {"answer": "a\u00e9", "score": 0.5, "end": 3, "sure": True, "more": [1]},
+        {"answer": {"deep": 1}, "score": "high", "end": 10**30, "sure": "yes"},
+        {},
+    ]
+    for number, record in enumerate(records, 1):
+        idle.sql(
+            "INSERT INTO pipeline.records (job_id, number, data) VALUES"  # noqa: S608
+            f" ('{row['job_id']}', {number}, '{json.dumps(record)}')"
+        )
+    columns = {"answer": "text", "score": "double precision", "end": "bigint", "sure": "boolean"}
+    create_views(idle, {"more": "jsonb"})  # an earlier worker's
+    create_views(idle, columns)
+    found = idle.sql("SELECT * FROM pipeline.negate ORDER BY number", user=idle.user)
+    first = ["pipeline", "created_at", "key", "run_id", "job_id", "number"]
+    assert list(found[0]) == [*first, *columns, "data"]
+    assert [one["data"] for one in found] == records
+    assert [[one[name] for name in columns] for one in found] == [
+        ["a\u00e9", 0.5, 3, True],
+        ['{"deep": 1}', None, None, None],
+        [None, None, None, None],
+    ]
+    assert {(one["pipeline"], one["key"]) for one in found} == {(row["pipeline"], "one.png")}
+
+
+def create_views(pipeline: Pipeline, columns: Mapping[str, str]) -> None:
+    """Migrate as a worker whose transform declares other columns."""
+    dsn = pipeline.server.dsn(pipeline.database, pipeline.admin, pipeline.admin_password)
+    described = Description("negate", "", PICTURE, columns=columns)
+    with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
+        migrate(connection, pipeline.user, [described])
+
+
+def test_every_transform_declares_columns_that_its_view_can_have(idle: Pipeline) -> None:
+    dsn = idle.server.dsn(idle.database, idle.admin, idle.admin_password)
+    described = [transforms.describe(name) for name in (*transforms.names(), "a.b:c", "a_b:c")]
+    with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
+        migrate(connection, idle.user, described)
+        migrate(connection, idle.user, described)
+    for name in (*transforms.names(), "records_a_b_c"):
+        assert idle.sql(f"TABLE pipeline.{name}", user=idle.user) == []
 
 
 def search_path(pipeline: Pipeline, database: str) -> str:

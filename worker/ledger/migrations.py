@@ -1,7 +1,7 @@
 """Migrations: the files of `sql/migrations/`, applied in the order of their numbers."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping, Sequence
 
 import psycopg
 from psycopg import sql
@@ -9,9 +9,25 @@ from psycopg import sql
 from worker.errors import ServiceUnavailable
 from worker.ledger.connection import Connection, reason_of
 from worker.ledger.postgres_ledger import SQL_FOLDER, statement
+from worker.transforms import Description, is_function
+
+#: Type of a column -> its value. A record may hold anything: what has not the type is NULL.
+_COLUMNS: Mapping[str, str] = {
+    "text": "d.data ->> {name}",
+    "jsonb": "d.data -> {name}",
+    "boolean": "CASE jsonb_typeof(d.data -> {name}) WHEN 'boolean'"
+    " THEN (d.data ->> {name})::boolean END",
+    "bigint": "CASE WHEN jsonb_typeof(d.data -> {name}) = 'number' THEN CASE WHEN"
+    " abs((d.data ->> {name})::numeric) < 9e18 THEN (d.data ->> {name})::numeric::bigint END END",
+    "double precision": "CASE WHEN jsonb_typeof(d.data -> {name}) = 'number' THEN CASE WHEN"
+    " abs((d.data ->> {name})::numeric) < 1e308 THEN (d.data ->> {name})::double precision"
+    " END END",
+}
 
 
-def migrate(connection: Connection, worker_role: str, transforms: Collection[str]) -> list[str]:
+def migrate(
+    connection: Connection, worker_role: str, transforms: Iterable[Description]
+) -> list[str]:
     """Bring the schema up to date; several machines may do so at once.
 
     Args:
@@ -44,16 +60,43 @@ def migrate(connection: Connection, worker_role: str, transforms: Collection[str
         database = sql.Identifier(connection.info.dbname)
         grant = sql.SQL(statement("grant_rights").decode())
         connection.execute(grant.format(worker=worker, database=database))
+        views: dict[str, list[Description]] = {}
         for transform in transforms:
-            view = sql.Identifier("pipeline", records_view(transform))
-            create = sql.SQL(statement("create_records_view").decode())
-            names = {"view": view, "transform": sql.Literal(transform), "worker": worker}
-            connection.execute(create.format(**names))
+            views.setdefault(records_view(transform.name), []).append(transform)
+        for name, described in views.items():
+            _create_view(connection, name, described, worker)
     except psycopg.Error as error:
         raise ServiceUnavailable(f"The migration failed: {reason_of(error)}.") from error
     return applied
 
 
+def _create_view(
+    connection: Connection, name: str, described: Sequence[Description], worker: sql.Identifier
+) -> None:
+    """Create a view of records, or replace the one of an earlier worker."""
+    view = sql.Identifier("pipeline", name)
+    columns = {column: kind for one in described for column, kind in one.columns.items()}
+    create = sql.SQL(statement("create_records_view").decode()).format(
+        view=view,
+        columns=sql.SQL("").join(_column(*each) for each in columns.items()),
+        transforms=sql.Literal([one.name for one in described]),
+        worker=worker,
+    )
+    try:
+        with connection.transaction():
+            connection.execute(create)
+    except psycopg.errors.InvalidTableDefinition:  # other columns than before
+        with connection.transaction():
+            connection.execute(sql.SQL("DROP VIEW {}").format(view))
+            connection.execute(create)
+
+
+def _column(name: str, kind: str) -> sql.Composed:
+    value = sql.SQL(_COLUMNS[kind]).format(name=sql.Literal(name))
+    return sql.SQL("{} AS {},\n    ").format(value, sql.Identifier(name))
+
+
 def records_view(transform: str) -> str:
-    """Return the name of the view of a transform's records."""
-    return "records_" + re.sub(r"[^a-z0-9]+", "_", transform.lower()).strip("_")
+    """Return the name of the view of a transform's records: its own, with a prefix if a user's."""
+    name = re.sub(r"[^a-z0-9]+", "_", transform.lower()).strip("_")
+    return f"records_{name}" if is_function(transform) else name

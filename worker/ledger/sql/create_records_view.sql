@@ -7,8 +7,9 @@ SELECT
     r.run_id,
     d.job_id,
     d.number,
+    {columns}
     d.data
 FROM pipeline.records AS d
 INNER JOIN pipeline.results AS r USING (job_id)
-WHERE r.transform = {transform};
+WHERE r.transform = ANY({transforms});
 GRANT SELECT ON {view} TO {worker};
