@@ -236,7 +236,7 @@ def test_a_locked_upload_is_transformed_once(locked: World) -> None:
     assert locked.left() == ["x.png"]
     assert [problem for _, problem in locked.tables.heartbeats.values()] == [None]
     (attempt,) = locked.ledger.unfinished_attempts(INPUT).values()
-    assert attempt.undeletable
+    assert attempt.is_undeletable
     timed(locked).unlock(INPUT, "x.png")
     locked.run()
     assert locked.left() == []

@@ -199,7 +199,7 @@ def test_a_refused_deletion_is_remembered(ledgers: Ledgers, ledger: Ledger) -> N
     ledger.fail({CAT: "locked"}, undeletable=True)
     ledgers.age_results()
     (attempt,) = ledger.unfinished_attempts("input").values()
-    assert (attempt.problem, attempt.undeletable) == ("locked", True)
+    assert (attempt.problem, attempt.is_undeletable) == ("locked", True)
     assert ledger.start([CAT_JOB], alone=False)[CAT_JOB.id].recorded == "done"
     ledger.fail({CAT: "not found"})  # it is remembered until it is deleted
     ledger.clear_attempts([CAT], keep_undeletable=True)

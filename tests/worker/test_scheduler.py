@@ -291,7 +291,7 @@ def test_what_cannot_be_deleted_rests_and_newer_uploads_do_not() -> None:
 
 
 def test_a_refused_deletion_of_an_earlier_pass_rests() -> None:
-    known = Attempt(problem="locked", failures=1, seconds=40, undeletable=True)
+    known = Attempt(problem="locked", failures=1, seconds=40, is_undeletable=True)
     scheduler = Listed(attempts={upload("x"): known})
     assert scheduler.show([work("x")], 0) == ([], [])
     assert scheduler.problem is None

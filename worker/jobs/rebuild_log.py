@@ -12,8 +12,8 @@ from typing import Any
 from worker.errors import ObjectMissing
 from worker.jobs.result_metadata import ResultOrigin, read_metadata
 from worker.ledger.ledger import DONE
-from worker.ledger.postgres_ledger import identity, key_sha256
 from worker.ledger.stack_ledger import StackLedger
+from worker.ledger.values import identity, key_sha256
 from worker.settings import Pipeline
 from worker.store.store import ObjectInfo, Store
 from worker.transforms import describe

@@ -104,7 +104,7 @@ class Scheduler:
         """Note that uploads are still listed."""
         for upload in (*listed.withdrawn, *listed.uploads):
             attempt = self._known.get(upload)
-            if attempt and attempt.undeletable:
+            if attempt and attempt.is_undeletable:
                 self._paused.pause(upload, now + self._schedule.refused - attempt.seconds)
                 del self._known[upload]
             self._paused.note_listed(upload, now)

@@ -98,24 +98,24 @@ class Attempt:
 
     Attributes:
         crashes: How often the worker or the transform crashed while the upload ran alone.
-        alone: Whether the last attempt ran alone.
+        is_alone: Whether the last attempt ran alone.
         problem: Why the last attempt failed; None if it did not end: something crashed.
         failures: How often attempts failed.
         seconds: The time since the last failure.
-        undeletable: Whether the store refuses to delete the upload.
+        is_undeletable: Whether the store refuses to delete the upload.
     """
 
     crashes: int = 0
-    alone: bool = False
+    is_alone: bool = False
     problem: str | None = None
     failures: int = 0
     seconds: float = 0
-    undeletable: bool = False
+    is_undeletable: bool = False
 
     @property
     def is_suspect(self) -> bool:
         """Whether the upload must run alone, since it may have caused a crash."""
-        return self.problem is None or self.alone
+        return self.problem is None or self.is_alone
 
 
 @dataclass(frozen=True)

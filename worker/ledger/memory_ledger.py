@@ -193,12 +193,12 @@ class MemoryLedger:
         before = self.tables.attempts.get(place)
         attempt = before or AttemptRow()
         shown = replace(
-            attempt.shown, crashes=attempt.shown.crashes + alone, alone=alone, problem=None
+            attempt.shown, crashes=attempt.shown.crashes + alone, is_alone=alone, problem=None
         )
         attempt = replace(attempt, shown=shown, attempts=attempt.attempts + 1)
         self.tables.attempts[place] = attempt
         row = self.tables.results.get((self._pipeline, job.id))
-        is_known = row and (row[0] > self._clock() - _RECENT or shown.undeletable)
+        is_known = row and (row[0] > self._clock() - _RECENT or shown.is_undeletable)
         recorded = row[2].outcome if row and is_known else None
         prepared = self.tables.prepared.get(job.id)
         if prepared:
@@ -247,7 +247,7 @@ class MemoryLedger:
         with self._lock:
             for upload in uploads:
                 row = self.tables.attempts.get((self._pipeline, upload))
-                if row and not (keep_undeletable and row.shown.undeletable):
+                if row and not (keep_undeletable and row.shown.is_undeletable):
                     del self.tables.attempts[self._pipeline, upload]
 
     def fail(self, problems: Mapping[Upload, str], *, undeletable: bool = False) -> None:
@@ -260,7 +260,7 @@ class MemoryLedger:
                     row.shown,
                     problem=problem,
                     failures=row.shown.failures + 1,
-                    undeletable=row.shown.undeletable or undeletable,
+                    is_undeletable=row.shown.is_undeletable or undeletable,
                 )
                 self.tables.attempts[place] = replace(row, shown=shown, failed_at=self._clock())
 

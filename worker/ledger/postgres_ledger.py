@@ -1,6 +1,5 @@
 """The ledger in PostgreSQL. Its statements are in `sql/`, one file each."""
 
-import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,9 +24,10 @@ from worker.ledger.ledger import (
     Result,
     Started,
 )
+from worker.ledger.values import identity, key_sha256, storable_json, storable_values
 from worker.settings import Settings
 from worker.uploads.job import Job, Parent, job_id
-from worker.uploads.upload import Upload, key_hash, storable
+from worker.uploads.upload import Upload, storable
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -83,7 +83,7 @@ class PostgresLedger:
             }
             for number, claim in enumerate(claims)
         ]
-        found = self._run("find_origins", claims=_json(rows), sources=list(sources))
+        found = self._run("find_origins", claims=storable_json(rows), sources=list(sources))
         # Retries are last: they replace the copies that they put back.
         found.sort(key=lambda row: row["retry_of"] is not None)
         return {claims[row["claim"]].upload: _origin(row) for row in found}
@@ -100,7 +100,7 @@ class PostgresLedger:
             {"job_id": job.id, "attempt_id": self._attempt_id(job.upload)} | identity(job.upload)
             for job in by_id.values()
         ]
-        found = self._run_releasing("start_jobs", jobs=_json(rows), alone=alone)
+        found = self._run_releasing("start_jobs", jobs=storable_json(rows), alone=alone)
         return {
             row["job_id"]: Started(
                 row["fence"],
@@ -116,7 +116,7 @@ class PostgresLedger:
     def renew(self, leases: Collection[Lease]) -> set[Lease]:
         """See `Ledger.renew`."""
         rows = [vars(lease) for lease in leases]
-        held = {row["fence"] for row in self._run("renew_leases", leases=_json(rows))}
+        held = {row["fence"] for row in self._run("renew_leases", leases=storable_json(rows))}
         return {lease for lease in leases if lease.fence in held}
 
     def release(self, leases: Collection[Lease]) -> None:
@@ -138,7 +138,7 @@ class PostgresLedger:
         }
         failures = [{"attempt_id": attempt_id} | row for attempt_id, row in rows.items()]
         if failures:
-            self._run("fail_attempts", failures=_json(failures), undeletable=undeletable)
+            self._run("fail_attempts", failures=storable_json(failures), undeletable=undeletable)
 
     def uncount_crash(self, upload: Upload) -> None:
         """See `Ledger.uncount_crash`."""
@@ -180,7 +180,7 @@ class PostgresLedger:
     def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement that also releases leases; they are kept if it fails."""
         leases = [self._released.popleft() for _ in range(len(self._released))]
-        released = _json([vars(lease) for lease in leases])
+        released = storable_json([vars(lease) for lease in leases])
         try:
             return self._run(name, released=released, **parameters)
         except ServiceUnavailable:
@@ -194,7 +194,7 @@ class PostgresLedger:
             return cursor.fetchall() if cursor.description else []
 
     def _record(self, results: Iterable[Result], *, final: bool) -> set[str]:
-        rows = _json([self._row(result) for result in results])
+        rows = storable_json([self._row(result) for result in results])
         try:
             recorded = self._run("record_results", rows=rows, final=final)
         except ServiceUnavailable as error:
@@ -283,39 +283,3 @@ def _result(job: Job, fence: int, attempts: int, row: dict[str, Any]) -> Result:
 def _origin(row: dict[str, Any]) -> Origin:
     parent = Parent(row["parent_id"], row["parent_number"]) if row["parent_id"] else None
     return Origin(row["run_id"], row["round"], parent, row["retry_of"], row["successor"])
-
-
-def identity(upload: Upload) -> dict[str, Any]:
-    """Return the columns that identify an upload."""
-    return {
-        "bucket": upload.bucket,
-        "key": upload.key,
-        "version_id": upload.version_id,
-        "etag": upload.etag,
-        "last_modified": upload.last_modified.isoformat(),
-    }
-
-
-def key_sha256(key: str) -> str:
-    """Return the hash by which a key is indexed, as PostgreSQL reads bytea."""
-    return rf"\x{key_hash(key)}"
-
-
-def _json(rows: Any) -> str:
-    """Return JSON that PostgreSQL can store."""
-    text = json.dumps(rows)
-    # Escapes of NUL and of lone surrogates, or the text of such an escape: the rows are looked at.
-    if "\\u0000" in text or "\\ud" in text:
-        text = json.dumps(storable_values(rows))
-    return text
-
-
-def storable_values(value: Any) -> Any:
-    """Replace what PostgreSQL's text cannot hold, also inside lists and objects."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, list | tuple):
-        return [storable_values(one) for one in value]
-    if isinstance(value, Mapping):
-        return {storable(name): storable_values(one) for name, one in value.items()}
-    return value

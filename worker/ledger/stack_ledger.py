@@ -1,6 +1,5 @@
 """The ledger of a whole stack, as its operators read and change it."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -8,11 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from worker.ledger.connection import Connection
-from worker.ledger.postgres_ledger import (
-    statement,
-    storable_values,
-    translated_errors,
-)
+from worker.ledger.postgres_ledger import statement, translated_errors
+from worker.ledger.values import storable_json, storable_values
 from worker.uploads.job import job_id
 from worker.uploads.upload import Upload
 
@@ -121,7 +117,7 @@ class StackLedger:
             }
             for number, upload in enumerate(uploads)
         ]
-        listed = json.dumps(storable_values(rows))
+        listed = storable_json(rows)
         names = {"pipeline": pipeline, "sources": list(sources)}
         return self._rows("pending_uploads", uploads=listed, **names)
 
@@ -176,7 +172,7 @@ class StackLedger:
 
     def add_quarantined(self, rows: Sequence[dict[str, Any]]) -> list[str]:
         """Add rows of quarantined jobs; return the ids of those that had none."""
-        listed = json.dumps(storable_values(rows))
+        listed = storable_json(rows)
         return [row["id"] for row in self._rows("add_quarantined", rows=listed)]
 
     def retry(self, identifier: str) -> bool:
@@ -209,7 +205,7 @@ class StackLedger:
         Returns:
             How many rows were added: no row that is there is changed.
         """
-        listed = json.dumps(storable_values(list(rows)))
+        listed = storable_json(list(rows))
         return len(self._rows("rebuild_jobs", rows=listed))
 
     def name_first_outputs(self, pipeline: str) -> None:

@@ -6,10 +6,10 @@ SELECT
     a.etag,
     a.last_modified,
     a.crashes,
-    a.alone,
+    a.alone AS is_alone,
     a.problem,
     a.failures,
-    a.undeletable,
+    a.undeletable AS is_undeletable,
     coalesce(extract(EPOCH FROM now() - a.failed_at), 0)::double precision AS seconds
 FROM pipeline.attempts AS a
 WHERE
