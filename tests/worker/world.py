@@ -17,6 +17,7 @@ from worker.jobs.drain import readers_of
 from worker.jobs.schedule import Schedule
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.memory_ledger import MemoryLedger, MemoryTables
+from worker.ledger.runs import upstream_of
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
 from worker.transforms import Produced
@@ -128,18 +129,15 @@ class World:
         one.run(linger)
         return one
 
-    def new_pass(
-        self,
-        threads: int = 2,
-        pipeline: str = "negatives",
-        ledger: Ledger | None = None,
-        machine: str = "vm-1",
-    ) -> Pass:
+    def context(
+        self, pipeline: str = "negatives", ledger: Ledger | None = None, machine: str = "vm-1"
+    ) -> Context:
         settings = self.pipelines[pipeline]
-        context = Context(
+        return Context(
             store=self.store,
             pipeline=settings,
             readers=readers_of(self.pipelines, settings),
+            upstream=upstream_of(self.pipelines, pipeline) if settings.gather else None,
             quarantine=QUARANTINE,
             archive=ARCHIVE,
             ledger=ledger or self.ledger_of(pipeline, machine),
@@ -151,7 +149,15 @@ class World:
             folder=self.folder,
             space=lambda: self.space,
         )
-        return Pass(context, threads, self.schedule)
+
+    def new_pass(
+        self,
+        threads: int = 2,
+        pipeline: str = "negatives",
+        ledger: Ledger | None = None,
+        machine: str = "vm-1",
+    ) -> Pass:
+        return Pass(self.context(pipeline, ledger, machine), threads, self.schedule)
 
     def run_failing(self, linger: float = 0, pipeline: str = "negatives") -> str:
         """Make one pass that must fail, and return its reason."""

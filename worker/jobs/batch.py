@@ -29,6 +29,8 @@ from worker.jobs.recorded import Recorded
 from worker.jobs.task import Task
 from worker.jobs.transform import Rejection, transform
 from worker.ledger.ledger import DONE, QUARANTINED, Result
+from worker.ledger.runs import Gather
+from worker.uploads.job import Job
 from worker.uploads.upload import Upload
 
 # Stored outputs wait this long for others of the batch, to share a statement.
@@ -136,16 +138,24 @@ class _Batch:
         now = time.monotonic()
         alone = self._crashes is not None
         started = ledger.start([jobs[one.upload][0] for one in chosen.values()], alone=alone)
+        gathers = self._gathers([jobs[one.upload][0] for one in chosen.values()])
         tasks = []
         for source in chosen.values():
             job, is_superfluous = jobs[source.upload]
             if job.id in started:
                 check = partial(self._check_lease, job.upload.key)
-                tasks.append(Task(source, job, started[job.id], is_superfluous, check))
+                gather = gathers.get(job.parent.job_id) if job.parent else None
+                task = Task(source, job, started[job.id], is_superfluous, check, gather)
+                tasks.append(task)
             else:
                 self._outcome.held.append(source.upload)
         self._keeper.keep((task.lease for task in tasks), now)
         return tasks
+
+    def _gathers(self, jobs: Sequence[Job]) -> dict[str, Gather]:
+        ids = [job.parent.job_id for job in jobs if job.parent]
+        is_needed = self._context.pipeline.gather and ids
+        return self._context.ledger.gathers(ids) if is_needed else {}
 
     def _check_lease(self, key: str) -> None:
         if key not in self._keeper.held([key]):
@@ -192,7 +202,7 @@ class _Batch:
         """Transform the upload, and store its results or the upload itself."""
         context, upload = self._context, task.job.upload
         crashes = None if self._crashes is None else self._crashes.get(upload, 0)
-        made = transform(context, task.source, crashes)
+        made = transform(context, task, crashes)
         result = made if isinstance(made, Rejection) else publish(context, task, made)
         if isinstance(result, Rejection):
             result = quarantine_file(context, task, result)

@@ -15,6 +15,7 @@ from math import inf
 
 from worker.errors import PassInterrupted, ServiceUnavailable
 from worker.jobs.context import Context
+from worker.jobs.gather import Gatherer
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.jobs.processor import Processor
@@ -39,6 +40,7 @@ class Pass:
         self._schedule = schedule or Schedule()
         self._bucket = context.pipeline.input
         self._leases = LeaseKeeper(context.ledger)
+        self._gatherer = Gatherer(context, context.upstream) if context.upstream else None
         # Everything below is used under this lock; threads wait for a change of it.
         self._changed = threading.Condition()
         self._scheduler: Scheduler
@@ -110,7 +112,8 @@ class Pass:
 
     def _problem(self) -> str | None:
         with self._changed:
-            return self._fatal or self._scheduler.problem
+            gathering = self._gatherer.problem if self._gatherer else None
+            return self._fatal or self._scheduler.problem or gathering
 
     # The thread that lists.
 
@@ -124,6 +127,8 @@ class Pass:
         active, was_quiet = time.monotonic(), False
         while True:
             was_idle = self._is_idle()
+            if self._gatherer:
+                self._gatherer.gather()
             found = self._list(versioned=versioned)
             is_quiet = was_idle and not found and self._is_idle()
             now = time.monotonic()
@@ -148,6 +153,8 @@ class Pass:
         works = group_by_key(self._bucket, pages, self._context.pipeline.ignore)
         limit, found = self._threads * BATCH_UPLOADS, False
         while chunk := list(islice(works, limit)):
+            if self._gatherer:
+                chunk = self._gatherer.with_sizes(chunk)
             self._check_buckets()
             with self._changed:
                 self._changed.wait_for(lambda: self._is_ending or self._scheduler.queued < limit)

@@ -10,7 +10,7 @@ from worker.errors import ObjectMissing, PipelineError, UploadDeferred
 from worker.jobs.context import Context, Reader
 from worker.jobs.fetch import NUMBER, PARENT, RUN
 from worker.ledger.ledger import Output, Result
-from worker.store.store import Source
+from worker.store.store import Source, Store
 
 
 class ResultMissing(PipelineError):
@@ -51,7 +51,7 @@ def _copy(
     try:
         context.store.copy(source, reader.bucket, key, output.content_type, metadata)
     except ObjectMissing:
-        if _is_listed(context, source):
+        if is_listed(context.store, source):
             raise UploadDeferred(
                 f"The store lists the result {output.key!r}, but does not find it."
             ) from None
@@ -61,10 +61,10 @@ def _copy(
         ) from None
 
 
-def _is_listed(context: Context, source: Source) -> bool:
+def is_listed(store: Store, source: Source) -> bool:
     """Return whether a listing shows an object: a store may respond wrongly for a moment."""
     versions = bool(source.version_id)
-    pages = context.store.list_pages(source.bucket, versions=versions, prefix=source.key)
+    pages = store.list_pages(source.bucket, versions=versions, prefix=source.key)
     wanted = (source.key, source.version_id, source.etag)
     return any(
         (one.key, one.version_id, one.etag) == wanted for page in pages for one in page.versions

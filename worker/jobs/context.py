@@ -6,6 +6,7 @@ from pathlib import Path
 
 from worker.jobs.disk import Space
 from worker.ledger.ledger import Ledger, Maker
+from worker.ledger.runs import Upstream
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline
 from worker.store.store import Store
@@ -13,7 +14,7 @@ from worker.store.store import Store
 
 @dataclass(frozen=True)
 class Reader:
-    """A pipeline that reads the results of this one.
+    """A pipeline that gets a copy of each result of this one.
 
     Attributes:
         name: Its name.
@@ -34,7 +35,8 @@ class Context:
     Attributes:
         store: The object store.
         pipeline: The pipeline's settings.
-        readers: The pipelines that read its results.
+        readers: The pipelines that get copies of its results.
+        upstream: If it gathers, what is upstream of it.
         quarantine: The bucket of uploads that cannot be transformed.
         archive: The bucket of kept inputs.
         ledger: The pipeline's ledger.
@@ -50,6 +52,7 @@ class Context:
     store: Store
     pipeline: Pipeline
     readers: tuple[Reader, ...]
+    upstream: Upstream | None
     quarantine: str
     archive: str
     ledger: Ledger

@@ -20,20 +20,26 @@ class Space:
     free: int
     capacity: int
 
-    def needed(self, size: int) -> int:
-        """Return the bytes that an upload of a size needs: for itself, and as many for its results.
+    def needed(self, size: int, gathered: int = 0) -> int:
+        """Return the bytes that an upload needs: for its inputs, and as many for its results.
 
         An upload that is too large needs none: it is not downloaded.
-        """
-        return 0 if self.excess(size) else 2 * size
 
-    def excess(self, size: int) -> str | None:
-        """Return why an upload of a size cannot be processed on this machine, None if it can."""
+        Args:
+            size: The upload's.
+            gathered: The bytes of the results that it gathers.
+        """
+        return 0 if self.excess(size, gathered) else 2 * (size + gathered)
+
+    def excess(self, size: int, gathered: int = 0) -> str | None:
+        """Return why an upload cannot be processed on this machine, None if it can."""
         if size > MAX_PUT_BYTES:
             return f"its {size} bytes are more than 5 GiB, the limit of a single PUT: split it"
-        if 2 * size > self.capacity:
+        needed = 2 * (size + gathered)
+        if needed > self.capacity:
+            inputs = "its members" if gathered else "itself"
             return (
-                f"it needs {2 * size} bytes of disk, for itself and its results, and the machine "
+                f"it needs {needed} bytes of disk, for {inputs} and its results, and the machine "
                 f"has {self.capacity}: split it, or use a flavor with a larger disk"
             )
         return None

@@ -21,6 +21,7 @@ from worker.jobs.schedule import Schedule
 from worker.jobs.signals import on_signal
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
+from worker.ledger.runs import upstream_of
 from worker.logs import fields
 from worker.sandbox.policy import make_pool
 from worker.sandbox.pool import TransformPool
@@ -75,6 +76,7 @@ def pass_context(
         store=store,
         pipeline=pipeline,
         readers=readers_of(settings.pipelines, pipeline),
+        upstream=upstream_of(settings.pipelines, pipeline.name) if pipeline.gather else None,
         quarantine=settings.store.quarantine,
         archive=settings.store.archive,
         ledger=ledger,
@@ -94,11 +96,15 @@ def schedule_of(settings: Settings) -> Schedule:
 
 
 def readers_of(pipelines: Mapping[str, Pipeline], source: Pipeline) -> tuple[Reader, ...]:
-    """Return the pipelines that read the results of one, and under which keys."""
+    """Return the pipelines that get copies of the results of one, and under which keys.
+
+    Those that gather get none: they read the results themselves.
+    """
     readers = (pipelines[name] for name in source.readers)
     return tuple(
         Reader(one.name, one.input, f"{source.name}/" if len(one.sources) > 1 else "")
         for one in readers
+        if not one.gather
     )
 
 

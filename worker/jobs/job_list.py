@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from worker.jobs.pending import RUNNING, WAITING, PendingJob, identify_pending, pending_jobs
+from worker.jobs.pending import PendingJob, identify_pending, pending_jobs
+from worker.ledger.ledger import RUNNING, WAITING
 from worker.ledger.stack_ledger import JobFilter, StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store

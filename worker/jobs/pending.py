@@ -8,6 +8,7 @@ from typing import Any
 
 from worker.errors import ObjectMissing, UploadDeferred
 from worker.jobs.fetch import NUMBER, PARENT, RETRY
+from worker.ledger.ledger import RUNNING, WAITING
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store
@@ -15,7 +16,6 @@ from worker.uploads.job import Job, Parent, first_job, job_id
 from worker.uploads.listing import group_by_key
 from worker.uploads.upload import Upload
 
-WAITING, RUNNING = "waiting", "running"
 _BATCH = 500  # uploads per query
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from worker.errors import (
     DeletionRefused,
@@ -127,7 +128,7 @@ class Processor:
         for number, upload in enumerate(work.uploads):
             if self._is_ending():
                 return
-            left = KeyUploads(work.key, [], work.uploads[number:])
+            left = replace(work, withdrawn=[], uploads=work.uploads[number:])
             if len(left.uploads) > 1 and self._is_empty(upload):
                 is_done = self._withdraw([left], [upload])
             else:

@@ -1,5 +1,6 @@
 """The third step of a job: store what was made, or the file that could not be transformed."""
 
+import hashlib
 from dataclasses import replace
 
 from worker.errors import InvalidInput, ObjectMissing, TransformCrashed
@@ -16,6 +17,8 @@ from worker.transforms.output_keys import output_keys
 from worker.uploads.upload import fits_key
 
 # Other objects may consist of the same segments, so they are not deleted.
+# Of the inputs that are kept in the database.
+_MAX_TEXT_BYTES = 16 << 10
 _SEGMENTS_REMAIN = "segments of Swift's remain"
 
 
@@ -33,10 +36,9 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
     Raises:
         LeaseLost: Another machine may have leased the key.
     """  # noqa: DOC502  raised by check_lease
-    job = task.job
     try:
         types = [content_type for _, content_type in produced.files]
-        keys = output_keys(context.output_key, job.upload.key, types, job.run_id)
+        keys = output_keys(context.output_key, task.key, types, task.job.run_id)
     except InvalidInput as error:
         return Rejection(str(error))
     prefixes = ["", *(reader.prefix for reader in context.readers)]
@@ -63,6 +65,7 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
         outputs=outputs,
         records=produced.records,
         notes=[*produced.notes, *([_SEGMENTS_REMAIN] if task.source.info.is_manifest else [])],
+        log=produced.log or None,
     )
 
 
@@ -76,7 +79,11 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
         LeaseLost: Another machine may have leased the key.
     """  # noqa: DOC502  raised by check_lease
     source = task.source
-    result = replace(_result(context, task, QUARANTINED), reason=rejection.reason)
+    result = replace(
+        _result(context, task, QUARANTINED),
+        reason=rejection.reason,
+        log=rejection.log or None,
+    )
     name = context.pipeline.name
     key = quarantine.storage_key(name, source.upload.key, source.sha256)
     task.check_lease()
@@ -99,7 +106,23 @@ def _result(context: Context, task: Task, outcome: str) -> Result:
         outcome,
         task.seconds(),
         started.attempts,
+        input_text=_input_text(context, task),
     )
+
+
+def _input_text(context: Context, task: Task) -> str | None:
+    """Return the input of a run's first job if it is a small text: often it configures the run."""
+    source, pipeline = task.source, context.pipeline
+    if task.job.parent or not pipeline.readers or source.info.size > _MAX_TEXT_BYTES:
+        return None
+    content = source.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != source.sha256:  # changed by the transform's process
+        return None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
 
 
 def keep_input(context: Context, source: Fetched) -> None:

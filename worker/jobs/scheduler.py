@@ -4,6 +4,7 @@ All times are seconds of one clock that only grows (`time.monotonic`).
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from worker.jobs.disk import Space
@@ -131,7 +132,7 @@ class Scheduler:
         # An empty object goes without a row if it was replaced: only together with a newer upload.
         while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
             uploads.pop()
-        return KeyUploads(work.key, work.withdrawn if is_due else [], uploads)
+        return replace(work, withdrawn=work.withdrawn if is_due else [], uploads=uploads)
 
     def _resume(self, work: KeyUploads, attempts: Mapping[Upload, Attempt], now: float) -> bool:
         """Continue with the attempts of an earlier pass."""

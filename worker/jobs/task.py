@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from worker.jobs.fetch import Fetched
 from worker.ledger.ledger import Lease, Started
+from worker.ledger.runs import Gather
 from worker.uploads.job import Job
 
 
@@ -20,6 +21,7 @@ class Task:
         is_superfluous: Whether its upload is a further copy of a result.
         check_lease: Raises LeaseLost once another machine may have taken the key over; called
             before each request that writes.
+        gather: If its pipeline gathers, what the ledger says that it gathers.
         began: When its processing began after the download, by `time.monotonic`.
     """
 
@@ -28,7 +30,13 @@ class Task:
     started: Started
     is_superfluous: bool
     check_lease: Callable[[], None]
+    gather: Gather | None = None
     began: float = 0
+
+    @property
+    def key(self) -> str:
+        """The key after which its results are named."""
+        return self.gather.key if self.gather else self.job.upload.key
 
     def seconds(self) -> float:
         """Return how long it has taken so far, with its download."""

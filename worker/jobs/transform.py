@@ -11,7 +11,8 @@ from worker.errors import (
     UploadDeferred,
 )
 from worker.jobs.context import Context
-from worker.jobs.fetch import Fetched
+from worker.jobs.inputs import inputs_of
+from worker.jobs.task import Task
 from worker.transforms import Produced
 
 #: Crashes of a file that ran alone, after which it is quarantined.
@@ -20,17 +21,18 @@ MAX_CRASHES = 3
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a file is quarantined."""
+    """Why a file is quarantined, and the end of what the transform printed."""
 
     reason: str
+    log: str = ""
 
 
-def transform(context: Context, source: Fetched, crashes: int | None) -> Produced | Rejection:
-    """Transform a file whose attempt has been started in the ledger.
+def transform(context: Context, task: Task, crashes: int | None) -> Produced | Rejection:
+    """Transform the input of a job that has been started in the ledger.
 
     Args:
         context: What all jobs share.
-        source: The file.
+        task: The job.
         crashes: If the job runs alone, the crashes that the upload was counted before; None if
             others run beside it.
 
@@ -44,16 +46,17 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
         PassInterrupted: The pass was stopped.
         OSError: The disk cannot be used.
     """
-    upload = source.upload
+    source, upload = task.source, task.job.upload
     if source.excess:
         return Rejection(source.excess)
     if crashes is not None and crashes >= MAX_CRASHES:
         return Rejection(f"it crashed the worker or its transform {crashes} times, alone")
     made: Produced | Rejection
     try:
-        made = context.pool.run([source.path], [upload.key.rpartition("/")[2]])
+        inputs = inputs_of(context, task)
+        made = context.pool.run(inputs.paths, inputs.names)
     except InvalidInput as error:
-        made = Rejection(str(error))
+        made = Rejection(str(error), error.log)
     except TransformCrashed as error:
         if crashes is None or crashes + 1 < MAX_CRASHES:
             raise
@@ -63,7 +66,8 @@ def transform(context: Context, source: Fetched, crashes: int | None) -> Produce
             with suppress(ServiceUnavailable):
                 context.ledger.uncount_crash(upload)
         if isinstance(error, UploadDeferred):
-            raise UploadDeferred(f"{upload.key!r} is deferred: {error}.") from None
+            reason = str(error).rstrip(".")
+            raise UploadDeferred(f"{upload.key!r} is deferred: {reason}.") from None
         raise
     if crashes is not None:
         # If the worker is killed from here on, this file is not the cause.

@@ -42,7 +42,7 @@ class Batch:
 
 def needed(work: KeyUploads, space: Space) -> int:
     """Return the bytes of disk for a key: its uploads are processed one after another."""
-    return max((space.needed(upload.size) for upload in work.uploads), default=0)
+    return max((space.needed(upload.size, work.gathered) for upload in work.uploads), default=0)
 
 
 class WorkQueue:

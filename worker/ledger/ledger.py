@@ -1,13 +1,16 @@
 """The interface of the ledger, implemented by PostgreSQL and, for tests, in memory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from worker.ledger.runs import Gather, Run, Upstream
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
 DONE, QUARANTINED, DROPPED = "done", "quarantined", "dropped"
+#: States of jobs that are not recorded.
+WAITING, RUNNING = "waiting", "running"
 #: How long a lease lasts unless it is renewed, in seconds of the database's clock.
 LEASE_SECONDS = 30
 
@@ -70,6 +73,7 @@ class Result:
         notes: What the transform says about its result.
         log: The end of the transform's output.
         reason: Why the upload was quarantined, None if it was not.
+        input_text: The input itself, if it is a small text in a first pipeline that others read.
     """
 
     job: Job
@@ -85,6 +89,7 @@ class Result:
     notes: Sequence[str] = ()
     log: str | None = None
     reason: str | None = None
+    input_text: str | None = None
 
     @property
     def upload(self) -> Upload:
@@ -305,6 +310,41 @@ class Ledger(Protocol):
             key: The object key.
             sha256: Of the content, in hex: jobs on the same content share a copy.
         """
+
+    def begin_gathering(self) -> None:
+        """Note that the pipeline gathers: runs that ended before are left alone."""
+
+    def ended_runs(self, upstream: Upstream, seconds: float | None) -> Iterator[Run]:
+        """Yield runs whose results the pipeline may have to gather.
+
+        Args:
+            upstream: What is upstream of the pipeline.
+            seconds: Only runs that have changed during the last seconds; None: since the first pass
+                of the pipeline.
+
+        Yields:
+            All that have ended upstream (run_progress.py decides) and have no gather, perhaps more.
+        """
+
+    def gather(self, gathers: Sequence[Gather]) -> list[Gather]:
+        """Add gathers; one of each run.
+
+        Args:
+            gathers: New ones, perhaps none.
+
+        Returns:
+            Those whose files this machine is to store: new ones, and those of machines that have
+            not done so for `LEASE_SECONDS`. Runs that another machine gathers are left out.
+        """
+
+    def note_gathered(self, gathers: Collection[Gather]) -> None:
+        """Note that the files of gathers are stored."""
+
+    def gathers(self, ids: Collection[str]) -> dict[str, Gather]:
+        """Return the pipeline's gathers of these ids."""
+
+    def gathered_bytes(self, runs: Collection[str]) -> dict[str, int]:
+        """Return the size of all members, for runs that the pipeline gathers."""
 
     def heartbeat(self, problem: str | None) -> None:
         """Record that this machine made a pass, and what stopped it, if anything."""

@@ -3,17 +3,20 @@
 tests/worker/test_ledger_contract.py runs the same checks on it and on PostgreSQL.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 from worker.ledger.ledger import (
     DONE,
     DROPPED,
     LEASE_SECONDS,
     QUARANTINED,
+    WAITING,
     Attempt,
     Claim,
     Lease,
@@ -24,6 +27,7 @@ from worker.ledger.ledger import (
     Result,
     Started,
 )
+from worker.ledger.runs import Gather, Run, RunJob, RunResult, Upstream, gather_id
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
@@ -69,6 +73,9 @@ class MemoryTables:
         leased_for: By fence: the job.
         lost_leases: By fence: the pipeline, the machine, and the job.
         retries: By the id of the quarantined job.
+        gathers: By id: the machine that stores the file, until when, the gather, and whether the
+            file is stored.
+        first_passes: When a pipeline that gathers began to, by pipeline.
         heartbeats: When, and the problem, by pipeline and machine.
         last_errors: When, and the problem, by pipeline.
     """
@@ -82,6 +89,8 @@ class MemoryTables:
     leased_for: dict[int, str] = field(default_factory=dict)
     lost_leases: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     retries: dict[str, RetryRow] = field(default_factory=dict)
+    gathers: dict[str, tuple[str, datetime, Gather, bool]] = field(default_factory=dict)
+    first_passes: dict[str, datetime] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
     last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     fences: Iterator[int] = field(default_factory=lambda: count(1))
@@ -136,7 +145,10 @@ class MemoryLedger:
     ) -> dict[Upload, Origin]:
         """See `Ledger.find_origins`."""
         with self._lock:
-            found = {one.upload: self._retry(one) or self._copy(one, sources) for one in claims}
+            found = {
+                one.upload: self._retry(one) or self._copy(one, sources) or self._manifest(one)
+                for one in claims
+            }
         return {upload: origin for upload, origin in found.items() if origin}
 
     def _retry(self, claim: Claim) -> Origin | None:
@@ -161,9 +173,22 @@ class MemoryLedger:
         named = {(one.number, one.sha256) for one in outputs}
         if pipeline not in sources or (claim.parent.number, claim.sha256) not in named:
             return None
+        return Origin(run, 0, claim.parent, None, self._successor(claim.parent))
+
+    def _manifest(self, claim: Claim) -> Origin | None:
+        parent = claim.parent
+        if parent is None or parent.number != 1:
+            return None
+        gather = self.gathers([parent.job_id]).get(parent.job_id)
+        if gather is None:
+            return None
+        if hashlib.sha256(gather.manifest.encode()).hexdigest() != claim.sha256:
+            return None
+        return Origin(gather.run, 0, parent, None, self._successor(parent))
+
+    def _successor(self, parent: Parent) -> str | None:
         jobs = (one.job for one in self.results)
-        successors = (job.id for job in jobs if job.parent == claim.parent and job.round == 0)
-        return Origin(run, 0, claim.parent, None, next(successors, None))
+        return next((job.id for job in jobs if job.parent == parent and job.round == 0), None)
 
     def start(self, jobs: Sequence[Job], *, alone: bool) -> dict[str, Started]:
         """See `Ledger.start`."""
@@ -338,6 +363,106 @@ class MemoryLedger:
                 if self.tables.lost_leases[lease.fence][1] == self._machine:
                     del self.tables.lost_leases[lease.fence]
 
+    def begin_gathering(self) -> None:
+        """See `Ledger.begin_gathering`."""
+        with self._lock:
+            self.tables.first_passes.setdefault(self._pipeline, self._clock())
+
+    def ended_runs(self, upstream: Upstream, seconds: float | None) -> Iterator[Run]:
+        """See `Ledger.ended_runs`."""
+        with self._lock:
+            since = self.tables.first_passes[self._pipeline]
+            if seconds is not None:
+                since = max(since, self._clock() - timedelta(seconds=seconds))
+            runs = {
+                result.job.run_id
+                for (pipeline, _), (moment, _, result) in self.tables.results.items()
+                if pipeline in upstream.pipelines and moment >= since
+            }
+            yield from (
+                self._run(run)
+                for run in sorted(runs)
+                if gather_id(self._pipeline, run) not in self.tables.gathers
+            )
+
+    def _run(self, run_id: str) -> Run:
+        tables = self.tables
+        rows = {
+            result.job.id: (pipeline, result)
+            for (pipeline, _), (_, _, result) in tables.results.items()
+            if result.job.run_id == run_id
+        }
+        repeated = {result.job.retry_of for _, result in rows.values()}
+        prepared = {
+            job_id: (tables.outputs[job_id][0], result)
+            for job_id, result in tables.prepared.items()
+            if result.job.run_id == run_id
+        }
+        jobs = [
+            RunJob(
+                job_id,
+                pipeline,
+                result.upload.key,
+                WAITING if job_id in prepared else result.outcome,
+                result.reason,
+                result.job.parent.job_id if result.job.parent else None,
+                result.job.parent.number if result.job.parent else None,
+                result.job.retry_of,
+                is_put_back=job_id in tables.retries and job_id not in repeated,
+            )
+            for job_id, (pipeline, result) in (rows | prepared).items()
+        ]
+        results = [
+            RunResult(pipeline, job_id, **_result_fields(output))
+            for job_id, (pipeline, result) in rows.items()
+            for output in tables.outputs[job_id][2]
+            if result.outcome == DONE
+        ]
+        gathers = {
+            gather.pipeline: gather.id
+            for _, _, gather, _ in tables.gathers.values()
+            if gather.run == run_id
+        }
+        return Run(run_id, jobs, results, gathers)
+
+    def gather(self, gathers: Sequence[Gather]) -> list[Gather]:
+        """See `Ledger.gather`."""
+        with self._lock:
+            now, end = self._clock(), self._lease_end()
+            mine = []
+            rows = [
+                (identifier, row)
+                for identifier, row in self.tables.gathers.items()
+                if row[2].pipeline == self._pipeline
+            ]
+            for identifier, (machine, until, gather, is_stored) in rows:
+                if not is_stored and (machine == self._machine or until < now):
+                    mine.append(gather)
+                    self.tables.gathers[identifier] = (self._machine, end, gather, False)
+            for gather in gathers:
+                if gather.id not in self.tables.gathers:
+                    mine.append(gather)
+                    self.tables.gathers[gather.id] = (self._machine, end, gather, False)
+            return mine
+
+    def note_gathered(self, gathers: Collection[Gather]) -> None:
+        """See `Ledger.note_gathered`."""
+        with self._lock:
+            for one in gathers:
+                machine, until, gather, _ = self.tables.gathers[one.id]
+                self.tables.gathers[one.id] = (machine, until, gather, True)
+
+    def gathers(self, ids: Collection[str]) -> dict[str, Gather]:
+        """See `Ledger.gathers`."""
+        with self._lock:
+            found = {one: self.tables.gathers[one][2] for one in ids if one in self.tables.gathers}
+        return {name: one for name, one in found.items() if one.pipeline == self._pipeline}
+
+    def gathered_bytes(self, runs: Collection[str]) -> dict[str, int]:
+        """See `Ledger.gathered_bytes`."""
+        found = self.gathers([gather_id(self._pipeline, run) for run in runs])
+        return {one.run: one.bytes for one in found.values()}
+
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""
         with self._lock:
@@ -353,3 +478,8 @@ class MemoryLedger:
                 for (pipeline, _), row in self.tables.results.items()
                 if pipeline == self._pipeline
             ]
+
+
+def _result_fields(output: Output) -> dict[str, Any]:
+    names = ("number", "bucket", "key", "version_id", "etag", "sha256", "bytes")
+    return {name: getattr(output, name) for name in names}

@@ -24,11 +24,13 @@ from worker.ledger.ledger import (
     Result,
     Started,
 )
+from worker.ledger.runs import Gather, Run, Upstream, run_from_row
 from worker.ledger.values import identity, key_sha256, storable_json, storable_values
 from worker.settings import Settings
 from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.upload import Upload, storable
 
+_RUNS_TOGETHER = 100  # runs whose jobs are held in memory
 SQL_FOLDER = Path(__file__).parent / "sql"
 
 
@@ -173,6 +175,47 @@ class PostgresLedger:
         """See `Ledger.needs_copy`."""
         return bool(self._run("needs_copy", key=key, sha256=sha256)[0]["needed"])
 
+    def begin_gathering(self) -> None:
+        """See `Ledger.begin_gathering`."""
+        self._run("begin_gathering")
+
+    def ended_runs(self, upstream: Upstream, seconds: float | None) -> Iterator[Run]:
+        """See `Ledger.ended_runs`."""
+        found = self._run(
+            "ended_runs",
+            upstream=list(upstream.pipelines),
+            sources=list(upstream.sources),
+            edge_sources=[source for source, _ in upstream.readers],
+            edge_readers=[reader for _, reader in upstream.readers],
+            seconds=seconds,
+        )
+        ids = [row["run_id"] for row in found]
+        for start in range(0, len(ids), _RUNS_TOGETHER):
+            rows = self._run("runs", runs=ids[start : start + _RUNS_TOGETHER])
+            yield from map(run_from_row, rows)
+
+    def gather(self, gathers: Sequence[Gather]) -> list[Gather]:
+        """See `Ledger.gather`."""
+        rows = [
+            {"id": one.id, "run_id": one.run, "manifest": one.manifest, "bytes": one.bytes}
+            for one in gathers
+        ]
+        found = self._run("add_gathers", gathers=storable_json(rows))
+        return [Gather.read(row["manifest"]) for row in found]
+
+    def note_gathered(self, gathers: Collection[Gather]) -> None:
+        """See `Ledger.note_gathered`."""
+        self._run("note_gathers", ids=[one.id for one in gathers])
+
+    def gathers(self, ids: Collection[str]) -> dict[str, Gather]:
+        """See `Ledger.gathers`."""
+        rows = self._run("gathers", ids=list(ids))
+        return {row["id"]: Gather.read(row["manifest"]) for row in rows}
+
+    def gathered_bytes(self, runs: Collection[str]) -> dict[str, int]:
+        """See `Ledger.gathered_bytes`."""
+        return {row["run_id"]: row["bytes"] for row in self._run("gathered_bytes", runs=list(runs))}
+
     def heartbeat(self, problem: str | None) -> None:
         """See `Ledger.heartbeat`."""
         self._run_releasing("heartbeat", obstacle=problem)
@@ -237,6 +280,7 @@ class PostgresLedger:
             "parameters_sha256": maker.parameters_sha256,
             "notes": list(result.notes),
             "log": result.log,
+            "input_text": result.input_text,
             "outputs": [
                 {**vars(output), **common, "key_sha256": key_sha256(output.key)}
                 for output in result.outputs
@@ -277,6 +321,7 @@ def _result(job: Job, fence: int, attempts: int, row: dict[str, Any]) -> Result:
         row["notes"],
         row["log"],
         row["reason"],
+        row["input_text"],
     )
 
 

@@ -46,11 +46,13 @@ class KeyUploads:
         key: The object key.
         withdrawn: Versions and delete markers to delete first, in this order.
         uploads: The uploads to process afterwards, oldest first.
+        gathered: The bytes of the results that they gather.
     """
 
     key: str
     withdrawn: list[Upload]
     uploads: list[Upload]
+    gathered: int = 0
 
     @property
     def is_single(self) -> bool:

@@ -1,4 +1,5 @@
--- Where uploads come from that claim to be put back by a retry, or copied from another pipeline.
+-- Where uploads come from that claim to be put back by a retry, copied from another pipeline, or the
+-- file of a run.
 -- Anybody can write such metadata: it counts only if a row has the same content.
 -- `successor` is a job that was recorded for the same origin, or the retried job if it was dropped.
 WITH claims AS (
@@ -44,4 +45,25 @@ INNER JOIN (
     SELECT job_id, number, stack, pipeline, run_id, sha256 FROM pipeline.former_outputs
 ) AS o
     ON c.parent = o.job_id AND c.number = o.number AND c.sha256 = o.sha256
-WHERE o.stack = %(stack)s AND o.pipeline = any(%(sources)s);
+WHERE o.stack = %(stack)s AND o.pipeline = any(%(sources)s)
+UNION ALL
+SELECT
+    c.claim,
+    0 AS round,
+    g.run_id,
+    g.id AS parent_id,
+    1 AS parent_number,
+    NULL AS retry_of,
+    (
+        SELECT r.job_id FROM pipeline.results AS r
+        WHERE
+            r.parent_id = g.id AND r.parent_number = 1 AND r.round = 0
+            AND r.stack = %(stack)s AND r.pipeline = %(pipeline)s
+        LIMIT 1
+    ) AS successor
+FROM claims AS c
+INNER JOIN pipeline.gathers AS g
+    ON
+        c.parent = g.id AND c.number = 1
+        AND c.sha256 = encode(sha256(convert_to(g.manifest, 'UTF8')), 'hex')
+WHERE g.stack = %(stack)s AND g.pipeline = %(pipeline)s;

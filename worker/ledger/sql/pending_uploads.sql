@@ -38,6 +38,17 @@ origins AS (
     INNER JOIN pipeline.outputs AS o
         ON o.key_sha256 IN (l.key_sha256, l.result_key_sha256) AND l.etag = o.etag
     WHERE o.stack = %(stack)s AND o.pipeline = any(%(sources)s)
+    UNION ALL
+    SELECT
+        l.number,
+        NULL AS retry,
+        0 AS round,
+        g.run_id AS run,
+        g.id AS parent,
+        1 AS parent_number
+    FROM listed AS l
+    INNER JOIN pipeline.gathers AS g ON l.key = g.run_id || '.json'
+    WHERE g.stack = %(stack)s AND g.pipeline = %(pipeline)s
 )
 
 SELECT

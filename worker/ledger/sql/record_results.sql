@@ -129,6 +129,7 @@ recorded AS (
         parameters_sha256 = excluded.parameters_sha256,
         notes = excluded.notes,
         log = excluded.log,
+        input_text = excluded.input_text,
         rebuilt_at = NULL
     RETURNING job_id
 )

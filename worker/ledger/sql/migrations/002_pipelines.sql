@@ -16,6 +16,7 @@ ADD COLUMN transform_version text,
 ADD COLUMN parameters_sha256 text,
 ADD COLUMN notes jsonb NOT NULL DEFAULT '[]',
 ADD COLUMN log text, -- the end of the transform's output
+ADD COLUMN input_text text, -- of small texts into first pipelines that others read
 ADD COLUMN dropped_at timestamptz,
 ADD COLUMN rebuilt_at timestamptz, -- when `rebuild-log` made the row from its results
 ADD COLUMN key_sha256 bytea, -- keys may be too long for an index
@@ -50,6 +51,7 @@ CREATE INDEX ON pipeline.results (stack, pipeline, key_sha256);
 CREATE INDEX ON pipeline.results (run_id);
 CREATE INDEX ON pipeline.results (parent_id, parent_number) WHERE parent_id IS NOT NULL;
 CREATE INDEX ON pipeline.results (retry_of) WHERE retry_of IS NOT NULL;
+CREATE INDEX ON pipeline.results (stack, dropped_at) WHERE dropped_at IS NOT NULL;
 -- One result of another pipeline is processed once; a retry of a done job is another round.
 CREATE UNIQUE INDEX results_parent_key
 ON pipeline.results (stack, pipeline, parent_id, parent_number, round)
@@ -111,6 +113,22 @@ CREATE TABLE pipeline.prepared_results (
     row jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- The results of a run that are the input of one job, and the run's file, which names them.
+CREATE TABLE pipeline.gathers (
+    id text PRIMARY KEY, -- stands for the job that would have made the file
+    stack text NOT NULL,
+    pipeline text NOT NULL, -- which gathers
+    run_id text NOT NULL,
+    manifest text NOT NULL, -- the file's content
+    bytes bigint NOT NULL, -- of all members
+    machine text NOT NULL, -- which stores the file
+    until timestamptz NOT NULL, -- when another machine may store it
+    stored_at timestamptz, -- null until the file is in the input bucket
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (stack, pipeline, run_id)
+);
+CREATE INDEX ON pipeline.gathers (stack, pipeline) WHERE stored_at IS NULL;
 
 -- Who works on a key. Whoever has the largest fence of a key may record and delete its uploads.
 CREATE SEQUENCE pipeline.fences;
@@ -181,6 +199,7 @@ CREATE INDEX ON pipeline.attempts (stack, pipeline, bucket);
 ALTER TABLE pipeline.heartbeats RENAME COLUMN pipeline TO stack;
 ALTER TABLE pipeline.heartbeats
 ADD COLUMN pipeline text NOT NULL DEFAULT 'negatives',
+ADD COLUMN first_pass timestamptz NOT NULL DEFAULT now(),
 DROP CONSTRAINT heartbeats_pkey,
 ADD PRIMARY KEY (stack, pipeline, machine);
 ALTER TABLE pipeline.heartbeats ALTER COLUMN pipeline DROP DEFAULT;

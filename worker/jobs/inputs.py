@@ -1,0 +1,104 @@
+"""The files that a job transforms: its upload, or the results of a run that it gathers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.errors import InvalidInput, ObjectMissing, UploadDeferred
+from worker.jobs.chain import is_listed
+from worker.jobs.context import Context
+from worker.jobs.task import Task
+from worker.ledger.runs import Gather, RunResult
+from worker.store.store import Source, Store
+
+_THREADS = 8  # requests at a time: each waits for the store's answer
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a transform reads.
+
+    Attributes:
+        paths: The files.
+        names: What the transform sees as their names.
+    """
+
+    paths: Sequence[Path]
+    names: Sequence[str]
+
+
+def inputs_of(context: Context, task: Task) -> Inputs:
+    """Return the files of a job; those that it gathers are downloaded.
+
+    Args:
+        context: What all jobs share.
+        task: The job; its upload is downloaded.
+
+    Raises:
+        InvalidInput: The ledger has no gather for the upload, or a result was deleted or replaced.
+        UploadDeferred: A result cannot be downloaded now.
+    """  # noqa: DOC502  raised by what it calls
+    source = task.source
+    if not context.pipeline.gather:
+        return Inputs([source.path], [source.upload.key.rpartition("/")[2]])
+    if task.gather is None:
+        raise InvalidInput(
+            f"it is not a file that {context.pipeline.name!r} gathers a run from: this pipeline "
+            f"reads the results of {' and '.join(context.pipeline.sources)}, so upload it there"
+        )
+    gather = task.gather
+    _reserve(context, gather, source.info.size)
+    names = _names(gather, len(context.pipeline.sources) > 1)
+    folder = source.path.with_suffix(".members")
+    folder.mkdir()
+    paths = [folder / str(number) for number in range(len(names))]
+    with ThreadPoolExecutor(_THREADS) as executor:
+        for _ in executor.map(_download, [context.store] * len(paths), gather.members, paths):
+            pass
+    return Inputs(paths, names)
+
+
+def _reserve(context: Context, gather: Gather, size: int) -> None:
+    """Check the disk, where the scheduler left space for all members if they fit."""
+    space = context.space()
+    if excess := space.excess(size, gather.bytes):
+        raise InvalidInput(excess)
+    needed = space.needed(size, gather.bytes)
+    if needed > space.free:
+        raise UploadDeferred(
+            f"it needs {needed} bytes of disk, for its members and its results, and {space.free} "
+            "are free: free space on the machine"
+        )
+
+
+def _names(gather: Gather, has_sources: bool) -> list[str]:
+    names = [f"{one.pipeline}/{one.key}" if has_sources else one.key for one in gather.members]
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        named = zip(gather.members, names, strict=True)
+        jobs = [one.job[:12] for one, each in named if each == name]
+        raise InvalidInput(
+            f"{count} members have the key {name!r} (jobs {', '.join(jobs)}): give their pipeline "
+            "an outputKey that tells them apart"
+        )
+    return names
+
+
+def _download(store: Store, member: RunResult, path: Path) -> None:
+    """Download a result, and check that it is the one that was recorded."""
+    where = (member.bucket, member.key, member.version_id, member.etag)
+    try:
+        _, sha256 = store.get(*where, path)
+    except ObjectMissing:
+        if is_listed(store, Source(*where)):
+            raise UploadDeferred(
+                f"the store lists its member {member.key!r}, but does not find it"
+            ) from None
+        sha256 = ""
+    if sha256 != member.sha256:
+        raise InvalidInput(
+            f"its member {member.key!r} of {member.pipeline!r} was deleted or replaced since job "
+            f"{member.job[:12]} stored it"
+        )
