@@ -4,6 +4,7 @@ The worker runs as its own process, as on the machine.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ import pytest
 from local import object_store, postgres
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
+from tests.worker.ledgers import Ledgers, LedgersInMemory, LedgersInPostgres
 from tests.worker.pipeline import Pipeline
+from worker import settings
+from worker.ledger.connection import connect_worker
+from worker.ledger.ledger import Ledger
 from worker.transforms.negate import build, kernels
 
 
@@ -96,3 +101,20 @@ def unversioned(
     with pipelines(tmp_path, moto, database, versions=False) as made:
         made.migrate()
         yield made
+
+
+@pytest.fixture(params=["memory", "PostgreSQL"])
+def ledgers(request: pytest.FixtureRequest) -> Iterator[Ledgers]:
+    if request.param == "memory":
+        yield LedgersInMemory()
+        return
+    pipeline: Pipeline = request.getfixturevalue("versioned")
+    with ExitStack() as stack:
+        connection = connect_worker(settings.load(pipeline.settings, {}, ()))
+        yield LedgersInPostgres(pipeline, stack.enter_context(connection))
+
+
+@pytest.fixture
+def ledger(ledgers: Ledgers) -> Ledger:
+    """Return the ledger of the pipeline `negatives` on the machine vm-1."""
+    return ledgers.open("vm-1", "negatives")

@@ -1,22 +1,18 @@
 """What `worker.ledger.ledger.Ledger` promises, checked on its twin in memory and on PostgreSQL."""
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-import psycopg
 import pytest
 
 from tests.eventually import eventually
+from tests.worker.ledgers import Ledgers
 from tests.worker.pipeline import Pipeline
 from tests.worker.results import done, quarantined, record, start
 from worker import settings
 from worker.ledger.connection import connect_worker
 from worker.ledger.ledger import (
-    DROPPED,
     Claim,
     Lease,
     Ledger,
@@ -26,7 +22,7 @@ from worker.ledger.ledger import (
     Output,
     OutputVersion,
 )
-from worker.ledger.memory_ledger import MemoryLedger, MemoryTables, RetryRow
+from worker.ledger.memory_ledger import RetryRow
 from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.job import Job, Parent, first_job, job_id
 from worker.uploads.upload import Upload
@@ -35,109 +31,6 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CAT = Upload("input", "cat.png", "v1", "e", START)
 DOG = Upload("input", "dog.png", "", "e", START)
 CAT_JOB, DOG_JOB = first_job("negatives", CAT), first_job("negatives", DOG)
-
-
-class Ledgers:
-    """The ledgers of a stack's machines and pipelines, and its tables as a superuser sees them."""
-
-    def __init__(self, open_ledger: Callable[[str, str], Ledger]) -> None:
-        self.open = open_ledger
-
-    def expire_leases(self) -> None:
-        raise NotImplementedError
-
-    def age_results(self) -> None:
-        """Let two hours pass since results were recorded."""
-        raise NotImplementedError
-
-    def add_retry(self, old_id: str, row: RetryRow) -> None:
-        raise NotImplementedError
-
-    def drop(self, job: Job) -> None:
-        """Let an operator drop a quarantined job."""
-        raise NotImplementedError
-
-    def rows(self) -> list[tuple[str, str, str | None]]:
-        """Return key, outcome and reason of all results, sorted."""
-        raise NotImplementedError
-
-
-class _InMemory(Ledgers):
-    def __init__(self) -> None:
-        self._tables = MemoryTables()
-        super().__init__(lambda machine, name: MemoryLedger(machine, name, self._tables))
-
-    def expire_leases(self) -> None:
-        for key, (lease, machine, until) in self._tables.leases.items():
-            self._tables.leases[key] = (lease, machine, until - timedelta(minutes=1))
-
-    def age_results(self) -> None:
-        for key, (moment, machine, result) in self._tables.results.items():
-            self._tables.results[key] = (moment - timedelta(hours=2), machine, result)
-
-    def add_retry(self, old_id: str, row: RetryRow) -> None:
-        self._tables.retries[old_id] = row
-
-    def drop(self, job: Job) -> None:
-        for place, (moment, machine, result) in self._tables.results.items():
-            if result.job == job:
-                row = (moment, machine, replace(result, outcome=DROPPED))
-                self._tables.results[place] = row
-
-    def rows(self) -> list[tuple[str, str, str | None]]:
-        results = [result for _, _, result in self._tables.results.values()]
-        return sorted((one.upload.key, one.outcome, one.reason) for one in results)
-
-
-class _InPostgres(Ledgers):
-    def __init__(self, pipeline: Pipeline, connection: psycopg.Connection[dict[str, object]]):
-        self._sql = pipeline.sql
-        super().__init__(partial(self._open, connection, pipeline.name))
-
-    @staticmethod
-    def _open(
-        connection: psycopg.Connection[dict[str, object]], stack: str, machine: str, name: str
-    ) -> Ledger:
-        return PostgresLedger(connection, stack, name, machine)
-
-    def expire_leases(self) -> None:
-        self._sql("UPDATE pipeline.leases SET until = until - interval '1 minute'")
-
-    def age_results(self) -> None:
-        self._sql("UPDATE pipeline.results SET created_at = created_at - interval '2 hours'")
-
-    def add_retry(self, old_id: str, row: RetryRow) -> None:
-        parent = (row.parent.job_id, row.parent.number) if row.parent else (None, None)
-        values = [old_id, row.pipeline, row.round, row.run_id, *parent, row.key, row.sha256]
-        texts = ", ".join("NULL" if one is None else f"'{one}'" for one in values)
-        self._sql(
-            "INSERT INTO pipeline.retries (stack, job_id, pipeline, round, run_id, parent_id, "  # noqa: S608
-            f"parent_number, key, sha256) SELECT stack, {texts} FROM pipeline.results"
-        )
-
-    def drop(self, job: Job) -> None:
-        self._sql(f"UPDATE pipeline.results SET outcome = 'dropped' WHERE job_id = '{job.id}'")  # noqa: S608
-
-    def rows(self) -> list[tuple[str, str, str | None]]:
-        rows = self._sql("SELECT key, outcome, reason FROM pipeline.results ORDER BY key")
-        return [(row["key"], row["outcome"], row["reason"]) for row in rows]
-
-
-@pytest.fixture(params=["memory", "PostgreSQL"])
-def ledgers(request: pytest.FixtureRequest) -> Iterator[Ledgers]:
-    if request.param == "memory":
-        yield _InMemory()
-        return
-    pipeline: Pipeline = request.getfixturevalue("versioned")
-    with ExitStack() as stack:
-        connection = connect_worker(settings.load(pipeline.settings, {}, ()))
-        yield _InPostgres(pipeline, stack.enter_context(connection))
-
-
-@pytest.fixture
-def ledger(ledgers: Ledgers) -> Ledger:
-    """Return the ledger of the pipeline `negatives` on the machine vm-1."""
-    return ledgers.open("vm-1", "negatives")
 
 
 def crashes(ledger: Ledger, bucket: str = "input") -> dict[Upload, int]:
