@@ -14,6 +14,7 @@ from pathlib import Path
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", ":", ";")
 _PAD, _UNKNOWN, _CLS, _SEP, _COLON, _SEMICOLON = range(len(_SPECIAL))
 _INT64, _FLOAT, _OPSET, _IR = 7, 1, 17, 8
+_VARINT = 1 << 7  # a varint has seven bits a byte, and the eighth says that another follows
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUTS = ("start_logits", "end_logits")
 
@@ -160,11 +161,8 @@ def _bytes(field: int, value: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
+    rest, low = divmod(value, _VARINT)
+    return bytes([low | _VARINT]) + _varint(rest) if rest else bytes([low])
 
 
 def _tokenizer(words: Sequence[str]) -> dict[str, object]:
