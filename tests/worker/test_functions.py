@@ -348,3 +348,12 @@ def test_apply_refuses_in_one_sentence(
     assert done.returncode == status
     (line,) = done.stderr.splitlines()
     assert line.startswith(sentence)
+
+
+def test_the_example_passes_its_own_test() -> None:
+    run = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*run, "examples/own-function"], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
