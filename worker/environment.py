@@ -1,5 +1,6 @@
 """What a pipeline's transform needs to run: an interpreter with its packages, a folder, files."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,3 +22,8 @@ class Environment:
     folder: Path | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     secrets: Path | None = None
+
+    @property
+    def path(self) -> str:
+        """The search path of its programs: those of its packages come first."""
+        return f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

@@ -74,6 +74,10 @@ class TransformCrashed(PipelineError):
     """The process that transformed the file died or was killed; the cause is unknown."""
 
 
+class Disconnected(PipelineError):
+    """The other side of a job's connection has ended, or sends what cannot be read."""
+
+
 class NoResponse(PipelineError):
     """The store sent no complete response to any of the attempts."""
 

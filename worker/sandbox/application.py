@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.errors import InvalidInput, UploadDeferred
+from worker.errors import InvalidInput, InvalidSettings, ServiceUnavailable, UploadDeferred
 from worker.sandbox import response
 from worker.transforms import Input, Produced, Resources, find, load
 
@@ -70,6 +70,13 @@ class Application:
             return {kind: response.printable(reason)}
 
 
+def start_failure(name: str, error: Exception) -> str:
+    """Return a sentence about a transform that cannot start."""
+    if isinstance(error, ServiceUnavailable | InvalidSettings):
+        return response.printable(error)
+    return response.printable(f"The transform {name} cannot start: {failure(error, Path())[1]}.")
+
+
 def resources_of(pipeline: Mapping[str, Any]) -> Resources:
     """Return a pipeline's resources, from JSON."""
     folder, files = pipeline.get("folder"), pipeline.get("files", {})
@@ -110,6 +117,8 @@ def failure(error: Exception, folder: Path) -> tuple[str, str]:
     """Return the kind of a failure (see response.py) and its reason."""
     if isinstance(error, UploadDeferred):
         return "deferred", str(error)
+    if isinstance(error, ServiceUnavailable):  # it may be compromised: this concerns its file only
+        return "environment", str(error)
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return "memory", "it needs more memory than limits.memory_mb"

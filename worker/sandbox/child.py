@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from worker.sandbox.application import Application, failure, resources_of
+from worker.sandbox.application import Application, resources_of, start_failure
 from worker.sandbox.confinement import confine, limit_cpu
 
 #: What libraries of models look at: the kinds and the number of processors.
@@ -41,7 +41,7 @@ def main() -> None:
             transform = Application(name, pipeline)
         transform.start()
     except Exception as error:  # noqa: BLE001  libraries raise anything
-        print(json.dumps({"failed": failure(error, Path.cwd())[1]}), file=responses)
+        print(json.dumps({"failed": start_failure(name, error)}), file=responses)
         return
     print(json.dumps({"ready": unenforced}), file=responses)
     for line in sys.stdin:

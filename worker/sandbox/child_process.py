@@ -105,9 +105,9 @@ class ChildProcess:
             ) from error
         if self._process.stderr:
             os.set_blocking(self._process.stderr.fileno(), False)
-        self.unenforced: list[str] = self._started(transform, pipeline)["ready"]
+        self.unenforced: list[str] = self._started(pipeline)["ready"]
 
-    def _started(self, transform: str, pipeline: Mapping[str, object]) -> dict[str, Any]:
+    def _started(self, pipeline: Mapping[str, object]) -> dict[str, Any]:
         """Return the first message of a process that is ready."""
         seconds = max(_START_SECONDS, self._limits.seconds) if self._is_model else _START_SECONDS
         try:
@@ -121,8 +121,7 @@ class ChildProcess:
             ) from error
         if "ready" not in message:
             self.kill()
-            reason = response.printable(message.get("failed", response.INVALID))
-            raise ServiceUnavailable(f"The transform {transform} cannot start: {reason}.")
+            raise ServiceUnavailable(response.printable(message.get("failed", response.INVALID)))
         return message
 
     def run(self, sources: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:

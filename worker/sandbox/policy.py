@@ -1,9 +1,11 @@
 """Which pool runs a pipeline's transform: its policy decides."""
 
+import os
 from pathlib import Path
 
 from worker import transforms
 from worker.environment import Environment
+from worker.sandbox.job_pool import JobPool
 from worker.sandbox.pool import Pool, TransformPool
 from worker.settings import Pipeline
 
@@ -33,6 +35,8 @@ def make_pool(
         allow=pipeline.allow,
         secrets=pipeline.secrets,
     )
+    if policy == transforms.COMMAND:
+        return JobPool(pipeline, environment, folder, size, os.environ.get("JOB_SOCKET"))
     return Pool(
         pipeline.transform,
         pipeline.parameters,

@@ -10,6 +10,7 @@ import ctypes
 import os
 import struct
 import sys
+from collections.abc import Callable, Sequence
 
 _SET_MODE_FILTER, _SYNCHRONIZE_THREADS = 1, 1
 _EPERM, _ENOSYS = 1, 38
@@ -126,6 +127,35 @@ _CLONE3 = 435  # its flags are in memory, which a filter cannot read: libc falls
 #: with ENOSYS.
 _NEWEST = 469
 _CLONE_THREAD = 0x10000
+#: What the process of a command may do in addition: start programs, and end them.
+_FOR_PROGRAMS = frozenset(
+    {
+        "socketpair",
+        "sendto",
+        "execve",
+        "execveat",
+        "fork",
+        "vfork",
+        "setpgid",
+        "setsid",
+        "kill",
+        "tkill",
+        "rt_sigqueueinfo",
+        "rt_tgsigqueueinfo",
+        "pidfd_open",
+        "pidfd_send_signal",
+        "memfd_create",
+    }
+)
+#: Forbidden with these flags: new namespaces, in which a process has capabilities (clone(2)).
+_NAMESPACES = 0x7E020000
+#: Forbidden with SOCK_DGRAM or SOCK_RAW, which could be connected to a service of the machine.
+_PAIRS: _Calls = {"socketpair": (53, 199)}
+_UNCONNECTED = 2
+#: Allowed, where the network is, for AF_INET, AF_INET6 and AF_NETLINK, which lists interfaces; not
+#: for AF_UNIX, which reaches services of the machine.
+_SOCKETS: _Calls = {"socket": (41, 198)}
+_INTERNET = (2, 10, 16)
 _PR_SET_PDEATHSIG = 1
 _F_SETOWN, _F_SETOWN_EX = 8, 15  # a signal to another process when a pipe can be read
 
@@ -146,10 +176,30 @@ def forbid_system_calls(libc: ctypes.CDLL) -> bool:
     Returns:
         Whether the kernel supports it, and the numbers of this architecture are known.
     """
+    return _install(libc, lambda machine: program(machine, os.getpid()))
+
+
+def forbid_to_command(libc: ctypes.CDLL, *, network: bool) -> bool:
+    """Forbid what a command does not need, to all threads of this process and to its descendants.
+
+    It may start programs, signal them (Landlock's scopes restrict whom), and change files' modes
+    and times.
+
+    Args:
+        libc: The C library.
+        network: Whether it may use the network.
+
+    Returns:
+        As `forbid_system_calls`.
+    """
+    return _install(libc, lambda machine: command_program(machine, network=network))
+
+
+def _install(libc: ctypes.CDLL, instructions_for: Callable[[str], list[_Instruction]]) -> bool:
     machine = os.uname().machine
     if machine not in _ARCHITECTURES or sys.maxsize < 2**32:
         return False
-    instructions = program(machine, os.getpid())
+    instructions = instructions_for(machine)
     code = ctypes.create_string_buffer(
         b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
     )
@@ -159,7 +209,7 @@ def forbid_system_calls(libc: ctypes.CDLL) -> bool:
 
 
 def program(machine: str, pid: int) -> list[_Instruction]:
-    """Return the filter as a BPF program.
+    """Return the filter of a transform as a BPF program.
 
     Args:
         machine: The architecture, as uname(2) names it.
@@ -168,12 +218,41 @@ def program(machine: str, pid: int) -> list[_Instruction]:
     Returns:
         Instructions of classic BPF: code, jumps if true and if false, constant.
     """
-    column = list(_ARCHITECTURES).index(machine)
+    return [
+        *_beginning(machine),
+        *_return_if(_EQUAL, _numbers(machine, FORBIDDEN), _ERRNO | _EPERM),
+        *_return_if(_EQUAL, _numbers(machine, IGNORED), _ERRNO),
+        *_allow_only(_numbers(machine, _THREADS), 0, _BITS, _CLONE_THREAD),
+        *_allow_only(_numbers(machine, _OF_ITSELF), 0, _EQUAL, 0),
+        *_allow_only(_numbers(machine, _ABORT), 0, _EQUAL, pid),
+        *_forbid_only(_numbers(machine, _PRCTL), 0, _EQUAL, _PR_SET_PDEATHSIG),
+        *_forbid_only(_numbers(machine, _FCNTL), 1, _EQUAL, _F_SETOWN),
+        *_forbid_only(_numbers(machine, _FCNTL), 1, _EQUAL, _F_SETOWN_EX),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def command_program(machine: str, *, network: bool) -> list[_Instruction]:
+    """Return the filter of a command as a BPF program; see `program`."""
+    allowed = _FOR_PROGRAMS | ({"socket", "connect"} if network else set())
+    forbidden = {name: FORBIDDEN[name] for name in FORBIDDEN if name not in allowed}
+    sockets = _allow_values(_numbers(machine, _SOCKETS), 0, _INTERNET) if network else []
+    return [
+        *_beginning(machine),
+        *_return_if(_EQUAL, _numbers(machine, forbidden), _ERRNO | _EPERM),
+        *_forbid_only(_numbers(machine, _THREADS), 0, _BITS, _NAMESPACES),
+        *_allow_only(_numbers(machine, _OF_ITSELF), 0, _EQUAL, 0),
+        *_forbid_only(_numbers(machine, _PAIRS), 1, _BITS, _UNCONNECTED),
+        *sockets,
+        *_forbid_only(_numbers(machine, _FCNTL), 1, _EQUAL, _F_SETOWN),
+        *_forbid_only(_numbers(machine, _FCNTL), 1, _EQUAL, _F_SETOWN_EX),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _beginning(machine: str) -> list[_Instruction]:
+    """Load the number of the call; refuse other architectures and unknown calls."""
     architecture, _ = _ARCHITECTURES[machine]
-
-    def numbers(calls: _Calls) -> list[int]:
-        return [number for each in calls.values() if (number := each[column]) is not None]
-
     return [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture),
@@ -181,16 +260,12 @@ def program(machine: str, pid: int) -> list[_Instruction]:
         (_LOAD, 0, 0, _NUMBER),
         *_return_if(_AT_LEAST, [_NEWEST + 1], _ERRNO | _ENOSYS),
         *_return_if(_EQUAL, [_CLONE3], _ERRNO | _ENOSYS),
-        *_return_if(_EQUAL, numbers(FORBIDDEN), _ERRNO | _EPERM),
-        *_return_if(_EQUAL, numbers(IGNORED), _ERRNO),
-        *_allow_only(numbers(_THREADS), 0, _BITS, _CLONE_THREAD),
-        *_allow_only(numbers(_OF_ITSELF), 0, _EQUAL, 0),
-        *_allow_only(numbers(_ABORT), 0, _EQUAL, pid),
-        *_forbid_only(numbers(_PRCTL), 0, _PR_SET_PDEATHSIG),
-        *_forbid_only(numbers(_FCNTL), 1, _F_SETOWN),
-        *_forbid_only(numbers(_FCNTL), 1, _F_SETOWN_EX),
-        (_RETURN, 0, 0, _ALLOW),
     ]
+
+
+def _numbers(machine: str, calls: _Calls) -> list[int]:
+    column = list(_ARCHITECTURES).index(machine)
+    return [number for each in calls.values() if (number := each[column]) is not None]
 
 
 def _return_if(test: int, values: list[int], action: int) -> list[_Instruction]:
@@ -202,23 +277,31 @@ def _return_if(test: int, values: list[int], action: int) -> list[_Instruction]:
 
 def _allow_only(calls: list[int], argument: int, test: int, value: int) -> list[_Instruction]:
     """Forbid calls unless an argument passes the test with a value."""
-    return _forbid_unless(calls, argument, (test, 1, 0, value))
+    return _forbid_unless(calls, argument, [(test, 1, 0, value)])
 
 
-def _forbid_only(calls: list[int], argument: int, value: int) -> list[_Instruction]:
-    """Forbid calls in which an argument has a value."""
-    return _forbid_unless(calls, argument, (_EQUAL, 0, 1, value))
+def _allow_values(calls: list[int], argument: int, values: Sequence[int]) -> list[_Instruction]:
+    """Forbid calls unless an argument has one of the values."""
+    tests = [(_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values)]
+    return _forbid_unless(calls, argument, tests)
 
 
-def _forbid_unless(calls: list[int], argument: int, test: _Instruction) -> list[_Instruction]:
-    """Forbid calls unless the test of an argument jumps over the next instruction."""
+def _forbid_only(calls: list[int], argument: int, test: int, value: int) -> list[_Instruction]:
+    """Forbid calls in which an argument passes the test with a value."""
+    return _forbid_unless(calls, argument, [(test, 0, 1, value)])
+
+
+def _forbid_unless(
+    calls: list[int], argument: int, tests: list[_Instruction]
+) -> list[_Instruction]:
+    """Forbid calls unless a test of an argument jumps over the refusal."""
     # Of these arguments the kernel reads the lower 32 bits only.
-    last = len(calls) - 1
-    tests = [(_EQUAL, last - i, 4 * int(i == last), call) for i, call in enumerate(calls)]
+    last, end = len(calls) - 1, len(tests) + 3
+    listed = [(_EQUAL, last - i, end * int(i == last), call) for i, call in enumerate(calls)]
     return [
-        *tests,
+        *listed,
         (_LOAD, 0, 0, _ARGUMENTS + 8 * argument),
-        test,
+        *tests,
         (_RETURN, 0, 0, _ERRNO | _EPERM),
         (_LOAD, 0, 0, _NUMBER),
     ]

@@ -1,0 +1,296 @@
+"""Supervision of a job with the policy `command`, from its inputs to its results."""
+
+import errno
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from worker.errors import Disconnected
+from worker.sandbox import messages, process_tree, response
+from worker.sandbox.application import Application, start_failure
+from worker.sandbox.job_confinement import confine_job
+from worker.sandbox.output_tail import OutputTail
+
+_MAX_ANSWER_BYTES = 1 << 21
+_PIPE_BYTES = 1 << 16
+#: Seconds between two looks at what a job uses: often at first, when memory grows fastest.
+_FIRST_LOOK, _LAST_LOOK, _SLOWER = 0.02, 0.25, 1.5
+_LITTLE_SPACE = 16 << 20
+
+
+class Supervisor:
+    """Runs one job: makes its folder, starts its process, ends all processes, returns the results.
+
+    Args:
+        connection: To the worker.
+        application: The transform.
+        pipeline: What the worker says of the pipeline; see job_pool.py.
+    """
+
+    def __init__(
+        self, connection: socket.socket, application: Application, pipeline: Mapping[str, Any]
+    ) -> None:
+        self._connection, self._application, self._pipeline = connection, application, pipeline
+        self._limits: Mapping[str, int] = pipeline["limits"]
+        self._log, self._answer = OutputTail(), b""
+
+    def run(self) -> None:
+        """Run the job that the worker sends.
+
+        Raises:
+            Disconnected: The worker has ended, or gave the job up.
+        """  # noqa: DOC502
+        names = messages.receive(self._connection)[0]["names"]
+        folder = Path(tempfile.mkdtemp(dir=self._pipeline["jobs"], prefix="job-"))
+        try:
+            self._run(folder, names)
+        finally:
+            process_tree.kill_descendants()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run(self, folder: Path, names: Sequence[str]) -> None:
+        for name in ("in", "out", "tmp"):
+            (folder / name).mkdir()
+        try:
+            paths = self._receive_inputs(folder / "in", len(names))
+        except OSError as error:
+            reason = f"{error.strerror} in {folder}"
+            self._report(folder, {"response": {"environment": reason}})
+            return
+        (output, output_end), (answer, answer_end) = os.pipe(), os.pipe()
+        begun, parent = time.monotonic(), os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(output_end, 1)
+            os.dup2(output_end, 2)
+            self._be_the_job(parent, folder, paths, names, answer_end)
+        for descriptor in (output_end, answer_end):
+            os.close(descriptor)
+        for descriptor in (output, answer):
+            os.set_blocking(descriptor, False)
+        excess = self._watch(pid, output, answer)
+        if excess:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        process_tree.kill_descendants()
+        for descriptor in (output, answer):
+            while self._read(descriptor, output):  # what ended processes have left in the pipe
+                pass
+            os.close(descriptor)
+        if excess:
+            self._log.add_line(f"killed after {time.monotonic() - begun:.1f} s: {excess}")
+        self._report(folder, self._outcome(folder, excess, os.waitstatus_to_exitcode(status)))
+
+    def _receive_inputs(self, folder: Path, count: int) -> list[str]:
+        paths: list[str] = []
+        while len(paths) < count:
+            message, descriptors = messages.receive(self._connection)
+            try:
+                for name, descriptor in zip(message["paths"], descriptors, strict=True):
+                    path = folder / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    messages.put(descriptor, str(path))
+                    paths.append(name)
+            finally:
+                messages.close(descriptors)
+        return paths
+
+    def _be_the_job(
+        self, parent: int, folder: Path, paths: Sequence[str], names: Sequence[str], answer_end: int
+    ) -> NoReturn:
+        """Apply the transform in this process, which is confined before."""
+        try:
+            os.setsid()
+            _close_all_but({0, 1, 2, answer_end})
+            sys.stdout = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+            os.chdir(folder / "tmp")
+            self._set_environment(folder / "tmp")
+            result = self._apply(parent, folder, paths, names)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            data = json.dumps(result).encode()
+            while data:
+                data = data[os.write(answer_end, data) :]
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(1)
+
+    def _apply(
+        self, parent: int, folder: Path, paths: Sequence[str], names: Sequence[str]
+    ) -> dict[str, object]:
+        pipeline, resources = self._pipeline, self._application.resources
+        readable = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
+        readable += [folder / "in", *map(Path, pipeline["programs"]), *resources.files.values()]
+        readable += [each for each in (resources.folder, resources.secrets) if each]
+        unenforced = confine_job(
+            parent,
+            self._limits["cpu_seconds"],
+            readable,
+            [folder / "out", folder / "tmp"],
+            network=pipeline["network"],
+            in_unit=pipeline["in_unit"],
+        )
+        found: dict[str, object]
+        try:
+            self._application.start()
+        except Exception as error:  # noqa: BLE001  whatever a library raises
+            found = {"environment": start_failure(pipeline["transform"], error)}
+        else:
+            found = self._application.apply(folder / "in", paths, names, folder / "out")
+        return {"unenforced": unenforced, "response": found}
+
+    def _set_environment(self, scratch: Path) -> None:
+        """Replace the environment, which is the worker's or the unit's."""
+        os.environ.clear()
+        os.environ["PATH"] = self._pipeline["path"]
+        os.environ["LC_ALL"] = "C.UTF-8"
+        os.environ |= dict.fromkeys(("HOME", "TMPDIR"), str(scratch))
+        tempfile.tempdir = str(scratch)
+        if secrets := self._application.resources.secrets:
+            os.environ["CREDENTIALS_DIRECTORY"] = str(secrets)
+
+    def _watch(self, pid: int, output: int, answer: int) -> str:
+        """Wait until the job's process has ended, or return which limit it exceeds."""
+        ended = os.pidfd_open(pid)
+        poll = select.poll()
+        for descriptor in (ended, output, answer, self._connection.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        now = time.monotonic()
+        deadline, look, interval = now + self._limits["seconds"], now + _FIRST_LOOK, _FIRST_LOOK
+        try:
+            while True:
+                ready = dict(poll.poll(max(0, min(deadline, look) - time.monotonic()) * 1000))
+                if self._connection.fileno() in ready:
+                    raise Disconnected("the worker has ended")
+                if ended in ready:
+                    return ""
+                for descriptor in (output, answer):
+                    if descriptor in ready and not self._read(descriptor, output):
+                        poll.unregister(descriptor)
+                now = time.monotonic()
+                if now >= deadline:
+                    return f"it took longer than {self._limits['seconds']} seconds"
+                if now >= look:
+                    if excess := self._excess(pid):
+                        return excess
+                    interval = min(interval * _SLOWER, _LAST_LOOK)
+                    look = time.monotonic() + interval
+        finally:
+            os.close(ended)
+
+    def _excess(self, pid: int) -> str:
+        """Return which limit all processes of the job exceed together."""
+        _reap_orphans(pid)
+        pids = process_tree.descendants()
+        used = process_tree.measure(pids)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if used.cpu + ended.ru_utime + ended.ru_stime > self._limits["cpu_seconds"]:
+            return f"it used more than {self._limits['cpu_seconds']} seconds of CPU time"
+        limit = self._limits["memory_mb"]
+        if used.memory >> 20 > limit and process_tree.proportional_memory(pids) >> 20 > limit:
+            return f"it needs more memory than {limit} MB, limits.memory_mb"
+        return ""
+
+    def _read(self, descriptor: int, output: int) -> bool:
+        """Read a part of the output or of the answer; return whether there may be more."""
+        try:
+            data = os.read(descriptor, _PIPE_BYTES)
+        except BlockingIOError:
+            return False
+        if descriptor == output:
+            self._log.add(data)
+        elif len(self._answer) <= _MAX_ANSWER_BYTES:
+            self._answer += data
+        return bool(data)
+
+    def _outcome(self, folder: Path, excess: str, status: int) -> dict[str, Any]:
+        """Return how the job ended: a response, or `crashed` with a reason."""
+        if excess:
+            return {"response": {"invalid": excess}}
+        if status < 0:
+            return {"crashed": f"its process was killed by signal {-status}"}
+        if status > 0:
+            return {"crashed": f"its process ended with status {status}"}
+        try:
+            outcome = json.loads(self._answer)
+            found, unenforced = dict(outcome["response"]), list(outcome["unenforced"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return {"crashed": response.INVALID}
+        space = os.statvfs(folder)
+        if "invalid" in found and space.f_bavail * space.f_frsize < _LITTLE_SPACE:
+            found = {"environment": f"{os.strerror(errno.ENOSPC)} in {folder}"}
+        return {"response": found, "unenforced": unenforced}
+
+    def _report(self, folder: Path, outcome: dict[str, Any]) -> None:
+        """Send the results, and how the job ended."""
+        found = outcome.get("response", {})
+        try:
+            names = [name for name, _ in found.get("files", ())]
+            names += [response.RECORDS] if found.get("records") else []
+            for batch in messages.batches(names):
+                self._send_files(folder / "out", batch)
+        except (OSError, ValueError, TypeError):
+            outcome = {"crashed": response.INVALID}
+        messages.send(self._connection, {**outcome, "log": self._log.take()})
+
+    def _send_files(self, folder: Path, names: Sequence[str]) -> None:
+        opened: list[int] = []
+        try:
+            for name in names:
+                opened.append(_open_regular(folder, name))
+            messages.send(self._connection, {"files": names}, opened)
+        finally:
+            messages.close(opened)
+
+
+def _open_regular(folder: Path, name: str) -> int:
+    """Open a result, which may be anything that the job could make.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        OSError: It is not there, or not a file.
+    """
+    if name != os.path.basename(name):  # noqa: PTH119
+        raise OSError(errno.EINVAL, name)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(f"{folder}/{name}", flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, name)
+    return descriptor
+
+
+def _reap_orphans(pid: int) -> None:
+    """Reap ended processes that this one has adopted, as long as the job's own runs."""
+    with suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid == pid:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    """Close descriptors, such as the connection to the worker."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) not in kept:
+            with suppress(OSError):  # that of the listing
+                os.close(int(name))
