@@ -14,12 +14,13 @@ import click
 from cli import options
 from cli.confirmation import confirm_pipeline
 from cli.errors import CommandError
-from cli.pipelines import deployed, sources
+from cli.pipelines import compared, deployed, sources
 from cli.pipelines.definitions import Definitions
 from cli.stacks import outputs
 from cli.stacks.target import LOCAL, Target, command_line
 from cli.terminal import print_result, print_table
 
+_NO_KEYS = {"transform": "", "from": [], "inputBucket": "", "outputBucket": ""}
 _FILE = click.option(
     "--file",
     "-f",
@@ -51,11 +52,14 @@ def list_(target: Target, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name", required=False, type=options.TEXT)
-@click.option("--transform", type=options.TEXT, help="What is done to each object.")
+@click.option("--transform", type=options.TEXT,
+              help="What is done to each object; package.module:function of --folder.")  # fmt: skip
 @click.option("--from", "readers_of", type=options.TEXT, multiple=True, metavar="PIPELINE",
               help="A pipeline whose results it reads; may be repeated.")  # fmt: skip
 @click.option("--parameter", "parameters", type=options.TEXT, multiple=True, metavar="KEY=VALUE",
               help="A parameter of the transform, its value in YAML; may be repeated.")  # fmt: skip
+@click.option("--folder", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="A folder with the function's package or the command's files.")  # fmt: skip
 @_FILE
 @options.stack
 def create(
@@ -64,14 +68,15 @@ def create(
     transform: str | None,
     readers_of: tuple[str, ...],
     parameters: tuple[str, ...],
+    folder: Path | None,
     file: Path | None,
     target: Target,
 ) -> None:
     """Add pipelines: those in FILE, or NAME with --transform."""
-    if file is not None and not (name or transform or readers_of or parameters):
+    if file is not None and not (name or transform or readers_of or parameters or folder):
         made = sources.from_file(file)
     elif file is None and name and transform:
-        made = sources.from_options(name, transform, readers_of, parameters)
+        made = sources.from_options(name, transform, readers_of, parameters, folder)
     else:
         raise CommandError("Give either -f FILE, or NAME and --transform TRANSFORM.")
     with target.alone():
@@ -165,26 +170,25 @@ def _refuse_contents(
 
 
 def _rows(definitions: Definitions, state: deployed.DeployedStack) -> Iterator[dict[str, Any]]:
-    known = state.outputs.pipelines if state.outputs else {}
-    for name in dict.fromkeys([*definitions.entries, *state.names]):
-        there, row = known.get(name), _row(definitions, name)
+    wanted = definitions.pipelines()
+    for name in dict.fromkeys([*wanted, *state.names]):
+        there = state.outputs.pipelines.get(name) if state.outputs else None
+        row: dict[str, Any] = {"name": name, **_NO_KEYS}
+        if there:
+            hashed = ("parameters", "folder")
+            row |= {key: each for key, each in there.definition.items() if key not in hashed}
+            row |= {"transform": there.transform, "from": list(there.sources)}
+        if name in wanted:
+            row |= wanted[name].model_dump(mode="json", by_alias=True, exclude_none=True)
         if there:
             row |= {"inputBucket": there.input_bucket, "outputBucket": there.output_bucket}
-        if name not in definitions.entries:
-            more = {"transform": there.transform, "from": list(there.sources)} if there else {}
-            yield {**row, **more, "state": "to be removed"}
-        elif name not in state.names or there is None:
+        if name not in wanted:
+            yield {**row, "state": "to be removed"}
+        elif name not in state.names or there is None or state.outputs is None:
             yield {**row, "state": "to be created"}
         else:
-            deployed_as = (there.transform, sorted(there.sources), there.output_key)
-            wanted = (row["transform"], sorted(row["from"]), definitions.text(name, "outputKey"))
-            yield {**row, "state": "deployed" if wanted == deployed_as else "to be changed"}
-
-
-def _row(definitions: Definitions, name: str) -> dict[str, Any]:
-    keys = ("transform", "inputBucket", "outputBucket")
-    row = {key: definitions.text(name, key) for key in keys}
-    return {"name": name, **row, "from": definitions.sources(name)}
+            is_changed = compared.differs(wanted[name], there.definition, state.outputs)
+            yield {**row, "state": "to be changed" if is_changed else "deployed"}
 
 
 def _cell(value: str | list[str]) -> str:

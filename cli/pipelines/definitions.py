@@ -20,7 +20,7 @@ from cli.stacks import registry
 from cli.stacks.target import LOCAL, command_line
 from infra.names import PROJECT
 from infra.settings.declared import flat_settings
-from infra.settings.pipelines import DEFAULT, read
+from infra.settings.pipelines import DEFAULT, Pipeline, read
 
 #: The setting.
 SETTING = "pipelines"
@@ -101,9 +101,13 @@ class Definitions:
                 f"{'its' if len(readers) == 1 else 'their'} from."
             )
 
-    def text(self, name: str, key: str) -> str:
-        """Return a value of a definition as text, "" where it is not set."""
-        return str(self._entry(name).get(key) or "")
+    def pipelines(self) -> Mapping[str, Pipeline]:
+        """Return the definitions with all keys; secret parameters are "[secret]".
+
+        Raises:
+            InvalidSettings: One sentence for each fault.
+        """
+        return read(self.entries)
 
     def sources(self, name: str) -> list[str]:
         """Return the pipelines whose results a pipeline reads."""

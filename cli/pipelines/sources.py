@@ -1,12 +1,14 @@
 """Definitions of pipelines as the user gives them: a file, or options."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
 from cli.init import stack_file
+from cli.paths import CHECKOUT
 
 
 def from_file(file: Path) -> dict[str, Any]:
@@ -37,9 +39,23 @@ def _from_json(file: Path) -> Any:
 
 
 def from_options(
-    name: str, transform: str, sources: Sequence[str], parameters: Sequence[str]
+    name: str,
+    transform: str,
+    sources: Sequence[str],
+    parameters: Sequence[str],
+    folder: Path | None,
 ) -> dict[str, Any]:
     """Return the definition that the options of `create` describe.
+
+    Args:
+        name: The pipeline's.
+        transform: Its transform.
+        sources: The pipelines whose results it reads.
+        parameters: KEY=VALUE, the value in YAML.
+        folder: Its folder as the user typed it; settings have paths below the checkout as relative.
+
+    Returns:
+        Name -> definition.
 
     Raises:
         CommandError: A parameter is not KEY=VALUE, or its value not YAML.
@@ -49,6 +65,10 @@ def from_options(
         entry["from"] = sources[0] if len(sources) == 1 else list(sources)
     if parameters:
         entry["parameters"] = dict(_assignment(each) for each in parameters)
+    if folder is not None:
+        path = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100  links stay
+        is_below = path.is_relative_to(CHECKOUT)
+        entry["folder"] = str(path.relative_to(CHECKOUT) if is_below else path)
     return {name: entry}
 
 

@@ -1,7 +1,7 @@
 """The stack's outputs, typed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cli.errors import CommandError
@@ -24,6 +24,8 @@ class Pipeline:
         output_bucket: Where results are.
         output_key: Pattern of the results' keys, "" for the transform's default.
         sources: Pipelines whose results it reads.
+        definition: Its keys in the settings, parameters as codes; {} if an older version deployed
+            it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Pipeline:
     output_bucket: str
     output_key: str = ""
     sources: tuple[str, ...] = ()
+    definition: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def _pipelines(values: Mapping[str, Any]) -> dict[str, Pipeline]:
             each["outputBucket"],
             each.get("outputKey") or "",
             tuple(each.get("from") or ()),
+            each.get("definition") or {},
         )
         for name, each in deployed.items()
     }

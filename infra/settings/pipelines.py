@@ -284,6 +284,6 @@ def definition(pipeline: Pipeline, folder_sha256: str, key: str) -> dict[str, An
         exact = json.loads(json.dumps(value), parse_float=lambda one: float(one) // 1 or one)
         return hmac.new(key.encode(), json.dumps(exact).encode(), "sha256").hexdigest()
 
-    found = pipeline.model_dump(mode="json", by_alias=True)
+    found = pipeline.model_dump(mode="json", by_alias=True, exclude_none=True)
     codes = {name: code(value) for name, value in pipeline.parameters.items()}
     return {**found, "parameters": codes, "folder": folder_sha256}
