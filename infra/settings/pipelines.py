@@ -69,12 +69,12 @@ class _Model(BaseModel):
 
 
 class Limits(_Model):
-    """What one file may cost; the worker knows the default of memory_mb."""
+    """What one file may cost; None for the default of the transform or the worker."""
 
     memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
-    cpu_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
-    seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
-    pixels: Annotated[int, Field(ge=1, le=10**12)] = 250_000_000
+    cpu_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    pixels: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
 
 class Pipeline(_Model):

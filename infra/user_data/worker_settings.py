@@ -80,8 +80,8 @@ def _package(archive: Archive) -> dict[str, str]:
 
 def _limits(pipeline: Pipeline) -> dict[str, int]:
     # Nothing of the flavor's: another flavor resizes the VM, other user-data replaces it.
-    limits = pipeline.limits.model_dump(exclude_none=True)
-    return {"memory_mb": describe(pipeline.transform).memory_mb, **limits}
+    known, limits = describe(pipeline.transform), pipeline.limits.model_dump(exclude_none=True)
+    return {name: getattr(known, name) for name in ("memory_mb", "cpu_seconds", "seconds")} | limits
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:

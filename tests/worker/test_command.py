@@ -147,8 +147,7 @@ def test_wrong_argv_is_known_before_it_runs(argv: Sequence[object], sentence: st
             "no-such-program",
             "'no-such-program' of argv was not found: name the Debian package that",
         ),
-        ("{folder}/run.sh", "'{folder}/run.sh' of argv was not found: add it to the folder"),
-        ("{folder}/main.py", "'{folder}/main.py' of argv was not found: .*chmod .x"),
+        ("{folder}/run sh", "'{folder}/run sh' of argv was not found: add it to the folder"),
     ],
 )
 def test_a_missing_program_is_not_the_fault_of_a_file(
@@ -156,6 +155,24 @@ def test_a_missing_program_is_not_the_fault_of_a_file(
 ) -> None:
     with pytest.raises(ServiceUnavailable, match=sentence):
         apply_transform("command", source, folder=folder, parameters={"argv": [program]})
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["{folder}/run.sh"], "argv has {folder}/run.sh, but the folder has no run.sh: add it"),
+        (["python3", "{folder}/a/b.py"], "argv has {folder}/a/b.py, but the folder has no a/b.py"),
+        (["cat", "{folder}/../source"], "argv has {folder}/../source, but the folder has no"),
+        (["{folder}/main.py"], "argv has {folder}/main.py as its program, which is not executable"),
+    ],
+)
+def test_what_the_folder_lacks_is_known_before_it_runs(
+    folder: Path, argv: Sequence[str], sentence: str
+) -> None:
+    with pytest.raises(InvalidSettings) as raised:
+        transforms.find("command", folder).read({"argv": argv})
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(sentence)
 
 
 def test_a_program_that_cannot_be_started_is_not_the_fault_of_a_file(

@@ -41,7 +41,7 @@ class Description:
         summary: What it does, in one sentence.
         policy: How its process is confined: `picture`, `model` or `command`.
         output_key: The pattern of its results' keys, "" for the defaults (output_keys.py).
-        memory_mb: The limit of its memory if the pipeline sets none.
+        memory_mb, cpu_seconds, seconds: Limits of a pipeline that sets none.
         gathers: Whether it takes several inputs at once.
         columns: Name -> SQL type of the columns that the view of its records has.
     """
@@ -51,6 +51,8 @@ class Description:
     policy: str
     output_key: str = ""
     memory_mb: int = 1024
+    cpu_seconds: int = 120
+    seconds: int = 120
     gathers: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,11 +1,15 @@
 """The parameters of `command`."""
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
 _PLACEHOLDERS = ("inputs", "outputs", "folder", "parameters")
+#: An argument that names a file or folder of the pipeline's folder: no other text, no wildcard.
+_IN_FOLDER = re.compile(r"\{folder\}/([\w./+-]+)")
 _KNOWN = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
 
 
@@ -30,13 +34,28 @@ class Parameters:
             pass
 
     def check(self, folder: Path | None) -> None:
-        """Check the placeholders against the pipeline's folder.
+        """Check the arguments against the pipeline's folder.
 
         Raises:
-            ValueError: They need a folder, and there is none.
+            ValueError: They need a folder, and there is none; or it lacks a file that they name.
         """
-        if folder is None and "folder" in self._placeholders():
-            raise ValueError("argv has {folder}, but the pipeline has no folder: set folder.")
+        if folder is None:
+            if "folder" in self._placeholders():
+                raise ValueError("argv has {folder}, but the pipeline has no folder: set folder.")
+            return
+        for argument in self.argv:
+            found = _IN_FOLDER.fullmatch(argument)
+            if found and (".." in found[1].split("/") or not (folder / found[1]).exists()):
+                raise ValueError(
+                    f"argv has {argument}, but the folder has no {found[1]}: add it, or correct"
+                    " argv."
+                )
+        found = _IN_FOLDER.fullmatch(self.argv[0])
+        if found and not os.access(folder / found[1], os.X_OK):
+            raise ValueError(
+                f"argv has {self.argv[0]} as its program, which is not executable: run `chmod +x`"
+                " on it."
+            )
 
     def command(self, paths: Mapping[str, Path]) -> Sequence[str]:
         """Return argv with a path for each placeholder."""
