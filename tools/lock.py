@@ -11,7 +11,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: The transforms with packages of their own: a group each, which names all that is installed.
-TRANSFORMS = ("answers",)
+TRANSFORMS = ("answers", "faces")
 HEADER = """\
 # {}
 # Written by `python -m tools.lock` from pyproject.toml, which says why each package is there.

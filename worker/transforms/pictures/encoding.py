@@ -1,4 +1,4 @@
-"""Write a thumbnail: which pixels each format can hold, and how they are coded."""
+"""Write pictures with Pillow: which pixels each format can hold, and how they are coded."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ _WRITTEN: Mapping[Format, Sequence[str]] = {
     formats.PNM: (*_PLAIN, DEEP),
 }
 _OPTIONS: Mapping[Format, Mapping[str, Any]] = {
-    formats.JPEG: {"quality": 85, "optimize": True},
+    formats.JPEG: {"optimize": True},
     formats.TIFF: {"compression": "tiff_lzw"},
-    formats.WEBP: {"quality": 85},
 }
+_LOSSY = (formats.JPEG, formats.WEBP)
 _OPAQUE_FROM = 128  # alpha, in a GIF
 _GIF_COLORS = 255  # and a transparent one
 _MAX_DPI = 65535  # JFIF holds 16 bits
@@ -73,15 +73,20 @@ def write(
     source: Format,
     info: Mapping[str, Any],
     png_colors: Sequence[tuple[bytes, bytes]],
+    *,
+    quality: int = 85,
 ) -> tuple[Format, list[str]]:
-    """Write a thumbnail in its picture's format, or as PNG if that cannot hold it.
+    """Write a picture in a format, or as PNG if that cannot hold it.
+
+    Only the color profile, the resolution and a PNG's chunks on colors are written with it.
 
     Args:
-        image: The thumbnail, in one of the modes that `normalized` returns.
+        image: The picture, in one of the modes that `normalized` returns.
         target: The file to write.
-        source: The picture's format.
-        info: What Pillow read besides its pixels.
-        png_colors: Type and content of chunks on the meaning of a PNG's colors.
+        source: The format of the picture that it was made from.
+        info: What Pillow read besides the pixels of that.
+        png_colors: Type and content of its chunks on the meaning of a PNG's colors.
+        quality: Of a JPEG or WebP, 1 to 100.
 
     Returns:
         The format, and notes on what differs from the picture.
@@ -96,6 +101,8 @@ def write(
         image, profile = image.convert("RGB"), None
         notes.append("converted from CMYK to RGB without a color profile")
     options = {**_OPTIONS.get(written, {})}
+    if written in _LOSSY:
+        options["quality"] = quality
     if profile:
         options["icc_profile"] = profile
     if _is_resolution(info.get("dpi")):

@@ -1,4 +1,4 @@
-"""Find what a thumbnail will not have of its picture, and refuse what Pillow would misread."""
+"""Find what a picture made with Pillow will not have, and refuse what Pillow would misread."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ class Inspection:
     """What a picture has besides the pixels that Pillow shows.
 
     Attributes:
-        dropped: Names of its metadata that the thumbnail will not have.
+        dropped: Names of its metadata that the result will not have.
         further: How many pictures follow the first one, and what they are.
         is_reduced: Whether Pillow reduces its samples to 8 bits.
         png_colors: Type and content of a PNG's chunks on the meaning of its colors.
@@ -127,7 +127,7 @@ def check(data: memoryview, known: Format, max_pixels: int) -> None:
 
 
 def inspect(data: memoryview, known: Format, image: Image.Image) -> Inspection:
-    """Find what a thumbnail will not have.
+    """Find what a result will not have.
 
     Args:
         data: The picture.

@@ -1,0 +1,138 @@
+"""Find faces: a crop and a record for each, optionally the picture with all of them marked.
+
+docs/transforms.md describes parameters, results and records.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image
+
+from worker.transforms import Input, Produced, Resources
+from worker.transforms.faces.annotation import annotated
+from worker.transforms.faces.centerface import CenterFace, packaged_model
+from worker.transforms.faces.face import Face, stored
+from worker.transforms.faces.parameters import Parameters
+from worker.transforms.pictures import encoding, formats
+from worker.transforms.pictures.formats import Format
+from worker.transforms.pictures.opening import Picture, opened
+
+_MAX_CROPS = 900  # of the 1,000 results that a job may have
+# How many times larger than needed a picture may be reduced by faster means.
+_GAP, _FILTER = 2.0, Image.Resampling.BILINEAR
+_FORMATS = {"jpeg": formats.JPEG, "png": formats.PNG, "webp": formats.WEBP}
+
+
+class _Process:
+    """What `start` has loaded into this process."""
+
+    detector: ClassVar[CenterFace]
+
+
+@dataclass(frozen=True)
+class _View:
+    """A picture as it is searched.
+
+    Attributes:
+        picture: What is known of it; its file is closed.
+        size: Its width and height upright.
+        small: It upright, in RGB, and reduced.
+        whole: It as stored and with all pixels, None if only a part of those was decoded.
+    """
+
+    picture: Picture
+    size: tuple[int, int]
+    small: Image.Image
+    whole: Image.Image | None
+
+
+def start(parameters: Parameters, resources: Resources) -> None:
+    """Load the model; see `Transform`."""
+    _Process.detector = CenterFace(packaged_model())
+
+
+def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Produced:
+    """Find the faces of a picture; see `Transform.apply`."""
+    (source,) = inputs
+    view = _view(source, parameters.max_side)
+    width, height = view.size
+    found = _Process.detector.find(np.asarray(view.small), parameters.min_score)
+    if not found:
+        return Produced(notes=["no face found"])
+    across, down = width / view.small.width, height / view.small.height
+    faces = [face.scaled(across, down) for face in found]
+    cropped = faces[:_MAX_CROPS] if parameters.crops else []
+    files: list[tuple[Path, str]] = []
+    notes = dict.fromkeys(view.picture.found.notes)
+    if len(faces) > len(cropped) > 0:
+        notes[f"no crops of {len(faces) - len(cropped)} faces with the lowest scores"] = None
+    for image in _images(source, view, faces, cropped, parameters):
+        path = outputs / str(len(files) + 1)
+        written, changes = _write(image, path, view.picture, parameters)
+        files.append((path, written.content_type))
+        notes |= dict.fromkeys(changes)
+    records = [
+        {
+            "face": number,
+            **face.record(),
+            "picture_width": width,
+            "picture_height": height,
+            "result": number if number <= len(cropped) else None,
+        }
+        for number, face in enumerate(faces, 1)
+    ]
+    return Produced(files, records, list(notes))
+
+
+def _view(source: Input, longest: int) -> _View:
+    """Decode a picture as far as its search needs."""
+    with opened(source.path, source.max_pixels) as picture:
+        width, height = picture.image.size
+        scale = min(1.0, longest / max(width, height))
+        target = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image, ratio = picture.decoded(target)
+        # Pillow 13.0 cannot reduce 16-bit gray.
+        gap = None if image.mode == encoding.DEEP else _GAP
+        small = image if scale == 1 else image.resize(target, _FILTER, reducing_gap=gap)
+        upright = (height, width) if picture.is_swapped else (width, height)
+        whole = image if ratio == 1 else None
+        return _View(picture, upright, picture.upright(_in_rgb(small)), whole)
+
+
+def _in_rgb(image: Image.Image) -> Image.Image:
+    """Return what a viewer shows: on white where it is transparent."""
+    if image.mode == encoding.DEEP:
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("LA", "RGBA"):
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image.convert("RGB"), mask=image.getchannel("A"))
+        return white
+    return image.convert("RGB")
+
+
+def _images(
+    source: Input, view: _View, faces: Sequence[Face], cropped: Sequence[Face], wanted: Parameters
+) -> Iterator[Image.Image]:
+    """Yield the results: crops, then the annotated picture."""
+    if not (cropped or wanted.annotate):
+        return
+    picture, whole = view.picture, view.whole
+    if whole is None:
+        with opened(source.path, source.max_pixels) as again:
+            whole, _ = again.decoded()
+    for face in cropped:
+        box = face.crop(wanted.margin, view.size)
+        yield picture.upright(whole.crop(stored(box, picture.orientation, whole.size)))
+    if wanted.annotate:
+        yield annotated(picture.upright(whole), faces)
+
+
+def _write(
+    image: Image.Image, path: Path, picture: Picture, wanted: Parameters
+) -> tuple[Format, list[str]]:
+    target = _FORMATS.get(wanted.format, picture.format)
+    colors = picture.found.png_colors
+    return encoding.write(image, path, target, picture.info, colors, quality=wanted.quality)
