@@ -28,6 +28,7 @@ def main() -> None:
     readable, scratch = [Path(inputs)], None
     if has_log := "scratch" in pipeline:
         os.dup2(2, 1)  # the parent reads what it prints
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         resources = resources_of(pipeline)
         folders = [resources.folder] if resources.folder else []
         readable += [*folders, *resources.files.values(), *_MACHINE]

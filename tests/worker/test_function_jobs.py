@@ -1,0 +1,100 @@
+"""Functions of users in the confined processes of a pool."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from worker.environment import Environment
+from worker.errors import InvalidInput
+from worker.sandbox.policy import make_pool
+from worker.sandbox.pool import TransformPool
+from worker.settings import Package, Pipeline
+
+CODE = """
+    import logging
+    import os
+    import sys
+    from pathlib import Path
+
+    import helper
+
+    calls = 0
+
+    def describe(source: Path, outputs: Path, *, secret_word: str = "") -> list:
+        global calls
+        calls += 1
+        print("reading", source.name, "call", calls)
+        logging.warning("a warning")
+        os.write(1, b"from a library\\n")
+        text = source.read_text()
+        if text == "bad":
+            raise helper.Problem("cannot use it")
+        if text == "crash":
+            os._exit(7)
+        (outputs / "copy.txt").write_text(text)
+        return [{"name": source.name, "word": secret_word, "arguments": sys.orig_argv}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "folder"
+    made.mkdir()
+    (made / "describing.py").write_text(dedent(CODE))
+    (made / "helper.py").write_text("class Problem(Exception):\n    pass\n")
+    (made / "broken.py").write_text("import missing_package\ndef run(source, outputs): pass\n")
+    return made
+
+
+def started(tmp_path: Path, folder: Path, function: str, parameters: str) -> TransformPool:
+    package = Package("folder.zip", "0" * 64)
+    pipeline = Pipeline("own", function, "in", "out", parameters=parameters, folder=package)
+    work = tmp_path / "work"
+    work.mkdir()
+    return make_pool(pipeline, Environment(folder=folder), work, 1)
+
+
+@pytest.fixture
+def pool(tmp_path: Path, folder: Path) -> Iterator[TransformPool]:
+    made = started(tmp_path, folder, "describing:describe", '{"secretWord": "hidden"}')
+    yield made
+    made.close()
+
+
+def upload(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "upload"
+    path.write_text(text)
+    return path
+
+
+def test_files_records_and_log(pool: TransformPool, tmp_path: Path) -> None:
+    made = pool.run([upload(tmp_path, "text")], ["naïve 猫.txt"])
+    assert [(path.read_text(), kind) for path, kind in made.files] == [("text", "text/plain")]
+    (record,) = made.records
+    assert (record["name"], record["word"]) == ("naïve 猫.txt", "hidden")
+    assert "hidden" not in str(record["arguments"])
+    lines = ["reading naïve 猫.txt call 1", "WARNING:root:a warning", "from a library"]
+    assert made.log.splitlines() == lines
+    again = pool.run([upload(tmp_path, "text")], ["b.txt"])
+    assert "reading b.txt call 2" in again.log
+    assert "naïve" not in again.log
+
+
+def test_an_exception_refuses_the_job_and_its_traceback_is_in_the_log(
+    pool: TransformPool, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        pool.run([upload(tmp_path, "bad")], ["a.txt"])
+    assert str(raised.value) == "Problem: cannot use it"
+    assert "reading a.txt call 1" in raised.value.log
+    assert 'describing.py", line 19, in describe' in raised.value.log
+    assert pool.run([upload(tmp_path, "good")], ["b.txt"]).records
+
+
+def test_an_import_error_refuses_the_job(tmp_path: Path, folder: Path) -> None:
+    pool = started(tmp_path, folder, "broken:run", "{}")
+    with pytest.raises(InvalidInput, match="broken cannot be imported: No module named 'missing_p"):
+        pool.run([upload(tmp_path, "text")], ["a.txt"])
+    pool.close()
