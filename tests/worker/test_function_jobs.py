@@ -1,5 +1,6 @@
-"""Functions of users in the confined processes of a pool."""
+"""Functions of users and commands in the confined processes of a pool."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -48,9 +49,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def started(tmp_path: Path, folder: Path, function: str, parameters: str) -> TransformPool:
+def started(
+    tmp_path: Path, folder: Path, transform: str, parameters: str, *, network: bool = False
+) -> TransformPool:
     package = Package("folder.zip", "0" * 64)
-    pipeline = Pipeline("own", function, "in", "out", parameters=parameters, folder=package)
+    pipeline = Pipeline(
+        "own", transform, "in", "out", parameters=parameters, folder=package, network=network
+    )
     work = tmp_path / "work"
     work.mkdir()
     return make_pool(pipeline, Environment(folder=folder), work, 1)
@@ -98,3 +103,51 @@ def test_an_import_error_refuses_the_job(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(InvalidInput, match="broken cannot be imported: No module named 'missing_p"):
         pool.run([upload(tmp_path, "text")], ["a.txt"])
     pool.close()
+
+
+def test_a_function_with_the_policy_command_may_start_programs(
+    tmp_path: Path, folder: Path
+) -> None:
+    code = """
+        import subprocess
+        def count(source, outputs):
+            print("counting")
+            subprocess.run(["sh", "-c", 'wc -c < "$0" > "$1"', source, outputs / "count.txt"])
+            return [{"name": source.name}]
+    """
+    (folder / "counting.py").write_text(dedent(code))
+    pool = started(tmp_path, folder, "counting:count", "{}", network=True)
+    made = pool.run([upload(tmp_path, "text")], ["a.txt"])
+    pool.close()
+    assert [(path.read_text().strip(), kind) for path, kind in made.files] == [("4", "text/plain")]
+    assert list(made.records) == [{"name": "a.txt"}]
+    assert made.log.splitlines()[0] == "counting"
+
+
+def test_a_command_gets_all_inputs_of_a_run(tmp_path: Path, folder: Path) -> None:
+    script = (
+        "cd $1; find . -type f | sort; cat */* > $2/all.csv; echo '{{\"n\": 2}}' > $2/records.jsonl"
+    )
+    argv = ["sh", "-c", script, "sh", "{inputs}", "{outputs}"]
+    pool = started(tmp_path, folder, "command", json.dumps({"argv": argv}))
+    first, second = upload(tmp_path, "one\n"), tmp_path / "second"
+    second.write_text("two\n")
+    made = pool.run([first, second], ["logd/a b.csv", "logp/a b.csv"])
+    pool.close()
+    assert [(path.read_text(), kind) for path, kind in made.files] == [("one\ntwo\n", "text/csv")]
+    assert list(made.records) == [{"n": 2}]
+    lines = made.log.splitlines()
+    assert lines[:2] == ["./logd/a b.csv", "./logp/a b.csv"]
+    assert lines[-1].startswith("ended with status 0 after ")
+
+
+def test_a_command_that_fails_is_refused_with_its_log(tmp_path: Path, folder: Path) -> None:
+    argv = ["sh", "-c", "echo rows read: 12; printf 'no rows kept' >&2; exit 3"]
+    pool = started(tmp_path, folder, "command", json.dumps({"argv": argv}))
+    with pytest.raises(InvalidInput) as raised:
+        pool.run([upload(tmp_path, "text")], ["a.txt"])
+    pool.close()
+    assert str(raised.value) == "its command ended with status 3"
+    lines = raised.value.log.splitlines()
+    assert lines[:2] == ["rows read: 12", "no rows kept"]
+    assert lines[-1].startswith("ended with status 3 after ")
