@@ -1,12 +1,13 @@
 """What is wrong with a pipeline's other keys for its transform, as far as files can tell."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from worker.errors import InvalidSettings
-from worker.transforms import COMMAND, PICTURE, Definition, Resource, policy
+from worker.transforms import COMMAND, PICTURE, Definition, policy
+from worker.transforms.shipped_folder import shipped_files
 
 #: Keys that need a transform which may use files, programs or the network.
 _FOLDER, _PROGRAMS = ("folder",), ("apt", "network", "allow", "secrets")
@@ -43,7 +44,7 @@ def faults(found: Definition, parameters: object, keys: Mapping[str, Any]) -> It
         yield from _requirements(found.requirements)
     if parameters is not None or found.parameters_type is None:
         try:
-            yield from _resources(found.resources(parameters), found.folder)
+            yield from _resources(found, parameters)
         except InvalidSettings as error:
             yield from (f"parameters.{line}" for line in str(error).splitlines())
 
@@ -81,12 +82,16 @@ def _requirements(path: Path) -> Iterator[str]:
             return
 
 
-def _resources(resources: Sequence[Resource], folder: Path | None) -> Iterator[str]:
-    for each in resources:
-        if "://" not in each.location:
-            if folder is None or not (folder / each.location).is_file():
-                yield f"folder has no {each.location}, the {each.name}: put it there."
-            continue
+def _resources(found: Definition, parameters: object) -> Iterator[str]:
+    resources = found.resources(parameters)
+    local = {each.location: each.name for each in resources if "://" not in each.location}
+    if local and not found.folder:
+        yield f"folder is missing: {found.name} needs one that has {' and '.join(local)}."
+    shipped = shipped_files(found.folder) if local and found.folder else local
+    for location, name in local.items():
+        if PurePosixPath(location).as_posix() not in shipped:
+            yield f"folder has no {location}, the {name}: put it there."
+    for each in (one for one in resources if one.location not in local):
         if not _LOCATION.fullmatch(each.location):
             yield (
                 f"parameters name {each.location} as {each.name}: write s3://BUCKET/KEY or"

@@ -38,8 +38,9 @@ def shipped_files(folder: Path) -> dict[str, Path]:
         links = [name for name in below if Path(at, name).is_symlink()]
         for name in filter(is_shipped, [*names, *links]):
             path = Path(at, name)
-            is_inside = path.is_file() and path.resolve().is_relative_to(root)
-            if not (is_inside and os.access(path, os.R_OK) and name.isprintable()):
+            is_inside = not path.is_symlink() or path.resolve().is_relative_to(root)
+            is_good = path.is_file() and is_inside and os.access(path, os.R_OK)
+            if not (is_good and name.isprintable()):
                 _refuse(path)
             found[path.relative_to(folder).as_posix()] = path
             size += path.stat().st_size
