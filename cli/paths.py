@@ -1,18 +1,13 @@
 """Folders: the checkout, the user's cache, the local stack."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.cache import cache_folder
 from worker.errors import PipelineError
 
+__all__ = ["CHECKOUT", "LocalPaths", "cache_folder", "make_cache_folder"]
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-def cache_folder() -> Path:
-    """Return the project's cache folder (XDG Base Directory Specification); `destroy` keeps it."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "image-pipeline"
 
 
 def make_cache_folder() -> None:

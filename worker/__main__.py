@@ -1,4 +1,4 @@
-"""`python -m worker`: drain, migrate, log, status, jobs, results, sql, rebuild-log, apply, build.
+"""`python -m worker`: drain, migrate, prepare, log, status, jobs and others.
 
 Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong.
 """
@@ -31,6 +31,7 @@ _CREDENTIALS = {
     "results": ("database-password",),
     "sql": ("database-password",),
     "rebuild-log": (*_STORE_KEYS, "database-password"),
+    "prepare": _STORE_KEYS,
 }
 
 
@@ -80,6 +81,10 @@ def _run(options: argparse.Namespace) -> int:
         drain(loaded, options.pipeline, options.linger)
     elif options.command == "migrate":
         _migrate(loaded)
+    elif options.command == "prepare":
+        from worker.preparation import prepare  # noqa: PLC0415
+
+        prepare(loaded, loaded.chosen(options.pipeline), options.installer)
     else:
         _report(loaded, options)
     return 0

@@ -31,6 +31,14 @@ def parser() -> argparse.ArgumentParser:
         help="keep listing about once per second until nothing new came for this long",
     )
     commands.add_parser("migrate", help="bring the database's schema up to date")
+    prepare = commands.add_parser("prepare", help="install what a pipeline's transform needs")
+    _add_pipeline(prepare, "which one; needed if the stack has several")
+    prepare.add_argument(
+        "--installer",
+        metavar="PATH",
+        type=Path,
+        help="script that installs Debian packages; default: they are left out",
+    )
     log = commands.add_parser("log", help="print results, oldest first")
     _add_filters(log)
     log.add_argument("--quarantined", action="store_true", help="only quarantined uploads")

@@ -148,6 +148,7 @@ class Settings:
         credentials: The folder of secrets.
         state: The folder of the worker's files.
         prepared: The folder of what pipelines need to run: their folders, packages and models.
+        secrets: The folder of the pipeline's own secrets, empty where systemd gives them to a job.
     """
 
     stack: str
@@ -161,6 +162,7 @@ class Settings:
     credentials: Path = field(default=Path())
     state: Path = field(default=Path())
     prepared: Path = field(default=Path())
+    secrets: Path = field(default=Path())
 
     def chosen(self, name: str | None) -> Pipeline:
         """Return a pipeline.
@@ -207,7 +209,8 @@ def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -
     Args:
         path: worker.toml.
         environment: CREDENTIALS_DIRECTORY and STATE_DIRECTORY, as systemd sets them, and
-            PREPARED_DIRECTORY; without them the folders are beside worker.toml.
+            PREPARED_DIRECTORY; without them the folders are beside worker.toml. SECRETS_DIRECTORY
+            has the pipeline's own secrets where systemd does not give them to its jobs.
         secrets: The credentials that must be present.
 
     Returns:
@@ -230,6 +233,7 @@ def load(path: Path, environment: Mapping[str, str], secrets: tuple[str, ...]) -
         "credentials": Path(environment.get("CREDENTIALS_DIRECTORY") or folder / "credentials"),
         "state": Path(environment.get("STATE_DIRECTORY") or folder / "state"),
         "prepared": Path(environment.get("PREPARED_DIRECTORY") or folder / "prepared"),
+        "secrets": Path(environment.get("SECRETS_DIRECTORY") or ""),
     }
     values, problems = _values(Settings, table, "")
     if (database := values.get("database")) and database.client_certificate:

@@ -1,11 +1,13 @@
 """The process machine: how it applies user-data and runs the worker."""
 
+import ast
 import base64
 import gzip
 import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,7 @@ from local.machine.process.machine import ProcessMachine
 from tests.eventually import eventually
 
 PIPELINES = ("negatives", "thumbs")
+PREPARE = "prepare --pipeline thumbs"
 WORKER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
@@ -28,6 +31,11 @@ here = Path(os.environ["STATE_DIRECTORY"])
 secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
 loaded = [f"{one.name}={one.read_text()}" for one in secrets.glob("*")]
 (here / f"credentials of {sys.argv[3]}").write_text(" ".join(sorted(loaded)))
+if sys.argv[3] in ("drain", "prepare"):
+    (here / f"environment of {sys.argv[3]}").write_text(repr(dict(os.environ)))
+if sys.argv[3] == "prepare" and not (here / "tried").exists():
+    (here / "tried").touch()
+    sys.exit("the hub is not there yet")
 with (here / "commands").open("a") as commands:
     print(*sys.argv[3:], file=commands)
 if sys.argv[3] == "migrate" and (here / "commands").read_text().count("migrate") < 3:
@@ -58,6 +66,18 @@ if not tried.exists():
 (Path(sys.argv[2]) / "worker" / "__main__.py").write_text({WORKER!r})
 """
 
+# `thumbs` has a secret and packages.
+UNITS = """
+import sys
+from pathlib import Path
+for name, text in {
+    "pipeline-migrate.service.d/timers.conf": "[Unit]\\nWants=pipeline-prepare@thumbs.service\\n",
+    "pipeline-job-thumbs@.service": "LoadCredential=token:/etc/pipeline/secrets/token\\n",
+}.items():
+    (Path(sys.argv[2]) / name).parent.mkdir(parents=True, exist_ok=True)
+    (Path(sys.argv[2]) / name).write_text(text)
+"""
+
 CREDENTIALS = (
     *("s3-access-key", "s3-secret-key", "database-password", "database-admin-password"),
     *("database-certificate", "database-admin-certificate"),
@@ -71,6 +91,8 @@ def entry(path: str, content: str, mode: str = "0644") -> dict[str, str]:
 FILES = [
     entry("/opt/pipeline/source/worker/__init__.py", ""),
     entry("/opt/pipeline/source/worker/bootstrap.py", FETCH),
+    entry("/opt/pipeline/source/worker/units.py", UNITS),
+    entry("/etc/pipeline/secrets/token", "hush", "0600"),
     entry(
         "/etc/pipeline/worker.toml",
         'sslrootcert = "/etc/pipeline/root.pem"\n[pipelines.negatives]\n[pipelines.thumbs]\n',
@@ -90,12 +112,24 @@ def packed(files: list[dict[str, str]]) -> str:
     return base64.b64encode(gzip.compress(text.encode())).decode()
 
 
+@contextmanager
+def running(folder: Path) -> Iterator[ProcessMachine]:
+    kinds.start(folder, MachineKind(), "vm", packed(FILES), "")
+    try:
+        yield ProcessMachine("vm", folder)
+    finally:
+        kinds.stop(folder)
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[ProcessMachine]:
-    folder = tmp_path / "a machine"
-    kinds.start(folder, MachineKind(), "vm", packed(FILES), "")
-    yield ProcessMachine("vm", folder)
-    kinds.stop(folder)
+    with running(tmp_path / "a machine") as made:
+        yield made
+
+
+def environment_seen(host: ProcessMachine, pipeline: str, command: str) -> dict[str, str]:
+    path = host.state / pipeline / f"environment of {command}"
+    return dict(ast.literal_eval(path.read_text("utf-8")))
 
 
 def commands_run(host: ProcessMachine, pipeline: str = "") -> list[str]:
@@ -114,7 +148,7 @@ def test_fetches_and_migrates_until_both_succeed_then_drains_repeatedly(
     for name in PIPELINES:
         await_passes(host, name, 2)
         drain = f"drain --pipeline {name} --linger 60"
-        assert set(commands_run(host, name)) == {drain}
+        assert set(commands_run(host, name)) - {PREPARE} == {drain}
     assert commands_run(host) == ["build", "migrate", "migrate", "migrate"]
     assert "the store is not there yet" in host.journal.read_text("utf-8")
     assert "the database is not there yet" in host.journal.read_text("utf-8")
@@ -149,6 +183,39 @@ def test_units_get_the_credentials_that_they_load_and_no_others(host: ProcessMac
     loaded = host.root / "run/credentials/pipeline-worker@thumbs.service"
     assert loaded.stat().st_mode & 0o777 == 0o700
     assert {one.stat().st_mode & 0o777 for one in loaded.iterdir()} == {0o400}
+
+
+def test_pipeline_is_prepared_until_that_succeeds_and_nothing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with running(tmp_path / "a machine") as host:
+        eventually(lambda: PREPARE in commands_run(host, "thumbs"))
+        journal = host.journal.read_text("utf-8")
+        assert (
+            "the hub is not there yet\nmachine: worker prepare --pipeline thumbs exited" in journal
+        )
+        assert commands_run(host, "thumbs")[0] == "drain --pipeline thumbs --linger 60"
+        assert PREPARE.replace("thumbs", "negatives") not in commands_run(host, "negatives")
+        prepare, drain = (environment_seen(host, "thumbs", one) for one in ("prepare", "drain"))
+    assert prepare["PIP_INDEX_URL"] == "https://mirror.example/simple"
+    assert "PIP_INDEX_URL" not in drain
+    folders = {each["PREPARED_DIRECTORY"] for each in (prepare, drain)}
+    assert folders == {str(tmp_path / "cache/image-pipeline/prepared")}
+
+
+def test_pass_gets_its_own_pipelines_secrets_and_no_other_command_does(
+    host: ProcessMachine,
+) -> None:
+    for name in PIPELINES:
+        await_passes(host, name, 1)
+    eventually(lambda: PREPARE in commands_run(host, "thumbs"))
+    (secret,) = Path(environment_seen(host, "thumbs", "drain")["SECRETS_DIRECTORY"]).iterdir()
+    assert (secret.name, secret.read_text("utf-8")) == ("token", "hush")
+    assert secret.stat().st_mode & 0o777 == 0o400
+    for name, command in (("negatives", "drain"), ("thumbs", "prepare")):
+        assert "SECRETS_DIRECTORY" not in environment_seen(host, name, command)
 
 
 def test_worker_command_does_not_inherit_the_callers_keys_and_proxies(

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from infra.user_data import archive as worker_archive
 from infra.user_data import document as user_data
 from infra.user_data.archive import WORKER
 from infra.user_data.document import CLOUD_INIT, NOVA_LIMIT
-from worker.settings import Limits, Pipeline
-from worker.units import drop_ins
+from worker import units as worker_units
+from worker.settings import Limits, Package, Pipeline
 
 #: After base64, as Nova counts; the rest of its 65,535 is for three certificates and long secrets.
 BUDGET = 48 * 1024
@@ -208,20 +209,40 @@ PIPELINES = {
     name: Pipeline(name, "negate", f"{name}-in", f"{name}-out", limits=Limits(memory_mb=500))
     for name in ("negatives", "from-thumbs")
 }
+ROWS = Pipeline(
+    "rows",
+    "package.module:function",
+    "rows-in",
+    "rows-out",
+    folder=Package("key", "0" * 64),
+    apt=("openjdk-17-jre-headless",),
+    network=True,
+    allow=("192.168.5.7/32",),
+    secrets=("source-database",),
+    limits=Limits(memory_mb=500, seconds=30),
+)
+
+
+PYTHON = "/opt/pipeline/venv/bin/python"
 
 
 @pytest.fixture
 def units(tmp_path: Path, rendered: dict[str, Any]) -> list[Path]:
-    """Two pipelines' units as files; programs that exist on the machine only are replaced."""
+    """Three pipelines' units as files; programs that exist on the machine only are replaced."""
     found = []
-    for name, text in drop_ins(PIPELINES, cores=2).items():
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    of_settings = worker_units.units(PIPELINES | {"rows": ROWS}, cores=2, resolvers=["10.0.0.2"])
+    for name, text in of_settings.items():
+        for unit in (tmp_path / name, tmp_path / name.replace("@.", "@1-2-3.")):
+            unit.parent.mkdir(exist_ok=True)
+            unit.write_text(text.replace(PYTHON, "/bin/true"), encoding="utf-8")
+        if unit.parent == tmp_path:
+            found.append(unit)
     for path, entry in files(rendered).items():
-        names = [path] if "@" not in path else [path.replace("@", f"@{one}") for one in PIPELINES]
+        of_each = [path.replace("@", f"@{one}") for one in (*PIPELINES, "rows")]
+        names = of_each if "@" in path else [path]
         for name in names if path.startswith("/etc/systemd/system/") else []:
             unit = tmp_path / Path(name).name
-            text = entry["content"].replace("/opt/pipeline/venv/bin/python", "/bin/true")
+            text = entry["content"].replace(PYTHON, "/bin/true")
             unit.write_text(text.replace("/opt/pipeline/install", "/bin/true"), encoding="utf-8")
             found.append(unit)
     return found
@@ -243,10 +264,12 @@ def analyze() -> Analyze:
 
 
 def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze, tmp_path: Path) -> None:
-    assert len(units) == 8
+    # install, migrate, postinstall, slice; socket and service of jobs; three of each pipeline
+    assert len(units) == 4 + 2 + 3 * 3
     good = analyze("verify", *units)
     assert (good.returncode, good.stderr) == (0, "")
-    for broken in (units[0], tmp_path / "pipeline-worker@from-thumbs.service.d/limits.conf"):
+    service = tmp_path / "pipeline-job-rows@1-2-3.service"
+    for broken in (service, tmp_path / "pipeline-worker@from-thumbs.service.d/limits.conf"):
         broken.write_text(broken.read_text().replace("[Service]", "[Service]\nNoSuchKey=1"))
     refused = analyze("verify", *units).stderr
     assert refused.count("NoSuchKey") == 2, refused
@@ -254,7 +277,7 @@ def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze, tmp_path
 
 def test_pipelines_get_their_drop_ins() -> None:
     """A process for each core at its limit of memory, and the timers, which migrate starts."""
-    assert drop_ins(PIPELINES, cores=4) == {
+    assert worker_units.units(PIPELINES, cores=4) == {
         "pipeline-migrate.service.d/timers.conf": (
             "[Unit]\nOnSuccess=pipeline-worker@negatives.timer pipeline-worker@from-thumbs.timer\n"
         ),
@@ -263,12 +286,52 @@ def test_pipelines_get_their_drop_ins() -> None:
     }
 
 
+def test_pipelines_that_start_programs_get_a_unit_for_each_job() -> None:
+    """Not the others: a machine that only negates has the units that it always had."""
+    added = worker_units.units(PIPELINES | {"rows": ROWS}, cores=4, resolvers=["10.0.0.2"])
+    for name, text in worker_units.units(PIPELINES, cores=4).items():
+        if name != "pipeline-migrate.service.d/timers.conf":
+            assert added.pop(name) == text
+    assert sorted(added) == [
+        "pipeline-job-rows.socket",
+        "pipeline-job-rows@.service",
+        "pipeline-migrate.service.d/timers.conf",
+        "pipeline-worker@rows.service.d/jobs.conf",
+        "pipeline-worker@rows.service.d/limits.conf",
+    ]
+    migrate = added["pipeline-migrate.service.d/timers.conf"].splitlines()
+    assert "Wants=pipeline-prepare@rows.service" in migrate
+    socket = "/run/pipeline-job-rows.socket"
+    worker = added["pipeline-worker@rows.service.d/jobs.conf"].splitlines()
+    assert f"Environment=JOB_SOCKET={socket}" in worker
+    assert f"ListenStream={socket}" in added["pipeline-job-rows.socket"].splitlines()
+
+
+def test_jobs_get_their_settings_and_no_others() -> None:
+    def lines(**changes: object) -> list[str]:
+        units = worker_units.units({"rows": replace(ROWS, **changes)}, 4, ["10.0.0.2"])  # type: ignore[arg-type]
+        return units["pipeline-job-rows@.service"].splitlines()
+
+    online, offline = lines(), lines(network=False, allow=(), secrets=())
+    credential = "LoadCredential=source-database:/etc/pipeline/secrets/source-database"
+    assert [one for one in online if one.startswith("LoadCredential=")] == [credential]
+    assert "MemoryMax=628M" in online
+    assert f"RuntimeMaxSec={6 * 3600 + 30}" in online  # the pass that connected ends before
+    assert "PrivateNetwork=yes" not in online
+    (denied,) = [one for one in online if one.startswith("IPAddressDeny=")]
+    _, _, networks = denied.partition("=")
+    assert {"localhost", "link-local", "10.0.0.0/8", "fc00::/7"} < set(networks.split())
+    assert "IPAddressAllow=192.168.5.7/32 10.0.0.2" in online
+    assert "PrivateNetwork=yes" in offline
+    assert not [one for one in offline if one.startswith(("LoadCredential=", "IPAddress"))]
+
+
 TOML = """
 stack = "stack"
 machine = "vm"
 store = { endpoint = "http://127.0.0.1:9", quarantine = "quarantine" }
 database = { host = "db", name = "db", user = "worker", admin = "admin" }
-pipelines.thumbs = { transform = "unknown here", input = "a", output = "b", limits.memory_mb = 10 }
+pipelines.thumbs = { transform = "thumbnail", input = "a", output = "b", limits.memory_mb = 10 }
 """
 
 
@@ -310,8 +373,9 @@ def test_worker_is_confined(units: list[Path], analyze: Analyze) -> None:
     """Exposure 2.0 of 10 at most (the threshold is in tenths); the installer is far above."""
     by_name = {unit.name: unit for unit in units}
     command = ("security", "--offline=yes", "--threshold=20")
-    good = analyze(*command, by_name["pipeline-worker@negatives.service"])
-    assert good.returncode == 0, good.stdout + good.stderr
+    for name in ("pipeline-worker@negatives.service", "pipeline-job-rows@1-2-3.service"):
+        good = analyze(*command, by_name[name])
+        assert good.returncode == 0, good.stdout + good.stderr
     assert analyze(*command, by_name["pipeline-install.service"]).returncode != 0
 
 

@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from worker import logs
-from worker.environment import Environment
+from worker.environment import environment_of
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
@@ -50,19 +50,29 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
     with ExitStack() as stack:
         folder = _prepare_state(settings.state, stack)
         ledger = stack.enter_context(open_ledger(settings, pipeline.name))
+        try:
+            environment = environment_of(settings, pipeline)
+        except ServiceUnavailable as error:
+            _report(ledger, error)
+            raise
         cores = available_cores()
-        pool = make_pool(pipeline, Environment(), folder, cores)
+        pool = make_pool(pipeline, environment, folder, cores)
         context = pass_context(settings, pipeline, ledger, pool, folder)
         bucket_pass = Pass(context, threads_for(cores), schedule_of(settings))
         on_signal(partial(_stop, bucket_pass))
         try:
             bucket_pass.run(linger)
         except ServiceUnavailable as error:
-            _log.info("pass", extra=fields(obstacle=str(error), **bucket_pass.counts))
-            with suppress(ServiceUnavailable):  # the database may be what failed
-                ledger.heartbeat(str(error))
+            _report(ledger, error, **bucket_pass.counts)
             raise
         _log.info("pass", extra=fields(unenforced=pool.unenforced or None, **bucket_pass.counts))
+
+
+def _report(ledger: Ledger, error: ServiceUnavailable, **counts: object) -> None:
+    """Log why a pass failed; `status` shows it too."""
+    _log.info("pass", extra=fields(obstacle=str(error), **counts))
+    with suppress(ServiceUnavailable):  # the database may be what failed
+        ledger.heartbeat(str(error))
 
 
 def pass_context(

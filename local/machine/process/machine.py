@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import private_file, processes
+from local.cache import cache_folder
 from local.machine.machine import LocalMachine
 
 BOOT_SECONDS = 30
@@ -37,6 +38,11 @@ class ProcessMachine(LocalMachine):
     def state(self) -> Path:
         """The folder of the pipelines' state folders."""
         return self.folder / "state"
+
+    @property
+    def prepared(self) -> Path:
+        """The folder of what pipelines need to run, in the cache: later machines share it."""
+        return cache_folder() / "prepared"
 
     @property
     def journal(self) -> Path:
@@ -116,5 +122,6 @@ class ProcessMachine(LocalMachine):
             "PYTHONPATH": str(self.source),
             "PYTHONDONTWRITEBYTECODE": "1",
             "STATE_DIRECTORY": str(self.state / pipeline),
+            "PREPARED_DIRECTORY": str(self.prepared),
             processes.VARIABLE: processes.marker(self.folder),
         }

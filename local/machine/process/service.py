@@ -6,6 +6,7 @@ would. That the units and the installation work is shown by the machines that bo
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,8 +28,13 @@ TIMER = "pipeline-worker@.timer"
 WORKER = "pipeline-worker@.service"
 INSTALL = "pipeline-install.service"
 MIGRATE = "pipeline-migrate.service"
+WANTED = "pipeline-migrate.service.d/timers.conf"
+PREPARE = "pipeline-prepare@.service"
 POSTINSTALL = "pipeline-postinstall.service"
 RETRY_SECONDS = 1.0
+PREPARE_SECONDS = 5.0  # between attempts
+#: How the user's package clients reach their registries: only `prepare` gets these variables.
+REGISTRIES = re.compile(r"(PIP_|HF_|SSL_CERT_|REQUESTS_CA_).*|(HTTPS?|NO)_PROXY", re.IGNORECASE)
 SHUTDOWN_SECONDS = 2.0
 
 
@@ -67,10 +73,13 @@ class Service:
         paths = (str(self._host.settings), str(self._host.source))
         while self._run(INSTALL, [sys.executable, "-m", "worker.bootstrap", *paths]) != 0:
             time.sleep(RETRY_SECONDS)
+        self._write_units(paths[0])
         private_file.write(self._host.booted, "")
         if seconds is None or not drain:
             self._log(f"no interval in {TIMER} or no worker in {WORKER}: nothing is drained.")
             return
+        for name in units.prepared_pipelines(self._units.get(WANTED, "")):
+            threading.Thread(target=self._prepare, args=(name,), daemon=True).start()
         self._run_worker(POSTINSTALL, ["build"])  # without compiled transforms the worker is slow
         while self._run_worker(MIGRATE, ["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
@@ -94,6 +103,24 @@ class Service:
                 self._log(f"the worker did not end within {SHUTDOWN_SECONDS:g} s and is killed.")
         os.killpg(0, signal.SIGKILL)
 
+    def _write_units(self, settings: str) -> None:
+        """Write the units that depend on the settings (worker/units.py), and read them."""
+        folder = self._host.root / "run/systemd/system"
+        command = [sys.executable, "-m", "worker.units", settings, str(folder)]
+        if self._run(INSTALL, command) != 0:
+            self._log("the units of jobs could not be written.")
+        for path in folder.rglob("*.*"):
+            if path.is_file():
+                self._units[path.relative_to(folder).as_posix()] = path.read_text("utf-8")
+
+    def _prepare(self, pipeline: str) -> None:
+        """Prepare what a pipeline needs until that has succeeded; no other waits for it."""
+        (self._host.state / pipeline).mkdir(exist_ok=True, mode=0o700)
+        while not self._ending.is_set():
+            if self._run_worker(PREPARE, ["prepare", "--pipeline", pipeline], pipeline) == 0:
+                return
+            self._ending.wait(PREPARE_SECONDS)
+
     def _drain(self, pipeline: str, arguments: list[str], seconds: float) -> None:
         """Make passes over a pipeline's input bucket until the machine ends."""
         while not self._ending.is_set():
@@ -110,7 +137,12 @@ class Service:
         """Run a unit's command with the unit's credentials; return its exit status."""
         environment = self._host.environment(pipeline)
         instance = unit.replace("@", f"@{pipeline}")
+        if unit == PREPARE:
+            environment |= {k: v for k, v in os.environ.items() if REGISTRIES.fullmatch(k)}
         try:
+            job = f"pipeline-job-{pipeline}@.service"
+            if unit == WORKER and (secrets := units.credentials(self._units.get(job, ""))):
+                environment["SECRETS_DIRECTORY"] = str(self._host.load_credentials(job, secrets))
             if paths := units.credentials(self._units.get(unit, "")):
                 folder = self._host.load_credentials(instance, paths)
                 environment["CREDENTIALS_DIRECTORY"] = str(folder)

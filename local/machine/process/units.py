@@ -1,4 +1,4 @@
-"""Parts of systemd's units: the worker's command line, its credentials, the timer's interval.
+"""Parts of systemd's units: the worker's command line, credentials, what else it wants, intervals.
 
 https://www.freedesktop.org/software/systemd/man/latest/systemd.time.html
 """
@@ -29,6 +29,12 @@ def worker_arguments(service: str) -> list[str]:
 def credentials(service: str) -> dict[str, str]:
     """Return name -> path of what a service's `LoadCredential=` lines load."""
     return dict(re.findall(r"^LoadCredential=([^:\s]+):(\S+)$", service, re.MULTILINE))
+
+
+def prepared_pipelines(unit: str) -> list[str]:
+    """Return the pipelines that a unit's `Wants=` lines have prepared."""
+    wanted = " ".join(re.findall(r"^Wants=(.*)$", unit, re.MULTILINE))
+    return re.findall(r"pipeline-prepare@([a-z0-9-]+)\.service", wanted)
 
 
 def seconds(span: str) -> float | None:
