@@ -11,17 +11,20 @@ from worker.ledger.connection import Connection, reason_of
 from worker.ledger.postgres_ledger import SQL_FOLDER, statement
 from worker.transforms import Description, is_function
 
+_NUMBER = (
+    "CASE WHEN jsonb_typeof(d.data -> {{name}}) = 'number' THEN"
+    " CASE WHEN abs((d.data ->> {{name}})::numeric) < {0} THEN (d.data ->> {{name}})::numeric::{1}"
+    " END END"
+)
 #: Type of a column -> its value. A record may hold anything: what has not the type is NULL.
 _COLUMNS: Mapping[str, str] = {
     "text": "d.data ->> {name}",
     "jsonb": "d.data -> {name}",
     "boolean": "CASE jsonb_typeof(d.data -> {name}) WHEN 'boolean'"
     " THEN (d.data ->> {name})::boolean END",
-    "bigint": "CASE WHEN jsonb_typeof(d.data -> {name}) = 'number' THEN CASE WHEN"
-    " abs((d.data ->> {name})::numeric) < 9e18 THEN (d.data ->> {name})::numeric::bigint END END",
-    "double precision": "CASE WHEN jsonb_typeof(d.data -> {name}) = 'number' THEN CASE WHEN"
-    " abs((d.data ->> {name})::numeric) < 1e308 THEN (d.data ->> {name})::double precision"
-    " END END",
+    "integer": _NUMBER.format("2e9", "integer"),
+    "bigint": _NUMBER.format("9e18", "bigint"),
+    "double precision": _NUMBER.format("1e308", "double precision"),
 }
 
 
