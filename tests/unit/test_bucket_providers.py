@@ -1,5 +1,6 @@
 """Claims, adoptions and contents of buckets, against real S3 servers with and without versions."""
 
+import hashlib
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -372,3 +373,26 @@ def test_worker_archive_follows_to_another_store(
     assert not ARCHIVE.diff(made.id, olds, news).replaces
     assert ARCHIVE.update(made.id, olds, news).outs == news
     assert ARCHIVE.read(made.id, news).id == made.id
+
+
+def test_folder_is_stored_as_it_was_planned(store: dict[str, str], tmp_path: Path) -> None:
+    client, file = s3.client(store), tmp_path / "main.py"
+    client.create_bucket(Bucket="with-folder")
+    file.write_text("1")
+    archive = worker_archive.describe(str(tmp_path))
+    props = {
+        **store,
+        "bucket": "with-folder",
+        "key": archive.key,
+        "sha256": archive.sha256,
+        "folder": archive.folder,
+    }
+    made = ARCHIVE.create(props)
+    assert made.outs == props
+    stored = client.get_object(Bucket="with-folder", Key=archive.key)["Body"].read()
+    assert hashlib.sha256(stored).hexdigest() == archive.sha256
+    # Another operator's path is the same folder.
+    assert not ARCHIVE.diff(made.id, props, {**props, "folder": "/elsewhere"}).changes
+    file.write_text("2")
+    with pytest.raises(StoreError, match=f"The files of {tmp_path} changed meanwhile"):
+        ARCHIVE.create(props)
