@@ -36,6 +36,7 @@ _PIPE_BYTES = 1 << 16  # what a pipe holds (pipe(7))
 _OF_MODELS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",  # each further one takes 64 MB of address space, which is limited
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -38,7 +38,7 @@ class _Answer:
     score: float | None = None
     start: int | None = None
     end: int | None = None
-    error: str = ""
+    error: str | None = None
 
 
 class _Loaded:
@@ -82,8 +82,7 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
                 fields = ["" if value is None else str(value) for value in values.values()]
                 file.write(table.with_fields(question.row, fields))
                 if question.row.fields:
-                    begin = {"row": question.row.number, "question": question.text}
-                    records.append({**begin, **values, "error": answer.error or None})
+                    records.append({"question": question.text, **values})
                 cut += question.is_cut
     notes = [f"{cut} questions were too long for the model and were cut off"] if cut else []
     return Produced([(target, "text/csv")], records, notes)
@@ -142,7 +141,7 @@ def _answers(questions: Sequence[_Question], parameters: Parameters) -> Iterator
 
 def _answer(question: _Question, spans: Sequence[Span | None], min_score: float) -> _Answer:
     if question.error or not spans:
-        return _Answer(error=question.error)
+        return _Answer(error=question.error or None)
     found = [(span, window) for span, window in zip(spans, question.windows, strict=True) if span]
     if len(found) < len(spans):
         return _Answer(error="the model returned no finite numbers")

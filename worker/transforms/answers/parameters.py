@@ -29,7 +29,7 @@ class Parameters:
             ones. Longer contexts are read in windows.
         stride: The tokens that a window has in common with the next.
         max_answer_tokens: The most tokens of an answer.
-        threads: How many batches run side by side; 0 for one per core, at most 4.
+        threads: How many batches run side by side; 0 for one per core, at most 2.
     """
 
     model: str = "."
