@@ -52,9 +52,9 @@ def normalized(image: Image.Image) -> Image.Image:
     if not has_key:
         image.info.pop(KEY, None)
     if mode in ("1", "L"):
-        return image.convert("LA" if has_key else "L")
+        return _converted(image, "LA" if has_key else "L")
     if mode in ("RGB", "RGBX", "YCbCr"):
-        return image.convert("RGBA" if has_key else "RGB")
+        return _converted(image, "RGBA" if has_key else "RGB")
     if mode in ("P", "PA"):
         has_alpha = has_key or mode == "PA" or (image.palette and image.palette.mode == "RGBA")
         return image.convert("RGBA" if has_alpha else "RGB")
@@ -116,6 +116,11 @@ def write(
         image = _with_palette(image)
     image.save(target, written.pillow, **options)
     return written, notes
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """Convert a picture; without a copy, which Pillow would make, if it has the mode."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _is_resolution(dpi: object) -> bool:
