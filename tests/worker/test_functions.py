@@ -226,7 +226,14 @@ def test_a_function_that_takes_a_list_gathers(
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("return 'text'", "it returned a str: return None, or a list of dicts, its records"),
         ("return [{'a': 1}, {'a': {1}}]", "record 2 that it returned is not JSON: Object of type"),
-        ("return [{'a': float('nan')}]", "record 1 that it returned is not JSON: Out of range"),
+        (
+            "return [{'a': float('nan')}]",
+            "record 1 that it returned has the number nan: write null",
+        ),
+        (
+            "deep = []\n    for _ in range(100): deep = [deep]\n    return [{'a': deep}]",
+            "record 1 that it returned is nested deeper than 40 levels",
+        ),
         ("(outputs / 'a').mkdir()", "its results contain the folder 'a': only files are results"),
         ("(outputs / 'a').symlink_to('b')", "its results contain the special file 'a'"),
         ("(outputs / 'records.jsonl').write_text('{}\\n{')", "line 2 of records.jsonl is not JSON"),
@@ -236,7 +243,11 @@ def test_a_function_that_takes_a_list_gathers(
         ),
         (
             "(outputs / 'records.jsonl').write_text('{\"a\": NaN}')",
-            "line 1 of records.jsonl is not JSON: NaN is not allowed",
+            "line 1 of records.jsonl has the number nan: write null",
+        ),
+        (
+            "(outputs / 'records.jsonl').write_text('{\"a\": [1e999]}')",
+            "line 1 of records.jsonl has the number inf: write null",
         ),
     ],
 )

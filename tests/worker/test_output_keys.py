@@ -43,6 +43,12 @@ def test_several_results_need_numbers() -> None:
         output_keys("x_{name}", "a", [CSV, CSV], "0123")
 
 
+def test_two_results_with_one_key_are_refused() -> None:
+    types = ["application/x-unknown"] * 10 + ["image/jpeg"]  # 1 and 1jpg, 11 and jpg
+    with pytest.raises(InvalidInput, match=r"two of its results have the key 'in/a\.1jpg11jpg': "):
+        output_keys("{name}{number}{ext}", "in/a.1jpg", types, "0123")
+
+
 @pytest.mark.parametrize(
     ("pattern", "sentence"),
     [

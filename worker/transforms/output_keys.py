@@ -87,7 +87,8 @@ def output_keys(pattern: str, key: str, content_types: Sequence[str], run: str) 
         A key for each result.
 
     Raises:
-        InvalidInput: There are several results, and the pattern has no `{number}`.
+        InvalidInput: There are several results, and the pattern has no `{number}`, or gives two of
+            them the same key.
     """
     if pattern and len(content_types) > 1 and "{number}" not in pattern:
         raise InvalidInput(
@@ -100,6 +101,12 @@ def output_keys(pattern: str, key: str, content_types: Sequence[str], run: str) 
         chosen = pattern or _default(name, content_type, len(content_types))
         end = chosen.format(name=name, ext=extension, number=number, run=run)
         keys.append(prefix + slash + end)
+    if len(set(keys)) < len(keys):
+        twice = next(one for one in keys if keys.count(one) > 1)
+        raise InvalidInput(
+            f"two of its results have the key {twice!r}: separate the fields of outputKey"
+            f" {pattern!r}, as in {_SEVERAL}"
+        )
     return keys
 
 

@@ -1,6 +1,7 @@
 """The folder that a function or a command writes to: each file is a result."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from worker.transforms.output_keys import content_type_of
 RECORDS = "records.jsonl"
 #: The most bytes of it.
 MAX_RECORD_BYTES = 16 << 20
+_MAX_LEVELS = 40  # of lists and objects inside a record
 
 
 def collect(folder: Path, returned: object = None) -> Produced:
@@ -49,17 +51,15 @@ def _read(path: Path) -> list[Mapping[str, object]]:
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if line.strip():
             try:
-                record = json.loads(line, parse_constant=_refuse)
+                record = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise InvalidInput(f"line {number} of {RECORDS} is not JSON: {error}") from None
             if not isinstance(record, dict):
                 raise InvalidInput(f"line {number} of {RECORDS} is not a JSON object")
+            if fault := _fault(record, _MAX_LEVELS):
+                raise InvalidInput(f"line {number} of {RECORDS} {fault}")
             records.append(record)
     return records
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is not allowed")
 
 
 def _checked(returned: object) -> list[Mapping[str, object]]:
@@ -71,7 +71,19 @@ def _checked(returned: object) -> list[Mapping[str, object]]:
         )
     for number, record in enumerate(returned, 1):
         try:
-            json.dumps(record, allow_nan=False)
+            json.dumps(record)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(f"record {number} that it returned is not JSON: {error}") from None
+        if fault := _fault(record, _MAX_LEVELS):
+            raise InvalidInput(f"record {number} that it returned {fault}")
     return returned
+
+
+def _fault(value: object, levels: int) -> str:
+    """Return why the database cannot store a record, "" if it can."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"has the number {value}: write null"
+    if not levels:
+        return f"is nested deeper than {_MAX_LEVELS} levels"
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, (_fault(one, levels - 1) for one in inner)), "")
