@@ -10,6 +10,7 @@ import signal
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from worker.sandbox import landlock
@@ -50,15 +51,24 @@ def confine(
     )
     if sys.platform != "linux":
         return [*problems, "network, other programs, death with the parent: Linux only"]
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = c_library()
     problems += give_up_rights(libc, parent)
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         problems.append("other files, to threads that the transform's imports started")
-    if not landlock.forbid_files(libc, _allowed(readable, scratch)):
+    rules = landlock.open_rules(_allowed(readable, scratch))
+    if not landlock.forbid_files(libc, rules):
         problems.append(NO_LANDLOCK)
+    for _, descriptor in rules:
+        os.close(descriptor)
     if not forbid_system_calls(libc):
         problems.append(f"network, other programs: no filter for {os.uname().machine} here")
     return problems
+
+
+@cache
+def c_library() -> ctypes.CDLL:
+    """Return the C library; it is loaded once, also for forked processes."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def limit_resources(limits: Mapping[int, int]) -> list[str]:
@@ -86,11 +96,12 @@ def give_up_rights(libc: ctypes.CDLL, parent: int) -> list[str]:
     problems = []
     try:
         # When memory is short, the kernel kills this process before the worker and other services.
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  each job of a command
+            file.write("1000")
     except OSError as error:
         problems.append(f"oom_score_adj: {error.strerror}")
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if _parent() != parent:
+    if os.getppid() != parent:
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # If it is root, its capabilities are restricted by neither Landlock nor seccomp.
@@ -122,7 +133,3 @@ def limit_cpu(seconds: int) -> None:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(usage.ru_utime + usage.ru_stime) + seconds + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-
-
-def _parent() -> int:
-    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[1])

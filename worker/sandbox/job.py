@@ -9,21 +9,23 @@ processes of the job have ended. It kills them when the transform has ended, exc
 worker disconnects, as it does when it dies.
 """
 
-import ctypes
 import gc
 import os
 import select
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from worker.errors import Disconnected
 from worker.sandbox import messages, process_tree
 from worker.sandbox.application import Application, start_failure
+from worker.sandbox.confinement import c_library
+from worker.sandbox.job_confinement import common_rules
+from worker.sandbox.seccomp import command_filter
 from worker.sandbox.supervisor import Supervisor
 
 _SERVE, _CHOSEN = "--serve", "--chosen"
@@ -35,7 +37,9 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    process_tree.adopt_orphans(ctypes.CDLL(None))
+    for stream in (sys.stdout, sys.stderr):  # of jobs, whose descriptors 1 and 2 are others
+        stream.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    process_tree.adopt_orphans(c_library())
     with suppress(Disconnected):
         if _SERVE in sys.argv:
             _serve(connection)
@@ -43,15 +47,36 @@ def main() -> None:
             _run_one(connection)
 
 
-def _prepare(connection: socket.socket, pipeline: Mapping[str, Any]) -> Application | None:
-    """Load the transform and tell the worker; None if it cannot be loaded."""
+class _Jobs:
+    """What is prepared once for all jobs of a pipeline.
+
+    Args:
+        pipeline: What the worker says of the pipeline; see job_pool.py.
+    """
+
+    def __init__(self, pipeline: Mapping[str, Any]) -> None:
+        self._pipeline = pipeline
+        self._application = Application(pipeline["transform"], pipeline)
+        resources = self._application.resources
+        readable = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
+        readable += [*map(Path, pipeline["programs"]), *resources.files.values()]
+        readable += [each for each in (resources.folder, resources.secrets) if each]
+        self._rules = common_rules(readable, in_unit=pipeline["in_unit"])
+        command_filter(os.uname().machine, network=pipeline["network"])
+
+    def supervise(self, connection: socket.socket) -> None:
+        Supervisor(connection, self._application, self._pipeline, self._rules).run()
+
+
+def _prepare(connection: socket.socket, pipeline: dict[str, Any]) -> _Jobs:
+    """Prepare jobs and tell the worker, also if that fails."""
     try:
-        application = Application(pipeline["transform"], pipeline)
-    except Exception as error:  # noqa: BLE001
+        jobs = _Jobs(pipeline)
+    except Exception as error:  # whatever a library raises
         messages.send(connection, {"failed": start_failure(pipeline["transform"], error)})
-        return None
+        raise Disconnected("the transform cannot start") from error
     messages.send(connection, {"ready": []})
-    return application
+    return jobs
 
 
 def _run_one(connection: socket.socket) -> None:
@@ -64,16 +89,13 @@ def _run_one(connection: socket.socket) -> None:
             os.execv(python, arguments)  # noqa: S606
     pipeline, _ = messages.receive(connection)
     secrets = os.environ.get("CREDENTIALS_DIRECTORY")
-    pipeline |= {"in_unit": True, "secrets": secrets, "jobs": tempfile.gettempdir()}
-    if application := _prepare(connection, pipeline):
-        Supervisor(connection, application, pipeline).run()
+    pipeline |= {"in_unit": True, "secrets": secrets}
+    _prepare(connection, pipeline).supervise(connection)
 
 
 def _serve(control: socket.socket) -> None:
     pipeline, _ = messages.receive(control)
-    application = _prepare(control, pipeline)
-    if not application:
-        return
+    jobs = _prepare(control, pipeline)
     gc.freeze()  # forked processes copy fewer pages
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -97,18 +119,13 @@ def _serve(control: socket.socket) -> None:
                 continue
             connection = socket.socket(fileno=descriptor)
             if (pid := os.fork()) == 0:
-                _supervise(control, connection, application, pipeline)
+                _supervise(control, connection, jobs)
             supervisors.add(pid)
             connection.close()
     process_tree.kill_descendants()
 
 
-def _supervise(
-    control: socket.socket,
-    connection: socket.socket,
-    application: Application,
-    pipeline: Mapping[str, Any],
-) -> None:
+def _supervise(control: socket.socket, connection: socket.socket, jobs: _Jobs) -> None:
     """Supervise a job in a process of its own, which ends with it."""
     status = 1
     try:
@@ -116,8 +133,8 @@ def _supervise(
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        process_tree.adopt_orphans(ctypes.CDLL(None))
-        Supervisor(connection, application, pipeline).run()
+        process_tree.adopt_orphans(c_library())
+        jobs.supervise(connection)
         status = 0
     except Disconnected:
         pass

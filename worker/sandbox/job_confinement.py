@@ -4,7 +4,6 @@ They hold for all programs that it starts. A job's own unit adds what only syste
 its own, control groups, private networks that it may not reach.
 """
 
-import ctypes
 import os
 import resource
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker.sandbox import landlock
-from worker.sandbox.confinement import NO_LANDLOCK, give_up_rights, limit_resources
+from worker.sandbox.confinement import NO_LANDLOCK, c_library, give_up_rights, limit_resources
 from worker.sandbox.seccomp import forbid_to_command
 
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -31,11 +30,25 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _OF_ALL = 0o004
 
 
+def common_rules(readable: Sequence[Path], *, in_unit: bool) -> list[landlock.Rule]:
+    """Return the rules that all jobs of a pipeline share.
+
+    Args:
+        readable: Files and folders that they can read and execute, beside the system's.
+        in_unit: See `confine_job`.
+    """
+    run = landlock.READ | landlock.LIST | landlock.EXECUTE
+    allowed = dict.fromkeys((*_PROGRAMS, *map(str, readable)), run)
+    allowed |= dict.fromkeys((*_SYSTEM, *_public_settings()), landlock.READ | landlock.LIST)
+    allowed |= dict.fromkeys(_DEVICES, landlock.DEVICE)
+    return landlock.open_rules(allowed | ({_SHARED_MEMORY: landlock.TREE} if in_unit else {}))
+
+
 def confine_job(
     parent: int,
     cpu_seconds: int,
-    readable: Sequence[Path],
-    writable: Sequence[Path],
+    rules: Sequence[landlock.Rule],
+    folder: str,
     *,
     network: bool,
     in_unit: bool,
@@ -45,8 +58,8 @@ def confine_job(
     Args:
         parent: The process id of the parent; when it dies, this process is killed.
         cpu_seconds: CPU time of each process.
-        readable: Files and folders that it can read and execute, beside the system's.
-        writable: Folders that it can write.
+        rules: See `common_rules`.
+        folder: The job's folder: it can read `in`, and write `out` and `work`.
         network: Whether it may use the network.
         in_unit: Whether it has a systemd unit of its own, which restricts what the kernel does not.
 
@@ -56,10 +69,13 @@ def confine_job(
     problems = limit_resources({resource.RLIMIT_CPU: cpu_seconds + 1})
     if sys.platform != "linux":
         return [*problems, "network, files, death with the worker: Linux only"]
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = c_library()
     problems += give_up_rights(libc, parent)
-    allowed = _allowed(readable, writable) | ({_SHARED_MEMORY: landlock.TREE} if in_unit else {})
-    version = landlock.forbid_files(libc, allowed, network=network)
+    own = {f"{folder}/in": landlock.READ | landlock.LIST}
+    own |= dict.fromkeys(
+        (f"{folder}/{name}" for name in ("out", "work")), landlock.TREE | landlock.EXECUTE
+    )
+    version = landlock.forbid_files(libc, [*rules, *landlock.open_rules(own)], network=network)
     if not version:
         problems.append(NO_LANDLOCK)
     if not forbid_to_command(libc, network=network):
@@ -67,21 +83,10 @@ def confine_job(
     if in_unit:
         return problems
     if version < landlock.SCOPES_VERSION:
-        problems.append(
-            "signals to other processes of the user: they need Linux 6.12 or a unit of the job"
-        )
+        problems.append("signals to other processes of the user: they need Linux 6.12 or a unit")
     if network:
         problems.append("private addresses: they need a unit of the job")
     return [*problems, "modes and times of the user's other files: they need a unit of the job"]
-
-
-def _allowed(readable: Sequence[Path], writable: Sequence[Path]) -> dict[str, int]:
-    """Return the rights to each file and folder."""
-    run = landlock.READ | landlock.LIST | landlock.EXECUTE
-    allowed = dict.fromkeys((*_PROGRAMS, *map(str, readable)), run)
-    allowed |= dict.fromkeys((*_SYSTEM, *_public_settings()), landlock.READ | landlock.LIST)
-    allowed |= dict.fromkeys(_DEVICES, landlock.DEVICE)
-    return allowed | dict.fromkeys(map(str, writable), landlock.TREE | landlock.EXECUTE)
 
 
 def _public_settings() -> list[str]:

@@ -77,8 +77,9 @@ class JobPool:
         size: int,
         job_socket: str | None,
     ) -> None:
-        message = _message(pipeline, environment, folder)
+        message = _message(pipeline, environment)
         self._limits, self._folder = pipeline.limits, folder
+        self._is_unit = job_socket is not None
         python = str(environment.python)
         self._jobs: _Jobs = (
             _UnitJobs(job_socket, python, message) if job_socket else _LocalJobs(python, message)
@@ -102,15 +103,21 @@ class JobPool:
 
     def _run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
         received = Path(tempfile.mkdtemp(dir=self._folder))
+        job = None
+        if not self._is_unit:
+            job = received / "job"
+            job.mkdir()
         connection = None
         try:
             connection = self._jobs.start()
             self._connections.add(connection)
             if self._stopped:
                 raise PassInterrupted
-            _send_inputs(connection, sources, names)
-            outcome = self._receive(connection, received)
-            return self._produced(outcome, received, sources[0])
+            _send_inputs(connection, job, sources, names)
+            results = received / "results"
+            results.mkdir()
+            outcome = self._receive(connection, results)
+            return self._produced(outcome, results, sources[0])
         except Disconnected as error:
             raise TransformCrashed(str(error)) from error
         finally:
@@ -290,7 +297,7 @@ class _LocalJobs:
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
-def _message(pipeline: Pipeline, environment: Environment, folder: Path) -> dict[str, object]:
+def _message(pipeline: Pipeline, environment: Environment) -> dict[str, object]:
     """Return what supervisors need to know of a pipeline."""
     limits = pipeline.limits
     definition = find(pipeline.transform, environment.folder)
@@ -312,7 +319,6 @@ def _message(pipeline: Pipeline, environment: Environment, folder: Path) -> dict
         "programs": _program_folders(environment.path),
         "network": pipeline.network,
         "in_unit": False,
-        "jobs": str(folder),
     }
 
 
@@ -344,8 +350,11 @@ def _ready(connection: socket.socket) -> socket.socket:
     return connection
 
 
-def _send_inputs(connection: socket.socket, sources: Sequence[Path], names: Sequence[str]) -> None:
-    messages.send(connection, {"names": list(names)})
+def _send_inputs(
+    connection: socket.socket, folder: Path | None, sources: Sequence[Path], names: Sequence[str]
+) -> None:
+    """Send a job: its folder, None if it has a disk of its own, and its inputs."""
+    messages.send(connection, {"folder": folder and str(folder), "names": list(names)})
     at = 0
     for batch in messages.batches(input_paths(names)):
         opened = []

@@ -7,7 +7,7 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 # System call numbers, the same on all architectures.
@@ -35,6 +35,8 @@ TREE = (
     | _MAKE_LINK
     | _RENAME_BETWEEN_FOLDERS
 )
+#: Rights, and the open file or folder.
+Rule = tuple[int, int]
 _OF_FILES = EXECUTE | READ | _WRITE | _TRUNCATE | _IOCTL
 #: Rights to files, by the ABI version of Landlock that added them.
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: _RENAME_BETWEEN_FOLDERS, 3: _TRUNCATE, 5: _IOCTL}
@@ -43,15 +45,33 @@ _NETWORK, _NETWORK_VERSION = 0b11, 4
 _SCOPES, SCOPES_VERSION = 0b11, 6
 
 
-def forbid_files(libc: ctypes.CDLL, allowed: Mapping[str, int], *, network: bool = False) -> int:
-    """Allow this thread no files but those given.
+def open_rules(allowed: Mapping[str, int]) -> list[Rule]:
+    """Open files and folders for `forbid_files`; those that cannot be opened are left out.
+
+    Args:
+        allowed: Path -> rights to it and what is below it.
+
+    Returns:
+        Rules, whose descriptors stay open.
+    """
+    rules = []
+    for path, rights in allowed.items():
+        with suppress(OSError):  # it does not exist, or this user cannot use it anyway
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            rules.append((rights if is_folder else rights & _OF_FILES, descriptor))
+    return rules
+
+
+def forbid_files(libc: ctypes.CDLL, rules: Iterable[Rule], *, network: bool = False) -> int:
+    """Allow this thread no files but those of the rules.
 
     Without it the process could read what the worker's user can: credentials, and the worker's
     memory through /proc. Where the kernel can, signals to other processes are forbidden as well.
 
     Args:
         libc: The C library.
-        allowed: Path -> rights to it and what is below it; paths that do not exist are left out.
+        rules: See `open_rules`.
         network: Whether TCP is left allowed.
 
     Returns:
@@ -65,17 +85,12 @@ def forbid_files(libc: ctypes.CDLL, allowed: Mapping[str, int], *, network: bool
     scopes = _SCOPES if version >= SCOPES_VERSION else 0
     # A kernel accepts a structure with fields that it does not know if they are zero.
     attributes = struct.pack("QQQ", handled, tcp, scopes)
-    rules = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-    if rules < 0:
+    ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
+    if ruleset < 0:
         return 0
-    for path, access in allowed.items():
-        with suppress(OSError):  # it does not exist, or this user cannot use it anyway
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-            rights = access & handled & (-1 if is_folder else _OF_FILES)
-            rule = struct.pack("=Qi", rights, descriptor)
-            libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, rule, 0)
-            os.close(descriptor)
-    enforced = libc.syscall(_RESTRICT_SELF, rules, 0) == 0
-    os.close(rules)
+    for rights, descriptor in rules:
+        rule = struct.pack("=Qi", rights & handled, descriptor)
+        libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
+    enforced = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
+    os.close(ruleset)
     return version if enforced else 0

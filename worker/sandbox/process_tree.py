@@ -1,5 +1,6 @@
 """The processes that descend from this one: what they use, and how all of them end."""
 
+import ctypes
 import os
 import signal
 import time
@@ -27,9 +28,9 @@ class TreeUsage(NamedTuple):
     cpu: float
 
 
-def adopt_orphans(libc: object) -> None:
+def adopt_orphans(libc: ctypes.CDLL) -> None:
     """Become the parent of descendants whose parent ends (prctl(2), PR_SET_CHILD_SUBREAPER)."""
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # type: ignore[attr-defined]
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants() -> list[int]:

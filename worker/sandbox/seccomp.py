@@ -10,7 +10,8 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 
 _SET_MODE_FILTER, _SYNCHRONIZE_THREADS = 1, 1
 _EPERM, _ENOSYS = 1, 38
@@ -176,7 +177,8 @@ def forbid_system_calls(libc: ctypes.CDLL) -> bool:
     Returns:
         Whether the kernel supports it, and the numbers of this architecture are known.
     """
-    return _install(libc, lambda machine: program(machine, os.getpid()))
+    machine = os.uname().machine
+    return machine in _ARCHITECTURES and _install(libc, _packed(program(machine, os.getpid())))
 
 
 def forbid_to_command(libc: ctypes.CDLL, *, network: bool) -> bool:
@@ -192,18 +194,26 @@ def forbid_to_command(libc: ctypes.CDLL, *, network: bool) -> bool:
     Returns:
         As `forbid_system_calls`.
     """
-    return _install(libc, lambda machine: command_program(machine, network=network))
-
-
-def _install(libc: ctypes.CDLL, instructions_for: Callable[[str], list[_Instruction]]) -> bool:
     machine = os.uname().machine
-    if machine not in _ARCHITECTURES or sys.maxsize < 2**32:
+    return machine in _ARCHITECTURES and _install(libc, command_filter(machine, network=network))
+
+
+@cache
+def command_filter(machine: str, *, network: bool) -> bytes:
+    """Return the filter of a command as the kernel reads it; made before forking, it costs once."""
+    return _packed(command_program(machine, network=network))
+
+
+def _packed(instructions: list[_Instruction]) -> bytes:
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
+
+
+def _install(libc: ctypes.CDLL, instructions: bytes) -> bool:
+    machine = os.uname().machine
+    if sys.maxsize < 2**32:
         return False
-    instructions = instructions_for(machine)
-    code = ctypes.create_string_buffer(
-        b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
-    )
-    packed = struct.pack("HxxxxxxQ", len(instructions), ctypes.addressof(code))
+    code = ctypes.create_string_buffer(instructions)
+    packed = struct.pack("HxxxxxxQ", len(instructions) // 8, ctypes.addressof(code))
     _, seccomp = _ARCHITECTURES[machine]
     return not libc.syscall(seccomp, _SET_MODE_FILTER, _SYNCHRONIZE_THREADS, packed)
 

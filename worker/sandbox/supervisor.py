@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import stat
@@ -22,6 +21,7 @@ from worker.errors import Disconnected
 from worker.sandbox import messages, process_tree, response
 from worker.sandbox.application import Application, start_failure
 from worker.sandbox.job_confinement import confine_job
+from worker.sandbox.landlock import Rule
 from worker.sandbox.output_tail import OutputTail
 
 _MAX_ANSWER_BYTES = 1 << 21
@@ -38,12 +38,18 @@ class Supervisor:
         connection: To the worker.
         application: The transform.
         pipeline: What the worker says of the pipeline; see job_pool.py.
+        rules: The files that all its jobs can read; see `common_rules`.
     """
 
     def __init__(
-        self, connection: socket.socket, application: Application, pipeline: Mapping[str, Any]
+        self,
+        connection: socket.socket,
+        application: Application,
+        pipeline: Mapping[str, Any],
+        rules: Sequence[Rule],
     ) -> None:
-        self._connection, self._application, self._pipeline = connection, application, pipeline
+        self._connection, self._application = connection, application
+        self._pipeline, self._rules = pipeline, rules
         self._limits: Mapping[str, int] = pipeline["limits"]
         self._log, self._answer = OutputTail(), b""
 
@@ -53,19 +59,18 @@ class Supervisor:
         Raises:
             Disconnected: The worker has ended, or gave the job up.
         """  # noqa: DOC502
-        names = messages.receive(self._connection)[0]["names"]
-        folder = Path(tempfile.mkdtemp(dir=self._pipeline["jobs"], prefix="job-"))
+        job, _ = messages.receive(self._connection)
+        folder = job["folder"] or tempfile.mkdtemp()  # a unit's own /tmp goes with it
         try:
-            self._run(folder, names)
+            self._run(folder, job["names"])
         finally:
             process_tree.kill_descendants()
-            shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, folder: Path, names: Sequence[str]) -> None:
-        for name in ("in", "out", "tmp"):
-            (folder / name).mkdir()
+    def _run(self, folder: str, names: Sequence[str]) -> None:
+        for name in ("in", "out", "work"):
+            os.mkdir(f"{folder}/{name}")  # noqa: PTH102  pathlib takes longer, here and below
         try:
-            paths = self._receive_inputs(folder / "in", len(names))
+            paths = self._receive_inputs(f"{folder}/in", len(names))
         except OSError as error:
             reason = f"{error.strerror} in {folder}"
             self._report(folder, {"response": {"environment": reason}})
@@ -76,6 +81,8 @@ class Supervisor:
         if pid == 0:
             os.dup2(output_end, 1)
             os.dup2(output_end, 2)
+            for descriptor in (output, output_end, answer, self._connection.detach()):
+                os.close(descriptor)
             self._be_the_job(parent, folder, paths, names, answer_end)
         for descriptor in (output_end, answer_end):
             os.close(descriptor)
@@ -94,31 +101,28 @@ class Supervisor:
             self._log.add_line(f"killed after {time.monotonic() - begun:.1f} s: {excess}")
         self._report(folder, self._outcome(folder, excess, os.waitstatus_to_exitcode(status)))
 
-    def _receive_inputs(self, folder: Path, count: int) -> list[str]:
+    def _receive_inputs(self, folder: str, count: int) -> list[str]:
         paths: list[str] = []
         while len(paths) < count:
             message, descriptors = messages.receive(self._connection)
             try:
                 for name, descriptor in zip(message["paths"], descriptors, strict=True):
-                    path = folder / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    messages.put(descriptor, str(path))
+                    if "/" in name:
+                        os.makedirs(f"{folder}/{os.path.dirname(name)}", exist_ok=True)  # noqa: PTH103, PTH120
+                    messages.put(descriptor, f"{folder}/{name}")
                     paths.append(name)
             finally:
                 messages.close(descriptors)
         return paths
 
     def _be_the_job(
-        self, parent: int, folder: Path, paths: Sequence[str], names: Sequence[str], answer_end: int
+        self, parent: int, folder: str, paths: Sequence[str], names: Sequence[str], answer_end: int
     ) -> NoReturn:
         """Apply the transform in this process, which is confined before."""
         try:
             os.setsid()
-            _close_all_but({0, 1, 2, answer_end})
-            sys.stdout = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-            sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
-            os.chdir(folder / "tmp")
-            self._set_environment(folder / "tmp")
+            os.chdir(f"{folder}/work")
+            self._set_environment(f"{folder}/work")
             result = self._apply(parent, folder, paths, names)
             sys.stdout.flush()
             sys.stderr.flush()
@@ -133,17 +137,14 @@ class Supervisor:
             os._exit(1)
 
     def _apply(
-        self, parent: int, folder: Path, paths: Sequence[str], names: Sequence[str]
+        self, parent: int, folder: str, paths: Sequence[str], names: Sequence[str]
     ) -> dict[str, object]:
-        pipeline, resources = self._pipeline, self._application.resources
-        readable = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
-        readable += [folder / "in", *map(Path, pipeline["programs"]), *resources.files.values()]
-        readable += [each for each in (resources.folder, resources.secrets) if each]
+        pipeline = self._pipeline
         unenforced = confine_job(
             parent,
             self._limits["cpu_seconds"],
-            readable,
-            [folder / "out", folder / "tmp"],
+            self._rules,
+            folder,
             network=pipeline["network"],
             in_unit=pipeline["in_unit"],
         )
@@ -153,16 +154,16 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001  whatever a library raises
             found = {"environment": start_failure(pipeline["transform"], error)}
         else:
-            found = self._application.apply(folder / "in", paths, names, folder / "out")
+            found = self._application.apply(Path(folder, "in"), paths, names, Path(folder, "out"))
         return {"unenforced": unenforced, "response": found}
 
-    def _set_environment(self, scratch: Path) -> None:
+    def _set_environment(self, scratch: str) -> None:
         """Replace the environment, which is the worker's or the unit's."""
         os.environ.clear()
         os.environ["PATH"] = self._pipeline["path"]
         os.environ["LC_ALL"] = "C.UTF-8"
-        os.environ |= dict.fromkeys(("HOME", "TMPDIR"), str(scratch))
-        tempfile.tempdir = str(scratch)
+        os.environ |= dict.fromkeys(("HOME", "TMPDIR"), scratch)
+        tempfile.tempdir = scratch
         if secrets := self._application.resources.secrets:
             os.environ["CREDENTIALS_DIRECTORY"] = str(secrets)
 
@@ -220,7 +221,7 @@ class Supervisor:
             self._answer += data
         return bool(data)
 
-    def _outcome(self, folder: Path, excess: str, status: int) -> dict[str, Any]:
+    def _outcome(self, folder: str, excess: str, status: int) -> dict[str, Any]:
         """Return how the job ended: a response, or `crashed` with a reason."""
         if excess:
             return {"response": {"invalid": excess}}
@@ -238,19 +239,19 @@ class Supervisor:
             found = {"environment": f"{os.strerror(errno.ENOSPC)} in {folder}"}
         return {"response": found, "unenforced": unenforced}
 
-    def _report(self, folder: Path, outcome: dict[str, Any]) -> None:
+    def _report(self, folder: str, outcome: dict[str, Any]) -> None:
         """Send the results, and how the job ended."""
         found = outcome.get("response", {})
         try:
             names = [name for name, _ in found.get("files", ())]
             names += [response.RECORDS] if found.get("records") else []
             for batch in messages.batches(names):
-                self._send_files(folder / "out", batch)
+                self._send_files(f"{folder}/out", batch)
         except (OSError, ValueError, TypeError):
             outcome = {"crashed": response.INVALID}
         messages.send(self._connection, {**outcome, "log": self._log.take()})
 
-    def _send_files(self, folder: Path, names: Sequence[str]) -> None:
+    def _send_files(self, folder: str, names: Sequence[str]) -> None:
         opened: list[int] = []
         try:
             for name in names:
@@ -260,7 +261,7 @@ class Supervisor:
             messages.close(opened)
 
 
-def _open_regular(folder: Path, name: str) -> int:
+def _open_regular(folder: str, name: str) -> int:
     """Open a result, which may be anything that the job could make.
 
     Returns:
@@ -286,11 +287,3 @@ def _reap_orphans(pid: int) -> None:
             if ended.si_pid == pid:
                 return
             os.waitpid(ended.si_pid, 0)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    """Close descriptors, such as the connection to the worker."""
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(name) not in kept:
-            with suppress(OSError):  # that of the listing
-                os.close(int(name))
