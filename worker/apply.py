@@ -39,6 +39,8 @@ class Trial:
         *,
         gather: bool = False,
     ) -> None:
+        if folder and not folder.is_dir():
+            raise InvalidSettings([f"folder is {str(folder)!r}, which is not a folder: name one."])
         found = self._definition = transforms.find(name, folder and folder.resolve())
         self.gather = gather
         if gather and not found.description.gathers:

@@ -348,6 +348,7 @@ def test_apply_names_the_command_that_installs_what_is_missing(
     [
         (["text.tools:run", "a", "b"], 2, "folder is missing: transform text.tools:run is a func"),
         (["blur", "a", "b"], 2, "transform is 'blur': set it to one of "),
+        (["a:b", "--folder", "x", "a", "b"], 2, "folder is 'x', which is not a folder: name one."),
         (["copy", "a"], 2, "Where results go is missing: give --to DST."),
         (["copy", "--gather", "a", "--to", "b"], 2, "copy takes one file: try it without --gather"),
     ],
