@@ -162,6 +162,7 @@ def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") 
     from worker.jobs.job_changes import JobChanges  # noqa: PLC0415
     from worker.jobs.job_details import job_details  # noqa: PLC0415
     from worker.jobs.job_list import list_jobs  # noqa: PLC0415
+    from worker.jobs.run_report import run_report  # noqa: PLC0415
     from worker.ledger.stack_ledger import JobFilter  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415
 
@@ -172,8 +173,11 @@ def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") 
         rows = list_jobs(ledger, store, chosen, job_filter)
         _print(report.lines(rows, report.job_line, as_json=options.json))
         return
-    if options.verb == "show":
-        details = job_details(ledger, store, chosen, options.id)
+    if options.verb in ("show", "run"):
+        if options.verb == "show":
+            details = job_details(ledger, store, chosen, options.id)
+        else:
+            details = run_report(ledger, store, loaded.pipelines, options.id)
         print(json.dumps(details, indent=None if options.json else 2))
         return
     jobs = JobChanges(loaded, ledger, store, force=options.force)

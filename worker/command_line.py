@@ -97,6 +97,8 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     lists.add_argument("--reason", metavar="TEXT", help="only jobs whose reason contains TEXT")
     show = verbs.add_parser("show", help="print all about a job")
     show.add_argument("id", metavar="ID", type=_prefix)
+    run = verbs.add_parser("run", help="print how far a run is")
+    run.add_argument("id", metavar="ID", type=_prefix, help="of the run, or of one of its jobs")
     retry = verbs.add_parser(
         "retry", help="put uploads back into the input bucket, from quarantine or the archive"
     )
@@ -112,7 +114,7 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
             action="store_true",
             help="even if an upload of the key waits, or a newer one is done",
         )
-    for verb in (lists, show, retry, drop):
+    for verb in (lists, show, run, retry, drop):
         verb.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 

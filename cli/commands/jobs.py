@@ -1,4 +1,4 @@
-"""List, show, retry and drop jobs: what was done with each object.
+"""List, show, retry and drop jobs: what was done with each object, and with all of a run.
 
 Without a command, 'jobs' lists: the last 50 jobs, oldest first; with --since all since then.
 """
@@ -15,6 +15,7 @@ from cli.errors import CommandError
 from cli.job_report import print_job, print_jobs
 from cli.machines.host import ask, first, stream
 from cli.results import print_json, rows_to_show
+from cli.run_report import print_runs
 from cli.stacks.target import Target
 from cli.terminal import print_progress, print_result, visible
 
@@ -42,7 +43,7 @@ _FORCE = click.option(
 )
 _RUN = click.option(
     "--run",
-    type=options.TEXT,
+    type=_ID,
     metavar="ID",
     help="Only jobs of this run: all that one upload led to.",
 )
@@ -100,11 +101,13 @@ def list_(
     chosen = {"pipeline": pipeline, "state": state, "run": run, "reason": reason}
     chosen |= {"since": since, "like": like}
     arguments = ["jobs", "list", "--json", f"--last={rows_to_show(last, since)}"]
-    rows = _rows(target, [*arguments, *_options(chosen)])
     if as_json:
-        print_json(rows)
-    else:
-        print_jobs(rows)
+        print_json(_rows(target, [*arguments, *_options(chosen)]))
+        return
+    if run:
+        print_runs([ask(first(target), ["jobs", "run", run])])
+        print_result()
+    print_jobs(_rows(target, [*arguments, *_options(chosen)]))
 
 
 @command.command()
@@ -118,6 +121,22 @@ def show(identifier: str, target: Target, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         print_job(found)
+
+
+@command.command("run")
+@click.argument("identifiers", nargs=-1, required=True, type=_ID, metavar="ID…")
+@options.stack
+@options.as_json
+def run_(identifiers: tuple[str, ...], target: Target, as_json: bool) -> None:
+    """Show how far runs are, side by side: their jobs, what blocks them, their configuration.
+
+    An ID is that of a run or of one of its jobs.
+    """
+    found = [ask(first(target), ["jobs", "run", one]) for one in identifiers]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_runs(found)
 
 
 @command.command()

@@ -1,6 +1,6 @@
 """`jobs show`: everything about one job."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from worker.errors import JobRefused
 from worker.jobs.job_list import pending_row
 from worker.jobs.pending import PendingJob, identify_pending, pending_jobs
-from worker.ledger.ledger import DROPPED, QUARANTINED
+from worker.ledger.ledger import DROPPED, QUARANTINED, WAITING
+from worker.ledger.runs import Gather, Run, RunJob
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store
@@ -83,6 +84,7 @@ def job_details(
         "timeline": _timeline(row),
         "notes": row["notes"],
         "log": row["log"],
+        "text": row["input_text"],
         "records": row["records"],
         "outputs": outputs,
         "retry_of": row["retry_of"],
@@ -112,6 +114,7 @@ def _pending_details(ledger: StackLedger, store: Store, pending: PendingJob) -> 
         "timeline": timeline,
         "notes": [],
         "log": None,
+        "text": None,
         "records": 0,
         "outputs": [],
         "retry_of": job.retry_of,
@@ -147,46 +150,68 @@ def _event(time: str, event: str, text: str) -> dict[str, str]:
 
 
 def _lineage(
-    ledger: StackLedger, run: str, own_id: str, parent_id: str | None, number: int | None
+    ledger: StackLedger, run_id: str, own_id: str, parent_id: str | None, number: int | None
 ) -> dict[str, Any]:
     """Return where a job's input came from, up to the run's first upload, and what followed."""
-    rows = ledger.run(run)
-    by_id = {row["id"]: row for row in rows}
-    children: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["parent_id"]:
-            children.setdefault(row["parent_id"], []).append(row)
+    run, gathers = ledger.run(run_id), ledger.gathers(run_id)
+    gather = gathers.get(parent_id or "")
     return {
-        "parent": _ancestors(by_id, parent_id, number),
-        "children": _descendants(children, own_id),
+        "parent": _ancestors({job.id: job for job in run.jobs}, gathers, parent_id, number),
+        "members": [asdict(one) for one in gather.members] if gather else [],
+        "children": _descendants(_children(run, gathers), own_id, set()),
     }
 
 
 def _ancestors(
-    by_id: dict[str, dict[str, Any]], parent_id: str | None, number: int | None
+    jobs: Mapping[str, RunJob],
+    gathers: Mapping[str, Gather],
+    parent_id: str | None,
+    number: int | None,
 ) -> dict[str, Any] | None:
-    if parent_id is None:
+    """Return what a job's input was a result of; None for a first upload and for a gather."""
+    if parent_id is None or parent_id in gathers:
         return None
     # A parent whose results were copied already is recorded a moment later.
-    row = by_id.get(parent_id, {})
+    job = jobs.get(parent_id)
+    above = (job.parent_id, job.parent_number) if job else (None, None)
     return {
         "id": parent_id,
-        "pipeline": row.get("pipeline"),
-        "key": row.get("key"),
+        "pipeline": job and job.pipeline,
+        "key": job and job.key,
         "number": number,
-        "parent": _ancestors(by_id, row.get("parent_id"), row.get("parent_number")),
+        "parent": _ancestors(jobs, gathers, *above),
     }
 
 
-def _descendants(children: dict[str, list[dict[str, Any]]], own_id: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": row["id"],
-            "pipeline": row["pipeline"],
-            "key": row["key"],
-            "number": row["parent_number"],
-            "state": row["state"],
-            "children": _descendants(children, row["id"]),
-        }
-        for row in children.get(own_id, [])
-    ]
+def _children(run: Run, gathers: Mapping[str, Gather]) -> dict[str, list[RunJob]]:
+    """Return the jobs that read results of a job, by its id."""
+    children: dict[str, list[RunJob]] = {}
+    recorded = [job for job in run.jobs if job.state != WAITING and job.parent_id]
+    for job in sorted(recorded, key=lambda one: (one.parent_number or 0, one.pipeline, one.id)):
+        gather = gathers.get(job.parent_id or "")
+        members = dict.fromkeys(one.job for one in gather.members) if gather else [job.parent_id]
+        for parent in members:
+            children.setdefault(parent or "", []).append(job)
+    return children
+
+
+def _descendants(
+    children: Mapping[str, list[RunJob]], own_id: str, seen: set[str]
+) -> list[dict[str, Any]]:
+    """Return what followed a job; what was gathered from several of them comes once."""
+    found = []
+    for job in children.get(own_id, []):
+        if job.id in seen:
+            continue
+        seen.add(job.id)
+        found.append(
+            {
+                "id": job.id,
+                "pipeline": job.pipeline,
+                "key": job.key,
+                "number": job.parent_number,
+                "state": job.state,
+                "children": _descendants(children, job.id, seen),
+            }
+        )
+    return found

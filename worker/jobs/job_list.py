@@ -67,8 +67,10 @@ def _pending_rows(
     if job_filter.run is None:  # their runs are only looked up if they are shown
         newest = heapq.nlargest(job_filter.last, found, key=_order)
         return [pending_row(store, job) for job in reversed(newest)]
-    rows = (pending_row(store, job) for job in sorted(found, key=_order))
-    return [row for row in rows if row["run"].startswith(job_filter.run)][-job_filter.last :]
+    run = job_filter.run
+    likely = (job for job in found if job.may_be_of(run))
+    rows = (pending_row(store, job) for job in sorted(likely, key=_order))
+    return [row for row in rows if row["run"].startswith(run)][-job_filter.last :]
 
 
 def pending_row(store: Store, pending: PendingJob) -> dict[str, Any]:

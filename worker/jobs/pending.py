@@ -49,6 +49,11 @@ class PendingJob:
         """WAITING or RUNNING."""
         return RUNNING if self.machine else WAITING
 
+    def may_be_of(self, run: str) -> bool:
+        """Return whether it may belong to a run whose id begins with this."""
+        own_run = first_job(self.pipeline.name, self.upload).run_id
+        return any(one.startswith(run) for one in (own_run, *(o["run"] for o in self.origins)))
+
     @property
     def time(self) -> datetime:
         """When the machine started, or when the object was uploaded."""

@@ -177,12 +177,21 @@ def upstream_of(pipelines: Mapping[str, Pipeline], gatherer: str) -> Upstream:
         if name not in found:
             found[name] = pipelines[name]
             pending += pipelines[name].sources
+    return _among(gatherer, pipelines[gatherer].sources, found.values())
+
+
+def whole_stack(pipelines: Mapping[str, Pipeline]) -> Upstream:
+    """Return all pipelines of a stack, as if one pipeline gathered the results of all."""
+    return _among("", list(pipelines), pipelines.values())
+
+
+def _among(gatherer: str, sources: Sequence[str], pipelines: Collection[Pipeline]) -> Upstream:
     return Upstream(
         gatherer,
-        pipelines[gatherer].sources,
-        frozenset(found),
-        [(source, one.name) for one in found.values() if not one.gather for source in one.sources],
-        {one.name: one.sources for one in found.values() if one.gather},
+        sources,
+        frozenset(one.name for one in pipelines),
+        [(source, one.name) for one in pipelines if not one.gather for source in one.sources],
+        {one.name: one.sources for one in pipelines if one.gather},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from worker.ledger.connection import Connection
 from worker.ledger.postgres_ledger import statement, translated_errors
+from worker.ledger.runs import Gather, Run, run_from_row
 from worker.ledger.values import storable_json, storable_values
 from worker.uploads.job import job_id
 from worker.uploads.upload import Upload
@@ -134,9 +135,24 @@ class StackLedger:
         """Return the objects that a job stored."""
         return self._rows("job_outputs", id=identifier)
 
-    def run(self, run_id: str) -> list[dict[str, Any]]:
-        """Return all recorded jobs of a run."""
-        return self._rows("run_jobs", run=run_id)
+    def find_runs(self, prefix: str) -> list[str]:
+        """Return the runs whose ids, or the ids of whose jobs, begin with a prefix; at most two."""
+        return [row["run_id"] for row in self._rows("find_runs", prefix=prefix)]
+
+    def run(self, run_id: str) -> Run:
+        """Return what is recorded of a run."""
+        (row,) = self._rows("runs", runs=[run_id])
+        return run_from_row(row)
+
+    def run_start(self, run_id: str) -> dict[str, Any]:
+        """Return the first job of a run (sql/run_start.sql)."""
+        (row,) = self._rows("run_start", run=run_id)
+        return row
+
+    def gathers(self, run_id: str) -> dict[str, Gather]:
+        """Return the gathers of a run by id."""
+        rows = self._rows("run_gathers", run=run_id)
+        return {row["id"]: Gather.read(row["manifest"]) for row in rows}
 
     def results_of(self, key: str, pipeline: str | None) -> list[dict[str, Any]]:
         """Return the newest results of a key, or stored under it, in each pipeline."""

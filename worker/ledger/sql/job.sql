@@ -20,6 +20,7 @@ SELECT
     to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS put_back_at,
     r.notes,
     r.log,
+    r.input_text,
     (SELECT count(*) FROM pipeline.records AS d WHERE d.job_id = r.job_id) AS records,
     r.parent_id,
     r.parent_number,

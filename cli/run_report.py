@@ -1,0 +1,66 @@
+"""Runs as text: how far each is, side by side, and what blocks them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import unified_diff
+from typing import Any
+
+from cli.terminal import print_result, print_table
+
+_SHOWN_DIGITS = 12
+_STATES = ("done", "quarantined", "dropped", "running", "waiting")
+_Run = Mapping[str, Any]
+
+
+def print_runs(runs: Sequence[_Run]) -> None:
+    """Print a column for each run, then what blocks them, then what configured them."""
+    print_table(_rows(runs), ["run", *(one["run"][:_SHOWN_DIGITS] for one in runs)])
+    blocked = dict.fromkeys(sentence for one in runs for sentence in one["blocked"])
+    if blocked:
+        print_result("\nblocked")
+        print_result("\n".join(f"  {sentence}" for sentence in blocked))
+    title, lines = _configuration(runs)
+    if lines:
+        print_result(f"\n{title}")
+        print_result("\n".join(f"  {line}" for line in lines))
+
+
+def _rows(runs: Sequence[_Run]) -> Iterator[list[str]]:
+    yield ["input", *(f"{one['pipeline'] or ''}: {one['key'] or ''}" for one in runs)]
+    yield ["uploaded", *(one["uploaded"] or "" for one in runs)]
+    yield ["last change", *(one["changed"] or "" for one in runs)]
+    counts = [{each["name"]: each for each in one["pipelines"]} for one in runs]
+    waits = [{each["pipeline"]: each["waits_for"] for each in one["gathers"]} for one in runs]
+    names = dict.fromkeys(name for each in (*counts, *waits) for name in each)
+    for name in names:
+        cells = zip(counts, waits, strict=True)
+        yield [name, *(_cell(count.get(name), wait.get(name)) for count, wait in cells)]
+    yield ["state", *(_state(one) for one in runs)]
+
+
+def _cell(count: Mapping[str, int] | None, waits_for: int | None) -> str:
+    parts = [f"{count[state]} {state}" for state in _STATES if count[state]] if count else []
+    if waits_for:
+        parts.append(f"waits for {waits_for} jobs" if waits_for > 1 else "waits for 1 job")
+    elif waits_for == 0:
+        parts.append("due")
+    return ", ".join(parts)
+
+
+def _state(run: _Run) -> str:
+    if run["ended"]:
+        return "blocked" if run["blocked"] else "ended"
+    return "in progress"
+
+
+def _configuration(runs: Sequence[_Run]) -> tuple[str, list[str]]:
+    """Return the text of one run's first upload; of several, how the others differ from it."""
+    texts = [(one["text"] or "").splitlines() for one in runs]
+    if len(runs) == 1:
+        return "configuration", texts[0]
+    names = [one["run"][:_SHOWN_DIGITS] for one in runs]
+    differences = [
+        line
+        for name, text in zip(names[1:], texts[1:], strict=True)
+        for line in unified_diff(texts[0], text, names[0], name, n=1, lineterm="")
+    ]
+    return "difference of the configurations", differences
