@@ -48,8 +48,9 @@ def _cell(count: Mapping[str, int] | None, waits_for: int | None) -> str:
 
 def _state(run: _Run) -> str:
     if run["ended"]:
-        return "blocked" if run["blocked"] else "ended"
-    return "in progress"
+        return "ended"
+    is_busy = any(one["running"] or one["waiting"] for one in run["pipelines"])
+    return "blocked" if run["blocked"] and not is_busy else "in progress"
 
 
 def _configuration(runs: Sequence[_Run]) -> tuple[str, list[str]]:

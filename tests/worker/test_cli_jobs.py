@@ -18,7 +18,7 @@ from tests.worker.pipeline import Pipeline
 _RENAMED = "UPDATE pipeline.{table} SET pipeline = 'thumbs' WHERE job_id = '{id}'"
 
 
-class _Host:
+class Host:
     """The machine of a stack: the worker is a process here."""
 
     name = "vm-1"
@@ -40,7 +40,7 @@ class _Host:
         return []
 
 
-class _Stack:
+class Stack:
     """The stack that the commands find."""
 
     name = "local"
@@ -48,8 +48,8 @@ class _Stack:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def hosts(self) -> list[_Host]:
-        return [_Host(self._pipeline)]
+    def hosts(self) -> list[Host]:
+        return [Host(self._pipeline)]
 
     def outputs(self) -> dict[str, Any]:
         one = self._pipeline
@@ -69,7 +69,7 @@ class _Stack:
 
 @pytest.fixture
 def stack(versioned: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    monkeypatch.setattr(options, "find_stack", lambda _: _Stack(versioned))
+    monkeypatch.setattr(options, "find_stack", lambda _: Stack(versioned))
     return versioned
 
 
@@ -100,7 +100,8 @@ def test_the_table_of_jobs(stack: Pipeline) -> None:
     assert [row["state"] for row in listed()] == ["quarantined", "done", "waiting"]
     assert [row["key"] for row in listed("--state", "waiting")] == ["later.png"]
     assert listed("list", "--last", "1") == listed("--like", "later")
-    assert run("jobs", "--run", "0" * 6).stderr == "No jobs.\n"
+    assert run("jobs", "--like", "nothing").stderr == "No jobs.\n"
+    assert "No run has an id that begins with 000000" in run("jobs", "--run=000000", code=1).stderr
     assert listed("--run", "0" * 6) == []
     assert [row["id"] for row in listed("--reason", "383 pixels")] == [bad]
     status = run("status").stdout
