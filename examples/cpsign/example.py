@@ -45,9 +45,9 @@ def prepare(setup: Setup, plan: Plan) -> Plan:
 def show(results: Results) -> None:
     """Show the measured validity of each run's model."""
     results.sql(
-        "select r.run_id, data->>'confidence' as confidence, data->>'accuracy' as accuracy, "
-        "data->>'single' as single from records join results r using (job_id) "
-        "where r.pipeline = 'model' and data->>'confidence' in ('0.7', '0.8', '0.9') order by 1, 2"
+        "select run_id, data->>'confidence' as confidence, data->>'accuracy' as accuracy, "
+        "data->>'single' as single from command where pipeline = 'model' "
+        "and data->>'confidence' in ('0.7', '0.8', '0.9') order by 1, 2"
     )
     for picture in results.files("model"):
         if picture.suffix == ".svg":

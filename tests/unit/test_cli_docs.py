@@ -1,7 +1,10 @@
-"""The guides explain their terms, and costs come from their table."""
+"""The guides explain their terms and name commands that exist; costs come from their table."""
 
 import re
 
+import click
+
+from cli.commands import Commands
 from cli.cost import items, prices
 from tests.checkout import PROJECT
 
@@ -41,3 +44,34 @@ def test_a_flavor_without_a_price_is_not_guessed() -> None:
     settings = {"flavor": "huge", "databaseFlavor": "standard.small", "databaseVolumeSize": "1"}
     machine = items(settings, prices())[0]
     assert (machine.rate, machine.hourly) == (None, 0.0)
+
+
+def fault(words: list[str]) -> str:
+    """Return what click does not know of a command line, "" if it knows all of it."""
+    command: click.Command = Commands("pipeline")
+    for number, word in enumerate(words):
+        if not isinstance(command, click.Group) or word.startswith("-"):
+            break
+        found = command.get_command(click.Context(command), word)
+        if found is None:
+            return f"{' '.join(words[: number + 1])} is not a command"
+        command = found
+    if isinstance(command, click.Group):
+        command = command.commands["list"]  # the default of `jobs`
+    known = {name for each in command.params for name in each.opts}
+    unknown = [word for word in words if word.startswith("-") and word not in known]
+    return f"{' '.join(words)}: {', '.join(unknown)} is unknown" if unknown else ""
+
+
+def test_commands_named_beside_pachyderms_exist() -> None:
+    table = (DOCS / "compared.md").read_text().split("## Commands")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| `[^|]+\| ([^|]+) \|$", table, re.MULTILINE)
+    others = {"pulumi", "rclone"}
+    named = [
+        words
+        for cell in cells
+        for text in re.findall(r"`([^`]+)`", cell)
+        if (words := text.split())[0] not in others and text[0].isalpha()
+    ]
+    assert len(named) > 25
+    assert [found for words in named if (found := fault(words))] == []

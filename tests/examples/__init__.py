@@ -1,0 +1,1 @@
+"""The project's examples, as their users run them: `./pipeline demo --example NAME`."""

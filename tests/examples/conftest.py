@@ -1,0 +1,40 @@
+"""A project copy with this host's cache: jars, models and virtual environments are made once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.engine.find import pulumi_root
+from cli.paths import cache_folder
+from tests.checkout import Checkout, make_checkout, open_folder
+from tests.engine.snapshot import take_snapshot
+from tests.examples.shown import Shown, is_clean
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> Path:
+    """Return the root folder of a Pulumi CLI."""
+    return pulumi_root()
+
+
+@pytest.fixture(scope="module")
+def checkout(pulumi: Path) -> Iterator[Checkout]:
+    """Yield a copy of the project; what a test leaves up is taken down."""
+    with open_folder() as base:
+        made = make_checkout(base, pulumi)
+        environment = {**made.environment, "XDG_CACHE_HOME": str(cache_folder().parent)}
+        made = Checkout(made.folder, environment)
+        yield made
+        made.pipeline("destroy", "--data", code=None)
+
+
+def show(checkout: Checkout, name: str, *options: str) -> Shown:
+    """Run an example's demo; it must succeed and leave nothing."""
+    base = checkout.folder.parent
+    before = take_snapshot(base)
+    shown = Shown(checkout.pipeline("demo", "--example", name, *options).stdout)
+    assert "Nothing is left" in shown.text
+    assert take_snapshot(base).left_since(before) == {}
+    assert is_clean(checkout.folder)
+    return shown

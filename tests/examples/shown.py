@@ -1,0 +1,60 @@
+"""What `demo --example` has shown: its output, and the results that it fetched."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A demo that has ended.
+
+    Attributes:
+        text: What it printed to standard output.
+    """
+
+    text: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the results, as PIPELINE/KEY."""
+        found = re.search(r"^Results: (.+)$", self.text, re.MULTILINE)
+        assert found, self.text
+        return Path(found[1])
+
+    def files(self, pipeline: str, suffix: str) -> list[Path]:
+        """Return a pipeline's results of a type, sorted by key."""
+        return sorted((self.folder / pipeline).rglob(f"*{suffix}"))
+
+    def jobs(self) -> dict[str, list[str]]:
+        """Return pipeline -> states of its jobs, from the table of jobs."""
+        found: dict[str, list[str]] = {}
+        for pipeline, state in re.findall(r"^[0-9a-f]{12} +(\S+) +(\S+) ", self.text, re.MULTILINE):
+            found.setdefault(pipeline, []).append(state)
+        return found
+
+    def log(self, pipeline: str, key: str) -> str:
+        """Return the log of a job."""
+        found = re.search(
+            rf"^log of {re.escape(pipeline)}: \S*{re.escape(key)}\n((?:  .*\n)*)",
+            self.text,
+            re.MULTILINE,
+        )
+        assert found, self.text
+        return found[1]
+
+    def table(self, query: str) -> list[list[str]]:
+        """Return the cells below the heading of a query that begins so."""
+        found = re.search(
+            rf'^\./pipeline sql "{re.escape(query)}.*\n.*\n((?:\S.*\n)*)', self.text, re.MULTILINE
+        )
+        assert found, self.text
+        return [re.split(r" {2,}", line) for line in found[1].splitlines()]
+
+
+def is_clean(checkout: Path) -> bool:
+    """Whether git sees nothing new in a checkout, and no stack is left."""
+    command = ["git", "status", "--porcelain"]
+    answer = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
+    return answer.stdout == "" and not (checkout / ".local").exists()
