@@ -11,6 +11,7 @@ from cli.engine.find import pulumi_root
 from cli.paths import cache_folder
 from local.machine import debian_tree, kinds
 from local.machine.nspawn.machine import missing
+from tests.checkout import Checkout, make_checkout, open_folder
 from tests.machine import stacks
 from tests.machine.guest import Guest
 
@@ -65,3 +66,20 @@ def begin(request: pytest.FixtureRequest) -> None:
 def guest(request: pytest.FixtureRequest, guests: Mapping[str, "Future[Guest]"]) -> Guest:
     """Return the guest of a working stack."""
     return guests[str(request.param)].result()
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """Yield a folder that other users may enter."""
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
+    """Yield a copy of the project with this host's cache, so that trees are built once."""
+    del able
+    made = make_checkout(base, pulumi)
+    made = Checkout(made.folder, {**made.environment, "XDG_CACHE_HOME": str(cache_folder().parent)})
+    yield made
+    made.pipeline("destroy", "--data", code=None)

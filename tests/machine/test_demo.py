@@ -2,35 +2,16 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli.paths import cache_folder
 from local.machine import debian_tree
 from local.machine.nspawn.machine import missing
-from tests.checkout import Checkout, make_checkout, open_folder, output_until
+from tests.checkout import Checkout, output_until
 from tests.engine.snapshot import take_snapshot
 from tests.engine.test_demo import assert_demo_tells_all
 from tests.machine.guest import eventually
-
-
-@pytest.fixture
-def base() -> Iterator[Path]:
-    """Yield a folder that other users may enter."""
-    with open_folder() as folder:
-        yield folder
-
-
-@pytest.fixture
-def checkout(base: Path, able: None, pulumi: Path) -> Iterator[Checkout]:
-    """Yield a copy of the project with this host's cache, so that trees are built once."""
-    del able
-    made = make_checkout(base, pulumi)
-    made = Checkout(made.folder, {**made.environment, "XDG_CACHE_HOME": str(cache_folder().parent)})
-    yield made
-    made.pipeline("destroy", "--data", code=None)
 
 
 @pytest.mark.parametrize("suite", debian_tree.SUITES)

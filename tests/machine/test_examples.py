@@ -1,0 +1,23 @@
+"""Examples on a booted machine: Debian packages, jobs in units, a database on the host."""
+
+from pathlib import Path
+
+from tests.checkout import Checkout
+from tests.engine.snapshot import take_snapshot
+from tests.examples.shown import Shown
+from tests.examples.test_cpsign import assert_models_are_shown
+
+BOOTED = ("--machine", "container", "--suite", "bookworm")
+
+
+def show(checkout: Checkout, base: Path, name: str) -> Shown:
+    """Run an example's demo on a booted machine; it must leave nothing."""
+    before = take_snapshot(base)
+    shown = Shown(checkout.pipeline("demo", "--example", name, *BOOTED).stdout)
+    assert take_snapshot(base).left_since(before) == {}
+    return shown
+
+
+def test_cpsign(checkout: Checkout, base: Path) -> None:
+    """Apt installs Java; the job that queries may reach one address and no other job any."""
+    assert_models_are_shown(show(checkout, base, "cpsign"))
