@@ -27,7 +27,7 @@ from local import private_file
 
 _PATIENCE_SECONDS = 900  # without progress; a booted machine installs packages first
 _POLL_SECONDS = 0.5
-_LOGS = "select pipeline, input_key, log from results where log <> '' order by id"
+_LOGS = "select pipeline, key, log from results where log <> '' order by created_at, key"
 
 
 def run(local: LocalStack, example: Example, *, keep: bool) -> None:
@@ -115,24 +115,31 @@ def _await_runs(host: Host, pipeline: str, keys: Sequence[str]) -> None:
     Raises:
         CommandError: There was no progress for long.
     """
-    seen, last_progress = "", time.monotonic()
+    seen, last_progress = "no job has begun", time.monotonic()
     with spinner("Waiting for the jobs") as screen:
         while True:
-            runs = [job["run"] for job in _jobs(host, pipeline) if job["key"] in keys]
-            found = [ask(host, ["jobs", "run", run]) for run in dict.fromkeys(runs)]
-            if len(found) == len(keys) and all(run["ended"] or run["blocked"] for run in found):
+            try:
+                runs = _runs(host, pipeline, keys)
+            except CommandError as error:  # the machine is still being installed
+                runs, progress = [], error.message
+            else:
+                progress = _progress(runs)
+            if len(runs) == len(keys) and all(run["ended"] or run["blocked"] for run in runs):
                 break
-            if (progress := _progress(found)) != seen:
+            if progress != seen:
                 seen, last_progress = progress, time.monotonic()
                 screen.show(f"Waiting for the jobs: {progress}")
             elif time.monotonic() - last_progress > _PATIENCE_SECONDS:
-                raise CommandError(
-                    f"No job has ended for {_PATIENCE_SECONDS} s ({seen or 'none has begun'}): "
-                    "run it with --keep, then './pipeline status' shows why."
-                )
+                raise CommandError(f"Nothing has changed for {_PATIENCE_SECONDS} s: {seen}")
             time.sleep(_POLL_SECONDS)
-    for sentence in dict.fromkeys(one for run in found for one in run["blocked"]):
+    for sentence in dict.fromkeys(one for run in runs for one in run["blocked"]):
         print_progress(sentence)
+
+
+def _runs(host: Host, pipeline: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Return how far the runs of files are, those that have begun."""
+    found = [job["run"] for job in _jobs(host, pipeline) if job["key"] in keys]
+    return [ask(host, ["jobs", "run", run]) for run in dict.fromkeys(found)]
 
 
 def _progress(runs: Sequence[Mapping[str, Any]]) -> str:
