@@ -19,7 +19,7 @@ NAME, VERSION = "tinything", "1.0"
 MODULE = "VALUE = 7\n"
 
 
-def zipped(files: Mapping[str, str], mode: int = 0o100644) -> bytes:
+def zipped(files: Mapping[str, str | bytes], mode: int = 0o100644) -> bytes:
     """Return a zip of files; those below bin/ are executable."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as packed:
@@ -52,7 +52,9 @@ def _digest(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
-def configure(pipeline: Pipeline, files: Mapping[str, str] | bytes, **settings: object) -> None:
+def configure(
+    pipeline: Pipeline, files: Mapping[str, str | bytes] | bytes, **settings: object
+) -> None:
     """Give the pipeline a folder, as the Pulumi program does."""
     content = files if isinstance(files, bytes) else zipped(files)
     sha256 = hashlib.sha256(content).hexdigest()

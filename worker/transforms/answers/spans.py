@@ -45,14 +45,16 @@ def best_span(start: Floats, end: Floats, context: slice, most: int) -> Span | N
     """
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         return None
-    starts, ends = (_log_softmax(logits, context) for logits in (start, end))
-    length = len(starts) - 1
+    inside = [logits[context].astype(np.float64) for logits in (start, end)]
+    length = len(inside[0])
     # Row: a start; column: how many tokens later it ends.
-    padded = np.concatenate([ends[1:], np.full(most - 1, -np.inf, ends.dtype)])
-    scores = starts[1:, None] + np.lib.stride_tricks.sliding_window_view(padded, most)[:length]
-    first, more = divmod(int(scores.argmax()), most)
-    best, null = float(np.exp(scores[first, more])), float(np.exp(starts[0] + ends[0]))
-    return Span(best, first, first + more, null)
+    padded = np.concatenate([inside[1], np.full(most - 1, -np.inf)])
+    sums = inside[0][:, None] + np.lib.stride_tricks.sliding_window_view(padded, most)[:length]
+    first, more = divmod(int(sums.argmax()), most)
+    none = float(start[0]) + float(end[0])
+    total = _log_sum(start[0], inside[0]) + _log_sum(end[0], inside[1])
+    best = float(np.exp(sums[first, more] - total))
+    return Span(best, first, first + more, float(np.exp(none - total)))
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -78,8 +80,7 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _log_softmax(logits: Floats, context: slice) -> NDArray[np.float64]:
-    chosen = np.concatenate([logits[:1], logits[context]]).astype(np.float64)
-    chosen -= chosen.max()
-    found: NDArray[np.float64] = chosen - np.log(np.exp(chosen).sum())
-    return found
+def _log_sum(none: float, logits: NDArray[np.float64]) -> float:
+    """Return the logarithm of the sum of exponentials."""
+    highest = max(none, logits.max())
+    return float(highest + np.log(np.exp(none - highest) + np.exp(logits - highest).sum()))

@@ -22,6 +22,7 @@ _RECORD_BYTES, _MAX_RECORD_BYTES = 140, 16 << 20
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN = 20
+_END = "\r\n"
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,9 @@ class Table:
 
     def _joined(self, fields: Sequence[str]) -> str:
         text = io.StringIO()
-        csv.writer(text, delimiter=self._delimiter, lineterminator="").writerow(fields)
-        return text.getvalue()
+        # A field with a line break is quoted if the writer's own line ends have the same.
+        csv.writer(text, delimiter=self._delimiter, lineterminator=_END).writerow(fields)
+        return text.getvalue().removesuffix(_END)
 
     def _detect(self, needed: Sequence[str]) -> tuple[str, Row]:
         """Return the delimiter and the header: those with the needed columns."""
