@@ -1,33 +1,43 @@
 """Jobs as text: a table of many, and all about one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from cli.terminal import print_progress, print_result, print_table, visible
 
 _SHOWN_DIGITS = 12
+_SHOWN_MEMBERS = 20
+_AHEAD = 1000  # rows that are held in memory
 _Job = Mapping[str, Any]
 
 
 def print_jobs(rows: Iterable[_Job]) -> None:
-    """Print jobs in columns as they come, or a sentence if there are none."""
+    """Print jobs in columns as they come, or a sentence if there are none.
+
+    The run is a column if the first jobs belong to runs of several jobs.
+    """
     rows = iter(rows)
-    first = next(rows, None)
-    if first is None:
+    ahead = list(islice(rows, _AHEAD))
+    if not ahead:
         print_progress("No jobs.")
         return
-    heading = ("id", "pipeline", "state", "key", "time", "seconds", "result or reason")
-    print_table(map(_cells, chain([first], rows)), heading, right={5})
+    heading = ["id", "pipeline", "state", "key", "time", "seconds", "result or reason"]
+    has_runs = any(row["run"] != row["id"] for row in ahead)
+    if has_runs:
+        heading.insert(1, "run")
+    cells = (_cells(row, has_runs=has_runs) for row in chain(ahead, rows))
+    print_table(cells, heading, right={heading.index("seconds")})
 
 
-def _cells(job: _Job) -> tuple[str, ...]:
+def _cells(job: _Job, *, has_runs: bool) -> list[str]:
     seconds = "" if job["seconds"] is None else f"{job['seconds']:.3f}"
     named = tuple(job[name] for name in ("pipeline", "state", "key", "time"))
     end = job["reason"] or ", ".join(job["results"])
     if job["state"] == "running":
         end = f"on {job['machine']}"
-    return (_short(job["id"]), *named, seconds, end)
+    run = [_short(job["run"])] if has_runs else []
+    return [_short(job["id"]), *run, *named, seconds, end]
 
 
 def print_job(job: _Job) -> None:
@@ -38,7 +48,9 @@ def print_job(job: _Job) -> None:
     print_table((one["time"], one["event"], one["text"]) for one in job["timeline"])
     for title, lines in (
         ("notes", job["notes"]),
+        ("members", list(_members(job))),
         ("lineage", list(_lineage(job))),
+        ("input", (job["text"] or "").splitlines()),
         ("log", (job["log"] or "").splitlines()),
     ):
         if lines:
@@ -68,6 +80,14 @@ def _facts(job: _Job) -> Iterator[tuple[str, str]]:
         yield "repeats", _short(job["retry_of"])
     if job["retried_by"]:
         yield "repeated by", _short(job["retried_by"])
+
+
+def _members(job: _Job) -> Iterator[str]:
+    """Yield the results that a job gathered."""
+    for one in job["members"][:_SHOWN_MEMBERS]:
+        yield f"{_short(one['job'])} {one['pipeline']}: {one['bucket']}/{one['key']}"
+    if (rest := len(job["members"]) - _SHOWN_MEMBERS) > 0:
+        yield f"and {rest} more"
 
 
 def _lineage(job: _Job) -> Iterator[str]:

@@ -71,7 +71,15 @@ class JobRefused(PipelineError):
 
 
 class TransformCrashed(PipelineError):
-    """The process that transformed the file died or was killed; the cause is unknown."""
+    """The process that transformed the file died or was killed; the cause is unknown.
+
+    Attributes:
+        log: The end of what the transform printed.
+    """
+
+    def __init__(self, reason: str, log: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
 
 
 class Disconnected(PipelineError):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -14,7 +15,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.worker.world import ARCHIVE, GOOD, INPUT, QUARANTINE, Transforms, World, failing, making
-from worker.errors import InvalidInput, ServiceUnavailable, UploadDeferred
+from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed, UploadDeferred
 from worker.jobs import quarantine
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.ledger.ledger import Lease
@@ -604,3 +605,51 @@ def test_nothing_is_deleted_under_a_lease_that_was_lost(
     versioned.new_pass(ledger=ledger).run(0)
     assert versioned.left() == ["x.png"]
     assert versioned.outcomes() == {"x.png": "done"}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("rows: 3 é".encode(), "rows: 3 é"),
+        (b"x" * 16384, "x" * 16384),
+        (b"x" * 16385, None),
+        (b"\xff", None),
+        (b"a\0b", None),
+    ],
+)
+def test_small_texts_that_begin_a_chain_are_kept(
+    versioned: World, content: bytes, text: str | None
+) -> None:
+    """They often configure all that follows."""
+    versioned.upload("x.json", content)
+    versioned.run()
+    versioned.run(pipeline="inverted")
+    (first,) = versioned.ledger.results
+    (second,) = versioned.ledger_of("inverted").results
+    assert (first.input_text, second.input_text) == (text, None)
+
+
+def test_the_end_of_what_a_transform_printed_is_kept(versioned: World) -> None:
+    printed = "é" * 9000 + "end"
+    versioned.transforms = Transforms(
+        {
+            b"good": making(log=printed),
+            b"bad": failing(InvalidInput("bad", printed)),
+            b"silent": making(),
+        }
+    )
+    for name in ("good", "bad", "silent"):
+        versioned.upload(name, name.encode())
+    versioned.run()
+    logs = {one.upload.key: one.log for one in versioned.ledger.results}
+    assert logs == {"good": printed[-8193:], "bad": printed[-8193:], "silent": None}
+
+
+def test_the_log_of_a_file_that_crashes_is_kept(versioned: World) -> None:
+    versioned.transforms = Transforms({GOOD: failing(TransformCrashed("signal 9", "line"))})
+    versioned.upload("x.png")
+    for _ in range(3):
+        with suppress(ServiceUnavailable):
+            versioned.run()
+    (row,) = versioned.ledger.results
+    assert (row.outcome, row.log) == ("quarantined", "line")

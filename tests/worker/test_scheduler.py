@@ -45,8 +45,10 @@ class Listed(Scheduler):
         attempts: dict[Upload, Attempt] | None = None,
         *,
         retries: bool = True,
+        batch_uploads: int = BATCH_UPLOADS,
     ) -> None:
-        super().__init__(threads, attempts or {}, replace(SCHEDULE, retries=retries))
+        schedule = replace(SCHEDULE, retries=retries)
+        super().__init__(threads, attempts or {}, schedule, batch_uploads)
 
     def show(
         self, works: Sequence[KeyUploads], now: float = 0, clock: datetime = LATER
@@ -71,8 +73,8 @@ class Listed(Scheduler):
         self.finish_deletion()
 
 
-def lengths(threads: int, *works: KeyUploads) -> list[int]:
-    scheduler = Listed(threads)
+def lengths(threads: int, *works: KeyUploads, batch_uploads: int = BATCH_UPLOADS) -> list[int]:
+    scheduler = Listed(threads, batch_uploads=batch_uploads)
     renamed = [
         KeyUploads(str(number), one.withdrawn, one.uploads) for number, one in enumerate(works)
     ]
@@ -93,6 +95,7 @@ def test_batches_leave_no_thread_idle() -> None:
     assert lengths(4, *[small] * 4) == [1, 1, 1, 1]
     assert lengths(4, *[small] * 10) == [3, 3, 2, 2]
     assert lengths(2, *[small] * 100)[:12] == [BATCH_UPLOADS] * 12
+    assert lengths(2, *[small] * 10, batch_uploads=1) == [1] * 10
 
 
 def test_keys_with_several_uploads_and_large_uploads_are_alone_in_a_batch() -> None:

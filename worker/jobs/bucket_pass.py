@@ -65,7 +65,7 @@ class Pass:
         sweep(self._context)
         schedule = replace(self._schedule, retries=linger > 0)
         attempts = ledger.unfinished_attempts(self._bucket)
-        self._scheduler = Scheduler(self._threads, attempts, schedule)
+        self._scheduler = Scheduler(self._threads, attempts, schedule, self._context.batch_uploads)
         self._processor = Processor(
             self._context,
             self._leases,

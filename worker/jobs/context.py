@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.jobs.disk import Space
+from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.runs import Upstream
 from worker.sandbox.pool import TransformPool
@@ -47,6 +48,7 @@ class Context:
         machine: This machine's name.
         folder: Where files are downloaded to and transformed.
         space: Measures the space of the disk that the folder is on.
+        batch_uploads: The largest number of uploads of a batch.
     """
 
     store: Store
@@ -63,6 +65,7 @@ class Context:
     machine: str
     folder: Path
     space: Callable[[], Space]
+    batch_uploads: int = BATCH_UPLOADS
 
     @property
     def buckets(self) -> list[str]:

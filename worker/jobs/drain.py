@@ -19,15 +19,16 @@ from worker.jobs.context import Context, Reader
 from worker.jobs.disk import Disk
 from worker.jobs.schedule import Schedule
 from worker.jobs.signals import on_signal
+from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.ledger.runs import upstream_of
 from worker.logs import fields
-from worker.sandbox.policy import make_pool
+from worker.sandbox.policy import make_pool, policy_of
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
-from worker.transforms import describe, version
+from worker.transforms import COMMAND, describe, version
 
 _STOP_SECONDS = 10  # between a signal and the end of the process
 _log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def pass_context(
     """Return what the jobs of a pass share, with the stack's object store."""
     store = open_store(settings)
     parameters_sha256 = hashlib.sha256(pipeline.parameters.encode()).hexdigest()
+    is_command = policy_of(pipeline) == COMMAND
     transform_version = version(pipeline.transform, pipeline.folder.sha256)
     return Context(
         store=store,
@@ -97,6 +99,8 @@ def pass_context(
         machine=settings.machine,
         folder=folder,
         space=Disk(folder).measure,
+        # Jobs of a batch run one after another: long ones would leave cores idle.
+        batch_uploads=1 if pipeline.gather or is_command else BATCH_UPLOADS,
     )
 
 

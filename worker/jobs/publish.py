@@ -17,7 +17,7 @@ from worker.transforms.output_keys import output_keys
 from worker.uploads.upload import fits_key
 
 # Other objects may consist of the same segments, so they are not deleted.
-# Of the inputs that are kept in the database.
+# Of inputs and logs that are kept in the database.
 _MAX_TEXT_BYTES = 16 << 10
 _SEGMENTS_REMAIN = "segments of Swift's remain"
 
@@ -65,7 +65,7 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
         outputs=outputs,
         records=produced.records,
         notes=[*produced.notes, *([_SEGMENTS_REMAIN] if task.source.info.is_manifest else [])],
-        log=produced.log or None,
+        log=_kept_log(produced.log),
     )
 
 
@@ -82,7 +82,7 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
     result = replace(
         _result(context, task, QUARANTINED),
         reason=rejection.reason,
-        log=rejection.log or None,
+        log=_kept_log(rejection.log),
     )
     name = context.pipeline.name
     key = quarantine.storage_key(name, source.upload.key, source.sha256)
@@ -108,6 +108,11 @@ def _result(context: Context, task: Task, outcome: str) -> Result:
         started.attempts,
         input_text=_input_text(context, task),
     )
+
+
+def _kept_log(log: str) -> str | None:
+    """Return the end of what a transform printed, None if it printed nothing."""
+    return log.encode(errors="replace")[-_MAX_TEXT_BYTES:].decode(errors="ignore") or None
 
 
 def _input_text(context: Context, task: Task) -> str | None:

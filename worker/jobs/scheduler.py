@@ -12,7 +12,7 @@ from worker.jobs.paused import PausedUploads
 from worker.jobs.recorded import DeletionQueue, Recorded
 from worker.jobs.schedule import Schedule
 from worker.jobs.waiting import Wait, Waiting
-from worker.jobs.work_queue import Batch, Kind, WorkQueue, needed, room
+from worker.jobs.work_queue import BATCH_UPLOADS, Batch, Kind, WorkQueue, needed, room
 from worker.ledger.ledger import Attempt
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
@@ -28,15 +28,20 @@ class Scheduler:
         threads: How many batches are processed at a time.
         attempts: What the ledger knows about uploads that were tried before.
         schedule: The times.
+        batch_uploads: The largest number of uploads of a batch.
     """
 
     def __init__(
-        self, threads: int, attempts: Mapping[Upload, Attempt], schedule: Schedule
+        self,
+        threads: int,
+        attempts: Mapping[Upload, Attempt],
+        schedule: Schedule,
+        batch_uploads: int = BATCH_UPLOADS,
     ) -> None:
         self._threads, self._schedule = threads, schedule
         self._known = dict(attempts)  # until a listing shows them
         self._listing = 0
-        self._queue = WorkQueue()
+        self._queue = WorkQueue(batch_uploads)
         self._seen: dict[str, float] = {}  # when unfinished keys were first listed
         self._batches: list[Batch] = []
         self._running: set[str] = set()  # their keys

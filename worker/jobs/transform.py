@@ -60,7 +60,8 @@ def transform(context: Context, task: Task, crashes: int | None) -> Produced | R
     except TransformCrashed as error:
         if crashes is None or crashes + 1 < MAX_CRASHES:
             raise
-        return Rejection(f"its transform crashed {MAX_CRASHES} times, alone: {error}")
+        reason = f"its transform crashed {MAX_CRASHES} times, alone: {error}"
+        return Rejection(reason, error.log)
     except (UploadDeferred, ServiceUnavailable, PassInterrupted, OSError) as error:
         if crashes is not None:
             with suppress(ServiceUnavailable):

@@ -46,9 +46,14 @@ def needed(work: KeyUploads, space: Space) -> int:
 
 
 class WorkQueue:
-    """Keys that are processed for the first time, in the order of the listing."""
+    """Keys that are processed for the first time, in the order of the listing.
 
-    def __init__(self) -> None:
+    Args:
+        batch_uploads: The largest number of uploads of a batch.
+    """
+
+    def __init__(self, batch_uploads: int) -> None:
+        self._batch_uploads = batch_uploads
         self._works: dict[str, KeyUploads] = {}
 
     def __len__(self) -> int:
@@ -86,7 +91,7 @@ class WorkQueue:
         if self.first and not self.first.uploads:
             withdrawn = [work for work in self._works.values() if not work.uploads]
             return self._batch(withdrawn, 0)
-        limit = min(BATCH_UPLOADS, -(-len(self._works) // max(1, idle)))
+        limit = min(self._batch_uploads, -(-len(self._works) // max(1, idle)))
         works, size, disk = list[KeyUploads](), 0, 0
         for work in self._works.values():
             if len(works) == limit:

@@ -152,7 +152,7 @@ class JobPool:
     def _produced(self, outcome: dict[str, Any], folder: Path, source: Path) -> Produced:
         log = str(outcome.get("log", ""))
         if "crashed" in outcome:
-            raise TransformCrashed(response.printable(outcome["crashed"]))
+            raise TransformCrashed(response.printable(outcome["crashed"]), log)
         found = outcome.get("response")
         if not isinstance(found, dict):
             raise TransformCrashed(response.INVALID)

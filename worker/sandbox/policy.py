@@ -28,13 +28,7 @@ def make_pool(
         InvalidSettings: There is no such transform, or the parameters are not its own.
         ServiceUnavailable: A program that every job needs is missing.
     """  # noqa: DOC502  raised by the pools
-    policy = transforms.policy(
-        transforms.describe(pipeline.transform),
-        apt=pipeline.apt,
-        network=pipeline.network,
-        allow=pipeline.allow,
-        secrets=pipeline.secrets,
-    )
+    policy = policy_of(pipeline)
     if policy == transforms.COMMAND:
         return JobPool(pipeline, environment, folder, size, os.environ.get("JOB_SOCKET"))
     return Pool(
@@ -45,4 +39,15 @@ def make_pool(
         size,
         environment=environment,
         is_model=policy == transforms.MODEL,
+    )
+
+
+def policy_of(pipeline: Pipeline) -> str:
+    """Return how a pipeline's transform is confined (worker/transforms)."""
+    return transforms.policy(
+        transforms.describe(pipeline.transform),
+        apt=pipeline.apt,
+        network=pipeline.network,
+        allow=pipeline.allow,
+        secrets=pipeline.secrets,
     )
