@@ -185,11 +185,8 @@ class _UnitJobs:
 
     def start(self) -> socket.socket:
         connection = self._take() or _ready(self._connect())
-        try:
+        with suppress(ServiceUnavailable):  # the next job says so
             self._waiting.put(self._connect())
-        except ServiceUnavailable:
-            connection.close()
-            raise
         return connection
 
     def _take(self) -> socket.socket | None:

@@ -1,0 +1,499 @@
+"""Jobs with the policy `command`: nothing outlives them, their limits, results, and supervisors."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.eventually import eventually
+from tests.worker.pipeline import ROOT
+from tests.worker.test_compromised_transforms import is_alive
+from worker.environment import Environment
+from worker.errors import (
+    Disconnected,
+    InvalidInput,
+    PassInterrupted,
+    ServiceUnavailable,
+    TransformCrashed,
+    UploadDeferred,
+)
+from worker.sandbox import messages
+from worker.sandbox.job_pool import JobPool
+from worker.settings import Limits, Package, Pipeline
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfds")
+
+LIMITS = Limits(memory_mb=200, cpu_seconds=30, seconds=60)
+#: Starts a process that neither descends from the program nor shares its session or output.
+DAEMON = "setsid sh -c 'echo $$ > {outputs}/daemon.txt; exec sleep 600' > /dev/null 2>&1 &"
+STARTED = "while ! [ -s {outputs}/daemon.txt ]; do sleep 0.01; done;"
+
+
+class Jobs:
+    """A pool, and an input."""
+
+    def __init__(self, folder: Path, job_socket: str | None = None) -> None:
+        self.folder, self._socket = folder, job_socket
+        self.source = folder / "jobs" / "upload"
+        self.source.parent.mkdir()
+        self.source.write_text("input")
+        self._pools: list[JobPool] = []
+
+    def pool(self, *argv: str, limits: Limits = LIMITS, folder: Path | None = None) -> JobPool:
+        pipeline = Pipeline(
+            "own",
+            "command",
+            "in",
+            "out",
+            parameters=json.dumps({"argv": argv}),
+            limits=limits,
+            folder=Package("folder.zip", "0" * 64) if folder else Package(),
+        )
+        environment = Environment(folder=folder)
+        pool = JobPool(pipeline, environment, self.source.parent, 2, self._socket)
+        self._pools.append(pool)
+        return pool
+
+    def shell(self, script: str, limits: Limits = LIMITS) -> JobPool:
+        return self.pool("sh", "-c", script, limits=limits)
+
+    def close(self) -> None:
+        for pool in self._pools:
+            pool.close()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    with closing(Jobs(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def activated(tmp_path: Path) -> Iterator[Jobs]:
+    """Return jobs whose supervisors are started by connecting to a socket, as systemd does."""
+    command = [sys.executable, "-P", "-s", "-m", "worker.sandbox.job"]
+
+    def start(connection: socket.socket) -> None:
+        subprocess.Popen(
+            command,
+            stdin=connection.fileno(),
+            cwd="/",
+            env={"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        )
+
+    with (
+        accepting(tmp_path / "jobs.socket", start),
+        closing(Jobs(tmp_path, str(tmp_path / "jobs.socket"))) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def accepting(path: Path, start: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Listen, and hand each connection to a function."""
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def accept() -> None:
+            with suppress(OSError):  # it was shut down
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        start(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextmanager
+def running(pool: JobPool, source: Path) -> Iterator[list[BaseException]]:
+    """Run a job in a thread; yield what it raises, once the block has ended."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            pool.run([source], ["a"])
+        except Exception as error:  # noqa: BLE001
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield raised
+    finally:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def descendants(name: str) -> list[psutil.Process]:
+    """Return the processes of a name that descend from this one."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if process.name() == name:
+                found.append(process)
+    return found
+
+
+def supervisors() -> list[psutil.Process]:
+    """Return the processes that supervise jobs: those that have a child."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "worker.sandbox.job" in process.cmdline() and process.children():
+                found.append(process)
+    return found
+
+
+def the_daemon(jobs: Jobs) -> psutil.Process:
+    (path,) = jobs.source.parent.glob("*/job/out/daemon.txt")
+    return psutil.Process(int(path.read_text()))
+
+
+@pytest.mark.parametrize("ending", ["true", "exit 1", "kill -9 $$"])
+def test_nothing_outlives_a_job(jobs: Jobs, ending: str) -> None:
+    pool = jobs.shell(f"echo $$; {DAEMON} {STARTED} cat {{outputs}}/daemon.txt; {ending}")
+    try:
+        log = pool.run([jobs.source], ["a"]).log
+    except InvalidInput as error:
+        log = error.log
+    pids = [int(line) for line in log.splitlines()[:2]]
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert list(jobs.source.parent.glob("*/job")) == []
+    assert jobs.source.read_text() == "input"
+
+
+def test_stopping_kills_all_processes_of_jobs(jobs: Jobs) -> None:
+    pool = jobs.shell(f"{DAEMON} {STARTED} sleep 600")
+    with running(pool, jobs.source) as raised:
+        eventually(lambda: len(descendants("sleep")) == 2)
+        family = descendants("sleep")
+        pool.stop()
+    assert [type(error) for error in raised] == [PassInterrupted]
+    eventually(lambda: not any(map(is_alive, family)))
+    with pytest.raises(PassInterrupted):
+        pool.run([jobs.source], ["a"])
+
+
+RUN = """
+import sys
+from pathlib import Path
+from worker.environment import Environment
+from worker.sandbox.job_pool import JobPool
+from worker.settings import Pipeline
+parameters, source = sys.argv[1:]
+pipeline = Pipeline("own", "command", "in", "out", parameters=parameters)
+JobPool(pipeline, Environment(), Path(source).parent, 1, None).run([Path(source)], ["a"])
+"""
+
+
+def test_nothing_outlives_the_worker(jobs: Jobs) -> None:
+    parameters = json.dumps({"argv": ["sh", "-c", f"{DAEMON} {STARTED} sleep 600"]})
+    command = [sys.executable, "-c", RUN, parameters, str(jobs.source)]
+    worker = subprocess.Popen(command, cwd=ROOT)
+    try:
+        eventually(lambda: len(descendants("sleep")) == 2)
+        family = psutil.Process(worker.pid).children(recursive=True)
+        assert len(family) >= 5  # the warm process, its supervisor, the job's and the program's
+    finally:
+        worker.kill()
+        worker.wait()
+    eventually(lambda: not any(map(is_alive, family)))
+
+
+def test_nothing_outlives_a_killed_supervisor(jobs: Jobs) -> None:
+    pool = jobs.shell(f"{DAEMON} {STARTED} [ -e {{inputs}}/short ] || sleep 600")
+    with running(pool, jobs.source) as raised:
+        eventually(lambda: len(descendants("sleep")) == 2)
+        family = descendants("sleep")
+        # The warm process, the supervisor, the job's: the middle one of those of this program.
+        own = [one for one in supervisors() if one.parent() in supervisors()]
+        own[0].kill()
+    assert [type(error) for error in raised] == [TransformCrashed]
+    eventually(lambda: not any(map(is_alive, family)))
+    pool.run([jobs.source], ["short"])
+
+
+def test_the_warm_process_is_replaced(jobs: Jobs) -> None:
+    pool = jobs.pool("true")
+    pool.run([jobs.source], ["a"])
+    (warm,) = [one for one in psutil.Process().children() if "worker.sandbox.job" in one.cmdline()]
+    warm.kill()
+    pool.run([jobs.source], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "reason"),
+    [
+        ("sleep 600", Limits(seconds=1), "it took longer than 1 seconds"),
+        (
+            "sh -c 'while :; do :; done' & sh -c 'while :; do :; done'",
+            Limits(cpu_seconds=1),
+            "it used more than 1 seconds of CPU time",
+        ),
+        (
+            "hold() {{ python3 -c 'x = bytearray(90 << 20); input()' < /dev/zero; }}; hold & hold",
+            Limits(memory_mb=150),
+            "it needs more memory than 150 MB, limits.memory_mb",
+        ),
+    ],
+    ids=["time", "CPU of all processes", "memory of all processes"],
+)
+def test_limits(jobs: Jobs, script: str, limits: Limits, reason: str) -> None:
+    pool = jobs.shell(f"echo begun; {DAEMON} {script}", limits=limits)
+    with pytest.raises(InvalidInput) as raised:
+        pool.run([jobs.source], ["a"])
+    assert str(raised.value) == reason
+    first, *_, last = raised.value.log.splitlines()
+    assert first == "begun"
+    assert re.fullmatch(rf"killed after \d+\.\d s: {reason}", last)
+    assert not descendants("sleep")
+
+
+def test_shared_memory_counts_once(jobs: Jobs) -> None:
+    code = "import os, time; x = bytearray(90 << 20); os.fork(); time.sleep(0.5)"
+    pool = jobs.pool("python3", "-c", code, limits=Limits(memory_mb=150))
+    pool.run([jobs.source], ["a"])
+
+
+def test_a_log_keeps_its_end(jobs: Jobs) -> None:
+    code = "for i in range(20_000): print('line', i, 'é\\x00\\x1b[31m\\r')"
+    pool = jobs.pool("python3", "-c", code)
+    log = pool.run([jobs.source], ["a"]).log
+    assert len(log.encode()) <= 16 << 10
+    lines = log.splitlines()
+    assert lines[0] == "… (the beginning is not kept)"
+    assert lines[1].startswith("line ")
+    assert lines[-1].startswith("ended with status 0 after ")
+    assert "line 19999 é\ufffd\ufffd[31m" in lines
+
+
+def test_output_that_is_never_read_to_its_end(jobs: Jobs) -> None:
+    """A program that prints for ever meets its limit; the log does not grow."""
+    pool = jobs.pool("yes", limits=Limits(seconds=1))
+    with pytest.raises(InvalidInput, match="it took longer than 1 seconds") as raised:
+        pool.run([jobs.source], ["a"])
+    assert len(raised.value.log.encode()) <= 16 << 10
+
+
+@pytest.mark.parametrize(
+    ("script", "what"),
+    [
+        ("ln -s /etc/passwd {outputs}/a", "special file 'a'"),
+        ("ln -s {inputs}/a {outputs}/a", "special file 'a'"),
+        ("mkfifo {outputs}/a", "special file 'a'"),
+        ("mkdir {outputs}/a", "folder 'a'"),
+    ],
+)
+def test_only_files_are_results(jobs: Jobs, script: str, what: str) -> None:
+    with pytest.raises(InvalidInput, match=f"contain the {what}"):
+        jobs.shell(script).run([jobs.source], ["a"])
+
+
+def test_many_inputs_and_results(jobs: Jobs) -> None:
+    """More than fit into one message."""
+    pool = jobs.shell("cd {inputs}; for f in */*; do cp $f {outputs}/$(basename $f).txt; done")
+    sources = [jobs.source.with_name(f"source{number}") for number in range(250)]
+    for number, source in enumerate(sources):
+        source.write_text(str(number))
+    made = pool.run(sources, [f"part/{number:03}" for number in range(250)])
+    assert [path.read_text() for path, _ in made.files] == [str(number) for number in range(250)]
+    assert {path.parent for path, _ in made.files} == {jobs.source.parent}
+
+
+def test_names_of_objects_are_safe(jobs: Jobs) -> None:
+    pool = jobs.shell("cd {inputs}; find . -type f | sort > {outputs}/found.txt")
+    sources = [jobs.source.with_name(f"source{number}") for number in range(6)]
+    for source in sources:
+        source.write_text("")
+    names = ["../../up", "a", "a/b", "", "x\n\0y", "é" * 300 + ".csv"]
+    made = pool.run(sources, names)
+    ((path, _),) = made.files
+    expected = ["_", "_/_/up", "_2/a/b", "a", "x__y", "é" * 98 + ".csv"]
+    # The name of the fourth is a folder already.
+    expected[0] = "_3/_"
+    assert path.read_text().splitlines() == sorted(f"./{name}" for name in expected)
+
+
+def test_a_program_has_no_variables_of_the_worker(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    made = jobs.shell("env | cut -d= -f1 > {outputs}/names.txt").run([jobs.source], ["a"])
+    ((path, _),) = made.files
+    names = set(path.read_text().split()) - {"PWD", "OLDPWD", "SHLVL", "_"}  # the shell's
+    assert names == {"PATH", "LC_ALL", "HOME", "TMPDIR"}
+
+
+def test_a_program_has_no_capabilities(jobs: Jobs) -> None:
+    made = jobs.shell("grep Cap[PE] /proc/self/status > {outputs}/a.txt").run([jobs.source], ["a"])
+    ((path, _),) = made.files
+    assert {line.split()[1] for line in path.read_text().splitlines()} == {"0" * 16}
+
+
+def test_programs_work_as_usual(jobs: Jobs) -> None:
+    """What a filter easily breaks: pipes, temporary files, programs made on the way, signals."""
+    script = (
+        "set -e; echo '#!/bin/sh\nexit 0' > own; chmod +x own; ./own; mkdir -p a/b; mktemp; "
+        "seq 9 | sort -r | head -n 1; sleep 60 & kill $!; wait $! || [ $? = 143 ]; "
+        "python3 -c 'import socket; a, b = socket.socketpair(); a.send(b\"x\"); print(b.recv(1))'; "
+        "cat /proc/self/status > /dev/null; getent passwd root; timeout 5 true; nproc"
+    )
+    made = jobs.shell(script).run([jobs.source], ["a"])
+    assert made.log.splitlines()[-1].startswith("ended with status 0")
+
+
+def test_a_unit_for_each_job(activated: Jobs) -> None:
+    """As with systemd: the next one waits already, and has another process and folder."""
+    pool = activated.shell("cat {inputs}/a > {outputs}/a.txt; pwd; echo $PPID")
+    logs = []
+    for text in ("one", "two", "three"):
+        activated.source.write_text(text)
+        made = pool.run([activated.source], ["a"])
+        ((path, _),) = made.files
+        assert path.read_text() == text
+        logs.append(made.log.splitlines()[:2])
+    assert len({folder for folder, _ in logs}) == len({pid for _, pid in logs}) == 3
+    pool.close()
+    eventually(lambda: not [pid for _, pid in logs if is_alive_pid(int(pid))])
+
+
+def is_alive_pid(pid: int) -> bool:
+    try:
+        return is_alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_unit_ends_with_the_connection(activated: Jobs) -> None:
+    pool = activated.shell(f"{DAEMON} {STARTED} sleep 600")
+    with running(pool, activated.source) as raised:
+        eventually(lambda: len(descendants("sleep")) == 2)
+        family = descendants("sleep")
+        pool.stop()
+    assert [type(error) for error in raised] == [PassInterrupted]
+    eventually(lambda: not any(map(is_alive, family)))
+
+
+def test_without_its_socket_the_pass_ends(tmp_path: Path) -> None:
+    path = tmp_path / "none"
+    with (
+        closing(Jobs(tmp_path, str(path))) as jobs,
+        pytest.raises(ServiceUnavailable, match=f"cannot be started at {path}: No such file"),
+    ):
+        jobs.pool("true").run([jobs.source], ["a"])
+
+
+READY: dict[str, object] = {"ready": []}
+MADE = {"files": [["a", "image/png"]], "records": 0, "notes": []}
+END = {"response": MADE, "log": "", "unenforced": []}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\2[]",
+        b"\0\0\0\3nil",
+        {},
+        {"response": 7},
+        {"response": {}},
+        {"response": {"files": 7, "records": 0, "notes": []}},
+        END,  # without the file
+        {"crashed": "its process was killed by signal 9"},
+        {"files": ["a"]},  # without the descriptor
+        {"files": 7},
+    ],
+    ids=str,
+)
+def test_invalid_answers_of_a_supervisor(tmp_path: Path, said: bytes | dict[str, object]) -> None:
+    """It may be compromised as a transform's process may."""
+
+    def answer(connection: socket.socket) -> None:
+        messages.send(connection, READY)
+        with suppress(Disconnected):
+            for _ in range(4):
+                messages.receive(connection, 5)
+        if isinstance(said, bytes):
+            connection.sendall(said)
+        else:
+            messages.send(connection, said)
+
+    assert_crashes(tmp_path, answer)
+
+
+@pytest.mark.parametrize("name", ["../a", "/etc/a", "", ".", "..", "a/b", 7])
+def test_results_stay_in_their_folder(tmp_path: Path, name: object) -> None:
+    (tmp_path / "given").write_text("result")
+
+    def answer(connection: socket.socket) -> None:
+        messages.send(connection, READY)
+        for _ in range(4):
+            messages.receive(connection, 5)
+        with (tmp_path / "given").open() as file:
+            messages.send(connection, {"files": [name]}, [file.fileno()])
+        messages.send(connection, END)
+
+    before = set(tmp_path.rglob("*"))
+    assert_crashes(tmp_path, answer)
+    new = {path.name for path in set(tmp_path.rglob("*")) - before}
+    assert new == {"jobs", "upload", "jobs.socket"}
+
+
+def assert_crashes(folder: Path, answer: Callable[[socket.socket], None]) -> None:
+    """Check that an answer is refused, that the input stays, and that no descriptor is left."""
+
+    def start(connection: socket.socket) -> None:
+        kept = socket.socket(fileno=os.dup(connection.fileno()))
+        thread = threading.Thread(target=answer_and_close, args=(kept,))
+        thread.start()
+
+    def answer_and_close(connection: socket.socket) -> None:
+        with connection, suppress(Disconnected, TimeoutError, OSError):
+            answer(connection)
+
+    path = folder / "jobs.socket"
+    with accepting(path, start), closing(Jobs(folder, str(path))) as jobs:
+        pool = jobs.pool("true")
+        with pytest.raises(TransformCrashed):
+            pool.run([jobs.source], ["a"])
+        assert jobs.source.read_text() == "input"
+        assert [path.name for path in jobs.source.parent.iterdir()] == ["upload"]
+
+
+def test_a_full_disk_defers_the_upload(tmp_path: Path) -> None:
+    """What the job's side says of the machine concerns its own file only."""
+
+    def start(connection: socket.socket) -> None:
+        with suppress(Disconnected, TimeoutError):
+            messages.send(connection, READY)
+            for _ in range(4):
+                messages.receive(connection, 5)
+            reason = "No space left on device in /tmp/job"
+            messages.send(connection, {"response": {"environment": reason}, "log": ""})
+
+    path = tmp_path / "jobs.socket"
+    with accepting(path, start), closing(Jobs(tmp_path, str(path))) as jobs:
+        pool = jobs.pool("true")
+        with pytest.raises(UploadDeferred, match="No space left on device"):
+            pool.run([jobs.source], ["a"])
+
+
+def test_a_signal_to_its_group_reaches_the_job_alone(jobs: Jobs) -> None:
+    with pytest.raises(TransformCrashed, match="killed by signal 9"):
+        jobs.shell("kill -9 0; sleep 5").run([jobs.source], ["a"])
