@@ -100,6 +100,7 @@ class Results:
         """Print a query as one would type it, and its table."""
         self.say(f'\n./pipeline sql "{query}"')
         self.query(query)
+        self.say("")
 
     def say(self, text: str) -> None:
         """Print lines."""
