@@ -165,7 +165,13 @@ INJECTIONS = {
         in_reader=True,
     ),
     "SIGTERM": Injection(
-        _send_signal(signal.SIGTERM), _BOTH, phases=_BOTH_PHASES, times=1, in_reader=True
+        _send_signal(signal.SIGTERM),
+        _BOTH,
+        phases=_BOTH_PHASES,
+        times=1,
+        # The signal ends a worker that has not begun its pass: it still connects.
+        statuses=(0, 1, -signal.SIGTERM),
+        in_reader=True,
     ),
     "SIGKILL of transforms": Injection(
         _kill_transforms, _BOTH, ("fetch", "put result", "start_jobs", "record_results"), times=1
