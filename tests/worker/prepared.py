@@ -5,6 +5,8 @@ from worker.environment import Environment, environment_of
 from worker.preparation import prepare
 from worker.settings import DatabaseSettings, Package, Pipeline, Settings, StoreSettings
 
+PREPARED = cache_folder() / "prepared"
+
 
 def prepared(pipeline: Pipeline) -> Environment:
     """Prepare a pipeline that downloads nothing from the store.
@@ -25,7 +27,7 @@ def prepared(pipeline: Pipeline) -> Environment:
         database=DatabaseSettings("127.0.0.1", "test", "worker", "admin"),
         package=Package(),
         pipelines={pipeline.name: pipeline},
-        prepared=cache_folder() / "prepared",
+        prepared=PREPARED,
     )
     prepare(settings, pipeline)
     return environment_of(settings, pipeline)

@@ -16,7 +16,8 @@ from PIL import Image, ImageCms
 from tests.fuzz.seeds import chunk
 from tests.worker.pictures import decode, encode, error
 from tests.worker.pipeline import ROOT
-from tests.worker.prepared import prepared
+from tests.worker.pipeline import Pipeline as Deployed
+from tests.worker.prepared import PREPARED, prepared
 from worker import transforms
 from worker.environment import Environment
 from worker.errors import InvalidInput, TransformCrashed
@@ -355,6 +356,29 @@ def test_results_are_the_same_at_each_run(find: Finder) -> None:
     data = encode(PORTRAIT, "JPEG")
     first, second = find(data, '{"annotate": true}'), find(data, '{"annotate": true}')
     assert first == second
+
+
+def test_view_of_faces_names_their_crops(versioned: Deployed) -> None:
+    versioned.environment = {"PREPARED_DIRECTORY": str(PREPARED)}
+    versioned.configure(pipeline={"transform": "faces"})
+    versioned.migrate()
+    assert versioned.run("prepare").returncode == 0
+    for name in ("astronaut.jpg", "cat.jpg"):
+        versioned.put(f"2026/{name}", (DATA / name).read_bytes())
+    versioned.drain()
+    assert versioned.left() == []
+    (face,) = versioned.sql("SELECT * FROM pipeline.faces", user=versioned.user)
+    box = (face["x"], face["y"], face["x"] + face["width"], face["y"] + face["height"])
+    assert box == pytest.approx(FACE, abs=12)
+    assert face["score"] > 0.9
+    assert set(face["landmarks"]) >= {"nose", "left_eye"}
+    assert (face["key"], face["face"]) == ("2026/astronaut.jpg", 1)
+    assert face["result_key"] == "2026/astronaut.jpg.1.jpg"
+    crop = decode(versioned.get(face["result_key"]))
+    assert crop.width > face["width"]
+    assert versioned.keys(versioned.output) == [face["result_key"]]
+    states = {row["key"]: row["outcome"] for row in versioned.rows()}
+    assert states == {"2026/astronaut.jpg": "done", "2026/cat.jpg": "done"}
 
 
 def test_wrong_model_is_one_sentence(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def test_declared_columns_are_columns_of_the_view(idle: Pipeline) -> None:
     (row,) = idle.rows()
     records = [
         {"answer": "a\u00e9", "score": 0.5, "end": 3, "sure": True, "more": [1]},
-        {"answer": {"deep": 1}, "score": "high", "end": 10**30, "sure": "yes"},
-        {},
+        {"answer": {"deep": 1}, "score": "high", "end": 10**30, "sure": "yes", "result": "1"},
+        {"result": 1},
     ]
     for number, record in enumerate(records, 1):
         idle.sql(
@@ -118,13 +118,14 @@ def test_declared_columns_are_columns_of_the_view(idle: Pipeline) -> None:
     create_views(idle, columns)
     found = idle.sql("SELECT * FROM pipeline.negate ORDER BY number", user=idle.user)
     first = ["pipeline", "created_at", "key", "run_id", "job_id", "number"]
-    assert list(found[0]) == [*first, *columns, "data"]
+    assert list(found[0]) == [*first, *columns, "result_key", "data"]
     assert [one["data"] for one in found] == records
     assert [[one[name] for name in columns] for one in found] == [
         ["a\u00e9", 0.5, 3, True],
         ['{"deep": 1}', None, None, None],
         [None, None, None, None],
     ]
+    assert [one["result_key"] for one in found] == [None, None, row["output_key"]]
     assert {(one["pipeline"], one["key"]) for one in found} == {(row["pipeline"], "one.png")}
 
 
