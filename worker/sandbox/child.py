@@ -13,8 +13,11 @@ from pathlib import Path
 from worker.sandbox.application import Application, resources_of, start_failure
 from worker.sandbox.confinement import confine, limit_cpu
 
-#: What libraries of models look at: the kinds and the number of processors.
-_MACHINE = (Path("/sys/devices/system/cpu"), Path("/proc/cpuinfo"), Path("/proc/meminfo"))
+#: What libraries of models look at: the kinds and the number of processors, graphics cards.
+_MACHINE = (
+    *(Path("/sys/devices/system/cpu"), Path("/sys/bus/pci/devices")),
+    *(Path("/proc/cpuinfo"), Path("/proc/meminfo")),
+)
 
 
 def main() -> None:

@@ -41,6 +41,7 @@ _OF_MODELS = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # else onnxruntime keeps an identifier and calls Microsoft
 }
 
 

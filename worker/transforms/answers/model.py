@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Its import would keep an identifier in the user's cache and report to Microsoft (its Privacy.md).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from worker.errors import ServiceUnavailable

@@ -1,0 +1,54 @@
+"""What the demo needs beside the pipeline: a model, unless there is one, and a picture."""
+
+import csv
+import re
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import picture
+import rule_model
+
+from cli.examples.interface import Plan, Results, Setup
+from cli.paths import CHECKOUT
+from cli.terminal import print_progress
+
+_WORD = re.compile(r"([^\W\d_]+)\s*:")  # before a colon
+
+
+def prepare(setup: Setup, plan: Plan) -> Plan:
+    """Generate a model if pipelines.yaml names none that exists."""
+    definition = plan.pipelines["answers"]
+    folder = definition.get("folder")
+    if "model" in definition.get("parameters", {}) or (folder and (CHECKOUT / folder).is_dir()):
+        return plan
+    print_progress(
+        "No model is given: the answers are found by a rule in `name: value; name: value`."
+    )
+    made = setup.folder / "model"
+    rule_model.write(made, _words(plan.data))
+    return replace(plan, pipelines={"answers": {**definition, "folder": str(made)}})
+
+
+def show(results: Results) -> None:
+    """Show the answers where a user finds them."""
+    results.sql(
+        "select number, question, answer, round(score::numeric, 3) as score, error from answers"
+        " order by number"
+    )
+    for table in results.files("answers"):
+        drawn = results.folder / "answers.svg"
+        drawn.write_text(picture.draw(table), encoding="utf-8")
+        results.say(f"\nPicture: {drawn}")
+
+
+def _words(data: Path) -> list[str]:
+    """Return the names of fields in the contexts, as the tokenizer spells them."""
+    found: dict[str, None] = {}
+    for path in sorted(data.rglob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                for word in _WORD.findall(row["context"]):
+                    plain = unicodedata.normalize("NFD", word.lower())
+                    found["".join(one for one in plain if not unicodedata.combining(one))] = None
+    return list(found)
