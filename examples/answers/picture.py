@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 _LINE, _MARGIN = 24, 16
-_COLUMNS = (("question", 16), ("context", 330), ("answer", 890), ("score", 1090))
-_WIDTH = 1160
+_COLUMNS = (("question", 16), ("context", 330), ("answer", 972), ("score", 1240))
+_WIDTH = 1300
 _SHOWN = 76  # characters of a context
 _STYLE = """
 text { font: 13px system-ui, "DejaVu Sans", sans-serif; fill: #24292f; white-space: pre }
