@@ -35,11 +35,23 @@ def numbers(machine: str) -> dict[str, int]:
 
 
 def decide(machine: str, number: int, *arguments: int, architecture: int = 0) -> int:
-    """Interpret the filter as the kernel does (linux/filter.h, bpf_common.h)."""
+    """Return what the filter of a transform decides."""
+    return interpret(
+        seccomp.program(machine, PID),
+        number,
+        *arguments,
+        architecture=architecture or AUDIT[machine],
+    )
+
+
+def interpret(
+    program: list[tuple[int, int, int, int]], number: int, *arguments: int, architecture: int
+) -> int:
+    """Interpret a filter as the kernel does (linux/filter.h, bpf_common.h)."""
     given = dict.fromkeys(range(16, 64, 4), 0)
     given |= {16 + 8 * i: value for i, value in enumerate(arguments)}
-    data = {0: number, 4: architecture or AUDIT[machine]} | given
-    program, at, loaded = seccomp.program(machine, PID), 0, 0
+    data = {0: number, 4: architecture} | given
+    at, loaded = 0, 0
     while True:
         code, if_true, if_false, value = program[at]
         at += 1
@@ -106,3 +118,49 @@ def test_unknown_calls_do_not_exist(machine: str) -> None:
 
 def test_calls_of_another_architecture_kill(machine: str) -> None:
     assert decide(machine, 0, architecture=0x40000003) == KILL  # i386
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("clone", (17,), (ALLOW, ALLOW)),
+        ("clone", (THREAD,), (ALLOW, ALLOW)),
+        ("clone", (0x10000011,), (EPERM, EPERM)),  # CLONE_NEWUSER
+        ("clone", (0x20011,), (EPERM, EPERM)),  # CLONE_NEWNS
+        ("clone3", (), (ENOSYS, ENOSYS)),
+        ("execve", (), (ALLOW, ALLOW)),
+        ("kill", (), (ALLOW, ALLOW)),
+        ("fchmodat", (), (ALLOW, ALLOW)),
+        ("ptrace", (), (EPERM, EPERM)),
+        ("process_vm_readv", (), (EPERM, EPERM)),
+        ("unshare", (), (EPERM, EPERM)),
+        ("setns", (), (EPERM, EPERM)),
+        ("shmget", (), (EPERM, EPERM)),
+        ("io_uring_setup", (), (EPERM, EPERM)),
+        ("prlimit64", (1,), (EPERM, EPERM)),
+        ("socketpair", (1, 1), (ALLOW, ALLOW)),  # SOCK_STREAM
+        ("socketpair", (1, 0x80005), (ALLOW, ALLOW)),  # SOCK_SEQPACKET | SOCK_CLOEXEC
+        ("socketpair", (1, 2), (EPERM, EPERM)),  # SOCK_DGRAM
+        ("connect", (), (EPERM, ALLOW)),
+        ("socket", (1, 1), (EPERM, EPERM)),  # AF_UNIX
+        ("socket", (2, 1), (EPERM, ALLOW)),  # AF_INET
+        ("socket", (10, 2), (EPERM, ALLOW)),  # AF_INET6
+        ("socket", (16, 3), (EPERM, ALLOW)),  # AF_NETLINK
+        ("socket", (17, 3), (EPERM, EPERM)),  # AF_PACKET
+        ("fcntl", (3, 8), (EPERM, EPERM)),  # F_SETOWN
+        ("fcntl", (3, 1), (ALLOW, ALLOW)),
+    ],
+)
+def test_calls_of_commands(
+    machine: str,
+    numbers: dict[str, int],
+    name: str,
+    arguments: tuple[int, ...],
+    expected: tuple[int, int],
+) -> None:
+    for network in (False, True):
+        program = seccomp.command_program(machine, network=network)
+        found = interpret(program, numbers[name], *arguments, architecture=AUDIT[machine])
+        assert found == expected[network]
+    assert interpret(program, 0, architecture=0x40000003) == KILL  # i386
+    assert interpret(program, 470, architecture=AUDIT[machine]) == ENOSYS

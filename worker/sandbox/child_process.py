@@ -74,7 +74,7 @@ class ChildProcess:
         self._limits, self._is_model = limits, is_model
         self.files = 0
         self._log = OutputTail()
-        self._folder = Path(tempfile.mkdtemp(dir=folder))
+        self._folder = Path(tempfile.mkdtemp(dir=folder.absolute()))
         self._inputs, self._outputs = self._folder / "in", self._folder / "out"
         self._scratch = self._folder / "tmp"
         for each in (self._inputs, self._outputs, *([self._scratch] if is_model else [])):
@@ -116,14 +116,17 @@ class ChildProcess:
             self._write(pipeline)
             message = self._read(seconds)
         except TransformCrashed as error:
+            *_, last = ["", *self._printed().splitlines()]
             self.kill()
             raise ServiceUnavailable(
                 f"A process for transforms did not start ({error}): check that limits.memory_mb "
                 f"({self._limits.memory_mb}) is enough for Python and its libraries."
+                f"{' It printed: ' + last if last else ''}"
             ) from error
         if "ready" not in message:
             self.kill()
             raise ServiceUnavailable(response.printable(message.get("failed", response.INVALID)))
+        self._printed()  # of no file's
         return message
 
     def run(self, sources: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:
@@ -131,21 +134,25 @@ class ChildProcess:
         self.files += 1
         paths = input_paths(names) if self._is_model else ["input"]
         with self._moved(sources, [self._inputs / path for path in paths]):
-            self._write({"names": list(names), "paths": paths})
-            return self._read(self._limits.seconds)
+            try:
+                self._write({"names": list(names), "paths": paths})
+                return self._read(self._limits.seconds)
+            except TransformCrashed as error:
+                raise TransformCrashed(str(error), self._printed()) from error
 
     @contextmanager
     def _moved(self, sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[None]:
         """Move inputs to where the child can read them, and back."""
-        pairs = list(zip(sources, targets, strict=True))
-        for source, target in pairs:
-            if target.parent != self._inputs:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(source, target)  # noqa: PTH104  pathlib takes five times as long
+        moved = []
         try:
+            for source, target in zip(sources, targets, strict=True):
+                if target.parent != self._inputs:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(source, target)  # noqa: PTH104  pathlib takes five times as long
+                moved.append((source, target))
             yield
         finally:
-            for source, target in pairs:
+            for source, target in moved:
                 os.rename(target, source)  # noqa: PTH104
 
     def collect(self, produced: Mapping[str, Any], source: Path) -> Produced:
@@ -161,15 +168,18 @@ class ChildProcess:
 
     def _end_job(self) -> str:
         """Delete the last job's temporary files, and return what it printed."""
-        if not self._is_model:
-            return ""
-        for folder in (self._scratch, self._inputs):
+        for folder in (self._scratch, self._inputs) if self._is_model else ():
             for left in list(folder.iterdir()):
                 if left.is_dir() and not left.is_symlink():
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink()
-        self._read_log()
+        return self._printed()
+
+    def _printed(self) -> str:
+        """Return the end of what it printed since this was asked last; only a model is heard."""
+        if self._is_model:
+            self._read_log()
         return self._log.take()
 
     @property
