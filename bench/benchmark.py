@@ -19,6 +19,7 @@ class Setup:
     quick: bool
     machine: str  # kind of machine of the local stack
     minutes: float = 1  # of `soak`
+    count: int | None = None  # of objects, where it can be chosen; None for the usual one
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,7 @@ class PhotoSet:
         """Return photographs to upload."""
         made = []
         for first in range(4):
-            buffer = io.BytesIO()
-            self.mosaic(*size, first).save(buffer, "JPEG", quality=quality)
-            made.append(buffer.getvalue())
+            made.append(encoded(self.mosaic(*size, first), quality))
         return Uploads(made)
 
 
@@ -89,6 +87,13 @@ class Uploads:
         head = 4 + int.from_bytes(data[4:6], "big")
         comment = b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text
         return f"{number:06d}.jpg", data[:head] + comment + data[head:]
+
+
+def encoded(image: Image.Image, quality: int = 90) -> bytes:
+    """Return a JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def _fits(size: tuple[int, int], least: tuple[int, int]) -> bool:

@@ -18,7 +18,13 @@ DOCUMENT = ROOT / "docs" / "measurements.md"
 
 
 def run(
-    names: Sequence[str], *, quick: bool, photos: Path | None, machine: str, minutes: float
+    names: Sequence[str],
+    *,
+    quick: bool,
+    photos: Path | None,
+    machine: str,
+    minutes: float,
+    count: int | None = None,
 ) -> None:
     """Run benchmarks and report them.
 
@@ -28,6 +34,7 @@ def run(
         photos: Folder of photographs; None for Debian's package or the samples.
         machine: Kind of machine of the local stack, where a benchmark deploys one.
         minutes: How long `soak` lasts.
+        count: How many objects are measured, where that can be chosen.
     """
     photos = photos or (PACKAGED if PACKAGED.is_dir() else SAMPLES)
     names = names or (benchmarks.QUICK if quick else benchmarks.USUAL)
@@ -40,7 +47,9 @@ def run(
             benchmark, before = benchmarks.load(name), host.load_average()
             folder = place / name
             folder.mkdir()
-            result = benchmark.measure(Setup(folder, source, photos, quick, machine, minutes))
+            result = benchmark.measure(
+                Setup(folder, source, photos, quick, machine, minutes, count)
+            )
             load = f"load {before:.1f} before, {host.load_average():.1f} after"
             plots = [save(plot, folder if quick else document.folder) for plot in result.plots]
             shutil.rmtree(folder)

@@ -7,9 +7,9 @@ from bench.benchmark import Benchmark
 
 #: Run if none is named.
 USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
-QUICK = (*USUAL, "latency", "threads", "soak")
+QUICK = (*USUAL, "latency", "threads", "soak", "faces")
 #: Those not in USUAL take long, or need a checkout without a local stack.
-NAMES = (*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak")
+NAMES = (*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak", "faces")
 
 
 def load(name: str) -> Benchmark:

@@ -30,8 +30,19 @@ from local.machine import kinds
     type=click.FloatRange(min=0.5),
     help="How long `soak` lasts.  [default: 30, with --quick 1]",
 )
+@click.option(
+    "--count",
+    type=click.IntRange(min=4),
+    help="How many photos `faces` finds faces in.  [default: 1000, with --quick 40]",
+)
 def command(
-    names: tuple[str, ...], quick: bool, photos: Path | None, machine: str, minutes: float | None
+    names: tuple[str, ...],
+    *,
+    quick: bool,
+    photos: Path | None,
+    machine: str,
+    minutes: float | None,
+    count: int | None,
 ) -> None:
     for name in names:
         if name not in benchmarks.NAMES:
@@ -42,4 +53,4 @@ def command(
     from bench.run import run  # its packages are installed for this command only
 
     minutes = minutes or (1 if quick else 30)
-    run(names, quick=quick, photos=photos, machine=machine, minutes=minutes)
+    run(names, quick=quick, photos=photos, machine=machine, minutes=minutes, count=count)
