@@ -355,6 +355,10 @@ def _pipeline_problems(settings: Settings, pipeline: Pipeline) -> list[str]:
     ]
     if not _is_json_object(pipeline.parameters):  # the value may be secret
         problems.append(f"{prefix}parameters must be a JSON object as text.")
+    if pipeline.gather and not pipeline.sources:
+        problems.append(f"{prefix}gather needs pipelines to gather from: set sources.")
+    if bool(pipeline.folder.key) != bool(pipeline.folder.sha256):
+        problems.append(f"{prefix}folder needs both: set key and sha256.")
     if pipeline.keep_inputs and not settings.store.archive:
         problems.append(f"{prefix}keep_inputs needs a bucket: set store.archive.")
     return problems

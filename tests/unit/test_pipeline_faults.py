@@ -124,6 +124,11 @@ TABLE = {
         "parameters.argv has the placeholder {input}",
         "use {inputs}",
     ),
+    "two results with one key": Wrong(
+        {"transform": "faces", "folder": "", "outputKey": "{name}"},
+        "outputKey is '{name}' without {number}",
+        "add {number}",
+    ),
     "gather without from": Wrong(
         {**RUN, "gather": True, "from": []}, "gather is true, but from is missing", "name the pipe"
     ),
@@ -228,6 +233,7 @@ def test_bad_input_is_one_sentence(name: str, folder: Path) -> None:
         {**HUB, "folder": "", "parameters": {**HUB["parameters"], **HASHES}},
         {**RUN, "network": True, "allow": ["192.0.2.0/24"], "secrets": ["token"]},
         {**RUN, "folder": "", "parameters": {"argv": ["cat", "{inputs}/{{x}}"]}},
+        {"transform": "faces", "folder": "", "outputKey": "{name}-{number}"},
     ],
 )
 def test_good_pipeline_is_read(keys: dict[str, Any], folder: Path) -> None:

@@ -129,6 +129,69 @@ def test_list_shows_what_is_to_be_created(checkout: Checkout) -> None:
     ]
 
 
+def test_function_and_command_are_created_with_their_folder(checkout: Checkout) -> None:
+    """A folder in the checkout is relative to it in the settings, wherever the command runs."""
+    own = checkout.folder / "own"
+    own.mkdir(exist_ok=True)
+    (own / "pictures.py").write_text("def small(source, outputs, *, size: int): ...\n")
+    elsewhere = Path(checkout.environment["HOME"]) / "tool"
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "run").write_text("")
+    checkout.pipeline(
+        *("pipelines", "create", "small", "--transform", "pictures:small", "--folder", "own"),
+        *("--parameter", "size=64"),
+    )
+    command = ["create", "tool", "--transform", "command", "--folder", str(elsewhere)]
+    argv = 'argv=["{folder}/run", "{inputs}", "{outputs}"]'
+    assert "pipelines.tool.parameters.argv has {folder}/run as its program" in refused(
+        checkout, *command, "--parameter", argv
+    )
+    (elsewhere / "run").chmod(0o755)
+    checkout.pipeline("pipelines", *command, "--parameter", argv, "--from", "small")
+    made = defined(checkout)
+    assert made["small"] == {
+        "transform": "pictures:small",
+        "parameters": {"size": 64},
+        "folder": "own",
+    }
+    assert made["tool"]["folder"] == str(elsewhere)
+    assert made["tool"]["parameters"] == {"argv": ["{folder}/run", "{inputs}", "{outputs}"]}
+    printed = refused(checkout, "create", "b", "--transform", "pictures:large", "--folder", "own")
+    assert "pipelines.b.transform is pictures:large, but pictures.py defines no" in printed
+    assert "FOLDER" in checkout.pipeline("pipelines", "create", "--help").stdout
+
+
+def test_list_shows_all_keys_and_no_secret(checkout: Checkout) -> None:
+    file = checkout.folder / "Pulumi.lab.yaml"
+    definition = (
+        "{transform: command, from: [negatives], gather: true, apt: [vim-tiny], network: true,"
+        " allow: [192.0.2.0/24], secrets: [token], limits: {seconds: 900}, keepInputs: true,"
+        " parameters: {argv: [cat], values: {token: {secure: v1:abc}}}}"
+    )
+    pipelines = (
+        f"  image-pipeline:pipelines:\n    negatives: {{transform: negate}}\n    a: {definition}\n"
+    )
+    file.write_text(LAB.replace("encryptionsalt", f"{pipelines}encryptionsalt"))
+    _, found = checkout.json("pipelines", "list", "--stack", "lab")
+    expected = {
+        "name": "a",
+        "transform": "command",
+        "from": ["negatives"],
+        "gather": True,
+        "apt": ["vim-tiny"],
+        "network": True,
+        "allow": ["192.0.2.0/24"],
+        "secrets": ["token"],
+        "folder": "",
+        "limits": {"seconds": 900},
+        "keepInputs": True,
+        "outputKey": "",
+        "parameters": {"argv": ["cat"], "values": {"token": "[secret]"}},
+        "state": "to be created",
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -55,6 +55,12 @@ _INPUT = 'input = "'
         ),
         (
             _INPUT,
+            f'gather = true\nfolder = {{ key = "x" }}\n{_INPUT}',
+            ["gather needs pipelines to gather from: set", "folder needs both: set key and sha2"],
+        ),
+        (_INPUT, f'apt = "vim"\n{_INPUT}', ["negatives.apt is 'vim': it must be a list of texts."]),
+        (
+            _INPUT,
             f'readers = ["x"]\n{_INPUT}',
             ["readers names 'x': there is no table ["],
         ),
