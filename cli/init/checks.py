@@ -39,17 +39,19 @@ def parse(stack: str, values: Mapping[str, Any]) -> Settings:
         InvalidSettings: One sentence for each bad setting.
     """
     texts = declared.defaults()
-    faults = [fault for key in sorted(values) if (fault := declared.unknown(key, texts))]
+    faults, secrets = [], {}
     for name, value in values.items():
+        secrets[name] = isinstance(value, dict) and set(value) == {"secure"}
         if value is None:
             faults.append(f"{name} has no value: write one, or remove its line.")
         elif name in texts:
             # A secret is written encrypted: that it is set is all that can be checked here.
-            is_secret = isinstance(value, dict) and set(value) == {"secure"}
-            texts[name] = "secret" if is_secret else declared.as_text(value)
+            texts[name] = "secret" if secrets[name] else declared.as_text(value)
+    known = {*texts, *settings.named_secrets(texts["pipelines"])}
+    faults += [fault for key in sorted(values) if (fault := declared.unknown(key, known))]
     flat = declared.flat_settings({name: str(value) for name, value in values.items()})
     faults += [flat] if flat else []
-    return settings.parse(texts, Names.of_stack(stack).prefix, faults)
+    return settings.parse(texts, Names.of_stack(stack).prefix, faults, secrets)
 
 
 def problems(

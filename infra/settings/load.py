@@ -28,12 +28,9 @@ def load(environment: Mapping[str, str]) -> Settings:
         values[name] = default if value is None else str(value)
     keys = sorted({*CONFIG.get(), *get_config_env()})
     secrets = {key.partition(":")[2]: is_config_secret(key) for key in keys}
-    named = _named_secrets(values["pipelines"])
-    faults = [
-        sentence
-        for key in keys
-        if key.partition(":")[2] not in named and (sentence := unknown(key, values, project))
-    ]
+    named = named_secrets(values["pipelines"])
+    known = {*values, *named}
+    faults = [sentence for key in keys if (sentence := unknown(key, known, project))]
     flat = {name: str(get_config(f"{project}:{name}")) for name in FLAT if name in secrets}
     faults += [sentence for sentence in [flat_settings(flat, project)] if sentence]
     faults += _harmful_variables(environment)
@@ -75,8 +72,8 @@ def parse(
     return settings
 
 
-def _named_secrets(text: str) -> set[str]:
-    """Return the settings that pipelines name as their secrets; no other setting is free."""
+def named_secrets(text: str) -> set[str]:
+    """Return the settings that `pipelines` names as secrets: no others may have any name."""
     value = pipelines.parse(text)
     entries = value.values() if isinstance(value, dict) else ()
     lists = [each.get("secrets") for each in entries if isinstance(each, dict)]
