@@ -124,7 +124,7 @@ def _await_runs(host: Host, pipeline: str, keys: Sequence[str]) -> None:
                 runs, progress = [], error.message
             else:
                 progress = _progress(runs)
-            if len(runs) == len(keys) and all(run["ended"] or run["blocked"] for run in runs):
+            if len(runs) == len(keys) and all(map(_is_over, runs)):
                 break
             if progress != seen:
                 seen, last_progress = progress, time.monotonic()
@@ -140,6 +140,12 @@ def _runs(host: Host, pipeline: str, keys: Sequence[str]) -> list[dict[str, Any]
     """Return how far the runs of files are, those that have begun."""
     found = [job["run"] for job in _jobs(host, pipeline) if job["key"] in keys]
     return [ask(host, ["jobs", "run", run]) for run in dict.fromkeys(found)]
+
+
+def _is_over(run: Mapping[str, Any]) -> bool:
+    """Whether a run has ended, or waits for a quarantined job only."""
+    works = any(each["waiting"] or each["running"] for each in run["pipelines"])
+    return run["ended"] or (bool(run["blocked"]) and not works)
 
 
 def _progress(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -324,10 +324,12 @@ def _program_folders(path: str) -> list[str]:
 
     /opt/jdk/bin needs /opt/jdk/lib; a folder above that holds a user's own files is left out.
     """
+    # A unit's dynamic user has no home: then this stays "~".
+    homes = {*_HOMES, os.path.expanduser("~")}  # noqa: PTH111
     found = []
     for folder in filter(os.path.isabs, path.split(os.pathsep)):
         parent = os.path.dirname(folder)  # noqa: PTH120
-        is_home = parent in _HOMES or Path(parent) == Path.home() or parent.endswith("/.local")
+        is_home = parent in homes or parent.endswith("/.local")
         found.append(folder if is_home or not folder.endswith("/bin") else parent)
     return found
 
