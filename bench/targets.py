@@ -134,6 +134,20 @@ TARGETS: Sequence[Target] = (
         "×",
         most=1.15,
     ),
+    Target(
+        "`answers`, 1,000 rows of 120 tokens, against one row at a time, padded to 384",
+        "answers",
+        _figure("to one padded row"),
+        "×",
+        least=2.5,
+    ),
+    Target(
+        "`answers`, the same, against one row at a time as long as it is",
+        "answers",
+        _figure("to one row"),
+        "×",
+        least=2.5,
+    ),
     Target("`put` to negative, median", "latency", _figure("median s"), " s", most=1),
     Target("`put` to negative, p99", "latency", _figure("p99 s"), " s", most=3),
     Target(

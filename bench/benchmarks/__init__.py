@@ -9,7 +9,10 @@ from bench.benchmark import Benchmark
 USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
 QUICK = (*USUAL, "latency", "threads", "soak", "faces")
 #: Those not in USUAL take long, or need a checkout without a local stack.
-NAMES = (*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak", "faces")
+NAMES = (
+    *(*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak"),
+    *("faces", "answers"),
+)
 
 
 def load(name: str) -> Benchmark:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 _CONTEXT = 1  # the second sequence
 _SPECIAL = 4  # the most special tokens around question and context: RoBERTa's
@@ -81,7 +81,7 @@ class Encoder:
         parts = [text, *text.overflowing] if len(text) else []
         return Encoded([self._window(asked, part) for part in parts], is_cut)
 
-    def _window(self, asked: object, part: object) -> Window:
+    def _window(self, asked: Encoding, part: Encoding) -> Window:
         both = self._tokenizer.post_process(asked, part)
         sequences = both.sequence_ids
         first = sequences.index(_CONTEXT)

@@ -1,0 +1,142 @@
+"""`answers` against a program that asks onnxruntime about one row at a time."""
+
+import csv
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from bench import question_model
+from bench.benchmark import Result, Setup
+from bench.photos import ROOT
+from bench.table import Table
+from worker.environment import Environment
+from worker.sandbox.pool import Pool
+from worker.settings import Limits
+
+TITLE = "Answers"
+TEXT = """Rows of 120 tokens; a model of DistilBERT's size with random weights, fp32. `answers`:
+CSV files in the sandbox, with its defaults. Against it: the same tokenizer and search for the best
+span, and onnxruntime's `InferenceSession.run` (default options: all cores) for one row after the
+other, as long as it is, or padded to 384 tokens, as many examples for such models do. All take
+turns with the same files. int8: the model quantised by onnxruntime's `quantize_dynamic` (weights
+per channel). Random weights are the hardest case for it: many spans are almost as likely as the
+best."""
+
+_TOKENS, _PADDED = 120, 384
+_ONE, _ONE_PADDED = "one row at a time", f"one row at a time, padded to {_PADDED}"
+_OURS, _INT8 = "`answers`", "`answers`, int8 model"
+_LIMITS = Limits(memory_mb=1024, cpu_seconds=3600, seconds=3600)
+
+
+def measure(setup: Setup) -> Result:
+    """Let all ways answer the same files in turns."""
+    files, rows = (1, 40) if setup.quick else (5, 200)
+    model, quantized = setup.folder / "model.onnx", setup.folder / "int8.onnx"
+    tokenizer = setup.folder / "tokenizer.json"
+    question_model.write_model(model)
+    question_model.write_tokenizer(tokenizer)
+    quantize_dynamic(
+        model,
+        quantized,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["MatMul"],
+    )
+    sources = [setup.folder / f"{number}.csv" for number in range(files + 1)]
+    for number, source in enumerate(sources):
+        question_model.write_questions(source, 8 if number == 0 else rows, _TOKENS, number)
+    with (
+        _baseline(model, tokenizer, 0) as one,
+        _baseline(model, tokenizer, _PADDED) as padded,
+        _answers(setup.folder / "fp32", model, tokenizer) as ours,
+        _answers(setup.folder / "int8", quantized, tokenizer) as int8,
+    ):
+        ways = {_ONE: one, _ONE_PADDED: padded, _OURS: ours, _INT8: int8}
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for way in ways.values():
+            way(sources[0])  # the model is loaded now
+        for source in sources[1:]:
+            for name, way in ways.items():
+                seconds[name].append(way(source))
+    agreed = _agreement(setup.folder / "fp32", setup.folder / "int8")
+    return _result(seconds, rows, agreed)
+
+
+def _result(seconds: dict[str, list[float]], rows: int, agreed: float) -> Result:
+    rates = {name: rows / statistics.median(found) for name, found in seconds.items()}
+    lines = [
+        [
+            name,
+            f"{rate:.1f}",
+            *(f"{rate / rates[other]:.2f}×" for other in (_ONE, _ONE_PADDED)),
+            f"{100 * agreed:.1f} %" if name == _INT8 else "–",
+        ]
+        for name, rate in rates.items()
+    ]
+    columns = ["way", "rows/s, median", "to one row", "to one padded row", "same answers as fp32"]
+    figures = {
+        "to one row": rates[_OURS] / rates[_ONE],
+        "to one padded row": rates[_OURS] / rates[_ONE_PADDED],
+        "int8 to one row": rates[_INT8] / rates[_ONE],
+        "int8 agreement": agreed,
+    }
+    return Result([Table("", columns, lines)], figures)
+
+
+@contextmanager
+def _baseline(model: Path, tokenizer: Path, length: int) -> Iterator[Callable[[Path], float]]:
+    command = [sys.executable, "-m", "bench.one_row_at_a_time"]
+    command += [str(model), str(tokenizer), str(length)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin  # noqa: S101
+        assert process.stdout  # noqa: S101
+        process.stdout.readline()
+
+        def run(source: Path) -> float:
+            print(source, file=process.stdin, flush=True)
+            assert process.stdout  # noqa: S101
+            return float(process.stdout.readline())
+
+        yield run
+        process.stdin.close()
+
+
+@contextmanager
+def _answers(folder: Path, model: Path, tokenizer: Path) -> Iterator[Callable[[Path], float]]:
+    folder.mkdir()
+    environment = Environment(files={"model": model, "tokenizer": tokenizer})
+    pool = Pool("answers", "{}", _LIMITS, folder, 1, environment=environment, is_model=True)
+
+    def run(source: Path) -> float:
+        given = folder / "given"
+        given.write_bytes(source.read_bytes())
+        started = time.perf_counter()
+        made = pool.run([given], [source.name])
+        taken = time.perf_counter() - started
+        made.files[0][0].rename(folder / source.name)
+        return taken
+
+    yield run
+    pool.close()
+
+
+def _agreement(one: Path, other: Path) -> float:
+    """Return the part of rows that have the same answers in the files of two folders."""
+    found = {folder: list(_spans(folder)) for folder in (one, other)}
+    pairs = list(zip(found[one], found[other], strict=True))
+    return sum(a == b for a, b in pairs) / len(pairs)
+
+
+def _spans(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                yield row["start"], row["end"]
