@@ -148,6 +148,20 @@ TARGETS: Sequence[Target] = (
         "×",
         least=2.5,
     ),
+    Target(
+        "starting a job of a command on a `process` machine, more than fork and exec",
+        "command",
+        _figure("process: CPU ms more"),
+        " ms CPU",
+        most=15,
+    ),
+    Target(
+        "starting a job of a command in its own unit, more than fork and exec",
+        "command",
+        _figure("container: ms more"),
+        " ms",
+        most=60,
+    ),
     Target("`put` to negative, median", "latency", _figure("median s"), " s", most=1),
     Target("`put` to negative, p99", "latency", _figure("p99 s"), " s", most=3),
     Target(

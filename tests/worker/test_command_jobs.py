@@ -151,18 +151,12 @@ def descendants(name: str) -> list[psutil.Process]:
 
 
 def supervisors() -> list[psutil.Process]:
-    """Return the processes that supervise jobs: those that have a child."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if "worker.sandbox.job" in process.cmdline() and process.children():
-                found.append(process)
-    return found
-
-
-def the_daemon(jobs: Jobs) -> psutil.Process:
-    (path,) = jobs.source.parent.glob("*/job/out/daemon.txt")
-    return psutil.Process(int(path.read_text()))
+    """Return a supervisor's processes: the one that guards it, itself, and that of its job."""
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "worker.sandbox.job" in process.cmdline()
+    ]
 
 
 @pytest.mark.parametrize("ending", ["true", "exit 1", "kill -9 $$"])
@@ -209,7 +203,7 @@ def test_nothing_outlives_the_worker(jobs: Jobs) -> None:
     try:
         eventually(lambda: len(descendants("sleep")) == 2)
         family = psutil.Process(worker.pid).children(recursive=True)
-        assert len(family) >= 5  # the warm process, its supervisor, the job's and the program's
+        assert len(family) >= 5  # a supervisor's three, and the program's
     finally:
         worker.kill()
         worker.wait()
@@ -221,19 +215,19 @@ def test_nothing_outlives_a_killed_supervisor(jobs: Jobs) -> None:
     with running(pool, jobs.source) as raised:
         eventually(lambda: len(descendants("sleep")) == 2)
         family = descendants("sleep")
-        # The warm process, the supervisor, the job's: the middle one of those of this program.
-        own = [one for one in supervisors() if one.parent() in supervisors()]
-        own[0].kill()
+        _, supervisor, _ = supervisors()
+        supervisor.kill()
     assert [type(error) for error in raised] == [TransformCrashed]
     eventually(lambda: not any(map(is_alive, family)))
     pool.run([jobs.source], ["short"])
 
 
-def test_the_warm_process_is_replaced(jobs: Jobs) -> None:
+def test_a_supervisor_that_was_killed_while_it_waited_is_replaced(jobs: Jobs) -> None:
     pool = jobs.pool("true")
     pool.run([jobs.source], ["a"])
-    (warm,) = [one for one in psutil.Process().children() if "worker.sandbox.job" in one.cmdline()]
-    warm.kill()
+    _, idle = supervisors()
+    idle.kill()
+    idle.wait()
     pool.run([jobs.source], ["a"])
 
 

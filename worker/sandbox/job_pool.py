@@ -8,6 +8,7 @@ unit needs none of the worker's folders.
 import json
 import os
 import queue
+import select
 import shutil
 import socket
 import subprocess
@@ -41,15 +42,18 @@ _TRANSFER_SECONDS = 600
 _HOMES = ("/", "/home", "/root")
 
 
-class _Jobs(Protocol):
+class _Supervisors(Protocol):
     """Starts supervisors of jobs."""
 
-    def start(self) -> socket.socket:
+    def take(self) -> socket.socket:
         """Return the connection to a supervisor that waits for its job.
 
         Raises:
             ServiceUnavailable: None can be started.
         """
+
+    def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
+        """Take a connection back; one that is not usable is closed, which ends its job."""
 
     def close(self) -> None:
         """End what waits for jobs."""
@@ -81,8 +85,8 @@ class JobPool:
         self._limits, self._folder = pipeline.limits, folder
         self._is_unit = job_socket is not None
         python = str(environment.python)
-        self._jobs: _Jobs = (
-            _UnitJobs(job_socket, python, message) if job_socket else _LocalJobs(python, message)
+        self._supervisors: _Supervisors = (
+            _Units(job_socket, python, message) if job_socket else _Processes(python, message)
         )
         self._places = threading.Semaphore(size)
         self._connections: set[socket.socket] = set()
@@ -107,9 +111,9 @@ class JobPool:
         if not self._is_unit:
             job = received / "job"
             job.mkdir()
-        connection = None
+        connection, outcome = None, None
         try:
-            connection = self._jobs.start()
+            connection = self._supervisors.take()
             self._connections.add(connection)
             if self._stopped:
                 raise PassInterrupted
@@ -123,7 +127,7 @@ class JobPool:
         finally:
             if connection:
                 self._connections.discard(connection)
-                connection.close()
+                self._supervisors.put_back(connection, is_usable=outcome is not None)
             shutil.rmtree(received, ignore_errors=True)
 
     def _receive(self, connection: socket.socket, folder: Path) -> dict[str, Any]:
@@ -173,29 +177,33 @@ class JobPool:
 
     def close(self) -> None:
         """See `TransformPool.close`."""
-        self._jobs.close()
+        self._supervisors.close()
 
 
-class _UnitJobs:
+class _Units:
     """Starts units by connecting to their socket; one waits, so that a job need not."""
 
     def __init__(self, path: str, python: str, message: dict[str, object]) -> None:
         self._path, self._python, self._message = path, python, message
         self._waiting: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
 
-    def start(self) -> socket.socket:
-        connection = self._take() or _ready(self._connect())
+    def take(self) -> socket.socket:
+        connection = self._waiting_one() or _ready(self._connect())
         with suppress(ServiceUnavailable):  # the next job says so
             self._waiting.put(self._connect())
         return connection
 
-    def _take(self) -> socket.socket | None:
+    def _waiting_one(self) -> socket.socket | None:
         """Return one that waits, if it has not ended meanwhile."""
         with suppress(queue.Empty):
             while True:
                 with suppress(ServiceUnavailable):
                     return _ready(self._waiting.get_nowait())
         return None
+
+    def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
+        del is_usable  # a unit has one job
+        connection.close()
 
     def close(self) -> None:
         with suppress(queue.Empty):
@@ -217,78 +225,67 @@ class _UnitJobs:
         return connection
 
 
-class _LocalJobs:
-    """Starts a process that has the transform in memory, and forks a supervisor for each job."""
+class _Processes:
+    """Starts processes that supervise one job after the other."""
 
     def __init__(self, python: str, message: dict[str, object]) -> None:
-        self._command = [python, "-P", "-s", "-m", "worker.sandbox.job", "--serve"]
+        self._command = [python, "-P", "-s", "-m", "worker.sandbox.job", "--repeat"]
         self._message = message
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._lock = threading.Lock()
+        self._idle: queue.LifoQueue[socket.socket] = queue.LifoQueue()
+        self._processes: dict[socket.socket, subprocess.Popen[bytes]] = {}
 
-    def start(self) -> socket.socket:
-        own, others = socket.socketpair()
-        try:
-            with self._lock:
-                try:
-                    messages.send(self._server(), {}, [others.fileno()])
-                except Disconnected:  # it was killed
-                    self._end()
-                    messages.send(self._server(), {}, [others.fileno()])
-        except Disconnected as error:
-            own.close()
-            raise ServiceUnavailable("Jobs cannot be started: their process ends.") from error
-        except ServiceUnavailable:
-            own.close()
-            raise
-        finally:
-            others.close()
-        return own
+    def take(self) -> socket.socket:
+        with suppress(queue.Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                if not select.select([connection], [], [], 0)[0]:
+                    return connection
+                self._end(connection)  # it was killed
+        return self._started()
+
+    def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
+        if is_usable:
+            self._idle.put(connection)
+        else:
+            self._end(connection)
 
     def close(self) -> None:
-        with self._lock:
-            self._end()
+        for connection in list(self._processes):
+            self._end(connection)
 
-    def _server(self) -> socket.socket:
-        if not self._control:
-            own, others = socket.socketpair()
-            try:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=others.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    env={"PYTHONPATH": str(_SOURCE), "LC_ALL": "C.UTF-8"},
-                    start_new_session=True,
-                )
-            except OSError as error:
-                own.close()
-                raise ServiceUnavailable(
-                    f"A process for jobs cannot be started: {error.strerror}."
-                ) from error
-            finally:
-                others.close()
-            self._control = own
-            try:
-                messages.send(own, self._message)
-                _ready(own)
-            except (Disconnected, ServiceUnavailable):
-                self._end()
-                raise
-        return self._control
+    def _started(self) -> socket.socket:
+        own, others = socket.socketpair()
+        try:
+            self._processes[own] = subprocess.Popen(
+                self._command,
+                stdin=others.fileno(),
+                stdout=subprocess.DEVNULL,
+                env={"PYTHONPATH": str(_SOURCE), "LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            own.close()
+            raise ServiceUnavailable(
+                f"A process for jobs cannot be started: {error.strerror}."
+            ) from error
+        finally:
+            others.close()
+        try:
+            messages.send(own, self._message)
+            return _ready(own)
+        except (Disconnected, ServiceUnavailable):
+            self._end(own)
+            raise
 
-    def _end(self) -> None:
-        """Disconnect the process, which ends when the running jobs have."""
-        if self._control:
-            self._control.close()
-            self._control = None
-        if self._process:
-            try:
-                self._process.wait(_EXIT_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+    def _end(self, connection: socket.socket) -> None:
+        """Disconnect a process, which then kills its job, and wait until it has ended."""
+        connection.close()
+        process = self._processes.pop(connection)
+        try:
+            process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 _SOURCE = Path(__file__).resolve().parents[2]

@@ -41,12 +41,6 @@ def descendants() -> list[int]:
         return _by_parents()
 
 
-def children() -> list[int]:
-    """Return the ids of the child processes of this one."""
-    own = str(os.getpid())
-    return [pid for pid in descendants() if (fields := _stat(pid)) and fields[_PARENT] == own]
-
-
 def measure(pids: Iterable[int]) -> TreeUsage:
     """Return what processes use; those that have ended in the meantime are left out."""
     memory, ticks = 0, 0

@@ -32,7 +32,9 @@ _LITTLE_SPACE = 16 << 20
 
 
 class Supervisor:
-    """Runs one job: makes its folder, starts its process, ends all processes, returns the results.
+    """Runs jobs one after the other.
+
+    It makes a job's folders, starts its process, ends all its processes, and returns the results.
 
     Args:
         connection: To the worker.
@@ -52,15 +54,17 @@ class Supervisor:
         self._pipeline, self._rules = pipeline, rules
         self._limits: Mapping[str, int] = pipeline["limits"]
         self._log, self._answer = OutputTail(), b""
+        self._cpu_before = 0.0  # of earlier jobs
 
     def run(self) -> None:
-        """Run the job that the worker sends.
+        """Run the next job that the worker sends.
 
         Raises:
             Disconnected: The worker has ended, or gave the job up.
         """  # noqa: DOC502
         job, _ = messages.receive(self._connection)
         folder = job["folder"] or tempfile.mkdtemp()  # a unit's own /tmp goes with it
+        self._answer, self._cpu_before = b"", _cpu_of_ended()
         try:
             self._run(folder, job["names"])
         finally:
@@ -201,8 +205,7 @@ class Supervisor:
         _reap_orphans(pid)
         pids = process_tree.descendants()
         used = process_tree.measure(pids)
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if used.cpu + ended.ru_utime + ended.ru_stime > self._limits["cpu_seconds"]:
+        if used.cpu + _cpu_of_ended() - self._cpu_before > self._limits["cpu_seconds"]:
             return f"it used more than {self._limits['cpu_seconds']} seconds of CPU time"
         limit = self._limits["memory_mb"]
         if used.memory >> 20 > limit and process_tree.proportional_memory(pids) >> 20 > limit:
@@ -278,6 +281,12 @@ def _open_regular(folder: str, name: str) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, name)
     return descriptor
+
+
+def _cpu_of_ended() -> float:
+    """Return the CPU seconds of all descendants that have been reaped."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _reap_orphans(pid: int) -> None:
