@@ -35,6 +35,7 @@ CODE = """
         if text == "crash":
             os._exit(7)
         (outputs / "copy.txt").write_text(text)
+        Path("relative.txt").write_text("no result")
         return [{"name": source.name, "word": secret_word, "arguments": sys.orig_argv}]
 """
 

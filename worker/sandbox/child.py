@@ -28,7 +28,7 @@ def main() -> None:
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     pipeline = json.loads(line)
     responses = os.fdopen(os.dup(1), "w", buffering=1)
-    readable, scratch = [Path(inputs)], None
+    readable, scratch, outputs = [Path(inputs)], None, Path.cwd()
     if has_log := "scratch" in pipeline:
         os.dup2(2, 1)  # the parent reads what it prints
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -40,6 +40,8 @@ def main() -> None:
         transform = Application(name, pipeline)
         _discard_output()
     unenforced = confine(int(memory_mb) << 20, int(parent), readable, scratch)
+    if scratch:
+        os.chdir(scratch)  # what a library leaves in the working directory is no result
     try:
         if has_log:  # confined before, because imports of models' libraries start threads
             transform = Application(name, pipeline)
@@ -51,7 +53,7 @@ def main() -> None:
     for line in sys.stdin:
         limit_cpu(int(cpu_seconds))
         job = json.loads(line)
-        answer = transform.apply(Path(inputs), job["paths"], job["names"], Path.cwd())
+        answer = transform.apply(Path(inputs), job["paths"], job["names"], outputs)
         if has_log:
             sys.stdout.flush()
             sys.stderr.flush()
