@@ -178,6 +178,20 @@ TARGETS: Sequence[Target] = (
         "×",
         most=1.2,
     ),
+    Target(
+        "three chained pipelines, to the slowest of them alone",
+        "chains",
+        _quotient("chain s", "slowest s"),
+        "×",
+        most=1.3,
+    ),
+    Target(
+        "gather of 200 results: start after the last of them is recorded",
+        "gather",
+        _figure("start s"),
+        " s",
+        most=2,
+    ),
 )
 
 

@@ -49,11 +49,18 @@ class Testbed:
     def _database(self) -> Path:
         return self._folder / "database"
 
-    def fill(self, count: int, upload: Callable[[int], tuple[str, bytes]]) -> None:
+    def fill(
+        self, count: int, upload: Callable[[int], tuple[str, bytes]], bucket: str = ""
+    ) -> None:
         """Fill the input bucket with uploads 0 to `count`, and empty the output bucket.
 
         Files are written into the folder of the store, which is restarted: through S3, 100,000
         uploads would take longer than draining them.
+
+        Args:
+            count: How many.
+            upload: Returns the key and content of an upload.
+            bucket: Another bucket to fill instead.
         """
         processes.kill(self._store, object_store.NAME)
         objects = self._store / "objects"
@@ -61,7 +68,7 @@ class Testbed:
             path.unlink()
         for number in range(count):
             key, content = upload(number)
-            (objects / self.pipeline.input / key).write_bytes(content)
+            (objects / (bucket or self.pipeline.input) / key).write_bytes(content)
         self.store = object_store.start(self._store, "rclone")
         self.pipeline.store = self.store
         self.pipeline.s3 = client(self.store)

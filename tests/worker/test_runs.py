@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bench.workflow import LINES, make_workflow, package
 from cli import options
 from cli.commands import main
 from tests.worker.jobs import changed, listed, shown
 from tests.worker.pipeline import Pipeline
 from tests.worker.test_cli_jobs import Stack
-from tests.worker.workflow import LINES, make_workflow, package
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +22,19 @@ def workflow_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workflow(pipeline: Pipeline, workflow_package: Path) -> Pipeline:
-    make_workflow(pipeline, workflow_package)
-    return pipeline
+    return begun(pipeline, workflow_package)
 
 
 @pytest.fixture
 def versioned_workflow(versioned: Pipeline, workflow_package: Path) -> Pipeline:
-    make_workflow(versioned, workflow_package)
-    return versioned
+    return begun(versioned, workflow_package)
+
+
+def begun(pipeline: Pipeline, folder: Path) -> Pipeline:
+    """Configure the workflow; runs that end from now on are gathered."""
+    make_workflow(pipeline, folder)
+    pipeline.drain(pipeline="model")
+    return pipeline
 
 
 def drain(pipeline: Pipeline, *names: str) -> None:

@@ -1,0 +1,67 @@
+"""Passes of several pipelines of a stack that run at the same time."""
+
+import subprocess
+import time
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from bench.pipeline import WorkerPipeline
+
+_LOOK_SECONDS = 0.2
+_STOP_SECONDS = 20
+
+
+class Passes:
+    """A pass of each pipeline, running as a machine's units do until the context ends."""
+
+    def __init__(self, pipeline: WorkerPipeline, *names: str) -> None:
+        self._pipeline, self._names = pipeline, names
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Self:
+        pipeline, before = self._pipeline, self._pipeline.environment
+        for name in self._names:
+            state = pipeline.folder / f"state-{name}"
+            pipeline.environment = before | {"STATE_DIRECTORY": str(state)}
+            with (pipeline.folder / f"{name}.log").open("w", encoding="utf-8") as log:
+                words = ("drain", "--pipeline", name, "--linger", "3600")
+                self._running[name] = pipeline.popen(*words, stdout=log)
+        pipeline.environment = before
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            try:
+                process.communicate(timeout=_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+
+    def await_done(self, name: str, count: int) -> None:
+        """Wait until a pipeline has done a number of jobs.
+
+        Raises:
+            RuntimeError: A pass ended before.
+        """
+        counted = "SELECT count(*) FROM pipeline.results WHERE outcome = 'done' AND pipeline = "
+        while query(self._pipeline, f"{counted}'{name}'") != [(count,)]:
+            for each, process in self._running.items():
+                if process.poll() is not None:
+                    reason = process.communicate()[1]
+                    raise RuntimeError(f"the pass of {each} ended: {reason}")
+            time.sleep(_LOOK_SECONDS)
+
+
+def query(pipeline: WorkerPipeline, text: str) -> list[tuple[object, ...]]:
+    """Return the rows of a query in the stack's database."""
+    with psycopg.connect(pipeline.server.dsn(pipeline.database)) as connection:
+        return connection.execute(text.encode()).fetchall()
