@@ -281,7 +281,7 @@ def definition(pipeline: Pipeline, folder_sha256: str, key: str) -> dict[str, An
         if not is_known(value):
             return None
         # The engine hands over 1.0 as 1.
-        exact = json.loads(json.dumps(value), parse_float=lambda one: float(one) // 1 or one)
+        exact = json.loads(json.dumps(value), parse_int=float)
         return hmac.new(key.encode(), json.dumps(exact).encode(), "sha256").hexdigest()
 
     found = pipeline.model_dump(mode="json", by_alias=True, exclude_none=True)
