@@ -7,7 +7,7 @@ packages are installed once for all tests.
 import hashlib
 import json
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from worker.settings import DatabaseSettings, Package, Pipeline, Settings, Store
 
 #: The names of fields that the rule knows.
 WORDS = ["name", "city", "age", "job"]
+_BUCKET = "models"
 PREPARED = cache_folder() / "prepared"
 
 
@@ -38,22 +39,29 @@ def environment(folder: Path, store: ObjectStore, model: Path) -> tuple[Environm
     Returns:
         The environment, and the parameters that name the model.
     """
-    bucket, parameters = "models", {"model": "s3://models/rule"}
+    parameters = {"model": f"s3://{_BUCKET}/rule"}
     s3 = client(store)
-    s3.create_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=_BUCKET)
     for name, parameter in (("model.onnx", "modelSha256"), ("tokenizer.json", "tokenizerSha256")):
         content = (model / name).read_bytes()
-        s3.put_object(Bucket=bucket, Key=f"rule/{name}", Body=content)
+        s3.put_object(Bucket=_BUCKET, Key=f"rule/{name}", Body=content)
         parameters[parameter] = hashlib.sha256(content).hexdigest()
+    return prepared_environment(folder, store, parameters), parameters
+
+
+def prepared_environment(
+    folder: Path, store: ObjectStore, parameters: Mapping[str, str]
+) -> Environment:
+    """Prepare what `answers` needs with some parameters."""
     credentials = folder / "credentials"
     credentials.mkdir()
     (credentials / "s3-access-key").write_text(store.access_key)
     (credentials / "s3-secret-key").write_text(store.secret_key)
-    pipeline = Pipeline("answers", "answers", "in", "out", json.dumps(parameters))
+    pipeline = Pipeline("answers", "answers", "in", "out", json.dumps(dict(parameters)))
     settings = Settings(
         "stack",
         "vm-1",
-        StoreSettings(store.endpoint, bucket),
+        StoreSettings(store.endpoint, _BUCKET),
         DatabaseSettings("", "", "", ""),
         Package(),
         {"answers": pipeline},
@@ -61,4 +69,4 @@ def environment(folder: Path, store: ObjectStore, model: Path) -> tuple[Environm
         prepared=PREPARED,
     )
     prepare(settings, pipeline)
-    return environment_of(settings, pipeline), parameters
+    return environment_of(settings, pipeline)

@@ -271,7 +271,7 @@ def test_positions_are_code_points_and_accents_stay_whole(
 
 
 def test_a_long_question_is_cut_and_a_note_says_so(answer: Answerer) -> None:
-    words = ["age", *["x"] * 42]
+    words = ["age", *["x"] * 36]
     for question, notes in (
         (words, []),
         ([*words, "city"], ["1 questions were too long for the model and were cut off"]),
@@ -415,16 +415,71 @@ for _ in range(400):
 print("400 compared")
 """
 
+#: Reads texts in windows with two tokenizers, and checks that no token is lost or misplaced.
+WINDOWS = """
+import json, random, sys
+from pathlib import Path
+from worker.transforms.answers.windows import Encoder
 
-def test_the_best_span_is_the_best_of_all(answer: Answerer) -> None:
+bert = json.loads(Path(sys.argv[1]).read_text())
+names = ("[CLS]", "[SEP]")
+special = {name: {"id": name, "ids": [at], "tokens": [name]} for at, name in enumerate(names, 2)}
+template = [("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("[SEP]", 0), ("B", 0), ("[SEP]", 0)]
+pair = [
+    {"Sequence" if name in "AB" else "SpecialToken": {"id": name, "type_id": kind}}
+    for name, kind in template
+]
+roberta = bert | {"post_processor": bert["post_processor"] | {"pair": pair}}
+dice = random.Random(1)
+for tokenizer, between in ((bert, 2), (roberta, 3)):
+    Path("tokenizer.json").write_text(json.dumps(tokenizer))
+    for _ in range(60):
+        longest = dice.randint(64, 90)
+        stride = dice.randint(0, longest // 2)
+        encoder = Encoder(Path("tokenizer.json"), longest, stride)
+        question = " ".join(["name"] * dice.randint(1, 20))
+        words = [dice.choice(["a", "bé", "city", "ccc"]) for _ in range(dice.randint(1, 300))]
+        context, expected, at = " ".join(words), [], 0
+        for word in words:
+            expected.append((at, at + len(word)))
+            at += len(word) + 1
+        found = []
+        for number, window in enumerate(encoder.encode(question, context).windows):
+            assert len(window.ids) <= longest
+            asked = list(window.ids[1 : 1 + len(question.split())])
+            assert asked == [6] * len(asked)
+            assert window.context.start == len(asked) + between, (window.context, between)
+            offsets = [tuple(one) for one in window.offsets.tolist()]
+            assert len(offsets) == window.context.stop - window.context.start
+            if number:
+                assert offsets[:stride] == found[len(found) - stride :], (number, stride)
+            found += offsets[stride if number else 0 :]
+        assert found == expected
+print("read")
+"""
+
+
+def run_inside(answer: Answerer, program: str, folder: Path, *arguments: object) -> str:
+    """Run a program with the transform's packages; return what it prints."""
     done = subprocess.run(
-        [answer.environment.python, "-P", "-c", ORACLE],
+        [answer.environment.python, "-P", "-c", program, *map(str, arguments)],
+        cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("400 compared\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_the_best_span_is_the_best_of_all(answer: Answerer, tmp_path: Path) -> None:
+    assert run_inside(answer, ORACLE, tmp_path) == "400 compared"
+
+
+def test_windows_lose_no_token(answer: Answerer, tmp_path: Path) -> None:
+    write_rule_model(tmp_path / "model")
+    assert run_inside(answer, WINDOWS, tmp_path, tmp_path / "model/tokenizer.json") == "read"
 
 
 def test_answers_are_rows_of_the_database(versioned: Pipeline, tmp_path: Path) -> None:

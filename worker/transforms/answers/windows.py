@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 _CONTEXT = 1  # the second sequence
-_SPECIAL = 4  # the most special tokens around question and context: RoBERTa's
+_NEW = 8  # at least one in so many tokens of a window is of the context and in no window before
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._room, self._stride = max_length - _SPECIAL, stride
+        self._room = max_length - self._tokenizer.num_special_tokens_to_add(is_pair=True)
+        self._longest_question = self._room - stride - max_length // _NEW
+        self._stride = stride
 
     def encode(self, question: str, context: str) -> Encoded:
         """Make the windows of a row.
@@ -74,9 +76,8 @@ class Encoder:
         asked = self._tokenizer.encode(question, add_special_tokens=False)
         text = self._tokenizer.encode(context, add_special_tokens=False)
         # The library panics if a window has no room beside the stride.
-        most = self._room - self._stride - 1
-        is_cut = len(asked) > most
-        asked.truncate(most)
+        is_cut = len(asked) > self._longest_question
+        asked.truncate(self._longest_question)
         text.truncate(self._room - len(asked), stride=self._stride)
         parts = [text, *text.overflowing] if len(text) else []
         return Encoded([self._window(asked, part) for part in parts], is_cut)
