@@ -16,8 +16,23 @@ PIPELINES = """\
 negatives: { transform: negate }
 thumbs: { transform: thumbnail, parameters: { width: 61, height: 67 } }
 inverted: { transform: negate, from: thumbs }
+offline:
+  transform: command
+  parameters: &probe { argv: [python3, "{folder}/probe.py", "{inputs}"] }
+  folder: tests/machine/probe
+  apt: [hello]
+  secrets: [probe-token]
+online:
+  transform: command
+  parameters: *probe
+  folder: tests/machine/probe
+  apt: [hello]
+  network: true
+  allow: [10.0.2.2/32]
 """
 NAMES = ("negatives", "thumbs", "inverted")
+COMMANDS = ("offline", "online")
+SECRET = "hush-hush-hush"
 WORKER, TIMER = (f"pipeline-worker@negatives.{kind}" for kind in ("service", "timer"))
 _TIMERS = " ".join(f"pipeline-worker@{name}.timer" for name in NAMES)
 PROBE = "/usr/local/lib/probe.py"
@@ -139,7 +154,7 @@ class Guest:
         """Whether all pipelines have made a pass: everything of the first boot is done."""
         try:
             found = self.status().get("pipelines", []) if self.machine.is_installed else []
-            return len(found) == len(NAMES) and all(each["machines"] for each in found)
+            return len(found) == len(NAMES + COMMANDS) and all(each["machines"] for each in found)
         except (ValueError, ProcessLookupError):
             return False
 

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,10 +15,20 @@ from local.machine.machine import BootedMachine
 from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
-from tests.machine.guest import BOOT_SECONDS, PIPELINES, Guest, eventually
+from tests.machine.guest import BOOT_SECONDS, PIPELINES, SECRET, Guest, eventually
 from tests.machine.registry import free_port, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"
+_SET_SECRET = """
+import sys
+from cli.machines import machine_kind
+from cli.stacks.local_stack import LocalStack
+local = LocalStack()
+machine_kind.choose(local, *sys.argv[1:])
+stack = local.open()
+stack.create()
+stack.set_secret("probe-token", sys.stdin.read())
+"""
 USER_DATA = base64.b64encode(gzip.compress(b"#cloud-config\n{}\n")).decode()
 
 
@@ -50,10 +61,23 @@ def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[G
         made = Guest(Checkout(checkout.folder, known), suite)
         (checkout.folder / "pipelines.local.yaml").write_text(PIPELINES, encoding="utf-8")
         try:
+            set_secret(made.checkout, kind, suite)
             made.checkout.pipeline("up", "--machine", kind, "--suite", suite)
             yield made
         finally:
             made.checkout.pipeline("destroy", "--data", code=None)
+
+
+def set_secret(checkout: Checkout, kind: str, suite: str) -> None:
+    """Set the secret of the pipeline `offline`, as `pulumi config set --secret` does."""
+    subprocess.run(
+        [checkout.folder / ".venv/bin/python", "-c", _SET_SECRET, kind, suite],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        input=SECRET,
+        text=True,
+        check=True,
+    )
 
 
 @contextmanager
