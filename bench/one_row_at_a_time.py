@@ -1,7 +1,8 @@
 """What `answers` is measured against: a program that asks onnxruntime about one row at a time.
 
-python -m bench.one_row_at_a_time MODEL TOKENIZER LENGTH, with the paths of CSV files on standard
-input; prints the seconds that each took. Rows are padded to LENGTH tokens, 0 for not at all.
+python -m bench.one_row_at_a_time MODEL TOKENIZER THREADS LENGTH, with the paths of CSV files on
+standard input; prints the seconds that each took. THREADS is 0 for onnxruntime's default, one per
+core; rows are padded to LENGTH tokens, 0 for not at all.
 """
 
 import csv
@@ -21,9 +22,12 @@ _LONGEST, _STRIDE, _ANSWER = 384, 128, 30
 
 def main() -> None:
     """Answer files until standard input ends."""
-    model, tokenizer, length = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    model, tokenizer = map(Path, sys.argv[1:3])
+    threads, length = map(int, sys.argv[3:])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     encoder = Encoder(tokenizer, _LONGEST, _STRIDE)
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     print("ready", flush=True)
     for line in sys.stdin:
         started = time.perf_counter()

@@ -142,7 +142,14 @@ TARGETS: Sequence[Target] = (
         least=2.5,
     ),
     Target(
-        "`answers`, the same, against one row at a time as long as it is",
+        "`answers`, the same, against one row at a time, as long as it is, one thread",
+        "answers",
+        _figure("to one row, one thread"),
+        "×",
+        least=2.5,
+    ),
+    Target(
+        "`answers`, the same, against one row at a time, as long as it is, a thread per core",
         "answers",
         _figure("to one row"),
         "×",

@@ -22,14 +22,15 @@ from worker.settings import Limits
 TITLE = "Answers"
 TEXT = """Rows of 120 tokens; a model of DistilBERT's size with random weights, fp32. `answers`:
 CSV files in the sandbox, with its defaults. Against it: the same tokenizer and search for the best
-span, and onnxruntime's `InferenceSession.run` (default options: all cores) for one row after the
-other, as long as it is, or padded to 384 tokens, as many examples for such models do. All take
-turns with the same files. int8: the model quantised by onnxruntime's `quantize_dynamic` (weights
-per channel). Random weights are the hardest case for it: many spans are almost as likely as the
-best."""
+span, and onnxruntime's `InferenceSession.run` for one row after the other: with its default of a
+thread per core, with one thread, and padded to 384 tokens, as many examples for such models do.
+All take turns with the same files. int8: the model quantised by onnxruntime's `quantize_dynamic`
+(weights per channel). Random weights are the hardest case for it: many spans are almost as likely
+as the best."""
 
 _TOKENS, _PADDED = 120, 384
-_ONE, _ONE_PADDED = "one row at a time", f"one row at a time, padded to {_PADDED}"
+_ONE, _ONE_THREAD = "one row at a time", "one row at a time, one thread"
+_ONE_PADDED = f"one row at a time, padded to {_PADDED}"
 _OURS, _INT8 = "`answers`", "`answers`, int8 model"
 _LIMITS = Limits(memory_mb=1024, cpu_seconds=3600, seconds=3600)
 
@@ -52,12 +53,13 @@ def measure(setup: Setup) -> Result:
     for number, source in enumerate(sources):
         question_model.write_questions(source, 8 if number == 0 else rows, _TOKENS, number)
     with (
-        _baseline(model, tokenizer, 0) as one,
-        _baseline(model, tokenizer, _PADDED) as padded,
+        _baseline(model, tokenizer) as one,
+        _baseline(model, tokenizer, threads=1) as thread,
+        _baseline(model, tokenizer, length=_PADDED) as padded,
         _answers(setup.folder / "fp32", model, tokenizer) as ours,
         _answers(setup.folder / "int8", quantized, tokenizer) as int8,
     ):
-        ways = {_ONE: one, _ONE_PADDED: padded, _OURS: ours, _INT8: int8}
+        ways = {_ONE: one, _ONE_THREAD: thread, _ONE_PADDED: padded, _OURS: ours, _INT8: int8}
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for way in ways.values():
             way(sources[0])  # the model is loaded now
@@ -74,14 +76,15 @@ def _result(seconds: dict[str, list[float]], rows: int, agreed: float) -> Result
         [
             name,
             f"{rate:.1f}",
-            *(f"{rate / rates[other]:.2f}×" for other in (_ONE, _ONE_PADDED)),
+            *(f"{rate / rates[other]:.2f}×" for other in (_ONE, _ONE_THREAD, _ONE_PADDED)),
             f"{100 * agreed:.1f} %" if name == _INT8 else "–",
         ]
         for name, rate in rates.items()
     ]
-    columns = ["way", "rows/s, median", "to one row", "to one padded row", "same answers as fp32"]
+    columns = ["way", "rows/s, median", "to one row", "with one thread", "padded", "same as fp32"]
     figures = {
         "to one row": rates[_OURS] / rates[_ONE],
+        "to one row, one thread": rates[_OURS] / rates[_ONE_THREAD],
         "to one padded row": rates[_OURS] / rates[_ONE_PADDED],
         "int8 to one row": rates[_INT8] / rates[_ONE],
         "int8 agreement": agreed,
@@ -90,9 +93,11 @@ def _result(seconds: dict[str, list[float]], rows: int, agreed: float) -> Result
 
 
 @contextmanager
-def _baseline(model: Path, tokenizer: Path, length: int) -> Iterator[Callable[[Path], float]]:
+def _baseline(
+    model: Path, tokenizer: Path, *, threads: int = 0, length: int = 0
+) -> Iterator[Callable[[Path], float]]:
     command = [sys.executable, "-m", "bench.one_row_at_a_time"]
-    command += [str(model), str(tokenizer), str(length)]
+    command += [str(model), str(tokenizer), str(threads), str(length)]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
