@@ -209,7 +209,7 @@ def test_changed_folder_replaces_the_machine_alone(operator: CloudOperator) -> N
     assert changed == {"splits", "model"}
     answer = operator.checkout.pipeline("preview", *STACK)
     planned = re.findall(r"^  .*?(\w+) (\S+)$", answer.stdout + answer.stderr, re.MULTILINE)
-    assert {kind for kind, _ in planned} == {"FolderArchive", "Instance", "FloatingIpAssociate"}
+    assert {kind for kind, _ in planned} == {"FolderArchive", "Instance"}
 
 
 def test_destroy_reads_the_encrypted_settings(operator: CloudOperator) -> None:
