@@ -165,4 +165,8 @@ def test_limits_are_those_of_the_transform_unless_set(folder: Path) -> None:
     made = run_program(stack_settings(folder, pipelines=wanted))
     tables = tomllib.loads(written(made)["/etc/pipeline/worker.toml"])["pipelines"]
     assert tables["copies"]["limits"] == {"memory_mb": 300, "cpu_seconds": 120, "seconds": 120}
-    assert tables["answers"]["limits"]["memory_mb"] > 1024
+    assert tables["answers"]["limits"] == {
+        "memory_mb": 1024,
+        "cpu_seconds": 7200,
+        "seconds": 3600,
+    }
