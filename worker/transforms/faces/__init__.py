@@ -13,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from worker.transforms import Input, Produced, Resources
+from worker.transforms.faces import detector
 from worker.transforms.faces.annotation import annotated
-from worker.transforms.faces.centerface import CenterFace, packaged_model
+from worker.transforms.faces.centerface import packaged_model
+from worker.transforms.faces.detector import Detector
 from worker.transforms.faces.face import Face, stored
 from worker.transforms.faces.parameters import Parameters
 from worker.transforms.pictures import encoding, formats
@@ -31,7 +33,7 @@ _FORMATS = {"jpeg": formats.JPEG, "png": formats.PNG, "webp": formats.WEBP}
 class _Process:
     """What `start` has loaded into this process."""
 
-    detector: ClassVar[CenterFace]
+    detector: ClassVar[Detector]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class _View:
 
 def start(parameters: Parameters, resources: Resources) -> None:
     """Load the model; see `Transform`."""
-    _Process.detector = CenterFace(packaged_model())
+    own = resources.files.get("model")
+    _Process.detector = detector.load(own.read_bytes() if own else packaged_model())
 
 
 def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Produced:
@@ -61,7 +64,7 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
     (source,) = inputs
     view = _view(source, parameters.max_side)
     width, height = view.size
-    found = _Process.detector.find(view.small, parameters.min_score)
+    found = detector.find(_Process.detector, view.small, parameters.min_score)
     if not found:
         return Produced(notes=["no face found"])
     rows, columns = view.small.shape[:2]

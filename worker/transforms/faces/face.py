@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 #: The five landmarks in the order of the model; left and right are those of the picture.
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
@@ -26,6 +27,26 @@ class Face:
     box: Box
     score: float
     landmarks: Sequence[tuple[float, float]]
+
+    @classmethod
+    def within(cls, size: tuple[int, int], box: Any, score: Any, landmarks: Any) -> "Face":
+        """Return a face, its box cut off at the edges of the picture.
+
+        Args:
+            size: Width and height of the picture.
+            box: An array of left and upper edge, width and height.
+            score: Its score.
+            landmarks: An array of the shape (5, 2): x and y of each.
+        """
+        left, upper, width, height = (float(value) for value in box)
+        return cls(
+            (
+                *(max(0.0, left), max(0.0, upper)),
+                *(min(float(size[0]), left + width), min(float(size[1]), upper + height)),
+            ),
+            min(1.0, float(score)),
+            [(float(x), float(y)) for x, y in landmarks],
+        )
 
     def scaled(self, across: float, down: float) -> "Face":
         """Return the face in a picture that is larger by these factors."""

@@ -19,6 +19,9 @@ class Parameters:
         annotate: Whether the picture with all faces marked is a result, the last one.
         format: Of the results; `same` is the picture's own.
         quality: Of results that are JPEG or WebP.
+        model: A YuNet or CenterFace of the user's own: a file of the pipeline's folder,
+            `s3://BUCKET/KEY` or `hub://ORGANISATION/NAME@REVISION/FILE`.
+        model_sha256: Its SHA-256 in hex; needed unless it is in the pipeline's folder.
     """
 
     min_score: Annotated[float, Range(0.05, 1)] = 0.5
@@ -28,3 +31,5 @@ class Parameters:
     annotate: bool = False
     format: Literal["same", "jpeg", "png", "webp"] = "same"
     quality: Annotated[int, Range(1, 100)] = 90
+    model: str = ""
+    model_sha256: str = ""
