@@ -17,7 +17,7 @@ from worker.transforms.answers.spans import Floats
 from worker.transforms.answers.windows import Window
 
 _BATCH_TOKENS = 1536  # more does not run faster, and needs more memory
-_MAX_THREADS = 2  # by default: with DistilBERT 0.85 of 1 GiB
+_MAX_THREADS = 2  # by default: within 1 GiB with DistilBERT
 _DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUTS = ("start_logits", "end_logits")
