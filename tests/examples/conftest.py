@@ -1,5 +1,6 @@
 """A project copy with this host's cache: jars, models and virtual environments are made once."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,12 @@ def checkout(pulumi: Path) -> Iterator[Checkout]:
     """Yield a copy of the project; what a test leaves up is taken down."""
     with open_folder() as base:
         made = make_checkout(base, pulumi)
-        environment = {**made.environment, "XDG_CACHE_HOME": str(cache_folder().parent)}
+        environment = {
+            **made.environment,
+            "XDG_CACHE_HOME": str(cache_folder().parent),
+            # pip asks rustc for its version, and rustup's makes a folder in a home without one.
+            "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
+        }
         made = Checkout(made.folder, environment)
         yield made
         made.pipeline("destroy", "--data", code=None)

@@ -29,8 +29,9 @@ class Shown:
 
     def jobs(self) -> dict[str, list[str]]:
         """Return pipeline -> states of its jobs, from the table of jobs."""
+        row = r"^[0-9a-f]{12} +(?:[0-9a-f]{12} +)?(\S+) +(\S+) "  # id, run, pipeline, state
         found: dict[str, list[str]] = {}
-        for pipeline, state in re.findall(r"^[0-9a-f]{12} +(\S+) +(\S+) ", self.text, re.MULTILINE):
+        for pipeline, state in re.findall(row, self.text, re.MULTILINE):
             found.setdefault(pipeline, []).append(state)
         return found
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.checkout import Checkout
 from tests.engine.snapshot import take_snapshot
 from tests.examples.shown import Shown
+from tests.examples.test_answers import assert_answers_are_shown
 from tests.examples.test_cpsign import assert_models_are_shown
 
 BOOTED = ("--machine", "container", "--suite", "bookworm")
@@ -21,3 +22,8 @@ def show(checkout: Checkout, base: Path, name: str) -> Shown:
 def test_cpsign(checkout: Checkout, base: Path) -> None:
     """Apt installs Java; the job that queries may reach one address and no other job any."""
     assert_models_are_shown(show(checkout, base, "cpsign"))
+
+
+def test_answers(checkout: Checkout, base: Path) -> None:
+    """The transform's packages are installed into an environment of its own."""
+    assert_answers_are_shown(show(checkout, base, "answers"))
