@@ -86,9 +86,9 @@ def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Env
     folder, python = None, made.python
     if pipeline.folder.sha256:
         folder = _folder(settings, pipeline)
+    files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
     if requirements := find(pipeline.transform, folder).requirements:
         python = _virtual_environment(prepared / "venvs", requirements, pipeline)
-    files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
     return Environment(python, folder, files)
 
 
@@ -248,7 +248,7 @@ def _last_error(output: str, mark: str) -> str:
 
 
 def _file(settings: Settings, resource: Resource, folder: Path | None) -> Path:
-    if folder and "://" not in resource.location:
+    if "://" not in resource.location:
         return _shipped(folder, resource)
 
     def make(partial: Path) -> None:
@@ -264,11 +264,11 @@ def _file(settings: Settings, resource: Resource, folder: Path | None) -> Path:
     return _once(settings.prepared / "files" / resource.sha256, make)
 
 
-def _shipped(folder: Path, resource: Resource) -> Path:
+def _shipped(folder: Path | None, resource: Resource) -> Path:
     """Return a resource that is a file of the pipeline's folder."""
-    path = folder / resource.location
-    if not path.is_file():
-        raise ServiceUnavailable(f"The folder has no file {resource.location}: add it.")
+    path = folder and folder / resource.location
+    if not (path and path.is_file()):
+        raise ServiceUnavailable(f"The pipeline's folder has no file {resource.location}: add it.")
     if resource.sha256:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

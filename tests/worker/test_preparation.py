@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+import http.server
 import io
+import json
 import signal
 import subprocess
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -246,6 +249,99 @@ def test_removed_environment_is_reported_and_made_again(versioned: Pipeline, whe
     assert "is missing: run `worker prepare --pipeline negatives`" in versioned.drain(1).stderr
     prepared(versioned)
     versioned.drain()
+
+
+MODEL, TOKENIZER = b"a model", b'{"a": "tokenizer"}'
+HUB = "hub://example/reader@v1.2"
+
+
+class _Hub(http.server.BaseHTTPRequestHandler):
+    """A hub that redirects to its storage, as the real one does."""
+
+    def do_GET(self) -> None:
+        files = {"model.onnx": MODEL, "tokenizer.json": TOKENIZER}
+        folder, _, name = self.path.rpartition("/")
+        places = {"/example/reader/resolve/v1.2": 302, "/storage": 200}
+        status = places.get(folder, 404) if name in files else 404
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", f"/storage/{name}")
+        self.end_headers()
+        if status == 200:
+            self.wfile.write(files[name])
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Log nothing."""
+
+
+@pytest.fixture
+def hub(versioned: Pipeline) -> Iterator[None]:
+    """A hub that the pipeline's models come from; there are no packages."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        host = f"http://127.0.0.1:{server.server_port}"
+        versioned.environment = {"PIP_NO_INDEX": "1", "HF_ENDPOINT": host}
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def configure_answers(pipeline: Pipeline, model: str, **changes: str) -> None:
+    hashes = {
+        "modelSha256": hashlib.sha256(MODEL).hexdigest(),
+        "tokenizerSha256": hashlib.sha256(TOKENIZER).hexdigest(),
+    }
+    parameters = json.dumps({"model": model, **hashes, **changes})
+    pipeline.tables = {"pipeline": {"transform": "answers", "parameters": parameters}}
+    pipeline.configure()
+
+
+def fetched(pipeline: Pipeline) -> list[bytes]:
+    files = (pipeline.folder / "prepared/files").iterdir()
+    return sorted(path.read_bytes() for path in files if not path.name.startswith("."))
+
+
+@pytest.mark.parametrize("place", ["hub", "bucket"])
+def test_models_are_fetched_once_and_checked(versioned: Pipeline, hub: None, place: str) -> None:
+    """Before the packages, which are not to be had here."""
+    if place == "bucket":
+        for name, content in (("model.onnx", MODEL), ("tokenizer.json", TOKENIZER)):
+            versioned.s3.put_object(Bucket=versioned.output, Key=f"reader/{name}", Body=content)
+    location = HUB if place == "hub" else f"s3://{versioned.output}/reader"
+    configure_answers(versioned, location)
+    assert "requirements.txt cannot be installed" in refused(versioned)
+    assert fetched(versioned) == sorted([MODEL, TOKENIZER])
+    # Elsewhere the same model is not downloaded again: the next file is what fails.
+    versioned.environment |= {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    configure_answers(versioned, HUB, tokenizerSha256="0" * 64)
+    assert f"{HUB}/tokenizer.json cannot be downloaded" in refused(versioned)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words"),
+    [
+        (HUB, {"modelSha256": "0" * 64}, f"{HUB}/model.onnx has the SHA-256 @, not {'0' * 64}: "),
+        (HUB, {"modelFile": "absent.onnx"}, "refuses hub://example/reader@v1.2/absent.onnx (404 "),
+        ("s3://no-such-bucket/reader", {}, "reader/model.onnx in bucket no-such-bucket (NoSuchB"),
+        (".", {"modelSha256": ""}, "The pipeline's folder has no file model.onnx: add it."),
+    ],
+    ids=["another hash", "unknown file", "unknown bucket", "no folder"],
+)
+def test_model_that_cannot_be_fetched_is_one_sentence(
+    versioned: Pipeline, hub: None, model: str, changes: dict[str, str], words: str
+) -> None:
+    configure_answers(versioned, model, **changes)
+    assert words.replace("@,", f"{hashlib.sha256(MODEL).hexdigest()},") in refused(versioned)
+
+
+def test_hub_that_does_not_respond_is_named(versioned: Pipeline) -> None:
+    versioned.environment = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    configure_answers(versioned, HUB)
+    sentence = refused(versioned)
+    assert (
+        "cannot be downloaded from http://127.0.0.1:9 ([Errno 111] Connection refused)" in sentence
+    )
 
 
 def test_nothing_is_prepared_for_transforms_of_the_workers_own(versioned: Pipeline) -> None:
