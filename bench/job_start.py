@@ -10,19 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from worker.environment import Environment
 from worker.sandbox.job_pool import JobPool
 from worker.settings import Pipeline
 
-FORK, JOB = "fork and exec", "job"
+FORK, JOB, AT_ONCE = "fork and exec", "job", "job, right after another"
 _PROGRAM = "true"
+_PAUSE_SECONDS = 0.5  # until the next unit waits
 Turns = dict[str, list[tuple[float, float]]]
 
 
 def measure(folder: Path, turns: int, count: int, job_socket: str | None) -> Turns:
-    """Alternate both ways.
+    """Alternate the ways of starting a program.
 
     Args:
         folder: An empty folder.
@@ -37,13 +39,17 @@ def measure(folder: Path, turns: int, count: int, job_socket: str | None) -> Tur
     source = folder / "work" / "upload"
     source.parent.mkdir()
     source.write_text("input")
-    found: Turns = {FORK: [], JOB: []}
+    pauses = {JOB: _PAUSE_SECONDS if job_socket else 0.0}
+    if job_socket:
+        pauses[AT_ONCE] = 0.0
+    found: Turns = {}
     for _ in range(turns):
-        found[FORK].append(_cost(lambda: _fork(count), count))
-        # What prepares a pass is left out: the cost of a pool with one job.
-        cpu, _ = _cost(lambda: _jobs(source, job_socket, 0), 1)
-        more, seconds = _cost(lambda: _jobs(source, job_socket, count), 1)
-        found[JOB].append(((more - cpu) / count, seconds / count))
+        found.setdefault(FORK, []).append(_cost(partial(_fork, count), count))
+        for name, pause in pauses.items():
+            # What prepares a pass is left out: the cost of a pool with one job.
+            cpu, _ = _cost(partial(_jobs, source, job_socket, 0, 0), 1)
+            more, seconds = _cost(partial(_jobs, source, job_socket, count, pause), 1)
+            found.setdefault(name, []).append(((more - cpu) / count, seconds / count))
     return found
 
 
@@ -54,17 +60,20 @@ def _fork(count: int) -> float:
     return time.monotonic() - begun
 
 
-def _jobs(source: Path, job_socket: str | None, count: int) -> float:
-    """Run so many jobs after a first one; return the seconds that they took."""
+def _jobs(source: Path, job_socket: str | None, count: int, pause: float) -> float:
+    """Run so many jobs after a first one; return the seconds that they took, without pauses."""
     parameters = json.dumps({"argv": [_PROGRAM]})
     pipeline = Pipeline("bench", "command", "in", "out", parameters=parameters)
     pool = JobPool(pipeline, Environment(), source.parent, 1, job_socket)
+    seconds = 0.0
     try:
         pool.run([source], ["input"])
-        begun = time.monotonic()
         for _ in range(count):
+            time.sleep(pause)
+            begun = time.monotonic()
             pool.run([source], ["input"])
-        return time.monotonic() - begun
+            seconds += time.monotonic() - begun
+        return seconds
     finally:
         pool.close()
 

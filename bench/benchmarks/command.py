@@ -26,10 +26,15 @@ TITLE = "Jobs of commands"
 TEXT = """A job of the transform `command` that runs `true`, against fork and exec of it: turn by
 turn, one job after the other, the median of the turns. CPU time is that of all processes, the
 worker's part of a job included; what prepares a pass is left out. A booted machine has a unit for
-each job, whose CPU time is not measured."""
+each job, whose CPU time is not measured; the next one is started with a job, and the jobs wait for
+that unless they are said to come right after another."""
 
 _PIPELINE = "jobs"
 _PATIENCE_SECONDS = 600
+_INSTALLED = (
+    "[ $(systemctl show -P Result pipeline-postinstall) = success ] && "
+    "[ $(systemctl show -P ExecMainExitTimestampMonotonic pipeline-postinstall) -gt 0 ]"
+)
 
 
 def measure(setup: Setup) -> Result:
@@ -72,6 +77,7 @@ def _on_machine(setup: Setup, turns: int, count: int) -> Turns:
         job_socket = f"/run/pipeline-job-{_PIPELINE}.socket"
         machine.run_command(["systemctl", "stop", f"pipeline-worker@{_PIPELINE}.timer"])
         _await(machine, ["systemctl", "is-active", f"pipeline-job-{_PIPELINE}.socket"])
+        _await(machine, ["sh", "-c", _INSTALLED])  # until then Python's modules are not compiled
         script = Path(job_start.__file__).read_text()
         command = ["env", "PYTHONPATH=/opt/pipeline/source", "/opt/pipeline/venv/bin/python", "-c"]
         arguments = ["/run/bench-jobs", str(turns), str(count), job_socket]

@@ -52,6 +52,9 @@ class _Supervisors(Protocol):
             ServiceUnavailable: None can be started.
         """
 
+    def prepare(self) -> None:
+        """Start one for the next job, if that takes long."""
+
     def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
         """Take a connection back; one that is not usable is closed, which ends its job."""
 
@@ -118,6 +121,7 @@ class JobPool:
             if self._stopped:
                 raise PassInterrupted
             _send_inputs(connection, job, sources, names)
+            self._supervisors.prepare()
             results = received / "results"
             results.mkdir()
             outcome = self._receive(connection, results)
@@ -188,18 +192,15 @@ class _Units:
         self._waiting: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
 
     def take(self) -> socket.socket:
-        connection = self._waiting_one() or _ready(self._connect())
-        with suppress(ServiceUnavailable):  # the next job says so
-            self._waiting.put(self._connect())
-        return connection
-
-    def _waiting_one(self) -> socket.socket | None:
-        """Return one that waits, if it has not ended meanwhile."""
         with suppress(queue.Empty):
             while True:
-                with suppress(ServiceUnavailable):
+                with suppress(ServiceUnavailable):  # it has ended meanwhile
                     return _ready(self._waiting.get_nowait())
-        return None
+        return _ready(self._connect())
+
+    def prepare(self) -> None:
+        with suppress(ServiceUnavailable):  # the next job says so
+            self._waiting.put(self._connect())
 
     def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
         del is_usable  # a unit has one job
@@ -242,6 +243,9 @@ class _Processes:
                     return connection
                 self._end(connection)  # it was killed
         return self._started()
+
+    def prepare(self) -> None:
+        """Do nothing: a process that has had a job takes another one."""
 
     def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
         if is_usable:
