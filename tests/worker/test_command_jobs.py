@@ -245,8 +245,14 @@ def test_a_supervisor_that_was_killed_while_it_waited_is_replaced(jobs: Jobs) ->
             Limits(memory_mb=150),
             "it needs more memory than 150 MB, limits.memory_mb",
         ),
+        (
+            "python3 -c 'import os, time\nfor _ in range(600): os.fork() or time.sleep(600)\n"
+            "time.sleep(600)'",
+            LIMITS,
+            "it has more than 512 processes",
+        ),
     ],
-    ids=["time", "CPU of all processes", "memory of all processes"],
+    ids=["time", "CPU of all processes", "memory of all processes", "processes"],
 )
 def test_limits(jobs: Jobs, script: str, limits: Limits, reason: str) -> None:
     pool = jobs.shell(f"echo begun; {DAEMON} {script}", limits=limits)
@@ -412,6 +418,8 @@ END = {"response": MADE, "log": "", "unenforced": []}
         {"crashed": "its process was killed by signal 9"},
         {"files": ["a"]},  # without the descriptor
         {"files": 7},
+        {"files": []},
+        {"response": {**MADE, "files": []}, "unenforced": 7},
     ],
     ids=str,
 )
@@ -468,6 +476,24 @@ def assert_crashes(folder: Path, answer: Callable[[socket.socket], None]) -> Non
             pool.run([jobs.source], ["a"])
         assert jobs.source.read_text() == "input"
         assert [path.name for path in jobs.source.parent.iterdir()] == ["upload"]
+
+
+def test_a_log_is_printable(tmp_path: Path) -> None:
+    """It goes to terminals and to PostgreSQL, whatever a supervisor sends."""
+
+    def start(connection: socket.socket) -> None:
+        with suppress(Disconnected, TimeoutError):
+            messages.send(connection, READY)
+            for _ in range(4):
+                messages.receive(connection, 5)
+            made = {"files": [], "records": 0, "notes": []}
+            messages.send(connection, {"response": made, "log": "a\0\x1b\ud800" + "b" * 2**20})
+
+    path = tmp_path / "jobs.socket"
+    with accepting(path, start), closing(Jobs(tmp_path, str(path))) as jobs:
+        log = jobs.pool("true").run([jobs.source], ["a"]).log
+    assert len(log.encode()) <= 16 << 10
+    assert log.replace("\n", "").isprintable()
 
 
 def test_a_full_disk_defers_the_upload(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from worker.errors import (
 )
 from worker.sandbox import messages, response
 from worker.sandbox.input_names import input_paths
+from worker.sandbox.output_tail import shown
 from worker.settings import Pipeline
 from worker.transforms import Produced, find
 
@@ -39,7 +40,6 @@ _START_SECONDS = 60
 _EXIT_SECONDS = 10
 #: What copying inputs and results may take beside the limit of the job's own time.
 _TRANSFER_SECONDS = 600
-_HOMES = ("/", "/home", "/root")
 
 
 class _Supervisors(Protocol):
@@ -74,6 +74,7 @@ class JobPool:
 
     Raises:
         InvalidSettings: There is no such transform, or the parameters are not its own.
+        ServiceUnavailable: This is not Linux.
     """
 
     def __init__(
@@ -84,7 +85,11 @@ class JobPool:
         size: int,
         job_socket: str | None,
     ) -> None:
-        message = _message(pipeline, environment)
+        if not Path("/proc/self/task").exists():
+            raise ServiceUnavailable(
+                f"The pipeline {pipeline.name} starts programs, which needs a machine with Linux."
+            )
+        message = _message(pipeline, environment, folder)
         self._limits, self._folder = pipeline.limits, folder
         self._is_unit = job_socket is not None
         python = str(environment.python)
@@ -148,7 +153,7 @@ class JobPool:
                 if "files" not in message:
                     return dict(message)
                 count += len(descriptors)
-                if count > response.MAX_FILES + 1:
+                if not descriptors or count > response.MAX_FILES + 1:
                     raise TransformCrashed(response.INVALID)
                 for name, descriptor in zip(message["files"], descriptors, strict=True):
                     messages.put(descriptor, f"{folder}/{_plain(name)}")
@@ -158,14 +163,13 @@ class JobPool:
                 messages.close(descriptors)
 
     def _produced(self, outcome: dict[str, Any], folder: Path, source: Path) -> Produced:
-        log = str(outcome.get("log", ""))
+        log = shown(str(outcome.get("log", "")).encode(errors="replace"))
         if "crashed" in outcome:
             raise TransformCrashed(response.printable(outcome["crashed"]), log)
-        found = outcome.get("response")
-        if not isinstance(found, dict):
+        found, unenforced = outcome.get("response"), outcome.get("unenforced", [])
+        if not isinstance(found, dict) or not isinstance(unenforced, list):
             raise TransformCrashed(response.INVALID)
-        if "unenforced" in outcome:
-            self.unenforced = list(map(response.printable, outcome["unenforced"]))
+        self.unenforced = list(map(response.printable, unenforced)) or self.unenforced
         if failure := response.failure(found):
             if failure.kind in ("environment", "deferred"):
                 raise UploadDeferred(failure.reason)
@@ -295,7 +299,7 @@ class _Processes:
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
-def _message(pipeline: Pipeline, environment: Environment) -> dict[str, object]:
+def _message(pipeline: Pipeline, environment: Environment, folder: Path) -> dict[str, object]:
     """Return what supervisors need to know of a pipeline."""
     limits = pipeline.limits
     definition = find(pipeline.transform, environment.folder)
@@ -314,25 +318,29 @@ def _message(pipeline: Pipeline, environment: Environment) -> dict[str, object]:
         "files": {name: str(path) for name, path in environment.files.items()},
         "secrets": environment.secrets and str(environment.secrets),
         "path": environment.path,
-        "programs": _program_folders(environment.path),
+        "programs": _program_folders(environment.path, folder.resolve()),
         "network": pipeline.network,
         "in_unit": False,
     }
 
 
-def _program_folders(path: str) -> list[str]:
+def _program_folders(path: str, private: Path) -> list[str]:
     """Return the folders of a search path, and those that hold what their programs need.
 
-    /opt/jdk/bin needs /opt/jdk/lib; a folder above that holds a user's own files is left out.
+    /opt/jdk/bin needs /opt/jdk/lib. A folder above that holds a user's or the worker's own files
+    is left out.
+
+    Args:
+        path: Folders, separated by ":".
+        private: The folder of the worker's jobs, whose credentials are below the same.
     """
-    # A unit's dynamic user has no home: then this stays "~".
-    homes = {*_HOMES, os.path.expanduser("~")}  # noqa: PTH111
     found = []
-    for folder in filter(os.path.isabs, path.split(os.pathsep)):
-        parent = os.path.dirname(folder)  # noqa: PTH120
-        is_home = parent in homes or parent.endswith("/.local")
-        found.append(folder if is_home or not folder.endswith("/bin") else parent)
-    return found
+    for folder in map(Path, filter(os.path.isabs, path.split(os.pathsep))):
+        above = folder.parent
+        is_private = above in (Path.home(), *Path.home().parents, *private.parents)
+        is_private |= above.name == ".local"
+        found.append(folder if is_private or folder.name != "bin" else above)
+    return [str(folder) for folder in found]
 
 
 def _ready(connection: socket.socket) -> socket.socket:

@@ -23,13 +23,13 @@ class OutputTail:
         self.add(("\n" if is_open else "").encode() + text.encode() + b"\n")
 
     def take(self) -> str:
-        """Return what was kept (see `_shown`) and forget it."""
-        text = _shown(self._kept, is_whole=self._is_whole)
+        """Return what was kept (see `shown`) and forget it."""
+        text = shown(self._kept, is_whole=self._is_whole)
         self._kept, self._is_whole = b"", True
         return text
 
 
-def _shown(data: bytes, *, is_whole: bool) -> str:
+def shown(data: bytes, *, is_whole: bool = True) -> str:
     """Return the end of a log: whole lines of printable characters, at most MAX_BYTES in UTF-8.
 
     Args:

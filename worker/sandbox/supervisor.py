@@ -28,6 +28,7 @@ _MAX_ANSWER_BYTES = 1 << 21
 _PIPE_BYTES = 1 << 16
 #: Seconds between two looks at what a job uses: often at first, when memory grows fastest.
 _FIRST_LOOK, _LAST_LOOK, _SLOWER = 0.02, 0.25, 1.5
+_MAX_PROCESSES = 512
 _LITTLE_SPACE = 16 << 20
 
 
@@ -207,6 +208,8 @@ class Supervisor:
         used = process_tree.measure(pids)
         if used.cpu + _cpu_of_ended() - self._cpu_before > self._limits["cpu_seconds"]:
             return f"it used more than {self._limits['cpu_seconds']} seconds of CPU time"
+        if len(pids) > _MAX_PROCESSES:
+            return f"it has more than {_MAX_PROCESSES} processes"
         limit = self._limits["memory_mb"]
         if used.memory >> 20 > limit and process_tree.proportional_memory(pids) >> 20 > limit:
             return f"it needs more memory than {limit} MB, limits.memory_mb"
