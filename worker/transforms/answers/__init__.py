@@ -12,7 +12,7 @@ from worker.transforms.answers.spans import Span, best_span, trimmed
 from worker.transforms.answers.table import Row, Table
 from worker.transforms.answers.windows import Encoder, Window
 
-_MAX_CONTEXT = 1_000_000  # characters
+_MAX_CONTEXT = 250_000  # characters; the tokenizer takes up to 350 bytes for each
 #: Rows that are answered together: so many characters of contexts, so many rows.
 _CHUNK_CHARACTERS, _CHUNK_ROWS = 1 << 20, 2048
 _DIGITS = 6
