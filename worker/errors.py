@@ -54,8 +54,8 @@ class PassInterrupted(PipelineError):
     """The worker was asked to stop: unfinished uploads are left for the next pass."""
 
 
-class InvalidInput(PipelineError):
-    """The file itself cannot be transformed, now or later: it belongs in quarantine.
+class TransformFailed(PipelineError):
+    """A file was not transformed.
 
     Attributes:
         log: The end of what the transform printed.
@@ -64,26 +64,22 @@ class InvalidInput(PipelineError):
     def __init__(self, reason: str, log: str = "") -> None:
         super().__init__(reason)
         self.log = log
+
+
+class InvalidInput(TransformFailed):
+    """The file itself cannot be transformed, now or later: it belongs in quarantine."""
+
+
+class TransformCrashed(TransformFailed):
+    """The process that transformed the file died or was killed; the cause is unknown."""
 
 
 class JobRefused(PipelineError):
     """An operator's request for a job cannot be carried out."""
 
 
-class TransformCrashed(PipelineError):
-    """The process that transformed the file died or was killed; the cause is unknown.
-
-    Attributes:
-        log: The end of what the transform printed.
-    """
-
-    def __init__(self, reason: str, log: str = "") -> None:
-        super().__init__(reason)
-        self.log = log
-
-
 class Disconnected(PipelineError):
-    """The other side of a job's connection has ended, or sends what cannot be read."""
+    """The other side of a job's connection has ended, or sends invalid messages."""
 
 
 class NoResponse(PipelineError):

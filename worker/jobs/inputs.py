@@ -50,7 +50,7 @@ def inputs_of(context: Context, task: Task) -> Inputs:
         )
     gather = task.gather
     _reserve(context, gather, source.info.size)
-    names = _names(gather, len(context.pipeline.sources) > 1)
+    names = _names(gather, has_several_sources=len(context.pipeline.sources) > 1)
     folder = source.path.with_suffix(".members")
     folder.mkdir()
     paths = [folder / str(number) for number in range(len(names))]
@@ -73,12 +73,12 @@ def _reserve(context: Context, gather: Gather, size: int) -> None:
         )
 
 
-def _names(gather: Gather, has_sources: bool) -> list[str]:
-    names = [f"{one.pipeline}/{one.key}" if has_sources else one.key for one in gather.members]
+def _names(gather: Gather, *, has_several_sources: bool) -> list[str]:
+    members = gather.members
+    names = [f"{one.pipeline}/{one.key}" if has_several_sources else one.key for one in members]
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        named = zip(gather.members, names, strict=True)
-        jobs = [one.job[:12] for one, each in named if each == name]
+        jobs = [one.job[:12] for one, each in zip(members, names, strict=True) if each == name]
         raise InvalidInput(
             f"{count} members have the key {name!r} (jobs {', '.join(jobs)}): give their pipeline "
             "an outputKey that tells them apart"

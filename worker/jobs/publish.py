@@ -16,9 +16,8 @@ from worker.transforms import Produced
 from worker.transforms.output_keys import output_keys
 from worker.uploads.upload import fits_key
 
+_MAX_TEXT_BYTES = 16 << 10  # of inputs and logs that are kept in the database
 # Other objects may consist of the same segments, so they are not deleted.
-# Of inputs and logs that are kept in the database.
-_MAX_TEXT_BYTES = 16 << 10
 _SEGMENTS_REMAIN = "segments of Swift's remain"
 
 

@@ -44,24 +44,24 @@ def run_report(
     start, run = ledger.run_start(found), ledger.run(found)
     recorded = {job.id for job in run.jobs if job.state != WAITING}
     pending = [(one, job) for one, job in pending if job.id not in recorded]
-    older = set(start.pop("younger_pipelines"))  # pipelines that leave this run alone
+    younger = set(start.pop("younger_pipelines"))  # than the run, which they do not gather
     left = [
         one
         for one in obstacles(run, whole_stack(pipelines))
-        if not (one.cause is Cause.NOT_GATHERED and one.pipeline in older)
+        if not (one.cause is Cause.NOT_GATHERED and one.pipeline in younger)
     ]
     first = pending[0] if pending and not run.jobs else None
     if first:
         start |= {"pipeline": first[0].pipeline.name, "key": first[0].upload.key}
         start |= {"uploaded": first[0].upload.last_modified.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    gathers = list(_gathers(run, pipelines, older))
+    gathers = list(_gathers(run, pipelines, younger))
     quarantined = {one.job.id for one in left if one.cause is Cause.QUARANTINED and one.job}
     is_waiting = bool(pending) or any(one.cause is not Cause.QUARANTINED for one in left)
     return {
         "run": found,
         **start,
         "ended": not is_waiting,
-        "blocked": list(_blocked(left, pending, bool(gathers))),
+        "blocked": list(_blocked(left, pending, is_awaited=bool(gathers))),
         "gathers": gathers,
         "pipelines": _counts(run, pending, pipelines, quarantined),
     }
@@ -88,11 +88,11 @@ def _find(
 
 
 def _gathers(
-    run: Run, pipelines: Mapping[str, Pipeline], older: set[str]
+    run: Run, pipelines: Mapping[str, Pipeline], younger: set[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the pipelines that will gather the run, and how many of its jobs they wait for."""
     for one in pipelines.values():
-        if not one.gather or one.name in run.gathers or one.name in older:
+        if not one.gather or one.name in run.gathers or one.name in younger:
             continue
         upstream = upstream_of(pipelines, one.name)
         waits_for = sum(1 for _ in obstacles(run, upstream))
@@ -116,11 +116,18 @@ def _counts(
     return [row for row in rows if any(row[state] for state in _STATES)]
 
 
-def _blocked(left: Sequence[Obstacle], pending: _Pending, is_gathered: bool) -> Iterator[str]:
-    """Yield what an operator should know, a sentence each."""
-    awaited = {(one.pipeline.name, job.parent) for one, job in pending}
+def _blocked(left: Sequence[Obstacle], pending: _Pending, *, is_awaited: bool) -> Iterator[str]:
+    """Yield what an operator should know, a sentence each.
+
+    Args:
+        left: What is left to do.
+        pending: The jobs that are not recorded.
+        is_awaited: Whether a pipeline still has to gather the run.
+    """
     parents = {
-        (name, parent.job_id, parent.number) for name, parent in awaited if parent is not None
+        (one.pipeline.name, job.parent.job_id, job.parent.number)
+        for one, job in pending
+        if job.parent
     }
     retried = {job.retry_of for _, job in pending}
     for one in left:
@@ -129,7 +136,7 @@ def _blocked(left: Sequence[Obstacle], pending: _Pending, is_gathered: bool) -> 
             continue
         short = job.id[:_SHOWN_DIGITS]
         named = f"Job {short} ({job.pipeline}: {job.key!r})"
-        if one.cause is Cause.QUARANTINED and is_gathered:
+        if one.cause is Cause.QUARANTINED and is_awaited:
             yield (
                 f"{named} is quarantined: {job.reason}. `jobs retry {short}` processes it again, "
                 f"`jobs drop {short}` leaves it out."

@@ -16,7 +16,7 @@ _NUMBER = (
     " CASE WHEN abs((d.data ->> {{name}})::numeric) < {0} THEN (d.data ->> {{name}})::numeric::{1}"
     " END END"
 )
-#: Type of a column -> its value. A record may hold anything: what has not the type is NULL.
+#: Type of a column -> its value. A record may hold anything: a value of another type is NULL.
 _COLUMNS: Mapping[str, str] = {
     "text": "d.data ->> {name}",
     "jsonb": "d.data -> {name}",
@@ -100,6 +100,6 @@ def _column(name: str, kind: str) -> sql.Composed:
 
 
 def records_view(transform: str) -> str:
-    """Return the name of the view of a transform's records: its own, with a prefix if a user's."""
+    """Return the name of the view of a transform's records: its name; a function's has a prefix."""
     name = re.sub(r"[^a-z0-9]+", "_", transform.lower()).strip("_")
     return f"records_{name}" if is_function(transform) else name

@@ -107,7 +107,7 @@ class Gather:
 
     @property
     def id(self) -> str:
-        """Stands for the job that would have made the run's file: known before any row exists."""
+        """The gather's id, as if a job had made the run's file: known before any row exists."""
         return gather_id(self.pipeline, self.run)
 
     @property
@@ -118,13 +118,13 @@ class Gather:
     @cached_property
     def manifest(self) -> str:
         """The run's file: JSON, always the same bytes for a gather."""
-        text = {
+        content = {
             "run": self.run,
             "pipeline": self.pipeline,
             "key": self.key,
             "members": [asdict(one) for one in self.members],
         }
-        return json.dumps(text, indent=1) + "\n"
+        return json.dumps(content, indent=1) + "\n"
 
     @classmethod
     def read(cls, manifest: str) -> "Gather":

@@ -26,7 +26,7 @@ def key_sha256(key: str) -> str:
 def storable_json(rows: Any) -> str:
     """Return JSON that PostgreSQL can store."""
     text = json.dumps(rows)
-    # Escapes of NUL and of lone surrogates, or the text of such an escape: the rows are looked at.
+    # Escapes of NUL and of lone surrogates, or the text of such an escape: only the rows can tell.
     if "\\u0000" in text or "\\ud" in text:
         text = json.dumps(storable_values(rows))
     return text

@@ -4,7 +4,8 @@ GRANT USAGE ON SCHEMA pipeline TO {worker};
 GRANT SELECT, INSERT, UPDATE, DELETE
 ON
 pipeline.results, pipeline.outputs, pipeline.records, pipeline.prepared_results,
-pipeline.gathers, pipeline.attempts, pipeline.leases, pipeline.lost_leases, pipeline.retries, pipeline.heartbeats
+pipeline.gathers, pipeline.attempts, pipeline.leases, pipeline.lost_leases, pipeline.retries,
+pipeline.heartbeats
 TO {worker};
 GRANT SELECT, INSERT ON pipeline.former_outputs TO {worker};
 GRANT USAGE ON SEQUENCE pipeline.fences TO {worker};
