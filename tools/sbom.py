@@ -1,4 +1,4 @@
-"""Write the software bills of materials of the worker and the command line (CycloneDX 1.6).
+"""Write the software bills of materials of worker, command line and transforms (CycloneDX 1.6).
 
 python -m tools.sbom
 
@@ -22,11 +22,17 @@ from cyclonedx.model.license import License, LicenseAcknowledgement
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from tools.lock import TRANSFORMS
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: Bill -> the lock file that it describes.
 BILLS = {
     "docs/sbom/worker.cdx.json": "worker/requirements.txt",
     "docs/sbom/cli.cdx.json": "cli/requirements.txt",
+    **{
+        f"docs/sbom/{name}.cdx.json": f"worker/transforms/{name}/requirements.txt"
+        for name in TRANSFORMS
+    },
 }
 _PROJECT = "image-pipeline"
 _ENTRY = re.compile(r"^([a-z0-9-]+)==([^ ]+)(.*(?:\n    .*)*)", re.MULTILINE)

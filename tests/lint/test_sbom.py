@@ -15,6 +15,8 @@ from tools import sbom
 BUNDLED = {
     "docs/sbom/worker.cdx.json": {"libjpeg / libjpeg-turbo", "libwebp", "libpq", "isa-l"},
     "docs/sbom/cli.cdx.json": {"postgresql", "rclone", "openssl"},
+    "docs/sbom/faces.cdx.json": {"libjpeg / libjpeg-turbo", "libssl", "libavcodec"},
+    "docs/sbom/answers.cdx.json": {"onig_sys"},
 }
 
 
