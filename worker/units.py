@@ -65,7 +65,10 @@ SyslogIdentifier={name}
 DynamicUser=yes
 # Instances would share one user otherwise, and could reach each other's processes.
 User=j%i
-# Nothing outlives the job.
+# Nothing outlives the job, also if one of its processes stops the supervisor.
+WatchdogSec=60s
+WatchdogSignal=SIGKILL
+NotifyAccess=main
 KillMode=control-group
 KillSignal=SIGKILL
 TimeoutStopSec=5s

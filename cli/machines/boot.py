@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 _LINES = 5
 _UNITS = "pipeline-install.service pipeline-migrate.service"
-_WORKERS = "pipeline-worker@*.service"  # systemd lists them once their timers are started
+# systemd lists them once they were started, workers once their timers are.
+_OF_ALL = "'pipeline-prepare@*.service' 'pipeline-worker@*.service'"
 _MARK = "@step "
 _PROPERTIES = "ActiveState,SubState,Result,NRestarts,ExecMainExitTimestampMonotonic"
 _NOT_STARTED, _FAILED = "not started", "failed"
@@ -14,7 +15,7 @@ _NOT_STARTED, _FAILED = "not started", "failed"
 #: by `_SYSTEMD_UNIT`, which leaves out systemd's own lines: the properties replace them.
 SCRIPT = f"""
 echo '{_MARK}cloud-init'; cat /run/cloud-init/result.json 2>/dev/null | tr -d '\\n'; echo
-for unit in {_UNITS} $(systemctl list-units -a --plain --no-legend '{_WORKERS}' | cut -d ' ' -f 1)
+for unit in {_UNITS} $(systemctl list-units -a --plain --no-legend {_OF_ALL} | cut -d ' ' -f 1)
 do
     echo "{_MARK}${{unit%.service}}"
     systemctl show -p {_PROPERTIES} $unit | tr '\\n' ' '; echo

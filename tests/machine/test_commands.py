@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local.machine import user_data
 from tests.machine.guest import COMMANDS, SECRET, Guest, eventually
 
@@ -15,14 +17,19 @@ ADDRESSES = (
     f"'from http.server import *; {_LISTENER}'",
     f"for each in $(seq 120); do ss -ltnH | grep -q :{PORT} && break; sleep 0.5; done",
 )
+UNITS = "/run/systemd/system"
 CREDENTIALS = "/etc/pipeline/credentials/s3-secret-key"
+
+
+def put(guest: Guest, pipeline: str, asked: dict[str, Any], folder: Path) -> None:
+    (folder / f"{pipeline}.json").write_text(json.dumps(asked), encoding="utf-8")
+    guest.checkout.pipeline("put", str(folder / f"{pipeline}.json"), "--pipeline", pipeline)
 
 
 def probe(guest: Guest, pipeline: str, asked: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Have a job try things; return what came of it."""
     before = len(guest.rows(pipeline))
-    (folder / f"{pipeline}.json").write_text(json.dumps(asked), encoding="utf-8")
-    guest.checkout.pipeline("put", str(folder / f"{pipeline}.json"), "--pipeline", pipeline)
+    put(guest, pipeline, asked, folder)
     eventually(lambda: len(guest.rows(pipeline)) > before, 300, f"a job of {pipeline}")
     job = guest.checkout.json("jobs", "--pipeline", pipeline, "--last", "1")[0]
     log = guest.checkout.json("jobs", "show", job["id"])["log"]
@@ -50,6 +57,7 @@ def test_jobs_can_do_what_their_settings_allow_and_no_more(guest: Guest, tmp_pat
         ],
         "addresses": addresses,
         "processes": [worker],
+        "seconds": 0,
     }
     try:
         # Root could, from the same machine: what is refused is there.
@@ -80,7 +88,7 @@ def test_jobs_can_do_what_their_settings_allow_and_no_more(guest: Guest, tmp_pat
 
 
 def test_nothing_is_left_of_jobs(guest: Guest, tmp_path: Path) -> None:
-    nothing: dict[str, Any] = {"paths": [], "addresses": [], "processes": []}
+    nothing: dict[str, Any] = {"paths": [], "addresses": [], "processes": [], "seconds": 0}
     for name in COMMANDS:
         probe(guest, name, nothing, tmp_path)
         (left,) = guest.shell("pgrep -cf '[s]urvivor'; true").split()
@@ -104,3 +112,24 @@ def test_nothing_is_left_of_jobs(guest: Guest, tmp_path: Path) -> None:
         for name in COMMANDS:
             guest.shell(f"systemctl start pipeline-worker@{name}.timer")
         guest.resume()
+
+
+@pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
+def test_stopped_supervisor_is_killed_with_its_job(guest: Guest, tmp_path: Path) -> None:
+    """A job could stop it where the kernel lets processes of a user signal each other."""
+    guest.write(f"{UNITS}/pipeline-job-offline@.service.d/soon.conf", "[Service]\nWatchdogSec=3s")
+    guest.shell("systemctl daemon-reload; systemctl stop pipeline-worker@offline.service")
+    before = len(guest.rows("offline"))
+    nothing: dict[str, Any] = {"paths": [], "addresses": [], "processes": [], "seconds": 10}
+    try:
+        put(guest, "offline", nothing, tmp_path)
+        job = eventually(lambda: guest.shell("pgrep -f '[p]robe.py /tmp'; true"), what="a job")
+        unit = guest.shell(f"sed -n 's#^0::.*/##p' /proc/{job.split()[0]}/cgroup")
+        guest.shell(f"systemctl kill --signal=STOP --kill-who=main {unit}")
+        eventually(lambda: guest.shell(f"systemctl list-units -a --no-legend {unit}") == "")
+        # Another one takes longer than the watchdog waits, and is not killed.
+        eventually(lambda: len(guest.rows("offline")) > before, what="the job is done")
+        job = guest.checkout.json("jobs", "--pipeline", "offline", "--last", "1")[0]
+        assert job["state"] == "done", job
+    finally:
+        guest.shell(f"rm -r {UNITS}/pipeline-job-offline@.service.d; systemctl daemon-reload")

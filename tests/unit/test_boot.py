@@ -20,7 +20,11 @@ GOOD = '{"v1": {"datasource": "NoCloud", "errors": []}}'
 SYSTEMCTL = f"""#!/bin/sh
 case "$*" in
     list-units*) echo "pipeline-worker@negatives.service loaded inactive dead One pass"
-                 echo "pipeline-worker@thumbs.service loaded failed failed One pass" ;;
+                 echo "pipeline-worker@thumbs.service loaded failed failed One pass"
+                 case "$*" in *pipeline-prepare@*)
+                     echo "pipeline-prepare@thumbs.service loaded activating auto-restart x" ;;
+                 esac ;;
+    *prepare*) echo "{AGAIN}" ;;
     *thumbs*) echo "{ENDED.replace("success", "exit-code")}" ;;
     *) echo "{ENDED}" ;;
 esac
@@ -76,7 +80,7 @@ def test_unfinished_steps_with_their_log(output: str, lines: list[str]) -> None:
 
 
 def test_script_asks_for_every_pipelines_unit(tmp_path: Path) -> None:
-    """On a machine whose systemd knows two pipelines, one of which failed."""
+    """Of two pipelines: a pass of one of them failed, as does its preparation."""
     (tmp_path / "systemctl").write_text(SYSTEMCTL, encoding="utf-8")
     (tmp_path / "journalctl").write_text('#!/bin/sh\necho "of $4"\n', encoding="utf-8")
     for program in tmp_path.iterdir():
@@ -89,4 +93,6 @@ def test_script_asks_for_every_pipelines_unit(tmp_path: Path) -> None:
     assert describe(unfinished_steps(done.stdout))[1:] == [
         "pipeline-worker@thumbs: failed (exit-code)",
         "    of _SYSTEMD_UNIT=pipeline-worker@thumbs.service",
+        "pipeline-prepare@thumbs: failed (exit-code), 3 tries so far; retrying",
+        "    of _SYSTEMD_UNIT=pipeline-prepare@thumbs.service",
     ]

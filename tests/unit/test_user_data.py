@@ -316,6 +316,7 @@ def test_jobs_get_their_settings_and_no_others() -> None:
     credential = "LoadCredential=source-database:/etc/pipeline/secrets/source-database"
     assert [one for one in online if one.startswith("LoadCredential=")] == [credential]
     assert "MemoryMax=628M" in online
+    assert "WatchdogSec=60s" in online
     assert f"RuntimeMaxSec={6 * 3600 + 30}" in online  # the pass that connected ends before
     assert "PrivateNetwork=yes" not in online
     (denied,) = [one for one in online if one.startswith("IPAddressDeny=")]

@@ -10,10 +10,12 @@ worker disconnects, as it does when it dies.
 
 import gc
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from worker.errors import Disconnected
@@ -43,7 +45,9 @@ def main() -> None:
             gc.freeze()  # the processes of jobs copy fewer pages
             while True:
                 supervisor.run()
-        supervisor = _prepared(connection, _pipeline_of_unit(connection))
+        pipeline = _pipeline_of_unit(connection)
+        _report_to_systemd()  # a timer outlives execve(2), its handler does not
+        supervisor = _prepared(connection, pipeline)
         supervisor.run()
 
 
@@ -55,6 +59,25 @@ def _guard(connection: socket.socket) -> None:
         process_tree.kill_descendants()
         os._exit(0)
     process_tree.adopt_orphans(c_library())
+
+
+def _report_to_systemd() -> None:
+    """Tell systemd regularly that this process runs, until it does not: a job could stop it.
+
+    systemd then kills the unit (sd_notify(3), WATCHDOG=1).
+    """
+    if not (microseconds := os.environ.get("WATCHDOG_USEC")):
+        return
+    notifier = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notifier.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        with suppress(OSError):
+            notifier.send(b"WATCHDOG=1")
+
+    signal.signal(signal.SIGALRM, tell)
+    seconds = int(microseconds) / 1e6 / 3
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
 def _pipeline_of_unit(connection: socket.socket) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tries what a job must not do, and prints what came of it: `probe.py INPUT_FOLDER`.
 
 The input is a JSON object: `paths` to read, `addresses` (host and port) to reach, `processes` to
-signal. It leaves a process behind whose command line has the word `survivor`.
+signal, `seconds` to sleep. It leaves a process behind whose command line has the word `survivor`.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 (source,) = Path(sys.argv[1]).iterdir()
@@ -33,6 +34,7 @@ for process in asked["processes"]:
         found[str(process)] = "signalled"
     except OSError:
         found[str(process)] = "refused"
+time.sleep(asked["seconds"])
 secrets = os.environ.get("CREDENTIALS_DIRECTORY")
 found["secrets"] = {p.name: p.read_text() for p in Path(secrets).iterdir()} if secrets else {}
 if os.fork() == 0:
