@@ -1,6 +1,6 @@
 """What the oracle looks at, read from a real store and a real database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,8 +12,8 @@ from bench.oracle import Row, StoredResult
 from bench.pipeline import WorkerPipeline
 
 _ROWS = """
-SELECT r.pipeline, r.job_id, r.key, r.version_id, r.input_sha256, r.outcome, r.reason, r.parent_id,
-    r.parent_number, r.retry_of, coalesce(
+SELECT r.pipeline, r.job_id, r.key, r.version_id, r.input_sha256, r.outcome, r.run_id, r.reason,
+    r.parent_id, r.parent_number, r.retry_of, coalesce(
         (SELECT json_agg(o ORDER BY o.number) FROM pipeline.outputs AS o WHERE o.job_id = r.job_id),
         '[]'
     ) AS outputs
@@ -33,10 +33,12 @@ class PipelineEvidence:
         dsn = pipeline.server.dsn(pipeline.database)
         with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
             self.rows: Sequence[Row] = [_row(row) for row in connection.execute(_ROWS)]
-            self.leftovers: Mapping[str, int] = {
+            self.leftovers: dict[str, int] = {
                 table: connection.execute(f"TABLE pipeline.{table}".encode()).rowcount
                 for table in LEFTOVERS
             }
+            unstored = "SELECT FROM pipeline.gathers WHERE stored_at IS NULL"
+            self.leftovers |= {"gathers": connection.execute(unstored).rowcount}
 
     def _keys(self, bucket: str) -> Sequence[str]:
         try:
@@ -75,4 +77,5 @@ def _row(row: dict[str, Any]) -> Row:
             StoredResult(one["number"], one["bucket"], one["key"], one["version_id"], one["sha256"])
             for one in row["outputs"]
         ],
+        row["run_id"],
     )

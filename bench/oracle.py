@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from worker.jobs.quarantine import note_key, storage_key
+from worker.ledger.runs import gather_id, manifest_key
 
 _DONE, _QUARANTINED, _DROPPED = "done", "quarantined", "dropped"
 _PACKAGES = ".image-pipeline/"  # the worker's package, in the quarantine bucket
@@ -36,6 +37,8 @@ class Rules:
         readers: The pipelines that read its results, and what precedes the keys of their copies.
         keeps_inputs: Whether inputs are kept in the archive.
         result_count: How many results a good content has.
+        gathers: The pipelines whose results it gathers, run by run: it is made of their contents,
+            joined by "+" in the order of these pipelines, keys and numbers.
     """
 
     input: str
@@ -45,6 +48,7 @@ class Rules:
     readers: Mapping[str, str] = field(default_factory=dict)
     keeps_inputs: bool = False
     result_count: int = 1
+    gathers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Upload:
             may have a job, or none.
         parent: The job that made it, and the result's number, if it is a copy of a result.
         known_sha256: Of a copy, as the row of the result says.
+        members: The results of a run, if it is the file that names them.
     """
 
     pipeline: str
@@ -68,8 +73,8 @@ class Upload:
     content: bytes | None
     is_certain: bool = True
     parent: tuple[str, int] | None = None
-
     known_sha256: str = ""
+    members: "Sequence[StoredResult] | None" = None
 
     @property
     def sha256(self) -> str:
@@ -136,6 +141,7 @@ class Row:
     parent: tuple[str, int] | None = None
     retry_of: str | None = None
     results: Sequence[StoredResult] = ()
+    run_id: str = ""
 
 
 class Evidence(Protocol):
@@ -197,10 +203,13 @@ class _Comparison:
             if left := self._evidence.keys(rules.input):
                 yield f"{name}: {sorted(left)} are left in the input bucket."
             own = [one for one in pending if one.pipeline == name]
+            own += self._gathers(name, rules)
             pairs, found = self._pairs(name, own)
             yield from found
             for upload, row in pairs:
                 last = self._last(row)
+                if upload.members is not None:
+                    upload = self._with_content(upload, last)  # noqa: PLW2901
                 yield from self._check(rules, upload, last)
                 pending += self._copies(rules, last)
         yield from self._compare_results()
@@ -208,6 +217,71 @@ class _Comparison:
         for name, count in self._evidence.leftovers.items():
             if count > len(self._uncertain):
                 yield f"{count} rows are left in {name}."
+
+    def _gathers(self, name: str, rules: Rules) -> Iterator[Upload]:
+        """Yield the files of runs that have ended upstream of a pipeline, and have results there.
+
+        Whether a run has ended is derived from the rows: every job is done or dropped, and every
+        result has a job in each of its readers.
+        """
+        if not rules.gathers:
+            return
+        upstream, pending = set[str](), list(rules.gathers)
+        while pending:
+            one = pending.pop()
+            upstream.add(one)
+            pending += [
+                source
+                for source, each in self._oracle.pipelines.items()
+                if one in each.readers or source in self._oracle.pipelines[one].gathers
+            ]
+        runs: dict[str, list[Row]] = defaultdict(list)
+        for row in self._evidence.rows:
+            if row.pipeline in upstream and row.job_id not in self._retries:
+                runs[row.run_id].append(row)
+        has_job = {(row.pipeline, row.parent) for row in self._evidence.rows}
+        for run, rows in runs.items():
+            ended = all(row.outcome in (_DONE, _DROPPED) for row in rows) and all(
+                (reader, (row.job_id, result.number)) in has_job
+                for row in rows
+                if row.outcome == _DONE
+                for result in row.results
+                for reader in self._oracle.pipelines[row.pipeline].readers
+                if reader in upstream
+            )
+            members = [
+                result
+                for source in rules.gathers
+                for result in sorted(
+                    (
+                        result
+                        for row in rows
+                        if row.pipeline == source and row.outcome == _DONE
+                        for result in row.results
+                    ),
+                    key=lambda one: (one.key, one.number),
+                )
+            ]
+            if ended and members:
+                parent = (gather_id(name, run), 1)
+                yield Upload(name, manifest_key(run), "", None, parent=parent, members=members)
+
+    def _with_content(self, upload: Upload, row: Row) -> Upload:
+        """Return the file of a run with what its job was made of, if that is known.
+
+        Without versions a newer result replaces an older one, which then cannot be gathered.
+        """
+        contents = [
+            self._evidence.content(one.bucket, one.key, one.version_id)
+            for one in upload.members or ()
+        ]
+        known = [
+            content
+            for content, one in zip(contents, upload.members or (), strict=True)
+            if content is not None and sha256(content) == one.sha256
+        ]
+        content = b"+".join(known) if len(known) == len(contents) else None
+        return replace(upload, content=content, known_sha256=row.input_sha256)
 
     def _pairs(
         self, name: str, uploads: Sequence[Upload]
@@ -264,12 +338,14 @@ class _Comparison:
                 yield f"{where} is done, not quarantined ({reason})."
             yield from self._check_results(rules, upload, row)
             if rules.keeps_inputs:
-                self._kept[self._oracle.archive][stored] = content
+                kept = content if upload.members is None else None
+                self._kept[self._oracle.archive][stored] = kept
         elif row.outcome in (_QUARANTINED, _DROPPED):
             if content is not None and not (reason and re.search(reason, row.reason or "")):
                 yield f"{where} is {row.outcome}: {row.reason!r}, expected {reason!r}."
             if row.outcome == _QUARANTINED:
-                self._kept[self._oracle.quarantine][stored] = content
+                kept = content if upload.members is None else None
+                self._kept[self._oracle.quarantine][stored] = kept
                 self._reasons[stored] = row.reason
         else:
             yield f"{where} is {row.outcome!r}."

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from bench.proxy import Fault
-from tests.faults.chain import FIRST, SECOND, Chain
+from tests.faults.chain import Chain
 from tests.faults.injection import INJECTIONS, Injection, Target
 from tests.faults.steps import Steps
 
@@ -66,8 +66,7 @@ class Injector:
 def run_cell(chain: Chain, cell: Cell) -> None:
     """Empty the chain, make one pass of a pipeline with the fault, and check how it ends."""
     chain.begin()
-    if cell.pipeline == SECOND:
-        chain.pipeline.drain(pipeline=FIRST)
+    chain.drain_before(cell.pipeline)
     injector = Injector(cell, Steps.of(cell.pipeline, chain.oracle))
     with chain.through(cell.peer, injector) as proxy:
         worker = chain.start(cell.pipeline)

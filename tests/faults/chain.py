@@ -1,7 +1,7 @@
-"""Two pipelines, the second of which reads the first one's results, and the oracle's view of them.
+"""Three pipelines: the second reads the first one's results, the third gathers the second one's.
 
-Their transform negates a picture twice, and makes other bytes each time, so that two attempts
-cannot be mistaken for one.
+The transform of the first two negates a picture twice, that of the third hashes all members of a
+run; they make other bytes each time, so that two attempts cannot be mistaken for one.
 """
 
 import shutil
@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.evidence import LEFTOVERS, PipelineEvidence
-from bench.oracle import Oracle, Rules, Uploads
+from bench.oracle import Oracle, Rules, Uploads, sha256
 from bench.proxy import Act, Proxy
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import ROOT, Pipeline
 
-FIRST, SECOND = "negatives", "second"
+FIRST, SECOND, THIRD = "negatives", "second", "third"
 GOOD, BAD, DELETED = "a/x.png", "b.png", "deleted.png"
 COPIES = [f"{GOOD}.{number}.png" for number in (1, 2)]
 BROKEN, RAISES, HUNGRY = b"no picture", b"raise an error", b"take all memory"
@@ -28,6 +28,7 @@ TABLES = (
     "records",
     "heartbeats",
     "retries",
+    "gathers",
     "leases",
     "lost_leases",
     *LEFTOVERS,
@@ -60,14 +61,29 @@ def apply(inputs, outputs, parameters):
 """
 
 
+JOIN = """
+import hashlib
+import os
+from worker.transforms import Produced
+
+def apply(inputs, outputs, parameters):
+    content = b"+".join(one.path.read_bytes() for one in inputs)
+    text = hashlib.sha256(content).hexdigest() + os.urandom(16).hex()
+    (outputs / "hash").write_text(text)
+    return Produced([(outputs / "hash", "text/plain")], [{"of": len(inputs)}])
+"""
+_TRANSFORMS = {"random": (CODE, "picture"), "join": (JOIN, "model")}
+
+
 def package(folder: Path) -> Path:
-    """Make a folder with the worker's package and one more transform, `random`."""
+    """Make a folder with the worker's package and two more transforms, `random` and `join`."""
     ignored = shutil.ignore_patterns("__pycache__", "*.so")
     shutil.copytree(ROOT / "worker", folder / "worker", ignore=ignored)
-    transform = folder / "worker" / "transforms" / "random"
-    transform.mkdir()
-    (transform / "__init__.py").write_text(CODE)
-    (transform / "transform.toml").write_text('summary = "random"\npolicy = "picture"\n')
+    for name, (code, policy) in _TRANSFORMS.items():
+        transform = folder / "worker" / "transforms" / name
+        transform.mkdir()
+        (transform / "__init__.py").write_text(code)
+        (transform / "transform.toml").write_text(f'summary = "{name}"\npolicy = "{policy}"\n')
     return folder
 
 
@@ -76,25 +92,43 @@ def is_made_of(results: Sequence[bytes], content: bytes) -> bool:
     return all(error(decode(result), negated(content)) == 0 for result in results)
 
 
+def is_hash_of(results: Sequence[bytes], content: bytes) -> bool:
+    """Return whether all results begin with the hash of the members."""
+    return all(one.startswith(sha256(content).encode()) for one in results)
+
+
 class Chain:
-    """Both pipelines; the first one keeps its inputs."""
+    """The pipelines; the first one keeps its inputs."""
 
     def __init__(self, pipeline: Pipeline, folder: Path) -> None:
         self.pipeline = pipeline
         pipeline.environment["PYTHONPATH"] = str(folder)
-        names = ("input", "output")
-        self.input, self.output = (f"{pipeline.name}-2-{name}" for name in names)
+        of_second, of_third = (
+            {name: f"{pipeline.name}-{number}-{name}" for name in ("input", "output")}
+            for number in (2, 3)
+        )
         self.archive = f"{pipeline.name}-archive"
-        for bucket in (self.input, self.output, self.archive):
+        pipeline.make_bucket(self.archive)
+        for bucket in (*of_second.values(), *of_third.values()):
             pipeline.make_bucket(bucket)
-        if pipeline.versions:
-            for bucket in (self.input, self.output):
+            if pipeline.versions:
                 pipeline.enable_versions(bucket)
-        of_second: dict[str, object] = {"transform": "random", "input": self.input}
         pipeline.tables = {
             "store": {"archive": self.archive},
             "pipeline": {"transform": "random", "readers": [SECOND], "keep_inputs": True},
-            f"pipelines.{SECOND}": of_second | {"output": self.output, "sources": [FIRST]},
+            f"pipelines.{SECOND}": {
+                "transform": "random",
+                "sources": [FIRST],
+                "readers": [THIRD],
+                **of_second,
+            },
+            f"pipelines.{THIRD}": {
+                "transform": "join",
+                "sources": [SECOND],
+                "gather": True,
+                "output_key": "{run}/{name}",
+                **of_third,
+            },
         }
         pipeline.configure()
         pipeline.migrate()
@@ -109,7 +143,16 @@ class Chain:
                     keeps_inputs=True,
                     result_count=2,
                 ),
-                SECOND: Rules(self.input, self.output, REASONS.get, is_made_of, result_count=2),
+                SECOND: Rules(
+                    of_second["input"], of_second["output"], REASONS.get, is_made_of, result_count=2
+                ),
+                THIRD: Rules(
+                    of_third["input"],
+                    of_third["output"],
+                    lambda _: None,
+                    is_hash_of,
+                    gathers=[SECOND],
+                ),
             },
             pipeline.quarantine,
             self.archive,
@@ -120,6 +163,10 @@ class Chain:
     def begin(self) -> None:
         """Remove what an earlier case left, and upload a picture, a bad file and a deleted one."""
         self.pipeline.sql("TRUNCATE " + ", ".join(f"pipeline.{one}" for one in TABLES))
+        self.pipeline.sql(  # runs that end from now on are gathered
+            "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass) "  # noqa: S608
+            f"VALUES ('{self.pipeline.name}', '{THIRD}', 'vm-1', now())"
+        )
         for rules in self.oracle.pipelines.values():
             self._empty(rules.input)
             self._empty(rules.output)
@@ -159,6 +206,12 @@ class Chain:
             stack.callback(self.pipeline.configure)
             yield proxy
 
+    def drain_before(self, name: str) -> None:
+        """Make a clean pass of each pipeline upstream of one."""
+        names = (FIRST, SECOND, THIRD)
+        for one in names[: names.index(name)]:
+            self.pipeline.drain(pipeline=one)
+
     def start(self, name: str) -> subprocess.Popen[str]:
         """Start a pass of a pipeline."""
         return self.pipeline.popen("drain", "--pipeline", name)
@@ -176,7 +229,7 @@ class Chain:
 
     def finish(self) -> None:
         """Make a clean pass of each pipeline, and check that everything is exact."""
-        for name in (FIRST, SECOND):
+        for name in (FIRST, SECOND, THIRD):
             self.pipeline.drain(pipeline=name)
         found = self.oracle.problems(self.uploads, PipelineEvidence(self.pipeline))
         assert not found, "\n".join(found)

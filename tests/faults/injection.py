@@ -39,8 +39,8 @@ class Injection:
         skip: How many requests of the step pass before it hits one.
         times: How many it hits in one pass.
         statuses: Exit statuses that the worker may have.
-        in_reader: Whether it also occurs in the pass of the reading pipeline: requests to the store
-            are the same there.
+        in_reader: Whether it also occurs at the steps that the pipelines share, in the passes of
+            those that read: requests to the store are the same there.
         is_slow: Whether the worker waits for tens of seconds.
         may_trace: Whether it may end with a traceback.
     """
@@ -136,9 +136,12 @@ def _database_error(code: str, text: str) -> Callable[[Target, bytes], Fault]:
 
 
 _BOTH = (STORE, DATABASE)
-_WITH_REQUEST_BODY = ("put result", "quarantine", "put note")
-_WITH_RESPONSE_BODY = ("list", "fetch", "ask for versions")
-_WITH_ETAG = ("fetch", "put result", "look at result", "look at upload", "quarantine")
+_WITH_REQUEST_BODY = ("put result", "quarantine", "put note", "put run's file")
+_WITH_RESPONSE_BODY = ("list", "fetch", "ask for versions", "fetch member")
+_WITH_ETAG = (
+    *("fetch", "put result", "look at result", "look at upload", "quarantine"),
+    *("put run's file", "fetch member"),
+)
 _REPEATED = ("fetch", "put result", "copy to reader", "start_jobs", "record_results", "delete")
 _BOTH_PHASES = ("before", "after")
 _GARBAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nLast-Modified: never\r\n\r\n<<<\0>>>"

@@ -26,6 +26,8 @@ REQUESTS = {
     "put note": r"PUT /{quarantine}/.*\.json ",
     "delete withdrawn": rf"DELETE /{{input}}/{DELETED}|POST /{{input}}\?delete.*",
     "delete": r"DELETE /{input}/|POST /{input}\?delete",
+    "put run's file": r"PUT /{input}/",
+    "fetch member": r"GET /{members}/",
 }
 #: The statements of a pass, by the names of their files in worker/ledger/sql.
 STATEMENTS = (
@@ -36,7 +38,16 @@ STATEMENTS = (
     "record_results",
     "clear_attempts",
     "heartbeat",
+    "begin_gathering",
+    "ended_runs",
+    "runs",
+    "add_gathers",
+    "note_gathers",
+    "gathered_bytes",
+    "gathers",
 )
+#: Steps of pipelines that gather, and of no others.
+GATHERING = (*tuple(REQUESTS)[-2:], *STATEMENTS[-7:])
 CONNECT, LOG_IN = "connect", "log in"
 STEPS = {STORE: tuple(REQUESTS), DATABASE: (CONNECT, *STATEMENTS)}
 
@@ -61,6 +72,7 @@ class Steps:
             "output": rules.output,
             "reader": readers[0] if readers else "none",
             "archive": oracle.archive,
+            "members": oracle.pipelines[rules.gathers[0]].output if rules.gathers else "none",
             "quarantine": oracle.quarantine,
         }
         return cls({step: re.compile(text.format(**buckets)) for step, text in REQUESTS.items()})

@@ -32,8 +32,19 @@ from worker.settings import Pipeline
 from worker.transforms import Produced
 
 FIRST = Pipeline("first", "random", INPUT, OUTPUT, readers=("second",), keep_inputs=True)
-SECOND = Pipeline("second", "random", "input-2", "output-2", sources=("first",))
-NAMES, MACHINES = (FIRST.name, SECOND.name), ("vm-1", "vm-2")
+SECOND = Pipeline("second", "random", "input-2", "output-2", sources=("first",), readers=("third",))
+THIRD = Pipeline(
+    "third",
+    "random",
+    "input-3",
+    "output-3",
+    output_key="{run}/{name}",
+    sources=("second",),
+    gather=True,
+)
+PIPELINES = {one.name: one for one in (FIRST, SECOND, THIRD)}
+# Users put and delete objects in the first two.
+NAMES, FILLED, MACHINES = tuple(PIPELINES), (FIRST.name, SECOND.name), ("vm-1", "vm-2")
 KEYS = ("a.png", "b/c.png", "d.png")
 BAD, LATER_BAD = b"bad", b"dab"  # what the first pipeline refuses, and the second
 #: Calls that fail as a whole or not at all, and those whose turn depends on the time.
@@ -54,8 +65,8 @@ class RandomTransforms(Transforms):
         self._numbers = count()
 
     def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
-        (source,), (name,) = sources, names
-        content = source.read_bytes()
+        source, name = sources[0], names[0]
+        content = b"+".join(one.read_bytes() for one in sources)
         if content.startswith(BAD):
             raise InvalidInput("bad")
         target = source.with_suffix(".0")
@@ -126,6 +137,7 @@ class MemoryEvidence:
         self.leftovers: Mapping[str, int] = {
             "attempts": len(tables.attempts),
             "prepared": len(tables.prepared),
+            "gathers": sum(not is_stored for *_, is_stored in tables.gathers.values()),
         }
 
     def keys(self, bucket: str) -> Sequence[str]:
@@ -155,6 +167,7 @@ def _row(pipeline: str, result: Result) -> Row:
             StoredResult(one.number, one.bucket, one.key, one.version_id, one.sha256)
             for one in result.outputs
         ],
+        job.run_id,
     )
 
 
@@ -167,21 +180,23 @@ def is_made_of(results: Sequence[bytes], content: bytes) -> bool:
 
 
 class Chain(RuleBasedStateMachine):
-    """Two pipelines, two machines and a user."""
+    """Three pipelines, the last of which gathers, two machines and a user."""
 
     @initialize(versioned=st.booleans())
     def begin(self, *, versioned: bool) -> None:
-        self.world = World(Path(mkdtemp()), versioned, {"first": FIRST, "second": SECOND})
+        self.world = World(Path(mkdtemp()), versioned, PIPELINES)
         self.world.transforms = RandomTransforms()
         self.uploads = Uploads()
         self.number = 0
         rules = (rejection, is_made_of)
         first = Rules(FIRST.input, FIRST.output, *rules, {"second": ""}, keeps_inputs=True)
         second = Rules(SECOND.input, SECOND.output, *rules)
-        pipelines = {"first": first, "second": second}
+        third = Rules(THIRD.input, THIRD.output, *rules, gathers=["second"])
+        pipelines = {"first": first, "second": second, "third": third}
+        self.clean_pass("third", "vm-1")  # runs that end from now on are gathered
         self.oracle = Oracle(pipelines, QUARANTINE, ARCHIVE, may_lose_leases=not versioned)
 
-    @rule(name=st.sampled_from(NAMES), key=st.sampled_from(KEYS), kind=st.sampled_from("gggbl"))
+    @rule(name=st.sampled_from(FILLED), key=st.sampled_from(KEYS), kind=st.sampled_from("gggbl"))
     def put(self, name: str, key: str, kind: str) -> None:
         self.number += 1
         text = b"%d" % self.number
@@ -189,7 +204,7 @@ class Chain(RuleBasedStateMachine):
         version_id = self.world.store.upload(self.world.pipelines[name].input, key, content)
         self.uploads.put(name, key, content, version_id)
 
-    @rule(name=st.sampled_from(NAMES), key=st.sampled_from(KEYS))
+    @rule(name=st.sampled_from(FILLED), key=st.sampled_from(KEYS))
     def delete(self, name: str, key: str) -> None:
         self.world.store.delete(self.world.pipelines[name].input, key)
         self.uploads.delete(name, key)
@@ -198,6 +213,7 @@ class Chain(RuleBasedStateMachine):
     def expire(self) -> None:
         """Let all leases end, as if 30 seconds had passed."""
         self.world.expire_leases()
+        self.world.expire_gathers()
 
     @rule(name=st.sampled_from(NAMES), machine=st.sampled_from(MACHINES))
     def clean_pass(self, name: str, machine: str) -> None:
@@ -225,10 +241,10 @@ class Chain(RuleBasedStateMachine):
     def overtaken_pass(self, name: str, turn: int, key: str, act: str, *, after: bool) -> None:
         def overtake() -> None:
             if "leases end" in act:
-                self.world.expire_leases()
-            if "put" in act:
+                self.expire()
+            if "put" in act and name in FILLED:
                 self.put(name, key, "g")
-            if act == "delete":
+            if act == "delete" and name in FILLED:
                 self.delete(name, key)
             if "other machine" in act:
                 self.clean_pass(name, "vm-2")
@@ -256,7 +272,7 @@ class Chain(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for _ in range(_MOST_ROUNDS):
-            self.world.expire_leases()
+            self.expire()
             for name in NAMES:
                 for machine in MACHINES:
                     self.clean_pass(name, machine)

@@ -442,10 +442,7 @@ def test_another_machine_takes_a_gather_over_after_a_while(world: World) -> None
     world.store.versions(MODEL.input)
     world.new_pass(pipeline="model", machine="vm-2").run(0)
     before = states(world)
-    with world.tables.lock:
-        for name, (machine, _, gather, is_stored) in world.tables.gathers.items():
-            past = datetime.min.replace(tzinfo=UTC)
-            world.tables.gathers[name] = (machine, past, gather, is_stored)
+    world.expire_gathers()
     world.new_pass(pipeline="model", machine="vm-2").run(0)
     assert (before, states(world)) == ([], ["done"])
 
