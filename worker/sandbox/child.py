@@ -53,11 +53,11 @@ def main() -> None:
     for line in sys.stdin:
         limit_cpu(int(cpu_seconds))
         job = json.loads(line)
-        answer = transform.apply(Path(inputs), job["paths"], job["names"], outputs)
+        response = transform.apply(Path(inputs), job["paths"], job["names"], outputs)
         if has_log:
             sys.stdout.flush()
             sys.stderr.flush()
-        print(json.dumps(answer), file=responses)
+        print(json.dumps(response), file=responses)
 
 
 def _discard_output() -> None:

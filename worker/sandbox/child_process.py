@@ -33,7 +33,7 @@ _EXIT_SECONDS = 5
 _MAX_RESPONSE_BYTES = 1 << 21
 _PIPE_BYTES = 1 << 16  # what a pipe holds (pipe(7))
 #: For libraries of models: one thread, since there is a process for each core, and no network.
-_OF_MODELS = {
+_MODEL_VARIABLES = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",  # each further one takes 64 MB of address space, which is limited
@@ -84,7 +84,7 @@ class ChildProcess:
         variables = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "LC_ALL": "C.UTF-8"}
         pipeline = {"parameters": parameters, "max_pixels": limits.pixels}
         if is_model:
-            variables |= _OF_MODELS | dict.fromkeys(("HOME", "TMPDIR"), str(self._scratch))
+            variables |= _MODEL_VARIABLES | dict.fromkeys(("HOME", "TMPDIR"), str(self._scratch))
             pipeline |= {
                 "folder": environment.folder and str(environment.folder),
                 "files": {name: str(path) for name, path in environment.files.items()},
@@ -126,7 +126,7 @@ class ChildProcess:
         if "ready" not in message:
             self.kill()
             raise ServiceUnavailable(response.printable(message.get("failed", response.INVALID)))
-        self._printed()  # of no file's
+        self._printed()  # while it started: it belongs to no file
         return message
 
     def run(self, sources: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class ChildProcess:
         return self._printed()
 
     def _printed(self) -> str:
-        """Return the end of what it printed since this was asked last; only a model is heard."""
+        """Return the end of what it printed since the last call; "" unless it is a model."""
         if self._is_model:
             self._read_log()
         return self._log.take()

@@ -96,7 +96,7 @@ def give_up_rights(libc: ctypes.CDLL, parent: int) -> list[str]:
     problems = []
     try:
         # When memory is short, the kernel kills this process before the worker and other services.
-        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  each job of a command
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  pathlib takes longer, for each job of a command
             file.write("1000")
     except OSError as error:
         problems.append(f"oom_score_adj: {error.strerror}")

@@ -1,4 +1,4 @@
-"""The program that supervises jobs with the policy `command`; started by job_pool.py or systemd.
+"""The program that supervises jobs with the policy `command`; started by launchers.py or systemd.
 
 `python -m worker.sandbox.job`, with a connection to the worker as standard input. It prepares the
 transform, then runs a job: the only one in a systemd unit, one after the other with `--repeat`.

@@ -7,19 +7,17 @@ unit needs none of the worker's folders.
 
 import json
 import os
-import queue
-import select
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from worker.environment import Environment
 from worker.errors import (
@@ -32,34 +30,13 @@ from worker.errors import (
 )
 from worker.sandbox import messages, response
 from worker.sandbox.input_names import input_paths
+from worker.sandbox.launchers import Launcher, ProcessLauncher, UnitLauncher
 from worker.sandbox.output_tail import shown
 from worker.settings import Pipeline
 from worker.transforms import Produced, find
 
-_START_SECONDS = 60
-_EXIT_SECONDS = 10
 #: What copying inputs and results may take beside the limit of the job's own time.
 _TRANSFER_SECONDS = 600
-
-
-class _Supervisors(Protocol):
-    """Starts supervisors of jobs."""
-
-    def take(self) -> socket.socket:
-        """Return the connection to a supervisor that waits for its job.
-
-        Raises:
-            ServiceUnavailable: None can be started.
-        """
-
-    def prepare(self) -> None:
-        """Start one for the next job, if that takes long."""
-
-    def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
-        """Take a connection back; one that is not usable is closed, which ends its job."""
-
-    def close(self) -> None:
-        """End what waits for jobs."""
 
 
 class JobPool:
@@ -93,8 +70,10 @@ class JobPool:
         self._limits, self._folder = pipeline.limits, folder
         self._is_unit = job_socket is not None
         python = str(environment.python)
-        self._supervisors: _Supervisors = (
-            _Units(job_socket, python, message) if job_socket else _Processes(python, message)
+        self._launcher: Launcher = (
+            UnitLauncher(job_socket, python, message)
+            if job_socket
+            else ProcessLauncher(python, message)
         )
         self._places = threading.Semaphore(size)
         self._connections: set[socket.socket] = set()
@@ -121,12 +100,12 @@ class JobPool:
             job.mkdir()
         connection, outcome = None, None
         try:
-            connection = self._supervisors.take()
+            connection = self._launcher.take()
             self._connections.add(connection)
             if self._stopped:
                 raise PassInterrupted
             _send_inputs(connection, job, sources, names)
-            self._supervisors.prepare()
+            self._launcher.prepare()
             results = received / "results"
             results.mkdir()
             outcome = self._receive(connection, results)
@@ -136,7 +115,7 @@ class JobPool:
         finally:
             if connection:
                 self._connections.discard(connection)
-                self._supervisors.put_back(connection, is_usable=outcome is not None)
+                self._launcher.put_back(connection, is_usable=outcome is not None)
             shutil.rmtree(received, ignore_errors=True)
 
     def _receive(self, connection: socket.socket, folder: Path) -> dict[str, Any]:
@@ -185,118 +164,7 @@ class JobPool:
 
     def close(self) -> None:
         """See `TransformPool.close`."""
-        self._supervisors.close()
-
-
-class _Units:
-    """Starts units by connecting to their socket; one waits, so that a job need not."""
-
-    def __init__(self, path: str, python: str, message: dict[str, object]) -> None:
-        self._path, self._python, self._message = path, python, message
-        self._waiting: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
-
-    def take(self) -> socket.socket:
-        with suppress(queue.Empty):
-            while True:
-                with suppress(ServiceUnavailable):  # it has ended meanwhile
-                    return _ready(self._waiting.get_nowait())
-        return _ready(self._connect())
-
-    def prepare(self) -> None:
-        with suppress(ServiceUnavailable):  # the next job says so
-            self._waiting.put(self._connect())
-
-    def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
-        del is_usable  # a unit has one job
-        connection.close()
-
-    def close(self) -> None:
-        with suppress(queue.Empty):
-            while True:
-                self._waiting.get_nowait().close()
-
-    def _connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(self._path)
-            messages.send(connection, {"python": self._python})
-            messages.send(connection, self._message)
-        except (OSError, Disconnected) as error:
-            connection.close()
-            reason = getattr(error, "strerror", None) or error
-            raise ServiceUnavailable(
-                f"Jobs cannot be started at {self._path}: {reason}."
-            ) from error
-        return connection
-
-
-class _Processes:
-    """Starts processes that supervise one job after the other."""
-
-    def __init__(self, python: str, message: dict[str, object]) -> None:
-        self._command = [python, "-P", "-s", "-m", "worker.sandbox.job", "--repeat"]
-        self._message = message
-        self._idle: queue.LifoQueue[socket.socket] = queue.LifoQueue()
-        self._processes: dict[socket.socket, subprocess.Popen[bytes]] = {}
-
-    def take(self) -> socket.socket:
-        with suppress(queue.Empty):
-            while True:
-                connection = self._idle.get_nowait()
-                if not select.select([connection], [], [], 0)[0]:
-                    return connection
-                self._end(connection)  # it was killed
-        return self._started()
-
-    def prepare(self) -> None:
-        """Do nothing: a process that has had a job takes another one."""
-
-    def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
-        if is_usable:
-            self._idle.put(connection)
-        else:
-            self._end(connection)
-
-    def close(self) -> None:
-        for connection in list(self._processes):
-            self._end(connection)
-
-    def _started(self) -> socket.socket:
-        own, others = socket.socketpair()
-        try:
-            self._processes[own] = subprocess.Popen(
-                self._command,
-                stdin=others.fileno(),
-                stdout=subprocess.DEVNULL,
-                env={"PYTHONPATH": str(_SOURCE), "LC_ALL": "C.UTF-8"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            own.close()
-            raise ServiceUnavailable(
-                f"A process for jobs cannot be started: {error.strerror}."
-            ) from error
-        finally:
-            others.close()
-        try:
-            messages.send(own, self._message)
-            return _ready(own)
-        except (Disconnected, ServiceUnavailable):
-            self._end(own)
-            raise
-
-    def _end(self, connection: socket.socket) -> None:
-        """Disconnect a process, which then kills its job, and wait until it has ended."""
-        connection.close()
-        process = self._processes.pop(connection)
-        try:
-            process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-_SOURCE = Path(__file__).resolve().parents[2]
+        self._launcher.close()
 
 
 def _message(pipeline: Pipeline, environment: Environment, folder: Path) -> dict[str, object]:
@@ -343,39 +211,24 @@ def _program_folders(path: str, private: Path) -> list[str]:
     return [str(folder) for folder in found]
 
 
-def _ready(connection: socket.socket) -> socket.socket:
-    """Return a connection once its process has loaded the transform."""
-    try:
-        message, _ = messages.receive(connection, _START_SECONDS)
-    except (Disconnected, TimeoutError) as error:
-        connection.close()
-        raise ServiceUnavailable(
-            f"A process for jobs did not start ({error}): the machine's journal says why."
-        ) from error
-    if "ready" not in message:
-        connection.close()
-        raise ServiceUnavailable(response.printable(message.get("failed", response.INVALID)))
-    return connection
-
-
 def _send_inputs(
     connection: socket.socket, folder: Path | None, sources: Sequence[Path], names: Sequence[str]
 ) -> None:
     """Send a job: its folder, None if it has a disk of its own, and its inputs."""
     messages.send(connection, {"folder": folder and str(folder), "names": list(names)})
-    at = 0
+    remaining = iter(sources)
     for batch in messages.batches(input_paths(names)):
         opened = []
         try:
-            for source in sources[at : at + len(batch)]:
+            for source in islice(remaining, len(batch)):
                 opened.append(os.open(source, os.O_RDONLY | os.O_CLOEXEC))
             messages.send(connection, {"paths": batch}, opened)
         finally:
             messages.close(opened)
-        at += len(batch)
 
 
 def _plain(name: object) -> str:
+    """Return a result's name, which leads to no other folder."""
     if not isinstance(name, str) or name != os.path.basename(name) or name in ("", ".", ".."):  # noqa: PTH119
         raise ValueError(name)
     return name

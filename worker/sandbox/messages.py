@@ -48,7 +48,7 @@ def receive(connection: socket.socket, seconds: float | None = None) -> tuple[An
 
     Args:
         connection: A stream socket.
-        seconds: How long to wait for all of it, None for ever.
+        seconds: How long to wait for all of it, None for no limit.
 
     Returns:
         The JSON object and the descriptors, which the caller closes.
@@ -57,15 +57,14 @@ def receive(connection: socket.socket, seconds: float | None = None) -> tuple[An
         Disconnected: There will be none.
         TimeoutError: It took longer.
     """
-    deadline = None if seconds is None else time.monotonic() + seconds
-    descriptors: list[int] = []
+    incoming = _Incoming(connection, seconds)
     try:
-        return _message(connection, deadline, descriptors), descriptors
+        return incoming.message(), incoming.descriptors
     except TimeoutError:
-        close(descriptors)
+        close(incoming.descriptors)
         raise
     except (OSError, ValueError, RecursionError) as error:
-        close(descriptors)
+        close(incoming.descriptors)
         raise Disconnected("the connection to its process was lost") from error
 
 
@@ -75,34 +74,39 @@ def close(descriptors: Sequence[int]) -> None:
         os.close(descriptor)
 
 
-def _message(
-    connection: socket.socket, deadline: float | None, descriptors: list[int]
-) -> dict[str, Any]:
-    (length,) = _HEADER.unpack(_receive(connection, _HEADER.size, deadline, descriptors))
-    if length > _MAX_BYTES:
-        raise ValueError(length)
-    message = json.loads(_receive(connection, length, deadline, descriptors))
-    if not isinstance(message, dict):
-        raise ValueError(message)  # noqa: TRY004  as other nonsense
-    return message
+class _Incoming:
+    """A message that is being received, and the descriptors that have come with it so far."""
 
+    def __init__(self, connection: socket.socket, seconds: float | None) -> None:
+        self._connection = connection
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self.descriptors: list[int] = []
 
-def _receive(
-    connection: socket.socket, count: int, deadline: float | None, descriptors: list[int]
-) -> bytes:
-    """Return so many bytes; append the descriptors that come with them."""
-    data, space = b"", socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
-    while len(data) < count:
-        connection.settimeout(None if deadline is None else max(0.001, deadline - time.monotonic()))
-        part, ancillary, flags, _ = connection.recvmsg(count - len(data), space)
-        for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                whole = len(content) // 4 * 4
-                descriptors.extend(array.array("i", content[:whole]))
-        if not part or flags & socket.MSG_CTRUNC:
-            raise ConnectionError
-        data += part
-    return data
+    def message(self) -> dict[str, Any]:
+        (length,) = _HEADER.unpack(self._bytes(_HEADER.size))
+        if length > _MAX_BYTES:
+            raise ValueError(length)
+        message = json.loads(self._bytes(length))
+        if not isinstance(message, dict):
+            raise ValueError(message)  # noqa: TRY004  as other invalid messages
+        return message
+
+    def _bytes(self, count: int) -> bytes:
+        data, space = b"", socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
+        while len(data) < count:
+            self._connection.settimeout(self._remaining())
+            part, ancillary, flags, _ = self._connection.recvmsg(count - len(data), space)
+            for level, kind, content in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    whole = len(content) // 4 * 4
+                    self.descriptors.extend(array.array("i", content[:whole]))
+            if not part or flags & socket.MSG_CTRUNC:
+                raise ConnectionError
+            data += part
+        return data
+
+    def _remaining(self) -> float | None:
+        return None if self._deadline is None else max(0.001, self._deadline - time.monotonic())
 
 
 def batches(paths: Sequence[str]) -> Iterator[list[str]]:

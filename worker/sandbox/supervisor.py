@@ -88,7 +88,7 @@ class Supervisor:
             os.dup2(output_end, 2)
             for descriptor in (output, output_end, answer, self._connection.detach()):
                 os.close(descriptor)
-            self._be_the_job(parent, folder, paths, names, answer_end)
+            self._run_forked(parent, folder, paths, names, answer_end)
         for descriptor in (output_end, answer_end):
             os.close(descriptor)
         for descriptor in (output, answer):
@@ -120,10 +120,10 @@ class Supervisor:
                 messages.close(descriptors)
         return paths
 
-    def _be_the_job(
+    def _run_forked(
         self, parent: int, folder: str, paths: Sequence[str], names: Sequence[str], answer_end: int
     ) -> NoReturn:
-        """Apply the transform in this process, which is confined before."""
+        """Apply the transform in the forked process, once it is confined."""
         try:
             os.setsid()
             os.chdir(f"{folder}/work")
