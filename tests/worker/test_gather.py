@@ -477,3 +477,12 @@ def test_the_file_of_a_run_is_json_that_names_the_members(world: World) -> None:
         f"x.json.{number}.png" for number in (1, 2, 3)
     ]
     assert Gather.read(version.content.decode()) == gather
+
+
+def test_a_gather_that_the_database_lost_is_not_done_twice(world: World) -> None:
+    """As after a backup was restored, and `rebuild-log` has added the row of its job."""
+    world.upload("x.json", CONFIGURATION)
+    run_all(world)
+    world.tables.gathers.clear()
+    run_all(world, "model", "model")
+    assert (states(world), world.left("model")) == (["done"], [])
