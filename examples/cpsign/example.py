@@ -6,7 +6,9 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +80,7 @@ def _compile(setup: Setup, jars: Path) -> Path:
                 *("-cp", ":".join(str(jar) for jar in sorted(jars.iterdir()))),
                 *sources,
             )
-        shutil.move(made, kept)
+        _keep(made, kept)
     return kept
 
 
@@ -104,8 +106,17 @@ def _fetch_jars(setup: Setup) -> Path:
             "is used; check which repository your Maven reads."
         )
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.move(fetched, kept)
+    _keep(fetched, kept)
     return kept
+
+
+def _keep(made: Path, kept: Path) -> None:
+    """Move a folder into the cache, whole or not at all: another demo may do the same."""
+    part = Path(tempfile.mkdtemp(dir=kept.parent, prefix="part-"))
+    shutil.move(made, part)
+    with suppress(OSError):  # it is there already
+        (part / made.name).rename(kept)
+    shutil.rmtree(part)
 
 
 def _listed_jars(file: Path) -> dict[str, str]:

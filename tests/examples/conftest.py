@@ -1,4 +1,4 @@
-"""A project copy with this host's cache: jars, models and virtual environments are made once."""
+"""A project copy that shares jars, models and virtual environments with others of this host."""
 
 import os
 from collections.abc import Iterator
@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli.engine.find import pulumi_root
-from cli.paths import cache_folder
 from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
-from tests.examples.shown import Shown, is_clean
+from tests.examples.shown import Shown, is_clean, link_cache
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +23,9 @@ def checkout(pulumi: Path) -> Iterator[Checkout]:
     """Yield a copy of the project; what a test leaves up is taken down."""
     with open_folder() as base:
         made = make_checkout(base, pulumi)
+        link_cache(base / "home")
         environment = {
             **made.environment,
-            "XDG_CACHE_HOME": str(cache_folder().parent),
             # pip asks rustc for its version, and rustup's makes a folder in a home without one.
             "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
         }

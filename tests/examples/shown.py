@@ -5,6 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.paths import cache_folder
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -52,6 +54,15 @@ class Shown:
         )
         assert found, self.text
         return [re.split(r" {2,}", line) for line in found[1].splitlines()]
+
+
+def link_cache(home: Path) -> None:
+    """Give a home a cache of its own for results; what is downloaded or built is this host's."""
+    own, shared = home / ".cache" / "image-pipeline", cache_folder()
+    own.mkdir(parents=True)
+    for name in ("examples", "prepared", "trees"):
+        (shared / name).mkdir(parents=True, exist_ok=True)
+        (own / name).symlink_to(shared / name)
 
 
 def is_clean(checkout: Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.checkout import Checkout
 from tests.engine.snapshot import take_snapshot
-from tests.examples.shown import Shown
+from tests.examples.shown import Shown, link_cache
 from tests.examples.test_answers import assert_answers_are_shown
 from tests.examples.test_cpsign import assert_models_are_shown
 
@@ -13,8 +13,11 @@ BOOTED = ("--machine", "container", "--suite", "bookworm")
 
 def show(checkout: Checkout, base: Path, name: str) -> Shown:
     """Run an example's demo on a booted machine; it must leave nothing."""
+    link_cache(base / "home")
+    environment = {**checkout.environment, "XDG_CACHE_HOME": str(base / "home" / ".cache")}
+    own = Checkout(checkout.folder, environment)
     before = take_snapshot(base)
-    shown = Shown(checkout.pipeline("demo", "--example", name, *BOOTED).stdout)
+    shown = Shown(own.pipeline("demo", "--example", name, *BOOTED).stdout)
     assert take_snapshot(base).left_since(before) == {}
     return shown
 
