@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -28,7 +29,7 @@ from worker.errors import (
 )
 from worker.sandbox import messages
 from worker.sandbox.job_pool import JobPool
-from worker.settings import Limits, Package, Pipeline
+from worker.settings import Limits, Pipeline
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfds")
 
@@ -48,7 +49,9 @@ class Jobs:
         self.source.write_text("input")
         self._pools: list[JobPool] = []
 
-    def pool(self, *argv: str, limits: Limits = LIMITS, folder: Path | None = None) -> JobPool:
+    def pool(
+        self, *argv: str, limits: Limits = LIMITS, environment: Environment | None = None
+    ) -> JobPool:
         pipeline = Pipeline(
             "own",
             "command",
@@ -56,9 +59,8 @@ class Jobs:
             "out",
             parameters=json.dumps({"argv": argv}),
             limits=limits,
-            folder=Package("folder.zip", "0" * 64) if folder else Package(),
         )
-        environment = Environment(folder=folder)
+        environment = environment or Environment()
         pool = JobPool(pipeline, environment, self.source.parent, 2, self._socket)
         self._pools.append(pool)
         return pool
@@ -81,13 +83,19 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 def activated(tmp_path: Path) -> Iterator[Jobs]:
     """Return jobs whose supervisors are started by connecting to a socket, as systemd does."""
     command = [sys.executable, "-P", "-s", "-m", "worker.sandbox.job"]
+    (tmp_path / "unit").mkdir()
+    (tmp_path / "unit" / "token").write_text("of the unit")
 
     def start(connection: socket.socket) -> None:
         subprocess.Popen(
             command,
             stdin=connection.fileno(),
             cwd="/",
-            env={"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+            env={
+                "PYTHONPATH": str(ROOT),
+                "TMPDIR": str(tmp_path),
+                "CREDENTIALS_DIRECTORY": str(tmp_path / "unit"),
+            },
         )
 
     with (
@@ -380,6 +388,27 @@ def is_alive_pid(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("kind", ["jobs", "activated"])
+def test_the_interpreter_and_the_secrets_of_a_pipeline(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    found: Jobs = request.getfixturevalue(kind)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text("of the worker")
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    environment = Environment(venv / "bin/python", secrets=tmp_path / "secrets")
+    code = (
+        "import os, sys; print(sys.prefix); "
+        "print(open(os.environ['CREDENTIALS_DIRECTORY'] + '/token').read())"
+    )
+    pool = found.pool("python3", "-c", code, environment=environment)
+    for _ in range(2):
+        lines = pool.run([found.source], ["a"]).log.splitlines()
+        owner = {"jobs": "of the worker", "activated": "of the unit"}[kind]
+        assert lines[:2] == [str(venv), owner]
+
+
 def test_a_unit_ends_with_the_connection(activated: Jobs) -> None:
     pool = activated.shell(f"{DAEMON} {STARTED} sleep 600")
     with running(pool, activated.source) as raised:
@@ -494,6 +523,25 @@ def test_a_log_is_printable(tmp_path: Path) -> None:
         log = jobs.pool("true").run([jobs.source], ["a"]).log
     assert len(log.encode()) <= 16 << 10
     assert log.replace("\n", "").isprintable()
+
+
+def test_inputs_that_cannot_be_stored_defer_the_upload(jobs: Jobs) -> None:
+    """And the supervisor goes on, whatever was on its way."""
+    pool = jobs.shell("cat {inputs}/* | wc -c > {outputs}/count.txt")
+    pool.run([jobs.source], ["a"])
+    _, supervisor = supervisors()
+    with TemporaryDirectory(dir="/dev/shm") as other:
+        sources = [jobs.source, *(Path(other, str(number)) for number in range(150))]
+        for source in sources[1:]:
+            source.write_bytes(bytes(2000))
+        names = [source.name for source in sources]
+        supervisor.rlimit(psutil.RLIMIT_FSIZE, (1000, psutil.RLIM_INFINITY))
+        with pytest.raises(UploadDeferred, match="File too large in"):
+            pool.run(sources, names)
+        supervisor.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+        ((path, _),) = pool.run(sources, names).files
+        assert path.read_text().strip() == str(len("input") + 150 * 2000)
+    assert supervisor.is_running()
 
 
 def test_a_full_disk_defers_the_upload(tmp_path: Path) -> None:

@@ -64,22 +64,19 @@ class Supervisor:
             Disconnected: The worker has ended, or gave the job up.
         """  # noqa: DOC502
         job, _ = messages.receive(self._connection)
-        folder = job["folder"] or tempfile.mkdtemp()  # a unit's own /tmp goes with it
         self._answer, self._cpu_before = b"", _cpu_of_ended()
+        folder, problem = _make_folders(job["folder"])
+        paths, problem = self._receive_inputs(folder, len(job["names"]), problem)
+        if problem:
+            reason = f"{problem.strerror} in {folder}"
+            self._report(folder, {"response": {"environment": reason}})
+            return
         try:
-            self._run(folder, job["names"])
+            self._run(folder, paths, job["names"])
         finally:
             process_tree.kill_descendants()
 
-    def _run(self, folder: str, names: Sequence[str]) -> None:
-        for name in ("in", "out", "work"):
-            os.mkdir(f"{folder}/{name}")  # noqa: PTH102  pathlib takes longer, here and below
-        try:
-            paths = self._receive_inputs(f"{folder}/in", len(names))
-        except OSError as error:
-            reason = f"{error.strerror} in {folder}"
-            self._report(folder, {"response": {"environment": reason}})
-            return
+    def _run(self, folder: str, paths: Sequence[str], names: Sequence[str]) -> None:
         (output, output_end), (answer, answer_end) = os.pipe(), os.pipe()
         begun, parent = time.monotonic(), os.getpid()
         pid = os.fork()
@@ -106,19 +103,22 @@ class Supervisor:
             self._log.add_line(f"killed after {time.monotonic() - begun:.1f} s: {excess}")
         self._report(folder, self._outcome(folder, excess, os.waitstatus_to_exitcode(status)))
 
-    def _receive_inputs(self, folder: str, count: int) -> list[str]:
+    def _receive_inputs(
+        self, folder: str, count: int, problem: OSError | None
+    ) -> tuple[list[str], OSError | None]:
+        """Return where inputs are in the job's folder, or what went wrong, once all are read."""
         paths: list[str] = []
         while len(paths) < count:
             message, descriptors = messages.receive(self._connection)
+            paths += message["paths"]
             try:
-                for name, descriptor in zip(message["paths"], descriptors, strict=True):
-                    if "/" in name:
-                        os.makedirs(f"{folder}/{os.path.dirname(name)}", exist_ok=True)  # noqa: PTH103, PTH120
-                    messages.put(descriptor, f"{folder}/{name}")
-                    paths.append(name)
+                if not problem:
+                    _place(f"{folder}/in", message["paths"], descriptors)
+            except OSError as error:
+                problem = error
             finally:
                 messages.close(descriptors)
-        return paths
+        return paths, problem
 
     def _run_forked(
         self, parent: int, folder: str, paths: Sequence[str], names: Sequence[str], answer_end: int
@@ -265,6 +265,24 @@ class Supervisor:
             messages.send(self._connection, {"files": names}, opened)
         finally:
             messages.close(opened)
+
+
+def _make_folders(folder: str | None) -> tuple[str, OSError | None]:
+    """Make what a job needs in its folder; without one, in /tmp, which a unit has for itself."""
+    try:
+        folder = folder or tempfile.mkdtemp()
+        for name in ("in", "out", "work"):
+            os.mkdir(f"{folder}/{name}")  # noqa: PTH102  pathlib takes longer, here and below
+    except OSError as error:
+        return folder or tempfile.gettempdir(), error
+    return folder, None
+
+
+def _place(folder: str, paths: Sequence[str], descriptors: Sequence[int]) -> None:
+    for path, descriptor in zip(paths, descriptors, strict=True):
+        if "/" in path:
+            os.makedirs(f"{folder}/{os.path.dirname(path)}", exist_ok=True)  # noqa: PTH103, PTH120
+        messages.put(descriptor, f"{folder}/{path}")
 
 
 def _open_regular(folder: str, name: str) -> int:
