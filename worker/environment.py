@@ -15,7 +15,7 @@ from pathlib import Path
 
 from worker.errors import ServiceUnavailable
 from worker.settings import Pipeline, Settings
-from worker.transforms import Resource, find, is_function, version
+from worker.transforms import Resource, describe, find, is_function, policy, version
 from worker.transforms.parameters import read
 
 #: The virtual environment's own Python, and what it was made from.
@@ -68,6 +68,17 @@ def record_of(settings: Settings, pipeline: Pipeline) -> Record:
     ]
     name = hashlib.sha256(json.dumps(needed).encode()).hexdigest()[:_DIGITS]
     return Record(settings.prepared / f"{name}.ready", settings.prepared / f"{name}.problem")
+
+
+def policy_of(pipeline: Pipeline) -> str:
+    """Return how a pipeline's transform is confined (worker/transforms)."""
+    return policy(
+        describe(pipeline.transform),
+        apt=pipeline.apt,
+        network=pipeline.network,
+        allow=pipeline.allow,
+        secrets=pipeline.secrets,
+    )
 
 
 def resources_of(pipeline: Pipeline) -> Sequence[Resource]:

@@ -54,7 +54,7 @@ def prepare(settings: Settings, pipeline: Pipeline, installer: Path | None = Non
         settings: The stack's.
         pipeline: The pipeline.
         installer: The script that installs Debian packages (cloud-init/install); None leaves them
-            out, on a machine that is a process of somebody's computer.
+            out, on a machine that is a process of a user's computer.
 
     Raises:
         ServiceUnavailable: It cannot be downloaded, installed or written; `environment_of` repeats
@@ -126,13 +126,10 @@ def _write(path: Path, text: str) -> None:
     partial.rename(path)
 
 
-def _install_packages(pipeline: Pipeline, installer: Path | None) -> None:
-    names = " ".join(pipeline.apt)
-    if installer is None:
-        print(f"Debian packages are not installed here ({names}): this computer must have them.")
-        return
+def _run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run a program and print its output."""
     done = subprocess.run(
-        [installer, "packages", *pipeline.apt],
+        command,
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -140,6 +137,15 @@ def _install_packages(pipeline: Pipeline, installer: Path | None) -> None:
         errors="replace",
     )
     print(done.stdout, end="", flush=True)
+    return done
+
+
+def _install_packages(pipeline: Pipeline, installer: Path | None) -> None:
+    names = " ".join(pipeline.apt)
+    if installer is None:
+        print(f"Debian packages are not installed here ({names}): this computer must have them.")
+        return
+    done = _run(installer, "packages", *pipeline.apt)
     if done.returncode:
         raise ServiceUnavailable(
             f"The Debian packages of `apt` ({names}) cannot be installed:"
@@ -205,19 +211,11 @@ def _virtual_environment(venvs: Path, requirements: Path, pipeline: Pipeline) ->
 def _pip(python: Path, requirements: Path) -> None:
     # -I: the worker's PYTHONPATH is not pip's. Settings that say where packages come from are in
     # pip's own variables and files.
-    done = subprocess.run(
-        [
-            *(python, "-I", _pip_program(), "--disable-pip-version-check", "--no-input"),
-            *("install", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"),
-            *("--no-cache-dir", "--retries", "5", "--requirement", requirements),
-        ],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+    done = _run(
+        *(python, "-I", _pip_program(), "--disable-pip-version-check", "--no-input"),
+        *("install", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"),
+        *("--no-cache-dir", "--retries", "5", "--requirement", requirements),
     )
-    print(done.stdout, end="", flush=True)
     if done.returncode:
         raise ServiceUnavailable(
             f"The packages of requirements.txt cannot be installed: {_pip_reason(done.stdout)}."
@@ -278,12 +276,12 @@ def _shipped(folder: Path | None, resource: Resource) -> Path:
 
 @dataclass
 class _HashedFile:
-    """A file that is being received, and the SHA-256 of what has come."""
+    """A file that is being received, and the SHA-256 of its content so far."""
 
     file: BinaryIO
 
     def restart(self) -> Callable[[bytes], None]:
-        """Forget what came of an earlier attempt."""
+        """Forget what an earlier attempt received."""
         self.file.seek(0)
         self.file.truncate()
         self._digest = hashlib.sha256()

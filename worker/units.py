@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from worker.environment import needs_preparation
+from worker.environment import needs_preparation, policy_of
 from worker.errors import InvalidSettings
 from worker.settings import Pipeline, load
-from worker.transforms import COMMAND, describe, policy
+from worker.transforms import COMMAND
 
 #: What a pass needs beside its transforms' processes: measured 45 MiB, and pages of its files.
 _PASS_MIB = 256
@@ -31,6 +31,7 @@ _PRIVATE = (
     *("localhost", "link-local", "multicast", "0.0.0.0/8"),
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
 )
+_NO_NETWORK = ["PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"]
 _JOB_SOCKET = """\
 [Unit]
 Description=Starts a unit for each job of the pipeline {name}
@@ -57,7 +58,7 @@ CollectMode=inactive-or-failed
 [Service]
 ExecStart=/opt/pipeline/venv/bin/python -P -s -m worker.sandbox.job
 WorkingDirectory=/
-Environment=PYTHONPATH=/opt/pipeline/source PYTHONUNBUFFERED=1 JOB_UNIT=1
+Environment=PYTHONPATH=/opt/pipeline/source PYTHONUNBUFFERED=1
 StandardInput=socket
 StandardOutput=journal
 StandardError=journal
@@ -113,29 +114,19 @@ def units(
         InvalidSettings: A transform is unknown, or its parameters are wrong.
     """  # noqa: DOC502  raised by needs_preparation
     timers = " ".join(f"pipeline-worker@{name}.timer" for name in pipelines)
-    first = f"[Unit]\nOnSuccess={timers}\n"
+    migrate = f"[Unit]\nOnSuccess={timers}\n"
     if prepared := [name for name, one in pipelines.items() if needs_preparation(one)]:
         # Beside the migration: other pipelines do not wait for it.
-        first += f"Wants={' '.join(f'pipeline-prepare@{name}.service' for name in prepared)}\n"
-    files = {"pipeline-migrate.service.d/timers.conf": first}
+        migrate += f"Wants={' '.join(f'pipeline-prepare@{name}.service' for name in prepared)}\n"
+    files = {"pipeline-migrate.service.d/timers.conf": migrate}
     for name, pipeline in pipelines.items():
         # All of them together are limited by pipeline.slice.
         memory = _PASS_MIB + cores * pipeline.limits.memory_mb
         path = f"pipeline-worker@{name}.service.d/limits.conf"
         files[path] = f"[Service]\nMemoryMax={memory}M\n"
-        if _policy(pipeline) == COMMAND:
+        if policy_of(pipeline) == COMMAND:
             files |= _job_units(pipeline, cores, resolvers)
     return files
-
-
-def _policy(pipeline: Pipeline) -> str:
-    return policy(
-        describe(pipeline.transform),
-        apt=pipeline.apt,
-        network=pipeline.network,
-        allow=pipeline.allow,
-        secrets=pipeline.secrets,
-    )
 
 
 def _job_units(pipeline: Pipeline, cores: int, resolvers: Sequence[str]) -> dict[str, str]:
@@ -158,9 +149,6 @@ def _job_units(pipeline: Pipeline, cores: int, resolvers: Sequence[str]) -> dict
         f"{unit}@.service": service + "\n".join(lines) + "\n",
         f"pipeline-worker@{name}.service.d/jobs.conf": drop_in,
     }
-
-
-_NO_NETWORK = ["PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"]
 
 
 def _network(allow: Sequence[str], resolvers: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from worker import logs
-from worker.environment import environment_of
+from worker.environment import environment_of, policy_of
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
@@ -24,7 +24,7 @@ from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.ledger.runs import upstream_of
 from worker.logs import fields
-from worker.sandbox.policy import make_pool, policy_of
+from worker.sandbox.policy import make_pool
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store

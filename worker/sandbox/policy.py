@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from worker import transforms
-from worker.environment import Environment
+from worker.environment import Environment, policy_of
 from worker.sandbox.job_pool import JobPool
 from worker.sandbox.pool import Pool, TransformPool
 from worker.settings import Pipeline
@@ -39,15 +39,4 @@ def make_pool(
         size,
         environment=environment,
         is_model=policy == transforms.MODEL,
-    )
-
-
-def policy_of(pipeline: Pipeline) -> str:
-    """Return how a pipeline's transform is confined (worker/transforms)."""
-    return transforms.policy(
-        transforms.describe(pipeline.transform),
-        apt=pipeline.apt,
-        network=pipeline.network,
-        allow=pipeline.allow,
-        secrets=pipeline.secrets,
     )
