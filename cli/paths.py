@@ -48,13 +48,13 @@ class LocalPaths:
 
     @property
     def pipelines(self) -> Path:
-        """The stack's pipelines: an example's, or beside its folder the user's; may be absent."""
+        """The stack's pipelines: its own, else the user's beside its folder; may be absent."""
         own = self.own_pipelines
         return own if own.exists() else self.root.with_name("pipelines.local.yaml")
 
     @property
     def own_pipelines(self) -> Path:
-        """The pipelines of an example, which `destroy` removes."""
+        """Pipelines of this stack alone, such as an example's; `destroy` removes them."""
         return self.root / "pipelines.yaml"
 
     @property

@@ -14,7 +14,7 @@ import click
 from cli import options
 from cli.confirmation import confirm_pipeline
 from cli.errors import CommandError
-from cli.pipelines import compared, deployed, sources
+from cli.pipelines import comparison, deployed, sources
 from cli.pipelines.definitions import Definitions
 from cli.stacks import outputs
 from cli.stacks.target import LOCAL, Target, command_line
@@ -187,7 +187,7 @@ def _rows(definitions: Definitions, state: deployed.DeployedStack) -> Iterator[d
         elif name not in state.names or there is None or state.outputs is None:
             yield {**row, "state": "to be created"}
         else:
-            is_changed = compared.differs(wanted[name], there.definition, state.outputs)
+            is_changed = comparison.differs(wanted[name], there.definition, state.outputs)
             yield {**row, "state": "to be changed" if is_changed else "deployed"}
 
 

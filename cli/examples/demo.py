@@ -39,7 +39,7 @@ def run(local: LocalStack, example: Example, *, keep: bool) -> None:
         keep: Leave it running.
 
     Raises:
-        CommandError: A step failed, or a file was refused; nothing is left of it, even so.
+        CommandError: A step failed, and everything was taken down; or jobs were refused.
     """
     if local.exists:
         raise CommandError(

@@ -122,7 +122,7 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
     shown = (lambda _: SECRET) if hide else repr
     if not isinstance(value, dict):
         raise InvalidSettings([f"pipelines is {shown(value)}: write a map NAME: {{transform: …}}."])
-    value = {str(name): _decrypted(entry) for name, entry in value.items()}
+    value = {str(name): _masked(entry) for name, entry in value.items()}
     try:
         found = _Pipelines.model_validate({"pipelines": value}).pipelines
     except ValidationError as error:
@@ -175,14 +175,14 @@ def sentence(fault: Mapping[str, Any], shown: Callable[[object], str] = repr) ->
     return f"{path} is {shown(fault['input'])}: set it to {wanted or 'another value'}."
 
 
-def _decrypted(value: Any) -> Any:
+def _masked(value: Any) -> Any:
     """Put SECRET for what a file holds encrypted: the engine hands it over decrypted."""
     if isinstance(value, list):
-        return [_decrypted(item) for item in value]
+        return [_masked(item) for item in value]
     if not isinstance(value, dict):
         return value
     is_secret = value.keys() == {"secure"}
-    return SECRET if is_secret else {key: _decrypted(item) for key, item in value.items()}
+    return SECRET if is_secret else {key: _masked(item) for key, item in value.items()}
 
 
 def is_known(value: object) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.pipelines.compared import differs
+from cli.pipelines.comparison import differs
 from cli.stacks.outputs import Outputs
 from infra.settings.pipelines import Pipeline, definition, read
 from infra.user_data import archive

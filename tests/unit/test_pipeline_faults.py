@@ -1,7 +1,7 @@
 """Pipelines whose transform needs a folder, programs or a model: one sentence for each fault.
 
 What only a machine can know has its rows in tests/worker: test_command.py, test_functions.py,
-test_answers.py, test_environment.py and test_output_keys.py.
+test_answers.py, test_preparation.py and test_output_keys.py.
 """
 
 import os

@@ -97,8 +97,9 @@ class Resource:
 
     Attributes:
         name: What the transform calls it.
-        location: `s3://BUCKET/KEY` or `hub://ORGANISATION/NAME@REVISION/FILE`.
-        sha256: Of its content, in hex.
+        location: `s3://BUCKET/KEY`, `hub://ORGANISATION/NAME@REVISION/FILE`, or a path below the
+            pipeline's folder.
+        sha256: Of its content, in hex; "" if a file of the folder is taken as it is.
     """
 
     name: str
@@ -303,8 +304,7 @@ def policy(
         `picture`, `model` or `command`. A function is a `model`, unless it is given programs,
         network or secrets.
     """
-    beyond_model = bool(apt or network or allow or secrets)
-    if is_function(description.name) and beyond_model:
+    if is_function(description.name) and (apt or network or allow or secrets):
         return COMMAND
     return description.policy
 

@@ -53,7 +53,7 @@ class FunctionCall:
         except BaseException as error:
             if isinstance(error, OSError) and error.errno in _ENVIRONMENT_ERRORS:
                 raise
-            self._print(error)
+            self._print_traceback(error)
             raise InvalidInput(f"{type(error).__name__}: {error}") from error
         return collect(outputs, returned)
 
@@ -65,7 +65,7 @@ class FunctionCall:
         except (MemoryError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._print(error)
+            self._print_traceback(error)
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, ModuleNotFoundError):
                 reason = f"{error}; name its package in requirements.txt of the folder"
@@ -78,7 +78,7 @@ class FunctionCall:
         found: Callable[..., object] = getattr(module, self._name)
         return found
 
-    def _print(self, error: BaseException) -> None:
+    def _print_traceback(self, error: BaseException) -> None:
         """Print a traceback from the first frame in the user's folder on."""
         frames = error.__traceback__
         while frames and not frames.tb_frame.f_code.co_filename.startswith(str(self._folder)):

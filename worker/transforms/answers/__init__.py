@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from worker.errors import InvalidInput, ServiceUnavailable
 from worker.transforms import Input, Produced, Resources
@@ -44,8 +45,8 @@ class _Answer:
 class _Loaded:
     """What `start` has loaded into this process."""
 
-    model: Model
-    encoder: Encoder
+    model: ClassVar[Model]
+    encoder: ClassVar[Encoder]
 
 
 def start(parameters: Parameters, resources: Resources) -> None:

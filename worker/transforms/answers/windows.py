@@ -32,11 +32,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A row.
+    """A row as windows.
 
     Attributes:
         windows: What the model reads; none if the context has no tokens.
-        is_cut: Whether the question was too long and its end was left out.
+        is_cut: Whether the question was too long, so that its end was left out.
     """
 
     windows: Sequence[Window]
@@ -59,8 +59,8 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._room = max_length - self._tokenizer.num_special_tokens_to_add(is_pair=True)
-        self._longest_question = self._room - stride - max_length // _NEW
+        self._capacity = max_length - self._tokenizer.num_special_tokens_to_add(is_pair=True)
+        self._longest_question = self._capacity - stride - max_length // _NEW
         self._stride = stride
 
     def encode(self, question: str, context: str) -> Encoded:
@@ -71,14 +71,14 @@ class Encoder:
             context: Its context.
 
         Returns:
-            The windows.
+            Its windows, and whether its question was cut.
         """
         asked = self._tokenizer.encode(question, add_special_tokens=False)
         text = self._tokenizer.encode(context, add_special_tokens=False)
-        # The library panics if a window has no room beside the stride.
+        # The library panics if a window is not longer than the stride.
         is_cut = len(asked) > self._longest_question
         asked.truncate(self._longest_question)
-        text.truncate(self._room - len(asked), stride=self._stride)
+        text.truncate(self._capacity - len(asked), stride=self._stride)
         parts = [text, *text.overflowing] if len(text) else []
         return Encoded([self._window(asked, part) for part in parts], is_cut)
 

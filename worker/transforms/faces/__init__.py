@@ -30,7 +30,7 @@ _DRAFT_UP_TO = 1 / 4
 _FORMATS = {"jpeg": formats.JPEG, "png": formats.PNG, "webp": formats.WEBP}
 
 
-class _Process:
+class _Loaded:
     """What `start` has loaded into this process."""
 
     detector: ClassVar[Detector]
@@ -56,7 +56,7 @@ class _View:
 def start(parameters: Parameters, resources: Resources) -> None:
     """Load the model; see `Transform`."""
     own = resources.files.get("model")
-    _Process.detector = detector.load(own.read_bytes() if own else packaged_model())
+    _Loaded.detector = detector.load(own.read_bytes() if own else packaged_model())
 
 
 def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Produced:
@@ -64,7 +64,7 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
     (source,) = inputs
     view = _view(source, parameters.max_side)
     width, height = view.size
-    found = detector.find(_Process.detector, view.small, parameters.min_score)
+    found = detector.find(_Loaded.detector, view.small, parameters.min_score)
     if not found:
         return Produced(notes=["no face found"])
     rows, columns = view.small.shape[:2]
