@@ -1,13 +1,12 @@
 """Jobs with the policy `command`: nothing outlives them, their limits, results, and supervisors."""
 
 import json
-import os
 import re
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,61 +15,24 @@ import psutil
 import pytest
 
 from tests.eventually import eventually
+from tests.worker.command_jobs import LIMITS, Jobs, accepting
 from tests.worker.pipeline import ROOT
 from tests.worker.test_compromised_transforms import is_alive
 from worker.environment import Environment
 from worker.errors import (
-    Disconnected,
     InvalidInput,
     PassInterrupted,
     ServiceUnavailable,
     TransformCrashed,
     UploadDeferred,
 )
-from worker.sandbox import messages
 from worker.sandbox.job_pool import JobPool
-from worker.settings import Limits, Pipeline
+from worker.settings import Limits
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfds")
-
-LIMITS = Limits(memory_mb=200, cpu_seconds=30, seconds=60)
 #: Starts a process that neither descends from the program nor shares its session or output.
 DAEMON = "setsid sh -c 'echo $$ > {outputs}/daemon.txt; exec sleep 600' > /dev/null 2>&1 &"
 STARTED = "while ! [ -s {outputs}/daemon.txt ]; do sleep 0.01; done;"
-
-
-class Jobs:
-    """A pool, and an input."""
-
-    def __init__(self, folder: Path, job_socket: str | None = None) -> None:
-        self.folder, self._socket = folder, job_socket
-        self.source = folder / "jobs" / "upload"
-        self.source.parent.mkdir()
-        self.source.write_text("input")
-        self._pools: list[JobPool] = []
-
-    def pool(
-        self, *argv: str, limits: Limits = LIMITS, environment: Environment | None = None
-    ) -> JobPool:
-        pipeline = Pipeline(
-            "own",
-            "command",
-            "in",
-            "out",
-            parameters=json.dumps({"argv": argv}),
-            limits=limits,
-        )
-        environment = environment or Environment()
-        pool = JobPool(pipeline, environment, self.source.parent, 2, self._socket)
-        self._pools.append(pool)
-        return pool
-
-    def shell(self, script: str, limits: Limits = LIMITS) -> JobPool:
-        return self.pool("sh", "-c", script, limits=limits)
-
-    def close(self) -> None:
-        for pool in self._pools:
-            pool.close()
 
 
 @pytest.fixture
@@ -103,29 +65,6 @@ def activated(tmp_path: Path) -> Iterator[Jobs]:
         closing(Jobs(tmp_path, str(tmp_path / "jobs.socket"))) as made,
     ):
         yield made
-
-
-@contextmanager
-def accepting(path: Path, start: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Listen, and hand each connection to a function."""
-    with closing(socket.socket(socket.AF_UNIX)) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def accept() -> None:
-            with suppress(OSError):  # it was shut down
-                while True:
-                    connection, _ = listener.accept()
-                    with connection:
-                        start(connection)
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 @contextmanager
@@ -428,103 +367,6 @@ def test_without_its_socket_the_pass_ends(tmp_path: Path) -> None:
         jobs.pool("true").run([jobs.source], ["a"])
 
 
-READY: dict[str, object] = {"ready": []}
-MADE = {"files": [["a", "image/png"]], "records": 0, "notes": []}
-END = {"response": MADE, "log": "", "unenforced": []}
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"\xff\xff\xff\xff",
-        b"\0\0\0\2[]",
-        b"\0\0\0\3nil",
-        {},
-        {"response": 7},
-        {"response": {}},
-        {"response": {"files": 7, "records": 0, "notes": []}},
-        END,  # without the file
-        {"crashed": "its process was killed by signal 9"},
-        {"files": ["a"]},  # without the descriptor
-        {"files": 7},
-        {"files": []},
-        {"response": {**MADE, "files": []}, "unenforced": 7},
-    ],
-    ids=str,
-)
-def test_invalid_answers_of_a_supervisor(tmp_path: Path, said: bytes | dict[str, object]) -> None:
-    """It may be compromised as a transform's process may."""
-
-    def answer(connection: socket.socket) -> None:
-        messages.send(connection, READY)
-        with suppress(Disconnected):
-            for _ in range(4):
-                messages.receive(connection, 5)
-        if isinstance(said, bytes):
-            connection.sendall(said)
-        else:
-            messages.send(connection, said)
-
-    assert_crashes(tmp_path, answer)
-
-
-@pytest.mark.parametrize("name", ["../a", "/etc/a", "", ".", "..", "a/b", 7])
-def test_results_stay_in_their_folder(tmp_path: Path, name: object) -> None:
-    (tmp_path / "given").write_text("result")
-
-    def answer(connection: socket.socket) -> None:
-        messages.send(connection, READY)
-        for _ in range(4):
-            messages.receive(connection, 5)
-        with (tmp_path / "given").open() as file:
-            messages.send(connection, {"files": [name]}, [file.fileno()])
-        messages.send(connection, END)
-
-    before = set(tmp_path.rglob("*"))
-    assert_crashes(tmp_path, answer)
-    new = {path.name for path in set(tmp_path.rglob("*")) - before}
-    assert new == {"jobs", "upload", "jobs.socket"}
-
-
-def assert_crashes(folder: Path, answer: Callable[[socket.socket], None]) -> None:
-    """Check that an answer is refused, that the input stays, and that no descriptor is left."""
-
-    def start(connection: socket.socket) -> None:
-        kept = socket.socket(fileno=os.dup(connection.fileno()))
-        thread = threading.Thread(target=answer_and_close, args=(kept,))
-        thread.start()
-
-    def answer_and_close(connection: socket.socket) -> None:
-        with connection, suppress(Disconnected, TimeoutError, OSError):
-            answer(connection)
-
-    path = folder / "jobs.socket"
-    with accepting(path, start), closing(Jobs(folder, str(path))) as jobs:
-        pool = jobs.pool("true")
-        with pytest.raises(TransformCrashed):
-            pool.run([jobs.source], ["a"])
-        assert jobs.source.read_text() == "input"
-        assert [path.name for path in jobs.source.parent.iterdir()] == ["upload"]
-
-
-def test_a_log_is_printable(tmp_path: Path) -> None:
-    """It goes to terminals and to PostgreSQL, whatever a supervisor sends."""
-
-    def start(connection: socket.socket) -> None:
-        with suppress(Disconnected, TimeoutError):
-            messages.send(connection, READY)
-            for _ in range(4):
-                messages.receive(connection, 5)
-            made = {"files": [], "records": 0, "notes": []}
-            messages.send(connection, {"response": made, "log": "a\0\x1b\ud800" + "b" * 2**20})
-
-    path = tmp_path / "jobs.socket"
-    with accepting(path, start), closing(Jobs(tmp_path, str(path))) as jobs:
-        log = jobs.pool("true").run([jobs.source], ["a"]).log
-    assert len(log.encode()) <= 16 << 10
-    assert log.replace("\n", "").isprintable()
-
-
 def test_inputs_that_cannot_be_stored_defer_the_upload(jobs: Jobs) -> None:
     """And the supervisor goes on, whatever was on its way."""
     pool = jobs.shell("cat {inputs}/* | wc -c > {outputs}/count.txt")
@@ -542,24 +384,6 @@ def test_inputs_that_cannot_be_stored_defer_the_upload(jobs: Jobs) -> None:
         ((path, _),) = pool.run(sources, names).files
         assert path.read_text().strip() == str(len("input") + 150 * 2000)
     assert supervisor.is_running()
-
-
-def test_a_full_disk_defers_the_upload(tmp_path: Path) -> None:
-    """What the job's side says of the machine concerns its own file only."""
-
-    def start(connection: socket.socket) -> None:
-        with suppress(Disconnected, TimeoutError):
-            messages.send(connection, READY)
-            for _ in range(4):
-                messages.receive(connection, 5)
-            reason = "No space left on device in /tmp/job"
-            messages.send(connection, {"response": {"environment": reason}, "log": ""})
-
-    path = tmp_path / "jobs.socket"
-    with accepting(path, start), closing(Jobs(tmp_path, str(path))) as jobs:
-        pool = jobs.pool("true")
-        with pytest.raises(UploadDeferred, match="No space left on device"):
-            pool.run([jobs.source], ["a"])
 
 
 def test_a_signal_to_its_group_reaches_the_job_alone(jobs: Jobs) -> None:

@@ -3,100 +3,37 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.worker.gather_world import (
+    CONFIGURATION,
+    MODEL,
+    SPLIT,
+    SPLITS,
+    STACK,
+    TRAIN,
+    begun,
+    drop,
+    gathered,
+    gathering,
+    put_file,
+    retry,
+    run_all,
+    splitting,
+    stack,
+    states,
+)
 from tests.worker.world import INPUT, QUARANTINE, Transforms, World, failing, making
-from worker.errors import InvalidInput, ServiceUnavailable, UploadDeferred
-from worker.jobs.disk import Space
-from worker.jobs.gather import Gatherer
-from worker.ledger.ledger import DROPPED
+from worker.errors import InvalidInput, UploadDeferred
 from worker.ledger.memory_ledger import RetryRow
-from worker.ledger.runs import Gather, upstream_of
-from worker.settings import Pipeline
-from worker.store.memory_store import MemoryStore
-from worker.store.store import Source
-
-CONFIGURATION = b"rows: 3\n"
-SPLITS = [b"one", b"two", b"three"]
-SPLIT = Pipeline(
-    "split", "negate", INPUT, "split-output", output_key="{name}.{number}", readers=("train",)
-)
-TRAIN = Pipeline(
-    "train", "negate", "train-input", "train-output", sources=("split",), readers=("model",)
-)
-MODEL = Pipeline(
-    "model",
-    "negate",
-    "model-input",
-    "model-output",
-    output_key="{run}/{name}.{number}.{ext}",
-    sources=("train",),
-    gather=True,
-)
-STACK = {"split": SPLIT, "train": TRAIN, "model": MODEL}
-
-
-def splitting() -> Transforms:
-    return Transforms({CONFIGURATION: making(results=SPLITS)})
+from worker.ledger.runs import Gather
 
 
 @pytest.fixture(params=[True, False], ids=["versions", "no versions"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return begun(World(tmp_path, request.param, dict(STACK), transforms=splitting()))
-
-
-def begun(world: World) -> World:
-    """Let the pipelines that gather make their first passes."""
-    for name, pipeline in world.pipelines.items():
-        if pipeline.gather:
-            world.run(pipeline=name)
-    return world
-
-
-def stack(folder: Path, **pipelines: Pipeline) -> World:
-    return begun(World(folder, True, pipelines, transforms=splitting()))
-
-
-def run_all(world: World, *names: str) -> None:
-    for name in names or world.pipelines:
-        world.run(pipeline=name)
-
-
-def gathered(world: World, pipeline: str = "model") -> list[list[str]]:
-    """Return the members of each gather, as names."""
-    return [
-        [f"{one.pipeline}/{one.key}" for one in gather.members]
-        for _, _, gather, _ in world.tables.gathers.values()
-        if gather.pipeline == pipeline
-    ]
-
-
-def states(world: World, pipeline: str = "model") -> list[str]:
-    return [one.outcome for one in world.ledger_of(pipeline).results]
-
-
-def retry(world: World, pipeline: str, key: str) -> str:
-    """Put a quarantined upload back, as `jobs retry` does; return the id of its job."""
-    settings = world.pipelines[pipeline]
-    (job,) = (one for one in world.ledger_of(pipeline).results if one.upload.key == key)
-    stored = f"{pipeline}/{key}/{job.input_sha256}"
-    world.tables.retries[job.job.id] = RetryRow(
-        pipeline, job.job.round + 1, job.job.run_id, key, job.input_sha256, job.job.parent
-    )
-    etag = world.store.head(QUARANTINE, stored).etag
-    source = Source(QUARANTINE, stored, "", etag)
-    world.store.copy(source, settings.input, key, "", {"retry": job.job.id})
-    return job.job.id
-
-
-def drop(world: World, pipeline: str, key: str) -> None:
-    for place, (_, machine, result) in world.tables.results.items():
-        if (place[0], result.upload.key) == (pipeline, key):
-            row = (datetime.now(UTC), machine, replace(result, outcome=DROPPED))
-            world.tables.results[place] = row
+    return gathering(tmp_path, is_versioned=request.param)
 
 
 def test_one_job_reads_all_results_of_a_run(world: World) -> None:
@@ -273,57 +210,6 @@ def test_results_of_a_gather_are_read_by_the_next_pipeline(tmp_path: Path) -> No
     )
 
 
-FORGED = (
-    "it is not a file that 'model' gathers a run from: this pipeline reads the results of train, "
-    "so upload it there"
-)
-
-
-def test_a_file_that_the_worker_did_not_write_is_refused(world: World) -> None:
-    world.upload("x.json", CONFIGURATION)
-    run_all(world, "split", "train")
-    gather = put_file(world)
-    genuine = {"run": gather.run, "parent": gather.id, "number": "1"}
-    other = replace(gather, members=gather.members[:1])
-    bucket, key = MODEL.input, f"{gather.run}.json"
-    world.store.upload(bucket, "a.json", b"{}")
-    world.store.upload(bucket, f"forged-{key}", gather.manifest.encode())
-    world.store.upload(bucket, f"fewer-{key}", other.manifest.encode(), metadata=genuine)
-    world.store.upload(bucket, f"second-{key}", gather.manifest.encode(), metadata=genuine)
-    run_all(world, "model", "model")
-    rows = {one.upload.key: one for one in world.ledger_of("model").results}
-    assert rows.pop("a.json").reason == FORGED
-    assert {rows.pop(f"{name}-{key}").reason for name in ("forged", "fewer")} == {FORGED}
-    (job,) = rows.values()  # of the two that name the gather, one has a job
-    assert (job.outcome, job.job.run_id) == ("done", gather.run)
-    assert world.left("model") == []
-
-
-def put_file(world: World, machine: str = "vm-1") -> Gather:
-    """Let the file of the run be put, and nothing be processed; return its gather."""
-    context = world.context("model", machine=machine)
-    Gatherer(context, upstream_of(world.pipelines, "model")).gather()
-    ((_, _, gather, _),) = world.tables.gathers.values()
-    return gather
-
-
-@pytest.mark.parametrize("what", ["deleted", "replaced"])
-def test_a_member_that_is_gone_is_named(world: World, what: str) -> None:
-    world.upload("x.json", CONFIGURATION)
-    run_all(world, "split", "train")
-    if what == "replaced" and not world.versioned:
-        world.store.upload(TRAIN.output, "x.json.2.png", b"another")
-    else:
-        for version in world.store.versions(TRAIN.output)["x.json.2.png"]:
-            world.store.delete_versions(TRAIN.output, [("x.json.2.png", version.version_id)])
-            world.store.delete(TRAIN.output, "x.json.2.png")
-    run_all(world, "model")
-    (job,) = world.ledger_of("model").results
-    assert job.reason and job.reason.startswith(
-        "its member 'x.json.2.png' of 'train' was deleted or replaced since job "
-    )
-
-
 def test_a_newer_version_of_a_member_changes_nothing(tmp_path: Path) -> None:
     world = stack(tmp_path, **STACK)
     world.upload("x.json", CONFIGURATION)
@@ -356,7 +242,7 @@ def test_an_upload_that_was_done_again_counts_once(world: World) -> None:
     """Put back from the archive: what was made of it before is not gathered."""
     world.upload("x.json", CONFIGURATION)
     run_all(world, "split", "train")
-    ((_, _, (job, *_)),) = [(0, 0, world.ledger_of("split").results)]
+    job, *_ = world.ledger_of("split").results
     world.tables.retries[job.job.id] = RetryRow(
         "split", 1, job.job.run_id, "x.json", job.input_sha256
     )
@@ -366,15 +252,6 @@ def test_an_upload_that_was_done_again_counts_once(world: World) -> None:
     world.transforms = Transforms({CONFIGURATION: making(results=[b"four"])})
     run_all(world)
     assert world.transforms.inputs[-1] == b"ruof"
-
-
-def test_members_of_one_name_are_refused(tmp_path: Path) -> None:
-    train = replace(TRAIN, output_key="same.{name:.0}")
-    world = stack(tmp_path, **(STACK | {"train": train}))
-    world.upload("x.json", CONFIGURATION)
-    run_all(world)
-    (job,) = world.ledger_of("model").results
-    assert job.reason and job.reason.startswith("3 members have the key 'same.' (jobs ")
 
 
 def test_runs_that_ended_before_the_first_pass_are_left_alone(tmp_path: Path) -> None:
@@ -388,84 +265,6 @@ def test_runs_that_ended_before_the_first_pass_are_left_alone(tmp_path: Path) ->
     assert [names[0] for names in gathered(world)] == ["train/new.json.1.png"]
 
 
-def test_one_of_two_machines_gathers_a_run(world: World) -> None:
-    world.upload("x.json", CONFIGURATION)
-    run_all(world, "split", "train")
-    passes = [world.new_pass(pipeline="model", machine=f"vm-{n}") for n in (1, 2)]
-    for one in passes:
-        assert one._gatherer
-        one._gatherer.gather()
-    (versions,) = world.store.versions(MODEL.input).values()
-    assert len(versions) == 1
-    for one in passes:
-        one.run(0)
-    assert states(world) == ["done"]
-
-
-class FailingStore(MemoryStore):
-    """Refuses to store the files of runs; each second time, after it has stored them."""
-
-    failures = 0
-    error: Exception = UploadDeferred("not now")
-
-    def put(self, bucket: str, key: str, *arguments: object) -> object:  # type: ignore[override]
-        if bucket != MODEL.input or not self.failures:
-            return super().put(bucket, key, *arguments)  # type: ignore[arg-type]
-        self.failures -= 1
-        if self.failures % 2:
-            super().put(bucket, key, *arguments)  # type: ignore[arg-type]
-        raise self.error
-
-
-@pytest.mark.parametrize("error", [UploadDeferred("not now."), ServiceUnavailable("no store.")])
-def test_a_file_that_was_not_stored_is_stored_later(world: World, error: Exception) -> None:
-    world.use(FailingStore)
-    assert isinstance(world.store, FailingStore)
-    world.store.error = error
-    world.store.failures = 2
-    world.upload("x.json", CONFIGURATION)
-    run_all(world, "split", "train")
-    assert [world.run_failing(pipeline="model") for _ in range(2)] == [str(error)] * 2
-    run_all(world, "model")
-    run_all(world, "model")
-    assert states(world) == ["done"]
-    assert world.left("model") == []
-
-
-def test_another_machine_takes_a_gather_over_after_a_while(world: World) -> None:
-    world.use(FailingStore)
-    assert isinstance(world.store, FailingStore)
-    world.store.failures = 1
-    world.upload("x.json", CONFIGURATION)
-    run_all(world, "split", "train")
-    world.run_failing(pipeline="model")
-    world.store.versions(MODEL.input)
-    world.new_pass(pipeline="model", machine="vm-2").run(0)
-    before = states(world)
-    world.expire_gathers()
-    world.new_pass(pipeline="model", machine="vm-2").run(0)
-    assert (before, states(world)) == ([], ["done"])
-
-
-def test_the_disk_must_have_space_for_all_members(world: World) -> None:
-    world.upload("x.json", CONFIGURATION)
-    run_all(world, "split", "train")
-    gather = put_file(world)
-    needed = 2 * (gather.bytes + len(gather.manifest))
-    world.space = Space(needed - 1, needed)
-    assert world.run_failing(pipeline="model") == (
-        f"'{gather.run}.json' is deferred: it needs {needed} bytes of disk, for its members and "
-        f"its results, and {needed - 1} are free: free space on the machine."
-    )
-    world.space = Space(needed - 1, needed - 1)
-    run_all(world, "model")
-    (job,) = world.ledger_of("model").results
-    assert job.reason == (
-        f"it needs {needed} bytes of disk, for its members and its results, and the machine has "
-        f"{needed - 1}: split it, or use a flavor with a larger disk"
-    )
-
-
 def test_the_file_of_a_run_is_json_that_names_the_members(world: World) -> None:
     world.upload("x.json", CONFIGURATION)
     run_all(world, "split", "train")
@@ -477,12 +276,3 @@ def test_the_file_of_a_run_is_json_that_names_the_members(world: World) -> None:
         f"x.json.{number}.png" for number in (1, 2, 3)
     ]
     assert Gather.read(version.content.decode()) == gather
-
-
-def test_a_gather_that_the_database_lost_is_not_done_twice(world: World) -> None:
-    """As after a backup was restored, and `rebuild-log` has added the row of its job."""
-    world.upload("x.json", CONFIGURATION)
-    run_all(world)
-    world.tables.gathers.clear()
-    run_all(world, "model", "model")
-    assert (states(world), world.left("model")) == (["done"], [])
