@@ -230,6 +230,33 @@ def test_a_log_keeps_its_end(jobs: Jobs) -> None:
     assert "line 19999 é\ufffd\ufffd[31m" in lines
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mkdir a; echo x > a/b; chmod 0 a",
+        "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')",
+        "mkdir {outputs}/.a; chmod 0 {outputs}/.a; chmod 500 {outputs}",
+    ],
+    ids=["unreadable", "nested deeply", "in its results"],
+)
+def test_whatever_folders_a_job_leaves_are_removed(jobs: Jobs, script: str) -> None:
+    """Else the state folder of the pass could never be emptied again."""
+    program = ["python3", "-c"] if script.startswith("import") else ["sh", "-c"]
+    pool = jobs.pool(*program, script)
+    assert pool.run([jobs.source], ["a"]).files == []
+    assert list(jobs.source.parent.iterdir()) == [jobs.source]
+
+
+def test_results_that_nobody_may_read(jobs: Jobs) -> None:
+    """Their mode is the program's; a folder that the program locks is its fault."""
+    pool = jobs.shell("umask 777; echo x > {outputs}/a")
+    ((path, _),) = pool.run([jobs.source], ["a"]).files
+    assert path.read_text() == "x\n"
+    for script in ("chmod 0 {outputs}", "umask 777; echo '{{}}' > {outputs}/records.jsonl"):
+        with pytest.raises(InvalidInput, match="its results cannot be read: Permission denied"):
+            jobs.shell(script).run([jobs.source], ["a"])
+
+
 def test_output_that_is_never_read_to_its_end(jobs: Jobs) -> None:
     """A program that prints for ever meets its limit; the log does not grow."""
     pool = jobs.pool("yes", limits=Limits(seconds=1))

@@ -88,6 +88,36 @@ def test_files_records_and_log(pool: TransformPool, tmp_path: Path) -> None:
     assert "naïve" not in again.log
 
 
+UNREADABLE = """
+    import os
+    import tempfile
+
+    def lock(source, outputs):
+        os.chdir(tempfile.mkdtemp())
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        os.umask(0o777)
+        os.mkdir("locked")
+        (outputs / "a.txt").write_text("x")
+        os.umask(0o022)
+"""
+
+
+@pytest.mark.parametrize("network", [False, True], ids=["model", "command"])
+def test_modes_and_depths_of_what_a_function_leaves(
+    tmp_path: Path, folder: Path, *, network: bool
+) -> None:
+    (folder / "locking.py").write_text(dedent(UNREADABLE))
+    made = started(tmp_path, folder, "locking:lock", "{}", network=network)
+    for _ in range(2):
+        ((path, _),) = made.run([upload(tmp_path, "text")], ["a.txt"]).files
+        assert path.read_text() == "x"
+        path.unlink()
+    made.close()
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_an_exception_refuses_the_job_and_its_traceback_is_in_the_log(
     pool: TransformPool, tmp_path: Path
 ) -> None:

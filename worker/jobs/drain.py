@@ -4,14 +4,13 @@ import fcntl
 import hashlib
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 
-from worker import logs
+from worker import folder_removal, logs
 from worker.environment import environment_of, policy_of
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
@@ -149,7 +148,7 @@ def _prepare_state(state: Path, stack: ExitStack) -> Path:
         lock = stack.enter_context((state / "lock").open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         folder = state / "work"
-        shutil.rmtree(folder, ignore_errors=True)
+        folder_removal.remove(folder)
         folder.mkdir(mode=0o700)
     except BlockingIOError:
         raise ServiceUnavailable(

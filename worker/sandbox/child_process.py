@@ -8,7 +8,6 @@ reaches no other job's.
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from worker import folder_removal
 from worker.environment import Environment
 from worker.errors import ServiceUnavailable, TransformCrashed
 from worker.sandbox import response
@@ -101,7 +101,7 @@ class ChildProcess:
                 process_group=0,
             )
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            folder_removal.remove(self._folder)
             raise ServiceUnavailable(
                 f"A process for transforms cannot be started: {error.strerror}."
             ) from error
@@ -169,11 +169,7 @@ class ChildProcess:
     def _end_job(self) -> str:
         """Delete the last job's temporary files, and return what it printed."""
         for folder in (self._scratch, self._inputs) if self._is_model else ():
-            for left in list(folder.iterdir()):
-                if left.is_dir() and not left.is_symlink():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:
-                    left.unlink()
+            folder_removal.empty(folder)
         return self._printed()
 
     def _printed(self) -> str:
@@ -208,7 +204,7 @@ class ChildProcess:
             with suppress(OSError):  # data that could not be written
                 if pipe:
                     pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        folder_removal.remove(self._folder)
 
     def _write(self, message: Mapping[str, object]) -> None:
         assert self._process.stdin  # noqa: S101

@@ -7,7 +7,6 @@ unit needs none of the worker's folders.
 
 import json
 import os
-import shutil
 import socket
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from worker import folder_removal
 from worker.environment import Environment
 from worker.errors import (
     Disconnected,
@@ -116,7 +116,7 @@ class JobPool:
             if connection:
                 self._connections.discard(connection)
                 self._launcher.put_back(connection, is_usable=outcome is not None)
-            shutil.rmtree(received, ignore_errors=True)
+            folder_removal.remove(received)
 
     def _receive(self, connection: socket.socket, folder: Path) -> dict[str, Any]:
         """Put the results into a folder, and return the last message."""

@@ -122,9 +122,17 @@ def _take(folder: Path, name: str, target: Path) -> Path:
         raise ValueError(name)
     # Examined after the move: the process could replace it before.
     os.rename(f"{folder}/{name}", target)  # noqa: PTH104  pathlib takes five times as long
-    if not stat.S_ISREG(target.lstat().st_mode):
-        raise ValueError(name)
-    return target
+    return _readable(target)
+
+
+def _readable(path: Path) -> Path:
+    """Check that a moved result is a file, and let the worker read it."""
+    mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError(path)
+    if not mode & stat.S_IRUSR:
+        path.chmod(0o600)
+    return path
 
 
 def _content_type(text: object) -> str:
@@ -134,9 +142,7 @@ def _content_type(text: object) -> str:
 
 
 def _records(folder: Path, target: Path) -> list[dict[str, object]]:
-    path = (folder / RECORDS).rename(target)
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError(path)
+    path = _readable((folder / RECORDS).rename(target))
     with path.open("rb") as file:
         text = file.read(MAX_RECORD_BYTES + 1)
     path.unlink()

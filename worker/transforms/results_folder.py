@@ -30,6 +30,13 @@ def collect(folder: Path, returned: object = None) -> Produced:
     Raises:
         InvalidInput: There is something else in the folder, or a record is not a JSON object.
     """
+    try:
+        return _collected(folder, returned)
+    except PermissionError as error:
+        raise InvalidInput(f"its results cannot be read: {error.strerror}") from error
+
+
+def _collected(folder: Path, returned: object) -> Produced:
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in visible:
         if path.is_symlink() or not path.is_file():

@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from worker import folder_removal
 from worker.errors import InvalidInput, ServiceUnavailable
 from worker.transforms import Input, Produced, Resources
 from worker.transforms.command.parameters import Parameters
@@ -53,13 +54,15 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
     """  # noqa: DOC502  raised by collect
     root = inputs[0].root
     assert root  # noqa: S101  only policy `picture` goes without
-    with TemporaryDirectory() as name:
-        work = Path(name)
+    work = Path(tempfile.mkdtemp())
+    try:
         values, folder = work / "parameters.json", work / "work"
         values.write_text(json.dumps(parameters.values))
         folder.mkdir()
         paths = _paths(root.resolve(), outputs.resolve(), values)
         ending = _run(parameters, parameters.command(paths), folder)
+    finally:
+        folder_removal.remove(work)
     if ending:
         raise InvalidInput(f"its command {ending}")
     return collect(outputs)
