@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from cli.paths import cache_folder
@@ -40,6 +41,14 @@ def wheelhouse(python: str) -> Path:
             wheel.rename(partial / "simple" / name / wheel.name)
         partial.rename(target)
     return target
+
+
+def locked(name: str) -> str:
+    """Return the lines of the worker's lock that are about a package."""
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    begin = next(at for at, line in enumerate(lines) if line.startswith(f"{name}=="))
+    rest = list(takewhile(lambda line: line.startswith("    --hash"), lines[begin + 1 :]))
+    return "\n".join([lines[begin], *rest, ""])
 
 
 def free_port() -> int:

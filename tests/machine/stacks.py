@@ -16,7 +16,7 @@ from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
 from tests.machine.guest import BOOT_SECONDS, PIPELINES, SECRET, Guest, eventually
-from tests.machine.registry import free_port, serving, wheelhouse
+from tests.machine.registry import free_port, locked, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"
 _SET_SECRET = """
@@ -60,6 +60,8 @@ def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[G
         }
         made = Guest(Checkout(checkout.folder, known), suite)
         (checkout.folder / "pipelines.local.yaml").write_text(PIPELINES, encoding="utf-8")
+        requirements = checkout.folder / "tests/machine/probe/requirements.txt"
+        requirements.write_text(locked("typing-extensions"), encoding="utf-8")
         try:
             set_secret(made.checkout, kind, suite)
             made.checkout.pipeline("up", "--machine", kind, "--suite", suite)

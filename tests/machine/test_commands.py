@@ -76,6 +76,7 @@ def test_jobs_can_do_what_their_settings_allow_and_no_more(guest: Guest, tmp_pat
             guest.shell(f"ip addr del {address}/32 dev lo", code=None)
     for found in (offline, online):
         assert found["hello"] == "Hello, world!\n"
+        assert found["package"].startswith("/opt/pipeline/prepared/venvs/")
         assert {found[path] for path in asked["paths"]} == {"refused"}, found
         assert found[str(worker)] == "refused"
     assert offline["secrets"] == {"probe-token": SECRET}

@@ -251,6 +251,30 @@ def test_removed_environment_is_reported_and_made_again(versioned: Pipeline, whe
     versioned.drain()
 
 
+@pytest.mark.parametrize(
+    ("program", "remedy"),
+    [
+        ("nonesuch", "add the Debian package that has it to `apt`, or set argv to a file of its"),
+        ("{folder}/data", "correct argv, or make the file executable (chmod +x)."),
+    ],
+)
+def test_missing_program_is_reported_before_any_upload(
+    versioned: Pipeline, program: str, remedy: str
+) -> None:
+    configure(
+        versioned,
+        {"data": "", "bin/run": PROGRAM},
+        transform="command",
+        parameters=json.dumps({"argv": [program]}),
+    )
+    versioned.put("a.txt", b"content")
+    prepared(versioned)
+    sentence = versioned.drain(status=1).stderr
+    assert f"The program {program!r} of pipeline negatives is not found: {remedy}" in sentence
+    assert versioned.left() == ["a.txt"]
+    assert versioned.rows() == []
+
+
 MODEL, TOKENIZER = b"a model", b'{"a": "tokenizer"}'
 HUB = "hub://example/reader@v1.2"
 

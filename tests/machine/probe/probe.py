@@ -12,10 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import typing_extensions
+
 (source,) = Path(sys.argv[1]).iterdir()
 asked = json.loads(source.read_text())
 hello = subprocess.run(["hello"], capture_output=True, text=True, check=True).stdout
-found: dict[str, object] = {"hello": hello}
+found: dict[str, object] = {"hello": hello, "package": typing_extensions.__file__}
 for path in asked["paths"]:
     try:
         list(Path(path).iterdir()) if Path(path).is_dir() else Path(path).read_bytes()
