@@ -203,9 +203,10 @@ def _program_folders(path: str, private: Path) -> list[str]:
         private: The folder of the worker's jobs, whose credentials are below the same.
     """
     found = []
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  the users of units have none, and stay "~"
     for folder in map(Path, filter(os.path.isabs, path.split(os.pathsep))):
         above = folder.parent
-        is_private = above in (Path.home(), *Path.home().parents, *private.parents)
+        is_private = above in (home, *home.parents, *private.parents)
         is_private |= above.name == ".local"
         found.append(folder if is_private or folder.name != "bin" else above)
     return [str(folder) for folder in found]
