@@ -46,9 +46,10 @@ def bash(line: str, data: Path) -> list[str]:
         ("./pipeline log --q", ["--quarantined"]),
         ("./pipeline log --stack ''", ["local", "lab", "mine"]),
         ("./pipeline pipelines ''", ["create", "delete", "list", "update"]),
-        ("./pipeline jobs ''", ["drop", "list", "retry", "show"]),
+        ("./pipeline jobs ''", ["drop", "list", "retry", "run", "show"]),
         ("./pipeline jobs --state d", ["done", "dropped"]),
         ("./pipeline jobs --state done --li", ["--like"]),
+        ("./pipeline demo --example ans", ["answers"]),
         ("./pipeline put --pipeline neg", ["negatives"]),
         ("./pipeline put --stack lab --pipeline ''", []),  # its file is missing
     ],
