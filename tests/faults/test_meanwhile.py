@@ -13,7 +13,7 @@ import pytest
 
 from bench.proxy import Fault, Response, Rewrite
 from tests.faults.cell import MAX_SECONDS
-from tests.faults.chain import BAD, FIRST, GOOD, Chain
+from tests.faults.chain import BAD, FIRST, GOOD, THIRD, Chain
 from tests.faults.steps import DATABASE, REQUESTS, STATEMENTS, STORE, Steps
 from tests.faults.test_matrix import MISSING
 from tests.worker.pictures import encode, picture
@@ -26,8 +26,8 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 class Moment:
     """Calls `act` at the first request of a step."""
 
-    def __init__(self, chain: Chain, peer: str, step: str, phase: str) -> None:
-        self._steps, self._peer = Steps.of(FIRST, chain.oracle), peer
+    def __init__(self, chain: Chain, peer: str, step: str, phase: str, name: str = FIRST) -> None:
+        self._steps, self._peer = Steps.of(name, chain.oracle), peer
         self._where, self._prepared = (step, phase), dict[bytes, str]()
         self.act: Callable[[], object] = lambda: None
         self.came = threading.Event()
@@ -41,17 +41,28 @@ class Moment:
             self.came.set()
 
 
-@pytest.mark.cells(4)
+FROZEN = [
+    (name, step)
+    for name in (FIRST, THIRD)
+    for step in REQUESTS
+    if step not in MISSING[name, "versions"]
+]
+
+
+@pytest.mark.cells(6)
 @pytest.mark.parametrize("phase", ["before", "after"])
-@pytest.mark.parametrize("step", [one for one in REQUESTS if one not in MISSING[FIRST, "versions"]])
-def test_frozen_beyond_its_leases(chains: dict[str, Chain], step: str, phase: str) -> None:
+@pytest.mark.parametrize(("name", "step"), FROZEN)
+def test_frozen_beyond_its_leases(
+    chains: dict[str, Chain], name: str, step: str, phase: str
+) -> None:
     """Another machine does everything meanwhile; then the frozen worker goes on.
 
     Only with versions: without them it may replace the other one's result (docs/reliability.md).
     """
     chain = chains["versions"]
     chain.begin()
-    moment, started = Moment(chain, STORE, step, phase), threading.Event()
+    chain.drain_before(name)
+    moment, started = Moment(chain, STORE, step, phase, name), threading.Event()
     with chain.through(STORE, moment):
 
         def freeze() -> None:
@@ -59,12 +70,13 @@ def test_frozen_beyond_its_leases(chains: dict[str, Chain], step: str, phase: st
             worker.send_signal(signal.SIGSTOP)
 
         moment.act = freeze
-        worker = chain.start(FIRST)
+        worker = chain.start(name)
         started.set()
         try:
             assert moment.came.wait(MAX_SECONDS)
-            chain.pipeline.sql("UPDATE pipeline.leases SET until = now() - interval '1 second'")
-            other = chain.start_elsewhere(FIRST)
+            for table in ("leases", "gathers"):
+                chain.pipeline.sql(f"UPDATE pipeline.{table} SET until = now() - interval '1 s'")  # noqa: S608
+            other = chain.start_elsewhere(name)
             _, err = other.communicate(timeout=MAX_SECONDS)
             assert other.returncode == 0, err
             worker.send_signal(signal.SIGCONT)
