@@ -1,24 +1,17 @@
 """`answers`: CSV in, the same CSV out with answers; a bad row does not stop the others."""
 
-import csv
-import io
-import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local.object_store import ObjectStore
-from tests.worker.answering import PREPARED, environment, write_rule_model
-from tests.worker.pipeline import ROOT, Pipeline
+from tests.worker.answerer import Answerer, make_answerer, write_rule_model
+from tests.worker.pipeline import Pipeline
+from tests.worker.prepared import PREPARED
 from tests.worker.test_preparation import configure
 from worker.environment import Environment
 from worker.errors import InvalidInput, InvalidSettings, ServiceUnavailable, UploadDeferred
-from worker.sandbox.pool import Pool
-from worker.settings import Limits
 from worker.transforms import find
 
 ADDED = ["answer", "score", "start", "end", "error"]
@@ -28,51 +21,9 @@ CITY = "What is the city of Alice?"
 SURE = 0.9999
 
 
-class Answerer:
-    """Runs `answers` as a worker does, confined, with a process for each set of parameters."""
-
-    def __init__(self, prepared: Environment, model: Mapping[str, str], folder: Path) -> None:
-        self.environment, self._model, self._folder = prepared, model, folder
-        self._pools: dict[str, Pool] = {}
-
-    def __call__(self, content: bytes, **parameters: object) -> tuple[bytes, Any]:
-        """Return the result of a file, and what else was made of it."""
-        text = json.dumps({**self._model, **parameters})
-        if text not in self._pools:
-            self._pools[text] = self.pool(text, self.environment)
-        source = self._folder / "source"
-        source.write_bytes(content)
-        made = self._pools[text].run([source], ["questions.csv"])
-        ((path, content_type),) = made.files
-        assert content_type == "text/csv"
-        return path.read_bytes(), made
-
-    def pool(self, parameters: str, prepared: Environment) -> Pool:
-        return Pool(
-            *("answers", parameters, Limits(), self._folder, 1),
-            environment=prepared,
-            is_model=True,
-        )
-
-    def rows(self, *rows: Sequence[str], **parameters: object) -> list[dict[str, str]]:
-        """Answer rows of question and context; return the lines of the result by column."""
-        text = io.StringIO()
-        csv.writer(text).writerows([("question", "context"), *rows])
-        result, _ = self(text.getvalue().encode(), **parameters)
-        return list(csv.DictReader(io.StringIO(result.decode(), newline="")))
-
-    def close(self) -> None:
-        for pool in self._pools.values():
-            pool.close()
-
-
 @pytest.fixture(scope="module")
 def answer(moto: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answerer]:
-    folder = tmp_path_factory.mktemp("answers")
-    write_rule_model(folder / "model")
-    work = folder / "work"
-    work.mkdir()
-    made = Answerer(*environment(folder, moto, folder / "model"), work)
+    made = make_answerer(tmp_path_factory.mktemp("answers"), moto)
     yield made
     made.close()
 
@@ -377,109 +328,6 @@ def test_a_model_may_be_in_three_places(model: str, locations: Sequence[str]) ->
     found = definition.read({"model": model, "modelFile": "onnx/model.onnx", **hashes})
     assert [one.location for one in definition.resources(found)] == list(locations)
     assert [one.sha256 for one in definition.resources(found)] == list(hashes.values())
-
-
-#: Compares `best_span` with every span of random logits.
-ORACLE = """
-import itertools, random
-import numpy as np
-from worker.transforms.answers.spans import best_span
-
-dice = random.Random(1)
-for _ in range(400):
-    before, length, after = dice.randint(1, 5), dice.randint(1, 40), dice.randint(0, 3)
-    most = dice.choice([1, 2, 3, 10, 60])
-    # Few values: many spans are equally likely.
-    start, end = (
-        np.array([dice.choice([-3.0, 0.5, 1.25, 4.0]) for _ in range(before + length + after)],
-                 np.float32)
-        for _ in "se"
-    )
-    inside = [0, *range(before, before + length)]
-    sums = [sum(np.exp(float(logits[one])) for one in inside) for logits in (start, end)]
-
-    def probability(first, last):
-        likely = np.exp(float(start[first])) * np.exp(float(end[last]))
-        return likely / sums[0] / sums[1]
-
-    every = [
-        (-round(probability(before + first, before + last), 9), first, last)
-        for first, last in itertools.product(range(length), repeat=2)
-        if first <= last < first + most
-    ]
-    score, first, last = min(every)
-    found = best_span(start, end, slice(before, before + length), most)
-    assert (found.first, found.last) == (first, last), (found, min(every))
-    assert abs(found.score + score) < 1e-6
-    assert abs(found.null - probability(0, 0)) < 1e-6
-print("400 compared")
-"""
-
-#: Reads texts in windows with two tokenizers, and checks that no token is lost or misplaced.
-WINDOWS = """
-import json, random, sys
-from pathlib import Path
-from worker.transforms.answers.windows import Encoder
-
-bert = json.loads(Path(sys.argv[1]).read_text())
-names = ("[CLS]", "[SEP]")
-special = {name: {"id": name, "ids": [at], "tokens": [name]} for at, name in enumerate(names, 2)}
-template = [("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("[SEP]", 0), ("B", 0), ("[SEP]", 0)]
-pair = [
-    {"Sequence" if name in "AB" else "SpecialToken": {"id": name, "type_id": kind}}
-    for name, kind in template
-]
-roberta = bert | {"post_processor": bert["post_processor"] | {"pair": pair}}
-dice = random.Random(1)
-for tokenizer, between in ((bert, 2), (roberta, 3)):
-    Path("tokenizer.json").write_text(json.dumps(tokenizer))
-    for _ in range(60):
-        longest = dice.randint(64, 90)
-        stride = dice.randint(0, longest // 2)
-        encoder = Encoder(Path("tokenizer.json"), longest, stride)
-        question = " ".join(["name"] * dice.randint(1, 20))
-        words = [dice.choice(["a", "bé", "city", "ccc"]) for _ in range(dice.randint(1, 300))]
-        context, expected, at = " ".join(words), [], 0
-        for word in words:
-            expected.append((at, at + len(word)))
-            at += len(word) + 1
-        found = []
-        for number, window in enumerate(encoder.encode(question, context).windows):
-            assert len(window.ids) <= longest
-            asked = list(window.ids[1 : 1 + len(question.split())])
-            assert asked == [6] * len(asked)
-            assert window.context.start == len(asked) + between, (window.context, between)
-            offsets = [tuple(one) for one in window.offsets.tolist()]
-            assert len(offsets) == window.context.stop - window.context.start
-            if number:
-                assert offsets[:stride] == found[len(found) - stride :], (number, stride)
-            found += offsets[stride if number else 0 :]
-        assert found == expected
-print("read")
-"""
-
-
-def run_inside(answer: Answerer, program: str, folder: Path, *arguments: object) -> str:
-    """Run a program with the transform's packages; return what it prints."""
-    done = subprocess.run(
-        [answer.environment.python, "-P", "-c", program, *map(str, arguments)],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.strip()
-
-
-def test_the_best_span_is_the_best_of_all(answer: Answerer, tmp_path: Path) -> None:
-    assert run_inside(answer, ORACLE, tmp_path) == "400 compared"
-
-
-def test_windows_lose_no_token(answer: Answerer, tmp_path: Path) -> None:
-    write_rule_model(tmp_path / "model")
-    assert run_inside(answer, WINDOWS, tmp_path, tmp_path / "model/tokenizer.json") == "read"
 
 
 def test_answers_are_rows_of_the_database(versioned: Pipeline, tmp_path: Path) -> None:

