@@ -137,7 +137,7 @@ class MemoryEvidence:
         self.leftovers: Mapping[str, int] = {
             "attempts": len(tables.attempts),
             "prepared": len(tables.prepared),
-            "gathers": sum(not is_stored for *_, is_stored in tables.gathers.values()),
+            "gathers": sum(not row.is_stored for row in tables.gathers.values()),
         }
 
     def keys(self, bucket: str) -> Sequence[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.worker.world import INPUT, QUARANTINE, Transforms, World, making
 from worker.jobs.gather import Gatherer
 from worker.ledger.ledger import DROPPED
-from worker.ledger.memory_ledger import RetryRow
+from worker.ledger.memory_tables import RetryRow
 from worker.ledger.runs import Gather, upstream_of
 from worker.settings import Pipeline
 from worker.store.store import Source
@@ -62,7 +62,7 @@ def gathered(world: World, pipeline: str = "model") -> list[list[str]]:
     """Return the members of each gather, as names."""
     return [
         [f"{one.pipeline}/{one.key}" for one in gather.members]
-        for _, _, gather, _ in world.tables.gathers.values()
+        for gather in (row.gather for row in world.tables.gathers.values())
         if gather.pipeline == pipeline
     ]
 
@@ -96,5 +96,5 @@ def put_file(world: World, machine: str = "vm-1") -> Gather:
     """Let the file of the run be put, and nothing be processed; return its gather."""
     context = world.context("model", machine=machine)
     Gatherer(context, upstream_of(world.pipelines, "model")).gather()
-    ((_, _, gather, _),) = world.tables.gathers.values()
-    return gather
+    (row,) = world.tables.gathers.values()
+    return row.gather

@@ -9,7 +9,8 @@ import psycopg
 
 from tests.worker.pipeline import Pipeline
 from worker.ledger.ledger import DROPPED, Ledger
-from worker.ledger.memory_ledger import MemoryLedger, MemoryTables, RetryRow
+from worker.ledger.memory_ledger import MemoryLedger
+from worker.ledger.memory_tables import MemoryTables, RetryRow
 from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.job import Job
 
@@ -66,9 +67,9 @@ class LedgersInMemory(Ledgers):
                 self._tables.results[place] = row
 
     def age_gathers(self) -> None:
-        for name, (machine, until, gather, is_stored) in self._tables.gathers.items():
-            past = until - timedelta(minutes=1)
-            self._tables.gathers[name] = (machine, past, gather, is_stored)
+        for name, row in self._tables.gathers.items():
+            past = row.until - timedelta(minutes=1)
+            self._tables.gathers[name] = replace(row, until=past)
 
     def rows(self) -> list[tuple[str, str, str | None]]:
         results = [result for _, _, result in self._tables.results.values()]

@@ -19,7 +19,8 @@ from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed, Up
 from worker.jobs import quarantine
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.ledger.ledger import Lease
-from worker.ledger.memory_ledger import MemoryLedger, RetryRow
+from worker.ledger.memory_ledger import MemoryLedger
+from worker.ledger.memory_tables import RetryRow
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
 from worker.store.store import Source

@@ -27,7 +27,7 @@ from tests.worker.gather_world import (
 )
 from tests.worker.world import INPUT, QUARANTINE, Transforms, World, failing, making
 from worker.errors import InvalidInput, UploadDeferred
-from worker.ledger.memory_ledger import RetryRow
+from worker.ledger.memory_tables import RetryRow
 from worker.ledger.runs import Gather
 
 

@@ -13,7 +13,7 @@ from tests.worker.ledgers import Ledgers
 from tests.worker.results import done, quarantined, record, start
 from worker.jobs.run_progress import Cause, gather_of, obstacles
 from worker.ledger.ledger import QUARANTINED, Claim, Ledger, Origin, Output, Result
-from worker.ledger.memory_ledger import RetryRow
+from worker.ledger.memory_tables import RetryRow
 from worker.ledger.runs import Gather, Run, RunResult, gather_id, upstream_of
 from worker.settings import Pipeline
 from worker.uploads.job import Job, Parent, first_job, job_id

@@ -22,7 +22,7 @@ from worker.ledger.ledger import (
     Output,
     OutputVersion,
 )
-from worker.ledger.memory_ledger import RetryRow
+from worker.ledger.memory_tables import RetryRow
 from worker.ledger.postgres_ledger import PostgresLedger
 from worker.uploads.job import Job, Parent, first_job, job_id
 from worker.uploads.upload import Upload

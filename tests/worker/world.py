@@ -1,7 +1,7 @@
 """Pipelines on a store and a ledger in memory, and passes over them: without processes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from worker.jobs.disk import Space
 from worker.jobs.drain import readers_of
 from worker.jobs.schedule import Schedule
 from worker.ledger.ledger import Ledger, Maker
-from worker.ledger.memory_ledger import MemoryLedger, MemoryTables
+from worker.ledger.memory_ledger import MemoryLedger
+from worker.ledger.memory_tables import MemoryTables
 from worker.ledger.runs import upstream_of
 from worker.settings import Pipeline
 from worker.store.memory_store import MemoryStore
@@ -123,9 +124,9 @@ class World:
     def expire_gathers(self) -> None:
         """Let other machines store the files of runs, as time does."""
         with self.tables.lock:
-            for name, (machine, _, gather, is_stored) in self.tables.gathers.items():
+            for name, row in self.tables.gathers.items():
                 past = datetime.min.replace(tzinfo=UTC)
-                self.tables.gathers[name] = (machine, past, gather, is_stored)
+                self.tables.gathers[name] = replace(row, until=past)
 
     def upload(self, key: str, content: bytes = GOOD) -> str:
         return self.store.upload(INPUT, key, content)

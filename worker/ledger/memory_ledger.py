@@ -4,11 +4,9 @@ tests/worker/test_ledger_contract.py runs the same checks on it and on PostgreSQ
 """
 
 import hashlib
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 from worker.ledger.ledger import (
@@ -27,6 +25,7 @@ from worker.ledger.ledger import (
     Result,
     Started,
 )
+from worker.ledger.memory_tables import AttemptRow, GatherRow, MemoryTables
 from worker.ledger.runs import Gather, Run, RunJob, RunResult, Upstream, gather_id
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
@@ -36,65 +35,6 @@ _RECENT = timedelta(hours=1)
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class RetryRow:
-    """A row of the table `retries`."""
-
-    pipeline: str
-    round: int
-    run_id: str
-    key: str
-    sha256: str
-    parent: Parent | None = None
-
-
-@dataclass(frozen=True)
-class AttemptRow:
-    """A row of the table `attempts`: what `Ledger` shows of it, its starts, and when it failed."""
-
-    shown: Attempt = field(default_factory=Attempt)
-    attempts: int = 0
-    failed_at: datetime | None = None
-
-
-@dataclass
-class MemoryTables:
-    """The tables of a stack; several ledgers may share them. Keys begin with the pipeline.
-
-    Attributes:
-        attempts: By pipeline and upload.
-        results: When a row was written, and the row.
-        outputs: The producing pipeline, the run and the objects, by job id.
-        former_outputs: What `outputs` named before, by job id.
-        prepared: Results without a row.
-        leases: The lease, its machine, and when it ends.
-        leased_for: By fence: the job.
-        lost_leases: By fence: the pipeline, the machine, and the job.
-        retries: By the id of the quarantined job.
-        gathers: By id: the machine that stores the file, until when, the gather, and whether the
-            file is stored.
-        first_passes: When a pipeline that gathers began to, by pipeline.
-        heartbeats: When, and the problem, by pipeline and machine.
-        last_errors: When, and the problem, by pipeline.
-    """
-
-    attempts: dict[tuple[str, Upload], AttemptRow] = field(default_factory=dict)
-    results: dict[tuple[str, str], tuple[datetime, str, Result]] = field(default_factory=dict)
-    outputs: dict[str, tuple[str, str, Sequence[Output]]] = field(default_factory=dict)
-    former_outputs: dict[str, list[Output]] = field(default_factory=dict)
-    prepared: dict[str, Result] = field(default_factory=dict)
-    leases: dict[tuple[str, str], tuple[Lease, str, datetime]] = field(default_factory=dict)
-    leased_for: dict[int, str] = field(default_factory=dict)
-    lost_leases: dict[int, tuple[str, str, str]] = field(default_factory=dict)
-    retries: dict[str, RetryRow] = field(default_factory=dict)
-    gathers: dict[str, tuple[str, datetime, Gather, bool]] = field(default_factory=dict)
-    first_passes: dict[str, datetime] = field(default_factory=dict)
-    heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
-    last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)
-    fences: Iterator[int] = field(default_factory=lambda: count(1))
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class MemoryLedger:
@@ -420,7 +360,7 @@ class MemoryLedger:
         ]
         gathers = {
             gather.pipeline: gather.id
-            for _, _, gather, _ in tables.gathers.values()
+            for gather in (row.gather for row in tables.gathers.values())
             if gather.run == run_id
         }
         return Run(run_id, jobs, results, gathers)
@@ -429,34 +369,31 @@ class MemoryLedger:
         """See `Ledger.gather`."""
         with self._lock:
             now, end = self._clock(), self._lease_end()
-            mine = []
-            rows = [
-                (identifier, row)
-                for identifier, row in self.tables.gathers.items()
-                if row[2].pipeline == self._pipeline
+            mine = [
+                row.gather
+                for row in self.tables.gathers.values()
+                if row.gather.pipeline == self._pipeline
+                and not row.is_stored
+                and (row.machine == self._machine or row.until < now)
             ]
-            for identifier, (machine, until, gather, is_stored) in rows:
-                if not is_stored and (machine == self._machine or until < now):
-                    mine.append(gather)
-                    self.tables.gathers[identifier] = (self._machine, end, gather, False)
-            for gather in gathers:
-                if gather.id not in self.tables.gathers:
-                    mine.append(gather)
-                    self.tables.gathers[gather.id] = (self._machine, end, gather, False)
+            mine += [one for one in gathers if one.id not in self.tables.gathers]
+            for gather in mine:
+                self.tables.gathers[gather.id] = GatherRow(gather, self._machine, end)
             return mine
 
     def note_gathered(self, gathers: Collection[Gather]) -> None:
         """See `Ledger.note_gathered`."""
         with self._lock:
             for one in gathers:
-                machine, until, gather, _ = self.tables.gathers[one.id]
-                self.tables.gathers[one.id] = (machine, until, gather, True)
+                row = self.tables.gathers[one.id]
+                self.tables.gathers[one.id] = replace(row, is_stored=True)
 
     def gathers(self, ids: Collection[str]) -> dict[str, Gather]:
         """See `Ledger.gathers`."""
         with self._lock:
-            found = {one: self.tables.gathers[one][2] for one in ids if one in self.tables.gathers}
-        return {name: one for name, one in found.items() if one.pipeline == self._pipeline}
+            rows = [self.tables.gathers[one] for one in ids if one in self.tables.gathers]
+        found = (row.gather for row in rows)
+        return {one.id: one for one in found if one.pipeline == self._pipeline}
 
     def gathered_bytes(self, runs: Collection[str]) -> dict[str, int]:
         """See `Ledger.gathered_bytes`."""
