@@ -88,6 +88,52 @@ def test_files_records_and_log(pool: TransformPool, tmp_path: Path) -> None:
     assert "naïve" not in again.log
 
 
+ODD = """
+    import sys
+
+    def read_input(source, outputs):
+        return [{"read": sys.stdin.read()}]
+
+    def close_output(source, outputs):
+        sys.stdout.close()
+        sys.stderr = None
+        return [{"closed": True}]
+
+    def use_up(source, outputs, *, sizes: list[int]):
+        return [{"size": sizes.pop()}]
+
+    def nest(source, outputs):
+        value = ()
+        for _ in range(60):
+            value = (value,)
+        return [{"value": value}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [("read_input", {"read": ""}), ("close_output", {"closed": True}), ("use_up", {"size": 3})],
+)
+@pytest.mark.parametrize("network", [False, True], ids=["model", "command"])
+def test_what_a_function_does_to_its_process_changes_no_other_job(
+    tmp_path: Path, folder: Path, name: str, record: dict[str, object], *, network: bool
+) -> None:
+    (folder / "odd.py").write_text(dedent(ODD))
+    values = '{"sizes": [3]}' if name == "use_up" else "{}"
+    made = started(tmp_path, folder, f"odd:{name}", values, network=network)
+    for _ in range(2):
+        assert made.run([upload(tmp_path, "text")], ["a.txt"]).records == [record]
+    made.close()
+
+
+def test_records_of_tuples_are_as_deep_as_those_of_lists(tmp_path: Path, folder: Path) -> None:
+    (folder / "odd.py").write_text(dedent(ODD))
+    made = started(tmp_path, folder, "odd:nest", "{}")
+    with pytest.raises(InvalidInput, match="record 1 that it returned is nested deeper than 40"):
+        made.run([upload(tmp_path, "text")], ["a.txt"])
+    made.close()
+
+
 UNREADABLE = """
     import os
     import tempfile

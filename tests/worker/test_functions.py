@@ -88,6 +88,8 @@ def test_wrong_parameters(folder: Path, given: Mapping[str, object], sentence: s
         ("source, outputs, *, size: int = 'x'", "has the default 'x': write a whole number."),
         ("source, outputs, size: int = 1", "must take a file, a folder and its parameters by key"),
         ("source", "must take a file, a folder and its parameters by keyword: write def split("),
+        ("source, outputs, *, __slots__: int = 1", "__slots__ has a name that begins with __: re"),
+        ("source, outputs, *, a_b: int = 1, aB: int = 2", "a_b and aB have one name in settings"),
         ("source, outputs, **more", "must take a file, a folder and its parameters by keyword"),
     ],
 )
@@ -112,6 +114,8 @@ def test_a_wrong_signature_names_function_parameter_and_remedy(
         ),
         (FUNCTION, "def split(:", "transform is text.tools:split, but text/tools.py, line 1: inv"),
         (FUNCTION, "\0", "transform is text.tools:split, but text/tools.py"),
+        ("json:run", "", "transform is json:run, but Python has a module json itself"),
+        ("worker.own:run", "", "but Python has a module worker itself: rename yours"),
         (FUNCTION, "async def split(a, b): pass", "which is async: write def."),
         ("text.tool:split", "", "folder is '.*', which has no text/tool.py: correct"),
         ("text/tools:split", "", "transform is 'text/tools:split': write package.module:function."),
@@ -297,9 +301,17 @@ def test_an_import_error_refuses_the_job(
 def test_a_module_with_the_name_of_another_one(
     apply_transform: ApplyTransform, folder: Path, source: Path
 ) -> None:
-    write(folder, "def run(source, outputs):\n    pass\n", "json.py")
-    with pytest.raises(InvalidInput, match="its module json has the name of another one of Python"):
-        apply_transform("json:run", source, folder=folder)
+    write(folder, "def run(source, outputs):\n    pass\n", "pytest.py")
+    with pytest.raises(InvalidInput, match="its module pytest has the name of another one of Pyt"):
+        apply_transform("pytest:run", source, folder=folder)
+
+
+def test_a_parameter_may_be_called_check(
+    apply_transform: ApplyTransform, folder: Path, source: Path
+) -> None:
+    code = "def split(source, outputs, *, check: bool = True): return [{'check': check}]\n"
+    write(folder, code, "checking.py")
+    assert apply_transform("checking:split", source, folder=folder).records == [{"check": True}]
 
 
 def worker_apply(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

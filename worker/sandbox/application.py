@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,13 @@ def start_failure(name: str, error: Exception) -> str:
     if isinstance(error, ServiceUnavailable | InvalidSettings):
         return response.printable(error)
     return response.printable(f"The transform {name} cannot start: {failure(error, Path())[1]}.")
+
+
+def flush_output() -> None:
+    """Write out what the transform has printed; it may have closed or replaced the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
 
 
 def resources_of(pipeline: Mapping[str, Any]) -> Resources:

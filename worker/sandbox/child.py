@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from worker.sandbox.application import Application, resources_of, start_failure
+from worker.sandbox.application import Application, flush_output, resources_of, start_failure
 from worker.sandbox.confinement import confine, limit_cpu
 
 #: What libraries of models look at: the kinds and the number of processors, graphics cards.
@@ -23,7 +23,9 @@ _MACHINE = (
 def main() -> None:
     """Run jobs until standard input ends, as it does when the parent ends."""
     name, memory_mb, cpu_seconds, parent, inputs = sys.argv[1:]
-    line = sys.stdin.readline()
+    requests = os.fdopen(os.dup(0))
+    _discard(os.O_RDONLY, 0)  # a function that reads standard input must not wait for a job
+    line = requests.readline()
     if not line.endswith("\n"):
         sys.exit(1)  # the parent died before PR_SET_PDEATHSIG
     pipeline = json.loads(line)
@@ -38,7 +40,7 @@ def main() -> None:
         scratch = Path(pipeline["scratch"])
     else:
         transform = Application(name, pipeline)
-        _discard_output()
+        _discard(os.O_WRONLY, 1, 2)  # what C libraries print would fill the journal
     unenforced = confine(int(memory_mb) << 20, int(parent), readable, scratch)
     if scratch:
         os.chdir(scratch)  # what a library leaves in the working directory is no result
@@ -50,21 +52,21 @@ def main() -> None:
         print(json.dumps({"failed": start_failure(name, error)}), file=responses)
         return
     print(json.dumps({"ready": unenforced}), file=responses)
-    for line in sys.stdin:
+    for line in requests:
         limit_cpu(int(cpu_seconds))
         job = json.loads(line)
         response = transform.apply(Path(inputs), job["paths"], job["names"], outputs)
         if has_log:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            flush_output()
         print(json.dumps(response), file=responses)
 
 
-def _discard_output() -> None:
-    """Discard what C libraries print, which would fill the journal."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+def _discard(flags: int, *descriptors: int) -> None:
+    """Connect descriptors to nothing."""
+    null = os.open(os.devnull, flags)
+    for descriptor in descriptors:
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 if __name__ == "__main__":

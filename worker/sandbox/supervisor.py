@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import stat
-import sys
 import tempfile
 import time
 import traceback
@@ -19,7 +18,7 @@ from typing import Any, NoReturn
 
 from worker.errors import Disconnected
 from worker.sandbox import messages, process_tree, response
-from worker.sandbox.application import Application, start_failure
+from worker.sandbox.application import Application, flush_output, start_failure
 from worker.sandbox.job_confinement import confine_job
 from worker.sandbox.landlock import Rule
 from worker.sandbox.output_tail import OutputTail
@@ -129,8 +128,7 @@ class Supervisor:
             os.chdir(f"{folder}/work")
             self._set_environment(f"{folder}/work")
             result = self._apply(parent, folder, paths, names)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            flush_output()
             data = json.dumps(result).encode()
             while data:
                 data = data[os.write(answer_end, data) :]

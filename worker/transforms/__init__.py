@@ -188,7 +188,7 @@ class Definition:
             InvalidSettings: One sentence for each problem, which begins with a parameter.
         """
         found = read(self.parameters_type, values, shown)
-        if check := getattr(found, "check", None):
+        if self._own and (check := getattr(found, "check", None)):
             try:
                 check(self.folder)
             except ValueError as error:

@@ -5,6 +5,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ class FunctionCall:
                 f"{self._name} takes one file: annotate its first argument as list[Path]"
             )
         self._function = self._function or self._imported()
-        keywords = vars(parameters) if parameters else {}
+        # A copy: what a call changes in a list must not reach the next one.
+        keywords = deepcopy(vars(parameters)) if parameters else {}
         try:
             returned = self._function(paths if self._gathers else paths[0], outputs, **keywords)
         except (PipelineError, MemoryError, KeyboardInterrupt):

@@ -6,6 +6,7 @@ the pipeline gathers) and the folder for its results; parameters after `*` are t
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from worker.errors import InvalidSettings
 from worker.transforms import parameters
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+#: Modules that are imported instead of those of a folder, or that libraries would miss.
+_TAKEN = sys.stdlib_module_names | {"__main__", "worker"}
 _LIST = re.compile(r"""["']?(\w+\.)*(list|List|Sequence)\[""")
 _SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
 _TYPES = "bool, int, float, str, Literal[...], list[...] or ... | None"
@@ -52,19 +55,26 @@ def declaration(name: str, folder: Path | None) -> Declaration:
     if not _NAME.fullmatch(name):
         raise InvalidSettings([f"transform is {name!r}: write package.module:function."])
     module, _, function = name.partition(":")
+    top = module.partition(".")[0]
+    if top in _TAKEN:
+        raise InvalidSettings(
+            [f"transform is {name}, but Python has a module {top} itself: rename yours."]
+        )
     if folder is None:
         raise InvalidSettings(
             [
                 f"folder is missing: transform {name} is a function, so set folder to the folder"
-                f" that contains {module.partition('.')[0]}."
+                f" that contains {top}."
             ]
         )
     path = _source(module, folder)
     try:
         tree = ast.parse(path.read_bytes(), path.name)
     except SyntaxError as error:
-        where = f"{path.relative_to(folder)}, line {error.lineno}"
-        raise InvalidSettings([f"transform is {name}, but {where}: {error.msg}."]) from None
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise InvalidSettings(
+            [f"transform is {name}, but {path.relative_to(folder)}{where}: {error.msg}."]
+        ) from None
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         shown = path.relative_to(folder)
         raise InvalidSettings(
@@ -113,6 +123,14 @@ def _declaration(node: ast.FunctionDef | ast.AsyncFunctionDef, where: str) -> De
             fields.append(_field(argument, default))
         except ValueError as error:
             problems.append(f"{where}, whose parameter {argument.arg} {error}")
+    named: dict[str, str] = {}
+    for field_name, _, _ in fields:
+        other = named.setdefault(parameters.setting_name(field_name), field_name)
+        if other != field_name:
+            problems.append(
+                f"{where}, whose parameters {other} and {field_name} have one name in settings:"
+                " rename one."
+            )
     if problems:
         raise InvalidSettings(problems)
     first = taken[0].annotation
@@ -127,6 +145,8 @@ def _declaration(node: ast.FunctionDef | ast.AsyncFunctionDef, where: str) -> De
 
 def _field(argument: ast.arg, default: ast.expr | None) -> tuple[str, Any, Any]:
     """Return a parameter as a field of a dataclass; the ValueError ends a sentence about it."""
+    if argument.arg.startswith("__"):
+        raise ValueError("has a name that begins with __: rename it.")
     if argument.annotation is None:
         raise ValueError(f"has no annotation: write its type, {_TYPES}.")
     annotation = argument.annotation

@@ -41,7 +41,7 @@ def read(
     Raises:
         InvalidSettings: One sentence for each problem, which begins with the parameter's name.
     """
-    declared = {_camel(one.name): one for one in fields(kind)} if kind else {}
+    declared = {setting_name(one.name): one for one in fields(kind)} if kind else {}
     hints = get_type_hints(kind, include_extras=True) if kind else {}
     problems = [_unknown(name, declared) for name in values if name not in declared]
     given: dict[str, Any] = {}
@@ -61,7 +61,8 @@ def read(
         raise InvalidSettings([str(error)]) from None
 
 
-def _camel(name: str) -> str:
+def setting_name(name: str) -> str:
+    """Return what users call a parameter: its name in camelCase."""
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from worker.errors import InvalidInput
@@ -92,5 +92,7 @@ def _fault(value: object, levels: int) -> str:
         return f"has the number {value}: write null"
     if not levels:
         return f"is nested deeper than {_MAX_LEVELS} levels"
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    inner = value.values() if isinstance(value, dict) else value
+    if not isinstance(inner, Iterable) or isinstance(inner, str):
+        return ""
     return next(filter(None, (_fault(one, levels - 1) for one in inner)), "")
