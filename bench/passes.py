@@ -7,6 +7,7 @@ from typing import Self
 
 import psycopg
 
+from bench import usage
 from bench.pipeline import WorkerPipeline
 
 _LOOK_SECONDS = 0.2
@@ -45,6 +46,10 @@ class Passes:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
+
+    def cpu(self) -> float:
+        """Return the CPU seconds of the workers and their transforms so far."""
+        return sum(usage.tree_cpu_seconds(one.pid) for one in self._running.values())
 
     def await_done(self, name: str, count: int) -> None:
         """Wait until a pipeline has done a number of jobs.

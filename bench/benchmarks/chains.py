@@ -12,8 +12,8 @@ TITLE = "Chained pipelines"
 TEXT = """Objects of 1 KB pass through `copy`, a transform that takes 80 ms of CPU (as finding
 faces in a photo does), and `copy`, each pipeline with a pass of its own, as on a machine.
 Wall-clock seconds from the start of the passes until the last job is recorded, against the same
-objects in the second pipeline's input bucket alone. `rclone serve s3` and PostgreSQL share the
-cores."""
+objects in the second pipeline's input bucket alone; and the CPU of all processes, of the servers
+(`rclone serve s3`, PostgreSQL) too, which share the cores."""
 
 _STAGES = ("negatives", "slow", "last")
 
@@ -35,34 +35,45 @@ def measure(setup: Setup) -> Result:
         alone = _alone(testbed, count)
         together = _together(testbed, count)
     lines = [
-        ["the second alone", f"{alone:.1f}", f"{count / alone:.1f}", "1.00"],
-        ["all three", f"{together:.1f}", f"{count / together:.1f}", f"{together / alone:.2f}"],
+        [
+            name,
+            f"{seconds:.1f}",
+            f"{seconds / alone[0]:.2f}",
+            f"{1000 * cpu / count:.1f}",
+            f"{cpu / alone[1]:.2f}",
+        ]
+        for name, (seconds, cpu) in {"the second alone": alone, "all three": together}.items()
     ]
-    table = Table("", [f"{count:,} objects", "seconds", "a second", "×"], lines)
-    return Result([table], {"chain s": together, "slowest s": alone})
+    columns = [f"{count:,} objects", "seconds", "×", "CPU ms an object", "×"]
+    figures = {"chain s": together[0], "slowest s": alone[0]}
+    return Result([Table("", columns, lines)], figures)
 
 
-def _alone(testbed: Testbed, count: int) -> float:
-    """Return the seconds that the second pipeline takes without the others."""
+def _alone(testbed: Testbed, count: int) -> tuple[float, float]:
+    """Return the seconds that the second pipeline takes without the others, and the CPU's."""
     pipeline = testbed.pipeline
     readers = pipeline.tables["pipelines.slow"].pop("readers")
     bucket = str(pipeline.tables["pipelines.slow"]["input"])
     testbed.fill(count, _upload, bucket)
-    begun = time.monotonic()
-    with Passes(pipeline, "slow") as passes:
-        passes.await_done("slow", count)
-        seconds = time.monotonic() - begun
+    used = _measured(testbed, count, "slow")
     pipeline.tables["pipelines.slow"]["readers"] = readers
     query(pipeline, "DELETE FROM pipeline.results RETURNING job_id")
-    return seconds
+    return used
 
 
-def _together(testbed: Testbed, count: int) -> float:
+def _together(testbed: Testbed, count: int) -> tuple[float, float]:
     testbed.fill(count, _upload)
-    begun = time.monotonic()
-    with Passes(testbed.pipeline, *_STAGES) as passes:
-        passes.await_done("last", count)
-        return time.monotonic() - begun
+    return _measured(testbed, count, *_STAGES)
+
+
+def _measured(testbed: Testbed, count: int, *names: str) -> tuple[float, float]:
+    """Return the seconds until the last pipeline has done all, and the CPU's, of all processes."""
+    begun, servers = time.monotonic(), testbed.store_cpu() + testbed.database_cpu()
+    with Passes(testbed.pipeline, *names) as passes:
+        passes.await_done(names[-1], count)
+        seconds = time.monotonic() - begun
+        cpu = passes.cpu() + testbed.store_cpu() + testbed.database_cpu() - servers
+    return seconds, cpu
 
 
 def _upload(number: int) -> tuple[str, bytes]:
