@@ -31,9 +31,10 @@ def versioned_workflow(versioned: Pipeline, workflow_package: Path) -> Pipeline:
 
 
 def begun(pipeline: Pipeline, folder: Path) -> Pipeline:
-    """Configure the workflow; runs that end from now on are gathered."""
+    """Configure the workflow, and migrate: runs that end before `model` begins are gathered too."""
     make_workflow(pipeline, folder)
-    pipeline.drain(pipeline="model")
+    done = pipeline.run("migrate")
+    assert (done.returncode, done.stderr) == (0, "")
     return pipeline
 
 

@@ -9,6 +9,7 @@ from psycopg import sql
 from worker.errors import ServiceUnavailable
 from worker.ledger.connection import Connection, reason_of
 from worker.ledger.postgres_ledger import SQL_FOLDER, statement
+from worker.settings import Settings
 from worker.transforms import Description, is_function
 
 _NUMBER = (
@@ -71,6 +72,24 @@ def migrate(
     except psycopg.Error as error:
         raise ServiceUnavailable(f"The migration failed: {reason_of(error)}.") from error
     return applied
+
+
+def begin_gathering(connection: Connection, settings: Settings) -> None:
+    """Note that runs that end from now on are gathered: other pipelines may be faster to begin.
+
+    Args:
+        connection: A session of the role that owns the schema.
+        settings: The stack's, of this machine.
+
+    Raises:
+        ServiceUnavailable: It cannot be noted.
+    """
+    place = {"stack": settings.stack, "machine": settings.machine}
+    try:
+        for name in (one.name for one in settings.pipelines.values() if one.gather):
+            connection.execute(statement("begin_gathering"), place | {"pipeline": name})
+    except psycopg.Error as error:
+        raise ServiceUnavailable(f"The migration failed: {reason_of(error)}.") from error
 
 
 def _create_view(
