@@ -123,10 +123,10 @@ def test_stopping_kills_all_processes_of_jobs(jobs: Jobs) -> None:
     pool = jobs.shell(f"{DAEMON} {STARTED} sleep 600")
     with running(pool, jobs.source) as raised:
         eventually(lambda: len(descendants("sleep")) == 2)
-        family = descendants("sleep")
+        processes = descendants("sleep")
         pool.stop()
     assert [type(error) for error in raised] == [PassInterrupted]
-    eventually(lambda: not any(map(is_alive, family)))
+    eventually(lambda: not any(map(is_alive, processes)))
     with pytest.raises(PassInterrupted):
         pool.run([jobs.source], ["a"])
 
@@ -149,23 +149,23 @@ def test_nothing_outlives_the_worker(jobs: Jobs) -> None:
     worker = subprocess.Popen(command, cwd=ROOT)
     try:
         eventually(lambda: len(descendants("sleep")) == 2)
-        family = psutil.Process(worker.pid).children(recursive=True)
-        assert len(family) >= 5  # a supervisor's three, and the program's
+        processes = psutil.Process(worker.pid).children(recursive=True)
+        assert len(processes) >= 5  # a supervisor's three, and the program's
     finally:
         worker.kill()
         worker.wait()
-    eventually(lambda: not any(map(is_alive, family)))
+    eventually(lambda: not any(map(is_alive, processes)))
 
 
 def test_nothing_outlives_a_killed_supervisor(jobs: Jobs) -> None:
     pool = jobs.shell(f"{DAEMON} {STARTED} [ -e {{inputs}}/short ] || sleep 600")
     with running(pool, jobs.source) as raised:
         eventually(lambda: len(descendants("sleep")) == 2)
-        family = descendants("sleep")
+        processes = descendants("sleep")
         _, supervisor, _ = supervisors()
         supervisor.kill()
     assert [type(error) for error in raised] == [TransformCrashed]
-    eventually(lambda: not any(map(is_alive, family)))
+    eventually(lambda: not any(map(is_alive, processes)))
     pool.run([jobs.source], ["short"])
 
 
@@ -379,10 +379,10 @@ def test_a_unit_ends_with_the_connection(activated: Jobs) -> None:
     pool = activated.shell(f"{DAEMON} {STARTED} sleep 600")
     with running(pool, activated.source) as raised:
         eventually(lambda: len(descendants("sleep")) == 2)
-        family = descendants("sleep")
+        processes = descendants("sleep")
         pool.stop()
     assert [type(error) for error in raised] == [PassInterrupted]
-    eventually(lambda: not any(map(is_alive, family)))
+    eventually(lambda: not any(map(is_alive, processes)))
 
 
 def test_without_its_socket_the_pass_ends(tmp_path: Path) -> None:

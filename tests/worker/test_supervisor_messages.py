@@ -4,8 +4,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,19 +99,26 @@ def assert_crashes(folder: Path, answer: Callable[[socket.socket], None]) -> Non
         assert [path.name for path in jobs.source.parent.iterdir()] == ["upload"]
 
 
-def test_a_log_is_printable(tmp_path: Path) -> None:
-    """It goes to terminals and to PostgreSQL, whatever a supervisor sends."""
+@contextmanager
+def sending(folder: Path, message: dict[str, object]) -> Iterator[Jobs]:
+    """Yield jobs whose supervisor reads the job and sends a message."""
 
     def start(connection: socket.socket) -> None:
         with suppress(Disconnected, TimeoutError):
             messages.send(connection, READY)
             for _ in range(4):
                 messages.receive(connection, 5)
-            made = {"files": [], "records": 0, "notes": []}
-            messages.send(connection, {"response": made, "log": "a\0\x1b\ud800" + "b" * 2**20})
+            messages.send(connection, message)
 
-    path = tmp_path / "jobs.socket"
-    with accepting(path, start), closing(Jobs(tmp_path, str(path))) as jobs:
+    path = folder / "jobs.socket"
+    with accepting(path, start), closing(Jobs(folder, str(path))) as jobs:
+        yield jobs
+
+
+def test_a_log_is_printable(tmp_path: Path) -> None:
+    """It goes to terminals and to PostgreSQL, whatever a supervisor sends."""
+    made = {"files": [], "records": 0, "notes": []}
+    with sending(tmp_path, {"response": made, "log": "a\0\x1b\ud800" + "b" * 2**20}) as jobs:
         log = jobs.pool("true").run([jobs.source], ["a"]).log
     assert len(log.encode()) <= 16 << 10
     assert log.replace("\n", "").isprintable()
@@ -119,17 +126,9 @@ def test_a_log_is_printable(tmp_path: Path) -> None:
 
 def test_a_full_disk_defers_the_upload(tmp_path: Path) -> None:
     """What the job's side says of the machine concerns its own file only."""
-
-    def start(connection: socket.socket) -> None:
-        with suppress(Disconnected, TimeoutError):
-            messages.send(connection, READY)
-            for _ in range(4):
-                messages.receive(connection, 5)
-            reason = "No space left on device in /tmp/job"
-            messages.send(connection, {"response": {"environment": reason}, "log": ""})
-
-    path = tmp_path / "jobs.socket"
-    with accepting(path, start), closing(Jobs(tmp_path, str(path))) as jobs:
-        pool = jobs.pool("true")
-        with pytest.raises(UploadDeferred, match="No space left on device"):
-            pool.run([jobs.source], ["a"])
+    reason = "No space left on device in /tmp/job"
+    with (
+        sending(tmp_path, {"response": {"environment": reason}, "log": ""}) as jobs,
+        pytest.raises(UploadDeferred, match="No space left on device"),
+    ):
+        jobs.pool("true").run([jobs.source], ["a"])

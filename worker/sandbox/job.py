@@ -71,11 +71,11 @@ def _report_to_systemd() -> None:
     notifier = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notifier.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
 
-    def tell(_number: int, _frame: FrameType | None) -> None:
+    def notify(_number: int, _frame: FrameType | None) -> None:
         with suppress(OSError):
             notifier.send(b"WATCHDOG=1")
 
-    signal.signal(signal.SIGALRM, tell)
+    signal.signal(signal.SIGALRM, notify)
     seconds = int(microseconds) / 1e6 / 3
     signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
@@ -94,7 +94,7 @@ def _pipeline_of_unit(connection: socket.socket) -> dict[str, Any]:
 
 
 def _prepared(connection: socket.socket, pipeline: dict[str, Any]) -> Supervisor:
-    """Prepare what all jobs of a pipeline need, and tell the worker, also if that fails."""
+    """Prepare what all jobs of a pipeline need, and notify the worker, also if that fails."""
     try:
         application = Application(pipeline["transform"], pipeline)
         resources = application.resources
