@@ -293,6 +293,10 @@ def many_files(folder: Path) -> None:
         (folder / str(number)).touch()
 
 
+def link_to_itself(folder: Path) -> None:
+    (folder / "data").symlink_to("data")
+
+
 def no_files(folder: Path) -> None:
     for name in FILES:
         (folder / name).rename(folder / f"{name.partition('.')[0]}.pyc")
@@ -304,6 +308,7 @@ def no_files(folder: Path) -> None:
         (link_outside, "/data', which is not a readable file inside", "copy into the folder"),
         (link_to_a_folder, "/more', which is not a readable file inside", "copy into the folder"),
         (dangling_link, "/data', which is not a readable file inside", "copy into the folder"),
+        (link_to_itself, "/data', which is not a readable file inside", "copy into the folder"),
         (fifo, "/pipe', which is not a readable file inside", "or remove it"),
         (control_character, "/a\\nb', which is not a readable file inside", "or remove it"),
         (large_file, "folder has more than 10,000 files or 1 GiB", "into a bucket"),

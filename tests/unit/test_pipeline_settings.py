@@ -122,6 +122,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"ignore": [""]}, "ignore[0] is ''", "a text"),
     ({"ignore": [None]}, "ignore[0] is None", "a text"),
     ({"folder": "/nonexistent"}, "folder is '/nonexistent', which is not a folder", "name one"),
+    ({"folder": "x" * 300}, f"folder is '{CHECKOUT}/xxx", "name one"),
     ({"folder": "~no-such-user/x"}, f"folder is '{CHECKOUT}/~no-such-user/x', wh", "name one"),
     ({"folder": "samples"}, "folder is set, but copy runs confined", "remove it"),
     ({"apt": ["x y"]}, "apt[0] is 'x y', which is not a Debian package", "its name"),

@@ -5,6 +5,7 @@ the pipeline gathers) and the folder for its results; parameters after `*` are t
 """
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def declaration(name: str, folder: Path | None) -> Declaration:
 def _source(module: str, folder: Path) -> Path:
     relative = module.replace(".", "/")
     candidates = [folder / f"{relative}.py", folder / relative / "__init__.py"]
-    if found := next((path for path in candidates if path.is_file()), None):
+    if found := next(filter(os.path.isfile, candidates), None):
         return found
     hint = "correct transform or folder"
     if folder.resolve().name == module.partition(".")[0]:

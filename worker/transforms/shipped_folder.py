@@ -29,7 +29,7 @@ def shipped_files(folder: Path) -> dict[str, Path]:
     Raises:
         InvalidSettings: A sentence about the first file that cannot be shipped, or about the size.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112  pathlib raises OSError for a name that is too long
         raise InvalidSettings([f"folder is {str(folder)!r}, which is not a folder: name one."])
     found: dict[str, Path] = {}
     size, root = 0, folder.resolve()
@@ -38,9 +38,9 @@ def shipped_files(folder: Path) -> dict[str, Path]:
         links = [name for name in below if Path(at, name).is_symlink()]
         for name in filter(is_shipped, [*names, *links]):
             path = Path(at, name)
-            is_inside = not path.is_symlink() or path.resolve().is_relative_to(root)
-            is_good = path.is_file() and is_inside and os.access(path, os.R_OK)
-            if not (is_good and name.isprintable()):
+            is_good = path.is_file() and os.access(path, os.R_OK)  # no link to itself
+            is_inside = is_good and (not path.is_symlink() or path.resolve().is_relative_to(root))
+            if not (is_inside and name.isprintable()):
                 _refuse(path)
             found[path.relative_to(folder).as_posix()] = path
             size += path.stat().st_size

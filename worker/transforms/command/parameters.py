@@ -45,7 +45,10 @@ class Parameters:
             return
         for argument in self.argv:
             found = _IN_FOLDER.fullmatch(argument)
-            if found and (".." in found[1].split("/") or not (folder / found[1]).exists()):
+            if not found:
+                continue
+            is_there = os.access(folder / found[1], os.F_OK)  # False for a name that is too long
+            if ".." in found[1].split("/") or not is_there:
                 raise ValueError(
                     f"argv has {argument}, but the folder has no {found[1]}: add it, or correct"
                     " argv."
