@@ -290,6 +290,13 @@ def test_many_inputs_and_results(jobs: Jobs) -> None:
     assert {path.parent for path, _ in made.files} == {jobs.source.parent}
 
 
+def test_names_of_inputs_may_exceed_a_message(jobs: Jobs) -> None:
+    pool = jobs.shell("ls {inputs} | wc -l > {outputs}/count.txt")
+    names = [f"{number:04}{'x' * 1000}" for number in range(4500)]
+    ((path, _),) = pool.run([jobs.source] * len(names), names).files
+    assert int(path.read_text()) == len(names)
+
+
 def test_names_of_objects_are_safe(jobs: Jobs) -> None:
     pool = jobs.shell("cd {inputs}; find . -type f | sort > {outputs}/found.txt")
     sources = [jobs.source.with_name(f"source{number}") for number in range(6)]

@@ -216,14 +216,15 @@ def _send_inputs(
     connection: socket.socket, folder: Path | None, sources: Sequence[Path], names: Sequence[str]
 ) -> None:
     """Send a job: its folder, None if it has a disk of its own, and its inputs."""
-    messages.send(connection, {"folder": folder and str(folder), "names": list(names)})
-    remaining = iter(sources)
+    messages.send(connection, {"folder": folder and str(folder), "count": len(names)})
+    remaining, left = iter(sources), iter(names)  # names of all could exceed a message
     for batch in messages.batches(input_paths(names)):
         opened = []
         try:
             for source in islice(remaining, len(batch)):
                 opened.append(os.open(source, os.O_RDONLY | os.O_CLOEXEC))
-            messages.send(connection, {"paths": batch}, opened)
+            named = list(islice(left, len(batch)))
+            messages.send(connection, {"paths": batch, "names": named}, opened)
         finally:
             messages.close(opened)
 

@@ -65,13 +65,13 @@ class Supervisor:
         job, _ = messages.receive(self._connection)
         self._answer, self._cpu_before = b"", _cpu_of_ended()
         folder, problem = _make_folders(job["folder"])
-        paths, problem = self._receive_inputs(folder, len(job["names"]), problem)
+        paths, names, problem = self._receive_inputs(folder, job["count"], problem)
         if problem:
             reason = f"{problem.strerror} in {folder}"
             self._report(folder, {"response": {"environment": reason}})
             return
         try:
-            self._run(folder, paths, job["names"])
+            self._run(folder, paths, names)
         finally:
             process_tree.kill_descendants()
 
@@ -104,12 +104,14 @@ class Supervisor:
 
     def _receive_inputs(
         self, folder: str, count: int, problem: OSError | None
-    ) -> tuple[list[str], OSError | None]:
-        """Return where inputs are in the job's folder, or what went wrong, once all are read."""
+    ) -> tuple[list[str], list[str], OSError | None]:
+        """Return where inputs are, their names, and what went wrong, once all are read."""
         paths: list[str] = []
+        names: list[str] = []
         while len(paths) < count:
             message, descriptors = messages.receive(self._connection)
             paths += message["paths"]
+            names += message["names"]
             try:
                 if not problem:
                     _place(f"{folder}/in", message["paths"], descriptors)
@@ -117,7 +119,7 @@ class Supervisor:
                 problem = error
             finally:
                 messages.close(descriptors)
-        return paths, problem
+        return paths, names, problem
 
     def _run_forked(
         self, parent: int, folder: str, paths: Sequence[str], names: Sequence[str], answer_end: int
