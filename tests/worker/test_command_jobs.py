@@ -102,7 +102,7 @@ def supervisors() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children(recursive=True)
-        if "worker.sandbox.job" in process.cmdline()
+        if is_alive(process) and "worker.sandbox.job" in process.cmdline()
     ]
 
 
