@@ -96,6 +96,9 @@ def test_the_worker_continues_after_a_migration(idle: Pipeline) -> None:
 def test_views_of_records_have_names_that_sql_accepts() -> None:
     assert records_view("negate") == "negate"
     assert records_view("Package.module:function") == "records_package_module_function"
+    first, second = (records_view(f"{'long_' * 12}module:{name}") for name in ("one", "two"))
+    assert first != second
+    assert (len(first), first[:17]) == (63, "records_long_long")
 
 
 def test_declared_columns_are_columns_of_the_view(idle: Pipeline) -> None:

@@ -1,5 +1,6 @@
 """Migrations: the files of `sql/migrations/`, applied in the order of their numbers."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from worker.ledger.postgres_ledger import SQL_FOLDER, statement
 from worker.settings import Settings
 from worker.transforms import Description, is_function
 
+_MAX_NAME = 63  # bytes of an identifier (PostgreSQL, "Lexical Structure")
 _NUMBER = (
     "CASE WHEN jsonb_typeof(d.data -> {{name}}) = 'number' THEN"
     " CASE WHEN abs((d.data ->> {{name}})::numeric) < {0} THEN (d.data ->> {{name}})::numeric::{1}"
@@ -119,6 +121,14 @@ def _column(name: str, kind: str) -> sql.Composed:
 
 
 def records_view(transform: str) -> str:
-    """Return the name of the view of a transform's records: its name; a function's has a prefix."""
+    """Return the name of the view of a transform's records: its name; a function's has a prefix.
+
+    PostgreSQL cuts names, so those of two functions could become one: a name that is too long ends
+    with digits of its hash.
+    """
     name = re.sub(r"[^a-z0-9]+", "_", transform.lower()).strip("_")
-    return f"records_{name}" if is_function(transform) else name
+    name = f"records_{name}" if is_function(transform) else name
+    if len(name) <= _MAX_NAME:
+        return name
+    digits = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _MAX_NAME - len(digits) - 1]}_{digits}"
