@@ -1,12 +1,14 @@
 """`answers` against a program that asks onnxruntime about one row at a time."""
 
 import csv
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -15,6 +17,7 @@ from bench import question_model
 from bench.benchmark import Result, Setup
 from bench.photos import ROOT
 from bench.table import Table
+from bench.usage import tree_cpu_seconds
 from worker.environment import Environment
 from worker.sandbox.pool import Pool
 from worker.settings import Limits
@@ -24,15 +27,24 @@ TEXT = """Rows of 120 tokens; a model of DistilBERT's size with random weights, 
 CSV files in the sandbox, with its defaults. Against it: the same tokenizer and search for the best
 span, and onnxruntime's `InferenceSession.run` for one row after the other: with its default of a
 thread per core, with one thread, and padded to 384 tokens, as many examples for such models do.
-All take turns with the same files. int8: the model quantised by onnxruntime's `quantize_dynamic`
-(weights per channel). Random weights are the hardest case for it: many spans are almost as likely
-as the best."""
+All take turns with the same files; ratios are of CPU (user + system), rows a second are by the
+clock. int8: the model quantised by onnxruntime's `quantize_dynamic` (weights per channel). How many
+answers agree is the random model's figure: many of its spans are almost as likely as the best, but
+none of its activations is much larger than the others, as a trained model's are."""
 
 _TOKENS, _PADDED = 120, 384
 _ONE, _ONE_THREAD = "one row at a time", "one row at a time, one thread"
 _ONE_PADDED = f"one row at a time, padded to {_PADDED}"
 _OURS, _INT8 = "`answers`", "`answers`, int8 model"
 _LIMITS = Limits(memory_mb=1024, cpu_seconds=3600, seconds=3600)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What a way took for a file: seconds by the clock, and of CPU."""
+
+    seconds: float
+    cpu: float
 
 
 def measure(setup: Setup) -> Result:
@@ -60,33 +72,40 @@ def measure(setup: Setup) -> Result:
         _answers(setup.folder / "int8", quantized, tokenizer) as int8,
     ):
         ways = {_ONE: one, _ONE_THREAD: thread, _ONE_PADDED: padded, _OURS: ours, _INT8: int8}
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        turns: dict[str, list[_Turn]] = {name: [] for name in ways}
         for way in ways.values():
             way(sources[0])  # the model is loaded now
         for source in sources[1:]:
             for name, way in ways.items():
-                seconds[name].append(way(source))
+                before = tree_cpu_seconds(os.getpid())
+                seconds = way(source)
+                turns[name].append(_Turn(seconds, tree_cpu_seconds(os.getpid()) - before))
     agreed = _agreement(setup.folder / "fp32", setup.folder / "int8")
-    return _result(seconds, rows, agreed)
+    return _result(turns, rows, agreed)
 
 
-def _result(seconds: dict[str, list[float]], rows: int, agreed: float) -> Result:
-    rates = {name: rows / statistics.median(found) for name, found in seconds.items()}
+def _result(turns: dict[str, list[_Turn]], rows: int, agreed: float) -> Result:
+    def times(name: str, other: str) -> float:
+        pairs = zip(turns[name], turns[other], strict=True)
+        return statistics.median(theirs.cpu / ours.cpu for ours, theirs in pairs)
+
     lines = [
         [
             name,
-            f"{rate:.1f}",
-            *(f"{rate / rates[other]:.2f}×" for other in (_ONE, _ONE_THREAD, _ONE_PADDED)),
+            f"{1000 * statistics.median(turn.cpu for turn in found) / rows:.0f}",
+            *(f"{times(name, other):.2f}×" for other in (_ONE, _ONE_THREAD, _ONE_PADDED)),
+            f"{rows / statistics.median(turn.seconds for turn in found):.1f}",
             f"{100 * agreed:.1f} %" if name == _INT8 else "–",
         ]
-        for name, rate in rates.items()
+        for name, found in turns.items()
     ]
-    columns = ["way", "rows/s, median", "to one row", "with one thread", "padded", "same as fp32"]
+    columns = ["way", "CPU ms a row", "to one row", "with one thread", "padded"]
+    columns += ["rows/s, median", "same as fp32"]
     figures = {
-        "to one row": rates[_OURS] / rates[_ONE],
-        "to one row, one thread": rates[_OURS] / rates[_ONE_THREAD],
-        "to one padded row": rates[_OURS] / rates[_ONE_PADDED],
-        "int8 to one row": rates[_INT8] / rates[_ONE],
+        "to one row": times(_OURS, _ONE),
+        "to one row, one thread": times(_OURS, _ONE_THREAD),
+        "to one padded row": times(_OURS, _ONE_PADDED),
+        "int8 to one row": times(_INT8, _ONE),
         "int8 agreement": agreed,
     }
     return Result([Table("", columns, lines)], figures)
