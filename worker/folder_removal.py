@@ -26,6 +26,7 @@ def remove(folder: Path) -> None:
 
 def empty(folder: Path) -> None:
     """Remove all that is in a folder; see `remove`."""
+    _permit(folder)
     with suppress(OSError):
         top = os.open(folder, _OPEN)
         try:
@@ -61,7 +62,7 @@ def _empty(top: int) -> None:
                 os.rmdir(name, dir_fd=top)
 
 
-def _permit(name: str, folder: int) -> None:
+def _permit(name: str | Path, folder: int | None = None) -> None:
     """Let the owner list and change a folder; a link is left alone."""
     with suppress(OSError, ValueError, NotImplementedError):
         os.chmod(name, 0o700, dir_fd=folder, follow_symlinks=False)
