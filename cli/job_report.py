@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from cli.terminal import print_progress, print_result, print_table, visible
+from cli.terminal import print_progress, print_result, print_section, print_table, visible
 
 _SHOWN_DIGITS = 12
 _SHOWN_MEMBERS = 20
+_SHOWN_LINES = 20  # of the input
 _AHEAD = 1000  # rows that are held in memory
 _Job = Mapping[str, Any]
 
@@ -46,16 +47,11 @@ def print_job(job: _Job) -> None:
     print_table(_facts(job))
     print_result()
     print_table((one["time"], one["event"], one["text"]) for one in job["timeline"])
-    for title, lines in (
-        ("notes", job["notes"]),
-        ("members", list(_members(job))),
-        ("lineage", list(_lineage(job))),
-        ("input", (job["text"] or "").splitlines()),
-        ("log", (job["log"] or "").splitlines()),
-    ):
-        if lines:
-            print_result(f"\n{title}")
-            print_result("\n".join(f"  {line}" for line in lines))
+    print_section("notes", job["notes"])
+    print_section("members", list(_members(job)))
+    print_section("lineage", list(_lineage(job)))
+    print_section("input", (job["text"] or "").splitlines(), limit=_SHOWN_LINES)
+    print_section("log", (job["log"] or "").splitlines())
 
 
 def _facts(job: _Job) -> Iterator[tuple[str, str]]:

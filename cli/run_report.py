@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from typing import Any
 
-from cli.terminal import print_result, print_table
+from cli.terminal import print_section, print_table
 
 _SHOWN_DIGITS = 12
+_SHOWN_LINES = 20
 _STATES = ("done", "quarantined", "dropped", "running", "waiting")
 _Run = Mapping[str, Any]
 
@@ -15,13 +16,9 @@ def print_runs(runs: Sequence[_Run]) -> None:
     """Print a column for each run, then what blocks them, then what configured them."""
     print_table(_rows(runs), ["run", *(one["run"][:_SHOWN_DIGITS] for one in runs)])
     blocked = dict.fromkeys(sentence for one in runs for sentence in one["blocked"])
-    if blocked:
-        print_result("\nblocked")
-        print_result("\n".join(f"  {sentence}" for sentence in blocked))
-    title, lines = _configuration(runs)
-    if lines:
-        print_result(f"\n{title}")
-        print_result("\n".join(f"  {line}" for line in lines))
+    print_section("blocked", list(blocked))
+    print_section("quarantined", [_remedy(one) for one in runs if one["ended"] and _refused(one)])
+    print_section(*_configuration(runs), limit=_SHOWN_LINES)
 
 
 def _rows(runs: Sequence[_Run]) -> Iterator[list[str]]:
@@ -48,9 +45,22 @@ def _cell(count: Mapping[str, int] | None, waits_for: int | None) -> str:
 
 def _state(run: _Run) -> str:
     if run["ended"]:
-        return "ended"
+        return f"ended, {_refused(run)} quarantined" if _refused(run) else "ended"
     is_busy = any(one["running"] or one["waiting"] for one in run["pipelines"])
     return "blocked" if run["blocked"] and not is_busy else "in progress"
+
+
+def _refused(run: _Run) -> int:
+    """Return how many jobs of a run are quarantined."""
+    return sum(one["quarantined"] for one in run["pipelines"])
+
+
+def _remedy(run: _Run) -> str:
+    short = run["run"][:_SHOWN_DIGITS]
+    return (
+        f"`jobs --run {short} --state quarantined` shows why; `jobs retry --run {short}` processes "
+        f"them again, `jobs drop --run {short}` deletes them."
+    )
 
 
 def _configuration(runs: Sequence[_Run]) -> tuple[str, list[str]]:

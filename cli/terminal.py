@@ -69,6 +69,24 @@ def print_progress(text: str) -> None:
     print(visible_lines(text), file=sys.stderr, flush=True)
 
 
+def print_section(title: str, lines: Sequence[str], limit: int | None = None) -> None:
+    """Print a title and lines below it, if there are any, on standard output.
+
+    Args:
+        title: What the lines are.
+        lines: They may hold anything.
+        limit: How many are printed at most; the last line then says how many are left out.
+    """
+    if not lines:
+        return
+    left_out = 0 if limit is None else max(len(lines) - limit, 0)
+    shown = lines[: len(lines) - left_out]
+    if left_out:
+        shown = [*shown, f"… {left_out} more lines: --json has all"]
+    print_result(f"\n{title}")
+    print_result("\n".join(f"  {line}" for line in shown))
+
+
 def print_table(
     rows: Iterable[Sequence[str]], heading: Sequence[str] = (), right: Collection[int] = ()
 ) -> None:
