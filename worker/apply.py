@@ -1,6 +1,7 @@
 """`python -m worker apply` and `build`: transforms in this process, on files of this computer."""
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 from worker import transforms
 from worker.errors import InvalidInput, InvalidSettings, ServiceUnavailable, UploadDeferred
 from worker.sandbox.input_names import input_paths
+from worker.sandbox.job_paths import without_folder
 from worker.settings import Limits
 from worker.transforms import Definition, Input, Produced, Resources, Transform
 from worker.transforms.output_keys import output_keys
@@ -66,6 +68,7 @@ class Trial:
             OSError: A file cannot be read, or its copy not be written.
         """  # noqa: DOC502  raised by what it calls
         names = [source.name for source in sources]
+        work = work.resolve()
         root, outputs = work / "in", work / "out"
         root.mkdir(parents=True)
         outputs.mkdir()
@@ -76,9 +79,9 @@ class Trial:
         try:
             return self._transform.apply(inputs, outputs, self._parameters)
         except InvalidInput as error:
-            if isinstance(error.__cause__, ModuleNotFoundError):
-                raise InvalidInput(f"{error}{_install(self._definition)}") from error
-            raise
+            is_missing = isinstance(error.__cause__, ModuleNotFoundError)
+            remedy = _install(self._definition) if is_missing else ""
+            raise InvalidInput(without_folder(str(error), work) + remedy) from error
 
     def keys(self, source: Path, produced: Produced) -> list[str]:
         """Return the names that a pipeline gives to results, without the prefix of the input's key.
@@ -167,7 +170,10 @@ def _load(found: Definition) -> Transform:
 
 
 def _install(found: Definition) -> str:
-    return f"; here: pip install -r {found.requirements}" if found.requirements else ""
+    if not found.requirements:
+        return ""
+    command = [sys.executable, "-m", "pip", "install", "-r", str(found.requirements)]
+    return f"; `{shlex.join(command)}` installs it"
 
 
 def _resources(found: Definition, parameters: object) -> Resources:

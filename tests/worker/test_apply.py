@@ -65,7 +65,7 @@ def test_results_go_where_they_should(
         (["negate", "a.png", "b b.png", "nowhere"], 1, "nowhere is not a folder: create it"),
         (["negate", "a.png", "other/a.png", "out"], 1, "have the same name"),
         (["negate", "a.png", "nowhere/x.png"], 1, "a.png: No such file or directory."),
-        (["sharpen", "a.png", "out"], 2, "invalid choice: 'sharpen'"),
+        (["sharpen", "a.png", "out"], 2, "transform is 'sharpen': set it to one of "),
     ],
 )
 def test_problems_are_reported_and_other_files_done(

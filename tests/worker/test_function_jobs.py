@@ -175,6 +175,26 @@ def test_an_exception_refuses_the_job_and_its_traceback_is_in_the_log(
     assert pool.run([upload(tmp_path, "good")], ["b.txt"]).records
 
 
+@pytest.mark.parametrize("network", [False, True], ids=["model", "command"])
+def test_reasons_and_logs_do_not_have_the_job_s_folder(
+    tmp_path: Path, folder: Path, *, network: bool
+) -> None:
+    code = """
+        def run(source, outputs):
+            print("reading", source, "for", outputs / "a.csv")
+            (source / "page").read_text()
+    """
+    (folder / "paging.py").write_text(dedent(code))
+    (tmp_path / "link").symlink_to(tmp_path)
+    pool = started(tmp_path / "link", folder, "paging:run", "{}", network=network)
+    with pytest.raises(InvalidInput) as raised:
+        pool.run([upload(tmp_path, "text")], ["b.txt"])
+    pool.close()
+    assert str(raised.value) == "NotADirectoryError: [Errno 20] Not a directory: 'b.txt/page'"
+    assert raised.value.log.startswith("reading b.txt for out/a.csv\n")
+    assert raised.value.log.endswith(f"{raised.value}\n")
+
+
 def test_an_import_error_refuses_the_job(tmp_path: Path, folder: Path) -> None:
     pool = started(tmp_path, folder, "broken:run", "{}")
     with pytest.raises(InvalidInput, match="broken cannot be imported: No module named 'missing_p"):

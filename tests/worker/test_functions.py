@@ -342,6 +342,16 @@ def test_apply_tries_a_function(folder: Path, source: Path, tmp_path: Path) -> N
     assert (results / "a text.txt.csv").read_text() == source.read_text()
 
 
+def test_apply_does_not_show_its_temporary_folder(
+    folder: Path, source: Path, tmp_path: Path
+) -> None:
+    write(folder, "def run(source, outputs):\n    (source / 'page').read_text()\n")
+    arguments = ["text.tools:run", "--folder", folder, source, "--to", tmp_path]
+    done = worker_apply(tmp_path, *arguments)
+    reason = "NotADirectoryError: [Errno 20] Not a directory: 'a text.txt/page'"
+    assert done.stderr.splitlines()[-1] == f"{source}: {reason}."
+
+
 def test_apply_names_the_command_that_installs_what_is_missing(
     folder: Path, source: Path, tmp_path: Path
 ) -> None:
@@ -351,7 +361,8 @@ def test_apply_names_the_command_that_installs_what_is_missing(
     done = worker_apply(tmp_path, *arguments)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.endswith(f"here: pip install -r {folder / 'requirements.txt'}.")
+    installed = f"{sys.executable} -m pip install -r {folder / 'requirements.txt'}"
+    assert last.endswith(f"; `{installed}` installs it.")
     assert "its module text.tools cannot be imported: No module named 'missing_package'" in last
 
 

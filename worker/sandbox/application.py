@@ -11,6 +11,7 @@ from typing import Any
 
 from worker.errors import InvalidInput, InvalidSettings, ServiceUnavailable, UploadDeferred
 from worker.sandbox import response
+from worker.sandbox.job_paths import without_folder
 from worker.transforms import Input, Produced, Resources, find, load
 
 # Errors that the machine causes. A decoder's other errors are caused by the file.
@@ -56,7 +57,7 @@ class Application:
         """Return the response to inputs.
 
         Args:
-            root: The folder of the inputs.
+            root: The folder of the inputs, in the job's folder.
             paths: Where they are in it.
             names: Their names; see `TransformPool.run`.
             outputs: An empty folder for the results.
@@ -69,6 +70,8 @@ class Application:
             return _describe(self._transform.apply(inputs, outputs, self._parameters), outputs)
         except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
             kind, reason = failure(error, outputs)
+            if kind == "invalid":  # else an operator needs to know the disk
+                reason = without_folder(reason, root.parent)
             return {kind: response.printable(reason)}
 
 

@@ -23,6 +23,7 @@ from worker.environment import Environment
 from worker.errors import ServiceUnavailable, TransformCrashed
 from worker.sandbox import response
 from worker.sandbox.input_names import input_paths
+from worker.sandbox.job_paths import without_folder
 from worker.sandbox.output_tail import OutputTail
 from worker.settings import Limits
 from worker.transforms import Produced
@@ -74,7 +75,7 @@ class ChildProcess:
         self._limits, self._is_model = limits, is_model
         self.files = 0
         self._log = OutputTail()
-        self._folder = Path(tempfile.mkdtemp(dir=folder.absolute()))
+        self._folder = Path(tempfile.mkdtemp(dir=folder.resolve()))
         self._inputs, self._outputs = self._folder / "in", self._folder / "out"
         self._scratch = self._folder / "tmp"
         for each in (self._inputs, self._outputs, *([self._scratch] if is_model else [])):
@@ -176,7 +177,7 @@ class ChildProcess:
         """Return the end of what it printed since the last call; "" unless it is a model."""
         if self._is_model:
             self._read_log()
-        return self._log.take()
+        return without_folder(self._log.take(), self._folder)
 
     @property
     def is_idle(self) -> bool:

@@ -93,7 +93,7 @@ class JobPool:
                 raise
 
     def _run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
-        received = Path(tempfile.mkdtemp(dir=self._folder.absolute()))
+        received = Path(tempfile.mkdtemp(dir=self._folder.resolve()))
         job = None
         if not self._is_unit:
             job = received / "job"

@@ -20,6 +20,7 @@ from worker.errors import Disconnected
 from worker.sandbox import messages, process_tree, response
 from worker.sandbox.application import Application, flush_output, start_failure
 from worker.sandbox.job_confinement import confine_job
+from worker.sandbox.job_paths import without_folder
 from worker.sandbox.landlock import Rule
 from worker.sandbox.output_tail import OutputTail
 
@@ -255,7 +256,8 @@ class Supervisor:
                 self._send_files(f"{folder}/out", batch)
         except (OSError, ValueError, TypeError):
             outcome = {"crashed": response.INVALID}
-        messages.send(self._connection, {**outcome, "log": self._log.take()})
+        log = without_folder(self._log.take(), Path(folder))
+        messages.send(self._connection, {**outcome, "log": log})
 
     def _send_files(self, folder: str, names: Sequence[str]) -> None:
         opened: list[int] = []
