@@ -137,7 +137,7 @@ def _prepared(record: Record, pipeline: Pipeline) -> Environment:
         try:
             why = f"failed: {record.problem.read_text()}"
         except OSError:
-            why = "has not ended yet."
+            why = "has not ended yet: packages and files are being installed."
         raise ServiceUnavailable(f"The preparation of pipeline {pipeline.name} {why}") from None
     folder = Path(made["folder"]) if made["folder"] else None
     files = {name: Path(path) for name, path in made["files"].items()}

@@ -56,19 +56,25 @@ class Report(Protocol):
 
 
 class ProgressFile:
-    """A report in a file of the cache, by which another process follows the installation."""
+    """A report in a file of the cache, by which other processes follow the installation."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Report | None = None) -> None:
+        """Pass everything on to `shown` too."""
+        self._shown = shown
         self._path = _work_folder() / "progress"
         self._step, self._total = "", 0
 
     def step(self, text: str, total: int = 0) -> None:
         """Write the step."""
         self._step, self._total = text, total
+        if self._shown:
+            self._shown.step(text, total)
         self.advance_to(0)
 
     def advance_to(self, done: int) -> None:
         """Write the step and how far it is."""
+        if self._shown:
+            self._shown.advance_to(done)
         self._path.write_text(f"{self._step}\t{self._total}\t{done}\n", encoding="utf-8")
 
     def repeat(self, report: Report) -> None:
@@ -102,16 +108,19 @@ def install(report: Report) -> Path:
         PipelineError: It can be neither downloaded nor built.
     """
     make_cache_folder()
-    root, other = _root(), ProgressFile()
-    while True:
+    root, other, is_waiting = _root(), ProgressFile(), False
+    while not _is_complete(root):  # the other process may still remove what it built with
         try:
             with file_lock.hold(cache_folder(), wait=False):
                 if not _is_complete(root):
-                    _install(root, report)
-                return root
+                    _install(root, ProgressFile(report))
         except LockHeld:
+            if not is_waiting:
+                report.step("Waiting for Pulumi's CLI, which another process is installing")
+                is_waiting = True
             other.repeat(report)
             time.sleep(_POLL_SECONDS)
+    return root
 
 
 def _root() -> Path:
@@ -153,6 +162,9 @@ def _install(root: Path, report: Report) -> None:
             f"Pulumi's CLI cannot be installed into {root} ({error}): free some space or make the "
             "folder writable, then run the same command again."
         ) from error
+    else:
+        if reason:
+            report.step("Pulumi's CLI is ready; removing what it was built with, once")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -285,10 +297,14 @@ def _build_failure(what: str, why: str) -> PipelineError:
 
 
 def _end_with(process: int) -> None:
-    """End this process and its children soon after another process has ended."""
+    """End this process and its children soon after another process has ended.
+
+    Once the CLI is there, the rest goes on: only the folder of the build is being removed.
+    """
     while _exists(process):
         time.sleep(_POLL_SECONDS)
-    os.killpg(0, signal.SIGKILL)
+    if not installed_root():
+        os.killpg(0, signal.SIGKILL)
 
 
 def _exists(process: int) -> bool:

@@ -1,6 +1,5 @@
 """The demo of an example: deploy, send its data, wait for its runs, show all, take it down."""
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +14,17 @@ from cli.contact_sheet import gallery
 from cli.errors import CommandError, Interrupted
 from cli.examples.example import Example
 from cli.examples.interface import Plan, Results, Setup
+from cli.examples.waiting import await_runs, read_jobs
 from cli.job_report import print_jobs
-from cli.machines.host import Host, ask, first, stream
+from cli.machines.host import Host, first
 from cli.paths import cache_folder, make_cache_folder
 from cli.query import print_query, read_query
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.terminal import print_progress, print_result, progress_bar, spinner
+from cli.terminal import print_progress, print_result, progress_bar
 from cli.uploads import Photo, send
 from local import private_file
 
-_PATIENCE_SECONDS = 900  # without progress; a booted machine installs packages first
-_POLL_SECONDS = 0.5
 _LOGS = "select pipeline, key, log from results where log <> '' order by created_at, key"
 
 
@@ -80,13 +78,13 @@ def _show(local: LocalStack, example: Example) -> int:
     if report.failures:
         raise CommandError("\n".join(report.failures))
     host = first(local)
-    _await_runs(host, entry.name, [photo.key for photo in photos])
-    jobs = _jobs(host)
+    await_runs(host, entry.name, [photo.key for photo in photos])
+    jobs = read_jobs(host)
     print_jobs(jobs)
     _print_logs(host)
     folder = cache_folder() / "demo" / example.name
     _fetch(found, jobs, folder)
-    _print_files(example, photos, folder)
+    _print_files(example, photos, folder, list(plan.pipelines))
     example.show(Results(folder, lambda query: print_query(host, query)))
     return sum(job["state"] != "done" for job in jobs)
 
@@ -109,66 +107,6 @@ def _files(data: Path) -> list[Photo]:
     return [Photo(path, path.relative_to(data).as_posix()) for path in files]
 
 
-def _await_runs(host: Host, pipeline: str, keys: Sequence[str]) -> None:
-    """Wait until every file's run has ended, or cannot end; show how far they are.
-
-    Raises:
-        CommandError: There was no progress for long.
-    """
-    seen, last_progress = "no job has begun", time.monotonic()
-    with spinner("Waiting for the jobs") as screen:
-        while True:
-            try:
-                runs = _runs(host, pipeline, keys)
-            except CommandError as error:  # the machine is still being installed
-                runs, progress = [], error.message
-            else:
-                progress = _progress(runs)
-            if len(runs) == len(keys) and all(map(_is_over, runs)):
-                break
-            if progress != seen:
-                seen, last_progress = progress, time.monotonic()
-                screen.show(f"Waiting for the jobs: {progress}")
-            elif time.monotonic() - last_progress > _PATIENCE_SECONDS:
-                raise CommandError(f"Nothing has changed for {_PATIENCE_SECONDS} s: {seen}")
-            time.sleep(_POLL_SECONDS)
-    for sentence in dict.fromkeys(one for run in runs for one in run["blocked"]):
-        print_progress(sentence)
-
-
-def _runs(host: Host, pipeline: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Return how far the runs of files are, those that have begun."""
-    found = [job["run"] for job in _jobs(host, pipeline) if job["key"] in keys]
-    return [ask(host, ["jobs", "run", run]) for run in dict.fromkeys(found)]
-
-
-def _is_over(run: Mapping[str, Any]) -> bool:
-    """Whether a run has ended, or waits for a quarantined job only."""
-    works = any(each["waiting"] or each["running"] for each in run["pipelines"])
-    return run["ended"] or (bool(run["blocked"]) and not works)
-
-
-def _progress(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return the jobs of each pipeline: those that are done, of those that are known."""
-    done: dict[str, int] = {}
-    known: dict[str, int] = {}
-    for run in runs:
-        for each in run["pipelines"]:
-            name = each["name"]
-            done[name] = done.get(name, 0) + each["done"]
-            states = ("waiting", "running", "done", "quarantined", "dropped")
-            known[name] = known.get(name, 0) + sum(each[state] for state in states)
-    return ", ".join(f"{name} {done[name]} of {known[name]}" for name in known)
-
-
-def _jobs(host: Host, pipeline: str = "") -> list[dict[str, Any]]:
-    chosen = [f"--pipeline={pipeline}"] if pipeline else []
-    return [
-        json.loads(line)
-        for line in stream(host, ["jobs", "list", "--json", "--last=1000", *chosen])
-    ]
-
-
 def _print_logs(host: Host) -> None:
     """Print what the jobs printed; `./pipeline jobs show ID` has it too."""
     rows = read_query(host, _LOGS)
@@ -189,9 +127,14 @@ def _fetch(found: outputs.Outputs, jobs: Sequence[Mapping[str, Any]], folder: Pa
             client.download("", key, target)
 
 
-def _print_files(example: Example, photos: Sequence[Photo], folder: Path) -> None:
-    """Print where the results are, and show the pictures among them on one sheet."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def _print_files(
+    example: Example, photos: Sequence[Photo], folder: Path, pipelines: Sequence[str]
+) -> None:
+    """Print where the results are, and show the pictures on one sheet: data first, then results."""
+    files = sorted(
+        (path for path in folder.rglob("*") if path.is_file()),
+        key=lambda path: (pipelines.index(path.relative_to(folder).parts[0]), path),
+    )
     print_result()
     for file in files:
         print_result(f"{file.relative_to(folder)}, {file.stat().st_size} bytes")

@@ -39,7 +39,7 @@ def show(results: Results) -> None:
     for table in results.files("answers"):
         drawn = results.folder / "answers.svg"
         drawn.write_text(picture.draw(table), encoding="utf-8")
-        results.say(f"\nPicture: {drawn}")
+        results.say(f"Picture: {drawn}")
 
 
 def _words(data: Path) -> list[str]:

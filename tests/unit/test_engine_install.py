@@ -35,6 +35,9 @@ esac
 """
 
 
+WAITING = "Waiting for Pulumi's CLI, which another process is installing"
+
+
 class Steps:
     """A report that keeps what it gets."""
 
@@ -89,14 +92,22 @@ def test_cli_is_built_where_no_release_can_be_downloaded(tools: Path, tmp_path: 
     root = install(report)
     binary = str(root / "bin" / "pulumi")
     assert subprocess.run([binary], capture_output=True, check=True).stdout == b"built\n"
-    assert report.steps[-2:] == ["Fetching Pulumi's Go modules", "Compiling Go packages (2)"]
+    assert report.steps[-3:] == [
+        "Fetching Pulumi's Go modules",
+        "Compiling Go packages (2)",
+        "Pulumi's CLI is ready; removing what it was built with, once",
+    ]
     assert report.done == 2
     assert installed_root() == root
     assert [path.name for path in (tmp_path / "cache/image-pipeline").iterdir()] == [root.name]
 
 
-@pytest.mark.usefixtures("background")
-def test_command_follows_installation_in_background(tools: Path) -> None:
+def test_command_follows_installation_in_background(
+    tools: Path,
+    tmp_path: Path,
+    background: "subprocess.Popen[bytes]",
+    command: "subprocess.Popen[bytes]",
+) -> None:
     class Released(Steps):
         def advance_to(self, done: int) -> None:
             super().advance_to(done)
@@ -104,8 +115,30 @@ def test_command_follows_installation_in_background(tools: Path) -> None:
 
     report = Released()
     assert install(report) == installed_root()
-    assert report.steps == ["Compiling Go packages (2)"]
+    assert report.steps[:2] == [WAITING, "Compiling Go packages (2)"]
     assert report.done >= 1
+    command.kill()  # the command may end before the folder of the build is removed
+    command.wait()
+    assert background.wait(20) == 0
+    found = [path.name for path in (tmp_path / "cache/image-pipeline").iterdir()]
+    assert found == [f"pulumi-{VERSION}"]
+
+
+def test_command_follows_installation_of_another_command(tools: Path) -> None:
+    installation = "from cli.engine.find import pulumi_root; pulumi_root()"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+    class Released(Steps):
+        def advance_to(self, done: int) -> None:
+            super().advance_to(done)
+            (tools / "go-on").touch()
+
+    with subprocess.Popen([sys.executable, "-c", installation], env=environment) as other:
+        eventually((tools / "compiling").exists)
+        report = Released()
+        assert install(report) == installed_root()
+        assert other.wait(20) == 0
+    assert report.steps[:2] == [WAITING, "Compiling Go packages (2)"]
 
 
 def test_installation_ends_with_its_command(

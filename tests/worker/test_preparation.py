@@ -107,7 +107,10 @@ def test_folder_is_unpacked_once_and_passes_wait_for_it(versioned: Pipeline) -> 
     configure(versioned, {"bin/run": PROGRAM, "data/rows.csv": "1;2\n"})
     versioned.put("a.txt", b"content")
     failed = versioned.drain(status=1)
-    assert failed.stderr == "The preparation of pipeline negatives has not ended yet.\n"
+    assert failed.stderr == (
+        "The preparation of pipeline negatives has not ended yet: packages and files are being "
+        "installed.\n"
+    )
     (folder,) = (path for path in (prepared(versioned) / "folders").iterdir() if path.is_dir())
     assert (folder / "data/rows.csv").read_text() == "1;2\n"
     assert (folder / "data/rows.csv").stat().st_mode & 0o777 == 0o644
@@ -123,7 +126,7 @@ def test_folder_is_unpacked_once_and_passes_wait_for_it(versioned: Pipeline) -> 
 def test_changed_folder_is_prepared_beside_the_former(versioned: Pipeline) -> None:
     for text in ("1", "2"):
         configure(versioned, {"rows.csv": text})
-        assert versioned.drain(status=1).stderr.endswith("has not ended yet.\n")
+        assert versioned.drain(status=1).stderr.endswith("are being installed.\n")
         folders = prepared(versioned) / "folders"
         versioned.drain()
     assert sorted(path.read_text() for path in folders.glob("*/rows.csv")) == ["1", "2"]
