@@ -47,6 +47,18 @@ class MachineNotReady(MachineUnreachable):
     """The machine answers, but its worker is not installed yet."""
 
 
+class WorkerFailed(CommandError):
+    """A worker's command failed on a machine.
+
+    Attributes:
+        reason: The last line that it wrote to standard error.
+    """
+
+    def __init__(self, command: str, machine: str, reason: str) -> None:
+        super().__init__(f"`worker {command}` failed on machine {machine}: {reason}")
+        self.reason = reason
+
+
 _REMEDIES = {
     errno.EACCES: "make it accessible or name another",
     errno.EPERM: "make it accessible or name another",

@@ -3,8 +3,21 @@
 import json
 from collections.abc import Iterator
 
+from cli.errors import CommandError, WorkerFailed
 from cli.machines.host import Host, stream
 from cli.terminal import print_table
+
+
+def query_lines(host: Host, query: str, *options: str) -> Iterator[str]:
+    """Yield what `worker sql` prints of a read-only query.
+
+    Raises:
+        CommandError: The query is refused, or the machine or its database cannot be reached.
+    """
+    try:
+        yield from stream(host, ["sql", query, *options])
+    except WorkerFailed as error:  # its sentence is about the query or the database
+        raise CommandError(error.reason) from None
 
 
 def read_query(host: Host, query: str) -> Iterator[list[object]]:
@@ -16,7 +29,7 @@ def read_query(host: Host, query: str) -> Iterator[list[object]]:
     Raises:
         CommandError: The query is refused, or the machine or its database cannot be reached.
     """
-    for line in stream(host, ["sql", query]):
+    for line in query_lines(host, query):
         yield json.loads(line)
 
 

@@ -11,8 +11,8 @@ import sys
 import click
 
 from cli import options
-from cli.machines.host import first, stream
-from cli.query import print_query
+from cli.machines.host import first
+from cli.query import print_query, query_lines
 from cli.stacks.target import Target
 from cli.terminal import visible_lines
 
@@ -24,7 +24,7 @@ from cli.terminal import visible_lines
 def command(query: str, target: Target, as_csv: bool) -> None:
     host = first(target)
     if as_csv:
-        for line in stream(host, ["sql", query, "--csv"]):
+        for line in query_lines(host, query, "--csv"):
             sys.stdout.write(visible_lines(line) if sys.stdout.isatty() else line)
         return
     print_query(host, query)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from cli.errors import CommandError
+from cli.errors import CommandError, WorkerFailed
 from cli.machines.boot import Step
 from cli.stacks.target import command_line
 from cli.terminal import visible
@@ -86,7 +86,7 @@ def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
     Raises:
         MachineUnreachable: The machine cannot be logged in to.
         MachineNotReady: Its worker is not installed yet.
-        CommandError: The worker failed.
+        WorkerFailed: The worker failed.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         process = host.start_worker(arguments, errors)
@@ -104,8 +104,8 @@ def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
         errors.seek(0)
         printed = errors.read()
         last = (printed.strip().splitlines() or ["no output"])[-1]
-        raise host.explain_failure(code, printed) or CommandError(
-            f"`worker {arguments[0]}` failed on machine {host.name}: {visible(last)}"
+        raise host.explain_failure(code, printed) or WorkerFailed(
+            arguments[0], host.name, visible(last)
         )
 
 

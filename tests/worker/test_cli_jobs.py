@@ -108,6 +108,12 @@ def test_the_table_of_jobs(stack: Pipeline) -> None:
     assert "  reason     1: more than 383 pixels, newest 20" in status
 
 
+@pytest.mark.parametrize("options", [[], ["--csv"]])
+def test_a_refused_query_is_one_sentence(stack: Pipeline, options: list[str]) -> None:
+    answer = run("sql", "select nothing", *options, code=1)
+    assert answer.stderr.startswith("pipeline: The query was refused (column")
+
+
 def test_a_job_in_words(stack: Pipeline) -> None:
     bad = quarantine(stack, "bad.png")
     run("jobs", "retry", bad[:8])

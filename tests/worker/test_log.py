@@ -153,6 +153,16 @@ REFUSED = {
 }
 
 
+def test_sql_names_what_can_be_queried(filled: Pipeline) -> None:
+    done = filled.run("sql", "SELECT * FROM answers")
+    assert done.returncode == 1, done.stdout
+    assert done.stderr == (
+        'The query was refused (relation "answers" does not exist): there are results, outputs, '
+        "records and the views log_records, negate. A transform's view of its records comes with "
+        "its first pipeline.\n"
+    )
+
+
 @pytest.mark.parametrize("query", REFUSED)
 def test_sql_refuses_in_one_sentence(filled: Pipeline, query: str) -> None:
     done = filled.run("sql", query)

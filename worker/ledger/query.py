@@ -32,16 +32,14 @@ def query(connection: Connection, text: str) -> Iterator[tuple[Any, ...]]:
         ServiceUnavailable: The connection was lost.
     """
     try:
-        with connection.transaction():
-            connection.execute(
-                "SET TRANSACTION READ ONLY; SET LOCAL search_path = pipeline, public; "
-                f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'"
-            )
-            with connection.cursor(name="query", row_factory=tuple_row) as cursor:
-                cursor.itersize = _BATCH
-                cursor.execute(text.encode())
-                yield tuple(column.name for column in cursor.description or ())
-                yield from cursor
+        try:
+            yield from _rows(connection, text)
+        except psycopg.errors.UndefinedTable as error:
+            raise InvalidInput(
+                f"The query was refused ({error.diag.message_primary}): there are results, "
+                f"outputs, records and the views {_views(connection)}. A transform's view of its "
+                "records comes with its first pipeline."
+            ) from error
     except UnicodeEncodeError:
         raise InvalidInput(f"The query was refused (it is not UTF-8): {_REMEDY}.") from None
     except psycopg.errors.QueryCanceled as error:
@@ -53,3 +51,26 @@ def query(connection: Connection, text: str) -> Iterator[tuple[Any, ...]]:
     except psycopg.Error as error:
         refusal = error.diag.message_primary or reason_of(error)
         raise InvalidInput(f"The query was refused ({refusal}): {_REMEDY}.") from error
+
+
+def _rows(connection: Connection, text: str) -> Iterator[tuple[Any, ...]]:
+    with connection.transaction():
+        connection.execute(
+            "SET TRANSACTION READ ONLY; SET LOCAL search_path = pipeline, public; "
+            f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'"
+        )
+        with connection.cursor(name="query", row_factory=tuple_row) as cursor:
+            cursor.itersize = _BATCH
+            cursor.execute(text.encode())
+            yield tuple(column.name for column in cursor.description or ())
+            yield from cursor
+
+
+def _views(connection: Connection) -> str:
+    """Return the names of the views that the worker's role may read, with commas."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.views WHERE table_schema = 'pipeline' "
+            "ORDER BY table_name"
+        )
+        return ", ".join(str(name) for (name,) in cursor)
