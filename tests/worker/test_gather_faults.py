@@ -22,8 +22,8 @@ from worker.jobs.disk import Space
 from worker.store.memory_store import MemoryStore
 
 FORGED = (
-    "it is not a file that 'model' gathers a run from: this pipeline reads the results of train, "
-    "so upload it there"
+    "it is not a file that 'model' gathers a run from: this pipeline reads results only, so "
+    "upload it to split, where its runs begin"
 )
 
 

@@ -44,9 +44,10 @@ def inputs_of(context: Context, task: Task) -> Inputs:
     if not context.pipeline.gather:
         return Inputs([source.path], [source.upload.key.rpartition("/")[2]])
     if task.gather is None:
+        first = context.upstream.first_pipelines if context.upstream else context.pipeline.sources
         raise InvalidInput(
             f"it is not a file that {context.pipeline.name!r} gathers a run from: this pipeline "
-            f"reads the results of {' and '.join(context.pipeline.sources)}, so upload it there"
+            f"reads results only, so upload it to {' or '.join(first)}, where its runs begin"
         )
     gather = task.gather
     _reserve(context, gather, source.info.size)

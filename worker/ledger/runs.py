@@ -167,6 +167,11 @@ class Upstream:
     readers: Collection[tuple[str, str]]
     gatherers: Mapping[str, Sequence[str]]
 
+    @property
+    def first_pipelines(self) -> list[str]:
+        """Those that read no results: runs begin with an upload to one of them."""
+        return sorted({*self.pipelines} - {name for _, name in self.readers} - {*self.gatherers})
+
 
 def upstream_of(pipelines: Mapping[str, Pipeline], gatherer: str) -> Upstream:
     """Return what is upstream of a pipeline that gathers."""
