@@ -17,6 +17,7 @@ from cli import options
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import contact_sheet
 from cli.errors import CommandError, Interrupted
+from cli.examples.example import find, names
 from cli.machines import machine_kind
 from cli.machines.host import first
 from cli.paths import cache_folder
@@ -32,9 +33,7 @@ _PATIENCE_SECONDS = 300  # without progress; a container installs its worker fir
 
 
 def _complete_example(_context: object, _option: object, incomplete: str) -> list[str]:
-    from cli.examples import example
-
-    return [name for name in example.names() if name.startswith(incomplete)]
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 @click.command(help=__doc__)
@@ -45,7 +44,7 @@ def _complete_example(_context: object, _option: object, incomplete: str) -> lis
     type=options.TEXT,
     metavar="NAME",
     shell_complete=_complete_example,
-    help="Show an example of examples/ on this computer.",
+    help=f"Show an example of examples/ on this computer: {', '.join(names())}.",
 )
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
 @machine_kind.options
@@ -81,9 +80,9 @@ def _show_example(
     *,
     keep: bool,
 ) -> None:
-    from cli.examples import demo, example
+    from cli.examples import demo
 
-    found = example.find(name)
+    found = find(name)
     if files or not isinstance(target, LocalStack):
         raise CommandError(
             "--example sends its own data to a stack on this computer: leave out FILES and --stack."

@@ -1,4 +1,9 @@
-"""Remove everything that `up` created."""
+"""Remove everything that `up` created.
+
+What the buckets and the database hold is deleted too, unless protectData guards it (the default on
+clouds): then --data is needed, which asks. The local stack's data are not guarded
+(Pulumi.local.yaml): they are deleted without a question.
+"""
 
 import click
 

@@ -4,6 +4,7 @@ import click
 
 from cli import options
 from cli.machines import machine_kind
+from cli.pipelines.definitions import Definitions
 from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.terminal import print_result
 
@@ -16,4 +17,13 @@ def command(target: Target, machine: str | None, suite: str) -> None:
     with target.alone(), explain_interrupt(target.name):
         target.check()
         target.open().up()
-    print_result(f"The pipeline is up: '{command_line('put FILE…', target.name)}' sends photos.")
+    print_result(_next_step(target.name))
+
+
+def _next_step(stack: str) -> str:
+    definitions = Definitions(stack)
+    if len(definitions.entries) == 1:
+        return f"The pipeline is up: '{command_line('put FILE…', stack)}' sends photos."
+    first = [name for name in definitions.entries if not definitions.sources(name)]
+    put = command_line("put FILE… --pipeline NAME", stack)
+    return f"The pipelines are up: '{put}' sends files to one of {', '.join(first)}."

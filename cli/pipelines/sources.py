@@ -9,17 +9,24 @@ from typing import Any
 from cli.errors import CommandError
 from cli.init import stack_file
 from cli.paths import CHECKOUT
+from infra.names import PROJECT
+
+_SETTING = f"{PROJECT}:pipelines"
 
 
 def from_file(file: Path) -> dict[str, Any]:
     """Return the definitions in a file, `NAME: {…}` in YAML or JSON.
+
+    They may be below `image-pipeline:pipelines`, as in Pulumi.STACK.yaml.
 
     Raises:
         CommandError: The file is malformed (one sentence with line and column), or has none.
         OSError: It cannot be read.
     """
     found = _from_json(file) if file.suffix == ".json" else stack_file.read_mapping(file)
-    if not found:
+    if found.keys() == {_SETTING}:
+        found = found[_SETTING]
+    if not found or not isinstance(found, dict):
         raise CommandError(f"{file} defines no pipeline: write 'NAME: {{transform: …}}' into it.")
     return found
 

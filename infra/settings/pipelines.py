@@ -199,8 +199,9 @@ def _of_one(
     yield from _of_transform(pipeline, shown)
     for source in dict.fromkeys(pipeline.sources):
         if source not in known:
-            others = ", ".join(known)
-            yield f"from is {source!r}, which is not a pipeline: name one of {others}."
+            others = ", ".join(name for name, each in known.items() if each is not pipeline)
+            remedy = f"name one of {others}" if others else "remove it"
+            yield f"from is {source!r}, which is not a pipeline: {remedy}."
         if pipeline.sources.count(source) > 1:
             yield f"from has {source!r} twice: name it once."
     for name in pipeline.secrets:

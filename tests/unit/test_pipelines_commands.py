@@ -193,6 +193,11 @@ def test_list_shows_all_keys_and_no_secret(checkout: Checkout) -> None:
     [
         ("new.yaml", "a: {transform: copy}\nb:\n  transform: copy\n  from: [a, negatives]\n"),
         (
+            "stack.yaml",
+            "image-pipeline:pipelines:\n  a: {transform: copy}\n"
+            "  b: {transform: copy, from: [a, negatives]}\n",
+        ),
+        (
             "new.json",
             '{\n\t"a": {"transform": "copy"},\n'
             '\t"b": {"transform": "copy", "from": ["a", "negatives"]}\n}\n',
@@ -291,7 +296,7 @@ def test_pipeline_that_others_read_is_not_deleted(checkout: Checkout) -> None:
     [
         ("a: {transform: negat}", ["pipelines.a.transform is 'negat'", "negate"]),
         ("a: {transfrom: copy}", ["pipelines.a.transfrom is not a known key", "transform?"]),
-        ("a: {transform: copy, from: b}", ["pipelines.a.from is 'b'", "negatives"]),
+        ("a: {transform: copy, from: b}", ["pipelines.a.from is 'b'", "name one of negatives."]),
         ("a: {transform: copy, from: a}", ["pipelines.a.from leads back to a"]),
         ("A: {transform: copy}", ["pipelines.A is not a name"]),
         ("a: {transform: copy, outputKey: x}", ["pipelines.a.outputKey is 'x' without {name}"]),
