@@ -41,6 +41,8 @@ def await_runs(host: Host, pipeline: str, keys: Sequence[str]) -> None:
             elif time.monotonic() - last_look > _LOOK_SECONDS:
                 if obstacles := _obstacles(host):
                     screen.update(f"Waiting for the jobs: {'; '.join(obstacles)}")
+                else:
+                    screen.show(f"Waiting for the jobs: {seen}")
                 last_look = time.monotonic()
             time.sleep(_POLL_SECONDS)
     for sentence in dict.fromkeys(one for run in runs for one in run["blocked"]):
