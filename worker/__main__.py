@@ -64,11 +64,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "apply":
         from worker.apply import Trial, apply  # noqa: PLC0415
 
-        sources, destination = _sources(options)
+        *sources, destination = _paths(options)
         trial = Trial(
             options.transform, dict(options.parameter), options.folder, gather=options.gather
         )
-        return _print_problems(apply(trial, sources, destination))
+        is_folder = destination.endswith(os.sep)
+        files = list(map(Path, sources))
+        return _print_problems(apply(trial, files, Path(destination), is_folder=is_folder))
     if options.command == "build":
         from worker.apply import build  # noqa: PLC0415
 
@@ -90,14 +92,12 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _sources(options: argparse.Namespace) -> tuple[list[Path], Path]:
-    """Return the files that `apply` transforms, and where results go."""
-    if options.to:
-        return options.sources, options.to
-    *sources, destination = options.sources
-    if not sources:
+def _paths(options: argparse.Namespace) -> list[str]:
+    """Return the files that `apply` transforms, and last where results go."""
+    paths = [*options.sources, *([options.to] if options.to else [])]
+    if len(paths) == 1:
         raise InvalidSettings(["Where results go is missing: give --to DST."])
-    return sources, destination
+    return paths
 
 
 def _print_problems(problems: list[str]) -> int:

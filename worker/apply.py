@@ -93,7 +93,9 @@ class Trial:
         return output_keys(self._definition.description.output_key, source.name, types, _RUN)
 
 
-def apply(trial: Trial, sources: Sequence[Path], destination: Path) -> list[str]:
+def apply(
+    trial: Trial, sources: Sequence[Path], destination: Path, *, is_folder: bool
+) -> list[str]:
     """Transform files; one that fails does not stop the others, and leaves no partial result.
 
     Prints records to standard output, a JSON object per line, and notes to standard error.
@@ -103,6 +105,8 @@ def apply(trial: Trial, sources: Sequence[Path], destination: Path) -> list[str]
         sources: The files.
         destination: A folder, where results get the names that a pipeline would give them, or, for
             a single source with a single result, that result.
+        is_folder: Whether it is a folder also where it is not there yet. It is created then, and
+            if there are several jobs.
 
     Returns:
         A sentence for each file that could not be transformed.
@@ -112,15 +116,13 @@ def apply(trial: Trial, sources: Sequence[Path], destination: Path) -> list[str]
             cannot be started.
     """
     jobs = [sources] if trial.gather else [[source] for source in sources]
-    if len(jobs) > 1 and not destination.is_dir():
-        raise ServiceUnavailable(
-            f"{destination} is not a folder: create it, or give a single file."
-        )
     if len({source.name for source in sources}) < len(sources):
         raise ServiceUnavailable(
             "Two of the files have the same name, so one result would replace the other: "
             "use two folders."
         )
+    if is_folder or len(jobs) > 1:
+        _create(destination)
     problems = []
     for job in jobs:
         try:
@@ -138,6 +140,15 @@ def apply(trial: Trial, sources: Sequence[Path], destination: Path) -> list[str]
     return problems
 
 
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ServiceUnavailable(f"{folder} is not a folder: name another.") from error
+    except OSError as error:
+        raise ServiceUnavailable(f"{folder} cannot be created: {error.strerror}.") from error
+
+
 def _apply(trial: Trial, sources: Sequence[Path], destination: Path) -> None:
     target_folder = destination if destination.is_dir() else destination.parent
     # On the file system of the results, which are then renamed: whole or not there.
@@ -146,7 +157,9 @@ def _apply(trial: Trial, sources: Sequence[Path], destination: Path) -> None:
         targets = [target_folder / key for key in trial.keys(sources[0], produced)]
         if target_folder != destination and targets:
             if len(targets) != 1:
-                raise InvalidInput(f"it has {len(targets)} results: give a folder for them")
+                raise InvalidInput(
+                    f"it has {len(targets)} results: give a folder for them, {destination}/"
+                )
             targets = [destination]
         for (path, _), target in zip(produced.files, targets, strict=True):
             path.replace(target)

@@ -76,14 +76,17 @@ def parser() -> argparse.ArgumentParser:
         type=_parameter,
         action="append",
         default=[],
-        help="set a parameter of the transform; VALUE is JSON or text",
+        help="set a parameter of the transform; VALUE is JSON or a text without quotes",
     )
     apply.add_argument("--gather", action="store_true", help="give the transform all files at once")
     apply.add_argument(
-        "--to", metavar="DST", type=Path, help="a folder for the results, or the only result"
+        "--to",
+        metavar="DST",
+        help="a folder for the results (created for several files, or if it ends with /), or the "
+        "only result",
     )
     apply.add_argument(
-        "sources", metavar="SRC", nargs="+", type=Path, help="files; without --to, DST is the last"
+        "sources", metavar="SRC", nargs="+", help="files; without --to, DST is the last"
     )
     return made
 
@@ -158,6 +161,11 @@ def _parameter(text: str) -> tuple[str, object]:
     try:
         return name, json.loads(value)
     except ValueError:
+        if value.startswith(("[", "{")):  # as in YAML, no text begins so
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: write the list or map as JSON, its texts in quotes, such as "
+                """'argv=["sh", "-c"]'"""
+            ) from None
         return name, value
 
 

@@ -42,6 +42,9 @@ def folder(tmp_path: Path) -> Path:
         (["a.png", "result.png"], ["result.png"]),
         (["a.png", "out"], ["out/negated_a.png"]),
         (["a.png", "b b.png", "out"], ["out/negated_a.png", "out/negated_b b.png"]),
+        (["a.png", "b b.png", "x/new"], ["x/new/negated_a.png", "x/new/negated_b b.png"]),
+        (["a.png", "x/"], ["x/negated_a.png"]),
+        (["a.png", "--to", "x/"], ["x/negated_a.png"]),
         (["a.png", "a.png"], ["a.png"]),
     ],
 )
@@ -53,7 +56,8 @@ def test_results_go_where_they_should(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     for name in results:
         assert error(decode((folder / name).read_bytes()), negated(PHOTO)) == 0
-    assert sorted(folder.rglob("*")) == sorted({*before, *(folder / name for name in results)})
+    after = {path for path in folder.rglob("*") if path.is_file() or path in before}
+    assert after == {*before, *(folder / name for name in results)}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,8 @@ def test_results_go_where_they_should(
         (["negate", "bad.png", "a.png", "out"], 1, "bad.png: not a picture in a supported format"),
         (["negate", "nowhere.png", "a.png", "out"], 1, "nowhere.png: No such file or directory."),
         (["negate", "out", "a.png", "out"], 1, "out: Is a directory."),
-        (["negate", "a.png", "b b.png", "nowhere"], 1, "nowhere is not a folder: create it"),
+        (["negate", "a.png", "b b.png", "bad.png"], 1, "bad.png is not a folder: name another"),
+        (["negate", "a.png", "bad.png/x/"], 1, "bad.png/x cannot be created: Not a directory."),
         (["negate", "a.png", "other/a.png", "out"], 1, "have the same name"),
         (["negate", "a.png", "nowhere/x.png"], 1, "a.png: No such file or directory."),
         (["sharpen", "a.png", "out"], 2, "transform is 'sharpen': set it to one of "),

@@ -366,6 +366,16 @@ def test_apply_names_the_command_that_installs_what_is_missing(
     assert "its module text.tools cannot be imported: No module named 'missing_package'" in last
 
 
+def test_apply_reads_lists_and_maps_as_json(folder: Path, source: Path, tmp_path: Path) -> None:
+    write(folder, "def run(source, outputs, *, words: list[str]): return [{'words': words}]\n")
+    arguments = ["text.tools:run", "--folder", folder, source, "--to", tmp_path, "--parameter"]
+    done = worker_apply(tmp_path, *arguments, 'words=["a", "b"]')
+    assert (done.stdout, done.stderr) == ('{"words": ["a", "b"]}\n', "")
+    done = worker_apply(tmp_path, *arguments, "words=[a, b]")
+    assert done.returncode == 2
+    assert "'words=[a, b]': write the list or map as JSON, its texts in quotes" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
