@@ -72,7 +72,10 @@ def create(
     file: Path | None,
     target: Target,
 ) -> None:
-    """Add pipelines: those in FILE, or NAME with --transform."""
+    """Add pipelines: those in FILE, or NAME with --transform.
+
+    Keys without an option, such as gather, apt and outputKey, need a FILE.
+    """
     if file is not None and not (name or transform or readers_of or parameters or folder):
         made = sources.from_file(file)
     elif file is None and name and transform:
