@@ -35,7 +35,9 @@ def _cells(job: _Job, *, has_runs: bool) -> list[str]:
     seconds = "" if job["seconds"] is None else f"{job['seconds']:.3f}"
     named = tuple(job[name] for name in ("pipeline", "state", "key", "time"))
     end = job["reason"] or ", ".join(job["results"])
-    if job["state"] == "running":
+    if job["retried_by"]:
+        end = f"retried as {_short(job['retried_by'])}: {end}"
+    elif job["state"] == "running":
         end = f"on {job['machine']}"
     run = [_short(job["run"])] if has_runs else []
     return [_short(job["id"]), *run, *named, seconds, end]

@@ -123,6 +123,9 @@ def test_a_job_in_words(stack: Pipeline) -> None:
     for words in ("more than 383 pixels", "uploaded", "put back", "retried", f"run          {bad}"):
         assert words in shown
     (done,) = listed("--state", "done")
+    _, first, _ = run("jobs").stdout.splitlines()
+    assert first.endswith(f"retried as {done['id'][:12]}: more than 383 pixels")
+    assert [row["retried_by"] for row in listed()] == [done["id"], None]
     shown = run("jobs", "show", done["id"]).stdout
     assert f"repeats   {bad[:12]}" in shown
     assert f"{stack.output}/negated_bad.png" in shown

@@ -10,7 +10,7 @@ from tests.worker.pipeline import Pipeline
 
 KEYS = {
     *("id", "pipeline", "state", "key", "machine", "run", "attempts", "seconds"),
-    *("results", "reason", "time"),
+    *("results", "reason", "retried_by", "time"),
 }
 
 
@@ -28,6 +28,7 @@ def test_jobs_in_every_state(versioned: Pipeline) -> None:
     assert (done["key"], done["state"]) == ("a/cat.png", "done")
     assert (done["pipeline"], done["machine"], done["attempts"]) == ("negatives", "vm-1", 1)
     assert (done["results"], done["reason"]) == (["a/negated_cat.png"], None)
+    assert refused["retried_by"] is done["retried_by"] is waiting["retried_by"] is None
     assert done["run"] == done["id"]
     assert done["seconds"] > 0
     assert (waiting["key"], waiting["state"]) == ("later.png", "waiting")

@@ -120,7 +120,7 @@ def test_status_of_a_stack(stack: Stack) -> None:
         "quarantined": 1,
         "quarantine": [{"reason": "not an image", "count": 1, "newest": newest}],
         "undeletable": {"count": 0, "uploads": []},
-        "rate": 0.2,
+        "rate": 0.1,
         "last_error": "no disk",
     }
     assert negatives == {
@@ -131,7 +131,7 @@ def test_status_of_a_stack(stack: Stack) -> None:
         "quarantined": 1,
         "quarantine": [{"reason": "not an image", "count": 1, "newest": newest}],
         "undeletable": {"count": 0, "uploads": []},
-        "rate": 0.2,
+        "rate": 0.1,
         "last_error": "dog.png: not an image",
     }
     assert (thumbs["name"], thumbs["done"], thumbs["last_error"]) == ("thumbs", 0, "no disk")
@@ -140,7 +140,7 @@ def test_status_of_a_stack(stack: Stack) -> None:
     assert report.status_text(stack.status(THUMBS)).splitlines()[2:] == [
         "pipeline thumbs",
         "  waiting 1 uploads, 1 bytes, since 2026-01-02T12:00:00Z",
-        "  done 0, quarantined 0, 0.0 per minute over the last ten",
+        "  done 0 (0.0 a minute over the last ten), quarantined 0",
         "  last error: no disk",
     ]
 

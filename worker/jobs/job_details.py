@@ -16,7 +16,7 @@ from worker.store.store import Store
 
 _ROW = (
     *("id", "pipeline", "state", "key", "machine", "run", "attempts", "seconds"),
-    *("results", "reason", "time"),
+    *("results", "reason", "retried_by", "time"),
 )
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -88,7 +88,6 @@ def job_details(
         "records": row["records"],
         "outputs": outputs,
         "retry_of": row["retry_of"],
-        "retried_by": row["retried_by"],
         **_lineage(ledger, row["run"], found, row["parent_id"], row["parent_number"]),
     }
 
@@ -118,7 +117,6 @@ def _pending_details(ledger: StackLedger, store: Store, pending: PendingJob) -> 
         "records": 0,
         "outputs": [],
         "retry_of": job.retry_of,
-        "retried_by": None,
         **_lineage(ledger, job.run_id, job.id, *parent),
     }
 

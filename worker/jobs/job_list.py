@@ -26,7 +26,7 @@ def list_jobs(
 
     Yields:
         A row per job: id, pipeline, state, key, machine, run, attempts, seconds, results, reason,
-        time. Recorded jobs come as the database sends them.
+        retried_by, time. Recorded jobs come as the database sends them.
     """
     # First the buckets: a job that is recorded meanwhile may come twice, but is never missing.
     is_pending = job_filter.state in (None, *_PENDING)
@@ -87,6 +87,7 @@ def pending_row(store: Store, pending: PendingJob) -> dict[str, Any]:
         "seconds": None,
         "results": [],
         "reason": pending.problem,
+        "retried_by": None,
         "time": pending.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

@@ -49,6 +49,8 @@ def lines(rows: Iterable[_Row], text: Callable[[_Row], str], *, as_json: bool) -
 def job_line(row: _Row) -> str:
     """Return a row of `jobs list` as a line for people."""
     end = row["reason"] or ", ".join(row["results"]) or row["machine"] or ""
+    if row["retried_by"]:
+        end = f"retried as {row['retried_by'][:_SHOWN_DIGITS]}: {end}"
     start = f"{row['id'][:_SHOWN_DIGITS]}  {row['time']}  {row['pipeline']}  {row['state']}"
     return f"{start}  {row['key']}  {end}".rstrip()
 
@@ -135,8 +137,8 @@ def status_text(report: dict[str, Any]) -> str:
             f"pipeline {one['name']}",
             f"  waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
             *(f"    {row['count']} because: {row['reason']}" for row in one["waiting_because"]),
-            f"  done {one['done']}, quarantined {one['quarantined']}, "
-            f"{one['rate']:.1f} per minute over the last ten",
+            f"  done {one['done']} ({one['rate']:.1f} a minute over the last ten), "
+            f"quarantined {one['quarantined']}",
             *(f"    {row['count']} quarantined: {row['reason']}" for row in one["quarantine"]),
             *(
                 f"    not deletable: {row['key']}: {row['reason']}"

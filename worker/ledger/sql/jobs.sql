@@ -14,6 +14,10 @@ SELECT
         WHERE newest.outcome = 'done' AND o.job_id = newest.job_id
     ) AS results,
     newest.reason,
+    (
+        SELECT s.job_id FROM pipeline.results AS s WHERE s.retry_of = newest.job_id
+        ORDER BY s.id DESC LIMIT 1
+    ) AS retried_by,
     to_char(newest.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "time",
     count(*) OVER () AS total
 FROM (

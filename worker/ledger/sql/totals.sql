@@ -1,4 +1,4 @@
--- Counts of results, results per minute over the last ten minutes, and the latest error, for each
+-- Counts of results, done jobs per minute over the last ten minutes, and the latest error, for each
 -- pipeline. A quarantined job that was retried since does not count.
 WITH counted AS (
     SELECT
@@ -19,7 +19,9 @@ totals AS (
         pipeline,
         count(*) FILTER (WHERE outcome = 'done') AS done,
         count(*) FILTER (WHERE is_quarantined) AS quarantined,
-        count(*) FILTER (WHERE created_at > now() - interval '10 minutes') AS recent
+        count(*) FILTER (
+            WHERE outcome = 'done' AND created_at > now() - interval '10 minutes'
+        ) AS recent
     FROM counted
     GROUP BY pipeline
 ),
