@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# Its import would keep an identifier in the user's cache and report to Microsoft (its Privacy.md).
+# Its import would write an identifier into the user's cache; telemetry is on (its Privacy.md).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 

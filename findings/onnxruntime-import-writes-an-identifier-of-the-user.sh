@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # onnxruntime 1.32.0 (the wheel on PyPI, Linux): `import onnxruntime` was expected to load a library. It also
 # writes an identifier of the user and a database into ~/.cache/Microsoft/DeveloperTools/.onnxruntime, starts
-# threads, and looks for mobile.events.data.microsoft.com to report to. Earlier versions did so on Windows only.
-# The file Privacy.md in the package says so; ORT_DISABLE_TELEMETRY=1 set before the import prevents all of it,
-# the function onnxruntime.disable_telemetry_events() comes too late.
+# threads, and looks up a host of its vendor (that it sends anything was not seen). The file Privacy.md in the
+# package says that telemetry is on; ORT_DISABLE_TELEMETRY=1 set before the import prevents all of it, the
+# function onnxruntime.disable_telemetry_events() comes too late.
 #
 # Where it matters here: processes of transforms with the policy `model` have this variable set
 # (worker/sandbox/child_process.py), and no network.
@@ -28,7 +28,7 @@ disabled=$(files_after_import disabled ORT_DISABLE_TELEMETRY=1)
 echo "files after the import: ${found:-none}"
 echo "with ORT_DISABLE_TELEMETRY=1: ${disabled:-none}"
 if grep -q deviceid <<<"$found" && [ -z "$disabled" ]; then
-    echo "As recorded: importing it identifies the user."
+    echo "As recorded: importing it writes an identifier."
     exit 0
 fi
 echo "The behaviour has changed."
