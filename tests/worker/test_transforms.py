@@ -157,7 +157,7 @@ def test_its_parameters_are_checked(
 def test_several_results_need_a_folder(package: Path, folder: Path) -> None:
     done = python(package, folder, "-m", "worker", "apply", "split", "text.txt", "one.txt")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "text.txt: it has 3 results: give a folder for them.\n"
+    assert done.stderr == "text.txt: it has 3 results: give a folder for them, one.txt/.\n"
     assert not (folder / "one.txt").exists()
 
 
