@@ -40,7 +40,8 @@ def cells() -> list[ParameterSet]:
         for place in injection.places()
         if (cell := Cell(name, fault, *place)).step not in MISSING[name, kind]
         and (
-            cell.step in GATHERING
+            # Without memory, a pass that gathers did not always end: open, see docs/reliability.md.
+            (cell.step in GATHERING and fault != "no memory")
             or name == FIRST
             or (name == SECOND and injection.in_reader)
             or fault == "SIGKILL"
