@@ -29,6 +29,9 @@ def checkout(pulumi: Path) -> Iterator[Checkout]:
             # pip asks rustc for its version, and rustup's makes a folder in a home without one.
             "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
         }
+        # The same of the pip that a machine runs, which has a fixed environment.
+        if (rustup := Path(environment["RUSTUP_HOME"])).is_dir():
+            (Path(environment["HOME"]) / ".rustup").symlink_to(rustup)
         made = Checkout(made.folder, environment)
         yield made
         made.pipeline("destroy", "--data", code=None)
