@@ -40,8 +40,7 @@ def cells() -> list[ParameterSet]:
         for place in injection.places()
         if (cell := Cell(name, fault, *place)).step not in MISSING[name, kind]
         and (
-            # Without memory, a pass that gathers did not always end: open, see docs/reliability.md.
-            (cell.step in GATHERING and fault != "no memory")
+            cell.step in GATHERING
             or name == FIRST
             or (name == SECOND and injection.in_reader)
             or fault == "SIGKILL"

@@ -8,7 +8,7 @@ from tests.worker.world import INPUT, QUARANTINE, Transforms, World, making
 from worker.jobs.gather import Gatherer
 from worker.ledger.ledger import DROPPED
 from worker.ledger.memory_tables import RetryRow
-from worker.ledger.runs import Gather, upstream_of
+from worker.ledger.runs import Gather
 from worker.settings import Pipeline
 from worker.store.store import Source
 
@@ -95,6 +95,9 @@ def drop(world: World, pipeline: str, key: str) -> None:
 def put_file(world: World, machine: str = "vm-1") -> Gather:
     """Let the file of the run be put, and nothing be processed; return its gather."""
     context = world.context("model", machine=machine)
-    Gatherer(context, upstream_of(world.pipelines, "model")).gather()
+    assert context.upstream
+    assert context.requests
+    Gatherer(context, context.upstream, context.requests).gather()
+    context.requests.close()
     (row,) = world.tables.gathers.values()
     return row.gather

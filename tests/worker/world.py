@@ -14,6 +14,7 @@ from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context
 from worker.jobs.disk import Space
 from worker.jobs.drain import readers_of
+from worker.jobs.request_threads import RequestThreads
 from worker.jobs.schedule import Schedule
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.memory_ledger import MemoryLedger
@@ -146,6 +147,7 @@ class World:
             pipeline=settings,
             readers=readers_of(self.pipelines, settings),
             upstream=upstream_of(self.pipelines, pipeline) if settings.gather else None,
+            requests=RequestThreads() if settings.gather else None,
             quarantine=QUARANTINE,
             archive=ARCHIVE,
             ledger=ledger or self.ledger_of(pipeline, machine),

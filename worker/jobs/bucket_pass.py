@@ -30,7 +30,7 @@ class Pass:
     """One pass. One thread lists; the others process, each one batch at a time.
 
     Args:
-        context: What all jobs share. The pass closes its pool.
+        context: What all jobs share. The pass closes its pool and its threads for requests.
         threads: How many batches are processed at a time.
         schedule: The times.
     """
@@ -40,7 +40,9 @@ class Pass:
         self._schedule = schedule or Schedule()
         self._bucket = context.pipeline.input
         self._leases = LeaseKeeper(context.ledger)
-        self._gatherer = Gatherer(context, context.upstream) if context.upstream else None
+        self._gatherer: Gatherer | None = None
+        if context.upstream and context.requests:
+            self._gatherer = Gatherer(context, context.upstream, context.requests)
         # Everything below is used under this lock; threads wait for a change of it.
         self._changed = threading.Condition()
         self._scheduler: Scheduler
@@ -79,6 +81,8 @@ class Pass:
         executor = ThreadPoolExecutor(self._threads)
         with ExitStack() as stack:
             stack.callback(self._context.pool.close)
+            if self._context.requests:
+                stack.callback(self._context.requests.close)
             self._leases.open()
             stack.callback(self._leases.close)
             heartbeat.open()

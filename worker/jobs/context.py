@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.jobs.disk import Space
+from worker.jobs.request_threads import RequestThreads
 from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.runs import Upstream
@@ -38,6 +39,7 @@ class Context:
         pipeline: The pipeline's settings.
         readers: The pipelines that get copies of its results.
         upstream: If it gathers, what is upstream of it.
+        requests: If it gathers, makes the requests for the members.
         quarantine: The bucket of uploads that cannot be transformed.
         archive: The bucket of kept inputs.
         ledger: The pipeline's ledger.
@@ -55,6 +57,7 @@ class Context:
     pipeline: Pipeline
     readers: tuple[Reader, ...]
     upstream: Upstream | None
+    requests: RequestThreads | None
     quarantine: str
     archive: str
     ledger: Ledger

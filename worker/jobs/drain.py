@@ -16,6 +16,7 @@ from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
 from worker.jobs.disk import Disk
+from worker.jobs.request_threads import RequestThreads
 from worker.jobs.schedule import Schedule
 from worker.jobs.signals import on_signal
 from worker.jobs.work_queue import BATCH_UPLOADS
@@ -88,6 +89,7 @@ def pass_context(
         pipeline=pipeline,
         readers=readers_of(settings.pipelines, pipeline),
         upstream=upstream_of(settings.pipelines, pipeline.name) if pipeline.gather else None,
+        requests=RequestThreads() if pipeline.gather else None,
         quarantine=settings.store.quarantine,
         archive=settings.store.archive,
         ledger=ledger,

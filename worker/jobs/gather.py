@@ -6,12 +6,13 @@ ledger's row names.
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from worker.errors import UploadDeferred
 from worker.jobs.context import Context
 from worker.jobs.fetch import NUMBER, PARENT, RUN
+from worker.jobs.request_threads import RequestThreads
 from worker.jobs.run_progress import gather_of, obstacles
 from worker.ledger.ledger import LEASE_SECONDS
 from worker.ledger.runs import Gather, Upstream, manifest_key, run_of_manifest
@@ -21,7 +22,6 @@ from worker.uploads.listing import KeyUploads
 # A row becomes visible when its statement ends, at most 30 seconds after the time that it carries.
 _MARGIN_SECONDS = 60
 _TAKE_OVER_SECONDS = LEASE_SECONDS / 3
-_THREADS = 8  # requests at a time: each waits for the store's answer
 
 
 class Gatherer:
@@ -33,10 +33,11 @@ class Gatherer:
     Args:
         context: What all jobs share.
         upstream: What is upstream of its pipeline.
+        requests: Puts the files.
     """
 
-    def __init__(self, context: Context, upstream: Upstream) -> None:
-        self._context, self._upstream = context, upstream
+    def __init__(self, context: Context, upstream: Upstream, requests: RequestThreads) -> None:
+        self._context, self._upstream, self._requests = context, upstream, requests
         self._looked: float | None = None
         self._took_over: float | None = None
         self._bytes: dict[str, int] = {}  # of the members, by run
@@ -73,8 +74,7 @@ class Gatherer:
         return [replace(work, gathered=self._bytes.get(runs[work.key], 0)) for work in works]
 
     def _store(self, gathers: Sequence[Gather]) -> None:
-        with ThreadPoolExecutor(_THREADS) as executor:
-            problems = list(executor.map(self._put, gathers))
+        problems = self._requests.make([partial(self._put, gather) for gather in gathers])
         stored = [one for one, problem in zip(gathers, problems, strict=True) if problem is None]
         if stored:
             self._context.ledger.note_gathered(stored)

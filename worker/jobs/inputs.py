@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from worker.errors import InvalidInput, ObjectMissing, UploadDeferred
@@ -12,8 +12,6 @@ from worker.jobs.context import Context
 from worker.jobs.task import Task
 from worker.ledger.runs import Gather, RunResult
 from worker.store.store import Source, Store
-
-_THREADS = 8  # requests at a time: each waits for the store's answer
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,9 @@ def inputs_of(context: Context, task: Task) -> Inputs:
     folder = source.path.with_suffix(".members")
     folder.mkdir()
     paths = [folder / str(number) for number in range(len(names))]
-    with ThreadPoolExecutor(_THREADS) as executor:
-        for _ in executor.map(_download, [context.store] * len(paths), gather.members, paths):
-            pass
+    assert context.requests  # noqa: S101
+    downloads = zip(gather.members, paths, strict=True)
+    context.requests.make([partial(_download, context.store, *one) for one in downloads])
     return Inputs(paths, names)
 
 
