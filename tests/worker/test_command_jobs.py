@@ -392,6 +392,15 @@ def test_a_unit_ends_with_the_connection(activated: Jobs) -> None:
     eventually(lambda: not any(map(is_alive, processes)))
 
 
+def test_an_architecture_without_a_filter_runs_jobs_and_says_so(jobs: Jobs, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec setarch linux32 {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    pool = jobs.pool("sh", "-c", "uname -m", environment=Environment(python))
+    machine = pool.run([jobs.source], ["a"]).log.splitlines()[0]
+    assert any(f"no filter for {machine} here" in each for each in pool.unenforced)
+
+
 def test_without_its_socket_the_pass_ends(tmp_path: Path) -> None:
     path = tmp_path / "none"
     with (

@@ -178,7 +178,9 @@ def forbid_system_calls(libc: ctypes.CDLL) -> bool:
         Whether the kernel supports it, and the numbers of this architecture are known.
     """
     machine = os.uname().machine
-    return machine in _ARCHITECTURES and _install(libc, _packed(program(machine, os.getpid())))
+    if machine not in _ARCHITECTURES:
+        return False
+    return _install(libc, machine, _packed(program(machine, os.getpid())))
 
 
 def forbid_to_command(libc: ctypes.CDLL, *, network: bool) -> bool:
@@ -195,12 +197,18 @@ def forbid_to_command(libc: ctypes.CDLL, *, network: bool) -> bool:
         As `forbid_system_calls`.
     """
     machine = os.uname().machine
-    return machine in _ARCHITECTURES and _install(libc, command_filter(machine, network=network))
+    instructions = command_filter(machine, network=network)
+    return bool(instructions) and _install(libc, machine, instructions)
 
 
 @cache
 def command_filter(machine: str, *, network: bool) -> bytes:
-    """Return the filter of a command as the kernel reads it; made before forking, it costs once."""
+    """Return the filter of a command as the kernel reads it, b"" for an unknown architecture.
+
+    It is made before the supervisor forks, once for all jobs.
+    """
+    if machine not in _ARCHITECTURES:
+        return b""
     return _packed(command_program(machine, network=network))
 
 
@@ -208,8 +216,7 @@ def _packed(instructions: list[_Instruction]) -> bytes:
     return b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
 
 
-def _install(libc: ctypes.CDLL, instructions: bytes) -> bool:
-    machine = os.uname().machine
+def _install(libc: ctypes.CDLL, machine: str, instructions: bytes) -> bool:
     if sys.maxsize < 2**32:
         return False
     code = ctypes.create_string_buffer(instructions)
