@@ -62,7 +62,8 @@ def _transform() -> Callable[[Path], object]:
     from worker import transforms  # noqa: PLC0415
     from worker.transforms import Input, Resources  # noqa: PLC0415
 
-    code, parameters = transforms.load("faces"), transforms.find("faces").read({})
+    found = transforms.find("faces")
+    code, parameters = transforms.load(found), found.read({})
     code.start(parameters, Resources())  # type: ignore[attr-defined]
 
     def find(path: Path) -> object:

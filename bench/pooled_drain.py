@@ -28,7 +28,7 @@ class ThreadPool:
     """Runs as many transforms at a time as its size, in this process."""
 
     def __init__(self, pipeline: Pipeline, size: int) -> None:
-        self._apply = transforms.load(pipeline.transform).apply
+        self._apply = transforms.load(transforms.find(pipeline.transform)).apply
         self._pixels = pipeline.limits.pixels
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]

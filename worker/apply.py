@@ -172,7 +172,7 @@ def _apply(trial: Trial, sources: Sequence[Path], destination: Path) -> None:
 def _load(found: Definition) -> Transform:
     """Load a transform's code; print a warning if it runs without its compiled parts."""
     try:
-        loaded, builder = transforms.load(found.name, found.folder), transforms.builder(found.name)
+        loaded, builder = transforms.load(found), transforms.builder(found.name)
     except ModuleNotFoundError as error:
         raise ServiceUnavailable(
             f"{found.name} needs the module {error.name!r}{_install(found)}."

@@ -14,7 +14,6 @@ from tests.worker.tiff_files import ASCII, BYTE, LONG, SHORT, Page, tiff
 from worker import transforms
 from worker.errors import InvalidInput
 from worker.transforms import Input, Produced
-from worker.transforms.parameters import read
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIZE = (300, 200)
@@ -27,9 +26,9 @@ def thumbnail(
     source, outputs = folder / "source", folder / "outputs"
     source.write_bytes(data)
     outputs.mkdir(exist_ok=True)
-    values = read(transforms.find("thumbnail").parameters_type, parameters)
-    code = transforms.load("thumbnail")
-    produced = code.apply([Input(source, "source", max_pixels)], outputs, values)
+    found = transforms.find("thumbnail")
+    values = found.read(parameters)
+    produced = transforms.load(found).apply([Input(source, "source", max_pixels)], outputs, values)
     ((path, _),) = produced.files
     return path.read_bytes(), produced
 

@@ -42,8 +42,9 @@ class Application:
     def __init__(self, name: str, pipeline: Mapping[str, Any]) -> None:
         self.resources = resources_of(pipeline)
         self._max_pixels: int = pipeline["max_pixels"]
-        self._parameters = find(name, self.resources.folder).read(pipeline["parameters"])
-        self._transform = load(name, self.resources.folder)
+        found = find(name, self.resources.folder)
+        self._parameters = found.read(pipeline["parameters"])
+        self._transform = load(found)
 
     def start(self) -> None:
         """Let the transform load what it needs for all files, such as a model."""

@@ -309,24 +309,21 @@ def policy(
     return description.policy
 
 
-def load(name: str, folder: Path | None = None) -> Transform:
+def load(found: Definition) -> Transform:
     """Import a transform's code; a function's is imported when it is applied first.
 
     Args:
-        name: The transform.
-        folder: The pipeline's folder.
+        found: The transform.
 
     Returns:
         The transform, which may also have `start` (see `Transform`).
-
-    Raises:
-        InvalidSettings: There is no such transform.
-    """  # noqa: DOC502  raised by functions.declaration and _folder
-    if is_function(name):
+    """
+    if is_function(found.name):
         from worker.transforms.function_call import FunctionCall  # noqa: PLC0415
 
-        return FunctionCall(name, folder)
-    return cast("Transform", import_module(f"{__name__}.{_folder(name).name}"))
+        assert found.folder  # noqa: S101  or `find` would have raised
+        return FunctionCall(found.name, found.folder, gathers=found.description.gathers)
+    return cast("Transform", import_module(f"{__name__}.{found.name}"))
 
 
 def builder(name: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.errors import InvalidInput, PipelineError
-from worker.transforms import Input, Produced, functions
+from worker.transforms import Input, Produced
 from worker.transforms.results_folder import collect
 
 #: Errors that the machine or a limit causes, not the function.
@@ -26,15 +26,11 @@ class FunctionCall:
     Args:
         name: `package.module:function`.
         folder: The folder that contains the package or module.
-
-    Raises:
-        InvalidSettings: There is no such function.
+        gathers: Whether its first argument is a list of files.
     """
 
-    def __init__(self, name: str, folder: Path | None) -> None:
-        self._gathers = functions.declaration(name, folder).gathers
-        assert folder  # noqa: S101  or `declaration` would have raised
-        self._folder = folder.resolve()
+    def __init__(self, name: str, folder: Path, *, gathers: bool) -> None:
+        self._folder, self._gathers = folder.resolve(), gathers
         self._module, _, self._name = name.partition(":")
         self._function: Callable[..., object] | None = None
 
