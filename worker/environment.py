@@ -44,6 +44,13 @@ class Environment:
         """The search path of its programs: those of its packages come first."""
         return f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
+    def as_json(self) -> dict[str, object]:
+        """Return the folder and the files as JSON has them: paths as text, null for no folder."""
+        return {
+            "folder": str(self.folder) if self.folder else None,
+            "files": {name: str(path) for name, path in self.files.items()},
+        }
+
 
 @dataclass(frozen=True)
 class Record:

@@ -67,7 +67,7 @@ def prepare(settings: Settings, pipeline: Pipeline, installer: Path | None = Non
     try:
         made = _make(settings, pipeline, installer)
         os.sync()  # what is recorded as ready survives a loss of power
-        _write(record.ready, json.dumps(_as_json(made)))
+        _write(record.ready, json.dumps({"python": str(made.python), **made.as_json()}))
         record.problem.unlink(missing_ok=True)
     except (ServiceUnavailable, InvalidSettings, OSError) as error:
         reason = str(error)
@@ -90,14 +90,6 @@ def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Env
     if requirements := find(pipeline.transform, folder).requirements:
         python = _virtual_environment(prepared / "venvs", requirements, pipeline)
     return Environment(python, folder, files)
-
-
-def _as_json(made: Environment) -> dict[str, object]:
-    return {
-        "python": str(made.python),
-        "folder": str(made.folder) if made.folder else "",
-        "files": {name: str(path) for name, path in made.files.items()},
-    }
 
 
 def _once(target: Path, make: Callable[[Path], None]) -> Path:

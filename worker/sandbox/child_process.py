@@ -86,11 +86,7 @@ class ChildProcess:
         pipeline = {"parameters": parameters, "max_pixels": limits.pixels}
         if is_model:
             variables |= _MODEL_VARIABLES | dict.fromkeys(("HOME", "TMPDIR"), str(self._scratch))
-            pipeline |= {
-                "folder": environment.folder and str(environment.folder),
-                "files": {name: str(path) for name, path in environment.files.items()},
-                "scratch": str(self._scratch),
-            }
+            pipeline |= {**environment.as_json(), "scratch": str(self._scratch)}
         try:
             self._process = subprocess.Popen(
                 [*command, str(self._inputs)],
