@@ -135,7 +135,7 @@ class JobPool:
                 if not descriptors or count > response.MAX_FILES + 1:
                     raise TransformCrashed(response.INVALID)
                 for name, descriptor in zip(message["files"], descriptors, strict=True):
-                    messages.put(descriptor, f"{folder}/{_plain(name)}")
+                    messages.put(descriptor, f"{folder}/{response.plain_name(name)}")
             except (ValueError, TypeError) as error:
                 raise TransformCrashed(response.INVALID) from error
             finally:
@@ -226,10 +226,3 @@ def _send_inputs(
             messages.send(connection, {"paths": batch, "names": named}, opened)
         finally:
             messages.close(opened)
-
-
-def _plain(name: object) -> str:
-    """Return a result's name, which leads to no other folder."""
-    if not isinstance(name, str) or name != os.path.basename(name) or name in ("", ".", ".."):  # noqa: PTH119
-        raise ValueError(name)
-    return name

@@ -108,6 +108,17 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text)[:_MAX_TEXT])
 
 
+def plain_name(name: object) -> str:
+    """Return the name of a result.
+
+    Raises:
+        ValueError: It is no file name, or could lead to another folder.
+    """
+    if not isinstance(name, str) or name != os.path.basename(name) or name in ("", ".", ".."):  # noqa: PTH119
+        raise ValueError(name)
+    return name
+
+
 def is_content_type(text: object) -> TypeGuard[str]:
     """Return whether a text is a media type without parameters, `type/subtype` (RFC 6838, 4.2).
 
@@ -118,7 +129,7 @@ def is_content_type(text: object) -> TypeGuard[str]:
 
 
 def _take(folder: Path, name: str, target: Path) -> Path:
-    if name != os.path.basename(name) or name in ("", ".", "..", RECORDS):  # noqa: PTH119
+    if plain_name(name) == RECORDS:
         raise ValueError(name)
     # Examined after the move: the process could replace it before.
     os.rename(f"{folder}/{name}", target)  # noqa: PTH104  pathlib takes five times as long

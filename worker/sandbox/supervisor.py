@@ -295,10 +295,10 @@ def _open_regular(folder: str, name: str) -> int:
 
     Raises:
         OSError: It is not there, or not a file.
-    """
-    if name != os.path.basename(name):  # noqa: PTH119
-        raise OSError(errno.EINVAL, name)
-    path, flags = f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        ValueError: It could be in another folder.
+    """  # noqa: DOC502  raised by plain_name
+    path = f"{folder}/{response.plain_name(name)}"
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     mode = os.lstat(path).st_mode
     if stat.S_ISREG(mode) and not mode & stat.S_IRUSR:  # nothing of the job can replace it now
         os.chmod(path, stat.S_IRUSR)  # noqa: PTH101
