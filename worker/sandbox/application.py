@@ -12,7 +12,15 @@ from typing import Any
 from worker.errors import InvalidInput, InvalidSettings, ServiceUnavailable, UploadDeferred
 from worker.sandbox import response
 from worker.sandbox.job_paths import without_folder
-from worker.transforms import Input, Produced, Resources, find, load
+from worker.transforms import (
+    MAX_RECORD_BYTES,
+    RECORDS,
+    Input,
+    Produced,
+    Resources,
+    find,
+    load,
+)
 
 # Errors that the machine causes. A decoder's other errors are caused by the file.
 _ENVIRONMENT_ERRORS = {
@@ -115,9 +123,9 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
             )
     if produced.records:
         lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in produced.records)
-        if len(lines) > response.MAX_RECORD_BYTES:
-            raise InvalidInput(f"its records exceed {response.MAX_RECORD_BYTES >> 20} MiB")
-        (folder / response.RECORDS).write_text(lines)
+        if len(lines) > MAX_RECORD_BYTES:
+            raise InvalidInput(f"its records exceed {MAX_RECORD_BYTES >> 20} MiB")
+        (folder / RECORDS).write_text(lines)
     files = [[path.name, content_type] for path, content_type in produced.files]
     return {
         "files": files,

@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from worker.errors import TransformCrashed
-from worker.transforms import Produced
+from worker.transforms import MAX_RECORD_BYTES, RECORDS, Produced
 
-#: The most results, notes, records and bytes of records of one file.
+#: The most results, notes and records of one file.
 MAX_FILES = 1000
 MAX_NOTES = 100
 MAX_RECORDS = 100_000
-MAX_RECORD_BYTES = 16 << 20
-#: The file of records beside the results: a JSON object per line.
-RECORDS = "records.jsonl"
 #: The reason if the process broke the protocol.
 INVALID = "its process sent an invalid response"
 _MAX_TEXT = 1000

@@ -23,6 +23,7 @@ from worker.sandbox.job_confinement import confine_job
 from worker.sandbox.job_paths import without_folder
 from worker.sandbox.landlock import Rule
 from worker.sandbox.output_tail import OutputTail
+from worker.transforms import RECORDS
 
 _MAX_ANSWER_BYTES = 1 << 21
 _PIPE_BYTES = 1 << 16
@@ -251,7 +252,7 @@ class Supervisor:
         found = outcome.get("response", {})
         try:
             names = [name for name, _ in found.get("files", ())]
-            names += [response.RECORDS] if found.get("records") else []
+            names += [RECORDS] if found.get("records") else []
             for batch in messages.batches(names):
                 self._send_files(f"{folder}/out", batch)
         except (OSError, ValueError, TypeError):

@@ -28,6 +28,8 @@ _REQUIREMENTS = "requirements.txt"
 _PICTURES = "pictures"  # what transforms of pictures share
 _VERSION_DIGITS = 16
 _CODE = (".py", ".c", ".h", ".toml", ".txt")
+#: The file of a job's records beside its results, a JSON object per line; its most bytes.
+RECORDS, MAX_RECORD_BYTES = "records.jsonl", 16 << 20
 #: Policies: how the process of a transform is confined.
 PICTURE, MODEL, COMMAND = "picture", "model", "command"
 

@@ -6,13 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from worker.errors import InvalidInput
-from worker.transforms import Produced
+from worker.transforms import MAX_RECORD_BYTES, RECORDS, Produced
 from worker.transforms.output_keys import content_type_of
 
-#: The file of records: a JSON object per line.
-RECORDS = "records.jsonl"
-#: The most bytes of it.
-MAX_RECORD_BYTES = 16 << 20
 _MAX_LEVELS = 40  # of lists and objects inside a record
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TextIO
 
 from worker.errors import InvalidInput
+from worker.transforms import MAX_RECORD_BYTES
 
 MAX_ROWS = 50_000
 _MAX_FIELD = 1 << 24  # characters; an unclosed quote makes one field of the rest of a file
-#: JSON of a record without its question, and what all records may have (sandbox/response.py).
-_RECORD_BYTES, _MAX_RECORD_BYTES = 140, 16 << 20
+_RECORD_BYTES = 140  # JSON of a record without its question
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN = 20
@@ -88,9 +88,9 @@ class Table:
                 size += _RECORD_BYTES + len(json.dumps(row.fields[question]))
             if count > MAX_ROWS:
                 raise InvalidInput(f"it has more than {MAX_ROWS:,} rows: split it")
-            if size > _MAX_RECORD_BYTES:
+            if size > MAX_RECORD_BYTES:
                 raise InvalidInput(
-                    f"its records would exceed {_MAX_RECORD_BYTES >> 20} MiB from row {count:,} on:"
+                    f"its records would exceed {MAX_RECORD_BYTES >> 20} MiB from row {count:,} on:"
                     " split it"
                 )
         return count
