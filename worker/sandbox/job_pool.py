@@ -20,14 +20,7 @@ from typing import Any
 
 from worker import folder_removal
 from worker.environment import Environment
-from worker.errors import (
-    Disconnected,
-    InvalidInput,
-    PassInterrupted,
-    ServiceUnavailable,
-    TransformCrashed,
-    UploadDeferred,
-)
+from worker.errors import Disconnected, PassInterrupted, ServiceUnavailable, TransformCrashed
 from worker.sandbox import messages, response
 from worker.sandbox.input_names import input_paths
 from worker.sandbox.launchers import Launcher, ProcessLauncher, UnitLauncher
@@ -150,9 +143,7 @@ class JobPool:
             raise TransformCrashed(response.INVALID)
         self.unenforced = list(map(response.printable, unenforced)) or self.unenforced
         if failure := response.failure(found):
-            if failure.kind in ("environment", "deferred"):
-                raise UploadDeferred(failure.reason)
-            raise InvalidInput(failure.reason, log)
+            raise failure.error(log)
         return replace(response.collect(found, folder, source), log=log)
 
     def stop(self) -> None:
@@ -170,9 +161,8 @@ class JobPool:
 def _message(pipeline: Pipeline, environment: Environment, folder: Path) -> dict[str, object]:
     """Return what supervisors need to know of a pipeline."""
     limits = pipeline.limits
-    definition = find(pipeline.transform, environment.folder)
     parameters = json.loads(pipeline.parameters)
-    definition.read(parameters)
+    find(pipeline.transform, environment.folder).read(parameters)
     return {
         "transform": pipeline.transform,
         "parameters": parameters,

@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from worker.environment import Environment
-from worker.errors import (
-    InvalidInput,
-    PassInterrupted,
-    ServiceUnavailable,
-    TransformCrashed,
-    UploadDeferred,
-)
+from worker.errors import PassInterrupted, ServiceUnavailable, TransformCrashed
 from worker.sandbox import response
 from worker.sandbox.child_process import ChildProcess
 from worker.settings import Limits
 from worker.transforms import Produced, find
-from worker.transforms.parameters import read
 
 _FILES_PER_CHILD = 500  # decoders leak memory
 
@@ -88,8 +81,7 @@ class Pool:
         self._transform, self._limits, self._folder = transform, limits, folder
         self._environment, self._is_model = environment or Environment(), is_model
         self._parameters: dict[str, object] = json.loads(parameters)
-        definition = find(transform, self._environment.folder)
-        read(definition.parameters_type, self._parameters)
+        find(transform, self._environment.folder).read(self._parameters)
         self._slots: queue.LifoQueue[ChildProcess | None] = queue.LifoQueue()
         for _ in range(size):
             self._slots.put(None)
@@ -126,9 +118,7 @@ class Pool:
         if produced:
             return produced
         assert failure  # noqa: S101
-        if failure.kind in ("environment", "deferred"):
-            raise UploadDeferred(failure.reason)
-        raise InvalidInput(failure.reason, log)
+        raise failure.error(log)
 
     def stop(self) -> None:
         """See `TransformPool.stop`; any thread or a signal handler may call it."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from worker.errors import TransformCrashed
+from worker.errors import InvalidInput, TransformCrashed, UploadDeferred
 from worker.transforms import MAX_RECORD_BYTES, RECORDS, Produced
 
 #: The most results, notes and records of one file.
@@ -40,6 +40,16 @@ class Failure(NamedTuple):
 
     kind: str
     reason: str
+
+    def error(self, log: str) -> UploadDeferred | InvalidInput:
+        """Return the error of a pool that has no result.
+
+        Args:
+            log: The end of what the transform printed.
+        """
+        if self.kind in ("environment", "deferred"):
+            return UploadDeferred(self.reason)
+        return InvalidInput(self.reason, log)
 
 
 def failure(response: Mapping[str, Any]) -> Failure | None:
