@@ -19,7 +19,7 @@ import venv
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -82,14 +82,13 @@ def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Env
     settings.prepared.mkdir(parents=True, exist_ok=True)
     if pipeline.apt:
         _install_packages(pipeline, installer)
-    prepared, made = settings.prepared, Environment()
-    folder, python = None, made.python
-    if pipeline.folder.sha256:
-        folder = _folder(settings, pipeline)
+    folder = _folder(settings, pipeline) if pipeline.folder.sha256 else None
     files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
+    made = Environment(folder=folder, files=files)
     if requirements := find(pipeline.transform, folder).requirements:
-        python = _virtual_environment(prepared / "venvs", requirements, pipeline)
-    return Environment(python, folder, files)
+        python = _virtual_environment(settings.prepared / "venvs", requirements, pipeline)
+        made = replace(made, python=python)
+    return made
 
 
 def _once(target: Path, make: Callable[[Path], None]) -> Path:

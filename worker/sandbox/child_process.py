@@ -220,7 +220,7 @@ class ChildProcess:
         line, deadline = b"", time.monotonic() + seconds
         while not line.endswith(b"\n"):
             self._await_output(deadline, seconds)
-            data = os.read(self._process.stdout.fileno(), 1 << 16)
+            data = os.read(self._process.stdout.fileno(), _PIPE_BYTES)
             if not data:
                 raise TransformCrashed(self._cause())
             line += data

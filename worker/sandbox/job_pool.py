@@ -61,7 +61,7 @@ class JobPool:
             )
         message = _message(pipeline, environment, folder)
         self._limits, self._folder = pipeline.limits, folder
-        self._is_unit = job_socket is not None
+        self._is_unit = bool(job_socket)
         python = str(environment.python)
         self._launcher: Launcher = (
             UnitLauncher(job_socket, python, message)
