@@ -160,7 +160,7 @@ def _network(allow: Sequence[str], resolvers: Sequence[str]) -> list[str]:
     """
     allowed = " ".join([*allow, *resolvers])
     return [
-        # Netlink tells programs which addresses the machine has.
+        # Programs list the machine's addresses by netlink.
         "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
         f"IPAddressDeny={' '.join(_PRIVATE)}",
         *([f"IPAddressAllow={allowed}"] if allowed else []),

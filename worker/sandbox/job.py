@@ -81,7 +81,7 @@ def _report_to_systemd() -> None:
 
 
 def _pipeline_of_unit(connection: socket.socket) -> dict[str, Any]:
-    """Return what the worker and the unit say of the pipeline."""
+    """Return the pipeline as the worker sends it, with the secrets of the unit."""
     if _CHOSEN not in sys.argv:
         # The interpreter that has the pipeline's packages; the unit is the same for all pipelines.
         python = messages.receive(connection)[0]["python"]

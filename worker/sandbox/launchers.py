@@ -27,13 +27,13 @@ class Launcher(Protocol):
         """
 
     def prepare(self) -> None:
-        """Start one for the next job, if that takes long."""
+        """Start the next job's supervisor in advance, where starting one takes long."""
 
     def put_back(self, connection: socket.socket, *, is_usable: bool) -> None:
         """Take a connection back; one that is not usable is closed, which ends its job."""
 
     def close(self) -> None:
-        """End what waits for jobs."""
+        """End the supervisors that have no job."""
 
 
 class UnitLauncher:

@@ -41,7 +41,7 @@ class Supervisor:
     Args:
         connection: To the worker.
         application: The transform.
-        pipeline: What the worker says of the pipeline; see job_pool.py.
+        pipeline: The pipeline as the worker sends it; see job_pool.py.
         rules: The files that all its jobs can read; see `common_rules`.
     """
 

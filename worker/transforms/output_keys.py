@@ -123,7 +123,7 @@ def possible_keys(pattern: str, key: str) -> list[str]:
 
 
 def content_type_of(name: str) -> str:
-    """Return the content type that a file's name tells, "application/octet-stream" if none."""
+    """Return the content type by a file's extension, "application/octet-stream" if unknown."""
     extension = name.rpartition(".")[2].lower()
     found = (kind for kind, extensions in _EXTENSIONS.items() if extension in extensions)
     return next(found, "application/octet-stream")

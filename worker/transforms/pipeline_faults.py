@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline's other keys for its transform, as far as files can tell."""
+"""Faults of a pipeline's keys, checked against its transform and its folder."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -21,7 +21,7 @@ def collect(folder: Path, returned: object = None) -> Produced:
 
     Returns:
         All files, sorted by name; hidden ones and `records.jsonl` aside, which holds the records
-        before the returned ones. A file's extension tells its content type.
+        before the returned ones. A file's extension determines its content type.
 
     Raises:
         InvalidInput: There is something else in the folder, or a record is not a JSON object.

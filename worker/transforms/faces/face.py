@@ -58,7 +58,7 @@ class Face:
         )
 
     def record(self) -> dict[str, object]:
-        """Return what a record says of the face: whole pixels, landmarks to a tenth."""
+        """Return the face as a record: whole pixels, landmarks to a tenth."""
         left, upper, right, lower = (round(edge) for edge in self.box)
         return {
             "x": left,
