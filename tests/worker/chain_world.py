@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.worker.world import INPUT, World
 from worker.settings import Pipeline
 
@@ -20,6 +22,16 @@ def sha256(content: bytes) -> str:
 
 def chained(folder: Path, *, versioned: bool = True, **more: Pipeline) -> World:
     return World(folder, versioned, {"negatives": FIRST, "inverted": SECOND} | more)
+
+
+@pytest.fixture(params=[True, False], ids=["versions", "no versions"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return chained(tmp_path, versioned=request.param)
+
+
+@pytest.fixture
+def versioned(tmp_path: Path) -> World:
+    return chained(tmp_path)
 
 
 class Killed(BaseException):

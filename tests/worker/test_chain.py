@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.chain_world import FIRST, SECOND, Killer, chained, kill_a_pass, sha256
+from tests.worker.chain_world import (
+    FIRST,
+    SECOND,
+    Killer,
+    chained,
+    kill_a_pass,
+    sha256,
+    versioned,
+    world,
+)
 from tests.worker.world import ARCHIVE, GOOD, INPUT, QUARANTINE, Transforms, World, failing, making
 from worker.errors import InvalidInput, ServiceUnavailable, TransformCrashed
 from worker.jobs import quarantine
 from worker.settings import Pipeline
 from worker.uploads.job import Parent
 
-
-@pytest.fixture(params=[True, False], ids=["versions", "no versions"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return chained(tmp_path, versioned=request.param)
-
-
-@pytest.fixture
-def versioned(tmp_path: Path) -> World:
-    return chained(tmp_path)
+__all__ = ["versioned", "world"]
 
 
 def test_a_result_is_read_by_the_next_pipeline(world: World) -> None:

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.eventually import eventually
-from tests.worker.chain_world import SECOND, chained
+from tests.worker.chain_world import SECOND, versioned, world
 from tests.worker.world import GOOD, INPUT, Transforms, World
 from worker.jobs.lease_keeper import LeaseKeeper
 from worker.ledger.ledger import Lease
@@ -17,15 +16,7 @@ from worker.ledger.memory_ledger import MemoryLedger
 from worker.uploads.job import first_job
 from worker.uploads.listing import group_by_key
 
-
-@pytest.fixture(params=[True, False], ids=["versions", "no versions"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return chained(tmp_path, versioned=request.param)
-
-
-@pytest.fixture
-def versioned(tmp_path: Path) -> World:
-    return chained(tmp_path)
+__all__ = ["versioned", "world"]
 
 
 def test_what_another_machine_works_on_is_left_alone(world: World) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.chain_world import SECOND, Killer, chained, kill_a_pass
+from tests.worker.chain_world import SECOND, Killer, chained, kill_a_pass, versioned, world
 from tests.worker.world import GOOD, QUARANTINE, Transforms, World, failing
 from worker.errors import InvalidInput, ServiceUnavailable, UploadDeferred
 from worker.jobs import quarantine
@@ -13,15 +13,7 @@ from worker.ledger.memory_tables import RetryRow
 from worker.store.memory_store import MemoryStore
 from worker.store.store import Source
 
-
-@pytest.fixture(params=[True, False], ids=["versions", "no versions"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return chained(tmp_path, versioned=request.param)
-
-
-@pytest.fixture
-def versioned(tmp_path: Path) -> World:
-    return chained(tmp_path)
+__all__ = ["versioned", "world"]
 
 
 def quarantined_child(world: World) -> str:
