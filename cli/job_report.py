@@ -5,8 +5,8 @@ from itertools import chain, islice
 from typing import Any
 
 from cli.terminal import print_progress, print_result, print_section, print_table, visible
+from worker.uploads.job import short_id
 
-_SHOWN_DIGITS = 12
 _SHOWN_MEMBERS = 20
 _SHOWN_LINES = 20  # of the input
 _AHEAD = 1000  # rows that are held in memory
@@ -36,11 +36,11 @@ def _cells(job: _Job, *, has_runs: bool) -> list[str]:
     named = tuple(job[name] for name in ("pipeline", "state", "key", "time"))
     end = job["reason"] or ", ".join(job["results"])
     if job["retried_by"]:
-        end = f"retried as {_short(job['retried_by'])}: {end}"
+        end = f"retried as {short_id(job['retried_by'])}: {end}"
     elif job["state"] == "running":
         end = f"on {job['machine']}"
-    run = [_short(job["run"])] if has_runs else []
-    return [_short(job["id"]), *run, *named, seconds, end]
+    run = [short_id(job["run"])] if has_runs else []
+    return [short_id(job["id"]), *run, *named, seconds, end]
 
 
 def print_job(job: _Job) -> None:
@@ -75,15 +75,15 @@ def _facts(job: _Job) -> Iterator[tuple[str, str]]:
     if job["records"]:
         yield "records", str(job["records"])
     if job["retry_of"]:
-        yield "repeats", _short(job["retry_of"])
+        yield "repeats", short_id(job["retry_of"])
     if job["retried_by"]:
-        yield "repeated by", _short(job["retried_by"])
+        yield "repeated by", short_id(job["retried_by"])
 
 
 def _members(job: _Job) -> Iterator[str]:
     """Yield the results that a job gathered."""
     for one in job["members"][:_SHOWN_MEMBERS]:
-        yield f"{_short(one['job'])} {one['pipeline']}: {one['bucket']}/{one['key']}"
+        yield f"{short_id(one['job'])} {one['pipeline']}: {one['bucket']}/{one['key']}"
     if (rest := len(job["members"]) - _SHOWN_MEMBERS) > 0:
         yield f"and {rest} more"
 
@@ -110,10 +110,5 @@ def _below(children: Iterable[_Job], depth: int) -> Iterator[str]:
 
 
 def _named(job: _Job) -> str:
-    return (
-        f"{_short(job['id'])} {job['pipeline'] or 'not recorded yet'}: {job['key'] or ''}".rstrip()
-    )
-
-
-def _short(identifier: str) -> str:
-    return identifier[:_SHOWN_DIGITS]
+    pipeline = job["pipeline"] or "not recorded yet"
+    return f"{short_id(job['id'])} {pipeline}: {job['key'] or ''}".rstrip()

@@ -5,8 +5,8 @@ from difflib import unified_diff
 from typing import Any
 
 from cli.terminal import print_section, print_table
+from worker.uploads.job import short_id
 
-_SHOWN_DIGITS = 12
 _SHOWN_LINES = 20
 _STATES = ("done", "quarantined", "dropped", "running", "waiting")
 _Run = Mapping[str, Any]
@@ -14,7 +14,7 @@ _Run = Mapping[str, Any]
 
 def print_runs(runs: Sequence[_Run]) -> None:
     """Print a column for each run, then what blocks them, then what configured them."""
-    print_table(_rows(runs), ["run", *(one["run"][:_SHOWN_DIGITS] for one in runs)])
+    print_table(_rows(runs), ["run", *(short_id(one["run"]) for one in runs)])
     blocked = dict.fromkeys(sentence for one in runs for sentence in one["blocked"])
     print_section("blocked", list(blocked))
     print_section("quarantined", [_remedy(one) for one in runs if one["ended"] and _refused(one)])
@@ -56,7 +56,7 @@ def _refused(run: _Run) -> int:
 
 
 def _remedy(run: _Run) -> str:
-    short = run["run"][:_SHOWN_DIGITS]
+    short = short_id(run["run"])
     return (
         f"`jobs --run {short} --state quarantined` shows why; `jobs retry --run {short}` processes "
         f"them again, `jobs drop --run {short}` deletes them."
@@ -68,7 +68,7 @@ def _configuration(runs: Sequence[_Run]) -> tuple[str, list[str]]:
     texts = [(one["text"] or "").splitlines() for one in runs]
     if len(runs) == 1:
         return "configuration", texts[0]
-    names = [one["run"][:_SHOWN_DIGITS] for one in runs]
+    names = [short_id(one["run"]) for one in runs]
     differences = [
         line
         for name, text in zip(names[1:], texts[1:], strict=True)

@@ -19,6 +19,7 @@ from cli.results import ALL
 from cli.stacks import outputs
 from cli.stacks.target import Target, command_line
 from cli.terminal import print_result, visible
+from worker.uploads.job import short_id
 
 _PATH = click.Path(path_type=Path)
 
@@ -86,5 +87,5 @@ def _why_missing(host: Host, name: str, pipeline: str | None, stack: str) -> str
     job = jobs[-1]
     if job["state"] in ("waiting", "running"):
         return f"'{shown}' is still {job['state']} in {job['pipeline']}: try again in a moment."
-    show = command_line(f"jobs show {job['id'][:12]}", stack)
+    show = command_line(f"jobs show {short_id(job['id'])}", stack)
     return f"'{shown}' was refused by {job['pipeline']} ({job['reason']}): '{show}' says more."

@@ -18,6 +18,7 @@ from cli.results import print_json, rows_to_show
 from cli.run_report import print_runs
 from cli.stacks.target import Target
 from cli.terminal import print_progress, print_result, visible
+from worker.uploads.job import short_id
 
 _STATES = ("waiting", "running", "done", "quarantined", "dropped")
 _ID_PATTERN = re.compile("[0-9a-fA-F]{6,32}")
@@ -186,7 +187,7 @@ def _change(
     for row in rows:
         count += 1
         if row["ok"]:
-            print_result(f"{done}: {row['id'][:12]} {row['key']}")
+            print_result(f"{done}: {short_id(row['id'])} {row['key']}")
         else:
             print_progress(row["problem"])
     if not count:

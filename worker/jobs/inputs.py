@@ -12,6 +12,7 @@ from worker.jobs.context import Context
 from worker.jobs.task import Task
 from worker.ledger.runs import Gather, RunResult
 from worker.store.store import Source, Store
+from worker.uploads.job import short_id
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _names(gather: Gather, *, has_several_sources: bool) -> list[str]:
     names = [f"{one.pipeline}/{one.key}" if has_several_sources else one.key for one in members]
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        jobs = [one.job[:12] for one, each in zip(members, names, strict=True) if each == name]
+        jobs = [short_id(one.job) for one, each in zip(members, names, strict=True) if each == name]
         raise InvalidInput(
             f"{count} members have the key {name!r} (jobs {', '.join(jobs)}): give their pipeline "
             "an outputKey that tells them apart"
@@ -99,5 +100,5 @@ def _download(store: Store, member: RunResult, path: Path) -> None:
     if sha256 != member.sha256:
         raise InvalidInput(
             f"its member {member.key!r} of {member.pipeline!r} was deleted or replaced since job "
-            f"{member.job[:12]} stored it"
+            f"{short_id(member.job)} stored it"
         )

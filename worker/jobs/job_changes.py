@@ -21,9 +21,9 @@ from worker.ledger.ledger import DONE, LEASE_SECONDS, QUARANTINED
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Settings
 from worker.store.store import ObjectInfo, Source, Store
+from worker.uploads.job import short_id
 from worker.uploads.listing import group_by_key
 
-_SHOWN_DIGITS = 12
 _LEASE_PAUSE = 0.5  # seconds between two attempts to lease a key
 # How long a command waits for a lease: abandoned ones have ended by then.
 _LEASE_WAIT = LEASE_SECONDS + 5
@@ -158,12 +158,12 @@ class JobChanges:
             possible = " or ".join(states)
             raise JobRefused(f"it is {job['state']}, and only {possible} jobs can be")
         if job["retried_by"]:
-            again, state = job["retried_by"][:_SHOWN_DIGITS], job["retried_as"]
+            again, state = short_id(job["retried_by"]), job["retried_as"]
             remedy = f"; use {again}" if state in (QUARANTINED, job["state"]) else ""
             raise JobRefused(f"job {again} repeated it and is {state}{remedy}")
         if job["newer_done"] and not self._force:
             raise JobRefused(
-                f"a newer upload of the key is done (job {job['newer_done'][:_SHOWN_DIGITS]}); "
+                f"a newer upload of the key is done (job {short_id(job['newer_done'])}); "
                 "--force does it nevertheless"
             )
 
@@ -224,5 +224,5 @@ class JobChanges:
 
 
 def _sentence(row: dict[str, Any], what: str, problem: str) -> str:
-    named = f"Job {row['id'][:_SHOWN_DIGITS]} ({row['key']!r})"
+    named = f"Job {short_id(row['id'])} ({row['key']!r})"
     return f"{named} was not {what}: {problem.rstrip('.')}."

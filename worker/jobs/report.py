@@ -11,9 +11,9 @@ from worker.jobs.pending import pending_jobs
 from worker.ledger.stack_ledger import LogFilter, StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store
+from worker.uploads.job import short_id
 
 _Row = dict[str, Any]
-_SHOWN_DIGITS = 12
 _SHOWN_REASONS = 20
 _SHOWN_UPLOADS = 10
 
@@ -50,14 +50,14 @@ def job_line(row: _Row) -> str:
     """Return a row of `jobs list` as a line for people."""
     end = row["reason"] or ", ".join(row["results"]) or row["machine"] or ""
     if row["retried_by"]:
-        end = f"retried as {row['retried_by'][:_SHOWN_DIGITS]}: {end}"
-    start = f"{row['id'][:_SHOWN_DIGITS]}  {row['time']}  {row['pipeline']}  {row['state']}"
+        end = f"retried as {short_id(row['retried_by'])}: {end}"
+    start = f"{short_id(row['id'])}  {row['time']}  {row['pipeline']}  {row['state']}"
     return f"{start}  {row['key']}  {end}".rstrip()
 
 
 def change_line(row: _Row) -> str:
     """Return a row of `jobs retry` or `jobs drop` as a line for people."""
-    return row["problem"] or f"{row['id'][:_SHOWN_DIGITS]}  {row['pipeline']}  {row['key']}"
+    return row["problem"] or f"{short_id(row['id'])}  {row['pipeline']}  {row['key']}"
 
 
 def status(

@@ -12,10 +12,9 @@ from worker.ledger.runs import Run, upstream_of, whole_stack
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store
-from worker.uploads.job import Job
+from worker.uploads.job import Job, short_id
 
 _STATES = (WAITING, RUNNING, DONE, QUARANTINED, DROPPED)
-_SHOWN_DIGITS = 12
 
 _Pending = Sequence[tuple[PendingJob, Job]]
 
@@ -134,7 +133,7 @@ def _blocked(left: Sequence[Obstacle], pending: _Pending, *, is_awaited: bool) -
         job = one.job
         if job is None:
             continue
-        short = job.id[:_SHOWN_DIGITS]
+        short = short_id(job.id)
         named = f"Job {short} ({job.pipeline}: {job.key!r})"
         if one.cause is Cause.QUARANTINED and is_awaited:
             yield (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from worker.uploads.upload import Upload, storable
 
 _ID_DIGITS = 32
+_SHOWN_DIGITS = 12
 
 
 def job_id(pipeline: str, upload: Upload, round_number: int = 0) -> str:
@@ -73,3 +74,8 @@ def first_job(pipeline: str, upload: Upload) -> Job:
     """Return the job on an upload that no other pipeline made and that was not put back."""
     own_id = job_id(pipeline, upload)
     return Job(own_id, upload, own_id)
+
+
+def short_id(identifier: str) -> str:
+    """Return the first digits of the id of a job or a run, which people read and type."""
+    return identifier[:_SHOWN_DIGITS]
