@@ -241,11 +241,10 @@ class _Comparison:
                 runs[row.run_id].append(row)
         has_job = {(row.pipeline, row.parent) for row in self._evidence.rows}
         for run, rows in runs.items():
+            made = [(row, one) for row in rows if row.outcome == _DONE for one in row.results]
             ended = all(row.outcome in (_DONE, _DROPPED) for row in rows) and all(
                 (reader, (row.job_id, result.number)) in has_job
-                for row in rows
-                if row.outcome == _DONE
-                for result in row.results
+                for row, result in made
                 for reader in self._oracle.pipelines[row.pipeline].readers
                 if reader in upstream
             )
@@ -253,12 +252,7 @@ class _Comparison:
                 result
                 for source in rules.gathers
                 for result in sorted(
-                    (
-                        result
-                        for row in rows
-                        if row.pipeline == source and row.outcome == _DONE
-                        for result in row.results
-                    ),
+                    (result for row, result in made if row.pipeline == source),
                     key=lambda one: (one.key, one.number),
                 )
             ]
@@ -271,15 +265,8 @@ class _Comparison:
 
         Without versions a newer result replaces an older one, which then cannot be gathered.
         """
-        contents = [
-            self._evidence.content(one.bucket, one.key, one.version_id)
-            for one in upload.members or ()
-        ]
-        known = [
-            content
-            for content, one in zip(contents, upload.members or (), strict=True)
-            if content is not None and sha256(content) == one.sha256
-        ]
+        contents = [self._result_content(one) for one in upload.members or ()]
+        known = [content for content in contents if content is not None]
         content = b"+".join(known) if len(known) == len(contents) else None
         return replace(upload, content=content, known_sha256=row.input_sha256)
 
@@ -319,13 +306,16 @@ class _Comparison:
 
     def _copies(self, rules: Rules, row: Row) -> Iterator[Upload]:
         for one in row.results if row.outcome == _DONE else ():
-            content = self._evidence.content(one.bucket, one.key, one.version_id)
-            if content is not None and sha256(content) != one.sha256:
-                content = None
+            content = self._result_content(one)
             for reader, prefix in rules.readers.items():
                 key, parent = prefix + one.key, (row.job_id, one.number)
                 is_certain = not self._uploads.covers(reader, key)
                 yield Upload(reader, key, "", content, is_certain, parent, one.sha256)
+
+    def _result_content(self, result: StoredResult) -> bytes | None:
+        """Return the content of a result, None if it was deleted or replaced."""
+        content = self._evidence.content(result.bucket, result.key, result.version_id)
+        return content if content is not None and sha256(content) == result.sha256 else None
 
     def _check(self, rules: Rules, upload: Upload, row: Row) -> Iterator[str]:
         where, content = f"{upload.pipeline}: {upload.key!r}", upload.content
@@ -333,18 +323,17 @@ class _Comparison:
             yield f"{where} has a job on other bytes."
         stored = storage_key(upload.pipeline, upload.key, upload.sha256)
         reason = rules.rejection(content) if content is not None else None
+        kept = content if upload.members is None else None  # a run's file itself is not known
         if row.outcome == _DONE:
             if reason is not None:
                 yield f"{where} is done, not quarantined ({reason})."
             yield from self._check_results(rules, upload, row)
             if rules.keeps_inputs:
-                kept = content if upload.members is None else None
                 self._kept[self._oracle.archive][stored] = kept
         elif row.outcome in (_QUARANTINED, _DROPPED):
             if content is not None and not (reason and re.search(reason, row.reason or "")):
                 yield f"{where} is {row.outcome}: {row.reason!r}, expected {reason!r}."
             if row.outcome == _QUARANTINED:
-                kept = content if upload.members is None else None
                 self._kept[self._oracle.quarantine][stored] = kept
                 self._reasons[stored] = row.reason
         else:
@@ -359,8 +348,8 @@ class _Comparison:
             self._expect(one, is_copy=upload.parent is not None)
             if self._oracle.may_lose_leases and not one.version_id and upload.content is not None:
                 self._uncertain.add(upload.content)
-            content = self._evidence.content(one.bucket, one.key, one.version_id)
-            if content is not None and sha256(content) == one.sha256:
+            content = self._result_content(one)
+            if content is not None:
                 contents.append(content)
             elif one.version_id:
                 yield f"{where}: its result {one.key!r}, version {one.version_id}, is missing."
