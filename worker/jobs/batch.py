@@ -137,8 +137,8 @@ class _Batch:
                 self._outcome.held.append(source.upload)
         now = time.monotonic()
         alone = self._crashes is not None
-        started = ledger.start([jobs[one.upload][0] for one in chosen.values()], alone=alone)
-        gathers = self._gathers([jobs[one.upload][0] for one in chosen.values()])
+        to_start = [jobs[one.upload][0] for one in chosen.values()]
+        started, gathers = ledger.start(to_start, alone=alone), self._gathers(to_start)
         tasks = []
         for source in chosen.values():
             job, is_superfluous = jobs[source.upload]
@@ -153,9 +153,11 @@ class _Batch:
         return tasks
 
     def _gathers(self, jobs: Sequence[Job]) -> dict[str, Gather]:
+        """Return what jobs gather, by the ids of their parents."""
+        if not self._context.pipeline.gather:
+            return {}
         ids = [job.parent.job_id for job in jobs if job.parent]
-        is_needed = self._context.pipeline.gather and ids
-        return self._context.ledger.gathers(ids) if is_needed else {}
+        return self._context.ledger.gathers(ids) if ids else {}
 
     def _check_lease(self, key: str) -> None:
         if key not in self._keeper.held([key]):

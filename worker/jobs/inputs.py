@@ -40,13 +40,13 @@ def inputs_of(context: Context, task: Task) -> Inputs:
         UploadDeferred: A result cannot be downloaded now.
     """  # noqa: DOC502  raised by what it calls
     source = task.source
-    if not context.pipeline.gather:
+    if context.upstream is None:
         return Inputs([source.path], [source.upload.key.rpartition("/")[2]])
     if task.gather is None:
-        first = context.upstream.first_pipelines if context.upstream else context.pipeline.sources
+        first = " or ".join(context.upstream.first_pipelines)
         raise InvalidInput(
             f"it is not a file that {context.pipeline.name!r} gathers a run from: this pipeline "
-            f"reads results only, so upload it to {' or '.join(first)}, where its runs begin"
+            f"reads results only, so upload it to {first}, where its runs begin"
         )
     gather = task.gather
     _reserve(context, gather, source.info.size)
