@@ -5,8 +5,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-import psycopg
-
 from bench import usage
 from bench.pipeline import WorkerPipeline
 
@@ -57,16 +55,10 @@ class Passes:
         Raises:
             RuntimeError: A pass ended before.
         """
-        counted = "SELECT count(*) FROM pipeline.results WHERE outcome = 'done' AND pipeline = "
-        while query(self._pipeline, f"{counted}'{name}'") != [(count,)]:
+        done = "SELECT count(*) FROM pipeline.results WHERE outcome = 'done' AND pipeline = %s"
+        while self._pipeline.sql(done, name) != [{"count": count}]:
             for each, process in self._running.items():
                 if process.poll() is not None:
                     reason = process.communicate()[1]
                     raise RuntimeError(f"the pass of {each} ended: {reason}")
             time.sleep(_LOOK_SECONDS)
-
-
-def query(pipeline: WorkerPipeline, text: str) -> list[tuple[object, ...]]:
-    """Return the rows of a query in the stack's database."""
-    with psycopg.connect(pipeline.server.dsn(pipeline.database)) as connection:
-        return connection.execute(text.encode()).fetchall()

@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import boto3
+import psycopg
 from botocore.config import Config
+from psycopg.rows import dict_row
 
 from local import postgres
 from local.object_store import ObjectStore
@@ -178,6 +180,16 @@ class WorkerPipeline:
         answer = self.run("migrate")
         if answer.returncode:
             raise RuntimeError(f"the migration failed: {answer.stderr}")
+
+    def sql(self, query: str, *values: object, user: str | None = None) -> list[dict[str, Any]]:
+        """Run a statement, as the superuser or as `user`; return its rows, if it has any."""
+        passwords = {self.admin: self.admin_password, self.user: self.password}
+        dsn = self.server.dsn(self.database)
+        if user:
+            dsn = self.server.dsn(self.database, user, passwords[user])
+        with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(query.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
 
     def keys(self, bucket: str) -> list[str]:
         """Return all keys of a bucket."""

@@ -15,7 +15,6 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import psutil
-import psycopg
 from PIL import Image, ImageChops
 
 from bench import usage
@@ -220,7 +219,7 @@ class Soak:
         self._signal(slot, signal.SIGSTOP)
         self._frozen[slot] = time.monotonic() + _FROZEN_SECONDS
         machine, name = slot
-        self._execute(
+        self._pipeline.sql(
             "UPDATE pipeline.leases SET until = now() WHERE machine = %s AND pipeline = %s",
             machine,
             name,
@@ -242,17 +241,10 @@ class Soak:
         descriptors = 0
         with suppress(psutil.Error):
             descriptors = psutil.Process(pid).num_fds()
-        sessions = self._execute(
+        (sessions,) = self._pipeline.sql(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pipeline-worker'"
         )
-        return Sample(usage.pss(pid), descriptors, sessions)
-
-    def _execute(self, statement: str, *values: str) -> int:
-        dsn = self._pipeline.server.dsn(self._pipeline.database)
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), values)
-            row = cursor.fetchone() if cursor.description else None
-        return int(row[0]) if row else 0
+        return Sample(usage.pss(pid), descriptors, sessions["count"])
 
 
 def _photo(dice: random.Random) -> bytes:

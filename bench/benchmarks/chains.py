@@ -3,7 +3,7 @@
 import time
 
 from bench.benchmark import Result, Setup
-from bench.passes import Passes, query
+from bench.passes import Passes
 from bench.table import Table
 from bench.testbed import Testbed
 from bench.workflow import configure, package
@@ -57,7 +57,7 @@ def _alone(testbed: Testbed, count: int) -> tuple[float, float]:
     testbed.fill(count, _upload, bucket)
     used = _measured(testbed, count, "slow")
     pipeline.tables["pipelines.slow"]["readers"] = readers
-    query(pipeline, "DELETE FROM pipeline.results RETURNING job_id")
+    pipeline.sql("DELETE FROM pipeline.results")
     return used
 
 

@@ -3,7 +3,7 @@
 from statistics import median
 
 from bench.benchmark import Result, Setup
-from bench.passes import Passes, query
+from bench.passes import Passes
 from bench.table import Table
 from bench.testbed import Testbed
 from bench.workflow import make_workflow, package
@@ -15,7 +15,8 @@ jobs is recorded until the job on all of them starts to download, by the databas
 
 _SPLITS = 200
 _STARTED = """
-SELECT extract(EPOCH FROM m.created_at - make_interval(secs => m.seconds) - t.ended)::float8
+SELECT
+    extract(EPOCH FROM m.created_at - make_interval(secs => m.seconds) - t.ended)::float8 AS seconds
 FROM pipeline.results AS m
 INNER JOIN (
     SELECT run_id, max(created_at) AS ended FROM pipeline.results
@@ -39,7 +40,7 @@ def measure(setup: Setup) -> Result:
                     Bucket=pipeline.input, Key=f"{number}.txt", Body=lines.encode()
                 )
                 passes.await_done("model", number + 1)
-        found = [float(str(seconds)) for (seconds,) in query(pipeline, _STARTED)]
+        found = [row["seconds"] for row in pipeline.sql(_STARTED)]
     cells = [f"{value:.2f}" for value in (min(found), median(found), max(found))]
     table = Table("", ["runs", "least, s", "median, s", "largest, s"], [[str(runs), *cells]])
     return Result([table], {"start s": max(found)})

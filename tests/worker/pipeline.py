@@ -8,9 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-import psycopg
-from psycopg.rows import dict_row
-
 from bench.pipeline import ROOT, WorkerPipeline, client
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
@@ -69,16 +66,6 @@ class Pipeline(WorkerPipeline):
     def get(self, key: str) -> bytes:
         """Return an object of the output bucket."""
         return bytes(self.s3.get_object(Bucket=self.output, Key=key)["Body"].read())
-
-    def sql(self, query: str, *, user: str | None = None) -> list[dict[str, Any]]:
-        """Run a statement, as the superuser or as `user`."""
-        passwords = {self.admin: self.admin_password, self.user: self.password}
-        dsn = self.server.dsn(self.database)
-        if user:
-            dsn = self.server.dsn(self.database, user, passwords[user])
-        with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
-            cursor = connection.execute(query.encode())
-            return cursor.fetchall() if cursor.description else []
 
     def log(self, *arguments: str) -> list[dict[str, Any]]:
         """Return the rows that `log --json` prints."""
