@@ -22,6 +22,7 @@ from bench.evidence import PipelineEvidence
 from bench.oracle import Oracle, Rules, Uploads
 from bench.pipeline import WorkerPipeline
 from bench.proxy import Break, Fault, Proxy, Response
+from bench.workflow import configure
 from local import object_store, postgres
 
 _FIRST, _SECOND = "negatives", "second"
@@ -92,21 +93,15 @@ class Soak:
 
     def _make_second(self) -> None:
         pipeline = self._pipeline
-        second_input, second_output = (f"{pipeline.name}-2-{end}" for end in ("input", "output"))
-        for bucket in (second_input, second_output):
-            pipeline.make_bucket(bucket)
-            pipeline.enable_versions(bucket)
-        of_second: dict[str, object] = {"transform": "negate", "input": second_input}
-        pipeline.tables |= {
-            "pipeline": {"readers": [_SECOND]},
-            f"pipelines.{_SECOND}": of_second | {"output": second_output, "sources": [_FIRST]},
+        pipelines: dict[str, dict[str, object]] = {
+            _FIRST: {"transform": "negate", "readers": [_SECOND]},
+            _SECOND: {"transform": "negate", "sources": [_FIRST]},
         }
-        pipeline.environment["PYTHONPATH"] = str(self._source)
-        pipeline.configure()
+        buckets = configure(pipeline, self._source, pipelines)[_SECOND]
         pipeline.migrate()
         rules = (_rejection, _is_made_of)
         first = Rules(pipeline.input, pipeline.output, *rules, readers={_SECOND: ""})
-        second = Rules(second_input, second_output, *rules)
+        second = Rules(buckets["input"], buckets["output"], *rules)
         self._oracle = Oracle({_FIRST: first, _SECOND: second}, pipeline.quarantine)
 
     def _settle(self, store_port: int, database_port: int) -> None:

@@ -52,19 +52,36 @@ def apply(inputs, outputs, parameters):
     (outputs / "digest").write_bytes(content)
     return Produced([(outputs / "digest", "application/octet-stream")])
 """
-TRANSFORMS = {"split": SPLIT, "train": TRAIN, "join": JOIN, "busy": BUSY}
+#: Name -> code and policy.
+TRANSFORMS = {
+    "split": (SPLIT, "model"),
+    "train": (TRAIN, "model"),
+    "join": (JOIN, "model"),
+    "busy": (BUSY, "model"),
+}
 LINES = b"one\ntwo\nbad\n"
 
 
-def package(folder: Path, source: Path = ROOT) -> Path:
-    """Make a folder with the worker's package and the transforms above."""
+def package(
+    folder: Path, source: Path = ROOT, transforms: Mapping[str, tuple[str, str]] = TRANSFORMS
+) -> Path:
+    """Make a folder with the worker's package and further transforms.
+
+    Args:
+        folder: The folder; it has no package yet.
+        source: The folder of the worker's package.
+        transforms: Name -> code and policy.
+
+    Returns:
+        The folder.
+    """
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(source / "worker", folder / "worker", ignore=ignored)
-    for name, code in TRANSFORMS.items():
+    for name, (code, policy) in transforms.items():
         transform = folder / "worker" / "transforms" / name
         transform.mkdir()
         (transform / "__init__.py").write_text(code)
-        (transform / "transform.toml").write_text(f'summary = "{name}"\npolicy = "model"\n')
+        (transform / "transform.toml").write_text(f'summary = "{name}"\npolicy = "{policy}"\n')
     return folder
 
 
@@ -93,24 +110,29 @@ def make_workflow(pipeline: WorkerPipeline, folder: Path) -> None:
 
 def configure(
     pipeline: WorkerPipeline, folder: Path, pipelines: Mapping[str, Mapping[str, object]]
-) -> None:
+) -> dict[str, dict[str, str]]:
     """Give a stack further pipelines and their buckets.
 
     Args:
         pipeline: The stack's first pipeline.
-        folder: From `package`.
+        folder: The folder of the worker's package.
         pipelines: Their tables without the buckets; `negatives` is the first one.
+
+    Returns:
+        Name of a further pipeline -> role -> its bucket.
     """
     pipeline.environment["PYTHONPATH"] = str(folder)
-    tables: dict[str, dict[str, object]] = {"pipeline": dict(pipelines["negatives"])}
-    for name, values in pipelines.items():
-        if name == "negatives":
-            continue
-        buckets = {role: f"{pipeline.name}-{name}-{role}" for role in ("input", "output")}
-        tables[f"pipelines.{name}"] = {**values, **buckets}
-        for bucket in buckets.values():
-            pipeline.make_bucket(bucket)
-            if pipeline.versions:
-                pipeline.enable_versions(bucket)
-    pipeline.tables = tables
+    buckets = {
+        name: {role: f"{pipeline.name}-{name}-{role}" for role in ("input", "output")}
+        for name in pipelines
+        if name != "negatives"
+    }
+    for bucket in (bucket for roles in buckets.values() for bucket in roles.values()):
+        pipeline.make_bucket(bucket)
+        if pipeline.versions:
+            pipeline.enable_versions(bucket)
+    pipeline.tables["pipeline"] = dict(pipelines["negatives"])
+    for name, roles in buckets.items():
+        pipeline.tables[f"pipelines.{name}"] = {**pipelines[name], **roles}
     pipeline.configure()
+    return buckets

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench import workflow
 from bench.evidence import LEFTOVERS, PipelineEvidence
 from bench.oracle import Oracle, Rules, Uploads, sha256
 from bench.proxy import Act, Proxy
 from tests.worker.pictures import decode, encode, error, negated, picture
-from tests.worker.pipeline import ROOT, Pipeline
+from tests.worker.pipeline import Pipeline
 
 FIRST, SECOND, THIRD = "negatives", "second", "third"
 GOOD, BAD, DELETED = "a/x.png", "b.png", "deleted.png"
@@ -77,14 +78,7 @@ _TRANSFORMS = {"random": (CODE, "picture"), "join": (JOIN, "model")}
 
 def package(folder: Path) -> Path:
     """Make a folder with the worker's package and two more transforms, `random` and `join`."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.so")
-    shutil.copytree(ROOT / "worker", folder / "worker", ignore=ignored)
-    for name, (code, policy) in _TRANSFORMS.items():
-        transform = folder / "worker" / "transforms" / name
-        transform.mkdir()
-        (transform / "__init__.py").write_text(code)
-        (transform / "transform.toml").write_text(f'summary = "{name}"\npolicy = "{policy}"\n')
-    return folder
+    return workflow.package(folder, transforms=_TRANSFORMS)
 
 
 def is_made_of(results: Sequence[bytes], content: bytes) -> bool:
@@ -102,35 +96,24 @@ class Chain:
 
     def __init__(self, pipeline: Pipeline, folder: Path) -> None:
         self.pipeline = pipeline
-        pipeline.environment["PYTHONPATH"] = str(folder)
-        of_second, of_third = (
-            {name: f"{pipeline.name}-{number}-{name}" for name in ("input", "output")}
-            for number in (2, 3)
-        )
         self.archive = f"{pipeline.name}-archive"
         pipeline.make_bucket(self.archive)
-        for bucket in (*of_second.values(), *of_third.values()):
-            pipeline.make_bucket(bucket)
-            if pipeline.versions:
-                pipeline.enable_versions(bucket)
-        pipeline.tables = {
-            "store": {"archive": self.archive},
-            "pipeline": {"transform": "random", "readers": [SECOND], "keep_inputs": True},
-            f"pipelines.{SECOND}": {
-                "transform": "random",
-                "sources": [FIRST],
-                "readers": [THIRD],
-                **of_second,
+        pipeline.tables["store"] = {"archive": self.archive}
+        buckets = workflow.configure(
+            pipeline,
+            folder,
+            {
+                FIRST: {"transform": "random", "readers": [SECOND], "keep_inputs": True},
+                SECOND: {"transform": "random", "sources": [FIRST], "readers": [THIRD]},
+                THIRD: {
+                    "transform": "join",
+                    "sources": [SECOND],
+                    "gather": True,
+                    "output_key": "{run}/{name}",
+                },
             },
-            f"pipelines.{THIRD}": {
-                "transform": "join",
-                "sources": [SECOND],
-                "gather": True,
-                "output_key": "{run}/{name}",
-                **of_third,
-            },
-        }
-        pipeline.configure()
+        )
+        of_second, of_third = buckets[SECOND], buckets[THIRD]
         pipeline.migrate()
         self.oracle = Oracle(
             {
