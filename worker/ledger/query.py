@@ -32,14 +32,7 @@ def query(connection: Connection, text: str) -> Iterator[tuple[Any, ...]]:
         ServiceUnavailable: The connection was lost.
     """
     try:
-        try:
-            yield from _rows(connection, text)
-        except psycopg.errors.UndefinedTable as error:
-            raise InvalidInput(
-                f"The query was refused ({error.diag.message_primary}): there are results, "
-                f"outputs, records and the views {_views(connection)}. A transform's view of its "
-                "records comes with its first pipeline."
-            ) from error
+        yield from _rows(connection, text)
     except UnicodeEncodeError:
         raise InvalidInput(f"The query was refused (it is not UTF-8): {_REMEDY}.") from None
     except psycopg.errors.QueryCanceled as error:
@@ -54,16 +47,23 @@ def query(connection: Connection, text: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _rows(connection: Connection, text: str) -> Iterator[tuple[Any, ...]]:
-    with connection.transaction():
-        connection.execute(
-            "SET TRANSACTION READ ONLY; SET LOCAL search_path = pipeline, public; "
-            f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'"
-        )
-        with connection.cursor(name="query", row_factory=tuple_row) as cursor:
-            cursor.itersize = _BATCH
-            cursor.execute(text.encode())
-            yield tuple(column.name for column in cursor.description or ())
-            yield from cursor
+    try:
+        with connection.transaction():
+            connection.execute(
+                "SET TRANSACTION READ ONLY; SET LOCAL search_path = pipeline, public; "
+                f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'"
+            )
+            with connection.cursor(name="query", row_factory=tuple_row) as cursor:
+                cursor.itersize = _BATCH
+                cursor.execute(text.encode())
+                yield tuple(column.name for column in cursor.description or ())
+                yield from cursor
+    except psycopg.errors.UndefinedTable as error:
+        raise InvalidInput(
+            f"The query was refused ({error.diag.message_primary}): there are results, outputs, "
+            f"records and the views {_views(connection)}. A transform's view of its records comes "
+            "with its first pipeline."
+        ) from error
 
 
 def _views(connection: Connection) -> str:
