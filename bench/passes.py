@@ -2,7 +2,6 @@
 
 import subprocess
 import time
-from types import TracebackType
 from typing import Self
 
 from bench import usage
@@ -30,12 +29,7 @@ class Passes:
         pipeline.environment = before
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in self._running.values():
             process.terminate()
         for process in self._running.values():

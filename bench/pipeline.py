@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import boto3
@@ -74,12 +73,7 @@ class WorkerPipeline:
         self.configure()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         postgres.drop_database(self.server, self.database)
         postgres.drop_user(self.server, self.admin)
         postgres.drop_user(self.server, self.user)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from bench import usage
@@ -28,16 +27,11 @@ class Testbed:
             self.pipeline.environment["PYTHONPATH"] = str(self._source)
             self.pipeline.migrate()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         object_store.stop(self._store)
         postgres.stop(self._database)
 

@@ -2,7 +2,6 @@
 
 import http.client
 import secrets
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -33,12 +32,7 @@ class PartialPut:
         self._connection.send(self._body[: _SIZE // 2])
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def finish(self) -> str:

@@ -2,7 +2,6 @@
 
 import secrets
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -39,12 +38,7 @@ class ScratchBuckets:
         self.bucket("plain")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for bucket in self._created:
             self._delete(bucket)
 

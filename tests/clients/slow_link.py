@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 _CHUNK = 1 << 16  # bytes
@@ -33,12 +32,7 @@ class SlowLink:
         self._listens.wait()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
