@@ -8,8 +8,7 @@ import pytest
 
 from cli.engine.find import pulumi_root
 from tests.checkout import Checkout, make_checkout, open_folder
-from tests.engine.snapshot import take_snapshot
-from tests.examples.shown import Shown, is_clean, link_cache
+from tests.examples.shown import link_cache
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +34,3 @@ def checkout(pulumi: Path) -> Iterator[Checkout]:
         made = Checkout(made.folder, environment)
         yield made
         made.pipeline("destroy", "--data", code=None)
-
-
-def show(checkout: Checkout, name: str, *options: str) -> Shown:
-    """Run an example's demo; it must succeed and leave nothing."""
-    base = checkout.folder.parent
-    before = take_snapshot(base)
-    shown = Shown(checkout.pipeline("demo", "--example", name, *options).stdout)
-    assert "Nothing is left" in shown.text
-    assert take_snapshot(base).left_since(before) == {}
-    assert is_clean(checkout.folder)
-    return shown

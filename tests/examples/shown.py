@@ -1,4 +1,4 @@
-"""What `demo --example` has shown: its output, and the results that it fetched."""
+"""Runs of `demo --example`: the output, the results that it fetched, and what it leaves."""
 
 import re
 import subprocess
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.paths import cache_folder
+from tests.checkout import Checkout
+from tests.engine.snapshot import take_snapshot
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,17 @@ class Shown:
         )
         assert found, self.text
         return [re.split(r" {2,}", line) for line in found[1].splitlines()]
+
+
+def show(checkout: Checkout, name: str, *options: str) -> Shown:
+    """Run an example's demo; it must succeed and leave nothing."""
+    base = checkout.folder.parent
+    before = take_snapshot(base)
+    shown = Shown(checkout.pipeline("demo", "--example", name, *options).stdout)
+    assert "Nothing is left" in shown.text
+    assert take_snapshot(base).left_since(before) == {}
+    assert is_clean(checkout.folder)
+    return shown
 
 
 def link_cache(home: Path) -> None:

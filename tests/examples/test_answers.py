@@ -3,8 +3,7 @@
 import csv
 
 from tests.checkout import Checkout
-from tests.examples.conftest import show
-from tests.examples.shown import Shown
+from tests.examples.shown import Shown, show
 
 ANSWERS = {
     "What is the city of Alice?": "São Paulo",

@@ -12,8 +12,7 @@ import pytest
 
 from tests.checkout import Checkout, output_until
 from tests.engine.snapshot import take_snapshot
-from tests.examples.conftest import show
-from tests.examples.shown import Shown
+from tests.examples.shown import Shown, show
 
 SPLITS = {"configuration.json": 4, "strict/configuration.json": 3}
 

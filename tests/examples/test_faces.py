@@ -4,7 +4,7 @@ from PIL import Image
 
 from cli.contact_sheet import is_negative
 from tests.checkout import Checkout
-from tests.examples.conftest import show
+from tests.examples.shown import show
 
 
 def test_faces_are_cut_out_and_negated(checkout: Checkout) -> None:

@@ -7,8 +7,7 @@ from PIL import Image
 
 from tests.checkout import PATIENCE_SECONDS, Checkout, output_until
 from tests.engine.snapshot import take_snapshot
-from tests.examples.conftest import show
-from tests.examples.shown import is_clean
+from tests.examples.shown import is_clean, show
 
 SAMPLES = ("cat.jpg", "coffee.png", "rocket.jpg")
 
