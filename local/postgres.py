@@ -13,7 +13,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -28,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 
 from local import private_file, processes
 from local.errors import LocalCloudError
+from local.ports import free_port
 
 NAME = "postgres"
 SUPERUSER = "postgres"
@@ -232,7 +232,7 @@ def _serve(folder: Path, home: _Home) -> None:
     (home.data / "postmaster.pid").unlink(missing_ok=True)
     former = folder / "port"
     ports = [int(_read(former))] if former.exists() else []
-    for port in [*ports, *(_free_port() for _ in range(_PORTS))]:
+    for port in [*ports, *(free_port() for _ in range(_PORTS))]:
         settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
         argv = [str(home.programs / "postgres"), "-D", str(home.data)]
         argv += [part for setting in settings for part in ("-c", setting)]
@@ -254,12 +254,6 @@ def _is_ready(home: _Home) -> bool:
     except FileNotFoundError:
         return False
     return bool(lines) and lines[-1] == "ready"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _prepare_home(folder: Path) -> _Home:

@@ -8,7 +8,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local.ports import free_port
 from local.postgres import HOST, PostgreSQL
 
 BOTH = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full"
@@ -94,9 +94,7 @@ def serving(certificate: str, client_authorities: str) -> Iterator[TlsDatabase]:
         _write(folder / "data" / "server.pem", certificate)
         _write(folder / "data" / "clients.crt", client_authorities)
         _write(folder / "data" / "pg_hba.conf", f"{_SUPERUSER}\n{BOTH}\n")
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         settings = {
             "listen_addresses": HOST,
             "port": port,

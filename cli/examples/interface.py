@@ -14,6 +14,7 @@ from typing import Any
 from cli.errors import CommandError
 from cli.terminal import print_result
 from local import processes
+from local.ports import free_port
 
 _LOOPBACK = "127.0.0.1"
 
@@ -65,9 +66,7 @@ class Setup:
         Raises:
             CommandError: It did not start.
         """
-        with socket.socket() as free:
-            free.bind((_LOOPBACK, 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         processes.start(self.folder, name, argv_for_port(port))
         deadline = time.monotonic() + seconds
         while processes.is_running(self.folder, name) and time.monotonic() < deadline:

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -49,13 +48,6 @@ def locked(name: str) -> str:
     begin = next(at for at, line in enumerate(lines) if line.startswith(f"{name}=="))
     rest = list(takewhile(lambda line: line.startswith("    --hash"), lines[begin + 1 :]))
     return "\n".join([lines[begin], *rest, ""])
-
-
-def free_port() -> int:
-    """Return a port of the loopback on which nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

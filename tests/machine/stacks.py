@@ -12,11 +12,12 @@ from cli.paths import cache_folder
 from local.machine import kinds
 from local.machine.kinds import MachineKind
 from local.machine.machine import BootedMachine
+from local.ports import free_port
 from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
 from tests.machine.guest import BOOT_SECONDS, PIPELINES, SECRET, Guest, eventually
-from tests.machine.registry import free_port, locked, serving, wheelhouse
+from tests.machine.registry import locked, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"
 _SET_SECRET = """

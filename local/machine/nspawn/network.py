@@ -18,6 +18,7 @@ from pathlib import Path
 from local import private_file
 from local.machine.machine import SSH_PORT_FILE
 from local.machine.vendor_data import HOST
+from local.ports import free_port
 
 ADDRESS = "10.0.2.100"
 DEVICE = "tap0"
@@ -84,9 +85,7 @@ def _forward_ssh() -> int:
     """Forward a free port of the host's loopback to the guest's sshd; returns the port."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
-        with socket.socket() as free:
-            free.bind((_LOOPBACK, 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         if "error" not in _call_slirp(
             "add_hostfwd",
             proto="tcp",

@@ -5,7 +5,6 @@ outlives that.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from local.machine.machine import SSH_PORT_FILE
 from local.machine.qemu import agent, config_drive
 from local.machine.qemu.image import Image
 from local.machine.vendor_data import HOST
+from local.ports import free_port
 
 KVM, EMULATION = "kvm", "tcg"
 _CPU = {KVM: "host,-arch-capabilities", EMULATION: "max"}
@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
         backing = ["-f", "qcow2", "-F", "raw", "-b", str(image.disk)]
         subprocess.run(["qemu-img", "create", "-q", *backing, "disk.qcow2", _DISK], check=True)
     accelerator = KVM if _kvm_boots(image) else EMULATION
-    port = _free_port()
+    port = free_port()
     private_file.write(folder / "accelerator", accelerator)
     private_file.write(folder / SSH_PORT_FILE, str(port))
     command = [*_basis(image, accelerator, "root=/dev/vda rw"), *_devices(record["id"], port)]
@@ -59,12 +59,6 @@ def _kvm_boots(image: Image) -> bool:
             guest.wait()
         output.seek(0)
         return _USERSPACE.encode() in output.read()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _basis(image: Image, accelerator: str, kernel_options: str) -> list[str]:

@@ -7,7 +7,6 @@ the process that called `start`: a test run that is killed leaves none behind.
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -20,6 +19,7 @@ from pathlib import Path
 from local import private_file, processes
 from local.errors import LocalCloudError
 from local.object_store import ObjectStore
+from local.ports import free_port
 from tests.openstack.ceph import configuration
 from tests.openstack.ceph.configuration import GATEWAY, MON, Keystone
 
@@ -97,7 +97,7 @@ def owner(folder: Path, name: str) -> ObjectStore:
 
 def _start(folder: Path, keystone: Keystone | None) -> str | None:
     """The endpoint, or None where a daemon did not come up."""
-    fsid, mon_port, gateway_port = str(uuid.uuid4()), _free_port(), _free_port()
+    fsid, mon_port, gateway_port = str(uuid.uuid4()), free_port(), free_port()
     conf = configuration.text(folder, fsid, mon_port, gateway_port, keystone)
     private_file.write(folder / "ceph.conf", conf)
     for name in ("osd", "gateway"):
@@ -190,8 +190,3 @@ def _last_words(folder: Path) -> str:
     logs = [folder / f"{name}.log" for name in ("ceph-mon", "ceph-osd", "radosgw")]
     ends = [path.read_text(encoding="utf-8")[-500:] for path in logs if path.exists()]
     return " … ".join(ends)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
