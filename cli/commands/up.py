@@ -4,7 +4,6 @@ import click
 
 from cli import options
 from cli.machines import machine_kind
-from cli.pipelines.definitions import Definitions
 from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.terminal import print_result
 
@@ -21,6 +20,8 @@ def command(target: Target, machine: str | None, suite: str) -> None:
 
 
 def _next_step(stack: str) -> str:
+    from cli.pipelines.definitions import Definitions  # imports the engine's SDK
+
     definitions = Definitions(stack)
     if len(definitions.entries) == 1:
         return f"The pipeline is up: '{command_line('put FILE…', stack)}' sends photos."
