@@ -24,18 +24,14 @@ def contact_sheet(pairs: Sequence[tuple[Path, Path]], target: Path) -> None:
     width = 2 * _TILE[0] + 3 * _GAP
     row = _TILE[1] + _CAPTION + _GAP
     sheet = Image.new("RGB", (width, _HEAD + row * len(pairs) + _GAP // 2), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    title, small = ImageFont.load_default(18), ImageFont.load_default(13)
+    draw, title = ImageDraw.Draw(sheet), ImageFont.load_default(18)
     draw.text((_GAP, 14), "before", _TEXT, title)
     draw.text((2 * _GAP + _TILE[0], 14), "after", _TEXT, title)
     for number, pair in enumerate(pairs):
         top = _HEAD + number * row
         for column, path in enumerate(pair):
-            left = _GAP + column * (_TILE[0] + _GAP)
-            sheet.paste(_tile(path), (left, top))
-            draw.text((left, top + _TILE[1] + 5), _short(path.name), _CAPTION_TEXT, small)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(target, optimize=True)
+            _add(sheet, _GAP + column * (_TILE[0] + _GAP), top, path.name, path)
+    _save(sheet, target)
 
 
 def gallery(pictures: Sequence[tuple[str, Path]], target: Path) -> None:
@@ -49,14 +45,10 @@ def gallery(pictures: Sequence[tuple[str, Path]], target: Path) -> None:
     rows = -(-len(pictures) // columns)
     width, height = _TILE[0] + _GAP, _TILE[1] + _CAPTION + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _BACKGROUND)
-    draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for number, (caption, path) in enumerate(pictures):
-        left = _GAP + number % columns * width
-        top = _GAP + number // columns * height
-        sheet.paste(_tile(path), (left, top))
-        draw.text((left, top + _TILE[1] + 5), _short(caption), _CAPTION_TEXT, small)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(target, optimize=True)
+        row, column = divmod(number, columns)
+        _add(sheet, _GAP + column * width, _GAP + row * height, caption, path)
+    _save(sheet, target)
 
 
 def is_negative(before: Path, after: Path) -> bool:
@@ -70,10 +62,18 @@ def is_negative(before: Path, after: Path) -> bool:
     return max(int(high) for _, high in difference.getextrema()) <= limit  # type: ignore[misc]
 
 
-def _tile(path: Path) -> Image.Image:
+def _add(sheet: Image.Image, left: int, top: int, caption: str, path: Path) -> None:
+    """Add a picture to a sheet, its caption below."""
     with Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture).convert("RGB")
-    return ImageOps.pad(upright, _TILE, color=_BACKGROUND)
+    sheet.paste(ImageOps.pad(upright, _TILE, color=_BACKGROUND), (left, top))
+    below, small = (left, top + _TILE[1] + 5), ImageFont.load_default(13)
+    ImageDraw.Draw(sheet).text(below, _short(caption), _CAPTION_TEXT, small)
+
+
+def _save(sheet: Image.Image, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(target, optimize=True)
 
 
 def _short(name: str, limit: int = 40) -> str:
