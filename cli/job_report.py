@@ -7,8 +7,8 @@ from typing import Any
 from cli.terminal import print_progress, print_result, print_section, print_table, visible
 from worker.uploads.job import short_id
 
-_SHOWN_MEMBERS = 20
-_SHOWN_LINES = 20  # of the input
+#: How many lines are shown of texts and lists that may be long.
+SHOWN_LINES = 20
 _AHEAD = 1000  # rows that are held in memory
 _Job = Mapping[str, Any]
 
@@ -50,9 +50,9 @@ def print_job(job: _Job) -> None:
     print_result()
     print_table((one["time"], one["event"], one["text"]) for one in job["timeline"])
     print_section("notes", job["notes"])
-    print_section("members", list(_members(job)))
+    print_section("members", list(_members(job)), limit=SHOWN_LINES)
     print_section("lineage", list(_lineage(job)))
-    print_section("input", (job["text"] or "").splitlines(), limit=_SHOWN_LINES)
+    print_section("input", (job["text"] or "").splitlines(), limit=SHOWN_LINES)
     print_section("log", (job["log"] or "").splitlines())
 
 
@@ -82,10 +82,8 @@ def _facts(job: _Job) -> Iterator[tuple[str, str]]:
 
 def _members(job: _Job) -> Iterator[str]:
     """Yield the results that a job gathered."""
-    for one in job["members"][:_SHOWN_MEMBERS]:
+    for one in job["members"]:
         yield f"{short_id(one['job'])} {one['pipeline']}: {one['bucket']}/{one['key']}"
-    if (rest := len(job["members"]) - _SHOWN_MEMBERS) > 0:
-        yield f"and {rest} more"
 
 
 def _lineage(job: _Job) -> Iterator[str]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from typing import Any
 
+from cli.job_report import SHOWN_LINES
 from cli.terminal import print_section, print_table
 from worker.uploads.job import short_id
 
-_SHOWN_LINES = 20
 _STATES = ("done", "quarantined", "dropped", "running", "waiting")
 _Run = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ def print_runs(runs: Sequence[_Run]) -> None:
     blocked = dict.fromkeys(sentence for one in runs for sentence in one["blocked"])
     print_section("blocked", list(blocked))
     print_section("quarantined", [_remedy(one) for one in runs if one["ended"] and _refused(one)])
-    print_section(*_configuration(runs), limit=_SHOWN_LINES)
+    print_section(*_configuration(runs), limit=SHOWN_LINES)
 
 
 def _rows(runs: Sequence[_Run]) -> Iterator[list[str]]:

@@ -43,13 +43,27 @@ def test_difference_of_runs_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     assert "more lines: --json has all" in shown
 
 
-def test_text_of_a_job_is_cut_but_not_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+def job_with(**more: object) -> dict[str, Any]:
+    """Return a job as `jobs show --json` has it."""
     job: dict[str, Any] = dict.fromkeys(("reason", "records", "retry_of", "retried_by", "parent"))
     job |= {"id": RUN, "run": RUN, "key": "x.txt", "pipeline": "scan", "state": "done"}
     job |= dict.fromkeys(("timeline", "notes", "members", "children", "outputs"), ())
-    job |= {"attempts": 1, "text": LONG, "log": LONG}
+    job |= {"attempts": 1, "text": "", "log": ""}
     job["input"] = {"bucket": "in", "key": "x.txt", "bytes": 9, "version_id": "", "sha256": ""}
-    print_job(job)
+    return {**job, **more}
+
+
+def test_members_of_a_gathered_job_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [f"part-{number}" for number in range(23)]
+    members = [{"job": RUN, "pipeline": "scan", "bucket": "out", "key": key} for key in keys]
+    print_job(job_with(members=members))
+    shown = capsys.readouterr().out
+    assert f"members\n  {RUN[:12]} scan: out/part-0\n" in shown
+    assert shown.endswith(" out/part-19\n  … 3 more lines: --json has all\n")
+
+
+def test_text_of_a_job_is_cut_but_not_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    print_job(job_with(text=LONG, log=LONG))
     text, log = capsys.readouterr().out.split("\ninput\n")[1].split("\nlog\n")
     assert text.endswith("  line 19\n  … 980 more lines: --json has all\n")
     assert log.splitlines()[-1] == "  line 999"
