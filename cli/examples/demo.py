@@ -21,7 +21,7 @@ from cli.paths import cache_folder, make_cache_folder
 from cli.query import print_query, read_query
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.terminal import print_progress, print_result, progress_bar
+from cli.terminal import print_progress, print_result, print_section, progress_bar
 from cli.uploads import Photo, send
 from local import private_file
 
@@ -112,8 +112,7 @@ def _print_logs(host: Host) -> None:
     rows = read_query(host, _LOGS)
     next(rows)  # the names of the columns
     for pipeline, key, log in rows:
-        print_result(f"\nlog of {pipeline}: {key}", bold=True)
-        print_result("\n".join(f"  {line}" for line in str(log).rstrip().splitlines()))
+        print_section(f"log of {pipeline}: {key}", str(log).rstrip().splitlines())
 
 
 def _fetch(found: outputs.Outputs, jobs: Sequence[Mapping[str, Any]], folder: Path) -> None:
