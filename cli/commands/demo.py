@@ -16,7 +16,7 @@ import click
 from cli import options
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import contact_sheet
-from cli.errors import CommandError, Interrupted
+from cli.errors import CommandError
 from cli.examples.example import find, names
 from cli.machines import machine_kind
 from cli.machines.host import first
@@ -25,6 +25,7 @@ from cli.results import print_results, read_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import Target, explain_interrupt
+from cli.stacks.temporary_stack import temporary
 from cli.terminal import print_progress, print_result, progress_bar
 from cli.uploads import Photo, await_results, find_photos, sample_photos, send
 
@@ -111,20 +112,8 @@ def _run(local: LocalStack, photos: Sequence[Photo], *, keep: bool) -> None:
         )
     local.has_pipelines = False  # the photos go through 'negatives'
     started = time.monotonic()
-    try:
+    with temporary(local, next_steps=_NEXT if keep else ""):
         refused = _show(local, photos)
-    except BaseException as error:
-        print_progress("Taking down what was deployed.")
-        # A new object rereads the state.
-        LocalStack(local.paths, has_pipelines=False).destroy()
-        if isinstance(error, KeyboardInterrupt | Interrupted):
-            raise Interrupted("Interrupted: nothing is left of it.") from None
-        raise
-    if keep:
-        print_result(_NEXT)
-    else:
-        local.destroy()
-        print_result(f"Nothing is left of it but .venv and {cache_folder()}.")
     print_result(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"{refused} of {len(photos)} files could not be negated: see the table.")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import gallery
-from cli.errors import CommandError, Interrupted
+from cli.errors import CommandError
 from cli.examples.example import Example
 from cli.examples.interface import Plan, Results, Setup
 from cli.examples.waiting import await_runs, read_jobs
@@ -21,10 +21,12 @@ from cli.paths import cache_folder, make_cache_folder
 from cli.query import print_query, read_query
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.terminal import print_progress, print_result, print_section, progress_bar
+from cli.stacks.temporary_stack import temporary
+from cli.terminal import print_result, print_section, progress_bar
 from cli.uploads import Photo, send
 from local import private_file
 
+_NEXT = "It keeps running: './pipeline destroy' takes it down."
 _LOGS = "select pipeline, key, log from results where log <> '' order by created_at, key"
 
 
@@ -44,19 +46,8 @@ def run(local: LocalStack, example: Example, *, keep: bool) -> None:
             "A local stack is deployed already: take it down with './pipeline destroy' first."
         )
     started = time.monotonic()
-    try:
+    with temporary(local, next_steps=_NEXT if keep else ""):
         refused = _show(local, example)
-    except BaseException as error:
-        print_progress("Taking down what was deployed.")
-        LocalStack(local.paths).destroy(data=True)  # a new object rereads the state
-        if isinstance(error, KeyboardInterrupt | Interrupted):
-            raise Interrupted("Interrupted: nothing is left of it.") from None
-        raise
-    if keep:
-        print_result("It keeps running: './pipeline destroy' takes it down.")
-    else:
-        local.destroy(data=True)
-        print_result(f"Nothing is left of it but .venv and {cache_folder()}.")
     print_result(f"The example took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"{refused} jobs were refused: see the table for the reasons.")
