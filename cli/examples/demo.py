@@ -31,7 +31,7 @@ _LOGS = "select pipeline, key, log from results where log <> '' order by created
 
 
 def run(local: LocalStack, example: Example, *, keep: bool) -> None:
-    """Deploy an example on the local stack, send its data, show what came of it, destroy it.
+    """Deploy an example on the local stack, send its data, show the results, destroy it.
 
     Args:
         local: The local stack, which must not exist.
@@ -50,7 +50,7 @@ def run(local: LocalStack, example: Example, *, keep: bool) -> None:
         refused = _show(local, example)
     print_result(f"The example took {time.monotonic() - started:.0f} seconds.")
     if refused:
-        raise CommandError(f"{refused} jobs were refused: see the table for the reasons.")
+        raise CommandError(f"Jobs that were refused: {refused}. The table has the reasons.")
 
 
 def _show(local: LocalStack, example: Example) -> int:

@@ -67,7 +67,7 @@ final class Train {
                 System.out.println("unreadable SMILES: " + cells[1]);
                 continue;
             }
-            if (heavyAtoms(molecule) < 5) { // CPSign would leave it out without a word
+            if (heavyAtoms(molecule) < 5) { // CPSign would leave it out silently
                 small++;
                 continue;
             }
