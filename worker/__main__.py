@@ -1,4 +1,4 @@
-"""`python -m worker`: drain, migrate, prepare, log, status, jobs and others.
+"""`python -m worker`: drain, migrate, prepare, web, ingest, log, status, jobs and others.
 
 Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong.
 """
@@ -32,6 +32,8 @@ _CREDENTIALS = {
     "sql": ("database-password",),
     "rebuild-log": (*_STORE_KEYS, "database-password"),
     "prepare": _STORE_KEYS,
+    "web": (*_STORE_KEYS, "database-password"),
+    "ingest": (*_STORE_KEYS, "database-password", "broker-password"),
 }
 
 
@@ -81,6 +83,14 @@ def _run(options: argparse.Namespace) -> int:
         from worker.jobs.drain import drain  # noqa: PLC0415
 
         drain(loaded, options.pipeline, options.linger)
+    elif options.command == "web":
+        from worker.web.server import serve  # noqa: PLC0415
+
+        serve(loaded, options.port or loaded.web.port)
+    elif options.command == "ingest":
+        from worker.ingest.service import ingest  # noqa: PLC0415
+
+        ingest(loaded, options.port)
     elif options.command == "migrate":
         _migrate(loaded)
     elif options.command == "prepare":

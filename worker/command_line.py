@@ -39,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="script that installs Debian packages; default: they are left out",
     )
+    web = commands.add_parser("web", help="serve the page and the upload API")
+    web.add_argument("--port", metavar="N", type=_count, help="default: the one of the settings")
+    ingest = commands.add_parser("ingest", help="store what cameras send to the broker")
+    ingest.add_argument(
+        "--port", metavar="N", type=_count, default=1883, help="of the broker, on the loopback"
+    )
     log = commands.add_parser("log", help="print results, oldest first")
     _add_filters(log)
     log.add_argument("--quarantined", action="store_true", help="only quarantined uploads")

@@ -132,6 +132,39 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
+class Web:
+    """The page and the upload API.
+
+    Attributes:
+        enabled: Whether this machine serves them.
+        port: Of the loopback interface.
+        domain: The name under which the upload API is reached from outside, "" for none.
+        exposed: Whether the upload API is reached from outside.
+        token_round: Another number makes another upload token.
+        max_file_mb: The largest file, in MB of 10^6 bytes.
+        max_files: The most files of one request.
+        max_per_minute: The most requests that upload, in a minute.
+    """
+
+    enabled: bool = True
+    port: int = 8700
+    domain: str = ""
+    exposed: bool = False
+    token_round: int = 1
+    max_file_mb: int = 5368
+    max_files: int = 1000
+    max_per_minute: int = 6000
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera that sends messages to this machine's broker, and the pipeline that gets them."""
+
+    name: str
+    pipeline: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """The contents of worker.toml, and the folders of credentials and of the worker's state.
 
@@ -142,6 +175,8 @@ class Settings:
         database: The ledger's database.
         package: The worker's own code.
         pipelines: By name.
+        web: The page and the upload API.
+        cameras: By name; without any, the machine has no broker.
         grace_seconds: How long a processed upload stays in its bucket at least, from when it was
             listed first: clients look at what they have just uploaded.
         empty_seconds: How long an empty object waits for its content.
@@ -157,6 +192,8 @@ class Settings:
     database: DatabaseSettings
     package: Package
     pipelines: Mapping[str, Pipeline]
+    web: Web = field(default_factory=Web)
+    cameras: Mapping[str, Camera] = field(default_factory=dict)
     grace_seconds: int = 2
     empty_seconds: int = 60
     credentials: Path = field(default=Path())
@@ -271,7 +308,12 @@ def _values(kind: Any, table: object, prefix: str) -> tuple[dict[str, Any], list
             if not problems:
                 values[name] = item.type(**inner)  # type: ignore[operator]
         elif item.type == Mapping[str, Pipeline]:
-            values[name], more = _pipelines(table.get(name, {}))
+            values[name], more = _named(Pipeline, table.get(name, {}), name)
+            problems += more
+            if not (values[name] or more):
+                problems.append("There is no pipeline: write a table [pipelines.NAME] for each.")
+        elif item.type == Mapping[str, Camera]:
+            values[name], more = _named(Camera, table.get(name, {}), name)
             problems += more
         elif name not in table:
             if item.default is MISSING:
@@ -295,20 +337,18 @@ def _value(value: object, kind: Any) -> tuple[Any, str | None]:
     return (value, None) if type(value) is kind else (None, wanted)
 
 
-def _pipelines(tables: object) -> tuple[dict[str, Pipeline], list[str]]:
-    """Return the pipelines by name, and what is wrong with their tables."""
+def _named(kind: Any, tables: object, prefix: str) -> tuple[dict[str, Any], list[str]]:
+    """Return objects of a dataclass by name, and what is wrong with their tables."""
     if not isinstance(tables, dict):
-        return {}, ["pipelines must be a table: write [pipelines.NAME] for each pipeline."]
-    if not tables:
-        return {}, ["There is no pipeline: write a table [pipelines.NAME] for each."]
-    pipelines, problems = {}, []
+        return {}, [f"{prefix} must be a table: write [{prefix}.NAME] for each."]
+    made, problems = {}, []
     for name, table in tables.items():
         named = {**table, "name": name} if isinstance(table, dict) else table
-        values, more = _values(Pipeline, named, f"pipelines.{name}.")
+        values, more = _values(kind, named, f"{prefix}.{name}.")
         problems += more
         if not more:
-            pipelines[name] = Pipeline(**values)
-    return pipelines, problems
+            made[name] = kind(**values)
+    return made, problems
 
 
 def _semantic_problems(settings: Settings) -> list[str]:
@@ -336,6 +376,12 @@ def _semantic_problems(settings: Settings) -> list[str]:
     ]
     for pipeline in settings.pipelines.values():
         problems += _pipeline_problems(settings, pipeline)
+    problems += [
+        f"cameras.{camera.name}.pipeline names {camera.pipeline!r}: there is no table "
+        f"[pipelines.{camera.pipeline}]."
+        for camera in settings.cameras.values()
+        if camera.pipeline not in settings.pipelines
+    ]
     return problems + _bucket_problems(settings)
 
 

@@ -1,0 +1,1 @@
+"""What cameras send over MQTT is stored in input buckets."""
