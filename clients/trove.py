@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clients.connection import cloud_errors, fault
-from clients.errors import DatabaseError, DatabaseUnavailable
+from clients.errors import DatabaseError, DatabaseUnavailable, NotInCloud
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -65,6 +65,21 @@ def versions(cloud: "Connection", datastore: str) -> list[str]:
     """Return the names of a datastore's versions, without those that are withdrawn."""
     found = _ask(cloud, "GET", f"/datastores/{datastore}/versions")["versions"]
     return [str(version["name"]) for version in found if version.get("active", 1)]
+
+
+def choose_version(wanted: str, versions: Sequence[str], entry: str) -> str:
+    """Choose one of `versions`, the newest for a major: of 17.4, 17.10 and 16.8, "17" is 17.10."""
+    if wanted in versions:
+        return wanted
+    of_major = [name for name in versions if name.startswith(f"{wanted}.")]
+    if not of_major:
+        raise NotInCloud("databaseVersion", wanted, entry, "PostgreSQL versions", versions)
+    return max(of_major, key=version_order)
+
+
+def version_order(name: str) -> list[int]:
+    """Return what versions are sorted by: 17.10 follows 17.4."""
+    return [int(part) if part.isdigit() else -1 for part in name.split(".")]
 
 
 def find(cloud: "Connection", name: str) -> list[Instance]:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from clients import credential
 from clients.connection import cloud_errors, connect
 from clients.errors import CloudError
-from infra import credential
 from tests.eventually import eventually
 
 #: Seconds between two looks.

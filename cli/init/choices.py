@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from clients import trove
+from clients import catalog, trove
 from clients.connection import cloud_errors, connect, region_config
-from infra import clouds
+from clients.networks import list_routed_networks
+from infra.clouds import DATASTORE
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DatabaseChoices:
 
 def regions(entry: str, service: str) -> list[str]:
     """Return the region that clouds.yaml names, else all that the catalog has for a service."""
-    found = clouds.list_regions(entry, service)
+    found = catalog.list_regions(entry, service)
     configured = region_config(entry).get_region_name() or ""
     return [configured] if configured in found else found
 
@@ -58,11 +59,11 @@ def compute(entry: str, region: str) -> ComputeChoices:
         by_size = sorted(cloud.compute.flavors(), key=lambda each: (each.ram, each.name))
         external = cloud.network.networks(is_router_external=True)
         return ComputeChoices(
-            networks=sorted(clouds.list_routed_networks(cloud, project).values()),
+            networks=sorted(list_routed_networks(cloud, project).values()),
             external_networks=sorted(str(network.name) for network in external),
             images=sorted(str(image.name) for image in cloud.image.images()),
             flavors=[str(flavor.name) for flavor in by_size],
-            store_endpoint=clouds.s3_endpoint(endpoint or ""),
+            store_endpoint=catalog.s3_endpoint(endpoint or ""),
             project_id=project,
         )
 
@@ -75,12 +76,8 @@ def database(entry: str, region: str) -> DatabaseChoices:
     """
     with cloud_errors(entry):
         cloud = connect(entry, region)
-        versions = trove.versions(cloud, clouds.DATASTORE)
+        versions = trove.versions(cloud, DATASTORE)
         return DatabaseChoices(
             flavors=list(trove.flavors(cloud)),
-            versions=sorted(versions, key=_numbers, reverse=True),
+            versions=sorted(versions, key=trove.version_order, reverse=True),
         )
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) if part.isdigit() else -1 for part in version.split(".")]

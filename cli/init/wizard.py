@@ -9,8 +9,9 @@ from cli.init import checks, choices
 from cli.init.operator import own_address, public_key
 from cli.init.prompt import Prompt
 from cli.terminal import print_progress, spinner
+from clients.catalog import list_regions
 from clients.connection import entries, region_config
-from infra.clouds import Compute, list_regions
+from infra.clouds import Compute
 from infra.errors import InvalidSettings
 from infra.names import BUCKET_ROLES, FIRST_PIPELINE, Names
 from infra.settings import declared

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from clients import catalog
 from clients import trove as client
 from clients.connection import cloud_errors, connect
 from clients.errors import CloudError, DatabaseError
-from infra import clouds
 from tests.credentials import PAUSE, Account, CredentialRules
 from tests.eventually import eventually
 from tests.openstack.services.stack import OpenStack
@@ -30,10 +30,10 @@ class TestReal(CredentialRules):
 
 @pytest.mark.usefixtures("clouds_yaml")
 def test_each_entry_has_its_own_catalog() -> None:
-    assert clouds.list_regions("pouta", "compute") == ["regionOne"]
-    assert clouds.list_regions("pouta", "database") == []
-    assert clouds.list_regions("pukki", "database") == ["pukki_dbaas"]
-    assert clouds.list_regions("pukki", "compute") == []
+    assert catalog.list_regions("pouta", "compute") == ["regionOne"]
+    assert catalog.list_regions("pouta", "database") == []
+    assert catalog.list_regions("pukki", "database") == ["pukki_dbaas"]
+    assert catalog.list_regions("pukki", "compute") == []
 
 
 @pytest.mark.usefixtures("clouds_yaml")
@@ -69,7 +69,7 @@ def test_keystone_outage_is_one_sentence_and_passes(cloud: OpenStack) -> None:
             cloud_errors("pukki"),
         ):
             client.find(connect("pukki"), "x")
-        assert clouds.list_regions("pouta", "compute") == ["regionOne"]
+        assert catalog.list_regions("pouta", "compute") == ["regionOne"]
     finally:
         cloud.start("keystone-database")
     assert client.find(pukki, "x") == []

@@ -2,8 +2,9 @@
 
 import pytest
 
+from clients.catalog import s3_endpoint
 from clients.errors import CloudError
-from infra.clouds import choose_version, s3_endpoint
+from clients.trove import choose_version
 
 VERSIONS = ["16.8", "17.4", "17.10", "18.1-beta", "17"]
 
