@@ -1,19 +1,91 @@
 """The application: its routes, and what all of them share."""
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from worker.errors import ServiceUnavailable
 from worker.settings import Settings
+from worker.web.pages import STATIC, render
+from worker.web.security import HostCheck, SessionCheck
+from worker.web.state import State
+from worker.web.tokens import is_same, session_id
+
+_SESSION_SECONDS = 7 * 86400
 
 
 def make_app(settings: Settings) -> Starlette:
     """Return the ASGI application of a stack (ASGI 3)."""
-    app = Starlette(routes=[Route("/", _overview)])
-    app.state.settings = settings
+    state = State(settings)
+    pages = [Route("/", _overview)]
+    app = Starlette(
+        routes=[
+            Route("/login", _login),
+            Mount("/static", _StaticFiles(directory=STATIC)),
+            Mount("", routes=pages, middleware=[Middleware(SessionCheck, state=state)]),
+        ],
+        middleware=[Middleware(HostCheck, state=state)],
+        exception_handlers={
+            HTTPException: _refuse,
+            ServiceUnavailable: _report_unavailable,
+        },
+        lifespan=_lifespan,
+    )
+    app.state.shared = state
     return app
 
 
-async def _overview(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(f"{request.app.state.settings.stack}\n")
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    yield
+    app.state.shared.close()
+
+
+async def _login(request: Request) -> Response:
+    """Let a browser in that has the page key, once; from then on it has a cookie."""
+    state: State = request.app.state.shared
+    if not is_same(request.query_params.get("key", ""), state.page_key):
+        text = "The key of this address is not the stack's any more: run `./pipeline web` again.\n"
+        return PlainTextResponse(text, HTTPStatus.FORBIDDEN)
+    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    value = session_id(state.page_key)
+    response.set_cookie(
+        state.cookie, value, max_age=_SESSION_SECONDS, httponly=True, samesite="strict"
+    )
+    return response
+
+
+async def _overview(request: Request) -> Response:
+    return render(request, "overview.html")
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if not request.app.state.shared.is_person(request):
+        return PlainTextResponse(f"{error.detail}\n", error.status_code)
+    return render(request, "error.html", error.status_code, text=error.detail)
+
+
+async def _report_unavailable(request: Request, error: Exception) -> Response:
+    if not request.app.state.shared.is_person(request):
+        return PlainTextResponse(f"{error}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+    return render(request, "error.html", HTTPStatus.SERVICE_UNAVAILABLE, text=str(error))
+
+
+class _StaticFiles(StaticFiles):
+    """Files whose addresses change with their content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the response for a file; browsers keep it."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

@@ -1,12 +1,17 @@
 """The server of the page and the upload API."""
 
+import os
+import socket
+
 import uvicorn
 
 from worker import logs
+from worker.errors import ServiceUnavailable
 from worker.settings import Settings
 from worker.web.app import make_app
 
 _HOST = "127.0.0.1"  # reached through ssh, or from Caddy
+_STOP_SECONDS = 10  # for requests that have begun
 
 
 def serve(settings: Settings, port: int) -> None:
@@ -15,6 +20,24 @@ def serve(settings: Settings, port: int) -> None:
     Args:
         settings: The stack's.
         port: Of the loopback interface.
+
+    Raises:
+        ServiceUnavailable: The port cannot be used.
     """
     logs.configure(service="web")
-    uvicorn.run(make_app(settings), host=_HOST, port=port, log_config=None, access_log=False)
+    try:
+        listener = socket.create_server((_HOST, port))
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise ServiceUnavailable(
+            f"The port {port} of {_HOST} cannot be used ({reason}): give another with --port."
+        ) from error
+    config = uvicorn.Config(
+        make_app(settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    with listener:
+        uvicorn.Server(config).run([listener])

@@ -1,0 +1,83 @@
+"""Who is let into the page, and what browsers are told about its responses."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.object_store import ObjectStore
+from local.postgres import PostgreSQL
+from tests.worker.pipeline import Pipeline
+from tests.worker.web_server import WebServer
+
+
+@pytest.fixture(scope="module")
+def web(
+    tmp_path_factory: pytest.TempPathFactory, moto: ObjectStore, database: PostgreSQL
+) -> Iterator[WebServer]:
+    with Pipeline(tmp_path_factory.mktemp("web"), moto, database, versions=True) as made:
+        made.migrate()
+        with WebServer(made) as server:
+            yield server.login()
+
+
+def test_person_with_the_page_key_is_let_in(web: WebServer) -> None:
+    assert web.get("/").status == 200
+
+
+@pytest.mark.parametrize("cookie", ["", "session=1", "session-12345678=x"])
+def test_other_browsers_are_refused(web: WebServer, cookie: str) -> None:
+    response = web.get("/", cookie=cookie)
+    assert response.status == 403
+    assert response.text == "This browser has no access to the page: run `./pipeline web`.\n"
+
+
+def test_wrong_key_is_refused(web: WebServer) -> None:
+    response = web.get("/login?key=x", cookie="")
+    assert response.status == 403
+    assert "set-cookie" not in response.headers
+    assert "run `./pipeline web` again" in response.text
+
+
+def test_cookie_is_neither_for_scripts_nor_for_other_sites(web: WebServer) -> None:
+    cookie = web.get(web.login_address.removeprefix(web.address)).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+
+
+def test_bearer_token_does_not_open_the_page(web: WebServer) -> None:
+    response = web.get("/", cookie="", authorization=f"Bearer {web.token}")
+    assert response.status == 403
+
+
+@pytest.mark.parametrize("host", ["localhost:8700", "127.0.0.1:1", "[::1]:8700", "LOCALHOST"])
+def test_loopback_is_a_known_host_at_any_port(web: WebServer, host: str) -> None:
+    assert web.get("/", host=host).status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[", "a@b:x"])
+def test_other_hosts_are_refused(web: WebServer, host: str) -> None:
+    """A name of an attacker that leads to 127.0.0.1 (DNS rebinding) gets nothing."""
+    response = web.get("/", host=host)
+    assert response.status == 421
+    assert "open the page by `./pipeline web`" in response.text
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/login?key=x", "/static/page.css"])
+def test_every_response_tells_browsers_to_run_nothing_foreign(web: WebServer, path: str) -> None:
+    headers = web.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert "server" not in headers
+
+
+def test_taken_port_is_one_sentence(web: WebServer) -> None:
+    done = web.pipeline.run("web", "--port", str(web.port))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"The port {web.port} of 127.0.0.1 cannot be used (Address already in use): "
+        "give another with --port.\n"
+    )

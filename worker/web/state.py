@@ -1,0 +1,82 @@
+"""What all requests share: settings, store, ledger, and who may do what."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import TypeVar
+
+from anyio import to_thread
+from starlette.requests import HTTPConnection
+
+from worker.ledger.stack_ledger import StackLedger
+from worker.settings import Settings
+from worker.store.s3_store import open_store
+from worker.web.connections import Connections
+from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
+
+_T = TypeVar("_T")
+
+
+class State:
+    """What all requests share.
+
+    Args:
+        settings: The stack's, with the credentials of the store and the database.
+
+    Attributes:
+        settings: The same.
+        store: The object store.
+        token: The bearer token of the upload API.
+        page_key: The key that lets a browser in.
+        csrf: What each change of the page must carry besides the cookie.
+        cookie: The name of the cookie; ports of one host share their cookies, stacks do not.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.store = settings, open_store(settings)
+        self.token = upload_token(settings.credential("s3-secret-key"), settings.web.token_round)
+        self.page_key = page_key(self.token)
+        self.csrf = csrf_token(self.page_key)
+        self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
+        self._connections = Connections(settings)
+
+    @contextmanager
+    def ledger(self) -> Iterator[StackLedger]:
+        """Lend the stack's ledger to a thread; every statement commits by itself."""
+        with self._connections.lend() as connection:
+            connection.read_only = False
+            yield StackLedger(connection, self.settings.stack)
+
+    async def read(self, work: Callable[[StackLedger], _T]) -> _T:
+        """Run blocking work in a thread, in one read-only transaction of the ledger.
+
+        Args:
+            work: Gets the stack's ledger.
+
+        Returns:
+            What the work returns.
+        """
+        return await to_thread.run_sync(self._read, work)
+
+    def _read(self, work: Callable[[StackLedger], _T]) -> _T:
+        with self._connections.lend() as connection:
+            connection.read_only = True
+            with connection.transaction():
+                return work(StackLedger(connection, self.settings.stack))
+
+    def is_person(self, request: HTTPConnection) -> bool:
+        """Return whether a request has the cookie of a browser that was let in."""
+        return is_same(request.cookies.get(self.cookie, ""), session_id(self.page_key))
+
+    def has_csrf(self, request: HTTPConnection, given: str = "") -> bool:
+        """Return whether a change comes from a page of ours.
+
+        Args:
+            request: The request; its header X-CSRF-Token counts.
+            given: What its form has as `csrf`, "" for none.
+        """
+        return is_same(given or request.headers.get("x-csrf-token", ""), self.csrf)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._connections.close()
