@@ -271,6 +271,20 @@ def test_an_object_is_hashed_without_a_file(bucket: Bucket) -> None:
         bucket.store.hash(bucket.name, "y", "", OTHER_ETAG)
 
 
+def test_an_object_is_read_in_pieces(bucket: Bucket) -> None:
+    content = secrets.token_bytes(1_000_000)
+    bucket.put("a.bin", content)
+    (listed,) = bucket.list()
+    for _ in range(2):
+        with bucket.store.open(bucket.name, "a.bin", listed.version_id) as (info, pieces):
+            assert (info.size, info.etag) == (len(content), listed.etag)
+            next(pieces)  # the rest is left unread, and disturbs no later request
+    with bucket.store.open(bucket.name, "a.bin") as (_, pieces):
+        assert b"".join(pieces) == content
+    with pytest.raises(ObjectMissing), bucket.store.open(bucket.name, "none"):
+        pass
+
+
 def test_much_metadata_is_returned(bucket: Bucket) -> None:
     """HTTP clients refuse a response of more than 100 headers, Python's own among them."""
     metadata = {f"n{number:02}": "x" for number in range(95 if not bucket.checks_etag else 80)}

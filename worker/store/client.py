@@ -11,8 +11,8 @@ Signature Version 4: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -158,60 +158,126 @@ class Client:
             OSError: The body cannot be read, or the sink failed.
             ValueError: A header or the key cannot be sent.
         """  # noqa: DOC502  raised by what is called
-        path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
-        text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
-        target = f"{path}?{text}" if text else path
-        unsigned = {"host": self._authority, **(headers or {})}
-        if isinstance(body, bytes):
-            digest = hashlib.sha256(body).hexdigest() if body else _EMPTY
-            unsigned["x-amz-content-sha256"] = digest
-        size = len(body) if isinstance(body, bytes) else body.stat().st_size
         attempt = 0
         while True:
             attempt += 1
-            signed = self._signer.sign(method, path, text, unsigned, time.gmtime())
-            signed["accept-encoding"] = "identity"
-            if method not in ("GET", "HEAD"):
-                signed["content-length"] = str(size)
             try:
-                return self._once(
-                    method, target, signed, body, sink, seconds=retry.response_seconds
-                )
+                with self._sent(
+                    *(method, bucket, key),
+                    query=query,
+                    headers=headers,
+                    body=body,
+                    seconds=retry.response_seconds,
+                ) as connection:
+                    if sink:
+                        take, data = sink(), b""
+                        for piece in connection.body():
+                            take(piece)
+                    else:
+                        data = _read_body(connection)
+                    return Response(connection.headers, data)
             except (NoResponse, RequestRefused) as error:
                 if attempt == retry.attempts or not _is_temporary(error):
                     raise
             time.sleep(retry.pause_seconds(attempt))
 
-    def _once(
+    @contextmanager
+    def stream(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy = STANDARD,
+    ) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
+        """Send a GET request, and again until there is a response; its body is read by the caller.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            query: Query parameters, unquoted.
+            headers: Additional headers in lower case.
+            retry: How often to send it.
+
+        Yields:
+            The headers of the successful response by lower-case name, and its body in pieces.
+
+        Raises:
+            RequestRefused: The store responded with an error.
+            NoResponse: There was no response, or while the body is read: no complete one.
+            ValueError: A header or the key cannot be sent.
+        """  # noqa: DOC502  raised by what is called
+        attempt = 0
+        with ExitStack() as stack:
+            while True:
+                attempt += 1
+                try:
+                    sent = self._sent(
+                        *("GET", bucket, key),
+                        query=query,
+                        headers=headers,
+                        body=b"",
+                        seconds=retry.response_seconds,
+                    )
+                    connection = stack.enter_context(sent)
+                    break
+                except (NoResponse, RequestRefused) as error:
+                    if attempt == retry.attempts or not _is_temporary(error):
+                        raise
+                time.sleep(retry.pause_seconds(attempt))
+            is_read = False
+
+            def pieces() -> Iterator[bytes]:
+                nonlocal is_read
+                yield from connection.body()
+                is_read = True
+
+            yield connection.headers, pieces()
+            if not is_read:  # the rest would be taken for the next response
+                connection.is_reusable = False
+
+    @contextmanager
+    def _sent(
         self,
         method: str,
-        target: str,
-        headers: dict[str, str],
-        body: bytes | Path,
-        sink: Sink | None,
+        bucket: str,
+        key: str,
         *,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: bytes | Path,
         seconds: float,
-    ) -> Response:
+    ) -> Iterator[Connection]:
+        """Send a request once; yield the connection with a successful response."""
+        path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
+        text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
+        unsigned = {"host": self._authority, **(headers or {})}
+        if isinstance(body, bytes):
+            digest = hashlib.sha256(body).hexdigest() if body else _EMPTY
+            unsigned["x-amz-content-sha256"] = digest
+        signed = self._signer.sign(method, path, text, unsigned, time.gmtime())
+        signed["accept-encoding"] = "identity"
+        if method not in ("GET", "HEAD"):
+            size = len(body) if isinstance(body, bytes) else body.stat().st_size
+            signed["content-length"] = str(size)
         connection = self._connection()
         try:
-            connection.send(method, target, headers, body, seconds)
-            if sink and connection.status in _SUCCESS:
-                take, data = sink(), b""
-                for piece in connection.body():
-                    take(piece)
+            connection.send(method, f"{path}?{text}" if text else path, signed, body, seconds)
+            if connection.status in _SUCCESS:
+                yield connection
+                data = b""
             else:
                 data = _read_body(connection)
         except BaseException:
             connection.close()
             raise
-        status, response_headers = connection.status, connection.headers
         if connection.is_reusable:
             self._idle.append(connection)
         else:
             connection.close()
-        if status not in _SUCCESS:
-            raise RequestRefused(_error_code(data) or str(status), status)
-        return Response(response_headers, data)
+        if connection.status not in _SUCCESS:
+            raise RequestRefused(_error_code(data) or str(connection.status), connection.status)
 
     def _connection(self) -> Connection:
         """Return an idle connection, or open one."""

@@ -6,6 +6,7 @@ tests/worker/test_store_contract.py runs the same checks on it and on real serve
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -147,6 +148,14 @@ class MemoryStore:
         stored = self._read(bucket, key, version_id, etag)
         target.write_bytes(stored.content)
         return _info(stored), hashlib.sha256(stored.content).hexdigest()
+
+    @contextmanager
+    def open(
+        self, bucket: str, key: str, version_id: str = ""
+    ) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
+        """See `Store.open`."""
+        found = self._stored(bucket, key, version_id)
+        yield _info(found), iter([found.content])
 
     def hash(self, bucket: str, key: str, version_id: str, etag: str) -> tuple[ObjectInfo, str]:
         """See `Store.hash`."""

@@ -3,6 +3,8 @@
 quirks.py lists the differences between stores.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -18,7 +20,7 @@ from worker.errors import (
 from worker.settings import StoreSettings
 from worker.store import quirks
 from worker.store.client import Client, Response, Signer
-from worker.store.retries import PROBE, RetryPolicy
+from worker.store.retries import DOWNLOAD, PROBE, RetryPolicy
 from worker.store.store import Version
 from worker.uploads.upload import NULL_VERSION
 
@@ -78,13 +80,49 @@ class S3Requests:
         try:
             return self.client.call(method, bucket, key, **arguments)
         except ValueError as error:
-            problem = f"cannot be sent a request for {key!r}: {error}"
-            raise UploadDeferred(self.sentence(bucket, problem)) from error
+            raise self._not_sent(bucket, key, error) from error
         except NoResponse as error:
             if key:
                 raise self.no_response(bucket, repr(key), error) from error
             problem = f"did not respond ({error}): check that the endpoint is right and running"
             raise ServiceUnavailable(self.sentence(bucket, problem)) from error
+
+    @contextmanager
+    def stream(
+        self, bucket: str, key: str, version_id: str
+    ) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
+        """Read an object or version; see `Client.stream`.
+
+        Yields:
+            The headers, and the body in pieces.
+
+        Raises:
+            ObjectMissing: It does not exist.
+            UploadDeferred: There is no whole response for this object, but the bucket responds.
+            ServiceUnavailable: The store does not respond.
+        """  # noqa: DOC502  raised by read_error and no_response
+        query = version_query(version_id)
+        with ExitStack() as stack:
+            try:
+                sent = self.client.stream(bucket, key, query=query, retry=DOWNLOAD)
+                headers, pieces = stack.enter_context(sent)
+            except ValueError as error:
+                raise self._not_sent(bucket, key, error) from error
+            except NoResponse as error:
+                raise self.no_response(bucket, repr(key), error) from error
+            except RequestRefused as error:
+                raise self.read_error(bucket, key, version_id, error) from error
+            yield headers, self._pieces(bucket, key, pieces)
+
+    def _pieces(self, bucket: str, key: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from pieces
+        except NoResponse as error:
+            raise self.no_response(bucket, repr(key), error) from error
+
+    def _not_sent(self, bucket: str, key: str, error: ValueError) -> UploadDeferred:
+        problem = f"cannot be sent a request for {key!r}: {error}"
+        return UploadDeferred(self.sentence(bucket, problem))
 
     def check(self, bucket: str, retry: RetryPolicy = PROBE) -> None:
         """Raise ServiceUnavailable unless the bucket exists and responds."""

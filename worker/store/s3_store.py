@@ -7,6 +7,7 @@ differences.
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -84,6 +85,15 @@ class S3Store:
                 return file.write
 
             return self._read(bucket, key, version_id, etag, restart)
+
+    @contextmanager
+    def open(
+        self, bucket: str, key: str, version_id: str = ""
+    ) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
+        """See `Store.open`."""
+        with self._requests.stream(bucket, key, version_id) as (headers, pieces):
+            length = headers.get("content-length", "")
+            yield _info(headers, int(length) if length.isdecimal() else 0), pieces
 
     def hash(self, bucket: str, key: str, version_id: str, etag: str) -> tuple[ObjectInfo, str]:
         """See `Store.hash`."""

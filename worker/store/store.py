@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -145,6 +146,24 @@ class Store(Protocol):
 
         Raises:
             ObjectMissing: The object does not exist, or has another ETag.
+        """
+
+    def open(
+        self, bucket: str, key: str, version_id: str = ""
+    ) -> AbstractContextManager[tuple[ObjectInfo, Iterator[bytes]]]:
+        """Read an object in pieces, with little memory and no file.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            version_id: The version to read, "" for the object itself.
+
+        Returns:
+            A context with what was found, and the content in pieces. If the store ends the response
+            early, the next piece raises UploadDeferred.
+
+        Raises:
+            ObjectMissing: The object does not exist; raised when the context is entered.
         """
 
     def hash(self, bucket: str, key: str, version_id: str, etag: str) -> tuple[ObjectInfo, str]:
