@@ -16,7 +16,7 @@ from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable
 from worker.settings import StoreSettings
 from worker.store.memory_store import MemoryStore
 from worker.store.s3_store import S3Store
-from worker.store.store import FileContents, Source, Store, hash_file
+from worker.store.store import MIN_PART_BYTES, FileContents, Source, Store, hash_file
 from worker.uploads.listing import ListedVersion
 
 OTHER_ETAG = "0" * 32
@@ -292,3 +292,43 @@ def test_much_metadata_is_returned(bucket: Bucket) -> None:
     (listed,) = bucket.list()
     found = bucket.store.head(bucket.name, "x", listed.version_id).metadata
     assert {name: found.get(name) for name in metadata} == metadata
+
+
+PARTS = (b"a" * MIN_PART_BYTES, b"b" * MIN_PART_BYTES, b"end")
+
+
+def test_an_object_is_stored_in_parts(bucket: Bucket) -> None:
+    """It is in the bucket only when it is completed."""
+    key, metadata = "a/naïve 猫+%.png", {"upload": "u1"}
+    upload = bucket.store.put_parts(bucket.name, key, "image/png", metadata)
+    for part in PARTS:
+        upload.add(part)
+        assert bucket.list() == []
+    stored = upload.complete()
+    (listed,) = bucket.list()
+    assert (listed.key, listed.version_id) == (key, stored.version_id)
+    if bucket.checks_etag:  # quirks.ETAG_OF_PARTS_DIFFERS
+        assert listed.etag == stored.etag
+    assert bucket.get(listed) == b"".join(PARTS)
+    found = bucket.store.head(bucket.name, key, listed.version_id)
+    assert (found.size, found.content_type) == (2 * MIN_PART_BYTES + 3, "image/png")
+    assert found.metadata["upload"] == "u1"
+
+
+def test_a_single_part_may_be_small(bucket: Bucket) -> None:
+    upload = bucket.store.put_parts(bucket.name, "x", "image/png", {})
+    upload.add(b"small")
+    upload.complete()
+    assert [bucket.get(one) for one in bucket.list()] == [b"small"]
+
+
+def test_an_aborted_upload_leaves_nothing(bucket: Bucket) -> None:
+    upload = bucket.store.put_parts(bucket.name, "x", "image/png", {})
+    upload.add(PARTS[0])
+    upload.abort()
+    assert bucket.list() == []
+
+
+def test_parts_need_a_bucket(bucket: Bucket) -> None:
+    with pytest.raises(ServiceUnavailable, match=r"'nobody-s-bucket' .*does not exist"):
+        bucket.store.put_parts("nobody-s-bucket", "x", "image/png", {})

@@ -101,7 +101,12 @@ class Connection:
             try:
                 # A store that refuses a long body responds and closes: read that response.
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    self._socket.sendall(head + body if isinstance(body, bytes) else head)
+                    if isinstance(body, bytes) and len(body) <= _PIECE_BYTES:
+                        self._socket.sendall(head + body)  # in one packet, if possible
+                    else:
+                        self._socket.sendall(head)
+                        if isinstance(body, bytes):
+                            self._socket.sendall(body)
                     if file:
                         self._socket.sendfile(file)
             except TimeoutError as error:

@@ -13,7 +13,15 @@ from itertools import count
 from pathlib import Path
 
 from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable, UploadDeferred
-from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
+from worker.store.store import (
+    MIN_PART_BYTES,
+    FileContents,
+    ObjectInfo,
+    PartsUpload,
+    Source,
+    Stored,
+    Version,
+)
 from worker.uploads.listing import ListedVersion, ListPage
 from worker.uploads.upload import whole_seconds
 
@@ -179,6 +187,13 @@ class MemoryStore:
         version_id = self.upload(bucket, key, content, content_type, metadata)
         return Stored(version_id, contents.md5.hex())
 
+    def put_parts(
+        self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> PartsUpload:
+        """See `Store.put_parts`."""
+        self._bucket(bucket)
+        return _PartsUpload(self, bucket, key, content_type, metadata)
+
     def copy(
         self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
     ) -> None:
@@ -239,6 +254,38 @@ class MemoryStore:
         left = [one for one in objects.pop(key, []) if one.version_id != version_id]
         if left:
             objects[key] = left
+
+
+class _PartsUpload:
+    """Implements `PartsUpload`."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        bucket: str,
+        key: str,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        self._store, self._bucket, self._key = store, bucket, key
+        self._content_type, self._metadata = content_type, metadata
+        self._parts: list[bytes] = []
+
+    def add(self, content: bytes) -> None:
+        """See `PartsUpload.add`."""
+        self._parts.append(content)
+
+    def complete(self) -> Stored:
+        """See `PartsUpload.complete`."""
+        if not self._parts or any(len(part) < MIN_PART_BYTES for part in self._parts[:-1]):
+            raise UploadDeferred(f"The bucket {self._bucket!r} refused the parts of {self._key!r}.")
+        content, what = b"".join(self._parts), (self._content_type, self._metadata)
+        version_id = self._store.upload(self._bucket, self._key, content, *what)
+        return Stored(version_id, hashlib.md5(content, usedforsecurity=False).hexdigest())
+
+    def abort(self) -> None:
+        """See `PartsUpload.abort`."""
+        self._parts.clear()
 
 
 def _info(stored: StoredVersion) -> ObjectInfo:

@@ -157,6 +157,16 @@ METADATA_NAMES_ARE_CAPITALISED = Quirk(
     behaviour="names of user metadata are returned capitalised",
     handling="they are compared in lower case",
 )
+ETAG_OF_PARTS_DIFFERS = Quirk(
+    stores="rclone",
+    behaviour="CompleteMultipartUpload returns another ETag than the listing, GET and HEAD",
+    handling="it is only compared with what the parts make; uploads are known by the listing",
+)
+VERSION_OF_PARTS_IS_NULL = Quirk(
+    stores="moto",
+    behaviour="CompleteMultipartUpload returns the version id 'null' if the bucket has none",
+    handling="it counts as none",
+)
 REGION_IS_SIGNED = Quirk(
     stores="Amazon S3; Ceph RGW, rclone and moto ignore the region",
     behaviour="a request signed for another region is refused or redirected",

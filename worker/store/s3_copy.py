@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
-from xml.sax.saxutils import escape
 
 from worker.errors import ObjectMissing, PipelineError, RequestRefused, UploadDeferred
+from worker.store.s3_multipart import S3Multipart
 from worker.store.s3_requests import S3Requests, checked, is_missing, text
-from worker.store.store import Source
+from worker.store.store import MAX_PARTS, Source
 from worker.uploads.upload import MAX_PUT_BYTES
 
-_MAX_PARTS = 10_000
 _PART_BYTES = 128 << 20  # a store copies that much before it has to respond
 
 
@@ -75,22 +74,16 @@ class Copy:
         }
 
     def _make_parts(self) -> None:
-        """Copy as a multipart upload (S3 API reference, UploadPartCopy)."""
-        call, where = self.requests.call, (self.bucket, self.key)
-        created = call("POST", *where, query={"uploads": ""}, headers=self.headers).xml()
-        upload = {"uploadId": text(created, "UploadId")}
-        length, parts = max(_PART_BYTES, -(-self.size // _MAX_PARTS)), ""
+        """Copy as a multipart upload."""
+        made = S3Multipart(self.requests, self.bucket, self.key, self.headers)
+        length = max(_PART_BYTES, -(-self.size // MAX_PARTS))
         try:
-            for number, start in enumerate(range(0, self.size, length), 1):
+            for start in range(0, self.size, length):
                 end = min(start + length, self.size) - 1
-                headers = {**self._origin, "x-amz-copy-source-range": f"bytes={start}-{end}"}
-                query = {**upload, "partNumber": str(number)}
-                part = checked(call("PUT", *where, query=query, headers=headers))
-                etag = escape(text(part, "ETag"))
-                parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
-            body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-            checked(call("POST", *where, query=upload, body=body))
+                made.copy({**self._origin, "x-amz-copy-source-range": f"bytes={start}-{end}"})
+            if made.complete() is None:
+                raise RequestRefused("NoSuchUpload")
         except PipelineError:
             with suppress(PipelineError):
-                call("DELETE", *where, query=upload)
+                made.abort()
             raise

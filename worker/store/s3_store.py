@@ -7,7 +7,7 @@ differences.
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -21,8 +21,9 @@ from worker.store.client import Sink
 from worker.store.retries import DOWNLOAD, STANDARD
 from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
+from worker.store.s3_multipart import S3Multipart
 from worker.store.s3_requests import S3Requests, version_query
-from worker.store.store import FileContents, ObjectInfo, Source, Stored, Version
+from worker.store.store import FileContents, ObjectInfo, PartsUpload, Source, Stored, Version
 from worker.uploads.listing import ListPage
 from worker.uploads.upload import NULL_VERSION, whole_seconds
 
@@ -166,15 +167,29 @@ class S3Store:
             raise self._requests.put_error(bucket, key, contents.size, error) from error
         etag = _unquoted(response.headers.get("etag"))
         if etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
-            try:
-                stored: int | None = self.head(bucket, key).size
-            except ObjectMissing:
-                stored = None
-            if stored != contents.size:
-                found = "none" if stored is None else stored
-                problem = f"has {found} of {contents.size} bytes of {key!r} after the PUT"
-                raise UploadDeferred(self._requests.sentence(bucket, problem))
+            self.check_size(bucket, key, contents.size)
         return Stored(response.headers.get("x-amz-version-id", ""), etag)
+
+    def check_size(self, bucket: str, key: str, size: int) -> ObjectInfo:
+        """Return what is stored under a key.
+
+        Raises:
+            UploadDeferred: It does not have this size in bytes.
+        """
+        stored: int | str = "none"
+        with suppress(ObjectMissing):
+            found = self.head(bucket, key)
+            if found.size == size:
+                return found
+            stored = found.size
+        problem = f"has {stored} of {size} bytes of {key!r} after the PUT"
+        raise UploadDeferred(self._requests.sentence(bucket, problem))
+
+    def put_parts(
+        self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> PartsUpload:
+        """See `Store.put_parts`."""
+        return _PartsUpload(self, self._requests, bucket, key, _headers(content_type, metadata))
 
     def copy(
         self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
@@ -204,6 +219,47 @@ class S3Store:
     def delete_if_unchanged(self, bucket: str, key: str, version_id: str, etag: str) -> None:
         """See `Store.delete_if_unchanged`."""
         s3_deletion.delete_if_unchanged(self._requests, bucket, key, version_id, etag)
+
+
+class _PartsUpload:
+    """Implements `PartsUpload`."""
+
+    def __init__(
+        self, store: S3Store, requests: S3Requests, bucket: str, key: str, headers: dict[str, str]
+    ) -> None:
+        self._store, self._requests, self._bucket, self._key = store, requests, bucket, key
+        self._size = 0
+        with self._translated():
+            self._parts = S3Multipart(requests, bucket, key, headers)
+
+    def add(self, content: bytes) -> None:
+        """See `PartsUpload.add`."""
+        self._size += len(content)
+        with self._translated():
+            self._parts.add(content)
+
+    def complete(self) -> Stored:
+        """See `PartsUpload.complete`."""
+        with self._translated():
+            response = self._parts.complete()
+        etag = "" if response is None else _unquoted(response.xml().findtext("ETag"))
+        version_id = "" if response is None else response.headers.get("x-amz-version-id", "")
+        if etag != self._parts.expected_etag:  # quirks.ETAG_IS_NOT_MD5
+            etag = self._store.check_size(self._bucket, self._key, self._size).etag
+        # quirks.VERSION_OF_PARTS_IS_NULL
+        return Stored("" if version_id == NULL_VERSION else version_id, etag)
+
+    def abort(self) -> None:
+        """See `PartsUpload.abort`."""
+        with self._translated():
+            self._parts.abort()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except RequestRefused as error:
+            raise self._requests.put_error(self._bucket, self._key, self._size, error) from error
 
 
 def _headers(content_type: str, metadata: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,9 @@ from worker.uploads.listing import ListPage
 
 _CHUNK = 1 << 20
 
+#: Parts of one object at most, and bytes of each but the last at least (S3 user guide, "Amazon S3
+#: multipart upload limits").
+MAX_PARTS, MIN_PART_BYTES = 10_000, 5 << 20
 #: An object's key and version id.
 Version = tuple[str, str]
 
@@ -100,6 +103,26 @@ def hash_file(path: Path) -> FileContents:
             md5.update(chunk)
             size += len(chunk)
     return FileContents(path, sha256.hexdigest(), md5.digest(), size)
+
+
+class PartsUpload(Protocol):
+    """An object whose content arrives in parts: nothing is in the bucket until it is completed.
+
+    All methods raise ServiceUnavailable and UploadDeferred as those of `Store` do.
+    """
+
+    def add(self, content: bytes) -> None:
+        """Store the next part.
+
+        Args:
+            content: All parts but the last have at least `MIN_PART_BYTES`.
+        """
+
+    def complete(self) -> Stored:
+        """Make the object of the parts, of which there is at least one, and verify its size."""
+
+    def abort(self) -> None:
+        """Delete the parts that are stored. Without it they stay, invisible, until someone does."""
 
 
 class Store(Protocol):
@@ -195,6 +218,21 @@ class Store(Protocol):
 
         Returns:
             What was stored.
+        """
+
+    def put_parts(
+        self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> PartsUpload:
+        """Begin an object whose content arrives in parts.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            content_type: Its media type.
+            metadata: User metadata by lower-case name.
+
+        Returns:
+            To be completed or aborted.
         """
 
     def copy(
