@@ -1,21 +1,25 @@
-"""`python -m worker.units SETTINGS FOLDER`: write what the machine's units need of the settings.
+"""`python -m worker.units SETTINGS UNITS FILES`: write what units need of the machine's settings.
 
 The templates in cloud-init/ name no pipeline, and user-data does not know how many cores the
 machine has: a VM that is resized keeps its user-data. So `install` writes these drop-ins
-(systemd.unit(5)) at every boot, and the units of jobs that start programs. Standard library only:
-no package is installed yet.
+(systemd.unit(5)) at every boot, the units of jobs that start programs, and the files of the broker
+and the proxy. The Debian packages that these two need are printed. Standard library only: no
+package is installed yet.
 """
 
 import ipaddress
 import os
+import secrets
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from worker.broker import CAMERA, PASSWORD
 from worker.environment import needs_preparation, policy_of
 from worker.errors import InvalidSettings
-from worker.settings import Pipeline, load
+from worker.proxy import caddyfile
+from worker.settings import Pipeline, Settings, Web, load
 from worker.transforms import COMMAND
 
 #: What a pass needs beside its transforms' processes: measured 45 MiB, and pages of its files.
@@ -31,6 +35,8 @@ _PRIVATE = (
     *("localhost", "link-local", "multicast", "0.0.0.0/8"),
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
 )
+#: Service -> the Debian package with its program.
+_PACKAGES = {"proxy": "caddy", "broker": "mosquitto"}
 _NO_NETWORK = ["PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"]
 _JOB_SOCKET = """\
 [Unit]
@@ -101,7 +107,12 @@ SystemCallArchitectures=native
 
 
 def units(
-    pipelines: Mapping[str, Pipeline], cores: int, resolvers: Sequence[str] = ()
+    pipelines: Mapping[str, Pipeline],
+    cores: int,
+    resolvers: Sequence[str] = (),
+    *,
+    web: Web | None = None,
+    cameras: Collection[str] = (),
 ) -> dict[str, str]:
     """Return path below systemd's folder of units -> text of the drop-ins and of jobs' units.
 
@@ -109,16 +120,25 @@ def units(
         pipelines: The machine's, by name.
         cores: Its number of cores, each of which has a process for transforms.
         resolvers: Addresses of the machine's name servers.
+        web: The page, None for its defaults.
+        cameras: The names of those that send messages to the machine's broker.
 
     Raises:
         InvalidSettings: A transform is unknown, or its parameters are wrong.
     """  # noqa: DOC502  raised by needs_preparation
-    timers = " ".join(f"pipeline-worker@{name}.timer" for name in pipelines)
-    migrate = f"[Unit]\nOnSuccess={timers}\n"
+    started = [f"pipeline-worker@{name}.timer" for name in pipelines]
+    started += [f"pipeline-{name}.service" for name in services(web or Web(), cameras)]
+    migrate = f"[Unit]\nOnSuccess={' '.join(started)}\n"
     if prepared := [name for name, one in pipelines.items() if needs_preparation(one)]:
         # Beside the migration: other pipelines do not wait for it.
         migrate += f"Wants={' '.join(f'pipeline-prepare@{name}.service' for name in prepared)}\n"
     files = {"pipeline-migrate.service.d/timers.conf": migrate}
+    if cameras:
+        loaded = [
+            f"LoadCredential={one}:/etc/pipeline/credentials/{one}"
+            for one in (f"{CAMERA}{name}" for name in cameras)
+        ]
+        files["pipeline-broker.service.d/cameras.conf"] = "\n".join(["[Service]", *loaded, ""])
     for name, pipeline in pipelines.items():
         # All of them together are limited by pipeline.slice.
         memory = _PASS_MIB + cores * pipeline.limits.memory_mb
@@ -127,6 +147,33 @@ def units(
         if policy_of(pipeline) == COMMAND:
             files |= _job_units(pipeline, cores, resolvers)
     return files
+
+
+def services(web: Web, cameras: Collection[str]) -> list[str]:
+    """Return the names of the services that run beside the passes: `web` for pipeline-web.service.
+
+    Args:
+        web: The page.
+        cameras: The names of those that send messages to the machine's broker.
+    """
+    found = ["web"] if web.enabled else []
+    if web.enabled and web.exposed:
+        found.append("proxy")
+    return [*found, "broker", "ingest"] if cameras else found
+
+
+def _write_files(settings: Settings, folder: Path) -> None:
+    """Write the broker's password, new at every boot, and the proxy's configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    password = folder / PASSWORD
+    if settings.cameras and not password.exists():
+        # Whole or absent: the installation may be repeated while the broker runs with it.
+        part = folder / f".{PASSWORD}"
+        part.touch(mode=0o600)
+        part.write_text(secrets.token_urlsafe(32))
+        part.rename(password)
+    if settings.web.exposed:
+        (folder / "Caddyfile").write_text(caddyfile(settings.web))
 
 
 def _job_units(pipeline: Pipeline, cores: int, resolvers: Sequence[str]) -> dict[str, str]:
@@ -184,18 +231,27 @@ def _is_address(text: str) -> bool:
     return False
 
 
-def main(path: str, folder: str) -> int:
+def main(path: str, units_folder: str, files_folder: str) -> int:
     """Return the exit status: 0 written, 2 the settings are wrong."""
     try:
         settings = load(Path(path), os.environ, ())
-        found = units(settings.pipelines, os.cpu_count() or 1, _name_servers(_RESOLVERS))
+        found = units(
+            settings.pipelines,
+            os.cpu_count() or 1,
+            _name_servers(_RESOLVERS),
+            web=settings.web,
+            cameras=settings.cameras,
+        )
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 2
     for name, text in found.items():
-        target = Path(folder) / name
+        target = Path(units_folder) / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+    _write_files(settings, Path(files_folder))
+    running = services(settings.web, settings.cameras)
+    print(*(package for service, package in _PACKAGES.items() if service in running))
     return 0
 
 

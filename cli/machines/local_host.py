@@ -53,8 +53,12 @@ class ProcessHost:
         return None
 
     def steps(self) -> list[Step]:
-        """Return none: nothing is installed on it."""
-        return []
+        """Return none but the broker if it cannot be started: nothing is installed."""
+        try:
+            sentence = self.machine.problem.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        return [Step("pipeline-broker", f"failed: {sentence}", ())]
 
     def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
         """Return `tail`: all of its services write one file."""

@@ -15,7 +15,7 @@ from infra.user_data import document as user_data
 from infra.user_data.archive import WORKER
 from tests.unit.sample_user_data import files, sample, tool
 from worker import units as worker_units
-from worker.settings import Limits, Package, Pipeline
+from worker.settings import Limits, Package, Pipeline, Web
 
 PIPELINES = {
     name: Pipeline(name, "negate", f"{name}-in", f"{name}-out", limits=Limits(memory_mb=500))
@@ -45,7 +45,9 @@ def rendered() -> dict[str, Any]:
 def units(tmp_path: Path, rendered: dict[str, Any]) -> list[Path]:
     """Three pipelines' units as files; programs that exist on the machine only are replaced."""
     found = []
-    of_settings = worker_units.units(PIPELINES | {"rows": ROWS}, cores=2, resolvers=["10.0.0.2"])
+    of_settings = worker_units.units(
+        PIPELINES | {"rows": ROWS}, cores=2, resolvers=["10.0.0.2"], cameras=["door"]
+    )
     for name, text in of_settings.items():
         for unit in (tmp_path / name, tmp_path / name.replace("@.", "@1-2-3.")):
             unit.parent.mkdir(exist_ok=True)
@@ -57,8 +59,10 @@ def units(tmp_path: Path, rendered: dict[str, Any]) -> list[Path]:
         names = of_each if "@" in path else [path]
         for name in names if path.startswith("/etc/systemd/system/") else []:
             unit = tmp_path / Path(name).name
-            text = entry["content"].replace(PYTHON, "/bin/true")
-            unit.write_text(text.replace("/opt/pipeline/install", "/bin/true"), encoding="utf-8")
+            text = entry["content"]
+            for program in (PYTHON, "/opt/pipeline/install", "/usr/bin/caddy"):
+                text = text.replace(program, "/bin/true")
+            unit.write_text(text, encoding="utf-8")
             found.append(unit)
     return found
 
@@ -79,8 +83,9 @@ def analyze() -> Analyze:
 
 
 def test_systemd_accepts_the_units(units: list[Path], analyze: Analyze, tmp_path: Path) -> None:
-    # install, migrate, postinstall, slice; socket and service of jobs; three of each pipeline
-    assert len(units) == 4 + 2 + 3 * 3
+    # install, migrate, postinstall, slice; page, proxy, broker and what stores cameras' messages;
+    # socket and service of jobs; three of each pipeline
+    assert len(units) == 4 + 4 + 2 + 3 * 3
     good = analyze("verify", *units)
     assert (good.returncode, good.stderr) == (0, "")
     service = tmp_path / "pipeline-job-rows@1-2-3.service"
@@ -94,11 +99,38 @@ def test_pipelines_get_their_drop_ins() -> None:
     """A process for each core at its limit of memory, and the timers, which migrate starts."""
     assert worker_units.units(PIPELINES, cores=4) == {
         "pipeline-migrate.service.d/timers.conf": (
-            "[Unit]\nOnSuccess=pipeline-worker@negatives.timer pipeline-worker@from-thumbs.timer\n"
+            "[Unit]\nOnSuccess=pipeline-worker@negatives.timer pipeline-worker@from-thumbs.timer "
+            "pipeline-web.service\n"
         ),
         "pipeline-worker@negatives.service.d/limits.conf": "[Service]\nMemoryMax=2256M\n",
         "pipeline-worker@from-thumbs.service.d/limits.conf": "[Service]\nMemoryMax=2256M\n",
     }
+
+
+@pytest.mark.parametrize(
+    ("web", "cameras", "services"),
+    [
+        (Web(), [], ["web"]),
+        (Web(enabled=False), [], []),
+        (Web(exposed=True), [], ["web", "proxy"]),
+        (Web(enabled=False), ["door"], ["broker", "ingest"]),
+    ],
+)
+def test_migration_starts_the_services_that_the_settings_ask_for(
+    web: Web, cameras: list[str], services: list[str]
+) -> None:
+    found = worker_units.units(PIPELINES, cores=1, web=web, cameras=cameras)
+    started = found["pipeline-migrate.service.d/timers.conf"].split("timer")[-1].split()
+    assert started == [f"pipeline-{name}.service" for name in services]
+
+
+def test_broker_loads_the_password_of_each_camera() -> None:
+    found = worker_units.units(PIPELINES, cores=1, cameras=["door", "gate"])
+    assert found["pipeline-broker.service.d/cameras.conf"] == (
+        "[Service]\n"
+        "LoadCredential=camera-door:/etc/pipeline/credentials/camera-door\n"
+        "LoadCredential=camera-gate:/etc/pipeline/credentials/camera-gate\n"
+    )
 
 
 def test_pipelines_that_start_programs_get_a_unit_for_each_job() -> None:
@@ -149,13 +181,14 @@ store = { endpoint = "http://127.0.0.1:9", quarantine = "quarantine" }
 database = { host = "db", name = "db", user = "worker", admin = "admin" }
 pipelines.thumbs = { transform = "thumbnail", input = "a", output = "b", limits.memory_mb = 10 }
 """
+OF_MACHINE = ("worker.toml", "units", "files")
 
 
 def write_drop_ins(tmp_path: Path, settings: str) -> subprocess.CompletedProcess[str]:
     """Run the installation's step as it does: with the standard library only."""
     (tmp_path / "worker.toml").write_text(settings, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-S", "-m", "worker.units", tmp_path / "worker.toml", tmp_path / "units"],
+        [sys.executable, "-S", "-m", "worker.units", *(tmp_path / name for name in OF_MACHINE)],
         cwd=WORKER.parent,
         capture_output=True,
         text=True,
@@ -176,6 +209,24 @@ def test_machine_writes_the_drop_ins(tmp_path: Path) -> None:
     )
 
 
+def test_machine_writes_what_its_interfaces_need(tmp_path: Path) -> None:
+    """The broker's password is made once per boot: /run is empty then."""
+    done = write_drop_ins(tmp_path, TOML)
+    assert (done.stdout.split(), list((tmp_path / "files").iterdir())) == ([], [])
+    more = "web.exposed = true\ncameras.door.pipeline = 'thumbs'\n"
+    seen = set()
+    for _ in range(2):  # an installation that is repeated
+        assert write_drop_ins(tmp_path, TOML + more).stdout.split() == ["caddy", "mosquitto"]
+        seen.add((tmp_path / "files/broker-password").read_text())
+    (password,) = seen
+    assert len(password) > 40
+    assert (tmp_path / "files/broker-password").stat().st_mode & 0o777 == 0o600
+    assert "admin off" in (tmp_path / "files/Caddyfile").read_text()
+    (tmp_path / "files/broker-password").unlink()
+    write_drop_ins(tmp_path, TOML + more)
+    assert (tmp_path / "files/broker-password").read_text() != password
+
+
 def test_all_pipelines_are_limited_together(rendered: dict[str, Any]) -> None:
     """Their units are in one slice, which alone is limited by the machine's size."""
     found = files(rendered)
@@ -192,6 +243,7 @@ def test_worker_is_confined(units: list[Path], analyze: Analyze) -> None:
     # A job's own process adds filters of system calls and files that systemd does not count.
     for name, threshold in (
         ("pipeline-worker@negatives.service", 20),
+        *((f"pipeline-{name}.service", 25) for name in ("web", "ingest", "broker", "proxy")),
         ("pipeline-job-rows@1-2-3.service", 45),
     ):
         good = analyze(*command, f"--threshold={threshold}", by_name[name])
@@ -200,7 +252,8 @@ def test_worker_is_confined(units: list[Path], analyze: Analyze) -> None:
     assert refused.returncode != 0
 
 
-def test_worker_never_reaches_the_metadata_address(rendered: dict[str, Any]) -> None:
-    unit = files(rendered)["/etc/systemd/system/pipeline-worker@.service"]["content"]
+@pytest.mark.parametrize("name", ["worker@", "web", "ingest", "broker", "proxy"])
+def test_services_never_reach_the_metadata_address(rendered: dict[str, Any], name: str) -> None:
+    unit = files(rendered)[f"/etc/systemd/system/pipeline-{name}.service"]["content"]
     (denied,) = [line for line in unit.splitlines() if line.startswith("IPAddressDeny=")]
     assert "169.254.169.254" in denied

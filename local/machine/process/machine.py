@@ -1,5 +1,6 @@
 """A `process` machine: the host's Python runs the worker below a folder that stands for `/`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 from local import private_file, processes
 from local.cache import cache_folder
 from local.machine.machine import LocalMachine
+from local.ports import free_port, is_free
 
 BOOT_SECONDS = 30
+PORTS = "ports.json"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,33 @@ class ProcessMachine(LocalMachine):
     def booted(self) -> Path:
         """A file that is there once the worker's source is."""
         return self.folder / "booted"
+
+    @property
+    def problem(self) -> Path:
+        """A file with a sentence while the machine's broker cannot be started."""
+        return self.folder / "broker.problem"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports of the loopback that its services use: `web`, `broker` and `cameras`.
+
+        {} before the first boot; later ones keep them, unless another program has taken one.
+        """
+        try:
+            found: dict[str, int] = json.loads((self.folder / PORTS).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def choose_ports(self) -> dict[str, int]:
+        """Store and return ports that are free, the former ones if possible."""
+        kept = self.ports
+        chosen = {
+            name: kept[name] if name in kept and is_free(kept[name]) else free_port()
+            for name in ("web", "broker", "cameras")
+        }
+        private_file.write(self.folder / PORTS, json.dumps(chosen))
+        return chosen
 
     def run_worker(
         self, arguments: Sequence[str], seconds: float | None = None

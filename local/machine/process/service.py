@@ -2,17 +2,21 @@
 
 It does the part of the user-data that needs no privileges: it writes the files, fetches the
 worker, migrates the database, then drains each pipeline at the timer's interval, as the units
-would. That the units and the installation work is shown by the machines that boot.
+would, and runs the page, and with cameras this computer's mosquitto and what stores their messages,
+on free ports of the loopback. That the units and the installation work is shown by the machines
+that boot.
 """
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -33,6 +37,9 @@ PREPARE = "pipeline-prepare@.service"
 POSTINSTALL = "pipeline-postinstall.service"
 RETRY_SECONDS = 1.0
 PREPARE_SECONDS = 5.0  # between attempts
+#: Where mosquitto is for users whose PATH lacks the folders of servers.
+PROGRAMS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+NO_BROKER = "mosquitto is not installed on this computer: install it to receive cameras' pictures."
 #: How the user's package clients reach their registries: only `prepare` gets these variables.
 REGISTRIES = re.compile(r"(PIP_|HF_|SSL_CERT_|REQUESTS_CA_).*|(HTTPS?|NO)_PROXY", re.IGNORECASE)
 SHUTDOWN_SECONDS = 2.0
@@ -83,6 +90,7 @@ class Service:
         self._run_worker(POSTINSTALL, ["build"])  # without compiled transforms the worker is slow
         while self._run_worker(MIGRATE, ["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
+        self._start_services()
         for name in tomllib.loads(self._host.settings.read_text("utf-8"))["pipelines"]:
             (self._host.state / name).mkdir(exist_ok=True, mode=0o700)
             arguments = [word.replace("%i", name) for word in drain]
@@ -105,8 +113,8 @@ class Service:
 
     def _write_units(self, settings: str) -> None:
         """Write the units that depend on the settings (worker/units.py), and read them."""
-        folder = self._host.root / "run/systemd/system"
-        command = [sys.executable, "-m", "worker.units", settings, str(folder)]
+        folder, files = self._host.root / "run/systemd/system", self._host.root / "run/pipeline"
+        command = [sys.executable, "-m", "worker.units", settings, str(folder), str(files)]
         if self._run(INSTALL, command) != 0:
             self._log("the units of jobs could not be written.")
         for path in folder.rglob("*.*"):
@@ -121,21 +129,81 @@ class Service:
                 return
             self._ending.wait(PREPARE_SECONDS)
 
+    def _start_services(self) -> None:
+        """Run the services that the migration would start, without the proxy: nobody is outside."""
+        ports = self._host.choose_ports()
+        started = units.started_services(self._units.get(WANTED, ""))
+        for name, run in {
+            "web": lambda: self._serve("web", ports["web"]),
+            "broker": lambda: self._run_broker(ports["broker"], ports["cameras"]),
+            "ingest": lambda: self._serve("ingest", ports["broker"]),
+        }.items():
+            if name in started:
+                threading.Thread(target=self._keep_running, args=(run,), daemon=True).start()
+
+    def _keep_running(self, run: Callable[[], object]) -> None:
+        """Run a service, and again whenever it has ended, until the machine ends."""
+        while not self._ending.is_set():
+            run()
+            self._ending.wait(RETRY_SECONDS)
+
+    def _serve(self, name: str, port: int) -> None:
+        arguments = [name, "--port", str(port)]
+        self._run_worker(f"pipeline-{name}.service", arguments, more=self._folders(name))
+
+    def _run_broker(self, port: int, cameras_port: int) -> None:
+        """Run this computer's mosquitto; without one the machine has a problem until there is."""
+        search = os.pathsep.join((os.environ.get("PATH", os.defpath), *PROGRAMS))
+        program, problem = shutil.which("mosquitto", path=search), self._host.problem
+        if program is None:
+            if not problem.exists():
+                private_file.write(problem, NO_BROKER)
+                self._log(NO_BROKER)
+            return
+        problem.unlink(missing_ok=True)
+        ports = ["--port", str(port), "--cameras-port", str(cameras_port)]
+        where = ["--address", "127.0.0.1", "--program", program]
+        command = [sys.executable, "-m", "worker.broker", *ports, *where]
+        code = self._run("pipeline-broker.service", command, more=self._folders("broker"))
+        self._log(f"the broker exited with status {code}.")
+
+    def _folders(self, service: str) -> dict[str, str]:
+        """Return the variables of a service's own folders, as systemd sets them."""
+        folders = {
+            "STATE_DIRECTORY": self._host.folder / "services" / service,
+            "RUNTIME_DIRECTORY": self._host.root / "run" / f"pipeline-{service}",
+        }
+        for folder in folders.values():
+            private_file.make_folder(folder)
+        return {name: str(folder) for name, folder in folders.items()}
+
     def _drain(self, pipeline: str, arguments: list[str], seconds: float) -> None:
         """Make passes over a pipeline's input bucket until the machine ends."""
         while not self._ending.is_set():
             self._run_worker(WORKER, arguments, pipeline)
             self._ending.wait(seconds)
 
-    def _run_worker(self, unit: str, arguments: list[str], pipeline: str = "") -> int:
-        code = self._run(unit, self._host.worker_command(arguments), pipeline)
+    def _run_worker(
+        self,
+        unit: str,
+        arguments: list[str],
+        pipeline: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> int:
+        code = self._run(unit, self._host.worker_command(arguments), pipeline, more)
         if code:
             self._log(f"worker {' '.join(arguments)} exited with status {code}.")
         return code
 
-    def _run(self, unit: str, command: list[str], pipeline: str = "") -> int:
+    def _run(
+        self,
+        unit: str,
+        command: list[str],
+        pipeline: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> int:
         """Run a unit's command with the unit's credentials; return its exit status."""
-        environment = self._host.environment(pipeline)
+        environment = {**self._host.environment(pipeline), **(more or {})}
         instance = unit.replace("@", f"@{pipeline}")
         if unit == PREPARE:
             environment |= {k: v for k, v in os.environ.items() if REGISTRIES.fullmatch(k)}
@@ -143,7 +211,8 @@ class Service:
             job = f"pipeline-job-{pipeline}@.service"
             if unit == WORKER and (secrets := units.credentials(self._units.get(job, ""))):
                 environment["SECRETS_DIRECTORY"] = str(self._host.load_credentials(job, secrets))
-            if paths := units.credentials(self._units.get(unit, "")):
+            texts = (text for name, text in self._units.items() if name.startswith(unit))
+            if paths := units.credentials("\n".join(texts)):  # its own and those of drop-ins
                 folder = self._host.load_credentials(instance, paths)
                 environment["CREDENTIALS_DIRECTORY"] = str(folder)
             child = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Parts of systemd's units: the worker's command line, credentials, what else it wants, intervals.
+"""Parts of systemd's units: the worker's command line, credentials, what they start, intervals.
 
 https://www.freedesktop.org/software/systemd/man/latest/systemd.time.html
 """
@@ -29,6 +29,12 @@ def worker_arguments(service: str) -> list[str]:
 def credentials(service: str) -> dict[str, str]:
     """Return name -> path of what a service's `LoadCredential=` lines load."""
     return dict(re.findall(r"^LoadCredential=([^:\s]+):(\S+)$", service, re.MULTILINE))
+
+
+def started_services(unit: str) -> list[str]:
+    """Return the names of the services that a unit's `OnSuccess=` lines start."""
+    started = " ".join(re.findall(r"^OnSuccess=(.*)$", unit, re.MULTILINE))
+    return re.findall(r"pipeline-([a-z]+)\.service", started)
 
 
 def prepared_pipelines(unit: str) -> list[str]:
