@@ -249,6 +249,7 @@ def test_a_prepared_result_is_found_until_it_is_recorded(ledger: Ledger) -> None
             notes=["rotated"],
             log="some text",
             maker=Maker("negate", "v7", "c" * 64),
+            upload_token="u" + "7" * 32,
         ),
     )
     assert ledger.prepare(made)
@@ -259,6 +260,7 @@ def test_a_prepared_result_is_found_until_it_is_recorded(ledger: Ledger) -> None
     assert (found.job, found.fence, found.attempts) == (CAT_JOB, started.fence, 2)
     assert list(found.outputs) == outputs
     assert found.records[0] == {"face": 1}
+    assert found.upload_token == made.upload_token
     assert (list(found.notes), found.log, found.maker) == (["rotated"], "some text", made.maker)
     assert (found.seconds, found.outcome, found.input_sha256) == (0.25, "done", "a" * 64)
     assert ledger.record([found]) == {CAT_JOB.id}

@@ -51,7 +51,8 @@ def first_release(pipeline: Pipeline) -> None:
 def test_a_database_of_the_first_release(idle: Pipeline) -> None:
     first_release(idle)
     done = idle.run("migrate")
-    assert (done.returncode, done.stdout) == (0, "applied 002_pipelines\n")
+    assert done.returncode == 0
+    assert done.stdout.startswith("applied 002_pipelines\n")
     rows = idle.rows()
     assert [row["key"] for row in rows] == KEYS
     for number, row in enumerate(rows):

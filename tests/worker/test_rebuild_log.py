@@ -12,6 +12,8 @@ from worker.uploads.job import Job
 from worker.uploads.upload import Upload
 
 KEYS = ["a/x.png", "a/naïve 猫+%.png", "/".join(["é" * 100] * 4), "y.png"]
+#: Of an upload over HTTP.
+TOKEN = "u" + "7" * 32
 #: What is not known from metadata.
 UNKNOWN = {"id", "created_at", "notes", "log", "rebuilt_at"}
 #: Until the row is written the result is stored.
@@ -44,13 +46,14 @@ def process(pipeline: Pipeline) -> None:
     for number, key in enumerate(KEYS):
         pipeline.put(key, encode(picture(number), "PNG"))
     pipeline.drain()
-    pipeline.put(KEYS[0], encode(picture(9), "PNG"))
+    pipeline.put(KEYS[0], encode(picture(9), "PNG"), {"upload": TOKEN})
     pipeline.drain()
 
 
 def test_lost_rows_are_written_again(pipeline: Pipeline) -> None:
     process(pipeline)
     rows, stored = pipeline.rows(), outputs(pipeline)
+    assert [row["upload_token"] for row in rows] == [None] * len(KEYS) + [TOKEN]
     lose_database(pipeline)
     pipeline.s3.put_object(Bucket=pipeline.output, Key="somebody's.png", Body=b"x")
     # Without versions the second result of a key has replaced the first.

@@ -18,8 +18,11 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MAKER = Maker("negate", "v" * 16, "c" * 64)
 
 
+TOKEN = "u" + "7" * 32
+
+
 def metadata_of(job: Job) -> dict[str, str]:
-    info = ObjectInfo(job.upload.etag, START, 7)
+    info = ObjectInfo(job.upload.etag, START, 7, {"upload": TOKEN})
     source = Fetched(job.upload, info, Path("x"), "a" * 64, 0.5)
     task = Task(source, job, Started(2**63 - 1, 3), is_superfluous=False, check_lease=lambda: None)
     return result_metadata(task, "n" * 20, MAKER, "m" * 63, number=2, sha256="b" * 64)
@@ -43,6 +46,7 @@ def test_a_job_is_read_as_it_was_written(key: str) -> None:
         assert (origin.input_sha256, origin.input_bytes) == ("a" * 64, 7)
         assert (origin.maker, origin.machine) == (MAKER, "m" * 63)
         assert (origin.fence, origin.attempts) == (2**63 - 1, 3)
+        assert origin.upload_token == TOKEN
         assert origin.seconds > 0
         assert origin.key_sha256 == hashlib.sha256(key.encode()).hexdigest()
 
@@ -74,7 +78,7 @@ def test_metadata_keeps_the_limits_of_stores(key: str) -> None:
     assert all(value.isascii() and value.isprintable() for value in metadata.values())
     assert all(len(value) <= 256 for value in metadata.values())
     # What a reader's copy says, or an upload that was put back.
-    assert not metadata.keys() & {"parent", "retry"}
+    assert not metadata.keys() & {"parent", "retry", "upload"}
 
 
 @pytest.mark.parametrize(

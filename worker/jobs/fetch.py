@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from worker.uploads.upload import EMPTY_ETAG, Upload
 RUN, PARENT, NUMBER = "run", "parent", "number"
 #: Metadata of an upload that a retry put back: the quarantined job.
 RETRY = "retry"
+#: Metadata of an upload that came over HTTP: the token that its sender got.
+UPLOAD = "upload"
+#: What tokens look like: no job's id does.
+UPLOAD_TOKEN = re.compile("u[0-9a-f]{32}")
 _JOB_ID, _NUMBER = re.compile("[0-9a-f]{32}"), re.compile("[1-9][0-9]{0,8}")
 
 
@@ -89,6 +93,12 @@ def _size(store: Store, space: Space, upload: Upload) -> int:
             f"quarantine, and {excess}."
         )
     return found.size
+
+
+def upload_token(metadata: Mapping[str, str]) -> str | None:
+    """Return the token in an upload's metadata, None without a valid one."""
+    token = metadata.get(UPLOAD, "")
+    return token if UPLOAD_TOKEN.fullmatch(token) else None
 
 
 def identify(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from worker.errors import InvalidInput, ObjectMissing, TransformCrashed
 from worker.jobs import quarantine
 from worker.jobs.context import Context
-from worker.jobs.fetch import Fetched
+from worker.jobs.fetch import Fetched, upload_token
 from worker.jobs.result_metadata import result_metadata
 from worker.jobs.task import Task
 from worker.jobs.transform import Rejection
@@ -106,6 +106,7 @@ def _result(context: Context, task: Task, outcome: str) -> Result:
         task.seconds(),
         started.attempts,
         input_text=_input_text(context, task),
+        upload_token=upload_token(source.info.metadata),
     )
 
 

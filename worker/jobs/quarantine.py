@@ -75,6 +75,7 @@ def note(result: Result, pipeline: str, machine: str) -> bytes:
         "parameters_sha256": maker.parameters_sha256,
         "seconds": result.seconds,
         "worker": machine,
+        "upload_token": result.upload_token,
     }
     return json.dumps(text, ensure_ascii=False, indent=2).encode() + b"\n"
 

@@ -148,6 +148,7 @@ def _row(
         "input_bytes": copy.size,
         "seconds": float(note.get("seconds", 0)),
         "worker": note["worker"],
+        "upload_token": note.get("upload_token"),
         "reason": note["reason"],
         "transform": note.get("transform") or (known.transform if known else "negate"),
         "transform_version": note.get("transform_version"),

@@ -133,6 +133,7 @@ def _complete(origin: ResultOrigin) -> dict[str, Any]:
         "input_bytes": origin.input_bytes,
         "seconds": origin.seconds,
         "worker": origin.machine,
+        "upload_token": origin.upload_token,
         "transform": maker.transform,
         "transform_version": maker.version,
         "parameters_sha256": maker.parameters_sha256,

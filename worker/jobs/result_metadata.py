@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, unquote
 
+from worker.jobs.fetch import UPLOAD, upload_token
 from worker.jobs.task import Task
 from worker.ledger.ledger import Maker
 from worker.uploads.job import Job, Parent
@@ -42,6 +43,7 @@ class ResultOrigin:
         maker: What made it.
         seconds: From the start of the download to the PUT.
         machine: Where it was made.
+        upload_token: Of the input, if that came over HTTP.
     """
 
     pipeline: str
@@ -55,6 +57,7 @@ class ResultOrigin:
     maker: Maker
     seconds: float
     machine: str
+    upload_token: str | None = None
 
 
 def result_metadata(
@@ -99,6 +102,8 @@ def result_metadata(
     }
     if job.round:
         values |= {"round": job.round, "retry-of": job.retry_of}
+    if token := upload_token(source.info.metadata):
+        values["input-upload"] = token
     if job.parent:
         values |= {"input-job": job.parent.job_id, "input-number": job.parent.number}
     metadata = {name: str(value) for name, value in values.items() if value != ""}
@@ -172,6 +177,7 @@ def _origin(metadata: Mapping[str, str]) -> ResultOrigin:
         maker,
         float(metadata["seconds"]),
         metadata.get("machine", ""),
+        upload_token({UPLOAD: metadata.get("input-upload", "")}),
     )
 
 

@@ -74,6 +74,7 @@ class Result:
         log: The end of the transform's output.
         reason: Why the upload was quarantined, None if it was not.
         input_text: The input itself, if it is a small text in a first pipeline that others read.
+        upload_token: The token of its upload, if that came over HTTP.
     """
 
     job: Job
@@ -90,6 +91,7 @@ class Result:
     log: str | None = None
     reason: str | None = None
     input_text: str | None = None
+    upload_token: str | None = None
 
     @property
     def upload(self) -> Upload:

@@ -281,6 +281,7 @@ class PostgresLedger:
             "notes": list(result.notes),
             "log": result.log,
             "input_text": result.input_text,
+            "upload_token": result.upload_token,
             "outputs": [
                 {**vars(output), **common, "key_sha256": key_sha256(output.key)}
                 for output in result.outputs
@@ -322,6 +323,7 @@ def _result(job: Job, fence: int, attempts: int, row: dict[str, Any]) -> Result:
         row["log"],
         row["reason"],
         row["input_text"],
+        row.get("upload_token"),  # an earlier worker has prepared it
     )
 
 

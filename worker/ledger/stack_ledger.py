@@ -61,6 +61,25 @@ class JobFilter:
     is_latest: bool = False
 
 
+@dataclass(frozen=True)
+class HttpUpload:
+    """A file that came over HTTP.
+
+    Attributes:
+        token: What its sender asks for it with; also in its object's metadata.
+        pipeline: The pipeline that it is for.
+        key: Its object key.
+        sha256: In hex.
+        bytes: Its size.
+    """
+
+    token: str
+    pipeline: str
+    key: str
+    sha256: str
+    bytes: int
+
+
 class StackLedger:
     """The tables of a stack. Every method raises ServiceUnavailable if the database fails."""
 
@@ -153,6 +172,40 @@ class StackLedger:
         """Return the gathers of a run by id."""
         rows = self._rows("run_gathers", run=run_id)
         return {row["id"]: Gather.read(row["manifest"]) for row in rows}
+
+    def run_outputs(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the objects that the done jobs of a run stored (sql/run_outputs.sql)."""
+        return self._rows("run_outputs", run=run_id)
+
+    def run_records(self, run_id: str, most: int) -> list[dict[str, Any]]:
+        """Return the first records of the done jobs of a run: pipeline, job, data."""
+        return self._rows("run_records", run=run_id, most=most)
+
+    def add_uploads(self, batch: str, uploads: Sequence[HttpUpload]) -> None:
+        """Add the files of a request, before their objects are stored.
+
+        Args:
+            batch: Stands for the request.
+            uploads: The files.
+        """
+        rows = [
+            asdict(one) | {"batch": batch, "number": number}
+            for number, one in enumerate(uploads, 1)
+        ]
+        self._rows("add_uploads", uploads=storable_json(rows))
+
+    def remove_uploads(self, batch: str) -> None:
+        """Remove the files of a request, whose objects could not be stored."""
+        self._rows("remove_uploads", batch=batch)
+
+    def uploads(self, tokens: Collection[str] = (), batch: str = "") -> list[dict[str, Any]]:
+        """Return the files with these tokens, or of a request, and their states.
+
+        Returns:
+            Rows of sql/uploads.sql: token, pipeline, key, bytes, sha256, state, reason, and if it
+            is recorded job and run.
+        """
+        return self._rows("uploads", tokens=list(tokens), batch=batch)
 
     def results_of(self, key: str, pipeline: str | None) -> list[dict[str, Any]]:
         """Return the newest results of a key, or stored under it, in each pipeline."""

@@ -108,7 +108,7 @@ put_records AS (
 ),
 
 recorded AS (
-    INSERT INTO pipeline.results OVERRIDING USER VALUE
+    INSERT INTO pipeline.results AS r OVERRIDING USER VALUE
     SELECT (b.result).*
     FROM batch AS b INNER JOIN final USING (job_id)
     ON CONFLICT (job_id) DO UPDATE SET
@@ -130,6 +130,7 @@ recorded AS (
         notes = excluded.notes,
         log = excluded.log,
         input_text = excluded.input_text,
+        upload_token = coalesce(excluded.upload_token, r.upload_token),
         rebuilt_at = NULL
     RETURNING job_id
 )

@@ -1,0 +1,2 @@
+-- Remove files whose objects could not be stored.
+DELETE FROM pipeline.uploads WHERE stack = %(stack)s AND batch = %(batch)s;
