@@ -15,7 +15,7 @@ from cli.stacks.target import LOCAL, command_line
 from cli.terminal import visible
 from worker.errors import NoResponse, RequestRefused
 from worker.store.client import Client, Response, Signer
-from worker.store.store import FileContents
+from worker.store.store import Contents
 from worker.transforms import describe
 from worker.transforms.output_keys import possible_keys
 
@@ -51,7 +51,7 @@ class BucketClient:
         signer = Signer(outputs.s3_region, outputs.s3_access_key, outputs.s3_secret_key)
         self._client = Client(outputs.s3_endpoint, signer)
 
-    def has(self, contents: FileContents, key: str) -> bool:
+    def has(self, contents: Contents, key: str) -> bool:
         """Look whether a file was sent under this key before.
 
         It is pending if the input bucket has an object of that key whose ETag is the file's MD5,
@@ -75,7 +75,7 @@ class BucketClient:
             if result is not None
         )
 
-    def put(self, contents: FileContents, key: str) -> None:
+    def put(self, contents: Contents, key: str) -> None:
         """Store a file in the input bucket; the store checks its MD5 and SHA-256.
 
         Raises:
@@ -86,7 +86,7 @@ class BucketClient:
             "x-amz-content-sha256": contents.sha256,
             "content-md5": b64encode(contents.md5).decode(),
         }
-        self._call("PUT", self._pipeline.input_bucket, key, headers=headers, body=contents.path)
+        self._call("PUT", self._pipeline.input_bucket, key, headers=headers, body=contents.body)
 
     def download(self, bucket: str, key: str, target: Path, version_id: str = "") -> None:
         """Fetch an object into a file, which is written whole or not at all.

@@ -28,7 +28,7 @@ def rows(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 def test_rows_are_made_from_the_notes(versioned: Pipeline) -> None:
     for key in ("a.png", "k" * 1024, "z/ü.png"):
-        versioned.put(key, PNG)
+        versioned.put(key, PNG, {"upload": "u" + "7" * 32})
     versioned.configure(limits={"pixels": 383})
     versioned.drain()
     versioned.configure()

@@ -30,7 +30,7 @@ from worker.errors import (
 )
 from worker.jobs.result_metadata import read_metadata
 from worker.store.memory_store import MemoryStore
-from worker.store.store import FileContents, ObjectInfo, Stored, Version
+from worker.store.store import Contents, ObjectInfo, Stored, Version
 
 
 @pytest.fixture(params=[True, False], ids=["versions", "no versions"])
@@ -358,7 +358,7 @@ class RefusingStore(MemoryStore):
         self,
         bucket: str,
         key: str,
-        contents: FileContents,
+        contents: Contents,
         content_type: str,
         metadata: Mapping[str, str],
     ) -> Stored:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable
 from worker.settings import StoreSettings
 from worker.store.memory_store import MemoryStore
 from worker.store.s3_store import S3Store
-from worker.store.store import MIN_PART_BYTES, FileContents, Source, Store, hash_file
+from worker.store.store import MIN_PART_BYTES, Contents, Source, Store, hash_bytes, hash_file
 from worker.uploads.listing import ListedVersion
 
 OTHER_ETAG = "0" * 32
@@ -36,12 +36,12 @@ class Bucket:
     delete: Callable[[str], object]
     lock: Callable[[str], object]
 
-    def put(self, key: str, content: bytes = b"content") -> FileContents:
+    def put(self, key: str, content: bytes = b"content") -> Contents:
         contents = self.file(content)
         self.store.put(self.name, key, contents, "image/png", {"sha256": contents.sha256})
         return contents
 
-    def file(self, content: bytes) -> FileContents:
+    def file(self, content: bytes) -> Contents:
         path = self.folder / "file"
         path.write_bytes(content)
         return hash_file(path)
@@ -172,6 +172,15 @@ def test_a_put_returns_the_version_that_is_listed(bucket: Bucket) -> None:
     (listed,) = bucket.list()
     assert (listed.version_id, listed.etag) == stored
     assert bool(stored.version_id) == bucket.is_versioned
+
+
+def test_bytes_are_stored_without_a_file(bucket: Bucket) -> None:
+    contents = hash_bytes(b"some bytes")
+    stored = bucket.store.put(bucket.name, "x", contents, "text/plain", {})
+    (listed,) = bucket.list()
+    assert (listed.version_id, listed.etag, listed.size) == (*stored, 10)
+    assert bucket.get(listed) == b"some bytes"
+    assert contents == replace(bucket.file(b"some bytes"), body=b"some bytes")
 
 
 def test_metadata_is_returned(bucket: Bucket) -> None:

@@ -143,7 +143,7 @@ class Client:
             key: The object key, "" for a request to the bucket.
             query: Query parameters, unquoted.
             headers: Additional headers in lower case; with x-amz-content-sha256 if the body is a
-                file.
+                file, or its hash is known.
             body: Bytes, or a file to send.
             sink: Called before each attempt; the function that it returns receives the body of a
                 successful response in pieces.
@@ -253,7 +253,7 @@ class Client:
         path = quote(f"{self._prefix}/{bucket}/{key}" if key else f"{self._prefix}/{bucket}")
         text = "&".join(f"{quote(k, '')}={quote(v, '')}" for k, v in sorted((query or {}).items()))
         unsigned = {"host": self._authority, **(headers or {})}
-        if isinstance(body, bytes):
+        if isinstance(body, bytes) and "x-amz-content-sha256" not in unsigned:
             digest = hashlib.sha256(body).hexdigest() if body else _EMPTY
             unsigned["x-amz-content-sha256"] = digest
         signed = self._signer.sign(method, path, text, unsigned, time.gmtime())

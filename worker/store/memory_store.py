@@ -15,7 +15,7 @@ from pathlib import Path
 from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable, UploadDeferred
 from worker.store.store import (
     MIN_PART_BYTES,
-    FileContents,
+    Contents,
     ObjectInfo,
     PartsUpload,
     Source,
@@ -178,12 +178,13 @@ class MemoryStore:
         self,
         bucket: str,
         key: str,
-        contents: FileContents,
+        contents: Contents,
         content_type: str,
         metadata: Mapping[str, str],
     ) -> Stored:
         """See `Store.put`."""
-        content = contents.path.read_bytes()
+        body = contents.body
+        content = body if isinstance(body, bytes) else body.read_bytes()
         version_id = self.upload(bucket, key, content, content_type, metadata)
         return Stored(version_id, contents.md5.hex())
 

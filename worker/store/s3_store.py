@@ -23,7 +23,7 @@ from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
 from worker.store.s3_multipart import S3Multipart
 from worker.store.s3_requests import S3Requests, version_query
-from worker.store.store import FileContents, ObjectInfo, PartsUpload, Source, Stored, Version
+from worker.store.store import Contents, ObjectInfo, PartsUpload, Source, Stored, Version
 from worker.uploads.listing import ListPage
 from worker.uploads.upload import NULL_VERSION, whole_seconds
 
@@ -151,7 +151,7 @@ class S3Store:
         self,
         bucket: str,
         key: str,
-        contents: FileContents,
+        contents: Contents,
         content_type: str,
         metadata: Mapping[str, str],
     ) -> Stored:
@@ -162,7 +162,7 @@ class S3Store:
             **_headers(content_type, metadata),
         }
         try:
-            response = self._requests.call("PUT", bucket, key, headers=headers, body=contents.path)
+            response = self._requests.call("PUT", bucket, key, headers=headers, body=contents.body)
         except RequestRefused as error:
             raise self._requests.put_error(bucket, key, contents.size, error) from error
         etag = _unquoted(response.headers.get("etag"))

@@ -49,17 +49,17 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
-class FileContents:
-    """A file to be stored.
+class Contents:
+    """What is to be stored.
 
     Attributes:
-        path: Where it is.
+        body: The bytes, or the file that has them.
         sha256: In hex.
         md5: The 16 bytes; S3 checks a PUT by them (Content-MD5).
         size: In bytes.
     """
 
-    path: Path
+    body: Path | bytes
     sha256: str
     md5: bytes
     size: int
@@ -94,7 +94,7 @@ class Source:
     etag: str
 
 
-def hash_file(path: Path) -> FileContents:
+def hash_file(path: Path) -> Contents:
     """Read a file and return its hashes and size."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as file:
@@ -102,7 +102,13 @@ def hash_file(path: Path) -> FileContents:
             sha256.update(chunk)
             md5.update(chunk)
             size += len(chunk)
-    return FileContents(path, sha256.hexdigest(), md5.digest(), size)
+    return Contents(path, sha256.hexdigest(), md5.digest(), size)
+
+
+def hash_bytes(content: bytes) -> Contents:
+    """Return bytes with their hashes."""
+    md5 = hashlib.md5(content, usedforsecurity=False).digest()
+    return Contents(content, hashlib.sha256(content).hexdigest(), md5, len(content))
 
 
 class PartsUpload(Protocol):
@@ -203,16 +209,16 @@ class Store(Protocol):
         self,
         bucket: str,
         key: str,
-        contents: FileContents,
+        contents: Contents,
         content_type: str,
         metadata: Mapping[str, str],
     ) -> Stored:
-        """Store a file as an object, and verify that it arrived whole.
+        """Store an object, and verify that it arrived whole.
 
         Args:
             bucket: The bucket.
             key: The object key.
-            contents: The file.
+            contents: The file or the bytes.
             content_type: Its media type.
             metadata: User metadata by lower-case name.
 
