@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_openstack as openstack
 
+from clients import archive
 from clients.errors import InfraError
 from infra.clouds import Compute
 from infra.names import FIRST_PIPELINE
 from infra.providers import buckets as providers
 from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Settings
-from infra.user_data import archive
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Buckets(pulumi.ComponentResource):
         return self._make(role, name, parent)
 
     def _access(self, settings: Settings, cloud: Compute) -> StoreAccess:
-        store, rotation = settings.store, settings.rotation
+        store, rotation = settings.store, settings.interfaces.rotation.keys
         keys: tuple[pulumi.Input[str], pulumi.Input[str]] = (store.access_key, store.secret_key)
         if not store.access_key:
             # A credential cannot be updated: after a rotation it is a new resource, created before

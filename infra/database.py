@@ -59,7 +59,7 @@ class Database(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("pipeline:infra:Database", "database", None, opts)
-        wanted = settings.database
+        wanted, passwords = settings.database, settings.interfaces.rotation.passwords
         cidrs = pulumi.Output.from_input(machine_ip).apply(lambda ip: allowed(ip, wanted.cidrs))
         where = {"cloud": cloud.entry, "region": cloud.region}
         instance = TroveInstance(
@@ -75,7 +75,7 @@ class Database(pulumi.ComponentResource):
                 "admin": ADMIN,
                 "user": USER,
                 "allowed_cidrs": cidrs,
-                "password_round": settings.rotation,
+                "password_round": passwords,
                 "guarded": settings.protect_data,
             },
             pulumi.ResourceOptions(parent=self, protect=settings.protect_data),
@@ -86,7 +86,7 @@ class Database(pulumi.ComponentResource):
                 **where,
                 "instance_id": instance.id,
                 "allowed_cidrs": cidrs,
-                "settled": f"{wanted.volume} GiB, {cloud.flavor_id}, {settings.rotation}",
+                "settled": f"{wanted.volume} GiB, {cloud.flavor_id}, {passwords}",
                 "wait_minutes": wanted.wait_minutes,
             },
             pulumi.ResourceOptions(parent=self),
@@ -113,7 +113,11 @@ class ExternalDatabase:
         if wanted.makes_certificates:
             made = ClientCertificates(
                 "database-client-certificates",
-                {"user": self.user, "admin": self.admin, "rotation": settings.rotation},
+                {
+                    "user": self.user,
+                    "admin": self.admin,
+                    "rotation": settings.interfaces.rotation.passwords,
+                },
             )
             self.client_ca = made.trusted
             self.credentials |= {

@@ -6,12 +6,13 @@ from typing import Any
 import pulumi
 import pulumi_openstack as openstack
 
+from clients import archive
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
 from infra.network import Network
 from infra.pipeline import Pipeline
 from infra.settings.models import Settings
-from infra.user_data import archive, document
+from infra.user_data import document
 from infra.user_data.worker_settings import worker_toml
 
 

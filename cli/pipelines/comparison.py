@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.stacks.outputs import Outputs
+from clients import archive
 from infra.settings.pipelines import Pipeline, definition
-from infra.user_data import archive
 
 
 def differs(wanted: Pipeline, deployed: Mapping[str, Any], outputs: Outputs) -> bool:

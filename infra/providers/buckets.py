@@ -8,11 +8,10 @@ from typing import Any
 
 from pulumi import dynamic as engine
 
-from clients import s3
+from clients import archive, s3
 from clients.errors import StoreError
 from infra.names import FIRST_PIPELINE
 from infra.providers import dynamic
-from infra.user_data import archive
 
 #: Stands for a pipeline in the archive's contents: the key that asks for it, and no valid name.
 KEPT_INPUTS = "keepInputs"

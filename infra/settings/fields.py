@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from clients.certificates import is_certificate, is_private_key, is_ssh_key
 
@@ -21,7 +21,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 #: Pukki refuses wider ranges; a database open to thousands of addresses is a mistake anyway.
 _WIDEST_DATABASE_PREFIX = 22
 #: By IP version; 0.0.0.0/1 and 128.0.0.0/1 are everybody too.
-_WIDEST_OPERATOR_PREFIX = {4: 8, 6: 19}
+_WIDEST_OPEN_PREFIX = {4: 8, 6: 19}
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,10 +56,11 @@ def one_of(*choices: str) -> BeforeValidator:
 def whole_number(low: int, high: int) -> BeforeValidator:
     """Read a whole number from `low` to `high`."""
 
-    def check(value: str) -> int:
-        if not re.fullmatch(r"\s*-?[0-9]+\s*", value) or not low <= int(value) <= high:
+    def check(value: object) -> int:
+        text = str(value)
+        if not re.fullmatch(r"\s*-?[0-9]{1,9}\s*", text) or not low <= int(text) <= high:
             raise ValueError(f"is {value!r}: set it to a whole number from {low} to {high}.")
-        return int(value)
+        return int(text)
 
     return BeforeValidator(check)
 
@@ -130,9 +131,22 @@ def _database_limit(network: Network) -> str:
 
 
 def _operator_limit(network: Network) -> str:
-    if network.prefixlen < _WIDEST_OPERATOR_PREFIX[network.version]:
+    if network.prefixlen < _WIDEST_OPEN_PREFIX[network.version]:
         return "port 22 is not opened to so many, so write your own address, 192.0.2.7/32"
     return ""
+
+
+def _client_limit(network: Network) -> str:
+    if network.prefixlen < _WIDEST_OPEN_PREFIX[network.version]:
+        return "no port is opened to so many, so write the ranges of your networks"
+    return ""
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse one range in two spellings: each becomes a resource that is named after it."""
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"has {twice[0]!r} twice: name it once.")
+    return values
 
 
 def _file(path: str) -> str:
@@ -178,7 +192,9 @@ Certificate = Annotated[str, _pem("certificate", is_certificate)]
 PrivateKey = Annotated[str, _pem("private key without a passphrase", is_private_key)]
 #: The one line of a public key's file.
 PublicKey = Annotated[str, BeforeValidator(_public_key)]
-#: IPv4 ranges that may reach the database, and ranges that may reach port 22.
-DatabaseRange = Annotated[str, _range(_database_limit)]
-OperatorRange = Annotated[str, _range(_operator_limit)]
 Cidr = Annotated[str, _range(lambda _: "")]
+_Distinct = AfterValidator(_distinct)
+#: Ranges that may reach the database (IPv4 only), port 22, and the machine's other open ports.
+DatabaseRanges = Annotated[tuple[Annotated[str, _range(_database_limit)], ...], _Distinct]
+OperatorRanges = Annotated[tuple[Annotated[str, _range(_operator_limit)], ...], _Distinct]
+ClientRanges = Annotated[tuple[Annotated[str, _range(_client_limit)], ...], _Distinct]

@@ -8,15 +8,16 @@ from pulumi.runtime.config import CONFIG, get_config, get_config_env, is_config_
 from pydantic import ValidationError
 
 from infra.errors import InvalidSettings
-from infra.settings import pipelines
+from infra.settings import interfaces, pipelines, structured
 from infra.settings.declared import FLAT, defaults, flat_settings, unknown
+from infra.settings.interfaces import Interfaces
 from infra.settings.models import Settings
 from infra.settings.rules import violations
 
 #: The only OS_* variable that selects a file instead of filling gaps of both clouds' entries.
 HARMLESS_VARIABLES = frozenset({"OS_CLIENT_CONFIG_FILE"})
 # Settings in no section of the model `Settings`.
-_TOP_LEVEL = ("timerInterval", "graceSeconds", "rotation", "protectData", "deletePipelineData")
+_TOP_LEVEL = ("timerInterval", "graceSeconds", "protectData", "deletePipelineData")
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -50,7 +51,12 @@ def parse(
     sentences = list(faults)
     found: dict[str, Any] = {}
     try:
-        found = pipelines.read(pipelines.parse(values["pipelines"]), secrets)
+        found = pipelines.read(structured.parse(values["pipelines"]), secrets)
+    except InvalidSettings as error:
+        sentences += error.sentences
+    ways_in = Interfaces()
+    try:
+        ways_in = interfaces.read(values, found)
     except InvalidSettings as error:
         sentences += error.sentences
     existing = values["database"].strip() == "existing"
@@ -58,6 +64,7 @@ def parse(
     parts: dict[str, Any] = {
         **dict.fromkeys(sections, values),
         "pipelines": found,
+        "interfaces": ways_in,
         **{name: values[name] for name in _TOP_LEVEL},
     }
     parts["existing_database"] = values if existing else None
@@ -74,7 +81,7 @@ def parse(
 
 def named_secrets(text: str) -> set[str]:
     """Return the settings that `pipelines` names as secrets: no others may have any name."""
-    value = pipelines.parse(text)
+    value = structured.parse(text)
     entries = value.values() if isinstance(value, dict) else ()
     lists = [each.get("secrets") for each in entries if isinstance(each, dict)]
     return {str(name) for names in lists if isinstance(names, list) for name in names}

@@ -10,8 +10,8 @@ from infra.settings.fields import (
     Boolean,
     BucketName,
     Certificate,
-    DatabaseRange,
-    OperatorRange,
+    DatabaseRanges,
+    OperatorRanges,
     PrivateKey,
     PublicKey,
     Text,
@@ -20,6 +20,7 @@ from infra.settings.fields import (
     text,
     whole_number,
 )
+from infra.settings.interfaces import Interfaces
 from infra.settings.pipelines import Pipeline
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -87,9 +88,7 @@ class Database(Section):
     )
     flavor: Annotated[str, text("a flavor of the database cloud")] = _named("databaseFlavor")
     volume: Annotated[int, whole_number(1, 10_000)] = _named("databaseVolumeSize")
-    cidrs: Annotated[tuple[DatabaseRange, ...], list_of_texts("databaseCidrs")] = _named(
-        "databaseCidrs"
-    )
+    cidrs: Annotated[DatabaseRanges, list_of_texts("databaseCidrs")] = _named("databaseCidrs")
     wait_minutes: Annotated[int, whole_number(1, 24 * 60)] = _named("databaseWaitMinutes")
     sslmode: Annotated[str, one_of(*SSL_MODES)] = _named("databaseSslMode")
     root_cert: Certificate = _named("databaseSslRootCert")
@@ -127,7 +126,7 @@ class Machine(Section):
     external_network: Annotated[str, text("the network of floating IPs")] = _named(
         "externalNetwork"
     )
-    operator_cidrs: Annotated[tuple[OperatorRange, ...], list_of_texts("operatorCidrs")] = _named(
+    operator_cidrs: Annotated[OperatorRanges, list_of_texts("operatorCidrs")] = _named(
         "operatorCidrs"
     )
     public_key: PublicKey = _named("sshPublicKeyFile")
@@ -145,11 +144,11 @@ class Settings(Section):
     existing_database: ExistingDatabase | None
     machine: Machine
     pipelines: Mapping[str, Pipeline]
+    interfaces: Interfaces
     interval: Annotated[str, text("the pause between two passes, for example 1s", *_INTERVAL)] = (
         _named("timerInterval")
     )
     grace: Annotated[int, whole_number(0, 3600)] = _named("graceSeconds")
-    rotation: Annotated[int, whole_number(1, 1_000_000)] = _named("rotation")
     protect_data: Boolean = _named("protectData")
     deleted: Annotated[tuple[str, ...], list_of_texts("deletePipelineData")] = _named(
         "deletePipelineData"

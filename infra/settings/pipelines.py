@@ -1,40 +1,31 @@
 """The setting `pipelines`: a map of names to what each pipeline reads, does and writes."""
 
-import difflib
 import hmac
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field
 
+from clients import archive
 from infra.errors import InvalidSettings
 from infra.names import FIRST_PIPELINE
+from infra.settings import structured
 from infra.settings.declared import defaults
 from infra.settings.fields import BucketName, Cidr
-from infra.user_data import archive
+from infra.settings.structured import Model, Name, checked
 from worker import errors, transforms
 from worker.transforms import output_keys, pipeline_faults
 from worker.transforms.shipped_folder import shipped_files
 
 #: What a stack has that defines none.
 DEFAULT = {FIRST_PIPELINE: {"transform": "negate"}}
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")  # deb-version(7)
 _IGNORED = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 #: Stands for a value that is not known here, or must not be shown.
 SECRET = "[secret]"  # noqa: S105
-
-
-def _checked(check: Callable[[str], object]) -> BeforeValidator:
-    def run(value: object) -> object:
-        check(str(value))
-        return value
-
-    return BeforeValidator(run)
 
 
 def _one_or_more(value: object) -> object:
@@ -46,13 +37,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> BeforeValidator:
         if not pattern.fullmatch(text):
             raise ValueError(f"is {text!r}, which is not {what}.")
 
-    return _checked(check)
-
-
-def _name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        rule = "use a letter first, then up to 19 of a-z, 0-9 and hyphens"
-        raise ValueError(f"is not a name: {rule}.")
+    return checked(check)
 
 
 def _transform(name: str) -> None:
@@ -62,13 +47,7 @@ def _transform(name: str) -> None:
         raise ValueError(str(error).removeprefix("transform ")) from None
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
-    )
-
-
-class Limits(_Model):
+class Limits(Model):
     """What one file may cost; None for the default of the transform or the worker."""
 
     memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] | None = None
@@ -77,16 +56,16 @@ class Limits(_Model):
     pixels: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
 
-class Pipeline(_Model):
+class Pipeline(Model):
     """A pipeline as the settings define it; bucket names are "" for the default."""
 
-    transform: Annotated[str, _checked(_transform)]
+    transform: Annotated[str, checked(_transform), Field(description=transforms.names()[0])]
     parameters: dict[str, Any] = Field(default={}, repr=False)
     sources: Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(alias="from")] = ()
     gather: bool = False
     input_bucket: BucketName = ""
     output_bucket: BucketName = ""
-    output_key: Annotated[str, _checked(lambda text: text and output_keys.check(text))] = ""
+    output_key: Annotated[str, checked(lambda text: text and output_keys.check(text))] = ""
     keep_inputs: bool = False
     limits: Limits = Limits()
     ignore: tuple[Annotated[str, Field(min_length=1)], ...] = _IGNORED
@@ -99,8 +78,8 @@ class Pipeline(_Model):
     ] = ()
 
 
-class _Pipelines(_Model):
-    pipelines: dict[Annotated[str, _checked(_name)], Pipeline]
+class _Pipelines(Model):
+    pipelines: dict[Name, Pipeline]
 
 
 def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, Pipeline]:
@@ -123,11 +102,7 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
     if not isinstance(value, dict):
         raise InvalidSettings([f"pipelines is {shown(value)}: write a map NAME: {{transform: …}}."])
     value = {str(name): _masked(entry) for name, entry in value.items()}
-    try:
-        found = _Pipelines.model_validate({"pipelines": value}).pipelines
-    except ValidationError as error:
-        found_faults = error.errors(include_url=False)
-        raise InvalidSettings([sentence(fault, shown) for fault in found_faults]) from None
+    found = structured.read(_Pipelines, {"pipelines": value}, shown).pipelines
     faults = []
     for name, pipeline in found.items():
         path = f"pipelines.{name}"
@@ -143,36 +118,6 @@ def read(value: object, secrets: Mapping[str, bool] | None = None) -> dict[str, 
 def readers(name: str, pipelines: Mapping[str, Pipeline]) -> list[str]:
     """Return the pipelines that read a pipeline's results."""
     return [other for other, each in pipelines.items() if name in each.sources]
-
-
-def sentence(fault: Mapping[str, Any], shown: Callable[[object], str] = repr) -> str:
-    """Return a fault that pydantic found as one sentence that begins with the value's path."""
-    path, name = "", ""
-    for part in (each for each in fault["loc"] if each != "[key]"):
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" * bool(path) or str(part)
-        name = str(part)
-    limits, kind = fault.get("ctx", {}), fault["type"]
-    if kind == "extra_forbidden":
-        owner = Limits if "limits" in fault["loc"][:-1] else Pipeline
-        known = [str(each.alias or field) for field, each in owner.model_fields.items()]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}."
-        return f"{path} is not a known key: {hint}"
-    if kind == "missing":
-        return f"{path} is missing: set it, for example to {transforms.names()[0]}."
-    if "error" in limits:
-        return f"{path} {limits['error']}"
-    wanted = {
-        "int": "a whole number",
-        "bool": "true or false",
-        "string": "a text",
-        "tuple": "a list",
-        "dict": "a map",
-        "model": "a map",
-    }.get(kind.partition("_")[0], "")
-    if "ge" in limits or "le" in limits:
-        wanted = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
-    return f"{path} is {shown(fault['input'])}: set it to {wanted or 'another value'}."
 
 
 def _masked(value: Any) -> Any:
@@ -262,14 +207,6 @@ def shared_buckets(chosen: Mapping[str, str]) -> Iterator[str]:
                 f"{path} and {other} are both {bucket!r}: give each its own bucket, or results"
                 " would be processed again."
             )
-
-
-def parse(text: str) -> object:
-    """Return the setting's value, which the engine hands over as JSON."""
-    try:
-        return json.loads(text) if text.strip() else {}
-    except ValueError:
-        return text
 
 
 def definition(pipeline: Pipeline, folder_sha256: str, key: str) -> dict[str, Any]:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from clients.archive import Archive
+from infra.settings.interfaces import Interfaces
 from infra.settings.models import Settings
 from infra.settings.pipelines import Pipeline, readers
-from infra.user_data.archive import Archive
 from infra.user_data.document import ROOT_CERTIFICATE
 from worker.transforms import describe
 from worker.transforms.output_keys import GATHERED
@@ -55,6 +56,8 @@ def worker_toml(
         "store": {**store, "region": settings.store.region},
         "database": {**database, **more},
         "package": _package(worker),
+        "web": _web(settings.interfaces),
+        **{f"cameras.{name}": vars(each) for name, each in settings.interfaces.cameras.items()},
     }
     for name, pipeline in settings.pipelines.items():
         tables[f"pipelines.{name}"] = {
@@ -72,6 +75,17 @@ def worker_toml(
     for name, table in tables.items():
         parts += [f"[{name}]", *_lines(table), ""]
     return "\n".join(parts)
+
+
+def _web(interfaces: Interfaces) -> dict[str, Any]:
+    """The page's table; without `upload` the service's own limits apply."""
+    upload = interfaces.upload
+    return {
+        "enabled": interfaces.web,
+        "exposed": bool(upload),
+        "token_round": interfaces.rotation.upload_token,
+        **(upload.model_dump(exclude={"cidrs"}) if upload else {}),
+    }
 
 
 def _package(archive: Archive) -> dict[str, str]:

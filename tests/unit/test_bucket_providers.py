@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from clients import archive as worker_archive
 from clients import s3
 from clients.errors import StoreError
 from infra.providers.buckets import (
@@ -18,7 +19,6 @@ from infra.providers.buckets import (
     BucketContentsProvider,
     WorkerArchiveProvider,
 )
-from infra.user_data import archive as worker_archive
 from local import object_store
 from tests.eventually import eventually
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.user_data import archive
-from infra.user_data.archive import CHECKOUT
+from clients import archive
+from clients.archive import CHECKOUT
 
 NOISE = random.Random(13).randbytes(100_000)  # noqa: S311
 #: Path in the folder -> content; those that are shipped, in their order in the zip.

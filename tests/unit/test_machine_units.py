@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from infra.user_data import archive as worker_archive
+from clients import archive as worker_archive
+from clients.archive import WORKER
 from infra.user_data import document as user_data
-from infra.user_data.archive import WORKER
 from tests.unit.sample_user_data import files, sample, tool
 from worker import units as worker_units
 from worker.settings import Limits, Package, Pipeline, Web

@@ -8,8 +8,8 @@ import pytest
 
 from cli.pipelines.comparison import differs
 from cli.stacks.outputs import Outputs
+from clients import archive
 from infra.settings.pipelines import Pipeline, definition, read
-from infra.user_data import archive
 
 OUTPUTS = Outputs({}, "quarantine", "", "http://s3", "us-east-1", "access", "unit-secret-key")
 KEYS: dict[str, Any] = {

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from clients.archive import CHECKOUT
 from infra.errors import InvalidSettings
 from infra.settings.models import Settings
 from infra.settings.pipelines import Pipeline, read, readers
-from infra.user_data.archive import CHECKOUT
 from tests.unit.stack_settings import stack_settings
 from tests.unit.test_settings import faults_of, load_stack, settings_of
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from clients import archive as worker_archive
+from clients.archive import WORKER
 from infra.errors import UserDataTooLarge
-from infra.user_data import archive as worker_archive
 from infra.user_data import document as user_data
-from infra.user_data.archive import WORKER
 from infra.user_data.document import CLOUD_INIT, NOVA_LIMIT
 from tests.unit.sample_user_data import INTERVAL, files, sample, tool
 
@@ -112,7 +112,7 @@ def test_same_bytes_from_every_clone(tmp_path: Path, packed: str) -> None:
 
 PACK = """
 import json, sys
-from infra.user_data import archive as worker_archive
+from clients import archive as worker_archive
 from infra.user_data import document as user_data
 document = json.load(sys.stdin)
 source = worker_archive.bootstrap()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.user_data import archive as worker_archive
+from clients import archive as worker_archive
 from tests.worker.pipeline import Pipeline
 
 ARCHIVE = worker_archive.describe()

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 
 from worker.transforms.shipped_folder import is_shipped, shipped_files
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 WORKER = CHECKOUT / "worker"
 #: What of worker/ runs on the machine: sources, migrations and the locks of packages.
 SUFFIXES = (".py", ".sql", ".c", ".h", ".toml")
