@@ -37,6 +37,10 @@ LOCKS = {
         "What the worker needs on its machine.",
         ("--group", "worker", *_MACHINE),
     ),
+    "edge/requirements.txt": (
+        "What an edge device needs.",
+        ("--group", "edge", "--no-deps", *_MACHINE),
+    ),
     **{
         f"worker/transforms/{name}/requirements.txt": (
             f"What the transform `{name}` needs.",

@@ -29,6 +29,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 BILLS = {
     "docs/sbom/worker.cdx.json": "worker/requirements.txt",
     "docs/sbom/cli.cdx.json": "cli/requirements.txt",
+    "docs/sbom/edge.cdx.json": "edge/requirements.txt",
     **{
         f"docs/sbom/{name}.cdx.json": f"worker/transforms/{name}/requirements.txt"
         for name in TRANSFORMS

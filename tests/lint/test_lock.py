@@ -18,6 +18,10 @@ LOCKED = {
         *(each for each in PROJECT["dependency-groups"]["local"] if isinstance(each, str)),
     ],
     "worker/requirements.txt": PROJECT["dependency-groups"]["worker"],
+    "edge/requirements.txt": [
+        *PROJECT["dependency-groups"]["faces"],
+        *(each for each in PROJECT["dependency-groups"]["edge"] if isinstance(each, str)),
+    ],
     **{
         f"worker/transforms/{name}/requirements.txt": PROJECT["dependency-groups"][name]
         for name in TRANSFORMS

@@ -16,6 +16,7 @@ BUNDLED = {
     "docs/sbom/worker.cdx.json": {"libjpeg / libjpeg-turbo", "libwebp", "libpq", "isa-l"},
     "docs/sbom/cli.cdx.json": {"postgresql", "rclone", "openssl"},
     "docs/sbom/faces.cdx.json": {"libjpeg / libjpeg-turbo", "libssl", "libavcodec"},
+    "docs/sbom/edge.cdx.json": {"libjpeg / libjpeg-turbo", "libssl", "libavcodec"},
     "docs/sbom/answers.cdx.json": {"onig_sys"},
 }
 
