@@ -21,7 +21,7 @@ processes; that of the servers, on the same cores, is in separate columns."""
 def measure(setup: Setup) -> Result:
     """Alternate the script with passes of the worker, then run one long pass."""
     uploads = PhotoSet(setup.photos).uploads(SIZES["P2"])
-    turns, few, many, long = (1, 3, 20, 60) if setup.quick else (3, 10, 500, 2000)
+    turns, few, many, long = (1, 2, 8, 12) if setup.quick else (3, 10, 500, 2000)
     ours, notes, lines = "ours", [], []
     rates: dict[str, list[float]] = {}
     figures: dict[str, float] = {}

@@ -36,7 +36,7 @@ _ALONE, _CODE, _PIPELINE = "the detector alone", "the transform alone", "the pip
 def measure(setup: Setup) -> Result:
     """Alternate the three."""
     turns = 1 if setup.quick else 3
-    count = setup.count or (40 if setup.quick else 1000)
+    count = setup.count or (8 if setup.quick else 1000)
     uploads, folder = _uploads(setup.photos), setup.folder / "photos"
     folder.mkdir()
     for number in range(count):

@@ -27,15 +27,15 @@ WHERE m.pipeline = 'model' ORDER BY m.id
 
 
 def measure(setup: Setup) -> Result:
-    """Measure ten runs, three if `quick`."""
-    runs = 3 if setup.quick else 10
+    """Measure ten runs, one of 20 lines if `quick`."""
+    runs, splits = (1, 20) if setup.quick else (10, _SPLITS)
     source = package(setup.folder / "package", setup.source)
     with Testbed(setup.folder / "testbed", source) as testbed:
         pipeline = testbed.pipeline
         make_workflow(pipeline, source)
         with Passes(pipeline, "negatives", "train", "model") as passes:
             for number in range(runs):
-                lines = "\n".join(f"{number}-{line}" for line in range(_SPLITS))
+                lines = "\n".join(f"{number}-{line}" for line in range(splits))
                 pipeline.s3.put_object(
                     Bucket=pipeline.input, Key=f"{number}.txt", Body=lines.encode()
                 )

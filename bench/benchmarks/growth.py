@@ -23,7 +23,7 @@ _REPEATED = 1000  # objects; passes over more are not repeated
 
 def measure(setup: Setup) -> Result:
     """Measure passes over up to 10,000 objects."""
-    return grow(setup, (100, 1000) if setup.quick else (100, 1000, 10_000), "growth")
+    return grow(setup, (10, 100) if setup.quick else (100, 1000, 10_000), "growth")
 
 
 def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:

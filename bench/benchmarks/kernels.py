@@ -27,8 +27,9 @@ subsampling, libvips at the same quality. The identity transcode decodes and cod
 entropy-coded data and nothing else. Size: of the result to the source's. Error: of the result's
 pixels against 255 − the source's, as Pillow decodes both."""
 
-_QUICK = ("P2 JPEG q90", "P2 JPEG progressive", "P2 PNG", "P2 PNG palette", "P2 GIF")
+_QUICK = ("P2 JPEG q90", "P2 PNG palette")  # every way has one that it suits
 _FULL = (
+    *("P2 JPEG q90", "P2 JPEG progressive", "P2 PNG", "P2 PNG palette", "P2 GIF"),
     *("P12 JPEG q90", "E12 JPEG q90", "P12 JPEG 4:4:4 q95", "P12 JPEG progressive"),
     *("E12 JPEG progressive", "P12 PNG", "P12 PNG palette", "P12 GIF"),
 )
@@ -52,7 +53,7 @@ def measure(setup: Setup) -> Result:
     photo_set = PhotoSet(setup.photos)
     found, missing = alternatives.find_alternatives()
     rows: dict[str, list[Row]] = {}
-    for name, path in photo_set.files(setup.folder, [*_QUICK, *(() if setup.quick else _FULL)]):
+    for name, path in photo_set.files(setup.folder, _QUICK if setup.quick else _FULL):
         print_progress(f"  {name}")
         rows[name] = _rows(
             [alternative for alternative in found if alternative.suits(path)], path, setup.quick
@@ -82,7 +83,7 @@ def _rows(found: Sequence[Alternative], path: Path, quick: bool) -> list[Row]:
             times[alternative.name].append(once)
         sizes[alternative.name] = target.stat().st_size / path.stat().st_size
         errors[alternative.name] = _error(path, target) if alternative.negates else None
-    for _ in range(2 if quick else 5):
+    for _ in range(1 if quick else 5):
         for alternative in found:
             if repeats[alternative.name]:
                 times[alternative.name].append(

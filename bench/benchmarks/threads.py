@@ -26,7 +26,7 @@ least and the largest."""
 def measure(setup: Setup) -> Result:
     """Alternate both ways over the same photographs."""
     uploads = PhotoSet(setup.photos).uploads(SIZES["P2"])
-    turns, count = (1, 20) if setup.quick else (7, 400)
+    turns, count = (1, 4) if setup.quick else (7, 400)
     found: dict[str, list[Usage]] = {PROCESSES: [], THREADS: []}
     with Testbed(setup.folder / "testbed", setup.source) as testbed:
         for turn in range(turns + 1):
