@@ -116,15 +116,10 @@ def _print_problems(problems: list[str]) -> int:
 
 
 def _migrate(loaded: Settings) -> None:
-    from worker.ledger.connection import connect_admin  # noqa: PLC0415
-    from worker.ledger.migrations import begin_gathering, migrate  # noqa: PLC0415
-    from worker.transforms import describe  # noqa: PLC0415
+    from worker.ledger.migrations import migrate_stack  # noqa: PLC0415
 
-    with connect_admin(loaded) as connection:
-        transforms = sorted({one.transform for one in loaded.pipelines.values()})
-        for name in migrate(connection, loaded.database.user, map(describe, transforms)):
-            print(f"applied {name}")
-        begin_gathering(connection, loaded)
+    for name in migrate_stack(loaded):
+        print(f"applied {name}")
 
 
 def _report(loaded: Settings, options: argparse.Namespace) -> None:

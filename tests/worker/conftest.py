@@ -70,7 +70,7 @@ def pipeline(
     store: ObjectStore = request.getfixturevalue(KINDS[request.param])
     with pipelines(tmp_path, store, database, versions=request.param == "versions") as made:
         made.kind = request.param
-        made.migrate()
+        made.make_tables()
         yield made
 
 
@@ -80,7 +80,7 @@ def versioned(
 ) -> Iterator[Pipeline]:
     """A pipeline whose input bucket has versions."""
     with pipelines(tmp_path, moto, database, versions=True) as made:
-        made.migrate()
+        made.make_tables()
         yield made
 
 
@@ -99,7 +99,7 @@ def unversioned(
 ) -> Iterator[Pipeline]:
     """A pipeline without versions, on a store that honours conditional requests."""
     with pipelines(tmp_path, moto, database, versions=False) as made:
-        made.migrate()
+        made.make_tables()
         yield made
 
 

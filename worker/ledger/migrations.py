@@ -8,10 +8,10 @@ import psycopg
 from psycopg import sql
 
 from worker.errors import ServiceUnavailable
-from worker.ledger.connection import Connection, reason_of
+from worker.ledger.connection import Connection, connect_admin, reason_of
 from worker.ledger.postgres_ledger import SQL_FOLDER, statement
 from worker.settings import Settings
-from worker.transforms import Description, is_function
+from worker.transforms import Description, describe, is_function
 
 _MAX_NAME = 63  # bytes of an identifier (PostgreSQL, "Lexical Structure")
 _NUMBER = (
@@ -29,6 +29,22 @@ _COLUMNS: Mapping[str, str] = {
     "bigint": _NUMBER.format("9e18", "bigint"),
     "double precision": _NUMBER.format("1e308", "double precision"),
 }
+
+
+def migrate_stack(settings: Settings) -> list[str]:
+    """Bring the database of a stack up to date.
+
+    Args:
+        settings: The stack's, of this machine, with the credential `database-admin-password`.
+
+    Returns:
+        The names of the migrations that were applied now.
+    """
+    transforms = sorted({one.transform for one in settings.pipelines.values()})
+    with connect_admin(settings) as connection:
+        applied = migrate(connection, settings.database.user, map(describe, transforms))
+        _begin_gathering(connection, settings)
+    return applied
 
 
 def migrate(
@@ -76,16 +92,8 @@ def migrate(
     return applied
 
 
-def begin_gathering(connection: Connection, settings: Settings) -> None:
-    """Note that runs that end from now on are gathered: other pipelines may be faster to begin.
-
-    Args:
-        connection: A session of the role that owns the schema.
-        settings: The stack's, of this machine.
-
-    Raises:
-        ServiceUnavailable: It cannot be noted.
-    """
+def _begin_gathering(connection: Connection, settings: Settings) -> None:
+    """Note that runs that end from now on are gathered: other pipelines may be faster to begin."""
     place = {"stack": settings.stack, "machine": settings.machine}
     try:
         for name in (one.name for one in settings.pipelines.values() if one.gather):
