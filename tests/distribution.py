@@ -10,7 +10,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 SHARED_OUT = "tests/faults/test_matrix.py"
-WHOLE_SUITES = ("machine", "openstack", "qemu")
+WHOLE_SUITES = ("containers", "machine", "openstack", "qemu")
 
 
 class ByModule(LoadScopeScheduling):  # type: ignore[misc]

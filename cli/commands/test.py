@@ -20,7 +20,7 @@ OPENSTACK = "openstack"
 QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
 QUICK = ("lint", "engine", "worker", "unit")
-LONG = (OPENSTACK, "machine", "faults", "examples", "clients", "recovery", "fuzz")
+LONG = (OPENSTACK, "machine", "faults", "examples", "clients", "containers", "recovery", "fuzz")
 _PROCESSES = 4  # at most; each starts its own servers
 _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines of tests assume
 

@@ -27,7 +27,7 @@ def document(more: Sequence[str] = ()) -> str:
     Args:
         more: lines of a shell script that runs at every boot.
     """
-    script = [f"[ -e {_DONE} ] && exit 0", here_document("/etc/pip.conf", _pip_settings())]
+    script = [f"[ -e {_DONE} ] && exit 0", here_document("/etc/pip.conf", pip_settings())]
     for path in sorted(_CERTIFICATES.glob("*.crt")):
         script.append(here_document(str(path), path.read_text(encoding="utf-8")))
         script.append(f"cat {path} >> {_BUNDLE}")
@@ -42,8 +42,13 @@ def here_document(path: str, text: str) -> str:
     return f"cat > {path} <<'END-OF-FILE'\n{text.rstrip()}\nEND-OF-FILE"
 
 
-def _pip_settings() -> str:
-    """How the host's pip reaches its registry, as a pip.conf."""
+def pip_settings(loopback: str = HOST, certificates: str = _BUNDLE) -> str:
+    """Return how the host's pip reaches its registry, as a pip.conf.
+
+    Args:
+        loopback: The host's loopback interface as the guest reaches it.
+        certificates: The guest's path of the authorities that the host trusts.
+    """
     found: dict[str, str] = {}
     parser = configparser.RawConfigParser()
     parser.read([path.expanduser() for path in _PIP_FILES], encoding="utf-8")
@@ -51,10 +56,9 @@ def _pip_settings() -> str:
         variable = "PIP_" + name.upper().replace("-", "_")
         value = os.environ.get(variable) or parser.get("global", name, fallback="")
         if value:
-            # The guest reaches the host's loopback at another address.
-            found[name] = re.sub(r"\b(127\.0\.0\.1|localhost)\b", HOST, value)
+            found[name] = re.sub(r"\b(127\.0\.0\.1|localhost)\b", loopback, value)
     lines = [
         f"{name} = {' '.join(value.split())}\n"
-        for name, value in {**found, "cert": _BUNDLE}.items()
+        for name, value in {**found, "cert": certificates}.items()
     ]
     return "[global]\n" + "".join(lines)
