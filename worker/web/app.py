@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from worker.errors import ServiceUnavailable
 from worker.settings import Settings
+from worker.web import overview
 from worker.web.pages import STATIC, render
 from worker.web.security import HostCheck, SessionCheck
 from worker.web.state import State
@@ -26,12 +27,13 @@ _SESSION_SECONDS = 7 * 86400
 def make_app(settings: Settings) -> Starlette:
     """Return the ASGI application of a stack (ASGI 3)."""
     state = State(settings)
-    pages = [Route("/", _overview)]
     app = Starlette(
         routes=[
             Route("/login", _login),
             Mount("/static", _StaticFiles(directory=STATIC)),
-            Mount("", routes=pages, middleware=[Middleware(SessionCheck, state=state)]),
+            Mount(
+                "", routes=[*overview.ROUTES], middleware=[Middleware(SessionCheck, state=state)]
+            ),
         ],
         middleware=[Middleware(HostCheck, state=state)],
         exception_handlers={
@@ -46,6 +48,7 @@ def make_app(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    app.state.shared.start()
     yield
     app.state.shared.close()
 
@@ -62,10 +65,6 @@ async def _login(request: Request) -> Response:
         state.cookie, value, max_age=_SESSION_SECONDS, httponly=True, samesite="strict"
     )
     return response
-
-
-async def _overview(request: Request) -> Response:
-    return render(request, "overview.html")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Settings
 from worker.store.s3_store import open_store
 from worker.web.connections import Connections
+from worker.web.monitor import Monitor
 from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
 
 _T = TypeVar("_T")
@@ -30,6 +31,7 @@ class State:
         page_key: The key that lets a browser in.
         csrf: What each change of the page must carry besides the cookie.
         cookie: The name of the cookie; ports of one host share their cookies, stacks do not.
+        monitor: What the overview shows.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -39,6 +41,11 @@ class State:
         self.csrf = csrf_token(self.page_key)
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
         self._connections = Connections(settings)
+        self.monitor = Monitor(settings, self.store, self._connections)
+
+    def start(self) -> None:
+        """Start what runs beside the requests."""
+        self.monitor.start()
 
     @contextmanager
     def ledger(self) -> Iterator[StackLedger]:
@@ -79,4 +86,5 @@ class State:
 
     def close(self) -> None:
         """Close what is open."""
+        self.monitor.stop()
         self._connections.close()

@@ -1,0 +1,56 @@
+"""Bars of jobs by time, as the overview draws them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.web.throughput import Period
+
+HEIGHT = 48  # of the drawing; each period is 4 wide
+STEP = 4
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A period's bar: from the bottom up jobs that are done, then quarantined ones.
+
+    Attributes:
+        x: Its left edge.
+        done: The height of the done jobs.
+        failed: The height of the quarantined jobs.
+        text: What it shows, in words.
+    """
+
+    x: int
+    done: float
+    failed: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot. Attributes: title, bars, width, done and failed (sums), most (of one period)."""
+
+    title: str
+    bars: Sequence[Bar]
+    width: int
+    done: int
+    failed: int
+    most: int
+
+
+def plot(title: str, periods: Sequence[Period]) -> Plot:
+    """Return the plot of some periods, oldest first."""
+    most = max((one.done + one.failed for one in periods), default=0)
+    scale = HEIGHT / max(most, 1)
+    bars = [
+        Bar(
+            i * STEP,
+            round(one.done * scale, 1),
+            round(one.failed * scale, 1),
+            f"{one.start:%H:%M} UTC: {one.done} done, {one.failed} quarantined",
+        )
+        for i, one in enumerate(periods)
+        if one.done or one.failed
+    ]
+    done, failed = sum(one.done for one in periods), sum(one.failed for one in periods)
+    return Plot(title, bars, STEP * len(periods), done, failed, most)
