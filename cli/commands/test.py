@@ -22,6 +22,7 @@ QEMU = "qemu"
 QUICK = ("lint", "engine", "worker", "unit")
 LONG = (OPENSTACK, "machine", "faults", "examples", "clients", "containers", "recovery", "fuzz")
 _PROCESSES = 4  # at most; each starts its own servers
+_PROCESSES_PER_CORE = 2  # for half of their time tests wait: for boots, timers, services
 _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines of tests assume
 
 
@@ -81,7 +82,9 @@ def run(
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
     if faults:
         pytest.append("--faults")
-    processes = 1 if len(wanted) == 1 and not faults else min(_PROCESSES, os.cpu_count() or 1)
+    processes = 1
+    if len(wanted) > 1 or faults:
+        processes = min(_PROCESSES, _PROCESSES_PER_CORE * (os.cpu_count() or 1))
     if processes > 1:
         pytest += [f"--numprocesses={processes}", "--dist=loadscope", "--no-loadscope-reorder"]
     pytest += extra

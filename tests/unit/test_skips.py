@@ -1,5 +1,6 @@
 """`--allowed-skips`: a skip that is not listed fails the run, in one process or several."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +31,12 @@ def test_skips_are_checked(tmp_path: Path, processes: str, line: str, code: int)
     (suite / "test_b.py").write_text("def test_passes():\n    pass\n")
     (tmp_path / "allowed").write_text(line)
     answer = subprocess.run(
-        [sys.executable, "-m", "pytest", processes, "--allowed-skips", "allowed", "tests"],
+        [
+            *(sys.executable, "-m", "pytest", "-p", "xdist", processes),
+            *("--allowed-skips", "allowed", "tests"),
+        ],
         cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # those that it does not use
         capture_output=True,
         text=True,
         check=False,
