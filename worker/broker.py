@@ -54,8 +54,11 @@ def configuration(
         of their size it drops what it acknowledged.
     """
     bind = f" {address}" if address else ""
+    # As root it would become the user `mosquitto`, who may not read the files: only where a person
+    # is root, since the unit has a user of its own.
+    user = "user root\n" if os.geteuid() == 0 else ""
     return f"""\
-allow_anonymous false
+{user}allow_anonymous false
 password_file {files}/passwords
 acl_file {files}/acl
 log_dest stderr
