@@ -37,8 +37,6 @@ PREPARE = "pipeline-prepare@.service"
 POSTINSTALL = "pipeline-postinstall.service"
 RETRY_SECONDS = 1.0
 PREPARE_SECONDS = 5.0  # between attempts
-#: Where mosquitto is for users whose PATH lacks the folders of servers.
-PROGRAMS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 NO_BROKER = "mosquitto is not installed on this computer: install it to receive cameras' pictures."
 #: How the user's package clients reach their registries: only `prepare` gets these variables.
 REGISTRIES = re.compile(r"(PIP_|HF_|SSL_CERT_|REQUESTS_CA_).*|(HTTPS?|NO)_PROXY", re.IGNORECASE)
@@ -153,8 +151,11 @@ class Service:
 
     def _run_broker(self, port: int, cameras_port: int) -> None:
         """Run this computer's mosquitto; without one the machine has a problem until there is."""
-        search = os.pathsep.join((os.environ.get("PATH", os.defpath), *PROGRAMS))
-        program, problem = shutil.which("mosquitto", path=search), self._host.problem
+        folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        # Users' PATH often lacks the folders of servers, such as /usr/sbin beside /usr/bin.
+        folders += [f"{one.removesuffix('bin')}sbin" for one in folders if one.endswith("/bin")]
+        program = shutil.which("mosquitto", path=os.pathsep.join(folders))
+        problem = self._host.problem
         if program is None:
             if not problem.exists():
                 private_file.write(problem, NO_BROKER)
