@@ -8,6 +8,7 @@ from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
 from tests.worker.pipeline import Pipeline
 from tests.worker.web_server import WebServer
+from worker.web.tokens import csrf_token, page_key, session_id
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,21 @@ def test_cookie_is_neither_for_scripts_nor_for_other_sites(web: WebServer) -> No
 def test_bearer_token_does_not_open_the_page(web: WebServer) -> None:
     response = web.get("/", cookie="", authorization=f"Bearer {web.token}")
     assert response.status == 403
+
+
+def test_nothing_that_the_upload_token_gives_opens_the_page(web: WebServer) -> None:
+    """Who may upload may not see what others uploaded."""
+    token, name = web.token, web.cookie.partition("=")[0]
+    derived = [
+        token,
+        page_key(token, 1),
+        session_id(token),
+        session_id(page_key(token, 1)),
+        csrf_token(token),
+    ]
+    for key in derived:
+        assert web.get(f"/login?key={key}", cookie="").status == 403
+        assert web.get("/", cookie=f"{name}={key}").status == 403
 
 
 @pytest.mark.parametrize("host", ["localhost:8700", "127.0.0.1:1", "[::1]:8700", "LOCALHOST"])

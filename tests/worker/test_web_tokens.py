@@ -10,9 +10,10 @@ from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_
 
 def test_every_secret_is_another_and_stays() -> None:
     token = upload_token("a secret key", 1)
-    key = page_key(token)
+    key = page_key("a secret key", 1)
     made = [token, key, session_id(key), csrf_token(key)]
     made += [upload_token("a secret key", 2), upload_token("another", 1)]
+    made += [page_key("a secret key", 2), page_key(token, 1)]
     assert len(set(made)) == len(made)
     assert all(re.fullmatch("[A-Za-z0-9_-]{32}", one) for one in made)
     # A machine and the commands of another release compute the same.

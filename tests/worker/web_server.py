@@ -47,9 +47,14 @@ class WebServer:
         return upload_token(self.pipeline.store.secret_key, 1)
 
     @property
+    def page_key(self) -> str:
+        """The key that lets a browser in."""
+        return page_key(self.pipeline.store.secret_key, 1)
+
+    @property
     def csrf(self) -> str:
         """What a change of the page must carry."""
-        return csrf_token(page_key(self.token))
+        return csrf_token(self.page_key)
 
     @property
     def address(self) -> str:
@@ -57,7 +62,7 @@ class WebServer:
 
     @property
     def login_address(self) -> str:
-        return f"{self.address}/login?key={page_key(self.token)}"
+        return f"{self.address}/login?key={self.page_key}"
 
     def __enter__(self) -> Self:
         self.process = self.pipeline.popen("web", "--port", str(self.port), **self._arguments)

@@ -36,8 +36,8 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.store = settings, open_store(settings)
-        self.token = upload_token(settings.credential("s3-secret-key"), settings.web.token_round)
-        self.page_key = page_key(self.token)
+        secret = (settings.credential("s3-secret-key"), settings.web.token_round)
+        self.token, self.page_key = upload_token(*secret), page_key(*secret)
         self.csrf = csrf_token(self.page_key)
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
         self._connections = Connections(settings)

@@ -23,9 +23,18 @@ def upload_token(s3_secret_key: str, token_round: int) -> str:
     return _derived(s3_secret_key, f"upload-token {token_round}")
 
 
-def page_key(token: str) -> str:
-    """Return the key with which a browser is let in once: from the upload token."""
-    return _derived(token, "page-key")
+def page_key(s3_secret_key: str, token_round: int) -> str:
+    """Return the key with which a browser is let in once.
+
+    Args:
+        s3_secret_key: The stack's secret S3 key, not the upload token: who may upload may not
+            open the page.
+        token_round: As for `upload_token`.
+
+    Returns:
+        32 characters of base64url.
+    """
+    return _derived(s3_secret_key, f"page-key {token_round}")
 
 
 def session_id(key: str) -> str:
