@@ -10,6 +10,8 @@ from worker.settings import Web
 #: Of the unit pipeline-proxy.service, as systemd has them.
 _CERTIFICATE = "/run/credentials/pipeline-proxy.service/interface-certificate"
 _STATE = "/var/lib/pipeline-proxy"
+#: The page's server refuses what is too large, in words; this is for what it does not count.
+_MARGIN_MB = 1
 
 
 def caddyfile(
@@ -34,7 +36,6 @@ def caddyfile(
     return f"""\
 {{
 	admin off
-	persist_config off
 	storage file_system {state}
 {redirects}	servers {{
 		protocols h1 h2
@@ -46,24 +47,43 @@ def caddyfile(
 	}}
 }}
 
+(page) {{
+	reverse_proxy 127.0.0.1:{web.port} {{
+		header_up Host {{upstream_hostport}}
+	}}
+}}
+
 {site} {{
-{tls}	@upload {{
-		method POST PUT
-		vars_regexp {{http.request.uri.path}} ^/upload(/.*)?$
+{tls}	@files {{
+		method POST
+		vars_regexp {{http.request.uri.path}} ^/upload$
+	}}
+	@file {{
+		method PUT
+		vars_regexp {{http.request.uri.path}} ^/upload/.+$
 	}}
 	@jobs {{
 		method GET
 		vars_regexp {{http.request.uri.path}} ^/jobs/u[0-9a-f]+(/results/[0-9]+)?$
 	}}
 	request_header -Cookie
-	handle @upload {{
-		reverse_proxy 127.0.0.1:{web.port}
+	request_body @files {{
+		max_size {_MARGIN_MB + web.max_file_mb * web.max_files}MB
+	}}
+	request_body @file {{
+		max_size {_MARGIN_MB + web.max_file_mb}MB
+	}}
+	request_body @jobs {{
+		max_size 1MB
+	}}
+	handle @files {{
+		import page
+	}}
+	handle @file {{
+		import page
 	}}
 	handle @jobs {{
-		request_body {{
-			max_size 0
-		}}
-		reverse_proxy 127.0.0.1:{web.port}
+		import page
 	}}
 	respond 404
 }}
