@@ -7,6 +7,7 @@ import pulumi
 from infra import clouds, outputs
 from infra.buckets import Buckets
 from infra.database import make_database
+from infra.interfaces import Interfaces
 from infra.machines import Machines
 from infra.network import Network
 from infra.pipeline import Pipeline
@@ -22,6 +23,11 @@ network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
 pipelines = [Pipeline(name, stack, compute, buckets, on_openstack) for name in stack.pipelines]
 database = make_database(stack, database_cloud, network.address)
-machines = Machines(stack, network, buckets, pipelines, database, opts=on_openstack)
+interfaces = Interfaces(stack, network.address, buckets.access)
+machines = Machines(
+    stack, network, buckets, pipelines, database, interfaces=interfaces, opts=on_openstack
+)
 
-outputs.export(stack, buckets, pipelines, database, network=network, machines=machines)
+outputs.export(
+    stack, buckets, pipelines, database, network=network, machines=machines, interfaces=interfaces
+)

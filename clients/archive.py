@@ -17,8 +17,8 @@ from worker.transforms.shipped_folder import is_shipped, shipped_files
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 WORKER = CHECKOUT / "worker"
-#: What of worker/ runs on the machine: sources, migrations and the locks of packages.
-SUFFIXES = (".py", ".sql", ".c", ".h", ".toml")
+#: What of worker/ runs on the machine: sources, migrations, pages and the locks of packages.
+SUFFIXES = (".py", ".sql", ".c", ".h", ".toml", ".html", ".css", ".js", ".svg")
 LOCK = "requirements.txt"
 #: What worker/bootstrap.py imports of its own package: the part in user-data.
 BOOTSTRAP = (

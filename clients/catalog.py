@@ -1,10 +1,13 @@
 """A cloud's service catalog: the regions of a service, and where the object store answers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from clients.connection import cloud_errors, connect, region_config
 from clients.errors import CloudError, NotInCloud
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -47,3 +50,14 @@ def s3_endpoint(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = parts.port in (None, DEFAULT_PORTS.get(parts.scheme))
     return f"{parts.scheme}://{host}" if usual else f"{parts.scheme}://{host}:{parts.port}"
+
+
+def is_container(cloud: "Connection", url: str) -> bool:
+    """Return whether Swift shows a container to the login; False where it cannot be queried."""
+    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - slow, and needed here
+
+    try:
+        answer = cloud.session.head(url, raise_exc=False)
+    except ClientException:
+        return False
+    return bool(answer.ok)

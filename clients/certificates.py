@@ -5,35 +5,40 @@ The package `cryptography` is imported where it is used: most commands need no c
 
 # ruff: noqa: PLC0415
 
+import base64
 import datetime
+import hmac
 import secrets
 from typing import Any
 
 #: Certificates are replaced by `rotation` only; one that expired would stop the pipeline.
 VALID_DAYS = 3650
 _KEY = "-----BEGIN PRIVATE KEY-----"
+#: All of RFC 5280, section 4.2.1.3.
+_KEY_USAGE = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
-def make_authority() -> str:
+def make_authority(days: int = VALID_DAYS) -> str:
     """Make an authority: a self-signed certificate that signs others."""
     # OpenSSL looks issuers up by name, so every authority needs its own.
-    return issue(f"image-pipeline {secrets.token_hex(8)}")
+    return issue(f"image-pipeline {secrets.token_hex(8)}", days=days)
 
 
-def issue(name: str, authority: str = "", address: str = "", days: int = VALID_DAYS) -> str:
+def issue(name: str, authority: str = "", *hosts: str, days: int = VALID_DAYS) -> str:
     """Issue a certificate with a new key (P-256).
 
     Args:
         name: Its common name.
         authority: Certificate and key of the authority that signs it; "" for a self-signed one.
-        address: The server's IP address; "" for the certificate of a client or an authority.
+        hosts: The server's IP addresses and domains; none for a client's or an authority's.
         days: How long it is valid; negative for one that has expired.
 
     Returns:
         Certificate and key, PEM.
     """
-    from ipaddress import ip_address
-
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -45,6 +50,11 @@ def issue(name: str, authority: str = "", address: str = "", days: int = VALID_D
         issuer = x509.load_pem_x509_certificate(authority.encode()).subject
         signer = serialization.load_pem_private_key(authority.encode(), None)
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    # Python 3.13 verifies as RFC 5280 says (VERIFY_X509_STRICT): section 4.2.1.1 to 4.2.1.3.
+    usage = dict.fromkeys(_KEY_USAGE, False) | dict.fromkeys(
+        ("digital_signature",) if authority else ("key_cert_sign", "crl_sign"), True
+    )
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -55,13 +65,47 @@ def issue(name: str, authority: str = "", address: str = "", days: int = VALID_D
         .not_valid_before(now + min(days, 0) * day - day)
         .not_valid_after(now + days * day)
         .add_extension(x509.BasicConstraints(ca=not authority, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(signed_by, critical=False)
     )
-    if address:
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+    if hosts:
+        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
     return (builder.sign(signer, hashes.SHA256()).public_bytes(pem) + private).decode()
+
+
+def _host(name: str) -> Any:
+    from ipaddress import ip_address
+
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def days_left(pem: str) -> int:
+    """Return for how many days a certificate is valid; negative after its end."""
+    from cryptography import x509
+
+    end = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    return (end - datetime.datetime.now(datetime.UTC)).days
+
+
+def derived_password(authority: str, purpose: str) -> str:
+    """Return a password that whoever has an authority's key can derive: 32 digits of base64url.
+
+    Args:
+        authority: Certificate and key, PEM; the certificate does not matter.
+        purpose: What the password is for; another text gives another password.
+    """
+    key = authority.partition(_KEY)[2]
+    digest = hmac.digest(key.encode(), f"image-pipeline {purpose}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest[:24]).decode()
 
 
 def public_part(pem: str) -> str:

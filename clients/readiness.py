@@ -23,6 +23,8 @@ SILENT = "ERROR"
 SILENT_SHARE, SILENT_MINUTES = 0.1, 5.0
 #: Minutes for which every poll may be answered with a 5xx: gateways do so while a service restarts.
 UNAVAILABLE_MINUTES = 5.0
+#: Minutes that each change in place may take.
+CHANGE_MINUTES = 60.0
 #: Minutes that a cloud may take to build an instance, and to delete one.
 BUILD_MINUTES, DELETE_MINUTES = 60.0, 30.0
 
@@ -91,6 +93,28 @@ def wait_until_ready(
     instance = _poll_until_done(poll, id_, minutes)
     assert instance is not None  # noqa: S101
     return instance
+
+
+def change(cloud: "Connection", id_: str, access: Access, volume: int, flavor_id: str) -> None:
+    """Change an instance's access, volume (GiB) and flavor, starting from what it is now.
+
+    Each request is sent only when the instance is ready: Trove answers 422 otherwise.
+
+    Raises:
+        DatabaseError: The volume would shrink, or a change failed or took too long.
+    """
+    instance = wait_until_ready(cloud, id_, None, CHANGE_MINUTES)
+    if volume < instance.volume:
+        raise DatabaseError(trove.no_shrinking(volume, instance.volume))
+    if not instance.access.same_as(access):
+        trove.set_access(cloud, id_, access)
+        wait_until_ready(cloud, id_, access, CHANGE_MINUTES)
+    if volume > instance.volume:
+        trove.grow_volume(cloud, id_, volume)
+        wait_until_ready(cloud, id_, access, CHANGE_MINUTES, lambda i: i.volume >= volume)
+    if flavor_id != instance.flavor_id:
+        trove.set_flavor(cloud, id_, flavor_id)
+        wait_until_ready(cloud, id_, access, CHANGE_MINUTES, lambda i: i.flavor_id == flavor_id)
 
 
 def delete_and_wait(cloud: "Connection", id_: str) -> None:

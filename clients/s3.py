@@ -72,6 +72,41 @@ def find(s3: Any, bucket: str) -> str:
     return "absent" if code in ABSENT else "taken"
 
 
+def require_free(s3: Any, bucket: str) -> None:
+    """Refuse a name that a bucket has already."""
+    state = find(s3, bucket)
+    if state == "ours":
+        raise StoreError(
+            f"Bucket {bucket} exists already and is yours: add it to adoptBuckets to use it as"
+            " it is, or choose another name."
+        )
+    if state == "taken":
+        raise StoreError(
+            f"Bucket {bucket} belongs to another user (names are shared by all users of the"
+            " store): choose another name."
+        )
+
+
+def require_own(s3: Any, bucket: str) -> None:
+    """Refuse a bucket to adopt that these keys do not find."""
+    if find(s3, bucket) != "ours":
+        raise StoreError(
+            f"Bucket {bucket} is to be adopted, but was not found with these keys: create it, or"
+            " correct its name."
+        )
+
+
+def require_no_old_versions(s3: Any, bucket: str) -> None:
+    """Refuse an input bucket whose old versions would count as uploads."""
+    noncurrent, markers = old_versions(s3, bucket)
+    if noncurrent or markers:
+        raise StoreError(
+            f"Bucket {bucket} cannot be the input bucket: it holds {noncurrent} noncurrent"
+            f" versions and {markers} delete markers, which would count as uploads; remove them"
+            " (a lifecycle rule does) or choose another bucket."
+        )
+
+
 def creation_time(s3: Any, bucket: str) -> str | None:
     """Return when a bucket of the keys' owner was made; None where the store does not say."""
     with store_errors(bucket):

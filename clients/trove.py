@@ -138,6 +138,14 @@ def grow_volume(cloud: "Connection", id_: str, size: int) -> None:
     _ask(cloud, "POST", f"/instances/{id_}/action", {"resize": {"volume": {"size": size}}})
 
 
+def no_shrinking(wanted: int, current: int) -> str:
+    """Return the sentence about a volume that would shrink; sizes in GiB."""
+    return (
+        f"databaseVolumeSize is {wanted} GiB but the volume has {current} GiB, and volumes only"
+        f" grow: set {current} or more."
+    )
+
+
 def set_flavor(cloud: "Connection", id_: str, flavor_id: str) -> None:
     """Ask for another flavor; the database is down while it changes."""
     _ask(cloud, "POST", f"/instances/{id_}/action", {"resize": {"flavorRef": flavor_id}})

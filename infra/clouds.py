@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pulumi_openstack as openstack
 
 from clients import clouds_yaml, credential, trove
-from clients.catalog import choose_region, s3_endpoint
+from clients.catalog import choose_region, is_container, s3_endpoint
 from clients.connection import cloud_errors, connect
 from clients.errors import CloudError, NotInCloud
 from clients.networks import choose_network
@@ -110,17 +110,7 @@ def _own_buckets(
     names = set(settings.buckets(project).values())
     if settings.store.kind != "existing":
         names &= set(settings.store.adopted)
-    return frozenset(name for name in names if swift and _is_container(cloud, f"{swift}/{name}"))
-
-
-def _is_container(cloud: "Connection", url: str) -> bool:
-    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - slow, and needed here
-
-    try:
-        answer = cloud.session.head(url, raise_exc=False)
-    except ClientException:
-        return False
-    return bool(answer.ok)
+    return frozenset(name for name in names if swift and is_container(cloud, f"{swift}/{name}"))
 
 
 def _check_machine(cloud: "Connection", settings: Settings) -> None:

@@ -9,6 +9,7 @@ import pulumi_openstack as openstack
 from clients import archive
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
+from infra.interfaces import Interfaces
 from infra.network import Network
 from infra.pipeline import Pipeline
 from infra.settings.models import Settings
@@ -29,6 +30,7 @@ class Machines(pulumi.ComponentResource):
         pipelines: Sequence[Pipeline],
         database: AnyDatabase,
         *,
+        interfaces: Interfaces,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("pipeline:infra:Machines", "machines", None, opts)
@@ -46,7 +48,7 @@ class Machines(pulumi.ComponentResource):
             flavor_name=machine.flavor,
             key_pair=key.name,
             networks=[openstack.compute.InstanceNetworkArgs(port=network.port_id)],
-            user_data=_user_data(settings, buckets, pipelines, database),
+            user_data=_user_data(settings, buckets, pipelines, database, interfaces),
             # One that was shut off at the cloud is started by the next `up`.
             power_state="active",
             opts=pulumi.ResourceOptions(
@@ -79,6 +81,7 @@ def _user_data(
     buckets: Buckets,
     pipelines: Sequence[Pipeline],
     database: AnyDatabase,
+    interfaces: Interfaces,
 ) -> pulumi.Output[str]:
     """Return packed user-data, made of the other resources' outputs; all of it is secret."""
     source, pieces = archive.bootstrap(), document.templates()
@@ -112,6 +115,7 @@ def _user_data(
         "port": database.port,
         "credentials": {
             **database.credentials,
+            **interfaces.credentials,
             "s3-access-key": buckets.access.access_key,
             "s3-secret-key": buckets.access.secret_key,
         },

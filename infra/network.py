@@ -1,6 +1,7 @@
 """The machine's network: floating IP, security group, port."""
 
 import ipaddress
+from collections.abc import Iterator
 
 import pulumi
 import pulumi_openstack as openstack
@@ -8,11 +9,12 @@ import pulumi_openstack as openstack
 from infra.clouds import Compute
 from infra.settings.models import Settings
 
-SSH = 22
+SSH, HTTP, HTTPS, MQTT = 22, 80, 443, 8883
+EVERYBODY = "0.0.0.0/0"
 
 
 class Network(pulumi.ComponentResource):
-    """A port that only operators reach over ssh, and the address that the database admits."""
+    """A port, open to the ranges of the settings, and the address that the database admits."""
 
     address: pulumi.Output[str]
     port_id: pulumi.Output[str]
@@ -41,17 +43,17 @@ class Network(pulumi.ComponentResource):
         )
         self.rules: list[pulumi.Resource] = [
             openstack.networking.SecGroupRule(
-                f"ssh-from-{cidr}",
+                f"{name}-from-{cidr}",
                 direction="ingress",
                 ethertype=f"IPv{ipaddress.ip_network(cidr).version}",
                 protocol="tcp",
-                port_range_min=SSH,
-                port_range_max=SSH,
+                port_range_min=number,
+                port_range_max=number,
                 remote_ip_prefix=cidr,
                 security_group_id=group.id,
                 opts=child,
             )
-            for cidr in settings.machine.operator_cidrs
+            for name, number, cidr in _openings(settings)
         ]
         port = openstack.networking.Port(
             "port",
@@ -62,3 +64,19 @@ class Network(pulumi.ComponentResource):
         )
         self.address, self.port_id = floating_ip.address, port.id
         self.register_outputs({"address": self.address, "port_id": self.port_id})
+
+
+def _openings(settings: Settings) -> Iterator[tuple[str, int, str]]:
+    """Yield protocol, port and range of what the machine answers."""
+    ways = settings.interfaces
+    for cidr in settings.machine.operator_cidrs:
+        yield "ssh", SSH, cidr
+    if ways.upload:
+        for cidr in ways.upload.cidrs:
+            yield "https", HTTPS, cidr
+        if ways.upload.domain:
+            # ACME's authorities look from addresses that they do not publish (RFC 8555, section
+            # 8.3); the proxy answers nothing else there.
+            yield "http", HTTP, EVERYBODY
+    for cidr in ways.mqtt.cidrs if ways.mqtt else ():
+        yield "mqtt", MQTT, cidr

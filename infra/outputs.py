@@ -7,6 +7,7 @@ import pulumi
 
 from infra.buckets import Buckets
 from infra.database import AnyDatabase
+from infra.interfaces import Interfaces
 from infra.machines import Machines
 from infra.names import FIRST_PIPELINE
 from infra.network import Network
@@ -21,6 +22,7 @@ def export(
     pipelines: Sequence[Pipeline],
     database: AnyDatabase,
     *,
+    interfaces: Interfaces,
     network: Network,
     machines: Machines,
 ) -> None:
@@ -46,6 +48,7 @@ def export(
         "floatingIp": network.address,
         "sshCommand": pulumi.Output.concat(login, network.address),
         "machineNames": machines.names,
+        **interfaces.outputs,
     }
     if database.client_ca is not None:
         outputs["databaseClientCa"] = database.client_ca

@@ -54,13 +54,13 @@ class BucketClaimProvider(BucketOwnershipProvider):
 
     def create(self, props: dict[str, Any]) -> engine.CreateResult:
         """Claim a free name; StoreError for one that exists."""
-        _refuse_existing(props)
+        s3.require_free(s3.client(props), props["bucket"])
         return engine.CreateResult(props["bucket"], {**props, "made": True, "former": {}})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:
         """Take back a bucket that this stack made; StoreError for any other that exists."""
         if not _is_own(olds, news):
-            _refuse_existing(news)
+            s3.require_free(s3.client(news), news["bucket"])
         return engine.UpdateResult({**news, "made": True, "former": _former(olds, news)})
 
 
@@ -90,20 +90,16 @@ class BucketAdoptionProvider(BucketOwnershipProvider):
         """Adopt another bucket, or what this stack made: the queue before, versions and all."""
         made = _is_own(olds, news)
         if made:
-            _existing(news)
+            s3.require_own(s3.client(news), news["bucket"])
         elif olds["bucket"] != news["bucket"] or olds.get("queue") != news["queue"]:
             self._refuse_unusable(news)
         return engine.UpdateResult({**news, "made": made, "former": _former(olds, news)})
 
     def _refuse_unusable(self, props: dict[str, Any]) -> None:
-        store, bucket = _existing(props), props["bucket"]
-        noncurrent, markers = s3.old_versions(store, bucket) if props["queue"] else (0, 0)
-        if noncurrent or markers:
-            raise StoreError(
-                f"Bucket {bucket} cannot be the input bucket: it holds {noncurrent} noncurrent"
-                f" versions and {markers} delete markers, which would count as uploads; remove them"
-                " (a lifecycle rule does) or choose another bucket."
-            )
+        store, bucket = s3.client(props), props["bucket"]
+        s3.require_own(store, bucket)
+        if props["queue"]:
+            s3.require_no_old_versions(store, bucket)
 
 
 class BucketContentsProvider(dynamic.Provider):
@@ -248,29 +244,3 @@ def _moves(olds: dict[str, Any], news: dict[str, Any]) -> bool:
     # A claim may have no bucket: it could not be created, or its `up` was refused.
     is_other = olds["bucket"] != news["bucket"]
     return is_other and s3.find(s3.client(olds), olds["bucket"]) != "absent"
-
-
-def _refuse_existing(props: dict[str, Any]) -> None:
-    bucket = props["bucket"]
-    state = s3.find(s3.client(props), bucket)
-    if state == "ours":
-        raise StoreError(
-            f"Bucket {bucket} exists already and is yours: add it to adoptBuckets to use it as"
-            " it is, or choose another name."
-        )
-    if state == "taken":
-        raise StoreError(
-            f"Bucket {bucket} belongs to another user (names are shared by all users of the"
-            " store): choose another name."
-        )
-
-
-def _existing(props: dict[str, Any]) -> Any:
-    """Return a client of the store that has the bucket; StoreError where these keys find none."""
-    store = s3.client(props)
-    if s3.find(store, props["bucket"]) != "ours":
-        raise StoreError(
-            f"Bucket {props['bucket']} is to be adopted, but was not found with these keys:"
-            " create it, or correct its name."
-        )
-    return store

@@ -1,17 +1,22 @@
-"""The dynamic provider of the database's client certificates.
+"""Dynamic providers of certificates: of the database's clients, and of the machine's servers.
 
-There are always two authorities: one has signed the certificates in use, the other will sign those
-of the next rotation. The database trusts both, so it accepts new certificates before a machine has
-them. A rotation replaces the first authority; once the database trusts the new pair, it refuses the
-old certificates.
+Of the clients' authorities there are always two: one has signed the certificates in use, the other
+will sign those of the next rotation. The database trusts both, so it accepts new certificates
+before a machine has them. A rotation replaces the first authority; once the database trusts the new
+pair, it refuses the old certificates.
 """
 
 from typing import Any
 
 from pulumi import dynamic as engine
 
-from clients.certificates import issue, make_authority, public_part
+from clients.certificates import days_left, issue, make_authority, public_part
 from infra.providers import dynamic
+
+#: Cameras keep the authority of the machine's server for as long as they are used.
+AUTHORITY_DAYS = 30 * 365
+#: A server's certificate that is valid for less is issued anew by the next `up`.
+LEAST_DAYS = 365
 
 
 class ClientCertificatesProvider(dynamic.Provider):
@@ -45,4 +50,37 @@ def _outputs(props: dict[str, Any], authorities: list[str]) -> dict[str, Any]:
         "trusted": "".join(map(public_part, authorities)),
         "certificate": issue(props["user"], authorities[0]),
         "admin_certificate": issue(props["admin"], authorities[0]),
+    }
+
+
+class InterfaceCertificatesProvider(dynamic.Provider):
+    """The stack's own authority, and the certificate that the machine's servers show (PEM).
+
+    Inputs: address, domain ("" for none). Outputs: trusted (the authority's certificate); secret:
+    certificate (the server's, with its key), authority (which stays the same: cameras know it).
+    """
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.DiffResult:
+        """Change in place for another address or domain, and while there is time to renew."""
+        found = dynamic.diff(olds, news, update=("address", "domain"))
+        found.changes = found.changes or days_left(olds["certificate"]) < LEAST_DAYS
+        return found
+
+    def create(self, props: dict[str, Any]) -> engine.CreateResult:
+        """Make the authority and the certificate."""
+        made = _of_server(props, make_authority(AUTHORITY_DAYS))
+        return engine.CreateResult("interface-certificates", made)
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:
+        """Issue another certificate."""
+        return engine.UpdateResult(_of_server(news, olds["authority"]))
+
+
+def _of_server(props: dict[str, Any], authority: str) -> dict[str, Any]:
+    hosts = [host for host in (props["address"], props["domain"]) if host]
+    return {
+        **props,
+        "authority": authority,
+        "trusted": public_part(authority),
+        "certificate": issue(hosts[0], authority, *hosts),
     }

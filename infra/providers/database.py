@@ -16,8 +16,6 @@ from clients.errors import DatabaseError
 from clients.trove import Access
 from infra.providers import dynamic
 
-#: Minutes that each change in place may take.
-CHANGE_MINUTES = 60.0
 #: 32 random bytes; the alphabet needs no quoting in a URL, a shell or SQL.
 PASSWORD_BYTES = 32
 REPLACE = ("cloud", "region", "name", "datastore", "database", "admin", "user")
@@ -57,7 +55,7 @@ class TroveInstanceProvider(dynamic.Provider):
             )
         old, new = olds.get("volume"), news.get("volume")
         if old is not None and new is not None and int(new) < int(old):
-            failures.append(engine.CheckFailure("volume", _no_shrinking(int(new), int(old))))
+            failures.append(engine.CheckFailure("volume", trove.no_shrinking(int(new), int(old))))
         return engine.CheckResult(news, failures)
 
     def _replaces(self, olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
@@ -121,39 +119,15 @@ class TroveInstanceProvider(dynamic.Provider):
         return engine.ReadResult(id_, found)
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> engine.UpdateResult:
-        """Change access, volume, flavor and passwords, starting from what the instance is now."""
-        # So an update that was cut off is completed by the next one. Each request is sent only when
-        # the instance is ready: Trove answers 422 otherwise.
-        cloud = connect(news["cloud"], news["region"])
-        access, volume, flavor = _access(news), int(news["volume"]), news["flavor_id"]
-        instance = readiness.wait_until_ready(cloud, id_, None, CHANGE_MINUTES)
-        if volume < instance.volume:
-            raise DatabaseError(_no_shrinking(volume, instance.volume))
-        if not instance.access.same_as(access):
-            trove.set_access(cloud, id_, access)
-            readiness.wait_until_ready(cloud, id_, access, CHANGE_MINUTES)
-        if volume > instance.volume:
-            trove.grow_volume(cloud, id_, volume)
-            readiness.wait_until_ready(
-                cloud, id_, access, CHANGE_MINUTES, lambda i: i.volume >= volume
-            )
-        if flavor != instance.flavor_id:
-            trove.set_flavor(cloud, id_, flavor)
-            readiness.wait_until_ready(
-                cloud, id_, access, CHANGE_MINUTES, lambda i: i.flavor_id == flavor
-            )
+        """Change access, volume, flavor and passwords; one that was cut off is completed."""
+        cloud, access = connect(news["cloud"], news["region"]), _access(news)
+        readiness.change(cloud, id_, access, int(news["volume"]), news["flavor_id"])
         passwords = {name: olds[name] for name in ("admin_password", "user_password")}
         if olds.get("password_round") != news["password_round"]:
             passwords = {name: _password() for name in passwords}
-            trove.set_passwords(
-                cloud,
-                id_,
-                {
-                    news["admin"]: passwords["admin_password"],
-                    news["user"]: passwords["user_password"],
-                },
-            )
-            readiness.wait_until_ready(cloud, id_, access, CHANGE_MINUTES)
+            users = {news[role]: passwords[f"{role}_password"] for role in ("admin", "user")}
+            trove.set_passwords(cloud, id_, users)
+            readiness.wait_until_ready(cloud, id_, access, readiness.CHANGE_MINUTES)
         # The cloud upgrades minor versions itself: the version stays that of the creation.
         return engine.UpdateResult({**news, **passwords, "version": olds["version"]})
 
@@ -212,10 +186,3 @@ def _in_order(props: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(cidrs, list):
         return props
     return {**props, "allowed_cidrs": sorted(str(cidr) for cidr in cidrs)}
-
-
-def _no_shrinking(wanted: int, current: int) -> str:
-    return (
-        f"databaseVolumeSize is {wanted} GiB but the volume has {current} GiB, and volumes only"
-        f" grow: set {current} or more."
-    )

@@ -8,12 +8,11 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from clients.certificates import is_certificate, is_private_key, is_ssh_key
+from clients import key_files
 
 #: Bucket names that S3, Swift and virtual-host addressing all take (S3 user guide, "Bucket naming
 #: rules", without dots, which break TLS host names).
@@ -149,49 +148,14 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-def _file(path: str) -> str:
-    if not path.strip():
-        return ""
-    try:
-        return Path(path.strip()).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise ValueError(f"names {path}, which cannot be read ({reason}): name a file.") from None
-
-
-def _pem(what: str, is_valid: Callable[[str], bool]) -> BeforeValidator:
-    def check(path: str) -> str:
-        content = _file(path)
-        if content and not is_valid(content):
-            raise ValueError(f"names {path}, which contains no {what}: name a PEM file.")
-        return content
-
-    return BeforeValidator(check)
-
-
-def _public_key(path: str) -> str:
-    if not path.strip():
-        example = "~/.ssh/id_ed25519.pub"
-        raise ValueError(f"is missing: set it to the path of a public key, for example {example}.")
-    key = _file(path).strip()
-    if "PRIVATE KEY" in key:
-        raise ValueError(f"names {path}, a private key: name the file ending in .pub beside it.")
-    if not is_ssh_key(key):
-        raise ValueError(
-            f"names {path}, which does not hold a single public key: make a pair with"
-            " `ssh-keygen -t ed25519` and name its .pub file."
-        )
-    return key
-
-
 Text = Annotated[str, text()]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 BucketName = Annotated[str, BeforeValidator(_bucket)]
 #: Contents of the PEM file that the setting names, "" where none is named.
-Certificate = Annotated[str, _pem("certificate", is_certificate)]
-PrivateKey = Annotated[str, _pem("private key without a passphrase", is_private_key)]
+Certificate = Annotated[str, BeforeValidator(key_files.certificate)]
+PrivateKey = Annotated[str, BeforeValidator(key_files.private_key)]
 #: The one line of a public key's file.
-PublicKey = Annotated[str, BeforeValidator(_public_key)]
+PublicKey = Annotated[str, BeforeValidator(key_files.public_key)]
 Cidr = Annotated[str, _range(lambda _: "")]
 _Distinct = AfterValidator(_distinct)
 #: Ranges that may reach the database (IPv4 only), port 22, and the machine's other open ports.

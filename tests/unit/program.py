@@ -28,6 +28,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "admin_password": "unit-admin-password",
         "user_password": "unit-user-password",
     },
+    "pulumi-python:dynamic:InterfaceCertificates": {
+        "trusted": "unit-authority-certificate",
+        "certificate": "unit-server-certificate",
+        "authority": "unit-authority-key",
+    },
     "pulumi-python:dynamic:TroveReady": {"public_ip": "198.51.100.9", "port": 5432},
 }
 
@@ -119,6 +124,9 @@ def run_program(values: Mapping[str, str], stack: str = "unit", secret: Sequence
         What was asked for and put out.
     """
     run = Run()
+    root: Any = get_root_resource()
+    if root:
+        root.outputs.clear()  # one stack for the whole process
     pulumi.runtime.set_mocks(
         Mocks(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(run)
     )

@@ -1,0 +1,68 @@
+"""What is open to the outside besides ssh: its certificates, and the passwords of cameras."""
+
+from typing import Any
+
+import pulumi
+
+from clients.certificates import derived_password
+from infra.buckets import StoreAccess
+from infra.network import MQTT
+from infra.providers.certificates import InterfaceCertificatesProvider
+from infra.providers.dynamic import ProvidedResource
+from infra.settings.models import Settings
+from worker.web.tokens import upload_token
+
+
+class InterfaceCertificates(ProvidedResource, name="InterfaceCertificates"):
+    """The stack's own authority, and the certificate of the machine's servers."""
+
+    provider = InterfaceCertificatesProvider
+    further_outputs = ("trusted",)
+    secret_outputs = ("certificate", "authority")
+    trusted: pulumi.Output[str]
+    certificate: pulumi.Output[str]
+    authority: pulumi.Output[str]
+
+
+class Interfaces:
+    """The ways into pipelines besides the object store.
+
+    Attributes:
+        credentials: Credential on the machine -> text.
+        outputs: Those of the stack; tokens and passwords are secret.
+    """
+
+    def __init__(
+        self, settings: Settings, address: pulumi.Output[str], access: StoreAccess
+    ) -> None:
+        wanted, rounds = settings.interfaces, settings.interfaces.rotation
+        self.credentials: dict[str, pulumi.Input[str]] = {}
+        self.outputs: dict[str, Any] = {}
+        if wanted.web:
+            token = access.secret_key.apply(lambda key: upload_token(key, rounds.upload_token))
+            self.outputs["uploadToken"] = pulumi.Output.secret(token)
+        if not wanted.are_open:
+            return
+        domain = wanted.upload.domain if wanted.upload else ""
+        names = {"address": address, "domain": domain}
+        made = InterfaceCertificates("interface-certificates", names)
+        self.credentials["interface-certificate"] = made.certificate
+        self.credentials["interface-authority"] = made.trusted
+        self.outputs["interfaceAuthority"] = made.trusted
+        if wanted.upload:
+            host = domain or address
+            self.outputs["uploadUrl"] = pulumi.Output.concat("https://", host, "/upload")
+        if not wanted.mqtt:
+            return
+        self.outputs["mqttAddress"] = pulumi.Output.concat(address, f":{MQTT}")
+        cameras = self.outputs["cameras"] = {}
+        for name, camera in wanted.cameras.items():
+            password = _password(made, name, rounds.cameras.get(name, 1))
+            self.credentials[f"camera-{name}"] = password
+            cameras[name] = {"pipeline": camera.pipeline, "password": password}
+
+
+def _password(made: InterfaceCertificates, camera: str, number: int) -> pulumi.Output[str]:
+    """Return a camera's password; another round makes another one."""
+    purpose = f"camera {camera} {number}"
+    return pulumi.Output.secret(made.authority.apply(lambda pem: derived_password(pem, purpose)))
