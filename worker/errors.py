@@ -74,6 +74,10 @@ class TransformCrashed(TransformFailed):
     """The process that transformed the file died or was killed; the cause is unknown."""
 
 
+class MessageRefused(PipelineError):
+    """A camera's message will never be stored."""
+
+
 class JobRefused(PipelineError):
     """An operator's request for a job cannot be carried out."""
 

@@ -13,7 +13,8 @@ from worker.store.store import ObjectInfo, Store
 from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.upload import EMPTY_ETAG, Upload
 
-#: Metadata of a copy of another pipeline's result: its run, the job that made it, its number.
+#: Metadata of a copy of another pipeline's result: its run, the job that made it, its number. The
+#: object of a camera's message has the message's id as the job, and the number 1.
 RUN, PARENT, NUMBER = "run", "parent", "number"
 #: Metadata of an upload that a retry put back: the quarantined job.
 RETRY = "retry"
@@ -114,19 +115,19 @@ def identify(
 
     Returns:
         The job of each upload, and whether the upload is superfluous: a further copy of a result,
-        or of an upload that was put back, that already has another job.
+        of a camera's message, or of an upload that was put back, that already has another job.
     """
-    claims = [claim for one in fetched if (claim := _claim(one, has_sources=bool(sources)))]
+    claims = [claim for one in fetched if (claim := _claim(one))]
     origins = ledger.find_origins(claims, sources) if claims else {}
     return {one.upload: _job(pipeline, one.upload, origins.get(one.upload)) for one in fetched}
 
 
-def _claim(source: Fetched, *, has_sources: bool) -> Claim | None:
+def _claim(source: Fetched) -> Claim | None:
     metadata = source.info.metadata
     retry, parent, number = (metadata.get(name, "") for name in (RETRY, PARENT, NUMBER))
     if not _JOB_ID.fullmatch(retry):
         retry = ""
-    is_copy = has_sources and _JOB_ID.fullmatch(parent) and _NUMBER.fullmatch(number)
+    is_copy = _JOB_ID.fullmatch(parent) and _NUMBER.fullmatch(number)
     if not (retry or is_copy):
         return None
     origin = Parent(parent, int(number)) if is_copy else None
@@ -138,5 +139,6 @@ def _job(pipeline: str, upload: Upload, origin: Origin | None) -> tuple[Job, boo
         own_id = job_id(pipeline, upload)
         return Job(own_id, upload, own_id), False
     own_id = job_id(pipeline, upload, origin.round)
-    job = Job(own_id, upload, origin.run_id, origin.round, origin.parent, origin.retry_of)
+    run_id = origin.run_id or own_id
+    job = Job(own_id, upload, run_id, origin.round, origin.parent, origin.retry_of)
     return job, origin.successor not in (None, own_id)

@@ -153,7 +153,7 @@ class Claim:
         upload: The upload.
         sha256: Of its content, in hex.
         retry: The job whose quarantined upload it was, "" for none.
-        parent: The result of another pipeline that it is a copy of, if any.
+        parent: The result of another pipeline that it is a copy of, or the message, if any.
     """
 
     upload: Upload
@@ -167,15 +167,15 @@ class Origin:
     """Where an upload really comes from.
 
     Attributes:
-        run_id: Its run.
+        run_id: Its run, None if it begins one: it is a camera's message.
         round: The number of the retry, 0 for a copy of another pipeline's result.
-        parent: The result of another pipeline.
+        parent: The result of another pipeline, or the message.
         retry_of: The job that the retry repeats, None for a copy.
         successor: A job that was recorded for the same origin, or the retried job if it was
             dropped: if it is another one than the upload's own, the upload is superfluous.
     """
 
-    run_id: str
+    run_id: str | None
     round: int = 0
     parent: Parent | None = None
     retry_of: str | None = None

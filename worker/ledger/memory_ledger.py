@@ -86,7 +86,10 @@ class MemoryLedger:
         """See `Ledger.find_origins`."""
         with self._lock:
             found = {
-                one.upload: self._retry(one) or self._copy(one, sources) or self._manifest(one)
+                one.upload: self._retry(one)
+                or self._copy(one, sources)
+                or self._manifest(one)
+                or self._message(one)
                 for one in claims
             }
         return {upload: origin for upload, origin in found.items() if origin}
@@ -125,6 +128,14 @@ class MemoryLedger:
         if hashlib.sha256(gather.manifest.encode()).hexdigest() != claim.sha256:
             return None
         return Origin(gather.run, 0, parent, None, self._successor(parent))
+
+    def _message(self, claim: Claim) -> Origin | None:
+        row = self.tables.messages.get(claim.parent.job_id) if claim.parent else None
+        if row is None or claim.parent is None or claim.parent.number != 1:
+            return None
+        if (row.message.pipeline, row.message.sha256) != (self._pipeline, claim.sha256):
+            return None
+        return Origin(None, 0, claim.parent, None, self._successor(claim.parent))
 
     def _successor(self, parent: Parent) -> str | None:
         jobs = (one.job for one in self.results)

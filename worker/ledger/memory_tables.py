@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import count
 
 from worker.ledger.ledger import Attempt, Lease, Output, Result
+from worker.ledger.messages import CameraMinute, Message
 from worker.ledger.runs import Gather
 from worker.uploads.job import Parent
 from worker.uploads.upload import Upload
@@ -43,6 +44,15 @@ class GatherRow:
     is_stored: bool = False
 
 
+@dataclass(frozen=True)
+class MessageRow:
+    """A row of the table `messages`."""
+
+    message: Message
+    created_at: datetime
+    is_stored: bool = False
+
+
 @dataclass
 class MemoryTables:
     """The tables of a stack; several ledgers may share them. Keys begin with the pipeline.
@@ -58,6 +68,8 @@ class MemoryTables:
         lost_leases: By fence: the pipeline, the machine, and the job.
         retries: By the id of the quarantined job.
         gathers: By id.
+        messages: By id.
+        camera_minutes: The counters, and how much of them has arrived, by their primary key.
         first_passes: When a pipeline that gathers began to, by pipeline.
         heartbeats: When, and the problem, by pipeline and machine.
         last_errors: When, and the problem, by pipeline.
@@ -73,6 +85,10 @@ class MemoryTables:
     lost_leases: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     retries: dict[str, RetryRow] = field(default_factory=dict)
     gathers: dict[str, GatherRow] = field(default_factory=dict)
+    messages: dict[str, MessageRow] = field(default_factory=dict)
+    camera_minutes: dict[tuple[str, str, datetime, int], tuple[CameraMinute, int]] = field(
+        default_factory=dict
+    )
     first_passes: dict[str, datetime] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
     last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)

@@ -1,5 +1,5 @@
--- Where uploads come from that claim to be put back by a retry, copied from another pipeline, or the
--- file of a run.
+-- Where uploads come from that claim to be put back by a retry, copied from another pipeline, the
+-- file of a run, or a camera's message. A message begins a run of its own: its run is null.
 -- Anybody can write such metadata: it counts only if a row has the same content.
 -- `successor` is a job that was recorded for the same origin, or the retried job if it was dropped.
 WITH claims AS (
@@ -66,4 +66,22 @@ INNER JOIN pipeline.gathers AS g
     ON
         c.parent = g.id AND c.number = 1
         AND c.sha256 = encode(sha256(convert_to(g.manifest, 'UTF8')), 'hex')
-WHERE g.stack = %(stack)s AND g.pipeline = %(pipeline)s;
+WHERE g.stack = %(stack)s AND g.pipeline = %(pipeline)s
+UNION ALL
+SELECT
+    c.claim,
+    0 AS round,
+    NULL AS run_id,
+    m.id AS parent_id,
+    1 AS parent_number,
+    NULL AS retry_of,
+    (
+        SELECT r.job_id FROM pipeline.results AS r
+        WHERE
+            r.parent_id = m.id AND r.parent_number = 1 AND r.round = 0
+            AND r.stack = %(stack)s AND r.pipeline = %(pipeline)s
+        LIMIT 1
+    ) AS successor
+FROM claims AS c
+INNER JOIN pipeline.messages AS m ON c.parent = m.id AND c.number = 1 AND c.sha256 = m.sha256
+WHERE m.stack = %(stack)s AND m.pipeline = %(pipeline)s;

@@ -5,7 +5,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE
 ON
 pipeline.results, pipeline.outputs, pipeline.records, pipeline.prepared_results,
 pipeline.gathers, pipeline.attempts, pipeline.leases, pipeline.lost_leases, pipeline.retries,
-pipeline.heartbeats, pipeline.uploads
+pipeline.heartbeats, pipeline.uploads, pipeline.messages, pipeline.camera_minutes
 TO {worker};
 GRANT SELECT, INSERT ON pipeline.former_outputs TO {worker};
 GRANT USAGE ON SEQUENCE pipeline.fences TO {worker};
