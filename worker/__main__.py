@@ -141,7 +141,8 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
         elif options.command == "results":
             _print(report.results(ledger, options.name, options.pipeline, as_json=options.json))
         elif options.command == "status":
-            found = report.status(ledger, open_store(loaded), loaded.stack, chosen)
+            cameras = list(loaded.cameras.values())
+            found = report.status(ledger, open_store(loaded), loaded.stack, chosen, cameras)
             print(report.status_json(found) if options.json else report.status_text(found))
         elif options.command == "rebuild-log":
             _rebuild(loaded, ledger, chosen, options.pipeline)

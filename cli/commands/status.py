@@ -12,6 +12,7 @@ from cli.machines.boot import describe
 from cli.machines.host import Host, ask, first
 from cli.stacks.target import Target, command_line
 from cli.terminal import print_progress, print_table
+from worker.jobs.camera_lines import camera_lines
 
 _SHOWN_REASONS = 5
 
@@ -58,6 +59,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {problem}"
     # The machine has just reached both to answer.
     yield "reachable", "database and object store, from the machine"
+    yield from _cameras(report)
     several = len(report["pipelines"]) > 1
     for each in report["pipelines"] if several else [report]:
         if several:
@@ -74,6 +76,17 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for one in each["undeletable"]["uploads"]:
                 yield "", f"{one['key']}: {one['reason']}"
         yield "last error", each["last_error"] or "none"
+
+
+def _cameras(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for each in report["ingest"]:
+        problem = each["obstacle"] or "no problem"
+        yield "ingest", f"{each['machine']}: last heartbeat {each['last_pass']}, {problem}"
+    if report["cameras"] and not report["ingest"]:
+        yield "ingest", "has not started yet: messages of cameras are not stored"
+    for each in report["cameras"]:
+        yield "camera", each["camera"]
+        yield from (("", line) for line in camera_lines(each))
 
 
 def _reasons(title: str, groups: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,11 @@ import psycopg
 from tests.worker.pipeline import Pipeline
 from worker.ledger.ledger import DROPPED, Ledger
 from worker.ledger.memory_ledger import MemoryLedger
+from worker.ledger.memory_messages import MemoryMessages
 from worker.ledger.memory_tables import MemoryTables, RetryRow
+from worker.ledger.messages import MessageLedger
 from worker.ledger.postgres_ledger import PostgresLedger
+from worker.ledger.postgres_messages import PostgresMessages
 from worker.uploads.job import Job
 
 
@@ -20,6 +23,18 @@ class Ledgers:
 
     def __init__(self, open_ledger: Callable[[str, str], Ledger]) -> None:
         self.open = open_ledger
+
+    def messages(self, machine: str) -> MessageLedger:
+        """Return the ledger of cameras' messages."""
+        raise NotImplementedError
+
+    def age_messages(self) -> None:
+        """Let eight days pass since messages arrived."""
+        raise NotImplementedError
+
+    def received(self) -> list[int]:
+        """Return how many pictures of each counted minute have arrived."""
+        raise NotImplementedError
 
     def expire_leases(self) -> None:
         raise NotImplementedError
@@ -48,6 +63,18 @@ class LedgersInMemory(Ledgers):
     def __init__(self) -> None:
         self._tables = MemoryTables()
         super().__init__(lambda machine, name: MemoryLedger(machine, name, self._tables))
+
+    def messages(self, machine: str) -> MessageLedger:
+        return MemoryMessages(self._tables, machine)
+
+    def age_messages(self) -> None:
+        for name, row in self._tables.messages.items():
+            past = row.created_at - timedelta(days=8)
+            self._tables.messages[name] = replace(row, created_at=past)
+
+    def received(self) -> list[int]:
+        rows = sorted(self._tables.camera_minutes.items())
+        return [received for _, (_, received) in rows]
 
     def expire_leases(self) -> None:
         for key, (lease, machine, until) in self._tables.leases.items():
@@ -79,6 +106,7 @@ class LedgersInMemory(Ledgers):
 class LedgersInPostgres(Ledgers):
     def __init__(self, pipeline: Pipeline, connection: psycopg.Connection[dict[str, object]]):
         self._sql = pipeline.sql
+        self._connection, self._stack = connection, pipeline.name
         super().__init__(partial(self._open, connection, pipeline.name))
 
     @staticmethod
@@ -86,6 +114,19 @@ class LedgersInPostgres(Ledgers):
         connection: psycopg.Connection[dict[str, object]], stack: str, machine: str, name: str
     ) -> Ledger:
         return PostgresLedger(connection, stack, name, machine)
+
+    def messages(self, machine: str) -> MessageLedger:
+        return PostgresMessages(self._connection, self._stack, machine)
+
+    def age_messages(self) -> None:
+        self._sql("UPDATE pipeline.messages SET created_at = created_at - interval '8 days'")
+
+    def received(self) -> list[int]:
+        rows = self._sql(
+            "SELECT received FROM pipeline.camera_minutes "
+            "ORDER BY camera, boot, minute, first_number"
+        )
+        return [row["received"] for row in rows]
 
     def expire_leases(self) -> None:
         self._sql("UPDATE pipeline.leases SET until = until - interval '1 minute'")

@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,11 +19,13 @@ from worker.jobs import report
 from worker.jobs.job_details import job_details
 from worker.jobs.job_list import list_jobs
 from worker.ledger.connection import Connection, connect_worker
+from worker.ledger.messages import CameraMinute, Message, message_id
 from worker.ledger.postgres_ledger import PostgresLedger
+from worker.ledger.postgres_messages import PostgresMessages
 from worker.ledger.stack_ledger import JobFilter, LogFilter, StackLedger
-from worker.settings import Pipeline
+from worker.settings import Camera, Pipeline
 from worker.store.memory_store import MemoryStore
-from worker.uploads.job import Job, job_id
+from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.listing import group_by_key
 from worker.uploads.upload import Upload
 
@@ -31,6 +33,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 CAT = Upload("input", "cat.png", "", "e", NOON)
 DOG = Upload("input", "dog.png", "", "e", NOON)
 NEGATIVES = Pipeline("negatives", "negate", "input", "output")
+TICK = timedelta(minutes=1)
 THUMBS = Pipeline("thumbs", "thumbnail", "thumbs-input", "thumbs-output")
 
 
@@ -75,6 +78,86 @@ def test_log_lines_for_programs_are_ascii(stack: Stack) -> None:
     row = json.loads(line)
     assert (row["input_key"], row["pipeline"]) == (odd.key, "negatives")
     assert row["id"] == job_id("negatives", odd)
+
+
+DOOR, GATE = Camera("door", "negatives"), Camera("gate", "thumbs")
+
+
+def count(stack: Stack, camera: str, numbers: Sequence[int], **values: Any) -> None:
+    """Store pictures of a camera, which counts that it generated 10 of them."""
+    messages = PostgresMessages(stack.whole.connection, stack.whole.stack, "vm-1")
+    names = [message_id(stack.whole.stack, camera, "b1", number) for number in numbers]
+    messages.note(
+        [
+            Message(name, "negatives", camera, "b1", number, "a" * 64, 7)
+            for name, number in zip(names, numbers, strict=True)
+        ],
+        [],
+    )
+    messages.note([], names)
+    minute = CameraMinute(camera, "b1", NOON, 1, 10, 10, 0, 70, 250, 1500, 1, -900.2)
+    idle = replace(minute, minute=NOON - TICK, last_number=0, generated=0, bytes=0)
+    messages.count([replace(minute, **values), idle])
+    messages.heartbeat("The bucket is full.")
+
+
+def camera_status(stack: Stack, *pipelines: Pipeline) -> dict[str, Any]:
+    chosen = pipelines or (NEGATIVES, THUMBS)
+    return report.status(stack.whole, stack.store, "test", chosen, [DOOR, GATE])
+
+
+def test_status_of_cameras(stack: Stack) -> None:
+    assert "ingest has not started yet: messages of cameras are not stored" in report.status_text(
+        camera_status(stack)
+    )
+    count(stack, "door", [1, 2, 3, 4, 5, 6, 7], qos=0, dropped=1, clock_offset=-60.4)
+    found = camera_status(stack)
+    ((heartbeat,), (door, gate)) = found["ingest"], found["cameras"]
+    assert (heartbeat["machine"], heartbeat["obstacle"]) == ("vm-1", "The bucket is full.")
+    names = ("pipeline", "generated", "received", "dropped", "missing", "bytes", "qos", "stored")
+    assert [door[name] for name in names] == ["negatives", 10, 7, 1, 2, 70, 0, 7]
+    assert (door["delay_median_ms"], door["delay_p99_ms"]) == (250, 1500)
+    assert (gate["last_counted"], gate["stored"], gate["missing"]) == (None, 0, 0)
+    text = report.status_text(found)
+    for line in (
+        "camera door",
+        "  stored 7 during the last hour, for pipeline negatives",
+        "  generated 10, 70 bytes, received 7, lost 2 (20.00 %), dropped by the camera 1 (QoS 0)",
+        "  from picture to confirmation 0.250 s (median), 1.500 s (p99 of the worst minute)",
+        "  its clock is 60 s behind: set it",
+        "camera gate",
+        "  has sent no counters",
+    ):
+        assert line in text.splitlines()
+    assert f"ingest on vm-1: last heartbeat {heartbeat['last_pass']}, problem: The bucket" in text
+    assert [one["camera"] for one in camera_status(stack, THUMBS)["cameras"]] == ["gate"]
+
+
+def test_what_is_missing_at_qos_1_may_still_come(stack: Stack) -> None:
+    count(stack, "door", [1, 2], clock_offset=-0.2)
+    text = report.status_text(camera_status(stack))
+    assert "received 2, not received yet 8, dropped by the camera 0 (QoS 1)" in text
+    assert "clock" not in text
+
+
+def test_minutes_of_a_camera(stack: Stack) -> None:
+    count(stack, "door", [1, 2])
+    (before, minute) = stack.whole.camera_minutes("door", 5)
+    assert (before["minute"], minute["minute"]) == ("2026-01-02T11:59Z", "2026-01-02T12:00Z")
+    assert (minute["generated"], minute["received"], minute["boot"]) == (10, 2, "b1")
+    assert stack.whole.camera_minutes("door", 1) == [minute]
+    assert stack.whole.camera_minutes("gate", 5) == []
+
+
+def test_the_camera_is_no_job_in_a_lineage(stack: Stack) -> None:
+    own_id = job_id("negatives", CAT)
+    first = Job(own_id, CAT, own_id, parent=Parent("1" * 32, 1))
+    record(stack.ledger, replace(quarantined(CAT), job=first))
+    again = replace(first, id=job_id("negatives", CAT, 1), round=1, retry_of=own_id)
+    record(stack.ledger, replace(done(CAT), job=again))
+    for identifier in (own_id, again.id):
+        shown = job_details(stack.whole, stack.store, [NEGATIVES], identifier)
+        assert (shown["parent"], shown["children"]) == (None, [])
 
 
 def test_log_filters(stack: Stack) -> None:
@@ -122,6 +205,8 @@ def test_status_of_a_stack(stack: Stack) -> None:
         "undeletable": {"count": 0, "uploads": []},
         "rate": 0.1,
         "last_error": "no disk",
+        "ingest": [],
+        "cameras": [],
     }
     assert negatives == {
         "name": "negatives",

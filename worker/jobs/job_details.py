@@ -1,6 +1,6 @@
 """`jobs show`: everything about one job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC
 from typing import Any
@@ -153,8 +153,11 @@ def _lineage(
     """Return where a job's input came from, up to the run's first upload, and what followed."""
     run, gathers = ledger.run(run_id), ledger.gathers(run_id)
     gather = gathers.get(parent_id or "")
+    jobs = {job.id: job for job in run.jobs}
+    # What made the run's first upload is no job: a camera sent it.
+    sent = {jobs[run_id].parent_id} if run_id in jobs else set()
     return {
-        "parent": _ancestors({job.id: job for job in run.jobs}, gathers, parent_id, number),
+        "parent": _ancestors(jobs, {*gathers, *sent}, parent_id, number),
         "members": [asdict(one) for one in gather.members] if gather else [],
         "children": _descendants(_children(run, gathers), own_id, set()),
     }
@@ -162,12 +165,19 @@ def _lineage(
 
 def _ancestors(
     jobs: Mapping[str, RunJob],
-    gathers: Mapping[str, Gather],
+    others: Collection[str | None],
     parent_id: str | None,
     number: int | None,
 ) -> dict[str, Any] | None:
-    """Return what a job's input was a result of; None for a first upload and for a gather."""
-    if parent_id is None or parent_id in gathers:
+    """Return what a job's input was a result of; None for a first upload and for a gather.
+
+    Args:
+        jobs: Of the run, by id.
+        others: The ids of gathers and messages.
+        parent_id: The job that made the input.
+        number: The number of that result.
+    """
+    if parent_id is None or parent_id in others:
         return None
     # A parent whose results were copied already is recorded a moment later.
     job = jobs.get(parent_id)
@@ -177,7 +187,7 @@ def _ancestors(
         "pipeline": job and job.pipeline,
         "key": job and job.key,
         "number": number,
-        "parent": _ancestors(jobs, gathers, *above),
+        "parent": _ancestors(jobs, others, *above),
     }
 
 

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
+from worker.jobs.camera_lines import camera_lines
 from worker.jobs.pending import pending_jobs
+from worker.ledger.messages import INGEST
 from worker.ledger.stack_ledger import LogFilter, StackLedger
-from worker.settings import Pipeline
+from worker.settings import Camera, Pipeline
 from worker.store.store import Store
 from worker.uploads.job import short_id
 
@@ -61,7 +63,11 @@ def change_line(row: _Row) -> str:
 
 
 def status(
-    ledger: StackLedger, store: Store, stack: str, pipelines: Sequence[Pipeline]
+    ledger: StackLedger,
+    store: Store,
+    stack: str,
+    pipelines: Sequence[Pipeline],
+    cameras: Sequence[Camera] = (),
 ) -> dict[str, Any]:
     """Report machines, backlogs, counts, rates, reasons and the last error.
 
@@ -70,6 +76,7 @@ def status(
         store: The object store.
         stack: The stack's name.
         pipelines: The pipelines to report on.
+        cameras: The stack's cameras; those that send to other pipelines are left out.
 
     Returns:
         What `status --json` prints: sums, and the same for each of the pipelines.
@@ -114,7 +121,20 @@ def status(
         "rate": sum(one["rate"] for one in reports),
         "last_error": latest and latest["last_error"],
         "pipelines": reports,
+        **_camera_reports(ledger, [one for one in cameras if one.pipeline in names]),
     }
+
+
+def _camera_reports(ledger: StackLedger, cameras: Sequence[Camera]) -> dict[str, Any]:
+    """Return the state of the service that stores pictures of cameras, and theirs."""
+    if not cameras:
+        return {"ingest": [], "cameras": []}
+    pipelines = {one.name: one.pipeline for one in cameras}
+    rows = ledger.cameras(list(pipelines))
+    for row in rows:
+        row["pipeline"] = pipelines[row["camera"]]
+        row["missing"] = max(0, row["generated"] - row["received"] - row["dropped"])
+    return {"ingest": _merged(ledger.machines([INGEST])), "cameras": rows}
 
 
 def status_json(report: dict[str, Any]) -> str:
@@ -130,6 +150,15 @@ def status_text(report: dict[str, Any]) -> str:
         + (f"problem: {one['obstacle']}" if one["obstacle"] else "no problem")
         for one in report["machines"]
     ] or ["no machine has made a pass yet"]
+    lines += [
+        f"ingest on {one['machine']}: last heartbeat {one['last_pass']}, "
+        + (f"problem: {one['obstacle']}" if one["obstacle"] else "no problem")
+        for one in report["ingest"]
+    ]
+    if report["cameras"] and not report["ingest"]:
+        lines.append("ingest has not started yet: messages of cameras are not stored")
+    for one in report["cameras"]:
+        lines += [f"camera {one['camera']}", *(f"  {each}" for each in camera_lines(one))]
     for one in report["pipelines"]:
         backlog = one["backlog"]
         waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"

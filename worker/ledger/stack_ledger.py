@@ -151,6 +151,14 @@ class StackLedger:
         """Return for each pipeline uploads whose deletion the store refuses: key, reason, total."""
         return self._rows("undeletable_uploads", pipelines=list(pipelines), most=most)
 
+    def cameras(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what cameras counted during the last hour (sql/cameras.sql), by name."""
+        return self._rows("cameras", cameras=list(names))
+
+    def camera_minutes(self, camera: str, last: int) -> list[dict[str, Any]]:
+        """Return the minutes that a camera counted last (sql/camera_minutes.sql), oldest first."""
+        return self._rows("camera_minutes", camera=camera, last=last)
+
     def jobs(self, job_filter: JobFilter) -> Iterator[dict[str, Any]]:
         """Yield recorded jobs, oldest first; each row has their `total`."""
         return self._stream("jobs", **asdict(job_filter))
