@@ -18,7 +18,7 @@ from typing import Any
 from worker.errors import PipelineError
 from worker.jobs.pending import PendingJob, pending_jobs
 from worker.ledger.ledger import RUNNING
-from worker.ledger.stack_ledger import StackLedger
+from worker.ledger.page_ledger import PageLedger
 from worker.logs import fields
 from worker.settings import Pipeline, Settings
 from worker.store.store import Store
@@ -83,9 +83,9 @@ class Snapshot:
     Attributes:
         seen: When, by the database's clock; None if nothing is known yet.
         counts: By pipeline.
-        reasons: Rows of `StackLedger.quarantine_reasons`.
-        machines: Rows of `StackLedger.machines`.
-        undeletable: Rows of `StackLedger.undeletable`.
+        reasons: Rows of `PageLedger.quarantine_reasons`.
+        machines: Rows of `PageLedger.machines`.
+        undeletable: Rows of `PageLedger.undeletable`.
     """
 
     seen: datetime | None = None
@@ -159,7 +159,7 @@ class Monitor:
     def _update_ledger(self) -> None:
         names = list(self._settings.pipelines)
         with self._connections.lend() as connection:
-            ledger = StackLedger(connection, self._settings.stack)
+            ledger = PageLedger(connection, self._settings.stack)
             now = ledger.now()
             self._throughput.update(ledger, now)
             quarantined = ledger.quarantined_counts(names)
@@ -186,13 +186,13 @@ class Monitor:
     def _update_backlogs(self) -> None:
         for name, pipeline in self._settings.pipelines.items():
             with self._connections.lend() as connection:
-                ledger = StackLedger(connection, self._settings.stack)
+                ledger = PageLedger(connection, self._settings.stack)
                 backlog = _backlog(ledger, self._store, pipeline)
             with self._wake:
                 self._backlogs[name] = backlog
 
 
-def _backlog(ledger: StackLedger, store: Store, pipeline: Pipeline) -> Backlog:
+def _backlog(ledger: PageLedger, store: Store, pipeline: Pipeline) -> Backlog:
     """List an input bucket."""
     seen = datetime.now(UTC)
     count = running = size = 0

@@ -8,7 +8,7 @@ from typing import TypeVar
 from anyio import to_thread
 from starlette.requests import HTTPConnection
 
-from worker.ledger.stack_ledger import StackLedger
+from worker.ledger.page_ledger import PageLedger
 from worker.settings import Settings
 from worker.store.s3_store import open_store
 from worker.web.connections import Connections
@@ -48,13 +48,13 @@ class State:
         self.monitor.start()
 
     @contextmanager
-    def ledger(self) -> Iterator[StackLedger]:
+    def ledger(self) -> Iterator[PageLedger]:
         """Lend the stack's ledger to a thread; every statement commits by itself."""
         with self._connections.lend() as connection:
             connection.read_only = False
-            yield StackLedger(connection, self.settings.stack)
+            yield PageLedger(connection, self.settings.stack)
 
-    async def read(self, work: Callable[[StackLedger], _T]) -> _T:
+    async def read(self, work: Callable[[PageLedger], _T]) -> _T:
         """Run blocking work in a thread, in one read-only transaction of the ledger.
 
         Args:
@@ -65,11 +65,11 @@ class State:
         """
         return await to_thread.run_sync(self._read, work)
 
-    def _read(self, work: Callable[[StackLedger], _T]) -> _T:
+    def _read(self, work: Callable[[PageLedger], _T]) -> _T:
         with self._connections.lend() as connection:
             connection.read_only = True
             with connection.transaction():
-                return work(StackLedger(connection, self.settings.stack))
+                return work(PageLedger(connection, self.settings.stack))
 
     def is_person(self, request: HTTPConnection) -> bool:
         """Return whether a request has the cookie of a browser that was let in."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from worker.ledger.stack_ledger import StackLedger
+from worker.ledger.page_ledger import PageLedger
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
@@ -35,7 +35,7 @@ class Throughput:
         self._earlier: dict[str, int] = {}
         self._begin = self._settled = self._counted = datetime.min.replace(tzinfo=UTC)
 
-    def update(self, ledger: StackLedger, now: datetime) -> None:
+    def update(self, ledger: PageLedger, now: datetime) -> None:
         """Ask for what has changed.
 
         Args:
