@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -38,6 +38,10 @@ class PageFilter:
     is_last: bool = False
     before: Place | None = None
     most: int = DEFAULT_ROWS
+
+    def starting(self, before: Place | None) -> "PageFilter":
+        """Return the filter of another page."""
+        return replace(self, before=before)
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,18 @@ class PageLedger(StackLedger):
             older = Place(last["created_at"], last["place"])
         return JobPage(jobs, older)
 
+    def jobs_of_key(self, pipelines: Sequence[str], key: str, most: int) -> list[dict[str, Any]]:
+        """Return the newest recorded jobs on a key, newest first."""
+        return self._rows("jobs_of_key", pipelines=list(pipelines), key=key, most=most)
+
     def outputs_of(self, identifiers: Sequence[str], most: int) -> list[dict[str, Any]]:
         """Return the first objects that jobs stored; `total` is the number of a job's."""
         return self._rows("outputs_of", ids=list(identifiers), most=most)
+
+    def output(self, identifier: str, number: int) -> dict[str, Any] | None:
+        """Return one object that a job stored, None if there is none of this number."""
+        rows = self._rows("output", id=identifier, number=number)
+        return rows[0] if rows else None
 
     def records_of(self, identifiers: Sequence[str], most: int) -> list[dict[str, Any]]:
         """Return the first records of jobs: job_id, number, data."""

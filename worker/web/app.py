@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from worker.errors import ServiceUnavailable
 from worker.settings import Settings
-from worker.web import overview
+from worker.web import files, jobs, overview, results
 from worker.web.pages import STATIC, render
 from worker.web.security import HostCheck, SessionCheck
 from worker.web.state import State
@@ -32,7 +32,9 @@ def make_app(settings: Settings) -> Starlette:
             Route("/login", _login),
             Mount("/static", _StaticFiles(directory=STATIC)),
             Mount(
-                "", routes=[*overview.ROUTES], middleware=[Middleware(SessionCheck, state=state)]
+                "",
+                routes=[*overview.ROUTES, *results.ROUTES, *files.ROUTES, *jobs.ROUTES],
+                middleware=[Middleware(SessionCheck, state=state)],
             ),
         ],
         middleware=[Middleware(HostCheck, state=state)],

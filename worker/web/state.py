@@ -13,6 +13,7 @@ from worker.settings import Settings
 from worker.store.s3_store import open_store
 from worker.web.connections import Connections
 from worker.web.monitor import Monitor
+from worker.web.thumbnails import Thumbnails
 from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
 
 _T = TypeVar("_T")
@@ -32,6 +33,7 @@ class State:
         csrf: What each change of the page must carry besides the cookie.
         cookie: The name of the cookie; ports of one host share their cookies, stacks do not.
         monitor: What the overview shows.
+        thumbnails: Makes small pictures of users' files.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +44,7 @@ class State:
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
         self._connections = Connections(settings)
         self.monitor = Monitor(settings, self.store, self._connections)
+        self.thumbnails = Thumbnails(self.store, settings.state / "thumbnails")
 
     def start(self) -> None:
         """Start what runs beside the requests."""
@@ -87,4 +90,5 @@ class State:
     def close(self) -> None:
         """Close what is open."""
         self.monitor.stop()
+        self.thumbnails.close()
         self._connections.close()

@@ -1,6 +1,7 @@
 -- The first objects that some jobs stored, and how many each stored.
 SELECT
     o.job_id,
+    o.pipeline,
     o.number,
     o.bucket,
     o.key,

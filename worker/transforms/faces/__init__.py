@@ -27,7 +27,6 @@ _MAX_CROPS = 900  # of the 1,000 results that a job may have
 # A JPEG is decoded at 1/4 or 1/8 if that suffices to search it, and whole if it has faces. At 1/2
 # that would be slower for most pictures with faces: it takes two thirds of the whole's time.
 _DRAFT_UP_TO = 1 / 4
-_FORMATS = {"jpeg": formats.JPEG, "png": formats.PNG, "webp": formats.WEBP}
 
 
 class _Loaded:
@@ -140,6 +139,6 @@ def _images(
 def _write(
     image: Image.Image, path: Path, picture: Picture, wanted: Parameters
 ) -> tuple[Format, list[str]]:
-    target = _FORMATS.get(wanted.format, picture.format)
+    target = formats.CHOICES.get(wanted.format, picture.format)
     colors = picture.found.png_colors
     return encoding.write(image, path, target, picture.info, colors, quality=wanted.quality)

@@ -30,6 +30,8 @@ AVIF = Format("AVIF", "image/avif", "AVIF", re.compile(rb".{4}ftypavi[fs]", re.D
 JPEG_2000 = Format(
     "JPEG 2000", "image/jp2", "JPEG2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")
 )
+#: What the parameter `format` of a transform may choose.
+CHOICES = {"jpeg": JPEG, "png": PNG, "webp": WEBP}
 
 
 def recognize(data: memoryview, supported: Iterable[Format]) -> Format:

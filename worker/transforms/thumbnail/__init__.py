@@ -1,4 +1,4 @@
-"""Make a picture smaller, with Pillow: its first frame or page, upright, in the same format.
+"""Make a picture smaller, with Pillow: its first frame or page, upright, in its format or another.
 
 The color profile is kept; other metadata is dropped and named in the notes. docs/transforms.md
 describes the parameters.
@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from worker.transforms import Input, Produced
-from worker.transforms.pictures import encoding
+from worker.transforms.pictures import encoding, formats
 from worker.transforms.pictures.opening import Picture, opened
 from worker.transforms.thumbnail import size
 from worker.transforms.thumbnail.parameters import Parameters
@@ -25,8 +25,9 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
     target = outputs / "thumbnail"
     with opened(source.path, source.max_pixels) as picture:
         thumbnail = _scaled(picture, parameters)
+        chosen = formats.CHOICES.get(parameters.format, picture.format)
         written, notes = encoding.write(
-            thumbnail, target, picture.format, picture.info, picture.found.png_colors
+            thumbnail, target, chosen, picture.info, picture.found.png_colors
         )
     return Produced([(target, written.content_type)], notes=picture.found.notes + notes)
 

@@ -1,7 +1,7 @@
 """The parameters of `thumbnail`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from worker.transforms.parameters import Range
 
@@ -15,8 +15,10 @@ class Parameters:
         height: The largest height in pixels.
         crop: Whether the picture fills width and height, and what is beyond is cut off at both
             sides; otherwise the whole picture fits inside.
+        format: Of the thumbnail; `same` is the picture's own. PNG if that cannot hold it.
     """
 
     width: Annotated[int, Range(1, 10_000)] = 512
     height: Annotated[int, Range(1, 10_000)] = 512
     crop: bool = False
+    format: Literal["same", "jpeg", "png", "webp"] = "same"
