@@ -1,5 +1,6 @@
 """What is open to the outside besides ssh: its certificates, and the passwords of cameras."""
 
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -10,7 +11,7 @@ from infra.network import MQTT
 from infra.providers.certificates import InterfaceCertificatesProvider
 from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Settings
-from worker.web.tokens import upload_token
+from worker.web.tokens import page_key, upload_token
 
 
 class InterfaceCertificates(ProvidedResource, name="InterfaceCertificates"):
@@ -39,8 +40,9 @@ class Interfaces:
         self.credentials: dict[str, pulumi.Input[str]] = {}
         self.outputs: dict[str, Any] = {}
         if wanted.web:
-            token = access.secret_key.apply(lambda key: upload_token(key, rounds.upload_token))
-            self.outputs["uploadToken"] = pulumi.Output.secret(token)
+            for name, derive in (("uploadToken", upload_token), ("pageKey", page_key)):
+                made_of = partial(derive, token_round=rounds.upload_token)
+                self.outputs[name] = pulumi.Output.secret(access.secret_key.apply(made_of))
         if not wanted.are_open:
             return
         domain = wanted.upload.domain if wanted.upload else ""

@@ -77,7 +77,8 @@ class InterfaceCertificatesProvider(dynamic.Provider):
 
 
 def _of_server(props: dict[str, Any], authority: str) -> dict[str, Any]:
-    hosts = [host for host in (props["address"], props["domain"]) if host]
+    # The loopback address is for clients that come over a tunnel, or run on the same computer.
+    hosts = [host for host in (props["address"], props["domain"], "127.0.0.1") if host]
     return {
         **props,
         "authority": authority,

@@ -150,6 +150,7 @@ def test_secrets_are_marked(run: Run) -> None:
         "s3SecretKey",
         "databaseAdminPassword",
         "databaseUserPassword",
+        "pageKey",
         "uploadToken",
     }
 

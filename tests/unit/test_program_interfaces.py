@@ -12,7 +12,7 @@ from infra.user_data.document import NOVA_LIMIT
 from tests.unit.program import ANSWERS, FLOATING_IP, Run, run_program, written
 from tests.unit.stack_settings import stack_settings
 from worker import settings as worker_settings
-from worker.web.tokens import upload_token
+from worker.web.tokens import page_key, upload_token
 
 pytestmark = pytest.mark.usefixtures("clouds_yaml")
 
@@ -109,7 +109,7 @@ def test_nothing_is_planned_for_the_default(folder: Path) -> None:
     assert resources(default).keys() == resources(without).keys()
     assert not default.of("InterfaceCertificates")
     assert openings(default) == set()
-    assert default.outputs.keys() - without.outputs.keys() == {"uploadToken"}
+    assert default.outputs.keys() - without.outputs.keys() == {"uploadToken", "pageKey"}
     assert not {name for name in credentials(default) if "interface" in name or "camera" in name}
 
 
@@ -159,7 +159,7 @@ def test_outputs_say_how_to_come_in(folder: Path) -> None:
         "door": "negatives",
         "gate-2": "negatives",
     }
-    assert {"uploadToken", "cameras"} <= run.secret_outputs
+    assert {"uploadToken", "pageKey", "cameras"} <= run.secret_outputs
     without = plan(folder, upload={"cidrs": UPLOAD["cidrs"]})
     assert without.outputs["uploadUrl"] == f"https://{FLOATING_IP}/upload"
     assert not {"cameras", "mqttAddress"} & without.outputs.keys()
@@ -172,16 +172,17 @@ def test_passwords_are_long_and_each_cameras_own(folder: Path) -> None:
     assert len({*passwords, run.outputs["uploadToken"]}) == 3
 
 
-def test_machine_and_operator_derive_the_same_token(folder: Path) -> None:
+def test_machine_and_operator_derive_the_same_secrets(folder: Path) -> None:
     for number in (1, 2):
         run = plan(folder, upload=UPLOAD, mqtt=MQTT, rotation={"uploadToken": number})
         assert run.outputs["uploadToken"] == upload_token("unit-secret-key", number)
+        assert run.outputs["pageKey"] == page_key("unit-secret-key", number)
 
 
 @pytest.mark.parametrize(
     ("rotation", "renewed"),
     [
-        ({"uploadToken": 2}, {"uploadToken"}),
+        ({"uploadToken": 2}, {"uploadToken", "pageKey"}),
         ({"cameras": {"door": 2}}, {"cameras", "camera-door"}),
     ],
 )
