@@ -7,7 +7,10 @@ from dataclasses import dataclass
 _LINES = 5
 _UNITS = "pipeline-install.service pipeline-migrate.service"
 # systemd lists them once they were started, workers once their timers are.
-_OF_ALL = "'pipeline-prepare@*.service' 'pipeline-worker@*.service'"
+_OF_ALL = (
+    "'pipeline-prepare@*.service' 'pipeline-worker@*.service' pipeline-web.service "
+    "pipeline-proxy.service pipeline-broker.service pipeline-ingest.service"
+)
 _MARK = "@step "
 _PROPERTIES = "ActiveState,SubState,Result,NRestarts,ExecMainExitTimestampMonotonic"
 _NOT_STARTED, _FAILED = "not started", "failed"

@@ -4,6 +4,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from cli.errors import CommandError, WorkerFailed
@@ -12,6 +13,7 @@ from cli.stacks.target import command_line
 from cli.terminal import visible
 
 if TYPE_CHECKING:
+    from cli.machines.page import Page
     from cli.stacks.target import Target
 
 
@@ -41,13 +43,23 @@ class Host(Protocol):
     def steps(self) -> list[Step]:
         """Return the steps of its boot that failed or run; [] also if it cannot be reached."""
 
-    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
+    def journal(
+        self, lines: int, *, follow: bool, pipeline: str = "", service: str = ""
+    ) -> list[str]:
         """Return a command for this computer that prints the log of the machine's services.
 
         Args:
             lines: How many of the last lines.
             follow: Whether new lines are printed as they come.
             pipeline: The one whose passes are shown, "" for all services.
+            service: The one that is shown, such as `web`, "" for all services.
+        """
+
+    def page(self) -> AbstractContextManager["Page"]:
+        """Return the machine's page, which this computer reaches within the context.
+
+        Raises:
+            CommandError: The machine cannot be logged in to, or does not serve the page yet.
         """
 
     def login(self) -> list[str]:

@@ -1,12 +1,14 @@
 """Machines of the local cloud: processes on this computer, and booted guests."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 from cli.errors import CommandError
 from cli.machines.boot import Step
+from cli.machines.page import Page, await_answer
 from cli.machines.ssh_host import SshHost
 from cli.paths import LocalPaths
 from local.machine.machine import BootedMachine, LocalMachine
@@ -60,14 +62,28 @@ class ProcessHost:
             return []
         return [Step("pipeline-broker", f"failed: {sentence}", ())]
 
-    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
+    def journal(
+        self, lines: int, *, follow: bool, pipeline: str = "", service: str = ""
+    ) -> list[str]:
         """Return `tail`: all of its services write one file."""
         file = str(self.machine.console)
-        if not pipeline:
-            return ["tail", "-n", str(lines), *(["-f"] if follow else []), file]
-        # The worker's lines and the service's own, which quotes the worker's command.
+        # The worker's lines and the machine's own, which quote the worker's command.
         words = [f'"pipeline": "{pipeline}"', f"--pipeline {pipeline} "]
+        if service == "broker":
+            words = [" broker: ", "machine: the broker "]
+        elif service:
+            words = [f'"service": "{service}"', f"worker {service} --port"]
+        elif not pipeline:
+            return ["tail", "-n", str(lines), *(["-f"] if follow else []), file]
         return ["sh", "-c", _FOLLOW if follow else f'<"$0" {_LAST}', file, str(lines), *words]
+
+    @contextmanager
+    def page(self) -> Iterator[Page]:
+        """Yield the page on this computer's loopback."""
+        self.machine.await_boot()
+        found = Page(self.machine.ports.get("web", 0), self.name)
+        await_answer(found)
+        yield found
 
     def login(self) -> list[str]:
         """Refuse: the machine is a process on this computer.

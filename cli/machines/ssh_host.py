@@ -3,14 +3,18 @@
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from cli.errors import CommandError, MachineNotReady, MachineUnreachable
 from cli.machines.boot import SCRIPT, Step, unfinished_steps
+from cli.machines.page import READY, Page, tunnelled
 from cli.terminal import visible
+from local.ports import free_port
+from worker.settings import Web
 
 _CONNECT_SECONDS = 15
 _SSH_FAILED = 255
@@ -97,11 +101,34 @@ class SshHost:
         )
         return unfinished_steps(answer.stdout)
 
-    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
+    def journal(
+        self, lines: int, *, follow: bool, pipeline: str = "", service: str = ""
+    ) -> list[str]:
         """Return an ssh command that prints the units' journal."""
         unit = f"pipeline-worker@{pipeline}.service" if pipeline else "pipeline-*"
+        unit = f"pipeline-{service}.service" if service else unit
         options = [f"--unit={unit}", f"--lines={lines}", *(["--follow"] if follow else [])]
         return [*self._ssh(), f"{_JOURNAL} {shlex.join(options)}"]
+
+    @contextmanager
+    def page(self) -> Iterator[Page]:
+        """Hold an ssh tunnel to the port of the machine's loopback."""
+        port = free_port()
+        options = (
+            *("-T", "-S", "none", "-L", f"127.0.0.1:{port}:127.0.0.1:{Web().port}"),
+            *("-o", "ExitOnForwardFailure=yes"),
+            *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"),
+        )
+
+        def explain(code: int, errors: str) -> CommandError:
+            return self.explain_failure(code, errors) or CommandError(
+                f"The tunnel to machine {self.name} cannot be made: {visible(errors.strip())}."
+            )
+
+        # sshd forwards before it runs the command, which ends with its input.
+        command = [*self._ssh(*options), f"echo {READY}; exec cat"]
+        with tunnelled(self.name, port, command, explain) as page:
+            yield page
 
     def login(self) -> list[str]:
         """Return an ssh command for a person: it may ask for the key's passphrase."""

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,7 @@ import pytest
 from cli.errors import CommandError
 from cli.examples.waiting import await_runs
 from cli.machines.boot import Step
+from cli.machines.page import Page
 
 OBSTACLE = "The preparation of pipeline faces has not ended yet: packages are being installed."
 RUN = "a" * 32
@@ -47,8 +49,13 @@ class Host:
     def steps(self) -> list[Step]:
         return []
 
-    def journal(self, lines: int, *, follow: bool, pipeline: str = "") -> list[str]:
+    def journal(
+        self, lines: int, *, follow: bool, pipeline: str = "", service: str = ""
+    ) -> list[str]:
         raise NotImplementedError(lines, follow, pipeline)
+
+    def page(self) -> AbstractContextManager[Page]:
+        raise NotImplementedError
 
     def login(self) -> list[str]:
         raise NotImplementedError

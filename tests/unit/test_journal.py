@@ -17,6 +17,9 @@ LINES = [
     '{"time": "2026-01-31", "event": "done", "pipeline": "negatives"}',
     '{"time": "2026-01-31", "event": "done", "pipeline": "thumbs"}',
     '{"time": "2026-01-31", "event": "pass", "pipeline": "negatives-2"}',
+    '{"time": "2026-01-31", "event": "stored", "service": "ingest"}',
+    "2026-01-31T09:00:00 broker: New connection from 127.0.0.1:9 on port 8.",
+    "machine: worker web --port 8700 exited with status 1.",
     "machine: worker drain --pipeline negatives --linger 60 exited with status 1.",
 ]
 
@@ -29,18 +32,21 @@ def host(tmp_path: Path) -> ProcessHost:
 
 
 @pytest.mark.parametrize(
-    ("lines", "pipeline", "expected"),
+    ("lines", "chosen", "expected"),
     [
-        (3, "", LINES[2:]),
-        (100, "negatives", [LINES[1], LINES[4]]),
-        (1, "negatives", LINES[4:]),
-        (100, "thumbs", LINES[2:3]),
+        (3, {}, LINES[-3:]),
+        (100, {"pipeline": "negatives"}, [LINES[1], LINES[-1]]),
+        (1, {"pipeline": "negatives"}, LINES[-1:]),
+        (100, {"pipeline": "thumbs"}, LINES[2:3]),
+        (100, {"service": "ingest"}, LINES[4:5]),
+        (100, {"service": "broker"}, LINES[5:6]),
+        (100, {"service": "web"}, LINES[6:7]),
     ],
 )
 def test_process_machines_lines(
-    host: ProcessHost, lines: int, pipeline: str, expected: list[str]
+    host: ProcessHost, lines: int, chosen: dict[str, str], expected: list[str]
 ) -> None:
-    command = host.journal(lines, follow=False, pipeline=pipeline)
+    command = host.journal(lines, follow=False, **chosen)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == expected
 
@@ -50,7 +56,7 @@ def test_new_lines_follow(host: ProcessHost, pipeline: str) -> None:
     command = host.journal(1, follow=True, pipeline=pipeline)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"{LINES[4]}\n"
+        assert process.stdout.readline() == f"{LINES[-1]}\n"
         with host.machine.journal.open("a", encoding="utf-8") as journal:
             journal.write(f"{LINES[1]}\n")
         assert process.stdout.readline() == f"{LINES[1]}\n"
@@ -63,3 +69,5 @@ def test_units_of_a_virtual_machine() -> None:
     assert everything[-2:] == ["--unit=pipeline-*", "--lines=7"]
     one = shlex.split(host.journal(7, follow=True, pipeline="thumbs")[-1])
     assert one[-3:] == ["--unit=pipeline-worker@thumbs.service", "--lines=7", "--follow"]
+    web = shlex.split(host.journal(7, follow=False, service="web")[-1])
+    assert web[-2:] == ["--unit=pipeline-web.service", "--lines=7"]

@@ -79,15 +79,14 @@ class ProcessMachine(LocalMachine):
             return {}
         return found
 
-    def choose_ports(self) -> dict[str, int]:
-        """Store and return ports that are free, the former ones if possible."""
+    def choose_ports(self) -> None:
+        """Store ports that are free, the former ones if possible."""
         kept = self.ports
         chosen = {
             name: kept[name] if name in kept and is_free(kept[name]) else free_port()
             for name in ("web", "broker", "cameras")
         }
         private_file.write(self.folder / PORTS, json.dumps(chosen))
-        return chosen
 
     def run_worker(
         self, arguments: Sequence[str], seconds: float | None = None

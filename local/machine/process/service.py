@@ -63,6 +63,7 @@ class Service:
         The journal says why nothing is drained where the user-data cannot be applied.
         """
         self._host.state.mkdir(exist_ok=True, mode=0o700)
+        self._host.choose_ports()
         try:
             entries = user_data.files((self._host.folder / "user-data").read_text("utf-8"))
             user_data.write(entries, self._host.root)
@@ -129,7 +130,7 @@ class Service:
 
     def _start_services(self) -> None:
         """Run the services that the migration would start, without the proxy: nobody is outside."""
-        ports = self._host.choose_ports()
+        ports = self._host.ports
         started = units.started_services(self._units.get(WANTED, ""))
         for name, run in {
             "web": lambda: self._serve("web", ports["web"]),
