@@ -5,9 +5,10 @@ Pure functions: `worker.store` lists, `worker.jobs` deletes.
 
 import fnmatch
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from worker.uploads.upload import NULL_VERSION, Upload, whole_seconds
 
@@ -75,38 +76,41 @@ def group_by_key(
         The work for each key. Empty objects whose keys end in "/" are left out: they are folder
         markers, which web consoles and Swift create.
     """
-    ignored = _matcher(ignore)
+    globs = tuple(ignore)
     held: list[ListedVersion] = []
     for page in pages:
         keys: dict[str, list[ListedVersion]] = {}
         for version in [*held, *page.versions]:
             keys.setdefault(version.key, []).append(version)
         held = keys.pop(page.unfinished_key, []) if page.unfinished_key is not None else []
-        yield from _classify_all(bucket, keys, ignored)
-    yield from _classify_all(bucket, {held[0].key: held} if held else {}, ignored)
+        yield from _classify_all(bucket, keys, globs)
+    yield from _classify_all(bucket, {held[0].key: held} if held else {}, globs)
+
+
+def is_ignored(key: str, globs: tuple[str, ...]) -> bool:
+    """Return whether a key matches one of the globs (see `group_by_key`)."""
+    of_keys, of_names = _patterns(globs)
+    name = key.rpartition("/")[2]
+    return bool(
+        (of_keys.pattern and of_keys.match(key)) or (of_names.pattern and of_names.match(name))
+    )
+
+
+@lru_cache(maxsize=64)  # a pipeline's
+def _patterns(globs: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of whole keys, and of the last parts of keys."""
+    of_keys = re.compile("|".join(fnmatch.translate(glob) for glob in globs if "/" in glob))
+    of_names = re.compile("|".join(fnmatch.translate(glob) for glob in globs if "/" not in glob))
+    return of_keys, of_names
 
 
 def _classify_all(
-    bucket: str, keys: dict[str, list[ListedVersion]], ignored: Callable[[str], bool]
+    bucket: str, keys: dict[str, list[ListedVersion]], globs: tuple[str, ...]
 ) -> Iterator[KeyUploads]:
     for key, versions in keys.items():
         is_folder = key.endswith("/") and not any(version.size for version in versions)
-        if not (is_folder or ignored(key)):
+        if not (is_folder or is_ignored(key, globs)):
             yield classify(bucket, key, versions)
-
-
-def _matcher(globs: Collection[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a key matches one of the globs."""
-    of_keys = re.compile("|".join(fnmatch.translate(glob) for glob in globs if "/" in glob))
-    of_names = re.compile("|".join(fnmatch.translate(glob) for glob in globs if "/" not in glob))
-
-    def matches(key: str) -> bool:
-        name = key.rpartition("/")[2]
-        return bool(
-            (of_keys.pattern and of_keys.match(key)) or (of_names.pattern and of_names.match(name))
-        )
-
-    return matches
 
 
 def classify(bucket: str, key: str, versions: list[ListedVersion]) -> KeyUploads:

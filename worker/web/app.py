@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from worker.errors import ServiceUnavailable
 from worker.settings import Settings
-from worker.web import files, jobs, overview, results
+from worker.web import files, jobs, overview, results, uploads
 from worker.web.pages import STATIC, render
 from worker.web.security import HostCheck, SessionCheck
 from worker.web.state import State
@@ -31,6 +31,7 @@ def make_app(settings: Settings) -> Starlette:
         routes=[
             Route("/login", _login),
             Mount("/static", _StaticFiles(directory=STATIC)),
+            *uploads.routes(state),
             Mount(
                 "",
                 routes=[*overview.ROUTES, *results.ROUTES, *files.ROUTES, *jobs.ROUTES],

@@ -1,0 +1,293 @@
+"""The files of a request, on their way into the store.
+
+Nothing of a request is in the input bucket before its whole body has been received: small files
+are held in memory, larger ones go to the store in parts, which become objects last.
+"""
+
+import asyncio
+import hashlib
+import logging
+import re
+import secrets
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from anyio import to_thread
+from starlette.exceptions import HTTPException
+
+from worker.errors import PipelineError
+from worker.jobs.fetch import UPLOAD
+from worker.ledger.stack_ledger import HttpUpload
+from worker.logs import fields
+from worker.settings import Pipeline
+from worker.store.store import MAX_PARTS, MIN_PART_BYTES, Contents, PartsUpload, Stored, hash_bytes
+from worker.uploads.listing import is_ignored
+from worker.web.memory import Share
+from worker.web.state import State
+
+#: What a request may hold in memory: files that are not stored yet, and a part on its way.
+HOLD_BYTES, PART_BYTES = 8 << 20, 8 << 20
+_MEGABYTE = 10**6
+_TOGETHER = 8  # requests to the store at a time
+_QUICK_BYTES = 1 << 18  # hashed in less time than a thread takes to begin
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
+_DEFAULT_MEDIA_TYPE = "application/octet-stream"
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _File:
+    """A file that is being received, or was."""
+
+    key: str
+    content_type: str
+    token: str = field(default_factory=lambda: f"u{secrets.token_hex(16)}")
+    size: int = 0
+    sha256: Any = field(default_factory=hashlib.sha256)
+    pieces: list[bytes] = field(default_factory=list)  # neither hashed nor stored yet
+    held: int = 0  # their bytes
+    parts: PartsUpload | None = None
+
+    def take(self) -> bytes:
+        """Return what was not stored yet."""
+        content, self.pieces, self.held = b"".join(self.pieces), [], 0
+        return content
+
+
+class IncomingFiles:
+    """The files of one request.
+
+    Args:
+        state: What all requests share.
+        pipeline: The pipeline that they are for.
+        share: The request's memory.
+
+    Attributes:
+        batch: Stands for the request.
+        ignored: The keys of files that the pipeline ignores: they are not stored.
+    """
+
+    def __init__(self, state: State, pipeline: Pipeline, share: Share) -> None:
+        self._state, self._pipeline, self._share = state, pipeline, share
+        self._limit = state.settings.web.max_file_mb * _MEGABYTE
+        self._part_bytes = max(PART_BYTES, MIN_PART_BYTES, -(-self._limit // MAX_PARTS))
+        self.ignored: list[str] = []
+        self._files: list[_File] = []
+        self._current: _File | None = None
+        self._held = 0  # bytes of all files that are not stored
+        self._sending: asyncio.Task[None] | None = None
+        self.batch = secrets.token_hex(16)
+
+    def begin(self, key: str, content_type: str) -> None:
+        """Begin a file.
+
+        Args:
+            key: Its object key.
+            content_type: What the sender says that it is.
+
+        Raises:
+            HTTPException: There are too many, or another one has the same key.
+        """
+        if is_ignored(key, self._pipeline.ignore):
+            self.ignored.append(key)
+            self._current = None
+            return
+        most = self._state.settings.web.max_files
+        if len(self._files) == most:
+            text = f"The form has more than {most} files, the limit of one request: send the rest "
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text + "in another one.")
+        if any(one.key == key for one in self._files):
+            text = f"Two files have the name {key[:80]!r}: one would replace the other; rename it."
+            raise HTTPException(HTTPStatus.BAD_REQUEST, text)
+        media_type = content_type.partition(";")[0].strip()
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            media_type = _DEFAULT_MEDIA_TYPE
+        self._current = _File(key, media_type)
+        self._files.append(self._current)
+
+    async def add(self, piece: bytes) -> None:
+        """Add to the content of the file that was begun last.
+
+        Raises:
+            HTTPException: The file is too large.
+        """  # noqa: DOC502  raised by check_size
+        file = self._current
+        if file is None:
+            return
+        self.check_size(file.size + len(piece))
+        await self._share.take(len(piece))
+        file.pieces.append(piece)
+        file.size += len(piece)
+        file.held += len(piece)
+        self._held += len(piece)
+        if file.held >= self._part_bytes:
+            await self._send(file)
+        elif self._held > HOLD_BYTES:
+            await self._send_small()
+
+    def check_size(self, size: int) -> None:
+        """Raise HTTPException if a file of this size is too large."""
+        if size > self._limit:
+            web = self._state.settings.web
+            text = f"The file is larger than {web.max_file_mb} MB, the limit of this stack "
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text + "(upload.maxFileMb).")
+
+    async def end(self) -> None:
+        """End the file that was begun last.
+
+        Raises:
+            HTTPException: It is empty.
+        """
+        file = self._current
+        if file and not file.size:
+            text = f"The file {file.key[:80]!r} is empty: nothing can be made of it."
+            raise HTTPException(HTTPStatus.BAD_REQUEST, text)
+
+    async def store(self) -> list[HttpUpload]:
+        """Put the files into the input bucket: the whole body was received.
+
+        Returns:
+            What their senders get.
+
+        Raises:
+            ServiceUnavailable: The store or the database cannot be used; nothing was stored.
+            UploadDeferred: The store refused a file; nothing was stored.
+        """  # noqa: DOC501, DOC502  what store and ledger raise
+        await self._sent()
+        contents = [
+            _hashed(one) if one.held <= _QUICK_BYTES else await to_thread.run_sync(_hashed, one)
+            for one in self._files
+        ]
+        uploads = [
+            HttpUpload(one.token, self._pipeline.name, one.key, sha256, one.size)
+            for one, (sha256, _) in zip(self._files, contents, strict=True)
+        ]
+        await to_thread.run_sync(self._add_rows, uploads)
+        made: list[tuple[_File, Stored]] = []
+
+        async def complete(file: _File, last: Contents) -> None:
+            put = self._put if file.parts is None else self._complete
+            made.append((file, await to_thread.run_sync(put, file, last)))
+
+        try:
+            await _all_of(
+                [
+                    partial(complete, file, last)
+                    for file, (_, last) in zip(self._files, contents, strict=True)
+                ]
+            )
+        except PipelineError:
+            await to_thread.run_sync(self._take_back, made)
+            raise
+        return uploads
+
+    async def abort(self) -> None:
+        """Delete what was sent to the store; what `store` has stored stays."""
+        with suppress(PipelineError):
+            await self._sent()
+        for file in self._files:
+            if file.parts is not None:
+                try:
+                    await to_thread.run_sync(file.parts.abort)
+                except PipelineError as error:
+                    problem = f"Parts of {file.key!r} may remain: {error}"
+                    _log.warning("upload", extra=fields(problem=problem))
+
+    async def _send_small(self) -> None:
+        """Send the files that are complete, so that their memory can be used again."""
+        for file in self._files[:-1]:
+            if file.held:
+                await self._send(file)
+
+    async def _send(self, file: _File) -> None:
+        """Send what is there of a file, while more is received."""
+        await self._sent()
+        self._held -= file.held
+        content = file.take()
+        self._sending = asyncio.create_task(self._send_part(file, content))
+
+    async def _send_part(self, file: _File, content: bytes) -> None:
+        count = len(content)
+        try:
+            await to_thread.run_sync(self._store_part, file, content)
+        finally:
+            del content
+            await self._share.give(count)
+
+    async def _sent(self) -> None:
+        """Wait for the part on its way."""
+        sending, self._sending = self._sending, None
+        if sending:
+            await sending
+
+    def _store_part(self, file: _File, content: bytes) -> None:
+        file.sha256.update(content)
+        if file.parts is None:
+            where = (self._pipeline.input, file.key, file.content_type)
+            file.parts = self._state.store.put_parts(*where, {UPLOAD: file.token})
+        file.parts.add(content)
+
+    def _add_rows(self, uploads: list[HttpUpload]) -> None:
+        with self._state.ledger() as ledger:
+            ledger.add_uploads(self.batch, uploads)
+
+    def _put(self, file: _File, content: Contents) -> Stored:
+        bucket, metadata = self._pipeline.input, {UPLOAD: file.token}
+        return self._state.store.put(bucket, file.key, content, file.content_type, metadata)
+
+    def _complete(self, file: _File, last: Contents) -> Stored:
+        assert file.parts  # noqa: S101
+        if last.size:
+            assert isinstance(last.body, bytes)  # noqa: S101
+            file.parts.add(last.body)
+        stored = file.parts.complete()
+        file.parts = None
+        return stored
+
+    def _take_back(self, made: list[tuple[_File, Stored]]) -> None:
+        """Delete the objects and the rows of a request of which not all could be stored."""
+        store, bucket = self._state.store, self._pipeline.input
+        for file, stored in made:
+            try:
+                if stored.version_id:
+                    store.delete_versions(bucket, [(file.key, stored.version_id)])
+                else:
+                    store.delete_if_unchanged(bucket, file.key, "", stored.etag)
+            except PipelineError as error:
+                problem = f"{file.key!r} was stored, although others of its request were not, and "
+                problem += f"was not deleted: {error}"
+                _log.warning("upload", extra=fields(problem=problem))
+        with suppress(PipelineError), self._state.ledger() as ledger:
+            ledger.remove_uploads(self.batch)
+
+
+def _hashed(file: _File) -> tuple[str, Contents]:
+    """Return the hash of a whole file, and what was not stored of it yet."""
+    content = file.take()
+    last = hash_bytes(content)
+    if file.parts is None:
+        return last.sha256, last
+    file.sha256.update(content)
+    return file.sha256.hexdigest(), last
+
+
+async def _all_of(calls: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Run all, a few at a time, and raise the first error once all have ended."""
+    free = asyncio.Semaphore(_TOGETHER)
+    errors: list[Exception] = []
+
+    async def run(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with free:
+            if not errors:
+                try:
+                    await call()
+                except Exception as error:  # noqa: BLE001  raised below
+                    errors.append(error)
+
+    await asyncio.gather(*map(run, calls))
+    if errors:
+        raise errors[0]

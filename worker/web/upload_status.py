@@ -1,0 +1,189 @@
+"""What became of a file that came over HTTP."""
+
+from collections.abc import Collection, Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from starlette.concurrency import iterate_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from worker.errors import ObjectMissing, UploadDeferred
+from worker.jobs.fetch import UPLOAD, UPLOAD_TOKEN
+from worker.jobs.run_progress import Cause, gathered_results, obstacles
+from worker.ledger.ledger import DONE, QUARANTINED, RUNNING, WAITING
+from worker.ledger.runs import Run, whole_stack
+from worker.ledger.stack_ledger import StackLedger
+from worker.settings import Pipeline
+from worker.store.store import ObjectInfo, Store
+from worker.uploads.listing import group_by_key
+from worker.web.security import FILE_HEADERS
+from worker.web.state import State
+
+MISSING = "missing"
+_MAX_RECORDS = 1000
+
+
+async def status(state: State, token: str) -> dict[str, Any]:
+    """Return what became of a file, with all that was made from it.
+
+    Args:
+        state: What all requests share.
+        token: The file's.
+
+    Returns:
+        The JSON of `GET /jobs/TOKEN` (openapi.py).
+
+    Raises:
+        HTTPException: There is no such file.
+    """  # noqa: DOC502  raised by _row
+    found = await state.read(lambda ledger: _status(state, ledger, token))
+    if found["state"] == WAITING and not found["jobs"]:
+        pipeline = state.settings.pipelines.get(found["pipeline"])
+        if not await to_thread.run_sync(_is_stored, state.store, pipeline, found):
+            # It may have been recorded and deleted since the ledger was read.
+            found = await state.read(lambda ledger: _status(state, ledger, token))
+            if found["state"] == WAITING and not found["jobs"]:
+                found |= {"state": MISSING, "reason": _WAS_DELETED}
+    return found
+
+
+async def result(state: State, token: str, number: int) -> Response:
+    """Return a result of a file as a download.
+
+    Args:
+        state: What all requests share.
+        token: The file's.
+        number: As in the address that `status` returns.
+
+    Raises:
+        HTTPException: There is no such file or result.
+    """
+
+    def find(ledger: StackLedger) -> dict[str, Any]:
+        run = _row(ledger, token)["run"]
+        outputs = ledger.run_outputs(run) if run else []
+        if not 0 < number <= len(outputs):
+            text = f"The file has {len(outputs)} results, and none of the number {number}."
+            raise HTTPException(HTTPStatus.NOT_FOUND, text)
+        return outputs[number - 1]
+
+    output = await state.read(find)
+    pipeline = state.settings.pipelines.get(output["pipeline"])
+    bucket = output["bucket"] or (pipeline.output if pipeline else "")
+    pieces = _read(state.store, bucket, output["key"], output["version_id"])
+    try:
+        info = await to_thread.run_sync(next, pieces)
+    except ObjectMissing:
+        text = f"The result {output['key']!r} is no longer in its bucket."
+        raise HTTPException(HTTPStatus.NOT_FOUND, text) from None
+    assert isinstance(info, ObjectInfo)  # noqa: S101
+    name = quote(output["key"].rpartition("/")[2], safe="")
+    headers = FILE_HEADERS | {
+        "Content-Length": str(info.size),
+        "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+    }
+    content = iterate_in_threadpool(pieces)
+    return StreamingResponse(content, media_type=output["content_type"], headers=headers)
+
+
+def _read(store: Store, bucket: str, key: str, version_id: str) -> Iterator[Any]:
+    with store.open(bucket, key, version_id) as (info, pieces):
+        yield info
+        yield from pieces
+
+
+def _row(ledger: StackLedger, token: str) -> dict[str, Any]:
+    rows = ledger.uploads([token]) if UPLOAD_TOKEN.fullmatch(token) else []
+    if not rows:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"No file has the token {token[:80]!r}.")
+    return rows[0]
+
+
+def _status(state: State, ledger: StackLedger, token: str) -> dict[str, Any]:
+    row = _row(ledger, token)
+    shown = ("token", "state", "pipeline", "key", "bytes", "sha256", "reason")
+    found = {name: row[name] for name in shown} | {"jobs": [], "results": [], "records": []}
+    if not row["run"]:
+        return found
+    pipelines, run = state.settings.pipelines, ledger.run(row["run"])
+    current = {one.job for one in gathered_results(run, list(pipelines))}
+    repeated = {one.retry_of for one in run.jobs}
+    found["jobs"] = [
+        {"id": one.id, "pipeline": one.pipeline, "state": one.state, "reason": one.reason}
+        for one in run.jobs
+        if one.id not in repeated
+    ]
+    found["results"] = list(_results(ledger, run, token, current))
+    found["records"] = [
+        {"pipeline": one["pipeline"], "data": one["data"]}
+        for one in ledger.run_records(run.id, _MAX_RECORDS)
+        if one["job"] not in repeated
+    ]
+    if found["state"] == DONE:
+        found |= _state_of_rest(ledger, run, pipelines.values())
+    return found
+
+
+def _results(
+    ledger: StackLedger, run: Run, token: str, current: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the results of a run, without those that a retry replaced: they keep their number."""
+    for number, output in enumerate(ledger.run_outputs(run.id), 1):
+        if output["job"] in current:
+            yield {
+                "pipeline": output["pipeline"],
+                "key": output["key"],
+                "bytes": output["bytes"],
+                "sha256": output["sha256"],
+                "contentType": output["content_type"],
+                "url": f"/jobs/{token}/results/{number}",
+            }
+
+
+def _state_of_rest(
+    ledger: StackLedger, run: Run, pipelines: Collection[Pipeline]
+) -> dict[str, Any]:
+    """Return the state of a file whose own job is done: later pipelines may have more to do."""
+    younger = ledger.run_start(run.id)[
+        "younger_pipelines"
+    ]  # than the run, which they do not gather
+    left = [
+        one
+        for one in obstacles(run, whole_stack({one.name: one for one in pipelines}))
+        if not (one.cause is Cause.NOT_GATHERED and one.pipeline in younger)
+    ]
+    for one in left:
+        if one.cause is Cause.QUARANTINED and one.job:
+            reason = f"{one.job.pipeline}: {one.job.reason}"
+            return {"state": QUARANTINED, "reason": reason}
+    return {"state": RUNNING if left else DONE}
+
+
+def _is_stored(store: Store, pipeline: Pipeline | None, row: dict[str, Any]) -> bool:
+    """Return whether an object in the input bucket may be the file."""
+    if pipeline is None:
+        return False
+    bucket = pipeline.input
+    pages = store.list_pages(bucket, versions=store.is_versioned(bucket), prefix=row["key"])
+    uploads = (
+        upload
+        for work in group_by_key(bucket, pages)
+        for upload in work.uploads
+        if upload.key == row["key"] and upload.size == row["bytes"]
+    )
+    for upload in uploads:
+        try:
+            metadata = store.head(bucket, upload.key, upload.version_id).metadata
+        except (ObjectMissing, UploadDeferred):
+            continue
+        if metadata.get(UPLOAD, row["token"]) == row["token"]:  # quirks.METADATA_IS_FORGOTTEN
+            return True
+    return False
+
+
+_WAS_DELETED = (
+    "it is no longer in the input bucket: it was deleted or replaced before a worker read it"
+)
