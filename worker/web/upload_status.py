@@ -3,12 +3,10 @@
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from anyio import to_thread
-from starlette.concurrency import iterate_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from worker.errors import ObjectMissing, UploadDeferred
 from worker.jobs.fetch import UPLOAD, UPLOAD_TOKEN
@@ -17,10 +15,11 @@ from worker.ledger.ledger import DONE, QUARANTINED, RUNNING, WAITING
 from worker.ledger.runs import Run, whole_stack
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Pipeline
-from worker.store.store import ObjectInfo, Store
+from worker.store.store import Store
 from worker.uploads.listing import group_by_key
-from worker.web.security import FILE_HEADERS
+from worker.web.files import file_response
 from worker.web.state import State
+from worker.web.stored_files import from_output
 
 MISSING = "missing"
 _MAX_RECORDS = 1000
@@ -71,28 +70,10 @@ async def result(state: State, token: str, number: int) -> Response:
         return outputs[number - 1]
 
     output = await state.read(find)
-    pipeline = state.settings.pipelines.get(output["pipeline"])
-    bucket = output["bucket"] or (pipeline.output if pipeline else "")
-    pieces = _read(state.store, bucket, output["key"], output["version_id"])
-    try:
-        info = await to_thread.run_sync(next, pieces)
-    except ObjectMissing:
-        text = f"The result {output['key']!r} is no longer in its bucket."
-        raise HTTPException(HTTPStatus.NOT_FOUND, text) from None
-    assert isinstance(info, ObjectInfo)  # noqa: S101
-    name = quote(output["key"].rpartition("/")[2], safe="")
-    headers = FILE_HEADERS | {
-        "Content-Length": str(info.size),
-        "Content-Disposition": f"attachment; filename*=utf-8''{name}",
-    }
-    content = iterate_in_threadpool(pieces)
-    return StreamingResponse(content, media_type=output["content_type"], headers=headers)
-
-
-def _read(store: Store, bucket: str, key: str, version_id: str) -> Iterator[Any]:
-    with store.open(bucket, key, version_id) as (info, pieces):
-        yield info
-        yield from pieces
+    if not output["bucket"] and output["pipeline"] not in state.settings.pipelines:
+        text = f"The pipeline {output['pipeline']!r} and its results were deleted."
+        raise HTTPException(HTTPStatus.NOT_FOUND, text)
+    return await file_response(state, from_output(state.settings, output))
 
 
 def _row(ledger: StackLedger, token: str) -> dict[str, Any]:
