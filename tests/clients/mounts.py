@@ -1,5 +1,8 @@
 """Buckets that are mounted as folders, by s3fs or rclone."""
 
+import re
+import shlex
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.object_store import ObjectStore
+from tests.checkout import PROJECT
 from tests.clients.at_work import keys_of
 from tests.eventually import eventually
 
@@ -33,19 +37,62 @@ def s3fs(folder: Path, store: ObjectStore, bucket: str) -> Iterator[Path]:
 
 
 @contextmanager
-def rclone(folder: Path, store: ObjectStore, bucket: str) -> Iterator[Path]:
-    """Mount a bucket with rclone; yields its folder."""
-    program = Path(sysconfig.get_path("scripts")) / "rclone"
-    keys = keys_of("rclone", store, folder / "rclone.conf")
-    argv = [str(program), "--config", str(keys), "mount", f"store:{bucket}"]
-    with _mounted(folder, argv) as mount:
+def rclone_without_cache(folder: Path, store: ObjectStore, bucket: str) -> Iterator[Path]:
+    """Mount a bucket with rclone and no options: `close` uploads; yields its folder."""
+    with _rclone(folder, store, ["mount", f"store:{bucket}"]) as mount:
         yield mount
 
 
 @contextmanager
-def _mounted(folder: Path, argv: Sequence[str]) -> Iterator[Path]:
+def rclone(
+    folder: Path,
+    store: ObjectStore,
+    bucket: str,
+    *,
+    which: str = "BUCKET",
+    more: Sequence[str] = (),
+    end: signal.Signals | None = None,
+) -> Iterator[Path]:
+    """Mount a bucket as docs/interfaces.md says; a later mount in the folder has the same cache.
+
+    Args:
+        folder: Where the mount and its files are.
+        store: The bucket's store.
+        bucket: The bucket.
+        which: What the documented command calls it: BUCKET, or RESULTS for one that is only read.
+        more: More options, which replace those of the same name.
+        end: What ends it; without it, it is unmounted.
+
+    Yields:
+        The folder where it is mounted.
+    """
+    text = (PROJECT / "docs" / "interfaces.md").read_text().replace("\\\n", " ")
+    (command,) = re.findall(rf"^rclone (mount store:{which} /.*)$", text, re.MULTILINE)
+    action, _, _, *options = shlex.split(command)
+    options = [f"{folder}/cache" if "/" in word else word for word in options]
+    with _rclone(folder, store, [action, f"store:{bucket}", *options, *more], end) as mount:
+        yield mount
+
+
+@contextmanager
+def _rclone(
+    folder: Path,
+    store: ObjectStore,
+    arguments: Sequence[str],
+    end: signal.Signals | None = None,
+) -> Iterator[Path]:
+    program = Path(sysconfig.get_path("scripts")) / "rclone"
+    keys = keys_of("rclone", store, folder / "rclone.conf")
+    with _mounted(folder, [str(program), "--config", str(keys), *arguments], end) as mount:
+        yield mount
+
+
+@contextmanager
+def _mounted(
+    folder: Path, argv: Sequence[str], end: signal.Signals | None = None
+) -> Iterator[Path]:
     mount, log = folder / "mount", folder / "mount.log"
-    mount.mkdir()
+    mount.mkdir(exist_ok=True)
     with log.open("w") as output:
         process = subprocess.Popen([*argv, str(mount)], stdout=output, stderr=output)
     try:
@@ -53,8 +100,11 @@ def _mounted(folder: Path, argv: Sequence[str]) -> Iterator[Path]:
         assert mount.is_mount(), log.read_text()
         yield mount
     finally:
-        # Pending writes are finished first.
-        subprocess.run(["fusermount3", "-u", mount], check=False)
+        if end is not None:
+            process.send_signal(end)
+            process.wait(60)
+        # s3fs finishes pending writes first; rclone leaves them to the next mount.
+        subprocess.run(["fusermount3", "-u", mount], capture_output=True, check=False)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
