@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-_CLOCK_SECONDS = 5  # a clock that is set over the network is far better
+#: How far a camera's clock may be off; one that is set over the network is far better.
+CLOCK_SECONDS = 5
 
 
 def camera_lines(camera: Mapping[str, Any]) -> list[str]:
@@ -26,7 +27,7 @@ def camera_lines(camera: Mapping[str, Any]) -> list[str]:
             f"{camera['delay_p99_ms'] / 1000:.3f} s (p99 of the worst minute)"
         )
     offset = camera["clock_offset"] or 0
-    if abs(offset) > _CLOCK_SECONDS:
+    if abs(offset) > CLOCK_SECONDS:
         where = "ahead" if offset > 0 else "behind"
         lines.append(f"its clock is {abs(offset):.0f} s {where}: set it")
     return [*lines, f"last counters {camera['last_counted']}"]

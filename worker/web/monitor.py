@@ -18,6 +18,7 @@ from typing import Any
 from worker.errors import PipelineError
 from worker.jobs.pending import PendingJob, pending_jobs
 from worker.ledger.ledger import RUNNING
+from worker.ledger.messages import INGEST
 from worker.ledger.page_ledger import PageLedger
 from worker.logs import fields
 from worker.settings import Pipeline, Settings
@@ -31,6 +32,7 @@ _WATCHED_SECONDS = 60.0  # since the last look
 _SHARE = 4  # of the time between two updates, one part is spent on an update
 _NEWEST = 200  # pending jobs of a pipeline that are kept
 _REASONS = 20
+_MINUTES = 60  # of a camera
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +88,8 @@ class Snapshot:
         reasons: Rows of `PageLedger.quarantine_reasons`.
         machines: Rows of `PageLedger.machines`.
         undeletable: Rows of `PageLedger.undeletable`.
+        cameras: Rows of `PageLedger.cameras`.
+        minutes: By camera, rows of its last minutes (`PageLedger.camera_minutes`).
     """
 
     seen: datetime | None = None
@@ -93,6 +97,8 @@ class Snapshot:
     reasons: Sequence[dict[str, Any]] = ()
     machines: Sequence[dict[str, Any]] = ()
     undeletable: Sequence[dict[str, Any]] = ()
+    cameras: Sequence[dict[str, Any]] = ()
+    minutes: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
 class Monitor:
@@ -157,7 +163,7 @@ class Monitor:
                     self._wake.wait(max(pause, (_SHARE - 1) * cost))
 
     def _update_ledger(self) -> None:
-        names = list(self._settings.pipelines)
+        names, cameras = list(self._settings.pipelines), list(self._settings.cameras)
         with self._connections.lend() as connection:
             ledger = PageLedger(connection, self._settings.stack)
             now = ledger.now()
@@ -167,8 +173,10 @@ class Monitor:
                 now,
                 {name: self._counts(name, now, quarantined.get(name, 0)) for name in names},
                 ledger.quarantine_reasons(names, _REASONS),
-                ledger.machines(names),
+                ledger.machines([*names, *([INGEST] if cameras else [])]),
                 ledger.undeletable(names, _REASONS),
+                ledger.cameras(cameras) if cameras else (),
+                {name: ledger.camera_minutes(name, _MINUTES) for name in cameras},
             )
         with self._wake:
             self._snapshot = snapshot

@@ -9,13 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from worker.jobs.camera_lines import CLOCK_SECONDS
+from worker.ledger.messages import INGEST
 from worker.settings import Pipeline
 from worker.web import graph
 from worker.web.monitor import Backlog, Snapshot
 from worker.web.pages import age, render
 from worker.web.plots import plot
 from worker.web.state import State
+from worker.web.throughput import Period
 
+_CAMERA_MINUTES = 60  # that are drawn
 _SILENT = timedelta(minutes=5)  # since the last heartbeat of a machine
 
 
@@ -30,6 +34,7 @@ async def _overview(request: Request) -> Response:
         node=(graph.WIDTH, graph.HEIGHT),
         pipelines=[_report(one, snapshot, backlogs[one.name]) for one in pipelines.values()],
         machines=_machines(snapshot.machines),
+        cameras=[_camera(state, row, snapshot) for row in snapshot.cameras],
         problems=_problems(state, snapshot, backlogs.values()),
         seen=snapshot.seen,
     )
@@ -70,6 +75,26 @@ def _report(pipeline: Pipeline, snapshot: Snapshot, backlog: Backlog) -> dict[st
     }
 
 
+def _camera(state: State, row: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+    """Return a camera's quality of service: what it counted and what has arrived."""
+    end = snapshot.seen or datetime.now(UTC)
+    start = end.replace(second=0, microsecond=0) - timedelta(minutes=_CAMERA_MINUTES - 1)
+    sums = {start + timedelta(minutes=i): [0, 0] for i in range(_CAMERA_MINUTES)}
+    for one in snapshot.minutes[row["camera"]]:
+        if found := sums.get(datetime.fromisoformat(one["minute"])):
+            found[0] += one["received"]
+            found[1] += max(0, one["generated"] - one["received"] - one["dropped"])
+    periods = [Period(minute, *counts) for minute, counts in sums.items()]
+    lost = "lost" if row["qos"] == 0 else "not received yet"
+    offset = row["clock_offset"] or 0
+    return row | {
+        "pipeline": state.settings.cameras[row["camera"]].pipeline,
+        "missing": max(0, row["generated"] - row["received"] - row["dropped"]),
+        "clock": offset if abs(offset) > CLOCK_SECONDS else 0,
+        "plot": plot("Last hour", periods, ("received", lost)),
+    }
+
+
 def _machines(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row per machine: its latest pass, whether it is silent, and its problems."""
     machines: dict[str, dict[str, Any]] = {}
@@ -98,6 +123,8 @@ def _problems(state: State, snapshot: Snapshot, backlogs: Iterable[Backlog]) -> 
     found += [
         f"Machine {one['name']}: {problem}" for one in machines for problem in one["problems"]
     ]
+    if state.settings.cameras and not any(row["pipeline"] == INGEST for row in snapshot.machines):
+        found.append("Ingest has not started yet: messages of cameras are not stored.")
     for backlog in backlogs:
         found += [f"{count} waiting: {reason}" for reason, count in backlog.problems]
     return list(dict.fromkeys(found))

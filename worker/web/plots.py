@@ -28,18 +28,29 @@ class Bar:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot. Attributes: title, bars, width, done and failed (sums), most (of one period)."""
+    """A plot. Attributes: title, bars, width, text (sums), most (of one period)."""
 
     title: str
     bars: Sequence[Bar]
     width: int
-    done: int
-    failed: int
+    text: str
     most: int
 
 
-def plot(title: str, periods: Sequence[Period]) -> Plot:
-    """Return the plot of some periods, oldest first."""
+def plot(
+    title: str, periods: Sequence[Period], words: tuple[str, str] = ("done", "quarantined")
+) -> Plot:
+    """Return the plot of some periods.
+
+    Args:
+        title: What stands above it.
+        periods: Oldest first.
+        words: What the two parts of a bar are.
+    """
+
+    def text(done: int, failed: int) -> str:
+        return f"{done:,} {words[0]}" + (f", {failed:,} {words[1]}" if failed else "")
+
     most = max((one.done + one.failed for one in periods), default=0)
     scale = HEIGHT / max(most, 1)
     bars = [
@@ -47,10 +58,10 @@ def plot(title: str, periods: Sequence[Period]) -> Plot:
             i * STEP,
             round(one.done * scale, 1),
             round(one.failed * scale, 1),
-            f"{one.start:%H:%M} UTC: {one.done} done, {one.failed} quarantined",
+            f"{one.start:%H:%M} UTC: {text(one.done, one.failed)}",
         )
         for i, one in enumerate(periods)
         if one.done or one.failed
     ]
-    done, failed = sum(one.done for one in periods), sum(one.failed for one in periods)
-    return Plot(title, bars, STEP * len(periods), done, failed, most)
+    sums = text(sum(one.done for one in periods), sum(one.failed for one in periods))
+    return Plot(title, bars, STEP * len(periods), sums, most)
