@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from worker.errors import ServiceUnavailable
 from worker.settings import Settings
-from worker.web import files, jobs, overview, results, uploads
+from worker.web import files, jobs, overview, results, upload_view, uploads
 from worker.web.pages import STATIC, render
 from worker.web.security import HostCheck, SessionCheck
 from worker.web.state import State
@@ -34,7 +34,13 @@ def make_app(settings: Settings) -> Starlette:
             *uploads.routes(state),
             Mount(
                 "",
-                routes=[*overview.ROUTES, *results.ROUTES, *files.ROUTES, *jobs.ROUTES],
+                routes=[
+                    *overview.ROUTES,
+                    *upload_view.ROUTES,
+                    *results.ROUTES,
+                    *files.ROUTES,
+                    *jobs.ROUTES,
+                ],
                 middleware=[Middleware(SessionCheck, state=state)],
             ),
         ],
