@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the s
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -18,7 +19,10 @@ def main() -> int:
     parser.add_argument("command", choices=("run", "check"), help="what to do")
     parser.add_argument("--settings", type=Path, default=Path("edge.toml"), metavar="FILE")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    # A descriptor of its own: while a picture of a folder is decoded, libtiff's messages are read
+    # from standard error, and other threads' lines would be lost.
+    log = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=log)
     try:
         settings = load(options.settings)
         if options.command == "check":

@@ -51,7 +51,7 @@ class Publisher(threading.Thread):
         self._minutes: Delivery[Minute] = Delivery(_WINDOW_BYTES, _WINDOW_MESSAGES)
         self._contents: dict[Minute, bytes] = {}
         self._sent: dict[int, Key] = {}  # at QoS 0: what the broker has is forgotten
-        self.problem = ""
+        self.problem: str | None = None  # "": the broker is reached
         self.error: BaseException | None = None
         for key, size in spool.pending():
             self._pictures.add(key, size)

@@ -1,4 +1,4 @@
-"""Run the tests: lint, unit, worker and engine.
+"""Run the tests: lint, unit, worker, edge and engine.
 
 Skipped tests are listed with the reason.
 """
@@ -19,7 +19,7 @@ FAULTS = "faults"
 OPENSTACK = "openstack"
 QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
-QUICK = ("lint", "engine", "worker", "unit")
+QUICK = ("lint", "engine", "worker", "unit", "edge")
 LONG = (OPENSTACK, "machine", "faults", "examples", "clients", "containers", "recovery", "fuzz")
 _PROCESSES = 4  # at most; each starts its own servers
 _PROCESSES_PER_CORE = 2  # for half of their time tests wait: for boots, timers, services
