@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -184,7 +184,8 @@ class Chain(RuleBasedStateMachine):
 
     @initialize(versioned=st.booleans())
     def begin(self, *, versioned: bool) -> None:
-        self.world = World(Path(mkdtemp()), versioned, PIPELINES)
+        self.folder = TemporaryDirectory()
+        self.world = World(Path(self.folder.name), versioned, PIPELINES)
         self.world.transforms = RandomTransforms()
         self.uploads = Uploads()
         self.number = 0
@@ -279,6 +280,7 @@ class Chain(RuleBasedStateMachine):
             if not any(self.world.left(name) for name in NAMES):
                 break
         found = self.oracle.problems(self.uploads, MemoryEvidence(self.world))
+        self.folder.cleanup()
         assert not found, "\n".join(found)
 
 
