@@ -14,20 +14,34 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
+from cli.machines.page import READY
 from local.machine.process.machine import ProcessMachine
+from worker.settings import Web
 
 _SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 _JOURNALCTL = '#!/bin/sh\nexec cat "$JOURNAL"\n'
 
 
 class _Server(asyncssh.SSHServer):
-    """Admits one user with one key."""
+    """Admits one user with one key, and forwards to the machine's page."""
 
-    def __init__(self, user: str) -> None:
-        self._user = user
+    def __init__(self, user: str, machine: ProcessMachine) -> None:
+        self._user, self._machine = user, machine
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> Any:
+        del orig_host, orig_port
+        if (dest_host, dest_port) != ("127.0.0.1", Web().port):
+            return False
+        return self._connection.forward_connection(dest_host, self._machine.ports["web"])
 
     def begin_auth(self, username: str) -> bool:
         if username != self._user:
@@ -52,13 +66,18 @@ def ssh_server(
         async def answer(process: "asyncssh.SSHServerProcess[str]") -> None:
             # Without a command it is a shell, which ends after what is typed first.
             command = process.command or (await process.stdin.readline()).strip()
+            if command.endswith("cat"):  # it ends with its input
+                process.stdout.write(f"{READY}\n")
+                await process.stdin.read()
+                process.exit(0)
+                return
             done = await asyncio.to_thread(_run, machine, programs, command)
             process.stdout.write(done.stdout)
             process.stderr.write(done.stderr)
             process.exit(done.returncode)
 
         server = await asyncssh.create_server(
-            lambda: _Server(user),
+            lambda: _Server(user, machine),
             address,
             0,
             server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],

@@ -52,7 +52,11 @@ class Terminal:
     def answer(self, question: str, typed: str = "") -> None:
         """Wait for a question, type an answer and Enter."""
         self.expect(question)
-        os.write(self._handle, f"{typed}\n".encode())
+        self.type(f"{typed}\n")
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._handle, keys.encode())
 
     def end(self, code: int = 0, seconds: float = 120) -> str:
         """Wait for the command's end; all that it showed."""

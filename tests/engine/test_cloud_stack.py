@@ -12,6 +12,7 @@ import pytest
 
 from local.machine.process.machine import ProcessMachine
 from tests.checkout import PROJECT, open_folder
+from tests.engine.browser import signs_in
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 from tests.engine.ssh_server import ssh_server
 from tests.engine.terminal import Terminal
@@ -100,6 +101,17 @@ def test_up_shows_what_it_creates(operator: CloudOperator, exit_stack: ExitStack
     )
     path = os.pathsep.join([str(client), operator.checkout.environment["PATH"]])
     operator.checkout.environment["PATH"] = path
+
+
+def test_page_is_opened_through_a_tunnel_until_ctrl_c(operator: CloudOperator) -> None:
+    with terminal(operator, "web", "--print", *STACK) as session:
+        session.expect("Ctrl-C ends it")
+        (login,) = re.findall(r"http://127.0.0.1:\d+/login\?key=\S+", session.shown)
+        assert signs_in(login)
+        session.type("\x03")
+        session.end()
+    with pytest.raises(ConnectionRefusedError):
+        signs_in(login)
 
 
 def test_photo_is_negated(operator: CloudOperator) -> None:

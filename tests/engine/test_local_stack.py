@@ -17,11 +17,12 @@ from openstack.connection import Connection
 from PIL import Image, ImageChops
 
 from tests.checkout import Checkout
+from tests.engine.browser import signs_in
 from tests.engine.secret_search import texts
 from tests.eventually import eventually
 
 # The access key is a name, not a secret: providers use it as the credential's id in the state.
-SECRETS = ("s3SecretKey", "databaseAdminPassword", "databaseUserPassword")
+SECRETS = ("s3SecretKey", "pageKey", "uploadToken", "databaseAdminPassword", "databaseUserPassword")
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
 
@@ -108,6 +109,15 @@ def test_status_has_an_empty_backlog(deployed: Checkout) -> None:
     assert answer["backlog"]["count"] == 0
     assert answer["done"] >= len(SAMPLES)
     assert answer["machines"][0]["obstacle"] is None
+
+
+def test_page_is_on_this_computer(deployed: Checkout) -> None:
+    login = deployed.pipeline("web", "--print").stdout.strip()
+    assert login.endswith(f"/login?key={outputs(deployed)['pageKey']}")
+    assert signs_in(login)
+    assert not signs_in(login[:-1])
+    token = deployed.pipeline("web", "--token").stdout
+    assert token == f"Authorization: Bearer {outputs(deployed)['uploadToken']}\n"
 
 
 def test_preview_without_changes(deployed: Checkout) -> None:
