@@ -3,7 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.errors import MessageRefused
 from worker.ledger.messages import CameraMinute
@@ -12,7 +12,14 @@ _MAX_BYTES = 4096
 _LARGEST = 2**53
 
 
-def read_counters(camera: str, boot: str, payload: bytes, now: datetime) -> CameraMinute:
+class Counters(NamedTuple):
+    """What a camera counted in a minute, and how it names the minute: so it is confirmed."""
+
+    name: str
+    minute: CameraMinute
+
+
+def read_counters(camera: str, boot: str, payload: bytes, now: datetime) -> Counters:
     """Read what a camera counted in a minute.
 
     Args:
@@ -23,7 +30,7 @@ def read_counters(camera: str, boot: str, payload: bytes, now: datetime) -> Came
         now: When it arrived.
 
     Returns:
-        The minute.
+        What was counted.
 
     Raises:
         MessageRefused: A value is missing or wrong.
@@ -34,13 +41,13 @@ def read_counters(camera: str, boot: str, payload: bytes, now: datetime) -> Came
         raise MessageRefused(f"The counters cannot be read: {error}.") from error
 
 
-def _read(camera: str, boot: str, payload: bytes, now: datetime) -> CameraMinute:
+def _read(camera: str, boot: str, payload: bytes, now: datetime) -> Counters:
     if len(payload) > _MAX_BYTES:
         raise ValueError(f"they are longer than {_MAX_BYTES} bytes")
     values = json.loads(payload)
     if not isinstance(values, dict):
         raise ValueError("they are not a JSON object")  # noqa: TRY004  as all that is wrong
-    return CameraMinute(
+    minute = CameraMinute(
         camera,
         boot,
         _time(values, "minute"),
@@ -54,6 +61,7 @@ def _read(camera: str, boot: str, payload: bytes, now: datetime) -> CameraMinute
         0 if values.get("qos") == 0 else 1,
         (_time(values, "clock") - now).total_seconds(),
     )
+    return Counters(values["minute"], minute)
 
 
 def _whole(values: dict[str, Any], name: str) -> int:
@@ -74,7 +82,7 @@ def _delay(values: dict[str, Any], name: str) -> float | None:
 
 def _time(values: dict[str, Any], name: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(str(values.get(name)))
+        moment = datetime.fromisoformat(values.get(name, ""))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{name!r} must be a time such as 2026-01-31T12:00Z") from None

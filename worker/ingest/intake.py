@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from worker.errors import MessageRefused, ServiceUnavailable, UploadDeferred
-from worker.ingest.counters import read_counters
+from worker.ingest.counters import Counters, read_counters
 from worker.ingest.held import HeldMessage, HeldMessages, Receipt
 from worker.ingest.pictures import check_size, kind_of
 from worker.ingest.settlement import Settlement
 from worker.ingest.topics import COUNTERS, Address, read_topic
 from worker.jobs.fetch import NUMBER, PARENT
-from worker.ledger.messages import CameraMinute, KnownMessage, Message, MessageLedger, message_id
+from worker.ledger.messages import KnownMessage, Message, MessageLedger, message_id
 from worker.logs import fields
 from worker.settings import Settings
 from worker.store.store import Store, hash_bytes
@@ -85,7 +85,7 @@ class Intake:
         # What happened since the last statement; removed once a statement has noted it.
         self._arrived: list[HeldMessage] = []
         self._stored: list[HeldMessage] = []
-        self._counted: list[tuple[CameraMinute, Receipt]] = []
+        self._counted: list[tuple[Address, Counters, Receipt]] = []
         self._later: list[tuple[float, HeldMessage]] = []
         self._putting = 0
         self._is_stopping = False
@@ -169,9 +169,9 @@ class Intake:
     def _count(self, address: Address, payload: bytes, receipt: Receipt) -> None:
         if address.camera not in self._settings.cameras:
             raise _unknown(address)
-        minute = read_counters(address.camera, address.boot, payload, datetime.now(UTC))
+        counters = read_counters(address.camera, address.boot, payload, datetime.now(UTC))
         with self._changed:
-            self._counted.append((minute, receipt))
+            self._counted.append((address, counters, receipt))
             self._changed.notify()
 
     def _refuse(self, address: Address | None, reason: str, receipts: list[Receipt]) -> None:
@@ -221,10 +221,13 @@ class Intake:
             self._confirm(stored)
             self._act(arrived, known)
         if counted:
-            ledger.count([minute for minute, _ in counted])
+            ledger.count([counters.minute for _, counters, _ in counted])
             with self._changed:
                 del self._counted[: len(counted)]
-            self._settle(Settlement([receipt for _, receipt in counted]))
+            settlement = Settlement([receipt for _, _, receipt in counted])
+            for address, counters, _ in counted:
+                settlement.confirm_minute(address, counters.name)
+            self._settle(settlement)
         self._try_again()
         self._keep_house(ledger)
         with self._changed:

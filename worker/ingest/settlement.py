@@ -29,6 +29,10 @@ class Settlement:
             answer = {"number": found[0]} if len(found) == 1 else {"numbers": found}
             self.confirmations.append((topic, json.dumps(answer)))
 
+    def confirm_minute(self, address: Address, name: str) -> None:
+        """Confirm a minute that is counted, by the name that the camera gave it."""
+        self.confirmations.append((address.confirmation_topic, json.dumps({"minute": name})))
+
     def refuse(self, address: Address, reason: str) -> None:
         """Say that a message will never be stored, and why."""
         number = int(address.number) if address.number.isdecimal() else address.number[:40]
