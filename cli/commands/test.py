@@ -20,7 +20,17 @@ OPENSTACK = "openstack"
 QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
 QUICK = ("lint", "engine", "worker", "unit", "edge")
-LONG = (OPENSTACK, "machine", "faults", "examples", "clients", "containers", "recovery", "fuzz")
+LONG = (
+    OPENSTACK,
+    "machine",
+    "faults",
+    "mqtt",
+    "examples",
+    "clients",
+    "containers",
+    "recovery",
+    "fuzz",
+)
 _PROCESSES = 4  # at most; each starts its own servers
 _PROCESSES_PER_CORE = 2  # for half of their time tests wait: for boots, timers, services
 _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines of tests assume

@@ -24,7 +24,7 @@ MINUTE = CameraMinute("door", "b1", START, 1, 10, 10, 0, 1000, 20, 30, 1, -0.5)
 
 def message(number: int = 1, sha256: str = "a" * 64, camera: str = "door") -> Message:
     name = message_id("test", camera, "b1", number)
-    return Message(name, "negatives", camera, "b1", number, sha256, 3)
+    return Message(name, "negatives", camera, "b1", number, f"{camera}/b1/{number}.jpg", sha256, 3)
 
 
 @pytest.fixture
@@ -86,6 +86,22 @@ def test_a_message_that_became_a_job_is_known_for_good(
         assert messages.note([made], []) == {made.id: known}  # not even now it gets a row
     # What has no job yet keeps its row: a second object must find it.
     assert messages.note([waiting], [])[waiting.id].is_stored
+
+
+def test_what_is_not_marked_is_found_after_a_kill(
+    ledgers: Ledgers, ledger: Ledger, messages: MessageLedger
+) -> None:
+    stored, one, other = message(1), message(2), message(3)
+    messages.note([stored, one, other], [])
+    messages.note([], [stored.id])
+    assert sorted(each.number for each in messages.unmarked()) == [2, 3]
+    job = job_on(one)
+    record(ledger, replace(done(job.upload), job=job, input_sha256=one.sha256))
+    assert messages.unmarked() == [other]
+    messages.count([MINUTE])
+    assert ledgers.received() == [2]  # also the one that only its job shows
+    messages.note([], [other.id])
+    assert messages.unmarked() == []
 
 
 def test_only_the_first_object_of_a_message_is_a_job(

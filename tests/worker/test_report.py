@@ -89,7 +89,7 @@ def count(stack: Stack, camera: str, numbers: Sequence[int], **values: Any) -> N
     names = [message_id(stack.whole.stack, camera, "b1", number) for number in numbers]
     messages.note(
         [
-            Message(name, "negatives", camera, "b1", number, "a" * 64, 7)
+            Message(name, "negatives", camera, "b1", number, f"{number}.jpg", "a" * 64, 7)
             for name, number in zip(names, numbers, strict=True)
         ],
         [],

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from worker.errors import MessageRefused, ServiceUnavailable, UploadDeferred
+from worker.errors import MessageRefused, ObjectMissing, ServiceUnavailable, UploadDeferred
 from worker.ingest.counters import Counters, read_counters
 from worker.ingest.held import HeldMessage, HeldMessages, Receipt
 from worker.ingest.pictures import check_size, kind_of
@@ -88,7 +88,7 @@ class Intake:
         self._counted: list[tuple[Address, Counters, Receipt]] = []
         self._later: list[tuple[float, HeldMessage]] = []
         self._putting = 0
-        self._is_stopping = False
+        self._has_recovered = self._is_stopping = False
         self._executor = ThreadPoolExecutor(limits.puts, "put")
         self._bookkeeper = threading.Thread(target=self._keep_books, name="books", daemon=True)
         self._marked: dict[tuple[str, str], tuple[int, int]] | None = None
@@ -151,6 +151,7 @@ class Intake:
             message_id(self._settings.stack, *place),
             camera.pipeline,
             *place,
+            f"{address.camera}/{address.boot}/{number}.{kind_of(payload).extension}",
             contents.sha256,
             len(payload),
         )
@@ -186,6 +187,8 @@ class Intake:
         while True:
             try:
                 with self._open_ledger() as ledger:
+                    if not self._has_recovered:
+                        self._recover(ledger)
                     self._marked, self._next_heartbeat = None, 0.0
                     while self._step(ledger):
                         failures = 0
@@ -203,6 +206,18 @@ class Intake:
                 self._changed.wait_for(
                     lambda: self._is_stopping, self._limits.pause_after(failures)
                 )
+
+    def _recover(self, ledger: MessageLedger) -> None:
+        """Mark what a killed process has stored; at QoS 0 it does not arrive again."""
+        stored = []
+        for message in ledger.unmarked():
+            pipeline = self._settings.pipelines.get(message.pipeline)
+            with suppress(ObjectMissing, UploadDeferred):
+                found = pipeline and self._store.head(pipeline.input, message.key)
+                if found and found.metadata.get(PARENT) == message.id:
+                    stored.append(message.id)
+        ledger.note([], stored)
+        self._has_recovered = True
 
     def _step(self, ledger: MessageLedger) -> bool:
         """Note what has happened, and act on it; return whether to go on."""
@@ -290,13 +305,10 @@ class Intake:
                 return
             self._putting += 1
         try:
-            kind = kind_of(held.payload)
-            key = (
-                f"{held.message.camera}/{held.message.boot}/{held.message.number}.{kind.extension}"
-            )
-            bucket = self._settings.pipelines[held.pipeline].input
-            metadata = {PARENT: held.message.id, NUMBER: "1"}
-            self._store.put(bucket, key, held.contents, kind.content_type, metadata)
+            bucket, message = self._settings.pipelines[held.pipeline].input, held.message
+            content_type = kind_of(held.payload).content_type
+            metadata = {PARENT: message.id, NUMBER: "1"}
+            self._store.put(bucket, message.key, held.contents, content_type, metadata)
             problem = None
         except (ServiceUnavailable, UploadDeferred) as error:
             problem = str(error)

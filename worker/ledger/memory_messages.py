@@ -63,6 +63,13 @@ class MemoryMessages:
                 return pipeline, result
         return None
 
+    def unmarked(self) -> list[Message]:
+        """See `MessageLedger.unmarked`."""
+        with self._tables.lock:
+            rows = [one for one in self._tables.messages.values() if not one.is_stored]
+            self.note([], [one.message.id for one in rows if self._job(one.message.id)])
+            return [one.message for one in rows if not self._job(one.message.id)]
+
     def count(self, minutes: Collection[CameraMinute]) -> None:
         """See `MessageLedger.count`."""
         with self._tables.lock:

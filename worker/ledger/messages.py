@@ -24,6 +24,7 @@ class Message:
         camera: The camera's name.
         boot: A start of the camera.
         number: Counts its pictures since then, from 1.
+        key: Of its object.
         sha256: Of the picture, in hex.
         bytes: Its size.
     """
@@ -33,6 +34,7 @@ class Message:
     camera: str
     boot: str
     number: int
+    key: str
     sha256: str
     bytes: int
 
@@ -109,6 +111,9 @@ class MessageLedger(Protocol):
         Returns:
             By id, what was known of those that had arrived before.
         """
+
+    def unmarked(self) -> list[Message]:
+        """Return the messages of the last day that are not known to be stored."""
 
     def count(self, minutes: Collection[CameraMinute]) -> None:
         """Note what cameras counted; repeating it changes nothing."""

@@ -34,6 +34,10 @@ class PostgresMessages:
             for row in found
         }
 
+    def unmarked(self) -> list[Message]:
+        """See `MessageLedger.unmarked`."""
+        return [Message(**row) for row in self._run("unmarked_messages")]
+
     def count(self, minutes: Collection[CameraMinute]) -> None:
         """See `MessageLedger.count`."""
         # ON CONFLICT cannot update a row twice in one statement: the last one of a minute wins.

@@ -2,7 +2,8 @@
 -- What became a job is known for good: `results` has it when the message's own row is purged.
 WITH arrived AS (
     SELECT * FROM jsonb_to_recordset(%(arrived)s) AS a (
-        id text, pipeline text, camera text, boot text, number bigint, sha256 text, bytes bigint
+        id text, pipeline text, camera text, boot text, number bigint, key text, sha256 text,
+        bytes bigint
     )
 ),
 
@@ -23,8 +24,8 @@ marked AS (
 ),
 
 added AS (
-    INSERT INTO pipeline.messages (id, stack, pipeline, camera, boot, number, sha256, bytes)
-    SELECT a.id, %(stack)s, a.pipeline, a.camera, a.boot, a.number, a.sha256, a.bytes
+    INSERT INTO pipeline.messages (id, stack, pipeline, camera, boot, number, key, sha256, bytes)
+    SELECT a.id, %(stack)s, a.pipeline, a.camera, a.boot, a.number, a.key, a.sha256, a.bytes
     FROM arrived AS a
     WHERE NOT EXISTS (SELECT FROM jobs AS j WHERE j.id = a.id)
     ON CONFLICT (id) DO NOTHING

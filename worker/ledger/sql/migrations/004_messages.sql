@@ -7,6 +7,7 @@ CREATE TABLE pipeline.messages (
     camera text NOT NULL,
     boot text NOT NULL,
     number bigint NOT NULL,
+    key text NOT NULL,
     sha256 text NOT NULL,
     bytes bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
