@@ -43,6 +43,13 @@ def error(status: int, code: str) -> bytes:
 
 @contextmanager
 def scripted(answer: Callable[[Request], bytes]) -> Iterator[tuple[S3Store, list[Request]]]:
+    """Serve a store as `serving` does; yield a client of it, and the requests so far."""
+    with serving(answer) as (endpoint, requests):
+        yield S3Store(StoreSettings(endpoint, "quarantine"), "access", "secret"), requests
+
+
+@contextmanager
+def serving(answer: Callable[[Request], bytes]) -> Iterator[tuple[str, list[Request]]]:
     """Serve a store.
 
     Args:
@@ -50,7 +57,7 @@ def scripted(answer: Callable[[Request], bytes]) -> Iterator[tuple[S3Store, list
             "Connection: close", and instead of b"".
 
     Yields:
-        A client of it, and the requests so far.
+        Its address, and the requests so far.
     """
     listener, requests = socket.create_server(("127.0.0.1", 0)), list[Request]()
 
@@ -80,7 +87,7 @@ def scripted(answer: Callable[[Request], bytes]) -> Iterator[tuple[S3Store, list
     threading.Thread(target=accept, daemon=True).start()
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        yield S3Store(StoreSettings(endpoint, "quarantine"), "access", "secret"), requests
+        yield endpoint, requests
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()

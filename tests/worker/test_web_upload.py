@@ -4,7 +4,6 @@ import hashlib
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
 
@@ -13,11 +12,10 @@ from local.postgres import PostgreSQL
 from tests.eventually import eventually
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
-from tests.worker.web_server import Response, WebServer
+from tests.worker.web_server import WebServer
+from tests.worker.web_uploads import BOUNDARY, FORM, form, job, post, put, refused
 
 PNG = encode(picture(1), "PNG")
-BOUNDARY = "the-boundary"
-FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 @pytest.fixture(scope="module", params=["moto", "rclone"])
@@ -51,32 +49,6 @@ def empty(server: WebServer) -> Iterator[WebServer]:
             pipeline.s3.delete_object(Bucket=pipeline.input, Key=key)
 
 
-def form(*files: tuple[str, bytes], field: str = "file", end: bool = True) -> bytes:
-    body = b""
-    for name, content in files:
-        disposition = f'form-data; name="{field}"; filename="{name}"'
-        head = f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Type: image/png\r\n"
-        body += f"{head}\r\n".encode() + content + b"\r\n"
-    return body + f"--{BOUNDARY}--\r\n".encode() if end else body
-
-
-def post(server: WebServer, body: bytes, query: str = "", **headers: str) -> Response:
-    sent = {"authorization": f"Bearer {server.token}", "content_type": FORM} | headers
-    return server.request("POST", f"/upload{query}", headers=sent, body=body)
-
-
-def put(server: WebServer, path: str, body: bytes, **headers: str) -> Response:
-    sent = {"authorization": f"Bearer {server.token}", "content_type": "image/png"} | headers
-    return server.request("PUT", f"/upload/{path}", headers=sent, body=body)
-
-
-def job(server: WebServer, token: str) -> dict[str, Any]:
-    response = server.get(f"/jobs/{token}", authorization=f"Bearer {server.token}")
-    assert response.status == 200, response.text
-    found: dict[str, Any] = response.json()
-    return found
-
-
 def content(server: WebServer, key: str) -> bytes:
     pipeline = server.pipeline
     return bytes(pipeline.s3.get_object(Bucket=pipeline.input, Key=key)["Body"].read())
@@ -94,16 +66,6 @@ def token(server: WebServer, key: str) -> str:
 def drain(server: WebServer) -> None:
     assert isinstance(server.pipeline, Pipeline)
     server.pipeline.drain()
-
-
-def refused(response: Response, status: int, words: str) -> None:
-    """Check an error: one sentence that tells what to do."""
-    assert response.status == status, response.text
-    assert response.headers.get_content_type() == "application/json"
-    error = response.json()["error"]
-    assert words in error
-    assert error.endswith(".")
-    assert "Traceback" not in error
 
 
 def test_a_form_is_stored(empty: WebServer) -> None:

@@ -1,0 +1,261 @@
+"""Uploads over HTTP while the store, the database or the stack's settings do not let them in."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.object_store import ObjectStore
+from local.ports import free_port
+from local.postgres import PostgreSQL
+from tests.worker.pictures import encode, picture
+from tests.worker.pipeline import Pipeline
+from tests.worker.scripted_store import Request, error, response, serving
+from tests.worker.web_server import WebServer
+from tests.worker.web_uploads import form, job, post, put, refused
+from worker.web.memory import Memory
+from worker.web.rate import RateLimit
+
+PNG = encode(picture(1), "PNG")
+Table = dict[str, object]
+
+
+@contextmanager
+def served(pipeline: Pipeline, **tables: Table) -> Iterator[WebServer]:
+    pipeline.configure(**tables)
+    with WebServer(pipeline) as server:
+        yield server
+
+
+class Script:
+    """A store: keys that it refuses, or whether it is down."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, bytes] = {}
+        self.is_down = False
+
+    def __call__(self, request: Request) -> bytes:
+        key = request.path.rpartition("/")[2]
+        if self.is_down:
+            return b""
+        if request.method == "PUT" and key in self.refused:
+            return self.refused[key]
+        if "uploads" in request.query:
+            return response(200, "<Made><UploadId>1</UploadId></Made>")
+        if request.method == "POST":
+            return error(400, "InvalidPart")
+        etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
+        return response(200, ETag=f'"{etag}"')
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, moto: ObjectStore, database: PostgreSQL
+) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("upload")
+    with Pipeline(folder, moto, database, versions=True) as made:
+        made.migrate()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def scripted(stack: Pipeline) -> Iterator[tuple[WebServer, Script, list[Request]]]:
+    script = Script()
+    with (
+        serving(script) as (endpoint, requests),
+        served(stack, store={"endpoint": endpoint}) as server,
+    ):
+        yield server, script, requests
+
+
+def written(requests: list[Request]) -> list[tuple[str, str]]:
+    """Return the requests that change objects."""
+    return [
+        (one.method, one.path.rpartition("/")[2])
+        for one in requests
+        if one.method in ("PUT", "DELETE") and "uploads" not in one.query
+    ]
+
+
+def test_a_full_store_keeps_no_part_of_a_form(
+    scripted: tuple[WebServer, Script, list[Request]],
+) -> None:
+    server, script, requests = scripted
+    requests.clear()
+    script.refused = {"2.png": error(403, "QuotaExceeded")}
+    answer = post(server, form(("1.png", PNG), ("2.png", PNG)))
+    script.refused = {}
+    assert answer.status == 503
+    assert answer.headers["retry-after"]
+    assert "nothing was stored" in answer.json()["error"]
+    assert ("PUT", "1.png") in written(requests)
+    assert written(requests)[-1] == ("DELETE", "1.png")
+    assert server.pipeline.sql("SELECT * FROM pipeline.uploads") == []
+
+
+@pytest.mark.parametrize("name", ["InvalidRequest", "EntityTooLarge"])
+def test_a_store_that_refuses_one_file_is_quoted(
+    scripted: tuple[WebServer, Script, list[Request]], name: str
+) -> None:
+    server, script, _ = scripted
+    script.refused = {"1.png": error(400, name)}
+    refused(put(server, "negatives/1.png", PNG), 503, name)
+    script.refused = {}
+    assert put(server, "negatives/1.png", PNG).status == 200
+    server.pipeline.sql("TRUNCATE pipeline.uploads")
+
+
+def test_parts_that_cannot_be_put_together_are_deleted(
+    scripted: tuple[WebServer, Script, list[Request]],
+) -> None:
+    server, _, requests = scripted
+    requests.clear()
+    refused(put(server, "negatives/large.bin", b"x" * (9 << 20)), 503, "InvalidPart")
+    assert written(requests)[-1] == ("DELETE", "large.bin")
+    assert requests[-1].query == {"uploadId": "1"}
+    assert server.pipeline.sql("SELECT * FROM pipeline.uploads") == []
+
+
+def test_a_store_that_is_down_is_reported(
+    scripted: tuple[WebServer, Script, list[Request]],
+) -> None:
+    server, script, _ = scripted
+    script.is_down = True
+    for size in (9, 9 << 20):
+        answer = put(server, "negatives/1.png", b"x" * size)
+        refused(answer, 503, "nothing was stored: try again later")
+        assert answer.headers["retry-after"] == "10"
+    script.is_down = False
+    assert server.pipeline.sql("SELECT * FROM pipeline.uploads") == []
+    (stored,) = put(server, "negatives/1.png", PNG).json()["files"]
+    assert stored["bytes"] == len(PNG)
+    server.pipeline.sql("TRUNCATE pipeline.uploads")
+
+
+def test_without_a_database_nothing_is_stored(stack: Pipeline) -> None:
+    with served(stack, database={"port": free_port()}) as server:
+        answer = put(server, "negatives/1.png", PNG)
+        refused(answer, 503, "nothing was stored: try again later")
+        assert stack.user not in answer.text
+        assert stack.left() == []
+        answer = server.get(f"/jobs/u{'0' * 32}", authorization=f"Bearer {server.token}")
+        refused(answer, 503, "try again later")
+
+
+def test_more_uploads_than_a_minute_admits_wait(stack: Pipeline) -> None:
+    with served(stack, web={"max_per_minute": 1}) as server:
+        (stored,) = put(server, "negatives/1", PNG).json()["files"]
+        answer = put(server, "negatives/2", PNG)
+        refused(answer, 429, "More than 1 uploads came in a minute")
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert job(server, stored["token"])["state"] == "waiting"
+    assert stack.left() == ["1"]
+
+
+def chained(pipeline: Pipeline) -> None:
+    """Add a pipeline that reads the results of the first, and one that gathers them."""
+    inputs = {}
+    for name in ("thumbs", "sheets"):
+        inputs[name] = {kind: f"{pipeline.name}-{name}-{kind}" for kind in ("input", "output")}
+        for bucket in inputs[name].values():
+            pipeline.make_bucket(bucket)
+    pipeline.tables = {
+        "pipeline": {"readers": ["thumbs", "sheets"]},
+        "pipelines.thumbs": {
+            "transform": "thumbnail",
+            "sources": ["negatives"],
+            **inputs["thumbs"],
+        },
+        "pipelines.sheets": {
+            "transform": "thumbnail",
+            "sources": ["negatives"],
+            "gather": True,
+            "output_key": "{run}/{name}",
+            **inputs["sheets"],
+        },
+    }
+
+
+def test_a_stack_of_several_pipelines(versioned: Pipeline) -> None:
+    chained(versioned)
+    with served(versioned) as server:
+        refused(put(server, "sheets/1.png", PNG), 400, "reads results only: upload to negatives")
+        refused(post(server, form(("1.png", PNG))), 400, "one of negatives, thumbs")
+        answer = post(server, form(("1.png", PNG)), "?pipeline=sheets")
+        refused(answer, 400, "reads results only")
+        refused(post(server, form(("1.png", PNG)), "?pipeline=x"), 404, "one of negatives, thumbs")
+        (stored,) = post(server, form(("1.png", PNG)), "?pipeline=negatives").json()["files"]
+        versioned.drain(pipeline="negatives")
+        found = job(server, stored["token"])
+        assert (found["state"], [one["pipeline"] for one in found["results"]]) == (
+            "running",
+            ["negatives"],
+        )
+        versioned.drain(pipeline="thumbs")
+        found = job(server, stored["token"])
+        assert [one["pipeline"] for one in found["results"]] == ["negatives", "thumbs"]
+        states = [(one["pipeline"], one["state"]) for one in found["jobs"]]
+        assert states == [("negatives", "done"), ("thumbs", "done")]
+        for one in found["results"]:
+            download = server.get(one["url"], authorization=f"Bearer {server.token}")
+            assert hashlib.sha256(download.body).hexdigest() == one["sha256"]
+
+
+def test_a_retried_file_counts_by_its_last_job(versioned: Pipeline) -> None:
+    with served(versioned, limits={"pixels": 383}) as server:
+        (stored,) = put(server, "negatives/1.png", PNG).json()["files"]
+        versioned.drain()
+        found = job(server, stored["token"])
+        assert found["state"] == "quarantined"
+        versioned.configure()
+        (own,) = found["jobs"]
+        assert versioned.run("jobs", "retry", own["id"]).returncode == 0
+        assert job(server, stored["token"])["state"] == "waiting"
+        versioned.drain()
+        found = job(server, stored["token"])
+        assert (found["state"], found["reason"], len(found["results"])) == ("done", None, 1)
+        assert [one["state"] for one in found["jobs"]] == ["done"]
+
+
+def test_the_rate_is_that_of_a_minute() -> None:
+    now = [0.0]
+    rate = RateLimit(6, lambda: now[0])
+    assert [rate.admit() for _ in range(8)] == [0] * 6 + [10, 10]
+    now[0] = 9
+    assert rate.admit() == 1
+    now[0] = 10
+    assert [rate.admit(), rate.admit()] == [0, 10]
+    now[0] = 10_000
+    assert [rate.admit() for _ in range(7)] == [0] * 6 + [10]
+
+
+def test_requests_wait_for_memory_but_the_oldest() -> None:
+    """It gets what it needs in any case, so that not all wait for one another."""
+
+    async def check() -> list[str]:
+        memory, order = Memory(most=10, reserve=20), list[str]()
+
+        async def take(share: Any, count: int, name: str) -> None:
+            await share.take(count)
+            order.append(name)
+
+        async with memory.share() as oldest:
+            await oldest.take(2)
+            async with memory.share() as second, memory.share() as third:
+                await take(second, 8, "second")
+                waiting = asyncio.create_task(take(third, 5, "third"))
+                await take(oldest, 18, "oldest")
+                await oldest.give(18)
+                await asyncio.sleep(0)
+                assert not waiting.done()
+                await second.give(8)
+                await waiting
+            assert third.held == 5
+        async with memory.share() as alone:
+            await take(alone, 10, "all")
+        return order
+
+    assert asyncio.run(check()) == ["second", "oldest", "third", "all"]
