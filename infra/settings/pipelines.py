@@ -17,7 +17,6 @@ from infra.settings.fields import BucketName, Cidr
 from infra.settings.structured import Model, Name, checked
 from worker import errors, transforms
 from worker.transforms import output_keys, pipeline_faults
-from worker.transforms.shipped_folder import shipped_files
 
 #: What a stack has that defines none.
 DEFAULT = {FIRST_PIPELINE: {"transform": "negate"}}
@@ -141,7 +140,9 @@ def _of_one(
     secrets: Mapping[str, bool] | None,
     shown: Callable[[object], str],
 ) -> Iterator[str]:
-    yield from _of_transform(pipeline, shown)
+    folder = archive.located(pipeline.folder) if pipeline.folder else None
+    unknown = [name for name, value in pipeline.parameters.items() if not is_known(value)]
+    yield from pipeline_faults.faults(pipeline.model_dump(), folder, unknown, shown)
     for source in dict.fromkeys(pipeline.sources):
         if source not in known:
             others = ", ".join(name for name, each in known.items() if each is not pipeline)
@@ -157,25 +158,6 @@ def _of_one(
                 f"secrets has {name!r}, which is not a secret setting of this stack: set it with"
                 f" `pulumi config set --secret {name}`."
             )
-
-
-def _of_transform(pipeline: Pipeline, shown: Callable[[object], str]) -> Iterator[str]:
-    folder = archive.located(pipeline.folder) if pipeline.folder else None
-    try:
-        if folder:
-            shipped_files(folder)
-        found = transforms.find(pipeline.transform, folder)
-    except errors.InvalidSettings as error:
-        yield from str(error).splitlines()
-        return
-    unknown = [name for name, value in pipeline.parameters.items() if not is_known(value)]
-    values = None
-    try:
-        values = found.read(pipeline.parameters, shown)
-    except errors.InvalidSettings as error:
-        lines = str(error).splitlines()
-        yield from (f"parameters.{line}" for line in lines if line.split()[0] not in unknown)
-    yield from pipeline_faults.faults(found, values, pipeline.model_dump())
 
 
 def _ancestors(name: str, known: Mapping[str, Pipeline]) -> set[str]:

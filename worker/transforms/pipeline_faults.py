@@ -1,12 +1,12 @@
 """Faults of a pipeline's keys, checked against its transform and its folder."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from worker.errors import InvalidSettings
-from worker.transforms import COMMAND, PICTURE, Definition, policy
+from worker.transforms import COMMAND, PICTURE, Definition, find, policy
 from worker.transforms.shipped_folder import shipped_files
 
 #: Keys that need a transform which may use files, programs or the network.
@@ -17,17 +17,41 @@ _LOCATION = re.compile(r"s3://[^/]+/.+|hub://[^/@]+/[^/@]+@[^/@]+/.+")
 _LOCKED = re.compile(r"[A-Za-z0-9][^\s;=]*==[^*\s;]+\s.*--hash=sha256:[0-9a-f]{64}")
 
 
-def faults(found: Definition, parameters: object, keys: Mapping[str, Any]) -> Iterator[str]:
+def faults(
+    keys: Mapping[str, Any],
+    folder: Path | None,
+    unknown: Collection[str] = (),
+    shown: Callable[[object], str] = repr,
+) -> Iterator[str]:
     """Yield a sentence for each fault.
 
     Args:
-        found: The pipeline's transform.
-        parameters: Its parameters, None if they are not known here.
-        keys: output_key, gather, sources, folder, apt, network, allow and secrets of the pipeline.
+        keys: transform, parameters, output_key, gather, sources, folder, apt, network, allow and
+            secrets of the pipeline.
+        folder: Where its folder is, None for none.
+        unknown: The parameters whose values are not known here.
+        shown: How a wrong value appears in a sentence; a secret one must not.
 
     Yields:
         A sentence that begins with the name of the pipeline's key.
     """
+    try:
+        if folder:
+            shipped_files(folder)
+        found = find(keys["transform"], folder)
+    except InvalidSettings as error:
+        yield from str(error).splitlines()
+        return
+    parameters = None
+    try:
+        parameters = found.read(keys["parameters"], shown)
+    except InvalidSettings as error:
+        lines = str(error).splitlines()
+        yield from (f"parameters.{line}" for line in lines if line.split()[0] not in unknown)
+    yield from _of_keys(found, parameters, keys)
+
+
+def _of_keys(found: Definition, parameters: object, keys: Mapping[str, Any]) -> Iterator[str]:
     chosen = {key: keys[key] for key in _PROGRAMS}
     confined = policy(found.description, **chosen)
     usable = {PICTURE: (), COMMAND: _FOLDER + _PROGRAMS}.get(confined, _FOLDER)
