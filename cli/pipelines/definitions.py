@@ -1,35 +1,15 @@
-"""The pipelines that a stack's settings define, and the file that has them.
+"""The pipelines that a stack's settings define."""
 
-A stack on a cloud has them in its Pulumi.STACK.yaml; the local stack in pipelines.local.yaml, which
-git ignores, since Pulumi.local.yaml is part of the project.
-"""
-
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
-from cli.init import stack_file
-from cli.paths import LocalPaths
-from cli.pipelines.yaml_document import YamlDocument
-from cli.stacks import registry
-from cli.stacks.target import LOCAL, command_line
-from infra.names import PROJECT
+from cli.pipelines.settings_file import DELETED, SETTING, SettingsFile
+from cli.stacks.target import command_line
 from infra.settings.declared import flat_settings
 from infra.settings.pipelines import DEFAULT, Pipeline, read
-
-#: The setting.
-SETTING = "pipelines"
-#: The setting with the names of pipelines that are deleted with their data.
-DELETED = "deletePipelineData"
-_NEW_FILE = """\
-# The pipelines of the local stack: './pipeline pipelines' and you may change them, './pipeline up'
-# deploys them. Without this file there is only the pipeline 'negatives'.
-"""
 
 
 class Definitions:
@@ -49,22 +29,10 @@ class Definitions:
             CommandError: The file is missing or malformed.
         """
         self.stack = stack
-        self.file = LocalPaths().pipelines if stack == LOCAL else registry.settings_file(stack)
-        self._values = values = self._read()
-        self.entries: dict[str, Any] = _mapping(values.get(SETTING), self.file)
-        self.deleted: tuple[str, ...] = tuple(map(str, values.get(DELETED) or ()))
-
-    def _read(self) -> dict[str, Any]:
-        """Return the settings that concern pipelines, as Pulumi.STACK.yaml names them."""
-        if self.stack != LOCAL:
-            if not self.file.is_file():
-                raise CommandError(
-                    f"There is no {self.file.name}: './pipeline init {self.stack}' writes it."
-                )
-            return stack_file.read(self.file)
-        if self.file.is_file():
-            return as_settings(self.file)
-        return stack_file.read(registry.settings_file(LOCAL))
+        self._settings = settings = SettingsFile(stack)
+        self.file = settings.path
+        self.entries: dict[str, Any] = _mapping(settings.values.get(SETTING), self.file)
+        self.deleted: tuple[str, ...] = tuple(map(str, settings.values.get(DELETED) or ()))
 
     def check_absent(self, names: Sequence[str]) -> None:
         """Raise CommandError if one of `names` is defined already."""
@@ -125,33 +93,11 @@ class Definitions:
             InvalidSettings: One sentence for each fault; nothing was written.
             CommandError: The file cannot be changed.
         """
-        if refusal := flat_settings(self._values):
+        if refusal := flat_settings(self._settings.values):
             raise CommandError(refusal)
         read(entries)
-        text = self.file.read_bytes().decode() if self.file.is_file() else _NEW_FILE
-        document = YamlDocument(text)
-        if self.stack == LOCAL:
-            document.set((), {**entries, **({DELETED: list(deleted)} if deleted else {})})
-        else:
-            config = document.get(("config",)) or {}
-            config.pop(f"{PROJECT}:{DELETED}", None)
-            more = {f"{PROJECT}:{DELETED}": list(deleted)} if deleted else {}
-            document.set(("config",), {**config, f"{PROJECT}:{SETTING}": dict(entries), **more})
-        _replace(self.file, document.text)
+        self._settings.write({SETTING: dict(entries), DELETED: list(deleted) or None})
         self.entries, self.deleted = dict(entries), tuple(deleted)
-
-
-def as_settings(file: Path) -> dict[str, Any]:
-    """Return what pipelines.local.yaml sets, as Pulumi.STACK.yaml would; {} where it is absent.
-
-    Raises:
-        CommandError: The file is malformed; one sentence with line and column.
-    """
-    if not file.is_file():
-        return {}
-    entries = stack_file.read_mapping(file)
-    deleted = {DELETED: entries.pop(DELETED)} if DELETED in entries else {}
-    return {SETTING: entries, **deleted} if entries else deleted
 
 
 def _mapping(value: Any, file: Path) -> dict[str, Any]:
@@ -163,23 +109,3 @@ def _mapping(value: Any, file: Path) -> dict[str, Any]:
             "{negatives: {transform: negate}}."
         )
     return value
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all; mode and owner stay."""
-    file = file.resolve()
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        if file.exists():
-            before = file.stat()
-            part.chmod(before.st_mode & 0o7777)
-            with suppress(PermissionError):
-                os.chown(part, before.st_uid, before.st_gid)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)

@@ -168,8 +168,17 @@ def _can_be_changed_by_key(node: yaml.Node, value: Any) -> TypeGuard[yaml.Mappin
         return False
     keys = _keys(node)
     if node.flow_style:
-        return set(keys) == set(value)
+        return set(keys) == set(value) and all(
+            _can_stay_on_its_line(each, value[str(key.value)]) for key, each in node.value
+        )
     return any(key in value for key in keys)
+
+
+def _can_stay_on_its_line(node: yaml.Node, value: Any) -> bool:
+    """Whether a value inside a mapping in braces can be changed where it is."""
+    is_single = _is_inline(node) and not isinstance(value, Mapping | list)
+    is_same = repr(_construct(node)) == repr(value)
+    return is_same or is_single or _can_be_changed_by_key(node, value)
 
 
 def _is_inline(node: yaml.Node) -> bool:

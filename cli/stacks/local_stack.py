@@ -196,7 +196,7 @@ class LocalStack:
         import yaml
 
         from cli.init import settings_file
-        from cli.pipelines.definitions import as_settings
+        from cli.pipelines.settings_file import as_settings
 
         paths = self.paths
         source = CHECKOUT / f"Pulumi.{LOCAL}.yaml"

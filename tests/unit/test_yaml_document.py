@@ -143,3 +143,18 @@ def test_any_change_gives_the_value_and_keeps_all_other_lines() -> None:
         assert yaml.safe_load(text)["config"][PATH[-1]] == value
         for line in (*TEXT.splitlines()[:9], *TEXT.splitlines()[-4:]):
             assert f"{line}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after"),
+    [
+        ("{a: {b: 1}}  # one\n", {"a": {"b": 2}}, "x: {a: {b: 2}}  # one\n"),
+        ("{a: {b: 1}}  # one\n", {"a": {"b": 1, "c": 2}}, "x:\n  a:\n    b: 1\n    c: 2\n"),
+        ("{a: {b: 1},\n  c: 1}\n", {"a": {}, "c": 1}, "x:\n  a: {}\n  c: 1\n"),
+        ("{a: [1]}\n", {"a": [1, 2]}, "x:\n  a: [1, 2]\n"),
+    ],
+)
+def test_mapping_in_braces_is_written_anew_if_it_must_grow(
+    before: str, value: Any, after: str
+) -> None:
+    assert edited(f"x: {before}# end\n", value, ("x",)) == f"{after}# end\n"
