@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Any, Self
 
-from bench.pipeline import WorkerPipeline
 from local.ports import free_port
 from tests.eventually import eventually
+from tests.worker.pipeline import Pipeline
 from worker.web.tokens import csrf_token, page_key, upload_token
 
 
@@ -37,7 +37,7 @@ class WebServer:
         cookie: What a browser that was let in sends as `Cookie`; "" before `login`.
     """
 
-    def __init__(self, pipeline: WorkerPipeline, port: int = 0, **arguments: Any) -> None:
+    def __init__(self, pipeline: Pipeline, port: int = 0, **arguments: Any) -> None:
         self.pipeline, self.port, self.cookie = pipeline, port or free_port(), ""
         self._arguments = arguments
 

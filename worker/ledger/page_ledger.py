@@ -90,6 +90,10 @@ class PageLedger(StackLedger):
         """Return the newest recorded jobs on a key, newest first."""
         return self._rows("jobs_of_key", pipelines=list(pipelines), key=key, most=most)
 
+    def recorded(self, identifiers: Sequence[str]) -> set[str]:
+        """Return those of some ids that are of recorded jobs."""
+        return {row["id"] for row in self._rows("recorded_jobs", ids=list(identifiers))}
+
     def outputs_of(self, identifiers: Sequence[str], most: int) -> list[dict[str, Any]]:
         """Return the first objects that jobs stored; `total` is the number of a job's."""
         return self._rows("outputs_of", ids=list(identifiers), most=most)

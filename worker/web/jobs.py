@@ -64,8 +64,8 @@ async def _jobs(request: Request) -> Response:
             for job in sorted(waiting, key=lambda one: one.time, reverse=True)
             if chosen in ("", job.state) and like in job.upload.key
         ]
-        pending = await to_thread.run_sync(_pending_rows, state, found[:_JOBS])
-        more = len(found) - len(pending)
+        pending = await state.read(lambda ledger: _pending_rows(ledger, state, found[:_JOBS]))
+        more = max(0, len(found) - _JOBS)
     given = {name: query.get(name, "") for name in ("pipeline", "state", "q")}
     return render(
         request,
@@ -90,8 +90,13 @@ def _exact(ledger: PageLedger, page_filter: PageFilter) -> list[dict[str, Any]]:
     return [row for row in rows if row["state"] in page_filter.states]
 
 
-def _pending_rows(state: State, jobs: Sequence[PendingJob]) -> list[dict[str, Any]]:
-    return [pending_row(state.store, job) for job in jobs]
+def _pending_rows(
+    ledger: PageLedger, state: State, jobs: Sequence[PendingJob]
+) -> list[dict[str, Any]]:
+    """Return the rows of jobs that were pending when their bucket was listed, and still are."""
+    rows = [pending_row(state.store, job) for job in jobs]
+    recorded = ledger.recorded([row["id"] for row in rows])
+    return [row for row in rows if row["id"] not in recorded]
 
 
 async def _job(request: Request) -> Response:
