@@ -25,7 +25,10 @@ Table = dict[str, object]
 
 @contextmanager
 def served(pipeline: Pipeline, **tables: Table) -> Iterator[WebServer]:
-    pipeline.configure(**tables)
+    before = pipeline.tables
+    pipeline.tables = before | tables
+    pipeline.configure()
+    pipeline.tables = before
     with WebServer(pipeline) as server:
         yield server
 
