@@ -75,7 +75,10 @@ def _source(settings: Settings, *, is_running: bool) -> Finding:
     except SourceUnavailable as error:
         return Finding(False, str(error))
     try:
-        frame = source.read(_SECONDS + settings.capture.timeout_seconds)
+        deadline = time.monotonic() + _SECONDS + settings.capture.timeout_seconds
+        frame = None
+        while not (frame or source.problem or source.has_ended or time.monotonic() > deadline):
+            frame = source.read(0.5)
     except SourceUnavailable as error:
         return Finding(False, str(error))
     finally:

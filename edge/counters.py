@@ -12,10 +12,11 @@ class Counters:
 
     Args:
         minute: The minute that begins, as `minute_of` names it.
+        qos: At 0, what does not arrive is lost.
     """
 
-    def __init__(self, minute: str) -> None:
-        self.minute = minute
+    def __init__(self, minute: str, qos: int) -> None:
+        self.minute, self._qos = minute, qos
         self._last = 0
         self._begin(minute)
 
@@ -59,6 +60,7 @@ class Counters:
             "bytes": self._bytes,
             "delay_median_ms": _milliseconds(statistics.median(delays) if delays else None),
             "delay_p99_ms": _milliseconds(late),
+            "qos": self._qos,
             "clock": now.astimezone(UTC).isoformat(timespec="milliseconds"),
         }
         self._begin(minute_of(now))

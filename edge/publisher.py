@@ -45,7 +45,7 @@ class Publisher(threading.Thread):
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._connection: Connection | None = None
-        self._counters, self.boot = Counters(minute), boot
+        self._counters, self.boot = Counters(minute, settings.qos), boot
         self._taken: dict[Key, float] = {}  # monotonic seconds, of this process's pictures
         self._pictures: Delivery[Key] = Delivery(_WINDOW_BYTES, _WINDOW_MESSAGES)
         self._minutes: Delivery[Minute] = Delivery(_WINDOW_BYTES, _WINDOW_MESSAGES)
@@ -115,7 +115,7 @@ class Publisher(threading.Thread):
     def begin_boot(self, boot: str, minute: str) -> None:
         """Number pictures from 1 under another boot id: a minute that was counted comes again."""
         with self._lock:
-            self.boot, self._counters = boot, Counters(minute)
+            self.boot, self._counters = boot, Counters(minute, self._settings.qos)
 
     def stop(self) -> None:
         """End the thread; what is pending stays in the spool."""

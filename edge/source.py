@@ -116,7 +116,8 @@ class Camera:
         self._newest: Frame | None = None
         self._is_closed = threading.Event()
         self._heard = time.monotonic()  # when the driver returned
-        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._guard, name="camera", daemon=True)
         self._thread.start()
 
     def read(self, seconds: float) -> Frame | None:
@@ -125,8 +126,10 @@ class Camera:
             if self._newest is None:
                 self._changed.wait(seconds)
             frame, self._newest = self._newest, None
+        if self._error:
+            raise self._error
         silence = time.monotonic() - self._heard
-        if not self._thread.is_alive() or silence > _STUCK_SECONDS:
+        if silence > _STUCK_SECONDS:
             raise SourceUnavailable(
                 f"The driver of {shown(self._source)} has not returned for {silence:.0f} s: the"
                 " process must start again."
@@ -137,6 +140,12 @@ class Camera:
         """See `Source.close`."""
         self._is_closed.set()
         self._thread.join(self._capture.timeout_seconds)
+
+    def _guard(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001  `read` raises it
+            self._error = error
 
     def _run(self) -> None:
         wait = _REOPEN_SECONDS

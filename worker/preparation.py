@@ -86,7 +86,8 @@ def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Env
     files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
     made = Environment(folder=folder, files=files)
     if requirements := find(pipeline.transform, folder).requirements:
-        python = _virtual_environment(settings.prepared / "venvs", requirements, pipeline)
+        venvs = settings.prepared / "venvs"
+        python = virtual_environment(venvs, requirements, f"pipeline {pipeline.name}")
         made = replace(made, python=python)
     return made
 
@@ -179,8 +180,20 @@ def _unpack(source: Path, target: Path) -> None:
             path.chmod(0o755 if mode & stat.S_IXUSR else 0o644)
 
 
-def _virtual_environment(venvs: Path, requirements: Path, pipeline: Pipeline) -> Path:
-    """Install locked packages into a virtual environment of their own; return its Python."""
+def virtual_environment(venvs: Path, requirements: Path, user: str) -> Path:
+    """Install locked packages into a virtual environment of their own, once.
+
+    Args:
+        venvs: The folder of all of them.
+        requirements: What is installed, each file with its hash.
+        user: What needs it, for the log.
+
+    Returns:
+        Its Python.
+
+    Raises:
+        ServiceUnavailable: The packages cannot be installed.
+    """  # noqa: DOC502  raised by _pip
     locked = requirements.read_bytes()
     name = hashlib.sha256(INTERPRETER.encode() + b"\0" + locked).hexdigest()[:32]
     # Scripts in it name the path of its interpreter, so it is made where it stays.
@@ -188,7 +201,7 @@ def _virtual_environment(venvs: Path, requirements: Path, pipeline: Pipeline) ->
     python = folder / "bin/python"
 
     def make(partial: Path) -> None:
-        print(f"Installing the Python packages of {pipeline.name}", flush=True)
+        print(f"Installing the Python packages of {user}", flush=True)
         if folder.exists():
             shutil.rmtree(folder)
         venv.create(folder, symlinks=True)

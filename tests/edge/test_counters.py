@@ -9,7 +9,7 @@ NOON = datetime(2026, 11, 28, 12, 0, 59, tzinfo=UTC)
 
 
 def test_a_minute_counts_what_was_generated_in_it() -> None:
-    counters = Counters(minute_of(NOON))
+    counters = Counters(minute_of(NOON), 1)
     for number in (1, 2, 3):
         counters.generated(number, 100)
     counters.dropped()
@@ -25,12 +25,13 @@ def test_a_minute_counts_what_was_generated_in_it() -> None:
         "bytes": 300,
         "delay_median_ms": 200,
         "delay_p99_ms": 900,
+        "qos": 1,
         "clock": "2026-11-28T12:01:00.000+00:00",
     }
 
 
 def test_a_minute_without_pictures_is_sent_too() -> None:
-    counters = Counters(minute_of(NOON))
+    counters = Counters(minute_of(NOON), 1)
     counters.generated(1, 5)
     counters.end(datetime(2026, 11, 28, 12, 1, tzinfo=UTC))
     quiet = json.loads(counters.end(datetime(2026, 11, 28, 12, 2, tzinfo=UTC)))
