@@ -22,7 +22,7 @@ from tests.worker.pipeline import ROOT, Pipeline
 from worker.broker import passwords
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
-_PASSWORD = "of-the-camera"
+PASSWORD = "of-the-camera"
 _KIT = ROOT / "edge" / "kit" / "mosquitto.conf"
 
 
@@ -46,15 +46,16 @@ class World:
         self.pipeline, self.folder = pipeline, folder
         self._stack = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.port, self._cameras_port, self.edge_port = free_port(), free_port(), free_port()
+        self.port, self.cameras_port, self.edge_port = free_port(), free_port(), free_port()
         self.camera = folder / "camera"
+        self.password = PASSWORD
         self.parts: dict[str, Part] = {}
         self.links: dict[str, Link] = {}
 
     def __enter__(self) -> Self:
         store = int(self.pipeline.store.endpoint.rpartition(":")[2])
         behind = {
-            "bridge": self._cameras_port,
+            "bridge": self.cameras_port,
             "store": store,
             "database": self.pipeline.server.port,
         }
@@ -91,12 +92,12 @@ class World:
             folder.mkdir()
         for name, text in {
             "broker-password": "of-ingest",
-            "camera-door": _PASSWORD,
+            "camera-door": PASSWORD,
             "interface-certificate": issue("server", authority, "127.0.0.1"),
         }.items():
             (folders["credentials"] / name).write_text(text)
         (self.folder / "authority.pem").write_text(public_part(authority))
-        ports = ["--port", str(self.port), "--cameras-port", str(self._cameras_port)]
+        ports = ["--port", str(self.port), "--cameras-port", str(self.cameras_port)]
         program = ["--address", "127.0.0.1", "--program", str(MOSQUITTO)]
         self.parts["cloud"] = Part(
             [sys.executable, "-m", "worker.broker", *ports, *program],
@@ -108,7 +109,7 @@ class World:
         folder = self.folder / "edge"
         folder.mkdir()
         shutil.copy(self.folder / "authority.pem", folder)
-        (folder / "mosquitto-passwords").write_text(passwords({"camera": _PASSWORD}))
+        (folder / "mosquitto-passwords").write_text(passwords({"camera": PASSWORD}))
         text = _KIT.read_text()
         for name, value in {
             "CAMERA": "door",
@@ -116,7 +117,7 @@ class World:
             "CREDENTIALS": str(folder),
             "STATE": str(folder),
             "ADDRESS": f"127.0.0.1:{self.links['bridge'].port}",
-            "PASSWORD": _PASSWORD,
+            "PASSWORD": PASSWORD,
         }.items():
             text = text.replace(f"@{name}@", value)
         assert "restart_timeout 1 30\n" in text
@@ -126,7 +127,7 @@ class World:
 
     def plan(self, **values: Any) -> Plan:
         """Say what the camera does."""
-        plan = Plan(self.edge_port, _PASSWORD, **values)
+        plan = Plan(self.edge_port, PASSWORD, **values)
         plan.save(self.camera)
         return plan
 
@@ -149,6 +150,18 @@ class World:
         process = self._running.pop(name)
         process.send_signal(number)
         return process.wait(60)
+
+    def end(self, name: str) -> int:
+        """End a part as systemd does, which kills it after 15 s; return its exit status."""
+        return self.kill(name, signal.SIGTERM)
+
+    def freeze(self, name: str) -> None:
+        """Stop a part's process."""
+        self._running[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Continue it."""
+        self._running[name].send_signal(signal.SIGCONT)
 
     def fail(self, name: str) -> None:
         """Kill a part, or cut a link."""

@@ -198,7 +198,7 @@ class Subscription:
     def _disconnected(
         self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: object
     ) -> None:
-        if self._problem is None:
+        if self._problem is None and not self._stopped.is_set():
             self._fail(f"ended the connection ({reason}): see its log")
 
     def _message(self, client: Client, _: object, message: MQTTMessage) -> None:
