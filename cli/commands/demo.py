@@ -9,6 +9,7 @@ examples instead, sends that one's data, and shows its results.
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ import click
 from cli import options
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import contact_sheet
+from cli.demo_page import demo_page
 from cli.errors import CommandError
 from cli.examples.example import find, names
 from cli.machines import machine_kind
@@ -24,7 +26,7 @@ from cli.paths import cache_folder
 from cli.results import print_results, read_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
-from cli.stacks.target import Target, explain_interrupt
+from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.stacks.temporary_stack import temporary
 from cli.terminal import print_progress, print_result, progress_bar
 from cli.uploads import Photo, await_results, find_photos, sample_photos, send
@@ -47,6 +49,12 @@ def _complete_example(_context: object, _option: object, incomplete: str) -> lis
     shell_complete=_complete_example,
     help=f"Show an example of examples/ on this computer: {', '.join(names())}.",
 )
+@click.option(
+    "--web",
+    "has_page",
+    is_flag=True,
+    help="Open the stack's page in the browser first, and wait for Enter at the end.",
+)
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
 @machine_kind.options
 def command(
@@ -54,12 +62,19 @@ def command(
     files: tuple[Path, ...],
     target: Target,
     example: str | None,
+    has_page: bool,
     keep: bool,
     machine: str | None,
     suite: str,
 ) -> None:
+    if has_page and not isinstance(target, LocalStack):
+        shown = command_line("web", target.name)
+        raise CommandError(
+            f"--web shows a stack on this computer: leave out --stack; '{shown}' opens the page of "
+            "a stack on a cloud."
+        )
     if example is not None:
-        _show_example(example, files, target, machine, suite, keep=keep)
+        _show_example(example, files, target, machine, suite, has_page=has_page, keep=keep)
         return
     machine_kind.choose(target, machine, suite)
     photos = find_photos(files) if files else sample_photos()
@@ -67,7 +82,7 @@ def command(
         photo.check()
     with target.alone(), explain_interrupt(target.name):
         if isinstance(target, LocalStack):
-            _run(target, photos, keep=keep)
+            _run(target, photos, has_page=has_page, keep=keep)
         else:
             _run_on_cloud(target, photos if files else photos[:_CLOUD_PHOTOS], keep=keep)
 
@@ -79,6 +94,7 @@ def _show_example(
     machine: str | None,
     suite: str,
     *,
+    has_page: bool,
     keep: bool,
 ) -> None:
     from cli.examples import demo
@@ -90,7 +106,7 @@ def _show_example(
         )
     machine_kind.choose(target, machine, suite)
     with target.alone(), explain_interrupt(target.name):
-        demo.run(target, found, keep=keep)
+        demo.run(target, found, has_page=has_page, keep=keep)
 
 
 def _run_on_cloud(target: Target, photos: Sequence[Photo], *, keep: bool) -> None:
@@ -103,7 +119,7 @@ def _run_on_cloud(target: Target, photos: Sequence[Photo], *, keep: bool) -> Non
         print_progress(next_steps(target.name))
 
 
-def _run(local: LocalStack, photos: Sequence[Photo], *, keep: bool) -> None:
+def _run(local: LocalStack, photos: Sequence[Photo], *, has_page: bool, keep: bool) -> None:
     """Deploy, send photos, wait, show, take down; raises CommandError if a photo was refused."""
     if local.exists:
         raise CommandError(
@@ -113,17 +129,17 @@ def _run(local: LocalStack, photos: Sequence[Photo], *, keep: bool) -> None:
     local.has_pipelines = False  # the photos go through 'negatives'
     started = time.monotonic()
     with temporary(local, next_steps=_NEXT if keep else ""):
-        refused = _show(local, photos)
+        local.open().up()
+        with demo_page(local, keep=keep) if has_page else nullcontext():
+            refused = _show(local, photos)
     print_result(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"{refused} of {len(photos)} files could not be negated: see the table.")
 
 
 def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
-    """Deploy and send; print the results; return how many photos were refused."""
-    stack = local.open()
-    stack.up()
-    found = outputs.read(stack.outputs())
+    """Send photos; print the results; return how many were refused."""
+    found = outputs.read(local.outputs())
     client = BucketClient(found, found.pipeline(None))
     with progress_bar("Sending photos", len(photos)) as bar:
         report = send(client, photos, bar.advance_to)
@@ -152,6 +168,7 @@ _NEXT = """
 It keeps running. Try:
   ./pipeline put PHOTO…          send more
   ./pipeline get cat.jpg         fetch a result into this folder
+  ./pipeline web                 the page: upload, watch, compare
   ./pipeline log --like cat      what the database has recorded
   ./pipeline status              backlog, rate, last pass
   ./pipeline destroy             take it all down

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from cli.bucket_client import BucketClient
 from cli.contact_sheet import gallery
+from cli.demo_page import demo_page
 from cli.errors import CommandError
 from cli.examples.example import Example
 from cli.examples.interface import Plan, Results, Setup
@@ -30,12 +32,13 @@ _NEXT = "It keeps running: './pipeline destroy' takes it down."
 _LOGS = "select pipeline, key, log from results where log <> '' order by created_at, key"
 
 
-def run(local: LocalStack, example: Example, *, keep: bool) -> None:
+def run(local: LocalStack, example: Example, *, has_page: bool, keep: bool) -> None:
     """Deploy an example on the local stack, send its data, show the results, destroy it.
 
     Args:
         local: The local stack, which must not exist.
         example: The example.
+        has_page: Open the stack's page before the data is sent.
         keep: Leave it running.
 
     Raises:
@@ -47,21 +50,27 @@ def run(local: LocalStack, example: Example, *, keep: bool) -> None:
         )
     started = time.monotonic()
     with temporary(local, next_steps=_NEXT if keep else ""):
-        refused = _show(local, example)
+        plan = _deploy(local, example)
+        with demo_page(local, keep=keep) if has_page else nullcontext():
+            refused = _show(local, example, plan)
     print_result(f"The example took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"Jobs that were refused: {refused}. The table has the reasons.")
 
 
-def _show(local: LocalStack, example: Example) -> int:
-    """Deploy, send, wait and show; return how many jobs were refused."""
+def _deploy(local: LocalStack, example: Example) -> Plan:
     plan = _prepare(local, example)
     stack = local.open()
     stack.create()
     for name, value in plan.secrets.items():
         stack.set_secret(name, value)
     stack.up()
-    found = outputs.read(stack.outputs())
+    return plan
+
+
+def _show(local: LocalStack, example: Example, plan: Plan) -> int:
+    """Send, wait and show; return how many jobs were refused."""
+    found = outputs.read(local.outputs())
     (entry,) = [each for each in found.pipelines.values() if not each.sources]
     photos = _files(plan.data)
     with progress_bar("Sending files", len(photos)) as bar:

@@ -1,12 +1,15 @@
 """`./pipeline demo` on a fresh clone, for root and for a normal user."""
 
+import html
 import os
 import pwd
 import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from PIL import Image
@@ -20,6 +23,7 @@ from tests.checkout import (
     seed_cache,
 )
 from tests.engine.snapshot import take_snapshot
+from tests.engine.terminal import Terminal
 
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
@@ -37,12 +41,27 @@ def assert_demo_tells_all(text: str) -> None:
     assert "Nothing is left" in text
 
 
-def test_demo_leaves_nothing_but_the_cache(checkout: Checkout, base: Path) -> None:
-    own = checkout.folder / "pipelines.local.yaml"
+def test_demo_shows_the_page_and_leaves_nothing_but_the_cache(
+    checkout: Checkout, base: Path
+) -> None:
+    own, browser = checkout.folder / "pipelines.local.yaml", base / "browser"
     own.write_text("not read: [")
+    browser.write_text('#!/bin/sh\ncp "${1#file://}" "${0%/*}/opened.html"\n')
+    browser.chmod(0o755)
     before = take_snapshot(base)
-    text = checkout.pipeline("demo").stdout
-    assert_demo_tells_all(text)
+    environment = {**checkout.environment, "BROWSER": f"{browser} %s"}
+    with Terminal(checkout.command("demo", "--web"), checkout.folder, environment) as person:
+        person.expect("Opened the page in the browser", 120)
+        page = log_in((base / "opened.html").read_text())
+        person.expect("Press Enter", 120)
+        shown = page("/results")
+        pictures = re.findall(r'src="(/thumbnails/[^"]+)"', shown)
+        assert all(name in shown for name in SAMPLES)
+        assert len(pictures) == len(SAMPLES)  # inputs are not kept
+        assert len(page(html.unescape(pictures[0]))) > 1000
+        person.answer("to take everything down")
+        assert_demo_tells_all(person.end())
+    (base / "opened.html").unlink()
     assert take_snapshot(base).left_since(before) == {}
     assert own.read_text() == "not read: ["
     assert not (checkout.folder / ".local").exists()
@@ -50,6 +69,16 @@ def test_demo_leaves_nothing_but_the_cache(checkout: Checkout, base: Path) -> No
         ["git", "status", "--porcelain"], cwd=checkout.folder, capture_output=True, check=True
     )
     assert status.stdout == b""
+
+
+def log_in(opened: str) -> Callable[[str], str]:
+    """Follow what a browser was given; return what gets a path of the page as Latin-1."""
+    (address,) = re.findall(r'content="0;url=([^"]+)"', opened)
+    origin = re.match(r"http://127\.0\.0\.1:\d+", address)
+    assert origin, address
+    browser = build_opener(HTTPCookieProcessor())
+    browser.open(html.unescape(address)).close()
+    return lambda path: browser.open(f"{origin[0]}{path}").read().decode("latin-1")
 
 
 def without_venv(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import PROJECT
+from tests.engine.terminal import Terminal
 
 # Stands for .venv/bin/python and .venv/bin/uv: records what it is asked to install.
 STUB = """#!/bin/sh
@@ -49,6 +50,14 @@ def run(checkout: Path, *words: str) -> bool:
 
 def test_packages_are_installed_once(checkout: Path) -> None:
     assert not run(checkout, "log")
+
+
+def test_the_command_runs_after_packages_were_installed_on_a_terminal(checkout: Path) -> None:
+    """Where seconds are counted meanwhile, which must end."""
+    (checkout / "version").write_text("Python 3.13.1\n")
+    with Terminal(["./pipeline", "log"], checkout, dict(os.environ)) as person:
+        assert "cli ran" in person.end()
+    assert (checkout / "installed").exists()
 
 
 def test_tests_need_more_packages(checkout: Path) -> None:

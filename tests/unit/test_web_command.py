@@ -118,7 +118,8 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     program.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{program} %s")
-    monkeypatch.setattr(web, "CHECKOUT", tmp_path)
+    monkeypatch.setattr("webbrowser._tryorder", None)  # which it read from BROWSER before
+    monkeypatch.setattr("cli.browser.CHECKOUT", tmp_path)
     monkeypatch.setattr(web, "_READ_SECONDS", 0.0)
     return seen
 
