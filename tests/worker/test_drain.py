@@ -45,7 +45,7 @@ def drained(
     store: ObjectStore = request.getfixturevalue(kind)
     folder = tmp_path_factory.mktemp("drained")
     with pipelines(folder, store, database, versions=request.param == "versions") as made:
-        made.migrate()
+        made.make_tables()
         keys = KEYS + (KEYS_OF_OBJECT_STORES if kind == "moto" else [])
         photos = {key: encode(picture(number), "PNG") for number, key in enumerate(keys)}
         for key, photo in photos.items():

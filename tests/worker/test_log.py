@@ -39,7 +39,7 @@ def filled(
     """A ledger of 100,000 rows, one per second of 2026; every hundredth is quarantined."""
     folder = tmp_path_factory.mktemp("filled")
     with pipelines(folder, moto, database, versions=True) as made:
-        made.migrate()
+        made.make_tables()
         made.sql(INSERT.format(stack=made.name, count=100_000))
         yield made
 

@@ -53,7 +53,7 @@ def drained(
     uploads, worst = photos(count, (64, 48)), 0
     assert len(set(uploads.values())) == count
     with pipelines(folder, moto, database, versions=True) as pipeline:
-        pipeline.migrate()
+        pipeline.make_tables()
         with ThreadPoolExecutor(4) as executor:
             list(executor.map(lambda item: pipeline.put(*item), uploads.items()))
         measured = one_pass(pipeline)

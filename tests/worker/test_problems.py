@@ -70,7 +70,7 @@ def test_each_problem_is_one_sentence_and_changes_nothing(versioned: Pipeline, n
     if name in REPAIRS:
         REPAIRS[name](versioned)
     versioned.configure()
-    versioned.migrate()
+    versioned.make_tables()
     assert versioned.rows() == []
     versioned.drain()
     assert versioned.left() == []
@@ -124,7 +124,7 @@ def test_an_input_without_a_row_is_kept(versioned: Pipeline) -> None:
     versioned.sql(revoke)
     assert "permission denied" in versioned.drain(1).stderr
     assert versioned.left() == ["x.png"]
-    versioned.migrate()
+    versioned.make_tables()
     versioned.drain()
     assert versioned.left() == []
     assert len(versioned.rows()) == 1
