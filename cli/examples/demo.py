@@ -15,7 +15,7 @@ from cli.contact_sheet import gallery
 from cli.demo_page import demo_page
 from cli.errors import CommandError
 from cli.examples.example import Example
-from cli.examples.interface import Plan, Results, Setup
+from cli.examples.interface import Deployed, Plan, Results, Setup
 from cli.examples.waiting import await_runs, read_jobs
 from cli.job_report import print_jobs
 from cli.machines.host import Host, first
@@ -26,6 +26,7 @@ from cli.stacks.local_stack import LocalStack
 from cli.stacks.temporary_stack import temporary
 from cli.terminal import print_result, print_section, progress_bar
 from cli.uploads import Photo, send
+from infra.names import PROJECT
 from local import private_file
 
 _NEXT = "It keeps running: './pipeline destroy' takes it down."
@@ -50,35 +51,37 @@ def run(local: LocalStack, example: Example, *, has_page: bool, keep: bool) -> N
         )
     started = time.monotonic()
     with temporary(local, next_steps=_NEXT if keep else ""):
-        plan = _deploy(local, example)
+        deployed = _deploy(local, example)
         with demo_page(local, keep=keep) if has_page else nullcontext():
-            refused = _show(local, example, plan)
+            refused = _show(deployed, example)
     print_result(f"The example took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"Jobs that were refused: {refused}. The table has the reasons.")
 
 
-def _deploy(local: LocalStack, example: Example) -> Plan:
-    plan = _prepare(local, example)
+def _deploy(local: LocalStack, example: Example) -> Deployed:
+    setup, plan = _prepare(local, example)
     stack = local.open()
     stack.create()
     for name, value in plan.secrets.items():
         stack.set_secret(name, value)
     stack.up()
-    return plan
+    host = first(local)
+    return Deployed(setup, plan, local, lambda query: list(read_query(host, query))[1:])
 
 
-def _show(local: LocalStack, example: Example, plan: Plan) -> int:
+def _show(deployed: Deployed, example: Example) -> int:
     """Send, wait and show; return how many jobs were refused."""
-    found = outputs.read(local.outputs())
+    found, plan = outputs.read(deployed.target.outputs()), deployed.plan
     (entry,) = [each for each in found.pipelines.values() if not each.sources]
     photos = _files(plan.data)
     with progress_bar("Sending files", len(photos)) as bar:
         report = send(BucketClient(found, entry), photos, bar.advance_to)
     if report.failures:
         raise CommandError("\n".join(report.failures))
-    host = first(local)
-    await_runs(host, entry.name, [photo.key for photo in photos])
+    host = first(deployed.target)
+    sent = [*(photo.key for photo in photos), *example.send(deployed)]
+    await_runs(host, entry.name, sent)
     jobs = read_jobs(host)
     print_jobs(jobs)
     _print_logs(host)
@@ -89,17 +92,20 @@ def _show(local: LocalStack, example: Example, plan: Plan) -> int:
     return sum(job["state"] != "done" for job in jobs)
 
 
-def _prepare(local: LocalStack, example: Example) -> Plan:
+def _prepare(local: LocalStack, example: Example) -> tuple[Setup, Plan]:
     """Make what the example needs, and the stack's pipelines."""
     make_cache_folder()
     cache = cache_folder() / "examples" / example.name
     for folder in (cache, local.paths.example):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    plan = example.plan(Setup(example.source, cache, local.paths.example, local.cloud.host))
+    setup = Setup(example.source, cache, local.paths.example, local.cloud.host)
+    plan = example.plan(setup)
+    settings = {f"{PROJECT}:{name}": value for name, value in plan.settings.items()}
     private_file.write(
-        local.paths.own_pipelines, yaml.safe_dump(dict(plan.pipelines), sort_keys=False)
+        local.paths.own_pipelines,
+        yaml.safe_dump({**plan.pipelines, **settings}, sort_keys=False),
     )
-    return plan
+    return setup, plan
 
 
 def _files(data: Path) -> list[Photo]:

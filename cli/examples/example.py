@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from cli.errors import CommandError
-from cli.examples.interface import Plan, Results, Setup
+from cli.examples.interface import Deployed, Plan, Results, Setup
 from cli.init import stack_file
 from cli.paths import CHECKOUT
 
@@ -43,6 +43,18 @@ class Example:
         plan = Plan(stack_file.read_mapping(self.source / _DEFINITIONS), self.source / "data")
         prepare = self._function("prepare")
         return prepare(setup, plan) if prepare else plan
+
+    def send(self, deployed: Deployed) -> Sequence[str]:
+        """Bring data in by another way than the object store.
+
+        Returns:
+            The keys of the objects that were made of it in the first input bucket.
+
+        Raises:
+            CommandError: A program that it started has failed.
+        """
+        send = self._function("send")
+        return send(deployed) if send else ()
 
     def show(self, results: Results) -> None:
         """Show what is special about its results."""

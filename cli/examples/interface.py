@@ -1,7 +1,9 @@
 """What `examples/NAME/example.py` gets and returns.
 
 The file is optional, and so is each of its functions: `prepare(setup: Setup, plan: Plan) -> Plan`
-runs before the stack is deployed, `show(results: Results) -> None` after its runs have ended.
+runs before the stack is deployed, `send(deployed: Deployed) -> Sequence[str]` once it is, and
+`show(results: Results) -> None` after its runs have ended. `send` may bring data in by another way
+than the object store, and returns the keys of the objects that it made in the first input bucket.
 """
 
 import socket
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
+from cli.stacks.target import Target
 from cli.terminal import print_result
 from local import processes
 from local.ports import free_port
@@ -27,11 +30,13 @@ class Plan:
         pipelines: Name -> definition, as pipelines.yaml has them.
         data: A folder; each file in it is sent to the pipeline without `from`.
         secrets: Secret settings of the stack, which pipelines name in `secrets`.
+        settings: Further settings of the stack, such as `mqtt`.
     """
 
     pipelines: Mapping[str, Any]
     data: Path
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,23 @@ class Setup:
         printed = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
         last = (printed.strip().splitlines() or ["it printed nothing"])[-1]
         raise CommandError(f"The example's server '{name}' did not start: {last}")
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What an example may use once its stack is deployed.
+
+    Attributes:
+        setup: As before.
+        plan: What was deployed.
+        target: The stack.
+        read: Returns the rows of a SELECT.
+    """
+
+    setup: Setup
+    plan: Plan
+    target: Target
+    read: Callable[[str], Sequence[Sequence[Any]]]
 
 
 @dataclass(frozen=True)
