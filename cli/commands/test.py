@@ -25,6 +25,7 @@ LONG = (
     "machine",
     "faults",
     "mqtt",
+    "page",
     "examples",
     "clients",
     "containers",

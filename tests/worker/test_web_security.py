@@ -32,6 +32,15 @@ def test_other_browsers_are_refused(web: WebServer, cookie: str) -> None:
     assert response.text == "This browser has no access to the page: run `./pipeline web`.\n"
 
 
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [("/results", "/results"), ("//evil.example", "/"), ("https://evil.example", "/"), ("", "/")],
+)
+def test_login_leads_to_pages_of_ours_only(web: WebServer, to: str, expected: str) -> None:
+    response = web.get(f"/login?key={web.page_key}&to={to}", cookie="")
+    assert (response.status, response.headers["location"]) == (303, expected)
+
+
 def test_wrong_key_is_refused(web: WebServer) -> None:
     response = web.get("/login?key=x", cookie="")
     assert response.status == 403

@@ -22,6 +22,7 @@ from worker.web.state import State
 from worker.web.tokens import is_same, session_id
 
 _SESSION_SECONDS = 7 * 86400
+_ENTRIES = ("/results", "/upload", "/jobs")  # where /login may lead instead of the overview
 
 
 def make_app(settings: Settings) -> Starlette:
@@ -68,7 +69,8 @@ async def _login(request: Request) -> Response:
     if not is_same(request.query_params.get("key", ""), state.page_key):
         text = "The key of this address is not the stack's any more: run `./pipeline web` again.\n"
         return PlainTextResponse(text, HTTPStatus.FORBIDDEN)
-    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    to = request.query_params.get("to", "")
+    response = RedirectResponse(to if to in _ENTRIES else "/", HTTPStatus.SEE_OTHER)
     value = session_id(state.page_key)
     response.set_cookie(
         state.cookie, value, max_age=_SESSION_SECONDS, httponly=True, samesite="strict"

@@ -1,0 +1,1 @@
+"""The page in headless Chromium, as a person uses it."""

@@ -1,0 +1,123 @@
+"""A stack whose page is looked at: its servers, a worker that keeps working, and a browser."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from bench.pipeline import ROOT
+from local.object_store import ObjectStore
+from local.postgres import PostgreSQL
+from tests.eventually import eventually
+from tests.worker.pipeline import Pipeline
+from tests.worker.web_server import WebServer
+
+CHROMIUM = "/usr/bin/chromium"
+_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_LINGER_SECONDS = 600  # longer than the tests take
+SAMPLES = ROOT / "samples"
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Stage:
+    """Two pipelines: `negatives` keeps its inputs, `small` reads its results.
+
+    Attributes:
+        pipeline: The first one.
+        server: Serves the page.
+        problems: What scripts of the page have reported: errors, and refusals of the browser.
+    """
+
+    def __init__(self, pipeline: Pipeline, server: WebServer, browser: Browser) -> None:
+        self.pipeline, self.server, self._browser = pipeline, server, browser
+        self.problems: list[str] = []
+
+    def context(self, **options: object) -> BrowserContext:
+        """Return a browser profile that was let in, as `./pipeline web` does it."""
+        context = self._browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(30_000)
+        page = self.watched(context.new_page())
+        page.goto(self.server.login_address)
+        assert page.url == f"{self.server.address}/"
+        page.close()
+        return context
+
+    def watched(self, page: Page) -> Page:
+        """Record what goes wrong in a page."""
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda line: self.problems.append(line.text) if line.type == "error" else None,
+        )
+        return page
+
+    def page(self, path: str, context: BrowserContext) -> Page:
+        """Open a path in a new page."""
+        page = self.watched(context.new_page())
+        page.goto(self.server.address + path)
+        return page
+
+
+@contextmanager
+def open_stage(
+    folder: Path, store: ObjectStore, database: PostgreSQL, browser: Browser
+) -> Iterator[Stage]:
+    """Serve a stack with a worker for each pipeline until the context ends."""
+    with Pipeline(folder, store, database, versions=True) as made, ExitStack() as stack:
+        small = {kind: f"{made.name}-small-{kind}" for kind in ("input", "output")}
+        archive = f"{made.name}-archive"
+        for bucket in (archive, *small.values()):
+            made.make_bucket(bucket)
+        made.tables = {
+            "store": {"archive": archive},
+            "pipeline": {"keep_inputs": True, "readers": ["small"]},
+            "pipelines.small": {
+                "transform": "thumbnail",
+                "parameters": '{"width": 160, "height": 160}',
+                "sources": ["negatives"],
+                **small,
+            },
+        }
+        made.configure()
+        made.migrate()
+        for number, name in enumerate(("negatives", "small")):
+            made.environment["STATE_DIRECTORY"] = str(folder / f"state-{number}")
+            stack.enter_context(_worker(made, name))
+        made.environment["STATE_DIRECTORY"] = str(folder / "state-web")
+        server = stack.enter_context(WebServer(made, stdout=subprocess.DEVNULL))
+        yield Stage(made, server, browser)
+
+
+@contextmanager
+def _worker(pipeline: Pipeline, name: str) -> Iterator[None]:
+    """Process a pipeline's uploads until the context ends."""
+    arguments = ("drain", "--pipeline", name, "--linger", str(_LINGER_SECONDS))
+    process = pipeline.popen(*arguments, stdout=subprocess.DEVNULL)
+    try:
+        query = "SELECT machine FROM pipeline.heartbeats WHERE pipeline = %s"
+        eventually(lambda: pipeline.sql(query, name), what=f"the worker of {name} works")
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
