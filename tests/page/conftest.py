@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, BrowserContext
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
 from tests.page.stage import Stage, open_browser, open_stage
-from tests.worker.conftest import compiled, database, moto
+from tests.worker.conftest import compiled, database, moto, pipelines, versioned
 
-__all__ = ["compiled", "database", "moto"]
+__all__ = ["compiled", "database", "moto", "pipelines", "versioned"]
 
 
 @pytest.fixture(scope="session")

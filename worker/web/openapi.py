@@ -11,6 +11,10 @@ _REASON = {
 }
 _SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _TOKEN = {"type": "string", "pattern": "^u[0-9a-f]{32}$"}
+_KEY = (
+    "The object key, with folders if it has slashes: at most 1,024 bytes of UTF-8, no control "
+    "characters, and no part that is empty, '.' or '..'."
+)
 _STATES = ["waiting", "running", "done", "quarantined", "dropped", "missing"]
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
@@ -67,7 +71,7 @@ def _post(pipelines: list[str]) -> dict[str, Any]:
         "folders.",
         "required": ["file"],
         "properties": {"file": file},
-        "additionalProperties": file,
+        "additionalProperties": {},
     }
     chosen = {
         "name": "pipeline",
@@ -86,22 +90,16 @@ def _post(pipelines: list[str]) -> dict[str, Any]:
 
 
 def _put(pipelines: list[str]) -> dict[str, Any]:
-    key = {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 256,
-        "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(\.[A-Za-z0-9]+)?$",
-    }
     return {
         "operationId": "uploadFile",
         "summary": "Upload a file as the body: curl -T cat.jpg",
         "parameters": [
             _parameter("pipeline", {"enum": pipelines}),
-            _parameter("key", key, "May have folders (slashes) and any characters but controls."),
+            _parameter("key", {"type": "string", "minLength": 1}, _KEY),
         ],
         "requestBody": {
             "required": True,
-            "content": {"*/*": {"schema": {"type": "string", "minLength": 1}}},
+            "content": {"application/octet-stream": {}},
         },
         "responses": _stored_responses(),
     }
@@ -114,7 +112,7 @@ def _job() -> dict[str, Any]:
         "parameters": [_parameter("token", _TOKEN)],
         "responses": {
             "200": _json("The state of the file, and what was made from it.", "Job"),
-            **_errors(401, 404, 503),
+            **_errors(401, 403, 404, 503),
         },
     }
 
@@ -127,7 +125,7 @@ def _result() -> dict[str, Any]:
         "parameters": [_parameter("token", _TOKEN), _parameter("number", number)],
         "responses": {
             "200": {"description": "The result.", "content": {"*/*": {"schema": _TEXT}}},
-            **_errors(401, 404, 503),
+            **_errors(401, 403, 404, 503),
         },
     }
 
@@ -148,8 +146,14 @@ def _parameter(name: str, schema: dict[str, Any], description: str = "") -> dict
 
 
 def _stored_responses() -> dict[str, Any]:
+    stored = _json("All files are stored.", "Stored")
+    token = "$response.body#/files/0/token"  # noqa: S105  an expression of OpenAPI
+    stored["links"] = {
+        "job": {"operationId": "job", "parameters": {"token": token}},
+        "result": {"operationId": "result", "parameters": {"token": token, "number": 1}},
+    }
     return {
-        "200": _json("All files are stored.", "Stored"),
+        "200": stored,
         **_errors(400, 401, 403, 404, 413, 415, 429, 503),
     }
 
@@ -159,7 +163,7 @@ def _errors(*statuses: int) -> dict[str, Any]:
     meanings = {
         400: "The request is not complete, or wrong; nothing was stored.",
         401: "The token is missing or wrong.",
-        403: "The request comes from a browser, but not from the stack's page.",
+        403: "The token does not open this address, or a browser's form is not the page's.",
         404: "There is no such pipeline, file or result.",
         413: "A file is too large, or there are too many.",
         415: "The body is no form, or compressed.",

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.web.state import State
@@ -24,6 +24,12 @@ _HEADERS = {
 }
 #: Of users' files: whatever they contain, a browser runs none of it.
 FILE_HEADERS = {"Content-Security-Policy": "sandbox; default-src 'none'"}
+
+
+_ONLY_API = (
+    "The upload token opens POST /upload, PUT /upload/PIPELINE/KEY, GET /jobs/TOKEN and its "
+    "results only: /openapi.json describes them."
+)
 
 
 class HostCheck:
@@ -74,8 +80,11 @@ class SessionCheck:
         """Serve a request (ASGI 3)."""
         app = self._app
         if scope["type"] == "http" and not self._state.is_person(HTTPConnection(scope)):
-            text = "This browser has no access to the page: run `./pipeline web`.\n"
-            app = PlainTextResponse(text, HTTPStatus.FORBIDDEN)
+            if is_bearer(HTTPConnection(scope)):
+                app = JSONResponse({"error": _ONLY_API}, HTTPStatus.FORBIDDEN)
+            else:
+                text = "This browser has no access to the page: run `./pipeline web`.\n"
+                app = PlainTextResponse(text, HTTPStatus.FORBIDDEN)
         await app(scope, receive, send)
 
 

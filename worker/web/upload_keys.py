@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from worker.uploads.upload import MAX_KEY_BYTES, fits_key
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -42,7 +43,7 @@ def check_key(key: str, shown: str = "") -> str:
         problem = "is empty: give the file a name"
     elif not {"", ".", ".."}.isdisjoint(parts):
         problem = "has a part that is empty, '.' or '..': leave it out"
-    elif any(not (one.isprintable() or one.isspace()) or one in "\r\n" for one in key):
+    elif _CONTROLS.search(key):
         problem = "has control characters: rename the file"
     elif not fits_key(key):
         problem = f"is longer than {MAX_KEY_BYTES} bytes: shorten it"
