@@ -234,16 +234,26 @@ def test_database_range_is_changed_in_place(deployed: Checkout) -> None:
     assert len(deployed.json("log")) >= len(SAMPLES)
 
 
-def test_new_passwords_and_keys_reach_the_machine(deployed: Checkout) -> None:
+def test_keys_and_passwords_are_rotated_alone(deployed: Checkout) -> None:
     old = outputs(deployed)
-    change(deployed, "rotation", 2)
-    deployed.pipeline("up")
+    answer = deployed.pipeline("rotate", "keys")
+    assert "'./pipeline keys' prints" in answer.stdout + answer.stderr
     new = outputs(deployed)
-    for name in ("databaseUserPassword", "s3AccessKey", "s3SecretKey"):
-        assert new[name] != old[name]
+    assert {name for name in old if old[name] != new[name]} == {
+        *("s3AccessKey", "s3SecretKey", "pipelines"),  # pipelines: codes under the key
+        *("uploadToken", "pageKey"),
+    }
     cloud = openstack(deployed)
     kept = cloud.identity.get(f"/users/{cloud.session.get_user_id()}/credentials/OS-EC2").json()
     assert [each["access"] for each in kept["credentials"]] == [new["s3AccessKey"]]
+    deployed.pipeline("rotate", "passwords")
+    last = outputs(deployed)
+    assert {name for name in last if last[name] != new[name]} == {
+        *("databaseAdminPassword", "databaseUserPassword"),
+    }
+    assert yaml.safe_load((deployed.folder / "pipelines.local.yaml").read_text()) == {
+        "image-pipeline:rotation": {"keys": 2, "passwords": 2}
+    }
     send(deployed, "cat.jpg")
 
 

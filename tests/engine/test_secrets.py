@@ -30,6 +30,8 @@ TOKEN = "token-0055719243"
 NAMES = ("negatives", "hidden", "shown", "splits", "model")
 SHIPPED = ("lib", "merge", "split")
 HIDDEN_VALUES = (SECRET, TOKEN)
+CIDRS = ["192.0.2.0/24"]
+CAMERAS = {"door": {"pipeline": "negatives"}}
 #: A jar is as incompressible as this; it has the text that the state is searched for.
 JAR = random.Random(7).randbytes(25_000_000) + b"end-of-the-jar"  # noqa: S311
 SPLIT = """\
@@ -68,6 +70,7 @@ def operator(pulumi: Path, printed: list[str]) -> Iterator[CloudOperator]:
         argv = ["{folder}/merge", "{inputs}", "{outputs}"]
         step |= {"from": "splits", "gather": True}
         made.define("lab", "model", **step, parameters={"argv": argv})
+        made.change("lab", upload={"cidrs": CIDRS}, mqtt={"cidrs": CIDRS, "cameras": CAMERAS})
         printed.append(shell(made, f"pulumi config set --secret --path '{LEAF}'", SECRET))
         printed.append(shell(made, "pulumi config set --secret token", TOKEN))
         for command in ("preview", "up"):
@@ -107,6 +110,28 @@ def machine(operator: CloudOperator) -> ProcessMachine:
     (only,) = operator.cloud.machines()
     assert isinstance(only, ProcessMachine)
     return only
+
+
+@pytest.fixture(scope="module")
+def derived(operator: CloudOperator) -> dict[str, str]:
+    """Secrets that the program makes for the page, for uploads and for a camera, by name."""
+    outputs = json.loads(
+        operator.checkout.pipeline("outputs", "--show-secrets", "--json", *STACK).stdout
+    )
+    state = json.loads(shell(operator, "pulumi stack export --show-secrets"))
+    (certificates,) = (
+        each["outputs"]
+        for each in state["deployment"]["resources"]
+        if each["type"].endswith(":InterfaceCertificates")
+    )
+    found = {name: key_line(certificates[name]) for name in ("authority", "certificate")}
+    found |= {name: outputs[name] for name in ("uploadToken", "pageKey")}
+    return {**found, "camera": outputs["cameras"]["door"]["password"]}
+
+
+def key_line(secret: dict[str, str]) -> str:
+    """Return a line of the private key in a decrypted secret of the state."""
+    return str(json.loads(secret["plaintext"])).strip().splitlines()[-2]
 
 
 def test_secret_is_encrypted_in_the_settings(operator: CloudOperator) -> None:
@@ -161,32 +186,58 @@ def test_secrets_on_the_machine_are_private_and_on_no_command_line(
     assert not [secret for secret in HIDDEN_VALUES if secret in processes]
 
 
-def test_state_holds_them_only_encrypted(operator: CloudOperator) -> None:
+def test_secrets_of_the_ways_in_are_private(
+    operator: CloudOperator, derived: dict[str, str]
+) -> None:
+    host = machine(operator)
+    secrets = list(derived.values())
+    assert len(set(secrets)) == len(secrets)
+    # The machine answers with this certificate and lets this camera in.
+    for name, secret in (("camera-door", "camera"), ("interface-certificate", "certificate")):
+        credential = host.root / "etc/pipeline/credentials" / name
+        assert derived[secret] in credential.read_text()
+    found = secret_search.files_with(host.folder, secrets)
+    assert not [path for path in found if not secret_search.is_private(path)]
+    assert not secret_search.files_with(host.folder, [derived["authority"]])
+    processes, journal = secret_search.processes(), host.journal.read_text()
+    shown = operator.checkout.pipeline("outputs", "--json", *STACK).stdout
+    assert "uploadToken" in shown
+    for text in (processes, journal, shown):
+        assert not [name for name, secret in derived.items() if secret in text]
+
+
+def test_state_holds_them_only_encrypted(operator: CloudOperator, derived: dict[str, str]) -> None:
+    hidden = (*HIDDEN_VALUES, *derived.values())
     exported = shell(operator, "pulumi stack export")
     plain = "\n".join(secret_search.texts(json.loads(exported)))
-    assert not [secret for secret in HIDDEN_VALUES if secret in plain]
+    assert not [secret for secret in hidden if secret in plain]
     assert PLAIN in plain  # the outputs' key pattern
     decrypted = json.loads(shell(operator, "pulumi stack export --show-secrets"))
     found = "\n".join(secret_search.texts(decrypted))
-    assert all(secret in found for secret in HIDDEN_VALUES)  # the search finds what is there
+    assert all(secret in found for secret in hidden)  # the search finds what is there
     assert len(exported) < len(JAR) / 50  # of the folder there is a hash
 
 
-def test_no_file_of_the_backend_holds_them(operator: CloudOperator) -> None:
+def test_no_file_of_the_backend_holds_them(
+    operator: CloudOperator, derived: dict[str, str]
+) -> None:
     found = [path for path in operator.data.rglob("*") if path.is_file()]
     holding = {path: path.read_bytes() for path in found}
     assert any(PLAIN.encode() in content for content in holding.values())
-    for text in (*HIDDEN_VALUES, "end-of-the-jar"):
+    for text in (*HIDDEN_VALUES, *derived.values(), "end-of-the-jar"):
         assert not [path for path, content in holding.items() if text.encode() in content]
 
 
-def test_outputs_and_messages_do_not_show_it(operator: CloudOperator, printed: list[str]) -> None:
+def test_outputs_and_messages_do_not_show_it(
+    operator: CloudOperator, printed: list[str], derived: dict[str, str]
+) -> None:
     shown = operator.checkout.pipeline("outputs", "--show-secrets", "--json", *STACK).stdout
     assert PLAIN in shown
     host = machine(operator)
     said = [shown, host.journal.read_text(), host.run_worker(["log", "--json"]).stdout, *printed]
     assert all(said[:3])
     assert not [text for text in said for secret in HIDDEN_VALUES if secret in text]
+    assert not [text for text in said[1:] for secret in derived.values() if secret in text]
 
 
 def test_fault_of_a_secret_does_not_show_it(operator: CloudOperator) -> None:
