@@ -193,6 +193,13 @@ TARGETS: Sequence[Target] = (
         most=1.3,
     ),
     Target(
+        "messages of 200 KB, one core, `worker ingest` against a loop of paho and boto3's PUT",
+        "ingest",
+        _figure("times"),
+        "×",
+        least=3,
+    ),
+    Target(
         "gather of 200 results: start after the last of them is recorded",
         "gather",
         _figure("start s"),

@@ -174,6 +174,14 @@ def test_a_put_returns_the_version_that_is_listed(bucket: Bucket) -> None:
     assert bool(stored.version_id) == bucket.is_versioned
 
 
+def test_the_md5_may_be_left_out(bucket: Bucket) -> None:
+    bucket.store.put(
+        bucket.name, "a", replace(hash_bytes(b"some bytes"), md5=b""), "image/png", {"a": "b"}
+    )
+    (listed,) = bucket.list()
+    assert (listed.size, bucket.get(listed)) == (10, b"some bytes")
+
+
 def test_bytes_are_stored_without_a_file(bucket: Bucket) -> None:
     contents = hash_bytes(b"some bytes")
     stored = bucket.store.put(bucket.name, "x", contents, "text/plain", {})

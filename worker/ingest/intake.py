@@ -4,6 +4,7 @@ A message is held in memory until all of it is done, and acknowledged only then:
 tried again, and what a killed process held is sent again by the broker, or else by the camera.
 """
 
+import hashlib
 import logging
 import threading
 import time
@@ -23,7 +24,7 @@ from worker.jobs.fetch import NUMBER, PARENT
 from worker.ledger.messages import KnownMessage, Message, MessageLedger, message_id
 from worker.logs import fields
 from worker.settings import Settings
-from worker.store.store import Store, hash_bytes
+from worker.store.store import Contents, Store
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Limits:
         puts: Objects stored at a time.
         pause: Seconds before what failed is tried again, doubled each time.
         longest_pause: The longest of these pauses.
+        batch: Seconds to wait for more messages to note with the same statement.
         heartbeat: Seconds between heartbeats.
         purge: Seconds between purges of old rows.
     """
@@ -45,6 +47,7 @@ class Limits:
     puts: int = 8
     pause: float = 0.5
     longest_pause: float = 15
+    batch: float = 0.01
     heartbeat: float = 5
     purge: float = 600
 
@@ -146,7 +149,7 @@ class Intake:
             raise _unknown(address)
         check_size(len(payload))
         place = (address.camera, address.boot, number)
-        contents = hash_bytes(payload)
+        contents = Contents(payload, hashlib.sha256(payload).hexdigest(), b"", len(payload))
         message = Message(
             message_id(self._settings.stack, *place),
             camera.pipeline,
@@ -222,7 +225,10 @@ class Intake:
     def _step(self, ledger: MessageLedger) -> bool:
         """Note what has happened, and act on it; return whether to go on."""
         with self._changed:
-            self._changed.wait_for(self._has_work, self._seconds_to_wait())
+            has_work = self._changed.wait_for(self._has_work, self._seconds_to_wait())
+        if has_work:
+            time.sleep(self._limits.batch)
+        with self._changed:
             arrived, stored, counted = self._arrived[:], self._stored[:], self._counted[:]
             if self._is_stopping:  # they will be sent again
                 arrived, counted = [], []

@@ -186,7 +186,7 @@ class MemoryStore:
         body = contents.body
         content = body if isinstance(body, bytes) else body.read_bytes()
         version_id = self.upload(bucket, key, content, content_type, metadata)
-        return Stored(version_id, contents.md5.hex())
+        return Stored(version_id, hashlib.md5(content, usedforsecurity=False).hexdigest())
 
     def put_parts(
         self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]

@@ -158,15 +158,16 @@ class S3Store:
         """See `Store.put`."""
         headers = {
             "x-amz-content-sha256": contents.sha256,
-            "content-md5": b64encode(contents.md5).decode(),
             **_headers(content_type, metadata),
         }
+        if contents.md5:
+            headers["content-md5"] = b64encode(contents.md5).decode()
         try:
             response = self._requests.call("PUT", bucket, key, headers=headers, body=contents.body)
         except RequestRefused as error:
             raise self._requests.put_error(bucket, key, contents.size, error) from error
         etag = _unquoted(response.headers.get("etag"))
-        if etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
+        if contents.md5 and etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
             self.check_size(bucket, key, contents.size)
         return Stored(response.headers.get("x-amz-version-id", ""), etag)
 

@@ -55,7 +55,8 @@ class Contents:
     Attributes:
         body: The bytes, or the file that has them.
         sha256: In hex.
-        md5: The 16 bytes; S3 checks a PUT by them (Content-MD5).
+        md5: The 16 bytes; S3 checks a PUT by them (Content-MD5). b"" leaves that to the signature,
+            which has the SHA-256: it saves a third of the CPU time of a PUT.
         size: In bytes.
     """
 
