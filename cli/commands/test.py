@@ -19,7 +19,7 @@ FAULTS = "faults"
 OPENSTACK = "openstack"
 QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
-QUICK = ("lint", "engine", "worker", "unit", "edge")
+QUICK = ("lint", "engine", "edge", "worker", "unit")
 LONG = (
     OPENSTACK,
     "machine",
