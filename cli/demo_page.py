@@ -33,7 +33,7 @@ def demo_page(local: LocalStack, *, keep: bool) -> Iterator[None]:
     require_page(local.name, values)
     is_watched = sys.stdin.isatty()
     with ExitStack() as until:
-        page = _await_page(until, first(local))
+        page = until.enter_context(served_page(first(local)))
         login = login_address(page, values, "/results")
         if not (is_watched and _open(until, login, page, local.name)):
             print_result(f"The page: {login}")
@@ -53,13 +53,25 @@ def _open(until: ExitStack, login: str, page: Page, stack: str) -> bool:
     return True
 
 
-def _await_page(until: ExitStack, host: Host) -> Page:
+@contextmanager
+def served_page(host: Host) -> Iterator[Page]:
+    """Wait until a machine serves its page, which a booted one does once it is installed.
+
+    Yields:
+        The page.
+
+    Raises:
+        CommandError: It is not served within five minutes.
+    """
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    with spinner("Waiting for the page"):
-        while True:
-            try:
-                return until.enter_context(host.page())
-            except CommandError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(1)
+    with ExitStack() as until:
+        with spinner("Waiting for the page"):
+            while True:
+                try:
+                    page = until.enter_context(host.page())
+                    break
+                except CommandError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(1)
+        yield page

@@ -1,23 +1,32 @@
-"""What the demo needs beside the pipeline: a model, unless there is one, and a picture."""
+"""What the demo needs beside the pipeline: a model, unless there is one, curl, and a picture."""
 
 import csv
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import picture
 import rule_model
+import upload_api
 
-from cli.examples.interface import Plan, Results, Setup
+from cli.demo_page import served_page
+from cli.examples.interface import Deployed, Plan, Results, Setup
+from cli.machines.host import first
 from cli.paths import CHECKOUT
 from cli.terminal import print_progress
+from local import private_file
 
 _WORD = re.compile(r"([^\W\d_]+)\s*:")  # before a colon
 
 
 def prepare(setup: Setup, plan: Plan) -> Plan:
-    """Generate a model if pipelines.yaml names none that exists."""
+    """Leave the data to `send`, and generate a model if pipelines.yaml names none that exists."""
+    upload_api.require_curl()
+    nothing = setup.folder / "data"
+    nothing.mkdir()
+    plan = replace(plan, data=nothing)
     definition = plan.pipelines["answers"]
     folder = definition.get("folder")
     if "model" in definition.get("parameters", {}) or (folder and (CHECKOUT / folder).is_dir()):
@@ -26,8 +35,18 @@ def prepare(setup: Setup, plan: Plan) -> Plan:
         "No model is given: the answers are found by a rule in `name: value; name: value`."
     )
     made = setup.folder / "model"
-    rule_model.write(made, _words(plan.data))
+    rule_model.write(made, _words(setup.source / "data"))
     return replace(plan, pipelines={"answers": {**definition, "folder": str(made)}})
+
+
+def send(deployed: Deployed) -> Sequence[str]:
+    """Send the CSV to the upload API."""
+    header = deployed.setup.folder / "token"
+    token = deployed.target.outputs()["uploadToken"]
+    private_file.write(header, f"Authorization: Bearer {token}\n")
+    tables = sorted((deployed.setup.source / "data").glob("*.csv"))
+    with served_page(first(deployed.target)) as page:
+        return [upload_api.post(page.address, header, table)["key"] for table in tables]
 
 
 def show(results: Results) -> None:

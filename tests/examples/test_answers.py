@@ -1,9 +1,13 @@
 """answers: a CSV of questions becomes answers in PostgreSQL."""
 
 import csv
+import json
+import re
+import shutil
+from pathlib import Path
 
 from tests.checkout import Checkout
-from tests.examples.shown import Shown, show
+from tests.examples.shown import Shown, is_clean, show
 
 ANSWERS = {
     "What is the city of Alice?": "São Paulo",
@@ -30,5 +34,23 @@ def assert_answers_are_shown(shown: Shown) -> None:
     assert {question: stored[question] for question in ANSWERS} == ANSWERS
 
 
-def test_questions_are_answered(checkout: Checkout) -> None:
-    assert_answers_are_shown(show(checkout, "answers"))
+def test_questions_are_sent_as_a_form_and_answered(checkout: Checkout) -> None:
+    shown = show(checkout, "answers")
+    assert_answers_are_shown(shown)
+    sent, asked = re.findall(r"^curl -H @token .*\n(.*)$", shown.text, re.MULTILINE)
+    assert json.loads(sent)["key"] == "questions.csv"
+    job = json.loads(asked)
+    assert (job["state"], job["records"]) == ("done", 11)
+    assert [one["contentType"] for one in job["results"]] == ["text/csv"]
+    assert "Bearer" not in shown.text
+
+
+def test_a_computer_without_curl_is_told_before_anything_is_deployed(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    for name in ("bash", "env", "git", "python3"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    bare = Checkout(checkout.folder, {**checkout.environment, "PATH": str(tmp_path)})
+    said = bare.pipeline("demo", "--example", "answers", code=1).stderr
+    assert "This example sends its data by curl, which is not installed: install it" in said
+    assert is_clean(checkout.folder)

@@ -1,0 +1,66 @@
+"""The stack's upload API, by curl: what a program without an S3 client does."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from cli.errors import CommandError
+from cli.terminal import print_result
+
+
+def require_curl() -> None:
+    """Check that curl is installed.
+
+    Raises:
+        CommandError: It is not.
+    """
+    if shutil.which("curl") is None:
+        raise CommandError(
+            "This example sends its data by curl, which is not installed: install it, for "
+            "example with 'apt-get install curl'."
+        )
+
+
+def post(address: str, header: Path, file: Path) -> dict[str, Any]:
+    """Send a file as a form, and wait until it is processed; show what a user would type.
+
+    Args:
+        address: The API's, without a path.
+        header: A private file with the header that has the upload token: other users would see it
+            on a command line.
+        file: The file.
+
+    Returns:
+        What `GET /jobs/TOKEN` says of it.
+
+    Raises:
+        CommandError: A request failed.
+    """  # noqa: DOC502  raised by _curl
+    print_result(f"curl -H @token -F file=@{file.name} {address}/upload")
+    (sent,) = _curl(header, "-F", f"file=@{file}", f"{address}/upload")["files"]
+    print_result(json.dumps(sent))
+    url = f"{address}/jobs/{sent['token']}"
+    print_result(f"curl -H @token {url}")
+    job = _curl(header, url)
+    while job["state"] in ("waiting", "running"):
+        time.sleep(0.5)
+        job = _curl(header, url)
+    shown = {name: job[name] for name in ("state", "reason", "results")}
+    print_result(json.dumps(shown | {"records": len(job["records"])}))
+    return job
+
+
+def _curl(header: Path, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        ["curl", "-sS", "--fail-with-body", "-H", f"@{header}", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stdout or done.stderr).strip()
+        raise CommandError(f"curl could not use the upload API at {arguments[-1]}: {said}")
+    return dict(json.loads(done.stdout))
