@@ -205,9 +205,6 @@ class _UploadApi:
             files = IncomingFiles(self._state, pipeline, share)
             try:
                 files.begin(key, request.headers.get("content-type", ""))
-                if files.ignored:
-                    text = f"The pipeline {pipeline.name!r} ignores files like {key[:80]!r}."
-                    raise HTTPException(HTTPStatus.BAD_REQUEST, text)
                 # Before the first byte: a sender that waits for permission sends nothing.
                 files.check_size(int(request.headers.get("content-length", 0)))
                 async for piece in body:
@@ -216,7 +213,7 @@ class _UploadApi:
                 uploads = await files.store()
             finally:
                 await files.abort()
-        return _stored(uploads, [])
+        return _stored(uploads, files.ignored)
 
 
 async def _openapi(request: Request) -> Response:

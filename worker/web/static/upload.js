@@ -4,7 +4,7 @@
 const CONNECTIONS = 6; // what browsers open to one host
 const ROWS = 1000; // that are shown
 const ATTEMPTS = 5;
-const ENDED = ["done", "quarantined", "dropped", "missing", "failed"];
+const ENDED = ["done", "quarantined", "dropped", "missing", "failed", "ignored"];
 const form = document.getElementById("upload");
 const csrf = document.querySelector("meta[name=csrf-token]").content;
 const rows = document.getElementById("rows");
@@ -121,7 +121,7 @@ function send(one) {
     summarize();
   };
   request.onload = () => {
-    if (request.status === 200) stored(one, request.response.files[0].token);
+    if (request.status === 200) stored(one, request.response.files[0]?.token);
     else failed(one, request.response?.error ?? `The server answered ${request.status}.`, request);
     next();
   };
@@ -146,6 +146,10 @@ function next() {
 }
 
 function stored(one, token) {
+  if (!token) {
+    end(one, "ignored", "The pipeline ignores files of this name.");
+    return;
+  }
   Object.assign(one, { token, sent: one.size, file: null });
   one.progress?.remove();
   show(one, "waiting", "waiting");
@@ -243,7 +247,7 @@ function summarize() {
       `${count((one) => one.token)} of ${count(() => true)} uploaded (${bytes(sent)} of ${bytes(total)})`,
       `${count((one) => one.state === "done")} done`,
     ];
-    for (const state of ["quarantined", "failed"]) {
+    for (const state of ["quarantined", "failed", "ignored"]) {
       const found = count((one) => one.state === state);
       if (found !== "0") parts.push(`${found} ${state}`);
     }
