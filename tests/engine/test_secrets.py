@@ -1,4 +1,4 @@
-"""Secret parameters of pipelines, and secrets of their programs: nowhere in plain, and still used.
+"""Secrets of pipelines, of their programs, and of the ways in: nowhere in plain, and still used.
 
 The stack also has a folder of 25 MB, which the state must not hold, and a pipeline that gathers.
 """
@@ -143,6 +143,18 @@ def test_secret_is_encrypted_in_the_settings(operator: CloudOperator) -> None:
     assert {row["name"]: row["state"] for row in rows} == dict.fromkeys(NAMES, "deployed")
     assert next(row for row in rows if row["name"] == "hidden")["parameters"] == {
         "width": "[secret]"
+    }
+
+
+def test_the_ways_in_are_open_to_their_ranges_only(operator: CloudOperator) -> None:
+    """By the cloud's own rules."""
+    with operator.openstack() as cloud:
+        rules = list(cloud.network.security_group_rules())
+    assert {
+        (rule.port_range_min, rule.port_range_max, rule.remote_ip_prefix) for rule in rules
+    } == {
+        (22, 22, "127.0.0.1/32"),
+        *((port, port, cidr) for port in (443, 8883) for cidr in CIDRS),
     }
 
 

@@ -146,6 +146,29 @@ def test_changed_user_data_replaces_only_the_machine(operator: Customer) -> None
     assert no_change(operator)
 
 
+def test_ways_in_are_open_to_their_ranges_only(operator: Customer) -> None:
+    before = resource_ids(operator)
+    upload = {"cidrs": ["192.0.2.0/24"], "domain": "upload.example.org"}
+    cameras = {"door": {"pipeline": "negatives"}}
+    operator.change("lab", upload=upload, mqtt={"cidrs": ["198.51.100.0/24"], "cameras": cameras})
+    operator.checkout.pipeline("up", *STACK)
+    assert admitted.to_machine(operator.cloud, resource_ids(operator)["machine"]) == {
+        ("tcp", 22, 22, "127.0.0.1/32"),
+        ("tcp", 443, 443, "192.0.2.0/24"),
+        ("tcp", 80, 80, "0.0.0.0/0"),
+        ("tcp", 8883, 8883, "198.51.100.0/24"),
+    }
+    assert no_change(operator)
+    operator.change("lab", upload=None, mqtt=None)
+    operator.checkout.pipeline("up", *STACK)
+    after = resource_ids(operator)
+    ssh = admitted.to_machine(operator.cloud, after["machine"])
+    assert ssh == {("tcp", 22, 22, "127.0.0.1/32")}
+    assert {name: after[name] for name in after if name != "machine"} == {
+        name: before[name] for name in before if name != "machine"
+    }
+
+
 def test_replaced_image_does_not_replace_the_machine(operator: Customer) -> None:
     before = resource_ids(operator)
     with operator.cloud.admin() as admin:
