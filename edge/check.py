@@ -161,7 +161,7 @@ def _cloud(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             False,
             f"The certificate of {cloud.address} is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d},"
-            " not now: set the clock, or, if the clock is right, run ./pipeline rotate.",
+            " not now: set the clock, or, if that is right, renew it by ./pipeline up.",
         )
         return
     yield Finding(True, f"The certificate of {cloud.address} is valid until {end:%Y-%m-%d}.")

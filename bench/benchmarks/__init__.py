@@ -11,7 +11,7 @@ QUICK = (*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ing
 #: Those not in USUAL take long, or need a checkout without a local stack.
 NAMES = (
     *(*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak"),
-    *("faces", "answers", "command", "chains", "gather", "ingest"),
+    *("faces", "answers", "command", "chains", "gather", "ingest", "camera"),
 )
 
 

@@ -168,7 +168,7 @@ def test_expired_certificate_or_wrong_clock(
     assert "The clock of this device shows" in clock
     assert "timedatectl set-ntp true" in clock
     assert "is valid from" in certificate
-    assert "not now: set the clock, or, if the clock is right" in certificate
+    assert "not now: set the clock, or, if that is right, renew it" in certificate
 
 
 def test_while_the_camera_runs(place: Place) -> None:

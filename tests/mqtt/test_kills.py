@@ -2,6 +2,7 @@
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,10 +34,15 @@ def break_things(world: World, seed: int, faults: int) -> None:
 
 def await_camera(world: World) -> None:
     """Wait until the camera has sent everything, which ends it."""
+    await_exit(world, world.camera / "spool")
+
+
+def await_exit(world: World, spool: Path) -> None:
+    """Wait until the camera has ended; what is in `spool` is not confirmed."""
     deadline = time.monotonic() + PATIENCE * patience()
     while (status := world.status("camera")) is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    spooled = len(list((world.camera / "spool").iterdir()))
+    spooled = len(list(spool.iterdir()))
     assert status == 0, f"{spooled} pictures are not confirmed\n{world.log('camera')}"
 
 
