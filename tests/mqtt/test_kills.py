@@ -58,8 +58,8 @@ def minutes(world: World) -> list[tuple[str, int, int]]:
     return sorted((row["boot"], row["generated"], row["received"]) for row in rows)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_every_picture_is_one_job(world: World, seed: int) -> None:
+def test_every_picture_is_one_job(world: World, pytestconfig: pytest.Config) -> None:
+    seed = pytestconfig.option.fault_seed
     world.plan(count=240)
     world.start("cloud", "edge", "ingest", "camera")
     break_things(world, seed, 1)
