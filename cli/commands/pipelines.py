@@ -117,8 +117,10 @@ def delete(name: str, data: bool, yes: bool, target: Target) -> None:
         state = deployed.find(target)
         if name not in state.names:
             definitions.check_present([name])
+        entries = {key: value for key, value in definitions.entries.items() if key != name}
         if name in definitions.entries:
             definitions.check_removable(name)
+            definitions.check(entries)
         own = _resources(name, state, target.name)
         if own is not None and not data:
             _refuse_contents(name, own, state.outputs, target.name)
@@ -126,7 +128,6 @@ def delete(name: str, data: bool, yes: bool, target: Target) -> None:
             confirm_pipeline(name)
         if own is not None:
             target.open().unprotect(own.protected)
-        entries = {key: value for key, value in definitions.entries.items() if key != name}
         named = [name] if data and own is not None else []
         definitions.write(entries, list(dict.fromkeys([*definitions.deleted, *named])))
     _print_done("Deleted", [name], definitions)

@@ -8,7 +8,8 @@ from typing import Any
 from cli.errors import CommandError
 from cli.pipelines.settings_file import DELETED, SETTING, SettingsFile
 from cli.stacks.target import command_line
-from infra.settings.declared import flat_settings
+from infra.settings import interfaces
+from infra.settings.declared import as_text, defaults, flat_settings
 from infra.settings.pipelines import DEFAULT, Pipeline, read
 
 
@@ -69,6 +70,15 @@ class Definitions:
                 f"{'its' if len(readers) == 1 else 'their'} from."
             )
 
+    def check(self, entries: Mapping[str, Any]) -> None:
+        """Check other definitions, also against the stack's cameras.
+
+        Raises:
+            InvalidSettings: One sentence for each fault.
+        """
+        given = {name: as_text(value) for name, value in self._settings.values.items()}
+        interfaces.read({**defaults(), **given}, read(entries))
+
     def pipelines(self) -> Mapping[str, Pipeline]:
         """Return the definitions with all keys; secret parameters are "[secret]".
 
@@ -95,7 +105,7 @@ class Definitions:
         """
         if refusal := flat_settings(self._settings.values):
             raise CommandError(refusal)
-        read(entries)
+        self.check(entries)
         self._settings.write({SETTING: dict(entries), DELETED: list(deleted) or None})
         self.entries, self.deleted = dict(entries), tuple(deleted)
 

@@ -242,6 +242,18 @@ def test_created_pipeline_is_no_longer_to_be_deleted(checkout: Checkout) -> None
     assert list(defined(checkout)) == ["negatives", "a", "b"]
 
 
+def test_pipeline_of_a_camera_stays(checkout: Checkout) -> None:
+    mqtt = "image-pipeline:mqtt: {cidrs: [192.0.2.0/24], cameras: {door: {pipeline: b}}}  # mine\n"
+    text = f"a: {{transform: copy}}\nb: {{transform: copy}}\n{mqtt}"
+    local(checkout).write_text(text)
+    refused = checkout.pipeline("pipelines", "delete", "b", code=1).stderr
+    assert "mqtt.cameras.door.pipeline is 'b', which is not a pipeline: name one of a." in refused
+    assert local(checkout).read_text() == text
+    checkout.pipeline("pipelines", "delete", "a")
+    assert local(checkout).read_text() == f"b: {{transform: copy}}\n{mqtt}"
+    assert [row["name"] for row in checkout.json("pipelines", "list")] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
