@@ -1,5 +1,6 @@
 """A stack whose machine was booted, as tests use it: from outside, and inside as root."""
 
+import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -82,6 +83,11 @@ class Guest:
     def write(self, path: str, text: str) -> None:
         """Write a text file in the guest."""
         self.shell(f"mkdir -p $(dirname {path}); cat > {path} <<'END-OF-IT'\n{text}\nEND-OF-IT")
+
+    def put_file(self, path: str, source: str) -> None:
+        """Copy a file of the project into the guest."""
+        text = base64.b64encode((self.checkout.folder / source).read_bytes()).decode()
+        self.shell(f"base64 -d > {path} <<'END-OF-IT'\n{text}\nEND-OF-IT")
 
     def pause(self) -> None:
         """Stop the timers and the running passes."""

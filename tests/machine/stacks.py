@@ -20,6 +20,14 @@ from tests.machine.guest import BOOT_SECONDS, PIPELINES, SECRET, Guest, eventual
 from tests.machine.registry import locked, serving, wheelhouse
 
 LATE_REGISTRY = "trixie"
+#: The suite whose machine is reached from outside too; the other one has the defaults.
+INTERFACES = "trixie"
+WAYS_IN = """\
+  image-pipeline:upload: {cidrs: [192.0.2.0/24], maxFileMb: 10}
+  image-pipeline:mqtt:
+    cidrs: [192.0.2.0/24]
+    cameras: {door: {pipeline: negatives}, gate: {pipeline: negatives}}
+"""
 _SET_SECRET = """
 import sys
 from cli.machines import machine_kind
@@ -61,6 +69,9 @@ def stack(kind: str, suite: str, pulumi: Path, **environment: str) -> Iterator[G
         }
         made = Guest(Checkout(checkout.folder, known), suite)
         (checkout.folder / "pipelines.local.yaml").write_text(PIPELINES, encoding="utf-8")
+        if suite == INTERFACES:
+            settings = checkout.folder / "Pulumi.local.yaml"
+            settings.write_text(settings.read_text("utf-8") + WAYS_IN, encoding="utf-8")
         requirements = checkout.folder / "tests/machine/probe/requirements.txt"
         requirements.write_text(locked("typing-extensions"), encoding="utf-8")
         try:
