@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -23,6 +23,12 @@ from worker.web.tokens import is_same, session_id
 
 _SESSION_SECONDS = 7 * 86400
 _ENTRIES = ("/results", "/upload", "/jobs")  # where /login may lead instead of the overview
+_ENTER = """\
+<!doctype html>
+<meta http-equiv="refresh" content="0;url={path}">
+<title>image-pipeline</title>
+<a href="{path}">Open the page</a>
+"""
 
 
 def make_app(settings: Settings) -> Starlette:
@@ -70,7 +76,9 @@ async def _login(request: Request) -> Response:
         text = "The key of this address is not the stack's any more: run `./pipeline web` again.\n"
         return PlainTextResponse(text, HTTPStatus.FORBIDDEN)
     to = request.query_params.get("to", "")
-    response = RedirectResponse(to if to in _ENTRIES else "/", HTTPStatus.SEE_OTHER)
+    # Not a redirect: browsers send a SameSite=Strict cookie with none that another site began, and
+    # `./pipeline web` begins in a file.
+    response = HTMLResponse(_ENTER.format(path=to if to in _ENTRIES else "/"))
     value = session_id(state.page_key)
     response.set_cookie(
         state.cookie, value, max_age=_SESSION_SECONDS, httponly=True, samesite="strict"
