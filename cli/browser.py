@@ -41,6 +41,11 @@ def login_address(page: Page, outputs: Mapping[str, Any], path: str = "") -> str
     return f"{page.address}/login?key={outputs['pageKey']}" + (f"&to={path}" if path else "")
 
 
+def redirect(login: str) -> str:
+    """Return a page (HTML) that leads a browser to an address without telling it anything else."""
+    return _REDIRECT.format(address=html.escape(login))
+
+
 @contextmanager
 def opened(login: str, page: Page, stack: str) -> Iterator[None]:
     """Open the browser, which must have read what leads it to the page before the context ends.
@@ -57,7 +62,7 @@ def opened(login: str, page: Page, stack: str) -> Iterator[None]:
     """
     file = CHECKOUT / f".page-{stack}.html"
     try:
-        private_file.write(file, _REDIRECT.format(address=html.escape(login)))
+        private_file.write(file, redirect(login))
         if not webbrowser.open(file.as_uri()):
             shown = command_line("web --print", stack)
             raise CommandError(f"No browser was found: '{shown}' prints the address for one.")
