@@ -91,6 +91,14 @@ def test_a_body_is_stored(empty: WebServer) -> None:
     assert content(empty, "a/b +c.png") == PNG
 
 
+def test_a_body_that_its_client_calls_a_form_is_stored_as_it_is(empty: WebServer) -> None:
+    """As `curl --data-binary` does with any file."""
+    kind = {"content_type": "application/x-www-form-urlencoded"}
+    response = put(empty, "negatives/form.png", b"a=1&b=2", **kind)
+    assert response.status == 200, response.text
+    assert content(empty, "form.png") == b"a=1&b=2"
+
+
 @pytest.mark.parametrize("size", [(8 << 20) - 1, 8 << 20, (8 << 20) + 1, 18 << 20])
 def test_large_files_are_stored_whole(empty: WebServer, size: int) -> None:
     body = secrets.token_bytes(1 << 20) * (size // (1 << 20) + 1)

@@ -36,6 +36,9 @@ _TOGETHER = 8  # requests to the store at a time
 _QUICK_BYTES = 1 << 18  # hashed in less time than a thread takes to begin
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _DEFAULT_MEDIA_TYPE = "application/octet-stream"
+#: What `curl --data-binary` and Python's urllib say of any body. A store may take it for a form and
+#: store nothing: moto 5.2.5 does.
+_UNSAID_MEDIA_TYPE = "application/x-www-form-urlencoded"
 _log = logging.getLogger(__name__)
 
 
@@ -104,7 +107,8 @@ class IncomingFiles:
             text = f"Two files have the name {key[:80]!r}: one would replace the other; rename it."
             raise HTTPException(HTTPStatus.BAD_REQUEST, text)
         media_type = content_type.partition(";")[0].strip()
-        if not _MEDIA_TYPE.fullmatch(media_type):
+        is_unsaid = media_type.lower() == _UNSAID_MEDIA_TYPE
+        if is_unsaid or not _MEDIA_TYPE.fullmatch(media_type):
             media_type = _DEFAULT_MEDIA_TYPE
         self._current = _File(key, media_type)
         self._files.append(self._current)
