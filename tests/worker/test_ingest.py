@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from worker.ingest.pictures import MAX_BYTES, kind_of
 from worker.ingest.settlement import Settlement
 from worker.ledger.memory_messages import MemoryMessages
 from worker.ledger.memory_tables import MemoryTables
-from worker.ledger.messages import INGEST, MessageLedger, message_id
+from worker.ledger.messages import INGEST, CameraMinute, MessageLedger, message_id
 from worker.settings import (
     Camera,
     DatabaseSettings,
@@ -75,6 +75,7 @@ class Service:
     tables: MemoryTables = field(default_factory=MemoryTables)
     database_problem: Exception | None = None
     network_problem: str | None = None
+    count: Callable[[], object] = lambda: None  # what happens before minutes are counted
     limits: Limits = LIMITS
 
     def __post_init__(self) -> None:
@@ -111,7 +112,10 @@ class Service:
     @contextmanager
     def _open(self) -> Iterator[MessageLedger]:
         self._fail()
-        yield Checked(self.tables, self._fail)
+        yield Checked(self.tables, self._fail, self._before_count)
+
+    def _before_count(self) -> None:
+        self.count()
 
     def _fail(self) -> None:
         if self.database_problem:
@@ -144,9 +148,15 @@ class Service:
 class Checked(MemoryMessages):
     """A ledger whose statements fail while the database does."""
 
-    def __init__(self, tables: MemoryTables, check: Callable[[], None]) -> None:
+    def __init__(
+        self, tables: MemoryTables, check: Callable[[], None], count: Callable[[], object]
+    ) -> None:
         super().__init__(tables, "vm-1")
-        self._check = check
+        self._check, self._count = check, count
+
+    def count(self, minutes: Collection[CameraMinute]) -> None:
+        self._count()
+        super().count(minutes)
 
     def note(self, *arguments: object) -> dict:  # type: ignore[type-arg]
         self._check()
@@ -360,6 +370,17 @@ def test_reading_pauses_while_much_is_held(service: Service) -> None:
         service.arrive(f"image-pipeline/door/b1/{number}", bytes(30_000), number)
     assert service.intake.is_full
     service.store.problem = None
+    eventually(lambda: not service.intake.is_full, 10)
+
+
+def test_reading_pauses_while_many_minutes_are_held(service: Service) -> None:
+    may_count = threading.Event()
+    service.count = lambda: may_count.wait(10)
+    for number in range(1001):
+        assert not service.intake.is_full or number == 1000
+        service.arrive("image-pipeline/door/b1/counters", json.dumps(COUNTERS).encode())
+    assert service.intake.is_full
+    may_count.set()
     eventually(lambda: not service.intake.is_full, 10)
 
 

@@ -26,6 +26,8 @@ from worker.logs import fields
 from worker.settings import Settings
 from worker.store.store import Contents, Store
 
+#: Counters of minutes, of at most 4 KiB each, that are held while the database is away.
+_MOST_COUNTED = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -101,7 +103,7 @@ class Intake:
     def is_full(self) -> bool:
         """Whether no more may be read from the broker."""
         with self._changed:
-            return self._held.is_full
+            return self._held.is_full or len(self._counted) >= _MOST_COUNTED
 
     @property
     def is_alive(self) -> bool:
