@@ -50,6 +50,10 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "The pipelines ('./pipeline pipelines' edits them), and the pause between two passes.",
         ("pipelines", "deletePipelineData", "timerInterval", "graceSeconds"),
     ),
+    (
+        "The page, what is open to others than operators, and the rounds of the secrets.",
+        ("web", "upload", "mqtt", "rotation"),
+    ),
     ("Database and buckets are not removed by a plain destroy.", ("protectData",)),
 )
 
