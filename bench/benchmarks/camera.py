@@ -28,9 +28,10 @@ from local.ports import free_port
 TITLE = "From a camera's frame to the stored object"
 TEXT = """Cameras that each find a face in two frames of 0.26 MP a second, searched at 320 pixels:
 a process with its spool and a broker each, as `edge-kit` configures them, with a bridge over TLS to
-the local stack's broker. A camera measures, by its monotonic clock, from the frame until ingest has confirmed that
-the object is stored. The figures are the largest median and the largest p99 of a camera in a
-minute. All cameras, brokers, the stack, its store (moto) and its database share the cores."""
+the local stack's broker. A camera measures, by its monotonic clock, from the frame until ingest has
+confirmed that the object is stored. The figures are the largest median and the largest p99 of a
+camera in a minute. All cameras, brokers, the stack, its store (moto) and its database share the
+cores."""
 
 _VISITOR = CHECKOUT / "examples/faces/data/astronaut.jpg"
 _PATIENCE_SECONDS = 120
