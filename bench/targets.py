@@ -220,6 +220,7 @@ TARGETS: Sequence[Target] = (
         " s",
         most=2,
     ),
+    Target("the page's views with 10⁶ results: p99", "page", _figure("p99 ms"), " ms", most=100),
 )
 
 

@@ -7,11 +7,11 @@ from bench.benchmark import Benchmark
 
 #: Run if none is named.
 USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
-QUICK = (*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest")
+QUICK = (*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest", "page")
 #: Those not in USUAL take long, or need a checkout without a local stack.
 NAMES = (
     *(*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak"),
-    *("faces", "answers", "command", "chains", "gather", "ingest", "camera"),
+    *("faces", "answers", "command", "chains", "gather", "ingest", "camera", "page"),
 )
 
 

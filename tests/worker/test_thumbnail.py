@@ -42,6 +42,21 @@ def exif(**fields: object) -> bytes:
 
 
 @pytest.mark.parametrize(
+    ("mode", "chosen", "written"),
+    [
+        ("RGB", "webp", "WEBP"),
+        ("RGBA", "webp", "WEBP"),
+        ("RGBA", "jpeg", "PNG"),
+        ("L", "png", "PNG"),
+    ],
+)
+def test_format_may_be_chosen(tmp_path: Path, mode: str, chosen: str, written: str) -> None:
+    data, produced = thumbnail(tmp_path, encode(Image.new(mode, SIZE), "PNG"), format=chosen)
+    assert decode(data).format == written
+    assert produced.files[0][1] == f"image/{written.lower()}"
+
+
+@pytest.mark.parametrize(
     ("size", "parameters", "expected"),
     [
         ((900, 600), {}, (512, 341)),

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from worker.ledger.ledger import DONE, DROPPED, QUARANTINED
 from worker.ledger.stack_ledger import DEFAULT_ROWS, StackLedger
 
-_SEARCHED = 20_000  # rows that are looked at for a page of a search
+_SEARCHED = 8000  # rows that are looked at for a page of a search
+_SKIPPED = 500  # retried jobs that a page may leave out
 
 
 class Place(NamedTuple):
@@ -66,8 +67,10 @@ class PageLedger(StackLedger):
         chosen = page_filter
         before = chosen.before or Place(datetime.max.replace(tzinfo=UTC), sys.maxsize)
         branches = max(1, len(chosen.pipelines) * len(chosen.states))
-        filters = chosen.like is not None or chosen.is_last
         most = chosen.most + 1
+        depth = most + _SKIPPED if chosen.is_last else most
+        if chosen.like is not None:
+            depth = max(depth, _SEARCHED // branches)
         rows = self._rows(
             "job_page",
             pipelines=list(chosen.pipelines),
@@ -76,7 +79,7 @@ class PageLedger(StackLedger):
             retried=not chosen.is_last,
             before=before.recorded,
             place=before.number,
-            depth=max(most, _SEARCHED // branches) if filters else most,
+            depth=depth,
             most=most,
         )
         jobs = [row for row in rows if row["id"]][: chosen.most]
