@@ -39,9 +39,19 @@ def buildah(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="session")
 def worker(buildah: Buildah) -> Image:
     """The worker's image."""
-    released = buildah.release("worker")
+    return _release(buildah, "worker")
+
+
+@pytest.fixture(scope="session")
+def edge(buildah: Buildah) -> Image:
+    """The edge's image."""
+    return _release(buildah, "edge")
+
+
+def _release(buildah: Buildah, name: str) -> Image:
+    released = buildah.release(name)
     assert released.returncode == 0, released.stderr[-3000:]
-    return buildah.pull("worker")
+    return buildah.pull(name)
 
 
 @pytest.fixture

@@ -61,5 +61,6 @@ def test_an_image_is_small_and_runs_without_root(image: str) -> None:
     assert "ADD" not in {word for word, _ in found}, "COPY takes nothing from the network"
     installed = [what for _, what in found if "pip install" in what]
     assert installed
-    assert all("--require-hashes --only-binary :all:" in what for what in installed)
+    for what in installed:
+        assert {"--require-hashes", "--only-binary"} <= set(what.split())
     assert not re.search("(?i)password|secret|token", str(found))
