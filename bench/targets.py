@@ -221,6 +221,20 @@ TARGETS: Sequence[Target] = (
         most=2,
     ),
     Target("the page's views with 10⁶ results: p99", "page", _figure("p99 ms"), " ms", most=100),
+    Target(
+        "1,000 files of 280 KB through the upload API, against `aws s3 cp --recursive`, wall",
+        "upload",
+        _figure("times"),
+        "×",
+        most=1.5,
+    ),
+    Target(
+        "5 GiB through the upload API, memory of the service above idle",
+        "upload",
+        _figure("5 GiB: MB above idle"),
+        " MB",
+        most=64,
+    ),
 )
 
 

@@ -7,11 +7,14 @@ from bench.benchmark import Benchmark
 
 #: Run if none is named.
 USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
-QUICK = (*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest", "page")
+QUICK = (
+    *(*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest", "page"),
+    "upload",
+)
 #: Those not in USUAL take long, or need a checkout without a local stack.
 NAMES = (
     *(*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak"),
-    *("faces", "answers", "command", "chains", "gather", "ingest", "camera", "page"),
+    *("faces", "answers", "command", "chains", "gather", "ingest", "camera", "page", "upload"),
 )
 
 
