@@ -86,7 +86,7 @@ class Stage:
 
 @contextmanager
 def open_stage(
-    folder: Path, store: ObjectStore, database: PostgreSQL, browser: Browser
+    folder: Path, store: ObjectStore, database: PostgreSQL, browser: Browser, name: str = ""
 ) -> Iterator[Stage]:
     """Serve a stack with a worker for each pipeline until the context ends."""
     with Pipeline(folder, store, database, versions=True) as made, ExitStack() as stack:
@@ -95,6 +95,7 @@ def open_stage(
         for bucket in (archive, *small.values()):
             made.make_bucket(bucket)
         made.tables = {
+            "top": {"stack": name or made.name},
             "store": {"archive": archive},
             "pipeline": {"keep_inputs": True, "readers": ["small"]},
             "pipelines.small": {
@@ -106,9 +107,9 @@ def open_stage(
         }
         made.configure()
         made.migrate()
-        for number, name in enumerate(("negatives", "small")):
+        for number, pipeline in enumerate(("negatives", "small")):
             made.environment["STATE_DIRECTORY"] = str(folder / f"state-{number}")
-            stack.enter_context(_worker(made, name))
+            stack.enter_context(_worker(made, pipeline))
         made.environment["STATE_DIRECTORY"] = str(folder / "state-web")
         server = stack.enter_context(WebServer(made, stdout=subprocess.DEVNULL))
         yield Stage(made, server, browser)

@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -133,6 +134,37 @@ def test_kept_input_is_shown_beside_its_result(web: WebServer) -> None:
 def test_input_of_a_later_pipeline_is_the_result_it_was_made_from(web: WebServer) -> None:
     own = job_id(web, "negated_a.png", "small")
     assert web.get(f"/files/{own}/0").body == web.pipeline.get("negated_a.png")
+
+
+def test_faces_are_drawn_over_the_picture_they_were_found_in(web: WebServer) -> None:
+    """The records of `faces`, which needs packages of its own."""
+    own = job_id(web, f"folder/{NAME}")
+    size = {"picture_width": 300, "picture_height": 200}
+    for number in (1, 2):
+        face = {"x": 40 * number, "y": 30, "width": 20, "height": 25, "score": 0.9, **size}
+        insert = "INSERT INTO pipeline.records VALUES (%s, %s, %s)"
+        web.pipeline.sql(insert, own, number, json.dumps(face))
+    for path in (f"/jobs/{own}", "/results?pipeline=negatives"):
+        (drawing,) = re.findall(
+            r'<svg class="picture" viewBox="0 0 300 200".*?</svg>', web.get(path).text, re.DOTALL
+        )
+        assert f'<image href="/thumbnails/{own}/0' in drawing
+        places = re.findall(r'class="box" x="(\d+)" y="(\d+)" width="20" height="25"', drawing)
+        assert places == [("40", "30"), ("80", "30")]
+
+
+def test_answers_are_a_table(web: WebServer) -> None:
+    own = job_id(web, "negated_a.png", "small")
+    for number, answer in enumerate(("Rome", "<b>Bern</b>"), 1):
+        record = json.dumps({"question": f"where {number}?", "answer": answer, "score": 0.98765})
+        insert = "INSERT INTO pipeline.records VALUES (%s, %s, %s)"
+        web.pipeline.sql(insert, own, number, record)
+    for path in (f"/jobs/{own}", "/results?pipeline=small"):
+        text = web.get(path).text
+        assert '<th scope="col">answer</th>' in text
+        assert "<td>Rome</td>" in text
+        assert "<td>&lt;b&gt;Bern&lt;/b&gt;</td>" in text
+        assert '<td class="number">0.9877</td>' in text
 
 
 def test_no_picture_is_made_of_other_files(web: WebServer) -> None:

@@ -1,0 +1,74 @@
+"""Write the pictures of the page in docs/: `python -m tests.page.screenshots`."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import expect
+
+from bench.pipeline import ROOT
+from local import object_store, postgres
+from tests.eventually import eventually
+from tests.page.stage import SAMPLES, Stage, open_browser, open_stage
+from worker.transforms.negate import build, kernels
+
+_COLORS = 128  # of a picture's palette: a quarter of the bytes
+_PHOTOS = ("rocket.jpg", "galaxies.jpg", "coffee.png", "cat.jpg")
+
+
+def main() -> None:
+    """Fill a stack, and take its pictures."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if kernels.library is None:
+            build.build(ROOT / "worker" / "transforms" / "negate")
+        store = object_store.start(folder / "store", "moto")
+        database = postgres.start(folder / "database")
+        try:
+            with (
+                open_browser() as browser,
+                open_stage(folder / "stage", store, database, browser, name="photos") as stage,
+            ):
+                _fill(stage)
+                _take(stage, folder)
+        finally:
+            object_store.stop(folder / "store")
+            postgres.stop(folder / "database")
+
+
+def _fill(stage: Stage) -> None:
+    for turn in range(3):
+        for name in _PHOTOS:
+            stage.pipeline.put(f"holiday/{turn + 1}-{name}", (SAMPLES / name).read_bytes())
+    stage.pipeline.put("holiday/broken.jpg", b"\xff\xd8 no picture")
+    done = "SELECT key FROM pipeline.results WHERE pipeline = 'small' AND outcome = 'done'"
+    eventually(lambda: len(stage.pipeline.sql(done)) == len(_PHOTOS) * 3, what="all are done")
+
+
+def _take(stage: Stage, folder: Path) -> None:
+    query = "SELECT job_id FROM pipeline.results WHERE key = 'holiday/1-cat.jpg'"
+    job = stage.pipeline.sql(query)[0]["job_id"]
+    desktop: dict[str, object] = {"viewport": {"width": 1100, "height": 760}}
+    phone: dict[str, object] = {"viewport": {"width": 390, "height": 760}, "color_scheme": "dark"}
+    views = [
+        ("overview", "/", desktop),
+        ("results", "/results?pipeline=negatives", desktop),
+        ("job", f"/jobs/{job}", desktop),
+        ("phone", "/results?pipeline=negatives", phone),
+    ]
+    for name, path, options in views:
+        with stage.context(**options) as context:
+            page = stage.page(path, context)
+            if path == "/":
+                expect(page.locator("#pipeline-negatives")).to_contain_text("nothing is waiting")
+            drawn = "[...document.images].slice(0, 6).every((one) => one.complete)"
+            eventually(partial(page.evaluate, drawn), what="the pictures are drawn")
+            shot = folder / "shot.png"
+            page.screenshot(path=shot)
+        picture = Image.open(shot).convert("RGB").quantize(_COLORS)
+        picture.save(ROOT / "docs" / f"page-{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
