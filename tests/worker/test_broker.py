@@ -69,16 +69,15 @@ class Broker:
         return client
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepare(folder: Path) -> Broker:
+    """Return a broker that does not run yet, with the credentials that its unit would load."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
-    made = tmp_path_factory.mktemp("broker")
     for name in ("runtime", "credentials", "state"):
-        (made / name).mkdir()
+        (folder / name).mkdir()
     authority, other = make_authority(), make_authority()
-    (made / "authority.pem").write_text(public_part(authority))
-    (made / "other.pem").write_text(public_part(other))
+    (folder / "authority.pem").write_text(public_part(authority))
+    (folder / "other.pem").write_text(public_part(other))
     files = {
         "broker-password": USERS["ingest"],
         "camera-door": USERS["door"],
@@ -86,13 +85,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "interface-certificate": issue("server", authority, "127.0.0.1"),
     }
     for name, text in files.items():
-        (made / "credentials" / name).write_text(text)
-    return made
+        (folder / "credentials" / name).write_text(text)
+    return Broker(folder, free_port(), free_port())
 
 
 @pytest.fixture(scope="module")
-def running(folder: Path) -> Iterator[Broker]:
-    made = Broker(folder, free_port(), free_port())
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    made = prepare(tmp_path_factory.mktemp("broker"))
     with serving(made):
         yield made
 
@@ -210,9 +209,9 @@ def test_files_of_the_broker_are_private(running: Broker) -> None:
     assert not any(password in text for password in USERS.values())
 
 
-def test_acknowledged_message_survives_a_killed_broker(folder: Path) -> None:
+def test_acknowledged_message_survives_a_killed_broker(tmp_path: Path) -> None:
     """Except in the last second: cameras keep theirs until they are confirmed."""
-    made = Broker(folder, free_port(), free_port())
+    made = prepare(tmp_path)
     with serving(made) as process:
         durable = connect_durably(made)
         subscribe(durable, "image-pipeline/#")
@@ -220,7 +219,7 @@ def test_acknowledged_message_survives_a_killed_broker(folder: Path) -> None:
         door = made.connect("door")
         publish(door, "image-pipeline/door/boot/1", "kept")
         leave(door)
-        stored = folder / "state/mosquitto.db"
+        stored = tmp_path / "state/mosquitto.db"
         eventually(lambda: stored.exists() and b"kept" in stored.read_bytes(), SECONDS)
         process.kill()
     with serving(made):
