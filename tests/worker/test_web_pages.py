@@ -228,6 +228,7 @@ def test_jobs_are_listed_by_state(web: WebServer, state: str) -> None:
     [
         ("/jobs?state=lost", 404, "There is no state 'lost'"),
         ("/jobs?pipeline=none", 404, "There is no pipeline 'none'"),
+        ("/files/results.zip?pipeline=none", 404, "There is no pipeline 'none'"),
         ("/jobs?before=x", 400, "before is 'x': use the links between the pages."),
         ("/results?before=1-99999999999999999999", 400, "use the links between the pages."),
         ("/results?before=999999999999999999999999-1", 400, "use the links between the pages."),

@@ -53,8 +53,8 @@ def make_app(settings: Settings) -> Starlette:
         ],
         middleware=[Middleware(HostCheck, state=state)],
         exception_handlers={
-            HTTPException: _refuse,
-            ServiceUnavailable: _report_unavailable,
+            HTTPException: _report,
+            ServiceUnavailable: _report,
         },
         lifespan=_lifespan,
     )
@@ -70,14 +70,14 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def _login(request: Request) -> Response:
-    """Let a browser in that has the page key, once; from then on it has a cookie."""
+    """Give a browser that has the page key a session cookie."""
     state: State = request.app.state.shared
     if not is_same(request.query_params.get("key", ""), state.page_key):
-        text = "The key of this address is not the stack's any more: run `./pipeline web` again.\n"
+        text = "The key in this address is no longer valid: run `./pipeline web` again.\n"
         return PlainTextResponse(text, HTTPStatus.FORBIDDEN)
     to = request.query_params.get("to", "")
-    # Not a redirect: browsers send a SameSite=Strict cookie with none that another site began, and
-    # `./pipeline web` begins in a file.
+    # Not a redirect: `./pipeline web` opens a file, which is another site to a browser, and with
+    # redirects of a request from another site it sends no SameSite=Strict cookie.
     response = HTMLResponse(_ENTER.format(path=to if to in _ENTRIES else "/"))
     value = session_id(state.page_key)
     response.set_cookie(
@@ -86,17 +86,14 @@ async def _login(request: Request) -> Response:
     return response
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    if not request.app.state.shared.is_person(request):
-        return PlainTextResponse(f"{error.detail}\n", error.status_code)
-    return render(request, "error.html", error.status_code, text=error.detail)
-
-
-async def _report_unavailable(request: Request, error: Exception) -> Response:
-    if not request.app.state.shared.is_person(request):
-        return PlainTextResponse(f"{error}\n", HTTPStatus.SERVICE_UNAVAILABLE)
-    return render(request, "error.html", HTTPStatus.SERVICE_UNAVAILABLE, text=str(error))
+async def _report(request: Request, error: Exception) -> Response:
+    """Answer with the error's sentence, as a page to a browser that was let in."""
+    status, text = HTTPStatus.SERVICE_UNAVAILABLE.value, str(error)
+    if isinstance(error, HTTPException):
+        status, text = error.status_code, error.detail
+    if request.app.state.shared.is_person(request):
+        return render(request, "error.html", status, text=text)
+    return PlainTextResponse(f"{text}\n", status)
 
 
 class _StaticFiles(StaticFiles):

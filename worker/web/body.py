@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 _STALL_SECONDS = 30  # without anything from the sender
-# A sender that does not look at responses before it has sent everything has so long for it.
+# Some senders read no response before they have sent everything: they may go on for so long.
 _DRAIN_SECONDS, _PAUSE_SECONDS = 5, 0.5
 
 

@@ -61,7 +61,7 @@ class Connections:
 
 
 def _is_open(connection: Connection) -> bool:
-    """Return whether nothing has come from the server: to an idle session it says good-bye only."""
+    """Return whether nothing came from the server: an idle session only gets notice of its end."""
     poller = poll()
     try:
         poller.register(connection.fileno(), POLLIN)

@@ -21,8 +21,9 @@ from starlette.routing import Route
 
 from worker.errors import ObjectMissing, PipelineError, UploadDeferred
 from worker.ledger.ledger import DONE
-from worker.ledger.page_ledger import PageFilter, PageLedger, Place
+from worker.ledger.page_ledger import JobPage, PageFilter, PageLedger, Place
 from worker.store.store import ObjectInfo, Store
+from worker.web.listing import chosen_pipelines
 from worker.web.pages import STATIC
 from worker.web.security import FILE_HEADERS
 from worker.web.state import State
@@ -132,11 +133,11 @@ async def _zip(request: Request) -> Response:
         raise HTTPException(400, f"At most {_MAX_ZIPPED_JOBS} jobs can be chosen.")
     if "chosen" in query and not jobs:
         raise HTTPException(400, "No result is chosen: mark some first.")
-    chosen = [query["pipeline"]] if query.get("pipeline") else list(state.settings.pipelines)
+    pipelines, like = chosen_pipelines(request), query.get("q") or None
     files = (
         _files_of(state, jobs)
         if jobs
-        else _files_like(state, PageFilter(chosen, (DONE,), query.get("q") or None, most=_PAGE))
+        else _files_like(state, PageFilter(pipelines, (DONE,), like, most=_PAGE))
     )
     name = f"{state.settings.stack}-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
     headers = FILE_HEADERS | {"Content-Disposition": _attachment(name)}
@@ -163,7 +164,7 @@ def _files_like(state: State, page_filter: PageFilter) -> Iterator[tuple[str, St
 
 def _page_outputs(
     ledger: PageLedger, page_filter: PageFilter, before: Place | None
-) -> tuple[Any, list[dict[str, Any]]]:
+) -> tuple[JobPage, list[dict[str, Any]]]:
     page = ledger.job_page(page_filter.starting(before))
     return page, ledger.outputs_of([job["id"] for job in page.jobs], _RESULTS)
 
@@ -209,7 +210,7 @@ def zipped(store: Store, files: Iterable[tuple[str, StoredFile]]) -> Iterator[by
 
 
 def _safe(name: str) -> str:
-    """Return a relative path without `.`, `..`, backslashes and characters Windows has not."""
+    """Return a relative path without `.`, `..`, backslashes and what Windows forbids."""
     parts = (re.sub(r'[\\:*?"<>|\x00-\x1f]', "_", part) for part in PurePosixPath(name).parts)
     return "/".join(part for part in parts if part not in ("/", ".", "..")) or "_"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from worker.web.throughput import Period
 
-HEIGHT = 48  # of the drawing; each period is 4 wide
-STEP = 4
+#: Of a drawing, and of a period's bar with the gap beside it; templates/plots.html has them too.
+HEIGHT, STEP = 48, 4
 
 
 @dataclass(frozen=True)

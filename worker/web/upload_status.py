@@ -23,6 +23,9 @@ from worker.web.stored_files import from_output
 
 MISSING = "missing"
 _MAX_RECORDS = 1000
+_WAS_DELETED = (
+    "it is no longer in the input bucket: it was deleted or replaced before a worker read it"
+)
 
 
 async def status(state: State, token: str) -> dict[str, Any]:
@@ -128,9 +131,8 @@ def _state_of_rest(
     ledger: StackLedger, run: Run, pipelines: Collection[Pipeline]
 ) -> dict[str, Any]:
     """Return the state of a file whose own job is done: later pipelines may have more to do."""
-    younger = ledger.run_start(run.id)[
-        "younger_pipelines"
-    ]  # than the run, which they do not gather
+    # They were added after the run had begun, so they do not gather it.
+    younger = ledger.run_start(run.id)["younger_pipelines"]
     left = [
         one
         for one in obstacles(run, whole_stack({one.name: one for one in pipelines}))
@@ -163,8 +165,3 @@ def _is_stored(store: Store, pipeline: Pipeline | None, row: dict[str, Any]) -> 
         if metadata.get(UPLOAD, row["token"]) == row["token"]:  # quirks.METADATA_IS_FORGOTTEN
             return True
     return False
-
-
-_WAS_DELETED = (
-    "it is no longer in the input bucket: it was deleted or replaced before a worker read it"
-)

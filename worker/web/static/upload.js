@@ -165,7 +165,7 @@ function failed(one, text, request) {
     end(one, "failed", text);
     return;
   }
-  show(one, "waiting", "again soon", text);
+  show(one, "waiting", "retrying", text);
   const seconds = Number(request?.getResponseHeader("Retry-After")) || 2 ** one.attempt;
   setTimeout(() => {
     queue.push(one);
