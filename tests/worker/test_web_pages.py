@@ -238,6 +238,14 @@ def test_jobs_are_listed_by_state(web: WebServer, state: str) -> None:
         ("/jobs/change?action=burn&job=00000000", 400, "The action 'burn' is unknown"),
         ("/jobs/change?action=drop", 400, "No job is chosen: mark some first."),
         ("/nothing", 404, "Not Found"),
+        ("/results?q=a%00b", 400, "The address has a NUL"),
+        ("/jobs?q=%00", 400, "The address has a NUL"),
+        ("/jobs/%00", 400, "The address has a NUL"),
+        ("/files/%00/1", 400, "The address has a NUL"),
+        ("/upload?batch=%00", 400, "The address has a NUL"),
+        (f"/files/{'0' * 32}/{10**30}", 404, "has no result 1000"),
+        (f"/thumbnails/{'0' * 32}/{10**30}?size=x", 404, "size 'x'"),
+        (f"/files/{'0' * 32}/{'9' * 5000}", 400, "more than 1000"),
     ],
 )
 def test_bad_addresses_get_one_sentence(
@@ -247,6 +255,12 @@ def test_bad_addresses_get_one_sentence(
     assert response.status == status
     assert sentence in html.unescape(response.text)
     assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("token", [r"\\u0000", r"\\ud800", ""])
+def test_tokens_that_are_none_have_no_state(web: WebServer, token: str) -> None:
+    response = web.post("/upload/states", f'["{token}"]', content_type="application/json")
+    assert (response.status, response.text) == (200, "[]")
 
 
 def test_job_shows_its_timeline_and_lineage(web: WebServer) -> None:

@@ -228,6 +228,21 @@ BAD_FORMS: Mapping[str, tuple[bytes, Mapping[str, str], int, str]] = {
         400,
         "is not UTF-8",
     ),
+    "a pipeline after a file": (
+        form(CAT, end=False)
+        + b'--the-boundary\r\nContent-Disposition: form-data; name="pipeline"\r\n\r\n'
+        + b"other\r\n--the-boundary--\r\n",
+        {},
+        400,
+        "before all files",
+    ),
+    "many files that are ignored": (
+        form(*((f"{number}/.DS_Store", PNG) for number in range(6))),
+        {},
+        413,
+        "more than 5 files",
+    ),
+    "an ignored file too large": (form((".DS_Store", b"x" * 20_000_001)), {}, 413, "20 MB"),
     "no form": (PNG, {"content_type": "image/png"}, 415, "curl -T cat.jpg"),
     "a wrong token": (form(CAT), {"authorization": "Bearer x"}, 401, "./pipeline web --token"),
     "no token": (form(CAT), {"authorization": ""}, 401, "./pipeline web --token"),
@@ -257,6 +272,14 @@ BAD_BODIES: list[tuple[str, bytes, Mapping[str, str], int, str]] = [
     ("negatives/x.png", PNG, {"content_encoding": "gzip"}, 415, "send the file as it is"),
     ("negatives/x.png", PNG, {"authorization": "Basic x"}, 401, "./pipeline web --token"),
 ]
+
+
+@pytest.mark.parametrize("server", ["moto"], indirect=True)
+@pytest.mark.parametrize("path", ["/%75pload/negatives/a/b.png", "/upload/negatives%2Fa/b.png"])
+def test_a_path_means_the_same_however_it_is_encoded(empty: WebServer, path: str) -> None:
+    headers = {"authorization": f"Bearer {empty.token}"}
+    response = empty.request("PUT", path, headers=headers, body=PNG)
+    assert [one["key"] for one in response.json()["files"]] == ["a/b.png"]
 
 
 @pytest.mark.parametrize("server", ["moto"], indirect=True)
@@ -337,6 +360,13 @@ def test_a_body_longer_than_its_length_is_cut_there(empty: WebServer) -> None:
         answer = received(connection)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert empty.pipeline.left() == []
+
+
+def test_a_result_of_too_many_digits_is_none(empty: WebServer) -> None:
+    stored = put(empty, "negatives/x.png", PNG).json()["files"][0]["token"]
+    bearer = f"Bearer {empty.token}"
+    response = empty.get(f"/jobs/{stored}/results/{'9' * 5000}", authorization=bearer)
+    refused(response, 404, "has 0 results")
 
 
 def test_an_unknown_token_is_reported(empty: WebServer) -> None:

@@ -81,6 +81,7 @@ class IncomingFiles:
         self.ignored: list[str] = []
         self._files: list[_File] = []
         self._current: _File | None = None
+        self._size = 0  # of the file that was begun last, also of an ignored one
         self._held = 0  # bytes of all files that are not stored
         self._sending: asyncio.Task[None] | None = None
         self.batch = secrets.token_hex(16)
@@ -95,14 +96,15 @@ class IncomingFiles:
         Raises:
             HTTPException: There are too many, or another one has the same key.
         """
+        most = self._state.settings.web.max_files
+        if len(self._files) + len(self.ignored) == most:
+            text = f"The form has more than {most} files, the limit of one request: send the rest "
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text + "in another one.")
+        self._size = 0
         if is_ignored(key, self._pipeline.ignore):
             self.ignored.append(key)
             self._current = None
             return
-        most = self._state.settings.web.max_files
-        if len(self._files) == most:
-            text = f"The form has more than {most} files, the limit of one request: send the rest "
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text + "in another one.")
         if any(one.key == key for one in self._files):
             text = f"Two files have the name {key[:80]!r}: one would replace the other; rename it."
             raise HTTPException(HTTPStatus.BAD_REQUEST, text)
@@ -119,10 +121,11 @@ class IncomingFiles:
         Raises:
             HTTPException: The file is too large.
         """  # noqa: DOC502  raised by check_size
+        self._size += len(piece)
+        self.check_size(self._size)
         file = self._current
         if file is None:
             return
-        self.check_size(file.size + len(piece))
         await self._share.take(len(piece))
         file.pieces.append(piece)
         file.size += len(piece)

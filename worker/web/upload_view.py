@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from worker.jobs.fetch import UPLOAD_TOKEN
 from worker.ledger.ledger import DONE, DROPPED, QUARANTINED
 from worker.web.pages import render
 from worker.web.state import State
@@ -47,7 +48,8 @@ async def _states(request: Request) -> Response:
         raise HTTPException(400, "The body must be a JSON list of tokens.")
     if len(tokens) > _MAX_TOKENS:
         raise HTTPException(413, f"At most {_MAX_TOKENS} tokens can be asked for.")
-    rows = await state.read(lambda ledger: ledger.uploads(tokens))
+    known = [one for one in tokens if UPLOAD_TOKEN.fullmatch(one)]
+    rows = await state.read(lambda ledger: ledger.uploads(known))
     shown = ("token", "state", "reason", "job")
     return JSONResponse([{name: row[name] for name in shown} for row in rows])
 

@@ -1,6 +1,7 @@
 """The upload API: files over HTTP, and what became of them (docs/interfaces.md)."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -33,6 +34,7 @@ from worker.web.upload_keys import check_key, key_of_file
 _RESERVE = HOLD_BYTES + PART_BYTES + (1 << 20)
 _MEMORY = HOLD_BYTES + PART_BYTES  # of all other requests
 _RETRY_SECONDS = 10
+_NUMBER = re.compile("[0-9]{1,9}")
 _log = logging.getLogger(__name__)
 
 _Handler = Callable[[Body], Awaitable[Response]]
@@ -45,7 +47,7 @@ def routes(state: State) -> list[Route]:
         Route("/upload", api.post, methods=["POST"]),
         Route("/upload/{pipeline}/{key:path}", api.put, methods=["PUT"]),
         Route("/jobs/u{digits}", api.job),
-        Route("/jobs/u{digits}/results/{number:int}", api.result),
+        Route("/jobs/u{digits}/results/{number}", api.result),
         Route("/openapi.json", _openapi),
     ]
 
@@ -93,7 +95,9 @@ class _UploadApi:
         async def answer(_: Body) -> Response:
             self._authorize(request, needs_csrf=False)
             token, number = f"u{request.path_params['digits']}", request.path_params["number"]
-            return await upload_status.result(self._state, token, number)
+            # Python reads no number of thousands of digits.
+            found = int(number) if _NUMBER.fullmatch(number) else 0
+            return await upload_status.result(self._state, token, found)
 
         return await self._respond(request, answer)
 
@@ -173,6 +177,8 @@ class _UploadApi:
             try:
                 async for part in form.parts(request.headers.get("content-type", ""), body):
                     if isinstance(part, form.Text):
+                        if part.name == "pipeline" and files and part.value != texts["pipeline"]:
+                            raise HTTPException(HTTPStatus.BAD_REQUEST, _LATE_PIPELINE)
                         texts |= {part.name: part.value} if part.name in texts else {}
                     elif isinstance(part, form.File):
                         if is_form and not self._state.has_csrf(request, texts["csrf"]):
@@ -194,8 +200,8 @@ class _UploadApi:
         return _stored(uploads, files.ignored)
 
     async def _store_body(self, request: Request, body: Body) -> Response:
-        pipeline = self._pipeline(request.path_params["pipeline"])
-        key = _key_of_path(request)
+        name, key = _split_path(request)
+        pipeline = self._pipeline(name)
         if encoding := request.headers.get("content-encoding", ""):
             text = (
                 f"The Content-Encoding {encoding[:80]!r} is not supported: send the file as it is."
@@ -227,11 +233,11 @@ def _stored(uploads: list[HttpUpload], ignored: list[str]) -> Response:
     return JSONResponse(content)
 
 
-def _key_of_path(request: Request) -> str:
-    """Return the key that a path ends with; Starlette's would hide that it is not UTF-8."""
-    _, _, rest = request.scope["raw_path"].removeprefix(b"/upload/").partition(b"/")
+def _split_path(request: Request) -> tuple[str, str]:
+    """Return the pipeline and the key in a path; Starlette's would hide that it is not UTF-8."""
+    _, _, pipeline, key = unquote_to_bytes(request.scope["raw_path"]).split(b"/", 3)
     try:
-        return check_key(unquote_to_bytes(rest).decode())
+        return pipeline.decode(), check_key(key.decode())
     except UnicodeDecodeError:
         text = "The key in the path is not UTF-8: encode it so, then with percent signs."
         raise HTTPException(HTTPStatus.BAD_REQUEST, text) from None
@@ -247,4 +253,8 @@ _UNAUTHORIZED = (
     "one that `./pipeline web --token` prints."
 )
 _NO_CSRF = "The form is not of this page, or too old: open /upload again and send it from there."
+_LATE_PIPELINE = (
+    "The form names a pipeline after a file of another: give the field before all files, and send "
+    "one form for each pipeline."
+)
 _NO_FILE = "The form has no file: send one, for instance by curl -F file=@cat.jpg."
