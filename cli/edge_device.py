@@ -95,17 +95,18 @@ class EdgeDevice:
         """
         _run(self.command, self.environment)
 
-    def make_film(self, visitor: Path) -> None:
-        """Make `film.avi`: a wall, then a visitor, then the wall, two seconds each.
 
-        Args:
-            visitor: The picture that is filmed.
+def make_film(visitor: Path, film: Path) -> None:
+    """Make a video file: a wall, then a visitor, then the wall, two seconds each.
 
-        Raises:
-            CommandError: OpenCV failed.
-        """
-        film = str(self.folder / "film.avi")
-        _run([str(python()), "-c", _FILM, str(visitor), film], self.environment)
+    Args:
+        visitor: The picture that is filmed.
+        film: The file.
+
+    Raises:
+        CommandError: OpenCV failed.
+    """
+    _run([str(python()), "-c", _FILM, str(visitor), str(film)], os.environ)
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> None:

@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.connection import BrokerUnavailable, Connection, LoginRefused
-from edge.errors import SourceUnavailable, SpoolBusy, SpoolUnusable
+from edge.connection import Connection
+from edge.errors import (
+    BrokerUnavailable,
+    LoginRefused,
+    SourceUnavailable,
+    SpoolBusy,
+    SpoolUnusable,
+)
 from edge.publisher import LINK_TOPIC, USER
 from edge.settings import Settings, read_secret
 from edge.source import is_live, open_source, shown

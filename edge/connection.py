@@ -16,19 +16,11 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from worker.errors import PipelineError
+from edge.errors import BrokerUnavailable, LoginRefused
 
 _KEEPALIVE_SECONDS = 30
 _ANSWER_SECONDS = 10.0
 _STEP_SECONDS = 1.0  # between looks at the keepalive
-
-
-class BrokerUnavailable(PipelineError):
-    """The broker is not reached, or has closed the connection; the message says why."""
-
-
-class LoginRefused(BrokerUnavailable):
-    """The broker is reached and does not accept user and password."""
 
 
 class Connection:

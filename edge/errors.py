@@ -17,3 +17,11 @@ class SpoolBusy(SpoolUnusable):
 
 class SpoolFull(PipelineError):
     """The spool or its disk has no room for a picture now."""
+
+
+class BrokerUnavailable(PipelineError):
+    """The broker is not reached, or has closed the connection; the message says why."""
+
+
+class LoginRefused(BrokerUnavailable):
+    """The broker is reached and does not accept user and password."""

@@ -1,4 +1,4 @@
-"""What the service tells systemd: that it is ready, what it does, that it lives (sd_notify(3))."""
+"""Notifications to systemd: readiness, status, watchdog (sd_notify(3))."""
 
 import os
 import socket

@@ -10,9 +10,10 @@ import threading
 import time
 from datetime import datetime
 
-from edge.connection import BrokerUnavailable, Connection
+from edge.connection import Connection
 from edge.counters import Counters
 from edge.delivery import Delivery
+from edge.errors import BrokerUnavailable
 from edge.settings import Settings, read_secret
 from edge.spool import Key, Minute, Spool
 from worker.errors import InvalidSettings
@@ -135,11 +136,11 @@ class Publisher(threading.Thread):
         while not self._ended.is_set():
             try:
                 with self._connect() as connection:
-                    self._say("")
+                    self._report("")
                     wait = _RETRY_SECONDS
                     self._talk(connection)
             except (BrokerUnavailable, InvalidSettings) as error:
-                self._say(str(error))
+                self._report(str(error))
             self._ended.wait(wait)
             wait = min(_LONGEST_RETRY, 2 * wait)
 
@@ -245,7 +246,7 @@ class Publisher(threading.Thread):
         self._pictures.settle(key)
         self._taken.pop(key, None)
 
-    def _say(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         """Log a problem when it begins and when it ends."""
         if problem != self.problem:
             if problem:

@@ -192,7 +192,7 @@ def load(path: Path) -> Settings:
     if not problems:
         settings = Settings(**made, base=path.resolve().parent)
         problems = _problems(settings)
-        if urlsplit_or_none(settings.source).password and mode & _OTHERS:
+        if url_parts(settings.source).password and mode & _OTHERS:
             problems.append(
                 f"{path} has the password of a camera and every user can read it:"
                 f" chmod 640 {path.name}."
@@ -224,7 +224,7 @@ def read_secret(path: Path) -> str:
     return first
 
 
-def urlsplit_or_none(source: str) -> Any:
+def url_parts(source: str) -> Any:
     """Return the parts of a URL; those of any other source are empty."""
     try:
         return urlsplit(source if "://" in source else "")

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from edge.errors import SourceUnavailable
-from edge.settings import Capture, Settings, urlsplit_or_none
+from edge.settings import Capture, Settings, url_parts
 from worker.errors import InvalidInput
 from worker.transforms.pictures import encoding, formats
 from worker.transforms.pictures.opening import opened
@@ -95,7 +95,7 @@ def is_live(source: str) -> bool:
 
 def shown(source: str) -> str:
     """Return a source as it may be printed: without user and password."""
-    parts = urlsplit_or_none(source)
+    parts = url_parts(source)
     if not parts.scheme:
         return f"camera {source}" if source.isdigit() else source
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cli import edge_kit
-from cli.edge_device import EdgeDevice, mosquitto
+from cli.edge_device import EdgeDevice, make_film, mosquitto
 from cli.examples.interface import Deployed, Plan, Results, Setup
 from cli.terminal import print_progress, spinner
 
@@ -33,7 +33,7 @@ def send(deployed: Deployed) -> Sequence[str]:
     device = EdgeDevice(deployed.setup.folder / "device", kit)
     device.folder.mkdir(mode=0o700)
     with spinner("Preparing the camera: its packages are installed once, 70 MB"):
-        device.make_film(deployed.plan.data / "astronaut.jpg")
+        make_film(deployed.plan.data / "astronaut.jpg", device.folder / "film.avi")
     port = deployed.setup.start_server("device-broker", device.broker_command)
     # As fast as it goes, and whole frames: the pipeline cuts the faces out.
     faster = {"[capture]": "[capture]\nreal_time = false", 'send = "crops"': 'send = "frame"'}

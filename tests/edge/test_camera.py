@@ -1,7 +1,6 @@
 """Cameras, videos and faces, with the packages of an edge device: OpenCV and the model."""
 
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,35 +10,24 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from local.cache import cache_folder
+from cli import edge_device
 from tests.checkout import PROJECT
 from tests.edge.devices import Broker, Cloud, Device, broker, cloud
 from tests.eventually import eventually
-from worker.preparation import virtual_environment
 
 PORTRAIT = PROJECT / "examples/faces/data/astronaut.jpg"
-# A grey wall for two seconds, the portrait for two, the wall again: ten frames a second.
-MAKE_VIDEO = """
-import sys, cv2, numpy as np
-portrait = cv2.imread(sys.argv[1]); wall = np.full_like(portrait, 128)
-video = cv2.VideoWriter(sys.argv[2], cv2.VideoWriter_fourcc(*"MJPG"), 10, (512, 512))
-for second in range(6):
-    for _ in range(10): video.write(portrait if second in (2, 3) else wall)
-video.release()
-"""
 
 
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The Python of an edge device."""
-    requirements = PROJECT / "edge/requirements.txt"
-    return virtual_environment(cache_folder() / "prepared/venvs", requirements, "edge")
+    return edge_device.python()
 
 
 @pytest.fixture(scope="module")
-def video(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("video") / "visitor.avi"
-    subprocess.run([python, "-c", MAKE_VIDEO, PORTRAIT, made], check=True)
+    edge_device.make_film(PORTRAIT, made)
     return made
 
 
