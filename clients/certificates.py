@@ -5,11 +5,11 @@ The package `cryptography` is imported where it is used: most commands need no c
 
 # ruff: noqa: PLC0415
 
-import base64
 import datetime
-import hmac
 import secrets
 from typing import Any
+
+from worker.web.tokens import derived
 
 #: Certificates are replaced by `rotation` only; one that expired would stop the pipeline.
 VALID_DAYS = 3650
@@ -103,9 +103,7 @@ def derived_password(authority: str, purpose: str) -> str:
         authority: Certificate and key, PEM; the certificate does not matter.
         purpose: What the password is for; another text gives another password.
     """
-    key = authority.partition(_KEY)[2]
-    digest = hmac.digest(key.encode(), f"image-pipeline {purpose}".encode(), "sha256")
-    return base64.urlsafe_b64encode(digest[:24]).decode()
+    return derived(authority.partition(_KEY)[2], purpose)
 
 
 def public_part(pem: str) -> str:

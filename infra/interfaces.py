@@ -7,10 +7,10 @@ import pulumi
 
 from clients.certificates import derived_password
 from infra.buckets import StoreAccess
-from infra.network import MQTT
 from infra.providers.certificates import InterfaceCertificatesProvider
 from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Settings
+from worker.broker import CAMERA, CAMERAS_PORT, CERTIFICATE
 from worker.web.tokens import page_key, upload_token
 
 
@@ -48,7 +48,7 @@ class Interfaces:
         domain = wanted.upload.domain if wanted.upload else ""
         names = {"address": address, "domain": domain}
         made = InterfaceCertificates("interface-certificates", names)
-        self.credentials["interface-certificate"] = made.certificate
+        self.credentials[CERTIFICATE] = made.certificate
         self.credentials["interface-authority"] = made.trusted
         self.outputs["interfaceAuthority"] = made.trusted
         if wanted.upload:
@@ -56,11 +56,11 @@ class Interfaces:
             self.outputs["uploadUrl"] = pulumi.Output.concat("https://", host, "/upload")
         if not wanted.mqtt:
             return
-        self.outputs["mqttAddress"] = pulumi.Output.concat(address, f":{MQTT}")
+        self.outputs["mqttAddress"] = pulumi.Output.concat(address, f":{CAMERAS_PORT}")
         cameras = self.outputs["cameras"] = {}
         for name, camera in wanted.cameras.items():
             password = _password(made, name, rounds.cameras.get(name, 1))
-            self.credentials[f"camera-{name}"] = password
+            self.credentials[f"{CAMERA}{name}"] = password
             cameras[name] = {"pipeline": camera.pipeline, "password": password}
 
 

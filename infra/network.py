@@ -8,8 +8,9 @@ import pulumi_openstack as openstack
 
 from infra.clouds import Compute
 from infra.settings.models import Settings
+from worker.broker import CAMERAS_PORT
 
-SSH, HTTP, HTTPS, MQTT = 22, 80, 443, 8883
+SSH, HTTP, HTTPS = 22, 80, 443
 EVERYBODY = "0.0.0.0/0"
 
 
@@ -79,4 +80,4 @@ def _openings(settings: Settings) -> Iterator[tuple[str, int, str]]:
             # 8.3); the proxy answers nothing else there.
             yield "http", HTTP, EVERYBODY
     for cidr in ways.mqtt.cidrs if ways.mqtt else ():
-        yield "mqtt", MQTT, cidr
+        yield "mqtt", CAMERAS_PORT, cidr

@@ -16,10 +16,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-#: Where `worker ingest` and the broker agree on.
+#: Of the loopback interface, for `worker ingest`.
 PORT = 1883
+#: Of all interfaces, for cameras.
 CAMERAS_PORT = 8883
+#: The user of `worker ingest`.
 INGEST = "ingest"
+#: What the name of a credential with a camera's password begins with.
 CAMERA = "camera-"
 #: Credential with the password of `ingest`.
 PASSWORD = "broker-password"  # noqa: S105  the name of the file that has it

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from worker import transforms
+from worker.broker import PORT
 from worker.ledger.ledger import DONE, DROPPED, QUARANTINED
 
 MAX_LINGER_SECONDS = 3600
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     web.add_argument("--port", metavar="N", type=_count, help="default: the one of the settings")
     ingest = commands.add_parser("ingest", help="store what cameras send to the broker")
     ingest.add_argument(
-        "--port", metavar="N", type=_count, default=1883, help="of the broker, on the loopback"
+        "--port", metavar="N", type=_count, default=PORT, help="of the broker, on the loopback"
     )
     log = commands.add_parser("log", help="print results, oldest first")
     _add_filters(log)

@@ -11,14 +11,13 @@ from infra.settings import structured
 from infra.settings.fields import Boolean, ClientRanges, whole_number
 from infra.settings.pipelines import Pipeline
 from infra.settings.structured import Model, Name, checked
+from worker.broker import INGEST
 from worker.settings import Web
 
 #: Labels of a host name (RFC 1123, section 2.1), at least two, and no address.
 _DOMAIN = re.compile(
     r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])"
 )
-#: The broker's user that stores what cameras send.
-_INGEST = "ingest"
 #: 5 GiB, the largest object of a single PUT, in MB of 10^6 bytes.
 _LARGEST_MB = 5369
 _ROUNDS = 1_000_000
@@ -33,7 +32,7 @@ def _domain(text: str) -> None:
 
 
 def _camera(text: str) -> None:
-    if text == _INGEST:
+    if text == INGEST:
         raise ValueError("is the broker's own user: choose another name.")
 
 

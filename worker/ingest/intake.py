@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from worker.errors import MessageRefused, ObjectMissing, ServiceUnavailable, UploadDeferred
 from worker.ingest.counters import Counters, read_counters
-from worker.ingest.held import HeldMessage, HeldMessages, Receipt
+from worker.ingest.held_messages import HeldMessage, HeldMessages, Receipt
 from worker.ingest.pictures import check_size, kind_of
 from worker.ingest.settlement import Settlement
 from worker.ingest.topics import COUNTERS, Address, read_topic
@@ -95,7 +95,7 @@ class Intake:
         self._putting = 0
         self._has_recovered = self._is_stopping = False
         self._executor = ThreadPoolExecutor(limits.puts, "put")
-        self._bookkeeper = threading.Thread(target=self._keep_books, name="books", daemon=True)
+        self._thread = threading.Thread(target=self._keep_ledger, name="ledger", daemon=True)
         self._marked: dict[tuple[str, str], tuple[int, int]] | None = None
         self._next_heartbeat = self._next_purge = 0.0
 
@@ -108,11 +108,11 @@ class Intake:
     @property
     def is_alive(self) -> bool:
         """Whether its thread runs."""
-        return self._bookkeeper.is_alive()
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Start its threads."""
-        self._bookkeeper.start()
+        self._thread.start()
 
     def stop(self, seconds: float) -> None:
         """Finish what is being stored, as far as the time allows; the rest will be sent again."""
@@ -120,7 +120,7 @@ class Intake:
             self._is_stopping = True
             self._changed.notify()
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._bookkeeper.join(seconds)
+        self._thread.join(seconds)
 
     def arrive(self, topic: str, payload: bytes, receipt: Receipt) -> None:
         """Take a message; it is settled now or later. Never raises."""
@@ -187,7 +187,7 @@ class Intake:
             settlement.refuse(address, reason)
         self._settle(settlement)
 
-    def _keep_books(self) -> None:
+    def _keep_ledger(self) -> None:
         failures = 0
         while True:
             try:
@@ -201,7 +201,7 @@ class Intake:
             except ServiceUnavailable as error:
                 problem = str(error)
             except Exception as error:  # noqa: BLE001  what is held stays held
-                _log.exception("books failed")
+                _log.exception("ledger failed")
                 problem = f"{type(error).__name__}: {error}"
             failures += 1
             _log.info("ingest", extra=fields(obstacle=problem))
@@ -252,7 +252,7 @@ class Intake:
                 settlement.confirm_minute(address, counters.name)
             self._settle(settlement)
         self._try_again()
-        self._keep_house(ledger)
+        self._do_periodic(ledger)
         with self._changed:
             return not self._is_done()
 
@@ -342,7 +342,7 @@ class Intake:
         for held in due:
             self._submit(held)
 
-    def _keep_house(self, ledger: MessageLedger) -> None:
+    def _do_periodic(self, ledger: MessageLedger) -> None:
         """Write the heartbeat, count minutes again and purge old rows, if it is time."""
         now = time.monotonic()
         if now < self._next_heartbeat:

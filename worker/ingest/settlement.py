@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from worker.ingest.held import Receipt
+from worker.ingest.held_messages import Receipt
 from worker.ingest.topics import Address
 
 

@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from worker.broker import INGEST
 from worker.errors import ServiceUnavailable
-from worker.ingest.held import Receipt
+from worker.ingest.held_messages import Receipt
 from worker.ingest.pictures import MAX_BYTES
 from worker.ingest.settlement import Settlement
 from worker.ingest.topics import ALL

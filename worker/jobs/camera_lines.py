@@ -7,6 +7,11 @@ from typing import Any
 CLOCK_SECONDS = 5
 
 
+def missing(row: Mapping[str, Any]) -> int:
+    """Return how many pictures a camera has counted that neither arrived nor were dropped by it."""
+    return max(0, int(row["generated"] - row["received"] - row["dropped"]))
+
+
 def camera_lines(camera: Mapping[str, Any]) -> list[str]:
     """Return a camera of a status report (worker/jobs/report.py) as lines."""
     lines = [f"stored {camera['stored']} during the last hour, for pipeline {camera['pipeline']}"]

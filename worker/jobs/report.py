@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
-from worker.jobs.camera_lines import camera_lines
+from worker.jobs.camera_lines import camera_lines, missing
 from worker.jobs.pending import pending_jobs
 from worker.ledger.messages import INGEST
 from worker.ledger.stack_ledger import LogFilter, StackLedger
@@ -133,7 +133,7 @@ def _camera_reports(ledger: StackLedger, cameras: Sequence[Camera]) -> dict[str,
     rows = ledger.cameras(list(pipelines))
     for row in rows:
         row["pipeline"] = pipelines[row["camera"]]
-        row["missing"] = max(0, row["generated"] - row["received"] - row["dropped"])
+        row["missing"] = missing(row)
     return {"ingest": _merged(ledger.machines([INGEST])), "cameras": rows}
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from worker.jobs.camera_lines import CLOCK_SECONDS
+from worker.jobs.camera_lines import CLOCK_SECONDS, missing
 from worker.ledger.messages import INGEST
 from worker.settings import Pipeline
 from worker.web import graph
@@ -83,13 +83,13 @@ def _camera(state: State, row: dict[str, Any], snapshot: Snapshot) -> dict[str, 
     for one in snapshot.minutes[row["camera"]]:
         if found := sums.get(datetime.fromisoformat(one["minute"])):
             found[0] += one["received"]
-            found[1] += max(0, one["generated"] - one["received"] - one["dropped"])
+            found[1] += missing(one)
     periods = [Period(minute, *counts) for minute, counts in sums.items()]
     lost = "lost" if row["qos"] == 0 else "not received yet"
     offset = row["clock_offset"] or 0
     return row | {
         "pipeline": state.settings.cameras[row["camera"]].pipeline,
-        "missing": max(0, row["generated"] - row["received"] - row["dropped"]),
+        "missing": missing(row),
         "clock": offset if abs(offset) > CLOCK_SECONDS else 0,
         "plot": plot("Last hour", periods, ("received", lost)),
     }

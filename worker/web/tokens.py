@@ -20,7 +20,7 @@ def upload_token(s3_secret_key: str, token_round: int) -> str:
     Returns:
         32 characters of base64url (RFC 4648, 5).
     """
-    return _derived(s3_secret_key, f"upload-token {token_round}")
+    return derived(s3_secret_key, f"upload-token {token_round}")
 
 
 def page_key(s3_secret_key: str, token_round: int) -> str:
@@ -34,17 +34,17 @@ def page_key(s3_secret_key: str, token_round: int) -> str:
     Returns:
         32 characters of base64url.
     """
-    return _derived(s3_secret_key, f"page-key {token_round}")
+    return derived(s3_secret_key, f"page-key {token_round}")
 
 
 def session_id(key: str) -> str:
     """Return the value of the cookie that a browser gets for the page key."""
-    return _derived(key, "session")
+    return derived(key, "session")
 
 
 def csrf_token(key: str) -> str:
     """Return what each change of the page must carry besides the cookie; pages contain it."""
-    return _derived(key, "csrf")
+    return derived(key, "csrf")
 
 
 def is_same(given: str, secret: str) -> bool:
@@ -52,6 +52,15 @@ def is_same(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode(errors="replace"), secret.encode())
 
 
-def _derived(secret: str, purpose: str) -> str:
+def derived(secret: str, purpose: str) -> str:
+    """Return a secret that is derived from another one (HMAC-SHA256, RFC 2104).
+
+    Args:
+        secret: The other one, which cannot be computed from this.
+        purpose: What it is for; another text gives another secret.
+
+    Returns:
+        32 characters of base64url.
+    """
     digest = hmac.digest(secret.encode(), f"image-pipeline {purpose}".encode(), "sha256")
     return urlsafe_b64encode(digest[:_BYTES]).decode()

@@ -52,7 +52,7 @@ class HeldMessage:
 
 
 class HeldMessages:
-    """The messages in the hands of this process, by id, oldest first; used under one lock.
+    """The messages that this process holds, by id, oldest first; the caller locks.
 
     Args:
         limit: Of bytes; the last message may exceed it.
