@@ -212,6 +212,7 @@ def test_kinds_are_known_by_their_first_bytes(content: bytes, kind: tuple[str, s
         (TOPIC, b"", "The message is empty"),
         (TOPIC, bytes(MAX_BYTES + 1), f"has {MAX_BYTES + 1} bytes, and {MAX_BYTES} is the limit"),
         ("image-pipeline/door/b1/counters", b"{}", "counters cannot be read: 'minute' must be"),
+        ("image-pipeline/door/B 1/counters", json.dumps(COUNTERS).encode(), "'B 1' in the topic"),
     ],
 )
 def test_what_will_never_be_stored_is_refused_in_words(
@@ -232,12 +233,19 @@ def test_what_will_never_be_stored_is_refused_in_words(
         "image-pipeline/door/b1/confirmed",
         "image-pipeline/door/1",
         "image-pipeline/door/b1/1/2",
+        f"image-pipeline/door/b1/{60_000 * '1'}",  # more digits than int() takes
+        f"image-pipeline/door/{65_500 * 'b'}/1",  # its confirmation has no valid topic
         "other/door/b1/1",
     ],
 )
 def test_other_topics_are_only_acknowledged(service: Service, topic: str) -> None:
     service.arrive(topic)
     assert (service.acknowledged, service.answers) == ([1], [])
+
+
+@pytest.mark.parametrize("number", ["01", "١", "0", "1x"])
+def test_a_refused_topic_names_no_other_picture(service: Service, number: str) -> None:
+    assert service.answer(f"image-pipeline/door/b1/{number}")["number"] == number
 
 
 def test_a_repeat_is_only_confirmed(service: Service) -> None:

@@ -175,6 +175,7 @@ class Intake:
     def _count(self, address: Address, payload: bytes, receipt: Receipt) -> None:
         if address.camera not in self._settings.cameras:
             raise _unknown(address)
+        address.check_boot()  # a long one has no place in the table's index
         counters = read_counters(address.camera, address.boot, payload, datetime.now(UTC))
         with self._changed:
             self._counted.append((address, counters, receipt))

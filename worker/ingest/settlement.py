@@ -35,6 +35,6 @@ class Settlement:
 
     def refuse(self, address: Address, reason: str) -> None:
         """Say that a message will never be stored, and why."""
-        number = int(address.number) if address.number.isdecimal() else address.number[:40]
+        number = int(address.number) if address.is_picture else address.number[:40]
         answer = json.dumps({"number": number, "refused": reason})
         self.confirmations.append((address.confirmation_topic, answer))

@@ -12,6 +12,8 @@ ALL = f"{TOPICS}/#"
 _BOOT = re.compile("[a-z0-9-]{1,32}")
 _NUMBER = re.compile("[1-9][0-9]{0,17}")  # PostgreSQL's bigint has 19 digits
 _LEVELS = 4
+#: Longer ones have no valid topic of confirmations, and numbers that Python does not convert.
+_MAX_LENGTH = 1000
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,27 @@ class Address:
         """The topic of confirmations for this start of the camera."""
         return f"{TOPICS}/{self.camera}/{self.boot}/{CONFIRMED}"
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether the number is one of a picture, as only its confirmations may name it."""
+        return _NUMBER.fullmatch(self.number) is not None
+
+    def check_boot(self) -> None:
+        """Raise MessageRefused if the start's name is not valid."""
+        if not _BOOT.fullmatch(self.boot):
+            raise MessageRefused(
+                f"{self.boot[:40]!r} in the topic must be 1 to 32 of a-z, 0-9 and '-': "
+                f"send to {TOPICS}/CAMERA/BOOT/NUMBER."
+            )
+
     def picture_number(self) -> int:
         """Return the number of a picture.
 
         Raises:
             MessageRefused: It is none, or the start's name is not valid.
         """
-        if not _BOOT.fullmatch(self.boot):
-            raise MessageRefused(
-                f"{self.boot[:40]!r} in the topic must be 1 to 32 of a-z, 0-9 and '-': "
-                f"send to {TOPICS}/CAMERA/BOOT/NUMBER."
-            )
-        if not _NUMBER.fullmatch(self.number):
+        self.check_boot()
+        if not self.is_picture:
             raise MessageRefused(
                 f"{self.number[:40]!r} in the topic must be a whole number from 1, without leading "
                 f"zeros and of at most 18 digits: send to {TOPICS}/CAMERA/BOOT/NUMBER."
@@ -56,7 +67,7 @@ def read_topic(topic: str) -> Address | None:
     """Return the address of a message for this service, None for any other topic.
 
     Raises:
-        MessageRefused: The topic has too few or too many levels.
+        MessageRefused: The topic has too few or too many levels, or is too long for an answer.
     """
     first, *levels = topic.split("/")
     if first != TOPICS:
@@ -65,5 +76,7 @@ def read_topic(topic: str) -> Address | None:
         raise MessageRefused(
             f"The topic {topic[:80]!r} must have four levels: send to {TOPICS}/CAMERA/BOOT/NUMBER."
         )
+    if len(topic) > _MAX_LENGTH:
+        raise MessageRefused(f"The topic {topic[:80]!r}… is longer than {_MAX_LENGTH} characters.")
     address = Address(*levels)
     return None if address.number == CONFIRMED else address
