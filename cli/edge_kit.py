@@ -1,6 +1,7 @@
 """A kit: the folder from which a camera is installed on a device."""
 
 import json
+import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -69,14 +70,13 @@ class Kit:
             "name": self.name,
             "password": self.password,
             "address": self.address,
-            "source": self.source if self.source.isdigit() else json.dumps(self.source),
+            # TOML has no halves of surrogate pairs, and escapes DEL as well.
+            "source": json.dumps(self.source, ensure_ascii=False).replace("\x7f", r"\u007f"),
             "port": str(self.port),
             **more,
         }
         text = (_TEMPLATES / template).read_text(encoding="utf-8")
-        for name, value in values.items():
-            text = text.replace(f"@{name.upper()}@", value)
-        return text
+        return re.sub("@([A-Z]+)@", lambda found: values[found[1].lower()], text)
 
     def broker_files(self, credentials: str, state: str) -> dict[str, str]:
         """Return the files of the device's broker by name.
@@ -133,20 +133,23 @@ def write(kit: Kit, folder: Path) -> None:
         folder: Where; it must not exist, or be empty.
 
     Raises:
-        CommandError: It has files.
+        CommandError: It has files, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CommandError(f"'{folder}' exists already: remove it or name another folder.")
     part = folder.absolute().with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    private_file.make_folder(part)
     try:
+        private_file.make_folder(part)
         for name, (content, mode) in _files(kit).items():
             private_file.write(part / name, content, mode)
         folder.parent.mkdir(parents=True, exist_ok=True)
         part.rename(folder)
-    except BaseException:
+    except OSError as error:
+        raise CommandError(
+            f"'{folder}' cannot be written ({error.strerror}): name another folder."
+        ) from error
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _files(kit: Kit) -> dict[str, tuple[str | bytes, int]]:

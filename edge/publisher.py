@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from datetime import datetime
+from typing import Any
 
 from edge.connection import Connection
 from edge.counters import Counters
@@ -209,10 +210,8 @@ class Publisher(threading.Thread):
         boot = topic.split("/")[2]
         try:
             answer = json.loads(payload)
-            refused = answer.get("refused")
-            numbers = [int(each) for each in answer.get("numbers", ())]
-            numbers += [int(answer["number"])] if "number" in answer else []
-        except (ValueError, TypeError, AttributeError, OverflowError):
+            refused, numbers = answer.get("refused"), _numbers(answer)
+        except (ValueError, TypeError, AttributeError, RecursionError):
             _log.warning("A confirmation of boot %s is not understood: it is ignored.", boot)
             return
         for number in numbers:
@@ -259,3 +258,12 @@ class Publisher(threading.Thread):
         with self._lock:
             if self._connection:
                 self._connection.wake()
+
+
+def _numbers(answer: dict[str, Any]) -> list[int]:
+    """Return the numbers of pictures in an answer; raise ValueError for what is no number."""
+    found = [*answer.get("numbers", ())]
+    found += [answer["number"]] if "number" in answer else []
+    if any(type(each) is not int for each in found):
+        raise ValueError
+    return found

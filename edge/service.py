@@ -21,6 +21,7 @@ from edge.spool import Key, Spool
 
 #: The largest picture that the cloud takes, in bytes.
 MAX_BYTES = 16 << 20
+_LONGEST_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _STEP_SECONDS = 0.5
 _MEGABYTE = 1_000_000
 
@@ -184,18 +185,27 @@ def _pictures_of(settings: Settings) -> Callable[[Frame], Sequence[bytes]]:
         if gate and not gate.is_open(frame.image, frame.seconds):
             return []
         if finder:
-            return [_jpeg(each, settings.quality) for each in finder.pictures(frame.image)]
+            return _jpegs(finder.pictures(frame.image), settings.quality)
         if frame.jpeg and len(frame.jpeg) <= MAX_BYTES:
             return [frame.jpeg]  # as it is: nothing is lost
-        return [_jpeg(frame.image, settings.quality)]
+        return _jpegs([frame.image], settings.quality)
 
     return pictures
 
 
-def _jpeg(image: Image.Image, quality: int) -> bytes:
-    coded = BytesIO()
-    image.save(coded, "JPEG", quality=quality)
-    return coded.getvalue()
+def _jpegs(images: Sequence[Image.Image], quality: int) -> list[bytes]:
+    found = []
+    for image in images:
+        if max(image.size) > _LONGEST_SIDE:
+            _log.warning(
+                "A picture of %dx%d is dropped: a side of a JPEG has at most %d pixels.",
+                *(*image.size, _LONGEST_SIDE),
+            )
+            continue
+        coded = BytesIO()
+        image.save(coded, "JPEG", quality=quality)
+        found.append(coded.getvalue())
+    return found
 
 
 def _now() -> datetime:

@@ -90,14 +90,14 @@ def open_source(settings: Settings) -> Source:
 
 def is_live(source: str) -> bool:
     """Return whether a source is a camera: an index, a device or a URL."""
-    return source.isdigit() or source.startswith("/dev/") or "://" in source
+    return source.isdecimal() or source.startswith("/dev/") or "://" in source
 
 
 def shown(source: str) -> str:
     """Return a source as it may be printed: without user and password."""
     parts = url_parts(source)
     if not parts.scheme:
-        return f"camera {source}" if source.isdigit() else source
+        return f"camera {source}" if source.isdecimal() else source
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -198,7 +198,7 @@ def open_camera(source: str, seconds: float) -> Any:
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * seconds)]
         limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(1000 * seconds)]
         return cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-    device = cv2.VideoCapture(int(source) if source.isdigit() else source, cv2.CAP_ANY)
+    device = cv2.VideoCapture(int(source) if source.isdecimal() else source, cv2.CAP_ANY)
     device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return device
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from local.ports import free_port
 from tests.edge.devices import Broker, Cloud, Device, broker, cloud
@@ -36,10 +37,12 @@ def boots(store: Cloud) -> list[str]:
 def test_every_picture_arrives_as_it_is(device: Device, store: Cloud) -> None:
     contents = device.fill(100)
     (device.folder / "pictures/0050x.jpg").write_bytes(b"no picture")
+    Image.new("L", (65_501, 1)).save(device.folder / "pictures/0051x.png")  # too wide for JPEG
     device.configure()
     done = device.run()
     assert done.returncode == 0, done.stderr
     assert "0050x.jpg is skipped: " in done.stderr
+    assert "A picture of 65501x1 is dropped: " in done.stderr
     assert [one for (one,) in store.pictures.values()] == contents
     (boot,) = boots(store)
     assert re.fullmatch(r"[a-z0-9-]{1,32}", boot)
@@ -173,8 +176,11 @@ def test_answers_that_make_no_sense_change_nothing(device: Device, store: Cloud)
         topic = f"image-pipeline/door/{boot}/confirmed"
         for payload in (b"", b"[]", b"{", b'{"number": null}', b'{"number": 1e999}', b"\xff"):
             store.publish(topic, payload)
+        # Only numbers name pictures: "01" is the number of none.
+        for payload in (b'{"number": "01", "refused": "no"}', b'{"numbers": "12"}', 50_000 * b"["):
+            store.publish(topic, payload)
         store.publish(topic, b'{"number": 77}')
-        eventually(lambda: device.log.count("is not understood") == 6)
+        eventually(lambda: device.log.count("is not understood") == 9)
         assert len(device.pending()) == 2
         store.publish(topic, b'{"numbers": [1, 2]}')
         assert child.wait(20) == 0

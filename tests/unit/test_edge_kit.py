@@ -70,6 +70,26 @@ def test_the_settings_are_valid(folder: Path) -> None:
     assert settings.path(settings.cloud.password_file).read_text() == "camera-secret\n"
 
 
+@pytest.mark.parametrize(
+    "source", ["/srv/🎥 b.mp4", "²", "007", "0", "rtsp://me:x@PORT@192.0.2.9", 'a"\\\x7f\n']
+)
+def test_a_source_arrives_as_it_was_given(source: str, tmp_path: Path) -> None:
+    edge_kit.write(replace(KIT, source=source), tmp_path / "kit")
+    assert load(tmp_path / "kit/edge.toml").source == source
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for folder in (tmp_path / "link", Path()):
+        with pytest.raises(CommandError, match=r"cannot be written .*name another folder"):
+            edge_kit.write(KIT, folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "link"]
+
+
 def test_the_bridge_is_what_brokers_need(folder: Path) -> None:
     lines = (folder / "mosquitto.conf").read_text().splitlines()
     for line in (
