@@ -1,7 +1,6 @@
 """An edge device that is a folder of this computer, with a broker of its own."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,11 +9,9 @@ from pathlib import Path
 from cli.edge_kit import Kit
 from cli.errors import CommandError
 from cli.paths import CHECKOUT, cache_folder
-from local import private_file
+from local import private_file, processes
 from worker.preparation import virtual_environment
 
-#: Where Debian has programs that a user's PATH may leave out.
-_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 # Two seconds of a grey wall, two of a visitor, two of the wall, ten frames a second (Motion JPEG).
 _FILM = """
 import sys, cv2, numpy
@@ -27,11 +24,6 @@ for second in range(6):
         video.write(visitor if second in (2, 3) else wall)
 video.release()
 """
-
-
-def mosquitto() -> str | None:
-    """Return this computer's mosquitto, None without one."""
-    return shutil.which("mosquitto", path=_PATH)
 
 
 def python() -> Path:
@@ -61,7 +53,8 @@ class EdgeDevice:
         place = str(self.folder)
         for name, text in replace(self.kit, port=port).broker_files(place, place).items():
             private_file.write(self.folder / name, text)
-        return [mosquitto() or "mosquitto", "-c", str(self.folder / "mosquitto.conf")]
+        program = processes.find_program("mosquitto") or "mosquitto"
+        return [program, "-c", str(self.folder / "mosquitto.conf")]
 
     def configure(self, port: int, changes: Mapping[str, str]) -> None:
         """Write its settings.

@@ -1,6 +1,7 @@
 """Ports of this computer's loopback."""
 
 import socket
+from contextlib import suppress
 
 
 def free_port() -> int:
@@ -19,3 +20,10 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def listens(port: int) -> bool:
+    """Return whether a server accepts connections on this port of the loopback."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False

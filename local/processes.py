@@ -10,6 +10,7 @@ start time it does not depend on the clock.
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,16 @@ from local import private_file
 
 VARIABLE = "IMAGE_PIPELINE_LOCAL"
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program or server, None if it is not installed.
+
+    Users' PATH often lacks the folders of servers: /usr/sbin beside /usr/bin.
+    """
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    folders += [f"{one.removesuffix('bin')}sbin" for one in folders if one.endswith("/bin")]
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def marker(folder: Path) -> str:

@@ -4,12 +4,11 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,7 +21,8 @@ from bench.benchmark import Result, Setup
 from bench.pipeline import ROOT
 from bench.table import Table
 from bench.testbed import Testbed
-from local.ports import free_port
+from local import processes
+from local.ports import free_port, listens
 from worker.errors import PipelineError
 
 TITLE = "Messages of cameras"
@@ -174,7 +174,7 @@ def _publish(port: int, topics: str, count: int) -> None:
 @contextmanager
 def _broker(folder: Path) -> Iterator[int]:
     """Run mosquitto without passwords and without a file of its queues; yield its port."""
-    port, program = free_port(), shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    port, program = free_port(), processes.find_program("mosquitto")
     if program is None:
         raise PipelineError("mosquitto is missing: install Debian's package of this name.")
     file = folder / "mosquitto.conf"
@@ -184,15 +184,9 @@ def _broker(folder: Path) -> Iterator[int]:
     )
     process = subprocess.Popen([program, "-c", str(file)])
     try:
-        while process.poll() is None and not _listens(port):
+        while process.poll() is None and not listens(port):
             time.sleep(0.02)
         yield port
     finally:
         process.terminate()
         process.wait()
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cli import edge_kit
-from cli.edge_device import EdgeDevice, make_film, mosquitto
+from cli.edge_device import EdgeDevice, make_film
 from cli.examples.interface import Deployed, Plan, Results, Setup
 from cli.terminal import print_progress, spinner
+from local import processes
 
 _CAMERA = "door"
 _LOOPBACK = "127.0.0.1"
@@ -14,7 +15,7 @@ _LOOPBACK = "127.0.0.1"
 
 def prepare(setup: Setup, plan: Plan) -> Plan:
     """Add a camera to the stack, if it can be shown here."""
-    if mosquitto() is None:
+    if processes.find_program("mosquitto") is None:
         print_progress("No camera is shown: mosquitto is not installed on this computer.")
         return plan
     if setup.host != _LOOPBACK:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +19,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
 
 from local.ports import free_port
+from local.processes import find_program
 from tests.checkout import PROJECT
 from tests.eventually import eventually
 
 CAMERA = "door"
-_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 
 
 def mosquitto() -> str:
     """Return the program; skip the test where it is not installed."""
-    if (program := shutil.which("mosquitto", path=_PATH)) is None:
+    if (program := find_program("mosquitto")) is None:
         pytest.skip("mosquitto is not installed (Debian package 'mosquitto')")
     return program
 

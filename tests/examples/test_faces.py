@@ -1,16 +1,14 @@
 """faces: photos and a camera -> faces -> negatives of the faces."""
 
-import os
-import shutil
-
 from PIL import Image
 
 from cli.contact_sheet import is_negative
+from local.processes import find_program
 from tests.checkout import Checkout
 from tests.examples.shown import show
 
 #: Frames of the camera with a face, where this computer can show it.
-_FRAMES = 4 if shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") else 0
+_FRAMES = 4 if find_program("mosquitto") else 0
 
 
 def test_faces_are_cut_out_and_negated(checkout: Checkout) -> None:

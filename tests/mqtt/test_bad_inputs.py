@@ -12,7 +12,7 @@ from worker.broker import access_list, configuration, passwords
 
 
 def publish(world: World, topic: str, payload: bytes) -> subprocess.CompletedProcess[bytes]:
-    """Publish as the README says, to the cloud's broker, as a camera."""
+    """Publish as docs/cameras.md says, to the cloud's broker, as a camera."""
     argv = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(world.cameras_port), "-u", "door"]
     argv += ["--cafile", str(world.folder / "authority.pem"), "-q", "1", "-t", topic, "-s"]
     options = world.folder / "mosquitto_pub"

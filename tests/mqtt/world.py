@@ -1,29 +1,27 @@
 """Everything from a camera to the input bucket, on this computer; each part can be killed."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from cli.edge_kit import Kit
 from clients.certificates import issue, make_authority, public_part
-from local.ports import free_port
+from local.ports import free_port, listens
+from local.processes import find_program
 from tests.eventually import eventually
 from tests.mqtt.camera import Plan
 from tests.mqtt.link import Link
 from tests.worker.pipeline import ROOT, Pipeline
-from worker.broker import passwords
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+MOSQUITTO = find_program("mosquitto")
 PASSWORD = "of-the-camera"
-_KIT = ROOT / "edge" / "kit" / "mosquitto.conf"
 
 
 @dataclass(frozen=True)
@@ -108,21 +106,18 @@ class World:
         """Configure it as a device's, but for the time after which it tries the bridge again."""
         folder = self.folder / "edge"
         folder.mkdir()
-        shutil.copy(self.folder / "authority.pem", folder)
-        (folder / "mosquitto-passwords").write_text(passwords({"camera": PASSWORD}))
-        text = _KIT.read_text()
-        for name, value in {
-            "CAMERA": "door",
-            "PORT": str(self.edge_port),
-            "CREDENTIALS": str(folder),
-            "STATE": str(folder),
-            "ADDRESS": f"127.0.0.1:{self.links['bridge'].port}",
-            "PASSWORD": PASSWORD,
-        }.items():
-            text = text.replace(f"@{name}@", value)
-        assert "restart_timeout 1 30\n" in text
-        text = text.replace("restart_timeout 1 30\n", "restart_timeout 1\n")
-        (folder / "mosquitto.conf").write_text(text)
+        kit = Kit(
+            *("test", "door", PASSWORD, f"127.0.0.1:{self.links['bridge'].port}"),
+            authority=(self.folder / "authority.pem").read_text(),
+            port=self.edge_port,
+            local_password=PASSWORD,
+        )
+        files = kit.broker_files(str(folder), str(folder))
+        assert "restart_timeout 1 30\n" in files["mosquitto.conf"]
+        for name, text in files.items():
+            (folder / name).write_text(
+                text.replace("restart_timeout 1 30\n", "restart_timeout 1\n")
+            )
         self.parts["edge"] = Part([str(MOSQUITTO), "-c", str(folder / "mosquitto.conf")], {})
 
     def plan(self, **values: Any) -> Plan:
@@ -143,7 +138,7 @@ class World:
             log.close()
         ports = {"cloud": self.port, "edge": self.edge_port}
         for port in (ports[name] for name in names if name in ports):
-            eventually(partial(_listens, port), what=f"a broker on port {port}")
+            eventually(partial(listens, port), what=f"a broker on port {port}")
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """End a part; return its exit status."""
@@ -195,9 +190,3 @@ class World:
             "SELECT obstacle FROM pipeline.heartbeats WHERE pipeline = 'mqtt ingest'"
         ) or [{"obstacle": "no heartbeat"}]
         return row["obstacle"] and str(row["obstacle"])
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False

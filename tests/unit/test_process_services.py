@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -24,6 +23,8 @@ from local.machine import kinds
 from local.machine.kinds import MachineKind
 from local.machine.process.machine import ProcessMachine
 from local.machine.process.service import NO_BROKER
+from local.ports import listens
+from local.processes import find_program
 from tests.eventually import eventually
 
 # `web` answers with the names of its credentials; `ingest` says to which port it would connect.
@@ -109,11 +110,6 @@ def page(host: ProcessMachine) -> list[str]:
         return []
 
 
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def test_page_is_served_and_restarted_with_its_own_credentials(tmp_path: Path) -> None:
     with running(tmp_path / "vm", "web", "proxy") as host:
         pid, state, credentials = eventually(lambda: page(host))
@@ -121,14 +117,14 @@ def test_page_is_served_and_restarted_with_its_own_credentials(tmp_path: Path) -
         assert Path(state).stat().st_mode & 0o777 == 0o700
         os.kill(int(pid), signal.SIGKILL)
         eventually(lambda: page(host) and page(host)[0] != pid)
-        assert not is_open(host.ports["broker"])
+        assert not listens(host.ports["broker"])
         assert ProcessHost(host).steps() == []
 
 
 def test_disabled_page_is_not_started(tmp_path: Path) -> None:
     with running(tmp_path / "vm", "ingest") as host:
         eventually((host.folder / "services/ingest/seen").exists)
-        assert not is_open(host.ports["web"])
+        assert not listens(host.ports["web"])
 
 
 def test_machine_keeps_its_ports_unless_another_program_has_taken_one(tmp_path: Path) -> None:
@@ -146,16 +142,13 @@ def test_machine_keeps_its_ports_unless_another_program_has_taken_one(tmp_path: 
         assert host.ports | {"web": 0} == first | {"web": 0}
 
 
-@pytest.mark.skipif(
-    shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None,
-    reason="mosquitto is not installed",
-)
+@pytest.mark.skipif(find_program("mosquitto") is None, reason="mosquitto is not installed")
 def test_broker_of_this_computer_listens_on_the_loopback_until_the_machine_ends(
     tmp_path: Path,
 ) -> None:
     with running(tmp_path / "vm", "broker", "ingest") as host:
         eventually(
-            lambda: host.ports and all(is_open(host.ports[n]) for n in ("broker", "cameras"))
+            lambda: host.ports and all(listens(host.ports[n]) for n in ("broker", "cameras"))
         )
         seen = host.folder / "services/ingest/seen"
         eventually(seen.exists)
@@ -165,11 +158,11 @@ def test_broker_of_this_computer_listens_on_the_loopback_until_the_machine_ends(
         assert addresses == {"127.0.0.1"}
         assert "of-door" not in " ".join(mosquitto.cmdline())
         mosquitto.kill()
-        eventually(lambda: is_open(host.ports["cameras"]))
+        eventually(lambda: listens(host.ports["cameras"]))
         assert ProcessHost(host).steps() == []
         ports, members = host.ports, family(host)
     assert not [one for one in members if one.is_running() and one.status() != "zombie"]
-    assert not any(map(is_open, ports.values()))
+    assert not any(map(listens, ports.values()))
 
 
 def family(host: ProcessMachine) -> list[psutil.Process]:

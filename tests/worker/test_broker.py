@@ -2,7 +2,6 @@
 
 import os
 import queue
-import shutil
 import ssl
 import subprocess
 import sys
@@ -17,9 +16,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from clients.certificates import issue, make_authority, public_part
 from local.ports import free_port
+from local.processes import find_program
 from tests.eventually import eventually
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+MOSQUITTO = find_program("mosquitto")
 USERS = {"ingest": "of-ingest", "door": "of-door", "gate": "of-gate"}
 SECONDS = 10
 

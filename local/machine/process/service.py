@@ -9,7 +9,6 @@ that boot.
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from local import private_file
+from local import private_file, processes
 from local.errors import InvalidUserData
 from local.machine import machine, user_data
 from local.machine.process import units
@@ -152,11 +151,7 @@ class Service:
 
     def _run_broker(self, port: int, cameras_port: int) -> None:
         """Run this computer's mosquitto; without one the machine has a problem until there is."""
-        folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-        # Users' PATH often lacks the folders of servers, such as /usr/sbin beside /usr/bin.
-        folders += [f"{one.removesuffix('bin')}sbin" for one in folders if one.endswith("/bin")]
-        program = shutil.which("mosquitto", path=os.pathsep.join(folders))
-        problem = self._host.problem
+        program, problem = processes.find_program("mosquitto"), self._host.problem
         if program is None:
             if not problem.exists():
                 private_file.write(problem, NO_BROKER)
