@@ -45,12 +45,6 @@ class Buildah:
     def __init__(self, folder: Path, registry: Registry) -> None:
         self._folder, self._registry = folder, registry
         storage, accounts = folder / "storage.conf", folder / "accounts.json"
-        storage.write_text(
-            "[storage]\n"
-            'driver = "vfs"\n'  # overlayfs may not work on the file system of a container
-            f'graphroot = "{folder}/store"\n'
-            f'runroot = "{folder}/run"\n'
-        )
         accounts.write_text("{}")
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -60,6 +54,13 @@ class Buildah:
             "REGISTRY_AUTH_FILE": str(accounts),
             "SSL_CERT_FILE": str(registry.authority),
         }
+        for driver in ("overlay", "vfs"):  # the second works everywhere, and copies each layer
+            storage.write_text(
+                f'[storage]\ndriver = "{driver}"\n'
+                f'graphroot = "{folder}/store-{driver}"\nrunroot = "{folder}/run-{driver}"\n'
+            )
+            if self.execute(["buildah", "info"]).returncode == 0:
+                break
 
     def __call__(self, *arguments: str) -> str:
         """Run buildah, which must succeed; return what it printed."""
