@@ -5,7 +5,7 @@
 # Python's urllib send with any body, so uploads that are passed on with the type that their client
 # named are lost on moto, and on moto alone: its web framework has read the body as a form before.
 # Nothing says so; only a look at the object, or a checksum in the request, shows it.
-# worker/web/incoming.py stores such uploads as application/octet-stream.
+# worker/web/incoming_files.py stores such uploads as application/octet-stream.
 #
 # Seen: PUT of 7 bytes: 200; HEAD: 0 bytes as a form, 7 bytes as application/octet-stream.
 # Exits 0 while that is so, 1 otherwise.

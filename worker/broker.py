@@ -21,7 +21,7 @@ PORT = 1883
 #: Of all interfaces, for cameras.
 CAMERAS_PORT = 8883
 #: The user of `worker ingest`.
-INGEST = "ingest"
+INGEST_USER = "ingest"
 #: What the name of a credential with a camera's password begins with.
 CAMERA = "camera-"
 #: Credential with the password of `ingest`.
@@ -91,7 +91,7 @@ def access_list(cameras: Iterable[str]) -> str:
     Args:
         cameras: Their names.
     """
-    lines = [f"user {INGEST}", f"topic read {TOPICS}/#", f"topic write {TOPICS}/+/+/confirmed"]
+    lines = [f"user {INGEST_USER}", f"topic read {TOPICS}/#", f"topic write {TOPICS}/+/+/confirmed"]
     for name in cameras:
         lines += [f"user {name}", f"topic write {TOPICS}/{name}/#"]
         lines.append(f"topic read {TOPICS}/{name}/+/confirmed")
@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> None:
     names = sorted(path.name.removeprefix(CAMERA) for path in credentials.glob(f"{CAMERA}*"))
     users = {name: _read(credentials / f"{CAMERA}{name}") for name in names}
     written = {
-        "passwords": passwords({INGEST: _read(credentials / PASSWORD), **users}),
+        "passwords": passwords({INGEST_USER: _read(credentials / PASSWORD), **users}),
         "acl": access_list(names),
         "mosquitto.conf": configuration(
             files,

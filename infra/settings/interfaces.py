@@ -11,7 +11,7 @@ from infra.settings import structured
 from infra.settings.fields import Boolean, ClientRanges, whole_number
 from infra.settings.pipelines import Pipeline
 from infra.settings.structured import Model, Name, checked
-from worker.broker import INGEST
+from worker.broker import INGEST_USER
 from worker.settings import Web
 
 #: Labels of a host name (RFC 1123, section 2.1), at least two, and no address.
@@ -32,7 +32,7 @@ def _domain(text: str) -> None:
 
 
 def _camera(text: str) -> None:
-    if text == INGEST:
+    if text == INGEST_USER:
         raise ValueError("is the broker's own user: choose another name.")
 
 

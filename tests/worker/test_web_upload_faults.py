@@ -17,7 +17,7 @@ from tests.worker.scripted_store import Request, error, response, serving
 from tests.worker.web_server import WebServer
 from tests.worker.web_uploads import form, job, post, put, refused
 from worker.web.memory import Memory
-from worker.web.rate import RateLimit
+from worker.web.rate_limit import RateLimit
 
 PNG = encode(picture(1), "PNG")
 Table = dict[str, object]

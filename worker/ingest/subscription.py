@@ -21,7 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from worker.broker import INGEST
+from worker.broker import INGEST_USER
 from worker.errors import ServiceUnavailable
 from worker.ingest.held_messages import Receipt
 from worker.ingest.pictures import MAX_BYTES
@@ -65,7 +65,7 @@ class Subscription:
             protocol=MQTTProtocolVersion.MQTTv5,
             manual_ack=True,
         )
-        client.username_pw_set(INGEST, password)
+        client.username_pw_set(INGEST_USER, password)
         client.max_inflight_messages_set(0)  # confirmations are small
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_subscribe, client.on_message = self._subscribed, self._message
@@ -181,7 +181,7 @@ class Subscription:
         self, client: Client, _: object, __: ConnectFlags, reason: ReasonCode, ___: object
     ) -> None:
         if reason.is_failure:
-            self._fail(f"refused login for {INGEST!r} ({reason}): renew the broker's password")
+            self._fail(f"refused login for {INGEST_USER!r} ({reason}): renew the broker's password")
             return
         options = SubscribeOptions(_QOS, noLocal=True, retainHandling=_DO_NOT_SEND_RETAINED)
         client.subscribe(ALL, options=options)

@@ -61,9 +61,6 @@ async def _pipeline(request: Request) -> Response:
     )
 
 
-ROUTES = [Route("/", _overview), Route("/pipelines/{name}", _pipeline)]
-
-
 def _report(pipeline: Pipeline, snapshot: Snapshot, backlog: Backlog) -> dict[str, Any]:
     counts = snapshot.counts[pipeline.name]
     return {
@@ -128,3 +125,6 @@ def _problems(state: State, snapshot: Snapshot, backlogs: Iterable[Backlog]) -> 
     for backlog in backlogs:
         found += [f"{count} waiting: {reason}" for reason, count in backlog.problems]
     return list(dict.fromkeys(found))
+
+
+ROUTES = [Route("/", _overview), Route("/pipelines/{name}", _pipeline)]

@@ -20,11 +20,11 @@ from worker.logs import fields
 from worker.settings import Pipeline
 from worker.web import form, upload_status
 from worker.web.body import Body
-from worker.web.incoming import HOLD_BYTES, PART_BYTES, IncomingFiles
+from worker.web.incoming_files import HOLD_BYTES, PART_BYTES, IncomingFiles
 from worker.web.memory import Memory
 from worker.web.openapi import document
 from worker.web.pages import render
-from worker.web.rate import RateLimit
+from worker.web.rate_limit import RateLimit
 from worker.web.security import is_bearer
 from worker.web.state import State
 from worker.web.tokens import is_same
