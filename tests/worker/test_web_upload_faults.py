@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from local.object_store import ObjectStore
 from local.ports import free_port
 from local.postgres import PostgreSQL
+from tests.eventually import eventually
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.scripted_store import Request, error, response, serving
@@ -39,9 +42,12 @@ class Script:
     def __init__(self) -> None:
         self.refused: dict[str, bytes] = {}
         self.is_down = False
+        self.responds = threading.Event()
+        self.responds.set()
 
     def __call__(self, request: Request) -> bytes:
         key = request.path.rpartition("/")[2]
+        self.responds.wait()
         if self.is_down:
             return b""
         if request.method == "PUT" and key in self.refused:
@@ -136,6 +142,50 @@ def test_a_store_that_is_down_is_reported(
     (stored,) = put(server, "negatives/1.png", PNG).json()["files"]
     assert stored["bytes"] == len(PNG)
     server.pipeline.sql("TRUNCATE pipeline.uploads")
+
+
+def test_uploads_to_a_store_that_hangs_leave_the_page_alone(
+    scripted: tuple[WebServer, Script, list[Request]],
+) -> None:
+    server, script, requests = scripted
+    requests.clear()
+    script.responds.clear()
+    with ThreadPoolExecutor(50) as senders:
+        try:
+            sent = [
+                senders.submit(put, server, f"negatives/{number}.png", PNG) for number in range(50)
+            ]
+            eventually(lambda: sum(one.method == "PUT" for one in requests) > 10)
+            recorded = "SELECT DISTINCT batch FROM pipeline.uploads"
+            eventually(lambda: len(server.pipeline.sql(recorded)) > 10)
+            for path in ("/jobs", "/static/page.css"):
+                assert WebServer(server.pipeline, server.port).login().get(path).status == 200
+        finally:
+            script.responds.set()
+        assert {one.result().status for one in sent} == {200}
+    server.pipeline.sql("TRUNCATE pipeline.uploads")
+
+
+def test_keys_that_begin_with_that_of_a_deleted_file_are_not_listed(stack: Pipeline) -> None:
+    script, pages = Script(), 0
+
+    def answer(request: Request) -> bytes:
+        nonlocal pages
+        if "versioning" in request.query:
+            return response(200, "<VersioningConfiguration/>")
+        if request.query.get("prefix") != "1.png":
+            return script(request)
+        pages += 1
+        key = f"<Key>1.png-{pages}</Key><Size>1</Size><ETag>x</ETag>"
+        entry = f"<Contents>{key}<LastModified>2026-11-28T12:00:00Z</LastModified></Contents>"
+        is_truncated = str(pages < 50).lower()
+        return response(200, f"<L><IsTruncated>{is_truncated}</IsTruncated>{entry}</L>")
+
+    with serving(answer) as (endpoint, _), served(stack, store={"endpoint": endpoint}) as server:
+        token = put(server, "negatives/1.png", PNG).json()["files"][0]["token"]
+        assert job(server, token)["state"] == "missing"
+        assert pages == 1
+    stack.sql("TRUNCATE pipeline.uploads")
 
 
 def test_without_a_database_nothing_is_stored(stack: Pipeline) -> None:

@@ -84,6 +84,7 @@ class IncomingFiles:
         self._size = 0  # of the file that was begun last, also of an ignored one
         self._held = 0  # bytes of all files that are not stored
         self._sending: asyncio.Task[None] | None = None
+        self._in_thread = partial(to_thread.run_sync, limiter=state.upload_threads)
         self.batch = secrets.token_hex(16)
 
     def begin(self, key: str, content_type: str) -> None:
@@ -166,19 +167,19 @@ class IncomingFiles:
         """  # noqa: DOC501, DOC502  what store and ledger raise
         await self._sent()
         contents = [
-            _hashed(one) if one.held <= _QUICK_BYTES else await to_thread.run_sync(_hashed, one)
+            _hashed(one) if one.held <= _QUICK_BYTES else await self._in_thread(_hashed, one)
             for one in self._files
         ]
         uploads = [
             HttpUpload(one.token, self._pipeline.name, one.key, sha256, one.size)
             for one, (sha256, _) in zip(self._files, contents, strict=True)
         ]
-        await to_thread.run_sync(self._add_rows, uploads)
+        await self._in_thread(self._add_rows, uploads)
         made: list[tuple[_File, Stored]] = []
 
         async def complete(file: _File, last: Contents) -> None:
             put = self._put if file.parts is None else self._complete
-            made.append((file, await to_thread.run_sync(put, file, last)))
+            made.append((file, await self._in_thread(put, file, last)))
 
         try:
             await _all_of(
@@ -188,7 +189,7 @@ class IncomingFiles:
                 ]
             )
         except PipelineError:
-            await to_thread.run_sync(self._take_back, made)
+            await self._in_thread(self._take_back, made)
             raise
         return uploads
 
@@ -199,7 +200,7 @@ class IncomingFiles:
         for file in self._files:
             if file.parts is not None:
                 try:
-                    await to_thread.run_sync(file.parts.abort)
+                    await self._in_thread(file.parts.abort)
                 except PipelineError as error:
                     problem = f"Parts of {file.key!r} may remain: {error}"
                     _log.warning("upload", extra=fields(problem=problem))
@@ -220,7 +221,7 @@ class IncomingFiles:
     async def _send_part(self, file: _File, content: bytes) -> None:
         count = len(content)
         try:
-            await to_thread.run_sync(self._store_part, file, content)
+            await self._in_thread(self._store_part, file, content)
         finally:
             del content
             await self._share.give(count)

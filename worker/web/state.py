@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
 from worker.ledger.page_ledger import PageLedger
@@ -17,6 +17,7 @@ from worker.web.thumbnails import Thumbnails
 from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
 
 _T = TypeVar("_T")
+_UPLOAD_THREADS = 16  # of anyio's 40
 
 
 class State:
@@ -34,6 +35,7 @@ class State:
         cookie: The name of the cookie; ports of one host share their cookies, stacks do not.
         monitor: What the overview shows.
         thumbnails: Makes small pictures of users' files.
+        upload_threads: Where uploads wait for store and ledger, so that pages have threads left.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +44,7 @@ class State:
         self.token, self.page_key = upload_token(*secret), page_key(*secret)
         self.csrf = csrf_token(self.page_key)
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
+        self.upload_threads = CapacityLimiter(_UPLOAD_THREADS)
         self._connections = Connections(settings)
         self.monitor = Monitor(settings, self.store, self._connections)
         self.thumbnails = Thumbnails(self.store, settings.state / "thumbnails")

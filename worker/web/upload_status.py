@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 from anyio import to_thread
@@ -151,12 +152,9 @@ def _is_stored(store: Store, pipeline: Pipeline | None, row: dict[str, Any]) -> 
         return False
     bucket = pipeline.input
     pages = store.list_pages(bucket, versions=store.is_versioned(bucket), prefix=row["key"])
-    uploads = (
-        upload
-        for work in group_by_key(bucket, pages)
-        for upload in work.uploads
-        if upload.key == row["key"] and upload.size == row["bytes"]
-    )
+    # Keys that begin with this one follow it, and there may be many.
+    works = takewhile(lambda work: work.key == row["key"], group_by_key(bucket, pages))
+    uploads = (one for work in works for one in work.uploads if one.size == row["bytes"])
     for upload in uploads:
         try:
             metadata = store.head(bucket, upload.key, upload.version_id).metadata
