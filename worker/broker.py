@@ -54,7 +54,8 @@ def configuration(
     Returns:
         Its text. A PUBACK says nothing about storage: without `autosave_interval 1` the broker
         loses half an hour at a power cut, and with a maximum number of queued messages or a limit
-        of their size it drops what it acknowledged.
+        of their size it drops what it acknowledged. Retained pictures would stay in its memory, and
+        be written each second, for good: whoever sends one is disconnected.
     """
     bind = f" {address}" if address else ""
     # As root it would become the user `mosquitto`, who may not read the files: only where a person
@@ -73,6 +74,7 @@ persistence true
 persistence_location {state}/
 autosave_interval 1
 persistent_client_expiration 14d
+retain_available false
 max_queued_messages 0
 max_queued_bytes {_MAX_QUEUED_BYTES}
 

@@ -11,12 +11,15 @@ from tests.mqtt.world import MOSQUITTO, Part, World
 from worker.broker import access_list, configuration, passwords
 
 
-def publish(world: World, topic: str, payload: bytes) -> subprocess.CompletedProcess[bytes]:
+def publish(
+    world: World, topic: str, payload: bytes, *options: str
+) -> subprocess.CompletedProcess[bytes]:
     """Publish as docs/cameras.md says, to the cloud's broker, as a camera."""
     argv = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(world.cameras_port), "-u", "door"]
-    argv += ["--cafile", str(world.folder / "authority.pem"), "-q", "1", "-t", topic, "-s"]
-    options = world.folder / "mosquitto_pub"
-    options.write_text(f"-P {world.password}\n")
+    authority = world.folder / "authority.pem"
+    argv += ["--cafile", str(authority), "-q", "1", "-t", topic, "-s", *options]
+    password = world.folder / "mosquitto_pub"
+    password.write_text(f"-P {world.password}\n")
     return subprocess.run(
         argv,
         input=payload,
@@ -31,6 +34,15 @@ def test_mosquitto_pub_is_a_camera(world: World) -> None:
     eventually(lambda: world.obstacle() is None)
     assert publish(world, "image-pipeline/door/manual/1", b"a picture").returncode == 0
     eventually(lambda: world.pipeline.keys(world.pipeline.input) == ["door/manual/1.bin"])
+
+
+def test_the_broker_keeps_no_retained_pictures(world: World) -> None:
+    world.start("cloud")
+    refused = publish(world, "image-pipeline/door/manual/1", b"a picture", "-r", "-V", "311")
+    assert b"The connection was lost" in refused.stderr
+    # MQTT 5 tells a client before it publishes.
+    publish(world, "image-pipeline/door/manual/2", b"a picture", "-r", "-V", "5")
+    assert publish(world, "image-pipeline/door/manual/3", b"a picture").returncode == 0
 
 
 def test_a_wrong_password_is_named(world: World) -> None:
