@@ -13,7 +13,8 @@ import fcntl
 import os
 import re
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ class Minute(NamedTuple):
 class Spool:
     """The spool of a camera; at most one process has it open.
 
+    Every method that uses the disk raises SpoolUnusable if that fails.
+
     Args:
         folder: Where it is; made if need be.
         max_bytes: The most bytes of pending pictures.
@@ -60,7 +63,7 @@ class Spool:
         self._sizes: dict[Key, int] = {}
         self._bytes = 0
         self._changed = threading.Condition()
-        try:
+        with self._usable():
             for each in (folder, self._pending, self._refused, self._minutes):
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (folder / "lock").open("w")
@@ -71,9 +74,14 @@ class Spool:
             for path in sorted(self._pending.iterdir()):
                 if match := _PENDING.fullmatch(path.name):
                     self._sizes[Key(match[1], int(match[2]))] = path.stat().st_size
-        except OSError as error:
-            raise SpoolUnusable(_unusable(folder, error)) from None
         self._bytes = sum(self._sizes.values())
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SpoolUnusable(_unusable(self.folder, error)) from None
 
     def _take_lock(self) -> None:
         try:
@@ -137,7 +145,8 @@ class Spool:
     def remove(self, key: Key) -> None:
         """Forget a picture: the cloud has it, or it was dropped."""
         if self._forget(key):
-            (self._pending / _name(key)).unlink(missing_ok=True)
+            with self._usable():
+                (self._pending / _name(key)).unlink(missing_ok=True)
 
     def refuse(self, key: Key, reason: str) -> None:
         """Keep a picture that the cloud will never store, and the reason; the oldest make room.
@@ -146,8 +155,11 @@ class Spool:
             key: What identifies it.
             reason: The cloud's sentence.
         """
-        if not self._forget(key):
-            return
+        if self._forget(key):
+            with self._usable():
+                self._set_aside(key, reason)
+
+    def _set_aside(self, key: Key, reason: str) -> None:
         path = self._refused / _name(key)
         (self._pending / path.name).rename(path)
         with suppress(OSError):  # a full disk; the journal has the reason too
@@ -168,9 +180,10 @@ class Spool:
     def minutes(self) -> list[tuple[Minute, bytes]]:
         """Return the minutes that are not confirmed, with their counters."""
         found = []
-        for path in sorted(self._minutes.iterdir()):
-            if match := _MINUTE.fullmatch(path.name):
-                found.append((Minute(match[1], match[2]), path.read_bytes()))
+        with self._usable():
+            for path in sorted(self._minutes.iterdir()):
+                if match := _MINUTE.fullmatch(path.name):
+                    found.append((Minute(match[1], match[2]), path.read_bytes()))
         return found
 
     def put_minute(self, key: Minute, counters: bytes) -> bool:
@@ -183,13 +196,15 @@ class Spool:
             _write(self._minutes / _name(key), counters)
         except OSError:
             return False
-        for path in sorted(self._minutes.iterdir())[:-_MAX_MINUTES]:
-            path.unlink()
+        with self._usable():
+            for path in sorted(self._minutes.iterdir())[:-_MAX_MINUTES]:
+                path.unlink()
         return True
 
     def remove_minute(self, key: Minute) -> None:
         """Forget a minute: the cloud has its counters."""
-        (self._minutes / _name(key)).unlink(missing_ok=True)
+        with self._usable():
+            (self._minutes / _name(key)).unlink(missing_ok=True)
 
     def _forget(self, key: Key) -> bool:
         with self._changed:

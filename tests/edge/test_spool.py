@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,26 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     opened(tmp_path)
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda spool: spool.put(Key("b", 2), b"two"),
+        lambda spool: spool.remove(Key("b", 1)),
+        lambda spool: spool.refuse(Key("b", 1), "never"),
+        lambda spool: spool.minutes(),
+        lambda spool: spool.remove_minute(Minute("b", "2026-11-28T12:00Z")),
+    ],
+)
+def test_a_disk_that_fails_later_is_one_sentence(
+    tmp_path: Path, use: Callable[[Spool], object]
+) -> None:
+    spool = opened(tmp_path)
+    spool.put(Key("b", 1), b"one")
+    for name in ("pending", "refused", "minutes"):  # as after a fault of the file system
+        shutil.rmtree(tmp_path / "spool" / name)
+        (tmp_path / "spool" / name).touch()
+    assert not spool.put_minute(Minute("b", "2026-11-28T12:00Z"), b"{}")
+    with pytest.raises(SpoolUnusable, match="cannot be used"):
+        use(spool)
