@@ -12,7 +12,7 @@ import pytest
 from local.object_store import ObjectStore
 from tests.worker.conftest import KINDS
 from tests.worker.pipeline import client
-from worker.errors import DeletionRefused, ObjectMissing, ServiceUnavailable
+from worker.errors import DeletionRefused, ObjectMissing, PipelineError, ServiceUnavailable
 from worker.settings import StoreSettings
 from worker.store.memory_store import MemoryStore
 from worker.store.s3_store import S3Store
@@ -343,6 +343,16 @@ def test_an_aborted_upload_leaves_nothing(bucket: Bucket) -> None:
     upload = bucket.store.put_parts(bucket.name, "x", "image/png", {})
     upload.add(PARTS[0])
     upload.abort()
+    assert bucket.list() == []
+
+
+def test_parts_that_another_process_left_are_aborted(bucket: Bucket) -> None:
+    upload = bucket.store.put_parts(bucket.name, "a/naïve 猫+%.png", "image/png", {})
+    upload.add(PARTS[0])
+    for _ in range(2):
+        bucket.store.abort_parts(bucket.name, "a/naïve 猫+%.png", upload.id)
+    with pytest.raises(PipelineError):
+        upload.complete()
     assert bucket.list() == []
 
 

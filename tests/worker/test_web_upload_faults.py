@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import pytest
@@ -164,6 +166,26 @@ def test_uploads_to_a_store_that_hangs_leave_the_page_alone(
             script.responds.set()
         assert {one.result().status for one in sent} == {200}
     server.pipeline.sql("TRUNCATE pipeline.uploads")
+
+
+@pytest.mark.parametrize("signal", [SIGTERM, SIGKILL])
+def test_parts_of_a_server_that_ended_are_deleted_by_the_next(
+    stack: Pipeline, signal: Signals
+) -> None:
+    def unfinished() -> Any:
+        return stack.s3.list_multipart_uploads(Bucket=stack.input).get("Uploads")
+
+    with served(stack) as server:
+        connection = socket.create_connection(("127.0.0.1", server.port), 60)
+        head = f"PUT /upload/negatives/large HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        head += f"Content-Length: {90 << 20}\r\nAuthorization: Bearer {server.token}\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * (20 << 20))
+        eventually(unfinished)
+        server.process.send_signal(signal)
+        connection.close()
+    with served(stack):
+        eventually(lambda: not unfinished())
+    assert stack.left() == []
 
 
 def test_keys_that_begin_with_that_of_a_deleted_file_are_not_listed(stack: Pipeline) -> None:

@@ -73,6 +73,7 @@ class MemoryStore:
         self._buckets: dict[str, dict[str, list[StoredVersion]]] = {name: {} for name in buckets}
         self._versioned, self._checks_etag, self._clock = set(versioned), checks_etag, clock
         self._numbers = count(1)
+        self._begun: dict[str, _PartsUpload] = {}
         self._locked: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
@@ -193,7 +194,16 @@ class MemoryStore:
     ) -> PartsUpload:
         """See `Store.put_parts`."""
         self._bucket(bucket)
-        return _PartsUpload(self, bucket, key, content_type, metadata)
+        made = _PartsUpload(self, bucket, key, content_type, metadata)
+        made.id = str(next(self._numbers))
+        self._begun[made.id] = made
+        return made
+
+    def abort_parts(self, bucket: str, key: str, upload_id: str) -> None:
+        """See `Store.abort_parts`."""
+        self._bucket(bucket)
+        if made := self._begun.get(upload_id):
+            made.abort()
 
     def copy(
         self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
@@ -271,6 +281,7 @@ class _PartsUpload:
         self._store, self._bucket, self._key = store, bucket, key
         self._content_type, self._metadata = content_type, metadata
         self._parts: list[bytes] = []
+        self.id = ""
 
     def add(self, content: bytes) -> None:
         """See `PartsUpload.add`."""

@@ -13,7 +13,8 @@ from worker.errors import RequestRefused
 from worker.store.client import Response
 from worker.store.s3_requests import S3Requests, checked, text
 
-_MISSING = {"404", "NoSuchUpload"}
+#: Codes of a store that does not know an upload.
+UNKNOWN_UPLOAD = {"404", "NoSuchUpload"}
 
 
 class S3Multipart:
@@ -24,6 +25,9 @@ class S3Multipart:
         bucket: The bucket.
         key: The object key.
         headers: Media type and metadata of the object.
+
+    Attributes:
+        id: Stands for it in the store.
     """
 
     def __init__(
@@ -31,7 +35,8 @@ class S3Multipart:
     ) -> None:
         self._requests, self._where = requests, (bucket, key)
         created = self._call("POST", query={"uploads": ""}, headers=headers).xml()
-        self._upload = {"uploadId": text(created, "UploadId")}
+        self.id = text(created, "UploadId")
+        self._upload = {"uploadId": self.id}
         self._etags: list[str] = []
         self._md5 = hashlib.md5(usedforsecurity=False)
 
@@ -72,7 +77,7 @@ class S3Multipart:
             response = self._call("POST", query=self._upload, body=body)
             checked(response)
         except RequestRefused as error:
-            if error.code not in _MISSING:
+            if error.code not in UNKNOWN_UPLOAD:
                 raise
             return None
         return response

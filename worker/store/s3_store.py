@@ -21,7 +21,7 @@ from worker.store.client import Sink
 from worker.store.retries import DOWNLOAD, STANDARD
 from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
-from worker.store.s3_multipart import S3Multipart
+from worker.store.s3_multipart import UNKNOWN_UPLOAD, S3Multipart
 from worker.store.s3_requests import S3Requests, version_query
 from worker.store.store import Contents, ObjectInfo, PartsUpload, Source, Stored, Version
 from worker.uploads.listing import ListPage
@@ -192,6 +192,14 @@ class S3Store:
         """See `Store.put_parts`."""
         return _PartsUpload(self, self._requests, bucket, key, _headers(content_type, metadata))
 
+    def abort_parts(self, bucket: str, key: str, upload_id: str) -> None:
+        """See `Store.abort_parts`."""
+        try:
+            self._requests.call("DELETE", bucket, key, query={"uploadId": upload_id})
+        except RequestRefused as error:
+            if error.code not in UNKNOWN_UPLOAD:
+                raise self._requests.put_error(bucket, key, 0, error) from error
+
     def copy(
         self, source: Source, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
     ) -> None:
@@ -232,6 +240,7 @@ class _PartsUpload:
         self._size = 0
         with self._translated():
             self._parts = S3Multipart(requests, bucket, key, headers)
+        self.id = self._parts.id
 
     def add(self, content: bytes) -> None:
         """See `PartsUpload.add`."""

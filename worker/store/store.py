@@ -116,7 +116,12 @@ class PartsUpload(Protocol):
     """An object whose content arrives in parts: nothing is in the bucket until it is completed.
 
     All methods raise ServiceUnavailable and UploadDeferred as those of `Store` do.
+
+    Attributes:
+        id: Stands for it in the store, for `Store.abort_parts`.
     """
+
+    id: str
 
     def add(self, content: bytes) -> None:
         """Store the next part.
@@ -240,6 +245,15 @@ class Store(Protocol):
 
         Returns:
             To be completed or aborted.
+        """
+
+    def abort_parts(self, bucket: str, key: str, upload_id: str) -> None:
+        """Delete the parts of an object that another process began; it is no error if it has none.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            upload_id: `PartsUpload.id`.
         """
 
     def copy(

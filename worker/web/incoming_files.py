@@ -200,7 +200,7 @@ class IncomingFiles:
         for file in self._files:
             if file.parts is not None:
                 try:
-                    await self._in_thread(file.parts.abort)
+                    await self._in_thread(self._abort, file.parts)
                 except PipelineError as error:
                     problem = f"Parts of {file.key!r} may remain: {error}"
                     _log.warning("upload", extra=fields(problem=problem))
@@ -236,7 +236,7 @@ class IncomingFiles:
         file.sha256.update(content)
         if file.parts is None:
             where = (self._pipeline.input, file.key, file.content_type)
-            file.parts = self._state.store.put_parts(*where, {UPLOAD: file.token})
+            file.parts = self._state.unfinished.begin(*where, {UPLOAD: file.token})
         file.parts.add(content)
 
     def _add_rows(self, uploads: list[HttpUpload]) -> None:
@@ -253,8 +253,13 @@ class IncomingFiles:
             assert isinstance(last.body, bytes)  # noqa: S101
             file.parts.add(last.body)
         stored = file.parts.complete()
+        self._state.unfinished.end(file.parts)
         file.parts = None
         return stored
+
+    def _abort(self, parts: PartsUpload) -> None:
+        parts.abort()
+        self._state.unfinished.end(parts)
 
     def _take_back(self, made: list[tuple[_File, Stored]]) -> None:
         """Delete the objects and the rows of a request of which not all could be stored."""

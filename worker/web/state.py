@@ -1,5 +1,6 @@
 """What all requests share: settings, store, ledger, and who may do what."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,6 +16,7 @@ from worker.web.connections import Connections
 from worker.web.monitor import Monitor
 from worker.web.thumbnails import Thumbnails
 from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
+from worker.web.unfinished import Unfinished
 
 _T = TypeVar("_T")
 _UPLOAD_THREADS = 16  # of anyio's 40
@@ -35,6 +37,7 @@ class State:
         cookie: The name of the cookie; ports of one host share their cookies, stacks do not.
         monitor: What the overview shows.
         thumbnails: Makes small pictures of users' files.
+        unfinished: What uploads have begun to store in parts.
         upload_threads: Where uploads wait for store and ledger, so that pages have threads left.
     """
 
@@ -44,6 +47,7 @@ class State:
         self.token, self.page_key = upload_token(*secret), page_key(*secret)
         self.csrf = csrf_token(self.page_key)
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
+        self.unfinished = Unfinished(self.store, settings.state / "unfinished")
         self.upload_threads = CapacityLimiter(_UPLOAD_THREADS)
         self._connections = Connections(settings)
         self.monitor = Monitor(settings, self.store, self._connections)
@@ -52,6 +56,7 @@ class State:
     def start(self) -> None:
         """Start what runs beside the requests."""
         self.monitor.start()
+        threading.Thread(target=self.unfinished.abort_left, daemon=True).start()
 
     @contextmanager
     def ledger(self) -> Iterator[PageLedger]:
