@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.proxy import Break, Proxy
 from local.object_store import ObjectStore
 from local.ports import free_port
 from local.postgres import PostgreSQL
@@ -208,6 +209,21 @@ def test_keys_that_begin_with_that_of_a_deleted_file_are_not_listed(stack: Pipel
         assert job(server, token)["state"] == "missing"
         assert pages == 1
     stack.sql("TRUNCATE pipeline.uploads")
+
+
+def test_a_session_that_ends_before_a_page_is_read_is_one_sentence(
+    stack: Pipeline, database: PostgreSQL
+) -> None:
+    def act(_: int, phase: str, data: bytes) -> Break | None:
+        return Break("close") if phase == "before" and b"BEGIN" in data else None
+
+    with (
+        Proxy(database.host, database.port, act) as proxy,
+        served(stack, database={"host": "127.0.0.1", "port": proxy.port}) as server,
+    ):
+        answer = server.login().get("/results")
+        assert answer.status == 503
+        assert "The database failed" in answer.text
 
 
 def test_without_a_database_nothing_is_stored(stack: Pipeline) -> None:

@@ -96,7 +96,7 @@ async def _thumbnail(request: Request) -> Response:
         raise HTTPException(404, f"There are no thumbnails of the size {size!r}.")
     try:
         path = await state.thumbnails.find(await _found(request, state), size)
-    except (HTTPException, PipelineError):
+    except (HTTPException, PipelineError, OSError):  # OSError: the disk is full
         path = None
     if path is None:
         headers = FILE_HEADERS | {"Cache-Control": "private, max-age=60"}
@@ -189,7 +189,7 @@ def zipped(store: Store, files: Iterable[tuple[str, StoredFile]]) -> Iterator[by
         PipelineError: The store fails; then the ZIP file has no end, which every reader notices.
     """  # noqa: DOC502  raised by the store
     buffer = _Buffer()
-    missing, used = [], set[str]()
+    missing, used = [], dict[str, int]()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, file in files:
             member = zipfile.ZipInfo(_unused(_safe(name), used), datetime.now(UTC).timetuple()[:6])
@@ -215,12 +215,13 @@ def _safe(name: str) -> str:
     return "/".join(part for part in parts if part not in ("/", ".", "..")) or "_"
 
 
-def _unused(name: str, used: set[str]) -> str:
-    path, number, free = PurePosixPath(name), 1, name
+def _unused(name: str, used: dict[str, int]) -> str:
+    """Return a free name; `used` has for each the number that its last namesake got."""
+    path, free = PurePosixPath(name), name
     while free.casefold() in used:
-        number += 1
+        number = used[name.casefold()] = used[name.casefold()] + 1
         free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
-    used.add(free.casefold())
+    used[free.casefold()] = 1
     return free
 
 

@@ -10,6 +10,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
 from worker.ledger.page_ledger import PageLedger
+from worker.ledger.postgres_ledger import translated_errors
 from worker.settings import Settings
 from worker.store.s3_store import open_store
 from worker.web.connections import Connections
@@ -79,7 +80,7 @@ class State:
     def _read(self, work: Callable[[PageLedger], _T]) -> _T:
         with self._connections.lend() as connection:
             connection.read_only = True
-            with connection.transaction():
+            with translated_errors("BEGIN"), connection.transaction():
                 return work(PageLedger(connection, self.settings.stack))
 
     def is_person(self, request: HTTPConnection) -> bool:

@@ -43,7 +43,7 @@ class Throughput:
             now: The database's time.
         """
         begin = now.replace(second=0, microsecond=0) - _DAY
-        if now - self._counted > _RECOUNT:
+        if abs(now - self._counted) > _RECOUNT:  # clocks are also set back
             self._earlier = ledger.done_before(self._pipelines, begin)
             self._minutes = {name: {} for name in self._pipelines}
             self._begin = self._settled = begin
