@@ -87,6 +87,12 @@ def test_every_picture_is_one_job(world: World, pytestconfig: pytest.Config) -> 
 def test_what_is_lost_at_qos_0_is_counted(world: World) -> None:
     world.plan(count=300, qos=0)
     world.start("cloud", "edge", "ingest", "camera")
+    bucket = world.pipeline.input
+    eventually(lambda: world.pipeline.keys(bucket), what="a picture is stored")
+    world.fail("bridge")  # a bridge without its link keeps nothing of QoS 0
+    sent = len(generated(world.camera))
+    eventually(lambda: len(generated(world.camera)) > sent + 20, what="pictures are sent")
+    world.repair("bridge")
     break_things(world, 3, 1)
     await_camera(world)
     made = generated(world.camera)
