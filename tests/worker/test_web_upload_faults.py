@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,8 +23,11 @@ from tests.worker.pipeline import Pipeline
 from tests.worker.scripted_store import Request, error, response, serving
 from tests.worker.web_server import WebServer
 from tests.worker.web_uploads import form, job, post, put, refused
+from worker import settings
+from worker.web.incoming_files import IncomingFiles
 from worker.web.memory import Memory
 from worker.web.rate_limit import RateLimit
+from worker.web.state import State
 
 PNG = encode(picture(1), "PNG")
 Table = dict[str, object]
@@ -321,6 +325,27 @@ def test_the_rate_is_that_of_a_minute() -> None:
     assert [rate.admit(), rate.admit()] == [0, 10]
     now[0] = 10_000
     assert [rate.admit() for _ in range(7)] == [0] * 6 + [10]
+
+
+def test_small_pieces_of_a_body_need_no_more_memory_than_large_ones(
+    stack: Pipeline,
+) -> None:
+    count, loaded = 100_000, settings.load(stack.settings, {}, ())
+
+    async def receive() -> int:
+        async with Memory(1 << 20, 1 << 20).share() as share:
+            (pipeline,) = loaded.pipelines.values()
+            files = IncomingFiles(State(loaded), pipeline, share)
+            files.begin("a.png", "image/png")
+            tracemalloc.start()
+            try:
+                for number in range(count):
+                    await files.add(number.to_bytes(4, "big"))
+                return tracemalloc.get_traced_memory()[0]
+            finally:
+                tracemalloc.stop()
+
+    assert asyncio.run(receive()) < 2 * 4 * count
 
 
 def test_requests_wait_for_memory_but_the_oldest() -> None:

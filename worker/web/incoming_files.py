@@ -51,13 +51,18 @@ class _File:
     token: str = field(default_factory=lambda: f"u{secrets.token_hex(16)}")
     size: int = 0
     sha256: Any = field(default_factory=hashlib.sha256)
-    pieces: list[bytes] = field(default_factory=list)  # neither hashed nor stored yet
-    held: int = 0  # their bytes
+    # Neither hashed nor stored yet. Not a list: pieces may have a few bytes each.
+    content: bytearray = field(default_factory=bytearray)
     parts: PartsUpload | None = None
+
+    @property
+    def held(self) -> int:
+        """How many bytes were not stored yet."""
+        return len(self.content)
 
     def take(self) -> bytes:
         """Return what was not stored yet."""
-        content, self.pieces, self.held = b"".join(self.pieces), [], 0
+        content, self.content = bytes(self.content), bytearray()
         return content
 
 
@@ -128,9 +133,8 @@ class IncomingFiles:
         if file is None:
             return
         await self._share.take(len(piece))
-        file.pieces.append(piece)
+        file.content += piece
         file.size += len(piece)
-        file.held += len(piece)
         self._held += len(piece)
         if file.held >= self._part_bytes:
             await self._send(file)
