@@ -1,5 +1,6 @@
 """A kit: the folder from which a camera is installed on a device."""
 
+import hashlib
 import json
 import re
 import secrets
@@ -57,6 +58,12 @@ class Kit:
         """What its files and units on the device are called."""
         return f"{PROJECT}-{self.camera}"
 
+    @property
+    def session(self) -> str:
+        """The client id of the bridge, which other cameras cannot guess: they could end it."""
+        digest = hashlib.sha256(f"session {self.password}".encode()).hexdigest()
+        return f"edge-{self.camera}-{digest[:16]}"
+
     def filled(self, template: str, **more: str) -> str:
         """Return a file of edge/kit/ with the kit's values.
 
@@ -69,6 +76,7 @@ class Kit:
             "camera": self.camera,
             "name": self.name,
             "password": self.password,
+            "session": self.session,
             "address": self.address,
             # TOML has no halves of surrogate pairs, and escapes DEL as well.
             "source": json.dumps(self.source, ensure_ascii=False).replace("\x7f", r"\u007f"),

@@ -45,6 +45,15 @@ def test_the_broker_keeps_no_retained_pictures(world: World) -> None:
     assert publish(world, "image-pipeline/door/manual/3", b"a picture").returncode == 0
 
 
+def test_a_camera_cannot_take_the_session_of_ingest(world: World) -> None:
+    """A broker ends the session of a client id for whoever connects with the same one."""
+    world.start("cloud", "ingest")
+    eventually(lambda: world.obstacle() is None)
+    taken = publish(world, "image-pipeline/door/b/1", b"a", "-i", "image-pipeline-ingest")
+    assert taken.returncode == 0
+    assert "already connected" not in world.log("cloud")
+
+
 def test_a_wrong_password_is_named(world: World) -> None:
     (world.pipeline.folder / "credentials" / "broker-password").write_text("wrong")
     world.start("cloud", "ingest")

@@ -96,7 +96,6 @@ def test_the_bridge_is_what_brokers_need(folder: Path) -> None:
         "listener 1885 127.0.0.1",
         "allow_anonymous false",
         "address 192.0.2.7:8883",
-        "remote_clientid edge-door",
         "remote_username door",
         "remote_password camera-secret",
         "cleansession false",
@@ -120,6 +119,14 @@ def test_the_code_runs_alone(folder: Path, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", "import edge.service"], cwd=folder / "code", env={}, check=True
     )
+
+
+def test_only_who_has_its_password_knows_the_bridges_session() -> None:
+    sessions = [replace(KIT, password=one).session for one in ("a", "b", "a")]
+    assert sessions[0] == sessions[2] != sessions[1]
+    text = KIT.filled("mosquitto.conf", credentials="", state="").splitlines()
+    assert f"remote_clientid {KIT.session}" in text
+    assert re.fullmatch("edge-door-[0-9a-f]{16}", KIT.session)
 
 
 def test_two_kits_have_the_same_code(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The service `ingest`: subscribes to the broker, stores each message, confirms it."""
 
+import hmac
 import os
 import threading
 from functools import partial
@@ -27,7 +28,10 @@ def ingest(settings: Settings, port: int) -> None:
         ServiceUnavailable: A thread has ended.
     """  # noqa: DOC502  raised by what it calls
     logs.configure(service="ingest")
-    subscription = Subscription(port, settings.credential(PASSWORD))
+    # The password is another one after each start of the machine, when the session goes on.
+    secret = settings.credential("s3-secret-key").encode()
+    session = f"ingest-{hmac.digest(secret, b'ingest session', 'sha256').hex()}"
+    subscription = Subscription(port, settings.credential(PASSWORD), session)
     intake = Intake(
         settings,
         open_store(settings),

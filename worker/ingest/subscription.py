@@ -30,7 +30,6 @@ from worker.ingest.topics import ALL
 from worker.logs import fields
 
 _HOST = "127.0.0.1"
-_CLIENT_ID = "image-pipeline-ingest"  # names the session at the broker
 _NEVER = 0xFFFFFFFF  # MQTT 5, 3.1.2.11.2: the session does not expire
 #: The broker keeps larger messages from this process, which would hold them twice (MQTT 5,
 #: 3.1.2.11.4); what is a little too large arrives, and is refused in words.
@@ -47,9 +46,11 @@ class Subscription:
     Args:
         port: The broker's, on the loopback interface.
         password: Of the user `ingest`.
+        session: The client id. The broker gives a session to whoever connects with its id, so no
+            camera may know it.
     """
 
-    def __init__(self, port: int, password: str) -> None:
+    def __init__(self, port: int, password: str, session: str) -> None:
         self._port = port
         self._settlements = queue.SimpleQueue[Settlement]()
         self._wake_read, self._wake_write = os.pipe()
@@ -61,7 +62,7 @@ class Subscription:
         self._problem: str | None = "The connection to the broker has just begun."
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
-            _CLIENT_ID,
+            session,
             protocol=MQTTProtocolVersion.MQTTv5,
             manual_ack=True,
         )
