@@ -185,3 +185,29 @@ def test_a_kit_has_the_stacks_values() -> None:
     again = edge_kit.read(cast("Target", Deployed(outputs)), "door")
     assert len(made.local_password) >= 32
     assert made.local_password != again.local_password
+
+
+def test_a_second_kit_replaces_the_first_on_the_device(folder: Path, tmp_path: Path) -> None:
+    device, programs = tmp_path / "device", tmp_path / "programs"
+    for made in (device, programs):
+        made.mkdir()
+    # Both put a folder into one that exists, as cp does.
+    for name, run in {
+        "ssh": f'shift; cd {device} && exec "$@"',
+        "scp": f'exec cp -r "$2" {device}/"${{3#*:}}"',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{run}\n")
+        (programs / name).chmod(0o755)
+    readme = (folder / "README.md").read_text()
+    lines = re.findall(r"^(?:ssh USER@DEVICE rm|scp) .*$", readme, re.MULTILINE)
+    for password in ("first", "second"):
+        (folder / "password").write_text(password)
+        for line in lines:
+            subprocess.run(
+                ["sh", "-c", line],
+                cwd=folder,
+                env={"PATH": f"{programs}:/usr/bin:/bin", "PWD": str(folder)},
+                check=True,
+            )
+    assert (device / "image-pipeline-door/password").read_text() == "second"
+    assert {path.name for path in device.iterdir()} == {"image-pipeline-door"}
