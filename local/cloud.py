@@ -99,7 +99,7 @@ class LocalCloud:
 
     def _folders(self, name: str) -> list[Path]:
         parent = self.folder / name
-        return sorted(parent.iterdir()) if parent.exists() else []
+        return sorted(each for each in parent.glob("*") if each.is_dir())
 
     @contextlib.contextmanager
     def _locked(self, *, create: bool) -> Iterator[bool]:

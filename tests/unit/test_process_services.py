@@ -127,6 +127,16 @@ def test_disabled_page_is_not_started(tmp_path: Path) -> None:
         assert not listens(host.ports["web"])
 
 
+def test_machine_that_replaces_another_has_its_ports(tmp_path: Path) -> None:
+    with running(tmp_path / "first", "web") as host:
+        eventually(lambda: page(host))
+        ports = host.ports
+    with running(tmp_path / "second", "web") as host:
+        eventually((tmp_path / "second/booted").exists)
+        assert host.ports == ports
+        eventually(lambda: page(host))
+
+
 def test_machine_keeps_its_ports_unless_another_program_has_taken_one(tmp_path: Path) -> None:
     with running(tmp_path / "vm", "web") as host:
         eventually(lambda: page(host))

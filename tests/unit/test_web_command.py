@@ -17,7 +17,7 @@ from cli.errors import CommandError, MachineUnreachable
 from cli.machines.local_host import ProcessHost
 from cli.machines.ssh_host import SshHost
 from local import private_file
-from local.machine.process.machine import PORTS, ProcessMachine
+from local.machine.process.machine import ProcessMachine
 
 KEY, TOKEN = "k" * 32, "t" * 32
 OUTPUTS = {"pageKey": KEY, "uploadToken": TOKEN}
@@ -87,9 +87,9 @@ def served() -> Iterator[int]:
 @pytest.fixture
 def local(tmp_path: Path, served: int) -> ProcessHost:
     """Return a machine on this computer that serves the page."""
-    machine = ProcessMachine("vm", tmp_path)
-    machine.booted.touch()
-    private_file.write(tmp_path / PORTS, f'{{"web": {served}}}')
+    machine = ProcessMachine("vm", tmp_path / "machine")
+    private_file.write(machine.booted, "")
+    private_file.write(machine.ports_file, f'{{"web": {served}}}')
     return ProcessHost(machine)
 
 
@@ -199,9 +199,10 @@ def test_page_that_does_not_answer_yet(
     host = request.getfixturevalue(kind)
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         closed = nobody.getsockname()[1]
-    private_file.write(tmp_path / PORTS, f'{{"web": {closed}}}')
     if kind == "remote":
         write_ssh(tmp_path, closed)
+    else:
+        private_file.write(host.machine.ports_file, f'{{"web": {closed}}}')
     monkeypatch.setattr("cli.machines.page._WAIT_SECONDS", 0.5)
     with pytest.raises(CommandError, match=r"Machine vm does not serve the page yet: .*status"):
         run(Stack([host]), is_printed=True)

@@ -15,7 +15,6 @@ from local.machine.machine import LocalMachine
 from local.ports import free_port, is_free
 
 BOOT_SECONDS = 30
-PORTS = "ports.json"
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,19 @@ class ProcessMachine(LocalMachine):
         return self.folder / "broker.problem"
 
     @property
+    def ports_file(self) -> Path:
+        """The file of its ports, beside its folder, which ends with the machine."""
+        return self.folder.with_name(f"{self.name}.ports.json")
+
+    @property
     def ports(self) -> dict[str, int]:
         """The ports of the loopback that its services use: `web`, `broker` and `cameras`.
 
-        {} before the first boot; later ones keep them, unless another program has taken one.
+        {} before the first boot; later ones, and machines of the same name that replace this one,
+        keep them, unless another program has taken one.
         """
         try:
-            found: dict[str, int] = json.loads((self.folder / PORTS).read_text(encoding="utf-8"))
+            found: dict[str, int] = json.loads(self.ports_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         return found
@@ -86,7 +91,7 @@ class ProcessMachine(LocalMachine):
             name: kept[name] if name in kept and is_free(kept[name]) else free_port()
             for name in ("web", "broker", "cameras")
         }
-        private_file.write(self.folder / PORTS, json.dumps(chosen))
+        private_file.write(self.ports_file, json.dumps(chosen))
 
     def run_worker(
         self, arguments: Sequence[str], seconds: float | None = None
