@@ -3,6 +3,8 @@
 Standard library only: the bootstrap on a new machine imports this module.
 """
 
+from typing import Any
+
 _OVERLOAD_STATUSES = {429, 503}
 _OVERLOAD_CODES = {"SlowDown", "ServiceUnavailable", "TooManyRequests", "Throttling", "429", "503"}
 _TEMPORARY_STATUSES = {408, 500, 502, 504}
@@ -33,6 +35,18 @@ class ServiceUnavailable(PipelineError):
 
 class UploadDeferred(PipelineError):
     """This upload cannot be processed now, others may be: it is left for the next pass."""
+
+
+class RequestPartlyStored(PipelineError):
+    """The store failed while it took the files of a request, and some of them may be stored.
+
+    Attributes:
+        files: These: token, pipeline, key, sha256, bytes.
+    """
+
+    def __init__(self, reason: str, files: list[dict[str, Any]]) -> None:
+        super().__init__(reason)
+        self.files = files
 
 
 class DeletionRefused(UploadDeferred):

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from bench.proxy import Break, Proxy
+from bench.proxy import Act, Break, Proxy
+from bench.proxy import Response as ProxyResponse
 from local.object_store import ObjectStore
 from local.ports import free_port
 from local.postgres import PostgreSQL
@@ -59,6 +61,8 @@ class Script:
             return b""
         if request.method == "PUT" and key in self.refused:
             return self.refused[key]
+        if request.method == "GET":  # no versions, and nothing is stored
+            return response(200, "<L><IsTruncated>false</IsTruncated></L>")
         if "uploads" in request.query:
             return response(200, "<Made><UploadId>1</UploadId></Made>")
         if request.method == "POST":
@@ -96,20 +100,81 @@ def written(requests: list[Request]) -> list[tuple[str, str]]:
     ]
 
 
-def test_a_full_store_keeps_no_part_of_a_form(
-    scripted: tuple[WebServer, Script, list[Request]],
+@contextmanager
+def through(stack: Pipeline, act: Act) -> Iterator[WebServer]:
+    """Serve a stack whose store is behind a proxy."""
+    address = urlsplit(stack.store.endpoint)
+    with (
+        Proxy(str(address.hostname), address.port or 80, act) as proxy,
+        served(stack, store={"endpoint": f"http://127.0.0.1:{proxy.port}"}) as server,
+    ):
+        yield server
+    stack.sql("TRUNCATE pipeline.uploads")
+    for one in stack.s3.list_object_versions(Bucket=stack.input).get("Versions", []):
+        stack.s3.delete_object(Bucket=stack.input, Key=one["Key"], VersionId=one["VersionId"])
+
+
+def is_put(request: bytes, key: str) -> bool:
+    return request.startswith(b"PUT ") and f"/{key} ".encode() in request.splitlines()[0]
+
+
+def refuse_second(_: int, phase: str, request: bytes) -> ProxyResponse | None:
+    if phase == "before" and is_put(request, "2.png"):
+        return ProxyResponse(error(403, "QuotaExceeded"))
+    return None
+
+
+def test_a_full_store_keeps_no_part_of_a_form(stack: Pipeline) -> None:
+    stack.put("1.png", b"older")
+    with through(stack, refuse_second) as server:
+        answer = post(server, form(("1.png", PNG), ("2.png", PNG)))
+        refused(answer, 503, "nothing was stored")
+        assert answer.headers["retry-after"]
+        assert stack.s3.get_object(Bucket=stack.input, Key="1.png")["Body"].read() == b"older"
+        assert stack.sql("SELECT * FROM pipeline.uploads") == []
+
+
+def test_without_versions_what_replaced_an_older_file_is_kept_and_named(
+    unversioned: Pipeline,
 ) -> None:
-    server, script, requests = scripted
-    requests.clear()
-    script.refused = {"2.png": error(403, "QuotaExceeded")}
-    answer = post(server, form(("1.png", PNG), ("2.png", PNG)))
-    script.refused = {}
-    assert answer.status == 503
-    assert answer.headers["retry-after"]
-    assert "nothing was stored" in answer.json()["error"]
-    assert ("PUT", "1.png") in written(requests)
-    assert written(requests)[-1] == ("DELETE", "1.png")
-    assert server.pipeline.sql("SELECT * FROM pipeline.uploads") == []
+    unversioned.put("1.png", b"older")
+    with through(unversioned, refuse_second) as server:
+        answer = post(server, form(("1.png", PNG), ("2.png", PNG)))
+        refused(answer, 503, "may have been stored ('1.png')")
+        (file,) = answer.json()["files"]
+        assert (
+            unversioned.s3.get_object(Bucket=unversioned.input, Key="1.png")["Body"].read() == PNG
+        )
+        assert job(server, file["token"])["state"] == "waiting"
+        assert len(unversioned.sql("SELECT * FROM pipeline.uploads")) == 1
+
+
+def test_what_was_stored_without_a_response_is_deleted(stack: Pipeline) -> None:
+    def act(_: int, phase: str, request: bytes) -> Break | None:
+        return Break("close") if phase == "after" and is_put(request, "1.png") else None
+
+    with through(stack, act) as server:
+        refused(put(server, "negatives/1.png", PNG), 503, "nothing was stored")
+        found = stack.s3.list_object_versions(Bucket=stack.input)
+        assert "Versions" not in found
+        assert "DeleteMarkers" not in found
+        assert stack.sql("SELECT * FROM pipeline.uploads") == []
+
+
+def test_what_may_have_been_stored_is_named(stack: Pipeline) -> None:
+    is_down = False
+
+    def act(_: int, phase: str, request: bytes) -> Break | None:
+        nonlocal is_down
+        is_down |= phase == "after" and is_put(request, "1.png")
+        return Break("close") if is_down else None
+
+    with through(stack, act) as server:
+        answer = put(server, "negatives/1.png", PNG)
+        refused(answer, 503, "may have been stored ('1.png')")
+        is_down = False
+        (file,) = answer.json()["files"]
+        assert job(server, file["token"])["state"] == "waiting"
 
 
 @pytest.mark.parametrize("name", ["InvalidRequest", "EntityTooLarge"])
@@ -140,11 +205,16 @@ def test_a_store_that_is_down_is_reported(
 ) -> None:
     server, script, _ = scripted
     script.is_down = True
-    for size in (9, 9 << 20):
+    for size, words in ((9, "may have been"), (9 << 20, "nothing was stored: try again later")):
         answer = put(server, "negatives/1.png", b"x" * size)
-        refused(answer, 503, "nothing was stored: try again later")
+        refused(answer, 503, words)
         assert answer.headers["retry-after"] == "10"
     script.is_down = False
+    ((token,),) = (
+        row.values() for row in server.pipeline.sql("SELECT token FROM pipeline.uploads")
+    )
+    assert job(server, str(token))["state"] == "missing"
+    server.pipeline.sql("TRUNCATE pipeline.uploads")
     assert server.pipeline.sql("SELECT * FROM pipeline.uploads") == []
     (stored,) = put(server, "negatives/1.png", PNG).json()["files"]
     assert stored["bytes"] == len(PNG)

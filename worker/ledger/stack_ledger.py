@@ -202,9 +202,9 @@ class StackLedger:
         ]
         self._rows("add_uploads", uploads=storable_json(rows))
 
-    def remove_uploads(self, batch: str) -> None:
-        """Remove the files of a request, whose objects could not be stored."""
-        self._rows("remove_uploads", batch=batch)
+    def remove_uploads(self, tokens: Collection[str]) -> None:
+        """Remove files whose objects could not be stored."""
+        self._rows("remove_uploads", tokens=list(tokens))
 
     def uploads(self, tokens: Collection[str] = (), batch: str = "") -> list[dict[str, Any]]:
         """Return the files with these tokens, or of a request, and their states.

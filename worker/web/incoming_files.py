@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -19,15 +19,17 @@ from typing import Any
 from anyio import to_thread
 from starlette.exceptions import HTTPException
 
-from worker.errors import PipelineError
+from worker.errors import PipelineError, RequestPartlyStored
 from worker.jobs.fetch import UPLOAD
 from worker.ledger.stack_ledger import HttpUpload
 from worker.logs import fields
 from worker.settings import Pipeline
-from worker.store.store import MAX_PARTS, MIN_PART_BYTES, Contents, PartsUpload, Stored, hash_bytes
+from worker.store.store import MAX_PARTS, MIN_PART_BYTES, Contents, PartsUpload, hash_bytes
 from worker.uploads.listing import is_ignored
+from worker.uploads.upload import NULL_VERSION
 from worker.web.memory import Share
 from worker.web.state import State
+from worker.web.stored_uploads import stored_uploads
 
 #: What a request may hold in memory: files that are not stored yet, and a part on its way.
 HOLD_BYTES, PART_BYTES = 8 << 20, 8 << 20
@@ -168,6 +170,7 @@ class IncomingFiles:
         Raises:
             ServiceUnavailable: The store or the database cannot be used; nothing was stored.
             UploadDeferred: The store refused a file; nothing was stored.
+            RequestPartlyStored: The same, but not all that was stored could be deleted.
         """  # noqa: DOC501, DOC502  what store and ledger raise
         await self._sent()
         contents = [
@@ -179,11 +182,12 @@ class IncomingFiles:
             for one, (sha256, _) in zip(self._files, contents, strict=True)
         ]
         await self._in_thread(self._add_rows, uploads)
-        made: list[tuple[_File, Stored]] = []
+        tried: list[_File] = []
 
         async def complete(file: _File, last: Contents) -> None:
+            tried.append(file)
             put = self._put if file.parts is None else self._complete
-            made.append((file, await self._in_thread(put, file, last)))
+            await self._in_thread(put, file, last)
 
         try:
             await _all_of(
@@ -192,8 +196,14 @@ class IncomingFiles:
                     for file, (_, last) in zip(self._files, contents, strict=True)
                 ]
             )
-        except PipelineError:
-            await self._in_thread(self._take_back, made)
+        except PipelineError as error:
+            left = await self._take_back(tried)
+            gone = [one.token for one in uploads if one.token not in left]
+            with suppress(PipelineError):
+                await self._in_thread(self._remove_rows, gone)
+            if left:
+                stored = [asdict(one) for one in uploads if one.token in left]
+                raise RequestPartlyStored(str(error), stored) from error
             raise
         return uploads
 
@@ -247,39 +257,66 @@ class IncomingFiles:
         with self._state.ledger() as ledger:
             ledger.add_uploads(self.batch, uploads)
 
-    def _put(self, file: _File, content: Contents) -> Stored:
-        bucket, metadata = self._pipeline.input, {UPLOAD: file.token}
-        return self._state.store.put(bucket, file.key, content, file.content_type, metadata)
+    def _remove_rows(self, tokens: list[str]) -> None:
+        with self._state.ledger() as ledger:
+            ledger.remove_uploads(tokens)
 
-    def _complete(self, file: _File, last: Contents) -> Stored:
+    def _put(self, file: _File, content: Contents) -> None:
+        bucket, metadata = self._pipeline.input, {UPLOAD: file.token}
+        self._state.store.put(bucket, file.key, content, file.content_type, metadata)
+
+    def _complete(self, file: _File, last: Contents) -> None:
         assert file.parts  # noqa: S101
         if last.size:
             assert isinstance(last.body, bytes)  # noqa: S101
             file.parts.add(last.body)
-        stored = file.parts.complete()
+        file.parts.complete()
         self._state.unfinished.end(file.parts)
         file.parts = None
-        return stored
 
     def _abort(self, parts: PartsUpload) -> None:
         parts.abort()
         self._state.unfinished.end(parts)
 
-    def _take_back(self, made: list[tuple[_File, Stored]]) -> None:
-        """Delete the objects and the rows of a request of which not all could be stored."""
+    async def _take_back(self, tried: list[_File]) -> set[str]:
+        """Delete the objects of a request of which not all could be stored.
+
+        Returns:
+            The tokens of files that are stored, or may be.
+        """
+        left = {file.token for file in tried}
+
+        async def take_back(file: _File) -> None:
+            if await self._in_thread(self._delete, file):
+                left.remove(file.token)
+
+        try:
+            await _all_of([partial(take_back, file) for file in tried])
+        except PipelineError as error:
+            _log.warning("upload", extra=fields(problem=f"Files may have been stored: {error}"))
+        return left
+
+    def _delete(self, file: _File) -> bool:
+        """Delete what is stored of a file.
+
+        A response may have been lost, so the store is asked also where a PUT failed. An object
+        without a version is kept: it may have replaced an older one, and then nothing would remain.
+
+        Returns:
+            Whether nothing is stored any more.
+
+        Raises:
+            PipelineError: That cannot be verified.
+        """  # noqa: DOC501, DOC502  raised by the store
         store, bucket = self._state.store, self._pipeline.input
-        for file, stored in made:
-            try:
-                if stored.version_id:
-                    store.delete_versions(bucket, [(file.key, stored.version_id)])
-                else:
-                    store.delete_if_unchanged(bucket, file.key, "", stored.etag)
-            except PipelineError as error:
-                problem = f"{file.key!r} was stored, although others of its request were not, and "
-                problem += f"was not deleted: {error}"
-                _log.warning("upload", extra=fields(problem=problem))
-        with suppress(PipelineError), self._state.ledger() as ledger:
-            ledger.remove_uploads(self.batch)
+        found = stored_uploads(store, bucket, file.key, file.size)
+        versions = [version for version, token in found if token == file.token]
+        if not {"", NULL_VERSION}.isdisjoint(versions):
+            return False
+        failures = store.delete_versions(bucket, [(file.key, version) for version in versions])
+        if failures:
+            raise next(iter(failures.values()))
+        return True
 
 
 def _hashed(file: _File) -> tuple[str, Contents]:

@@ -168,7 +168,7 @@ def _errors(*statuses: int) -> dict[str, Any]:
         413: "A file is too large, or there are too many.",
         415: "The body is no form, or compressed.",
         429: "Too many uploads came in a minute.",
-        503: "The object store or the database cannot be used now; nothing was stored.",
+        503: "The object store or the database cannot be used now; nothing was stored but `files`.",
     }
     responses: dict[str, Any] = {}
     for status in statuses:
@@ -192,12 +192,18 @@ def _array(items: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error() -> dict[str, Any]:
-    return _object(error={"type": "string", "description": "One sentence: what to do."})
+    schema = _object(error={"type": "string", "description": "One sentence: what to do."})
+    left = "Of 503: files that may have been stored; their tokens say whether they were."
+    schema["properties"]["files"] = _array(_file()) | {"description": left}
+    return schema
+
+
+def _file() -> dict[str, Any]:
+    return _object(token=_TOKEN, pipeline=_TEXT, key=_TEXT, sha256=_SHA256, bytes=_COUNT)
 
 
 def _stored() -> dict[str, Any]:
-    file = _object(token=_TOKEN, pipeline=_TEXT, key=_TEXT, sha256=_SHA256, bytes=_COUNT)
-    schema = _object(files=_array(file))
+    schema = _object(files=_array(_file()))
     ignored = _array(_TEXT) | {"description": "Files that the pipeline ignores: not stored."}
     schema["properties"]["ignored"] = ignored
     return schema

@@ -2,25 +2,24 @@
 
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
-from itertools import takewhile
 from typing import Any
 
 from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from worker.errors import ObjectMissing, UploadDeferred
-from worker.jobs.fetch import UPLOAD, UPLOAD_TOKEN
+from worker.errors import UploadDeferred
+from worker.jobs.fetch import UPLOAD_TOKEN
 from worker.jobs.run_progress import Cause, gathered_results, obstacles
 from worker.ledger.ledger import DONE, QUARANTINED, RUNNING, WAITING
 from worker.ledger.runs import Run, whole_stack
 from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Pipeline
 from worker.store.store import Store
-from worker.uploads.listing import group_by_key
 from worker.web.files import file_response
 from worker.web.state import State
 from worker.web.stored_files import from_output
+from worker.web.stored_uploads import stored_uploads
 
 MISSING = "missing"
 _MAX_RECORDS = 1000
@@ -150,16 +149,10 @@ def _is_stored(store: Store, pipeline: Pipeline | None, row: dict[str, Any]) -> 
     """Return whether an object in the input bucket may be the file."""
     if pipeline is None:
         return False
-    bucket = pipeline.input
-    pages = store.list_pages(bucket, versions=store.is_versioned(bucket), prefix=row["key"])
-    # Keys that begin with this one follow it, and there may be many.
-    works = takewhile(lambda work: work.key == row["key"], group_by_key(bucket, pages))
-    uploads = (one for work in works for one in work.uploads if one.size == row["bytes"])
-    for upload in uploads:
-        try:
-            metadata = store.head(bucket, upload.key, upload.version_id).metadata
-        except (ObjectMissing, UploadDeferred):
-            continue
-        if metadata.get(UPLOAD, row["token"]) == row["token"]:  # quirks.METADATA_IS_FORGOTTEN
-            return True
-    return False
+    try:
+        return any(
+            token in ("", row["token"])  # quirks.METADATA_IS_FORGOTTEN
+            for _, token in stored_uploads(store, pipeline.input, row["key"], row["bytes"])
+        )
+    except UploadDeferred:
+        return True

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from worker.errors import ServiceUnavailable, UploadDeferred
+from worker.errors import RequestPartlyStored, ServiceUnavailable, UploadDeferred
 from worker.ledger.runs import upstream_of
 from worker.ledger.stack_ledger import HttpUpload
 from worker.logs import fields
@@ -34,6 +34,7 @@ from worker.web.upload_keys import check_key, key_of_file
 _RESERVE = HOLD_BYTES + PART_BYTES + (1 << 20)
 _MEMORY = HOLD_BYTES + PART_BYTES  # of all other requests
 _RETRY_SECONDS = 10
+_NAMED = 5  # files in a sentence
 _NUMBER = re.compile("[0-9]{1,9}")
 _log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class _UploadApi:
         self, request: Request, answer: _Handler, *, is_page: bool = False
     ) -> Response:
         """Answer a request; an error is one sentence, as JSON or as a page."""
-        body, headers = Body(request), dict[str, str]()
+        body, headers, stored = Body(request), dict[str, str](), dict[str, Any]()
         try:
             return await answer(body)
         except HTTPException as error:
@@ -118,6 +119,13 @@ class _UploadApi:
             _log.warning("upload", extra=fields(obstacle=str(error)))
             status, text = HTTPStatus.SERVICE_UNAVAILABLE, _UNAVAILABLE
             headers["Retry-After"] = str(_RETRY_SECONDS)
+        except RequestPartlyStored as error:
+            _log.warning("upload", extra=fields(obstacle=str(error)))
+            keys = ", ".join(repr(one["key"][:80]) for one in error.files[:_NAMED])
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            text = _PARTLY_STORED.format(count=len(error.files), keys=keys)
+            headers["Retry-After"] = str(_RETRY_SECONDS)
+            stored["files"] = error.files
         except UploadDeferred as error:
             _log.warning("upload", extra=fields(problem=str(error)))
             status, text = HTTPStatus.SERVICE_UNAVAILABLE, f"{_REFUSED} {error}"
@@ -129,7 +137,7 @@ class _UploadApi:
             page = render(request, "error.html", status, text=text)
             page.headers.update(headers)
             return page
-        return JSONResponse({"error": text}, status, headers)
+        return JSONResponse({"error": text} | stored, status, headers)
 
     def _is_plain_form(self, request: Request) -> bool:
         """Return whether a browser sends a form without a script of ours."""
@@ -246,6 +254,10 @@ def _split_path(request: Request) -> tuple[str, str]:
 _UNAVAILABLE = (
     "The object store or the database cannot be used now, and nothing was stored: try again later; "
     "the machine's log has the reason."
+)
+_PARTLY_STORED = (
+    "The object store failed: {count} files of this request may have been stored ({keys}), and no "
+    "others; send again what is missing after a look at their state (GET /jobs/TOKEN)."
 )
 _REFUSED = "The store did not take the file, and nothing was stored:"
 _UNAUTHORIZED = (
