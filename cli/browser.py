@@ -9,7 +9,7 @@ from typing import Any
 from cli.errors import CommandError
 from cli.machines.page import Page
 from cli.paths import CHECKOUT
-from cli.stacks.target import command_line
+from cli.stacks.target import command_line, require_finished
 from cli.terminal import print_progress
 from local import private_file
 
@@ -30,6 +30,7 @@ def require_page(stack: str, outputs: Mapping[str, Any]) -> None:
         CommandError: It does not.
     """
     if "pageKey" not in outputs:
+        require_finished(outputs, stack)
         up = command_line("up", stack)
         raise CommandError(
             f"Stack '{stack}' serves no page (web: false): set it to true, then run '{up}'."

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.machines.host import first
-from cli.machines.local_host import ProcessHost
 from cli.paths import CHECKOUT
-from cli.stacks.target import Target
+from cli.pipelines.settings_file import SettingsFile
+from cli.stacks.local_stack import LocalStack
+from cli.stacks.target import Target, command_line, require_finished
 from infra.names import PROJECT
+from infra.settings import structured
+from infra.settings.interfaces import Interfaces
 from local import private_file
 from worker.broker import passwords
 
@@ -108,26 +110,28 @@ def read(target: Target, camera: str) -> Kit:
         camera: The camera.
 
     Raises:
-        CommandError: The stack has no such camera, or its machine has not started yet.
+        CommandError: The stack has no such camera, or not yet.
     """
     outputs = target.outputs()
     known = outputs.get("cameras") or {}
     if camera not in known:
+        require_finished(outputs, target.name)
+        up = command_line("up", target.name)
+        wanted = {"mqtt": SettingsFile(target.name).values.get("mqtt")}
+        if camera in structured.read(Interfaces, wanted).cameras:
+            raise CommandError(f"Camera '{camera}' is not deployed yet: '{up}' deploys it.")
         choice = f"it has {', '.join(sorted(known))}" if known else "it has none"
         raise CommandError(
             f"The stack has no camera '{camera}', {choice}: add it to `mqtt.cameras` in the "
-            "stack's settings, then run 'up' (docs/cameras.md)."
+            f"stack's settings, then run '{up}' (docs/cameras.md)."
         )
-    address = str(outputs["mqttAddress"])
-    if isinstance(host := first(target), ProcessHost):
-        if not (ports := host.machine.ports):
-            raise CommandError("The stack's machine is starting: run the same command again.")
-        address = f"127.0.0.1:{ports['cameras']}"
+    if isinstance(target, LocalStack):
+        target.report_missing_broker()
     return Kit(
         target.name,
         camera,
         known[camera]["password"],
-        address,
+        outputs["mqttAddress"],
         outputs["interfaceAuthority"],
         local_password=secrets.token_urlsafe(24),
     )

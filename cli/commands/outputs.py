@@ -5,7 +5,7 @@ import json
 import click
 
 from cli import options
-from cli.stacks.target import Target
+from cli.stacks.target import Target, require_finished
 from cli.terminal import print_table
 
 
@@ -15,6 +15,8 @@ from cli.terminal import print_table
 @click.option("--show-secrets", is_flag=True, help="Print passwords and keys too.")
 def command(target: Target, as_json: bool, show_secrets: bool) -> None:
     values = dict(sorted(target.outputs(show_secrets=show_secrets).items()))
+    if not values:
+        require_finished(values, target.name)
     if as_json:
         click.echo(json.dumps(values, indent=2))
     else:

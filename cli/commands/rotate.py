@@ -7,7 +7,7 @@ upload is lost. docs/operations.md has a table of the secrets.
 import click
 
 from cli import options
-from cli.stacks.target import Target, command_line, explain_interrupt, not_deployed
+from cli.stacks.target import Target, command_line, explain_interrupt, require_finished
 from cli.terminal import print_progress, print_result
 
 
@@ -72,8 +72,7 @@ def _rotate(target: Target, key: str, camera_name: str = "") -> None:
     from cli.pipelines.rotation import raise_round  # imports the engine's SDK
 
     with target.alone(), explain_interrupt(target.name):
-        if not target.exists:
-            raise not_deployed(target.name)
+        require_finished(target.outputs(show_secrets=False), target.name)
         file = raise_round(target.name, key, camera_name)
         print_progress(f"Raised rotation.{key} in {file.name}.")
         target.check()

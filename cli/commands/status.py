@@ -15,6 +15,7 @@ from cli.terminal import print_progress, print_table
 from worker.jobs.camera_lines import camera_lines
 
 _SHOWN_REASONS = 5
+_BROKER = "pipeline-broker"
 
 
 @click.command(help=__doc__)
@@ -31,9 +32,10 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
-    print_table(_rows(report))
     # Failures outside the worker, such as a migration that the database refuses after a reboot.
-    for line in describe([step for step in host.steps() if step.failed]):
+    failed = [step for step in host.steps() if step.failed]
+    print_table(_rows(report, {step.name: step.state for step in failed}))
+    for line in describe(failed):
         print_progress(f"  {host.name}: {line}")
 
 
@@ -53,13 +55,13 @@ def _explain(host: Host, stack: str, error: CommandError) -> None:
         print_progress(f"  {host.name}: {line}")
 
 
-def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows(report: Mapping[str, Any], failures: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for each in report["machines"]:
         problem = each["obstacle"] or "no problem"
         yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {problem}"
     # The machine has just reached both to answer.
     yield "reachable", "database and object store, from the machine"
-    yield from _cameras(report)
+    yield from _cameras(report, failures.get(_BROKER, ""))
     several = len(report["pipelines"]) > 1
     for each in report["pipelines"] if several else [report]:
         if several:
@@ -78,9 +80,9 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "last error", each["last_error"] or "none"
 
 
-def _cameras(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _cameras(report: Mapping[str, Any], broker: str) -> Iterator[tuple[str, str]]:
     for each in report["ingest"]:
-        problem = each["obstacle"] or "no problem"
+        problem = f"{_BROKER} {broker}" if broker else each["obstacle"] or "no problem"
         yield "ingest", f"{each['machine']}: last heartbeat {each['last_pass']}, {problem}"
     if report["cameras"] and not report["ingest"]:
         yield "ingest", "has not started yet: messages of cameras are not stored"

@@ -47,6 +47,12 @@ def resources(backend: str, stack: str) -> list[dict[str, Any]]:
     return list(latest.get("resources") or ())
 
 
+def is_empty(backend: str, stack: str) -> bool:
+    """Return whether the backend is a folder, and has no resources of the stack."""
+    file = state_file(backend, stack)
+    return file is not None and not (file.exists() and resources(backend, stack))
+
+
 def check_space(backend: str) -> None:
     """Refuse to start where the engine could not write the state.
 

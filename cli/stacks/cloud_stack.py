@@ -103,8 +103,9 @@ class CloudStack:
         Raises:
             CommandError: Nothing is deployed.
         """
-        found = self._for_reading().outputs(show_secrets=show_secrets)
-        if not found:
+        stack = self._for_reading()
+        found = stack.outputs(show_secrets=show_secrets)
+        if not (found or stack.resources()):
             raise not_deployed(self.name)
         return found
 
@@ -213,11 +214,17 @@ class CloudStack:
         return settings_file.read(registry.settings_file(self.name))
 
     def _for_reading(self) -> PulumiStack:
-        """Return the stack for a command that changes nothing: no lock is needed."""
+        """Return the stack for a command that changes nothing: no lock is needed.
+
+        Raises:
+            CommandError: Nothing is deployed.
+        """
         if self._stack is not None:
             return self._stack
         self._check_files()
         backend.repair(self.record.backend, self.name)
+        if backend.is_empty(self.record.backend, self.name):  # Pulumi's CLI may have to be built
+            raise not_deployed(self.name)
         return PulumiStack(self._workspace_for_reading())
 
     def _is_deployed_without_strays(self) -> bool:

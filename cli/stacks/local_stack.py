@@ -12,6 +12,7 @@ from cli.machines.host import Host
 from cli.machines.local_host import local_host
 from cli.paths import CHECKOUT, LocalPaths
 from cli.stacks.engine_processes import end_orphans
+from cli.stacks.outputs import on_loopback
 from cli.stacks.pulumi_stack import CLOUDS_FILE, PulumiStack, Workspace
 from cli.stacks.target import LOCAL, not_deployed
 from cli.terminal import print_progress, spinner
@@ -20,6 +21,7 @@ from local import file_lock, private_file, processes
 from local.cloud import LocalCloud
 from local.errors import LockHeld
 from local.machine import kinds
+from local.machine.process.machine import NO_BROKER, ProcessMachine
 
 if TYPE_CHECKING:
     from cli.stacks.strays import Stray
@@ -62,7 +64,17 @@ class LocalStack:
             ) from None
 
     def check(self) -> None:
-        """Do nothing: the local cloud has everything that Pulumi.local.yaml names."""
+        """Say what is missing for cameras; the cloud has all that Pulumi.local.yaml names."""
+        from cli.pipelines.settings_file import as_settings
+
+        if self.has_pipelines and as_settings(self.paths.pipelines).get("mqtt"):
+            self.report_missing_broker()
+
+    def report_missing_broker(self) -> None:
+        """Print a sentence if this computer has no broker for cameras."""
+        is_process = kinds.saved(self.paths.cloud).name == kinds.PROCESS
+        if is_process and processes.find_program("mosquitto") is None:
+            print_progress(NO_BROKER)
 
     def open(self) -> PulumiStack:
         """Return the stack, ready to be changed, with its cloud running."""
@@ -90,10 +102,15 @@ class LocalStack:
         Raises:
             CommandError: Nothing is deployed.
         """
-        if not self.exists:
+        if not self._has_state():  # Pulumi's CLI may have to be built first
             raise not_deployed(LOCAL)
         self._prepare()
-        return PulumiStack(self.workspace()).outputs(show_secrets=show_secrets)
+        found = PulumiStack(self.workspace()).outputs(show_secrets=show_secrets)
+        for machine in self.cloud.machines():
+            if isinstance(machine, ProcessMachine):
+                machine.await_boot()
+                return on_loopback(found, machine.ports)
+        return found
 
     def workspace(self) -> Workspace:
         """Return the stack's files and the environment by which the engine finds its state."""

@@ -112,6 +112,20 @@ def read(values: Mapping[str, Any]) -> Outputs:
         ) from None
 
 
+def on_loopback(values: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
+    """Return the outputs with the addresses that a machine on this computer really has.
+
+    Args:
+        values: The outputs by name; the program gives addresses of the cloud's network.
+        ports: Of the machine's services.
+    """
+    real = {
+        "mqttAddress": f"127.0.0.1:{ports.get('cameras')}",
+        "uploadUrl": f"http://127.0.0.1:{ports.get('web')}/upload",
+    }
+    return {**values, **{name: real[name] for name in real if ports and name in values}}
+
+
 def check_name(name: str, known: Iterable[str]) -> None:
     """Refuse the name of a pipeline that a stack does not have.
 

@@ -1,6 +1,6 @@
 """A stack as the commands see it: the one on this machine, or one on a cloud."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -108,6 +108,19 @@ def explain_interrupt(stack: str) -> Iterator[None]:
             f"'{command_line('up', stack)}' continues from there, "
             f"'{command_line('destroy', stack)}' takes it down."
         ) from None
+
+
+def require_finished(outputs: Mapping[str, Any], stack: str) -> None:
+    """Check that an `up` of a stack has completed, which writes all outputs.
+
+    Raises:
+        CommandError: None has.
+    """
+    if "machineNames" not in outputs:
+        raise CommandError(
+            f"The last 'up' of stack '{stack}' has not completed: '{command_line('up', stack)}' "
+            "continues it."
+        )
 
 
 def not_deployed(stack: str) -> CommandError:

@@ -50,6 +50,20 @@ def test_a_wrong_command_is_one_sentence(
 
 @pytest.mark.parametrize(
     "words",
+    [["web"], ["web", "--token"], ["edge-kit", "door", "--out", "kit"], ["rotate", "keys"]],
+)
+def test_what_was_interrupted_before_a_deployment_needs_no_engine(
+    words: list[str], checkout: Checkout
+) -> None:
+    (checkout.folder / ".local").mkdir(exist_ok=True)
+    answer = checkout.pipeline(*words, code=1)
+    (sentence,) = answer.stderr.strip().splitlines()
+    assert "The local stack is not deployed: './pipeline up' deploys it." in sentence
+    (checkout.folder / ".local").rmdir()  # and nothing was started
+
+
+@pytest.mark.parametrize(
+    "words",
     [["get"], ["log", "--like"], ["sql"], ["put", "a", "--prefix"], ["demo"], ["init"]],
 )
 def test_arguments_that_are_not_utf_8_are_refused(words: list[str], checkout: Checkout) -> None:
@@ -60,7 +74,7 @@ def test_arguments_that_are_not_utf_8_are_refused(words: list[str], checkout: Ch
     assert "is not UTF-8" in answer.stderr
 
 
-@pytest.mark.parametrize("words", [["up"], ["preview"], ["outputs"]])
+@pytest.mark.parametrize("words", [["up"], ["preview"]])
 def test_a_file_in_place_of_a_folder_is_one_sentence(words: list[str], checkout: Checkout) -> None:
     file = checkout.folder / ".local"
     file.touch()

@@ -13,6 +13,7 @@ import pytest
 from cli import edge_kit
 from cli.edge_kit import Kit
 from cli.errors import CommandError
+from cli.stacks import registry
 from cli.stacks.target import Target
 from clients import certificates
 from edge.settings import load
@@ -168,9 +169,27 @@ def test_a_folder_with_files_is_not_overwritten(folder: Path, tmp_path: Path) ->
 )
 def test_an_unknown_camera_is_one_sentence(cameras: object, sentence: str) -> None:
     with pytest.raises(CommandError) as refused:
-        edge_kit.read(cast("Target", Deployed({"cameras": cameras})), "gate")
+        outputs = {"cameras": cameras, "machineNames": []}
+        edge_kit.read(cast("Target", Deployed(outputs)), "gate")
     assert sentence in refused.value.message
     assert "\n" not in refused.value.message
+
+
+def test_a_camera_that_is_not_deployed_needs_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "CHECKOUT", tmp_path)
+    (tmp_path / "Pulumi.dev.yaml").write_text(
+        "config:\n  image-pipeline:mqtt:\n    cidrs: [192.0.2.0/24]\n"
+        "    cameras: {gate: {pipeline: negatives}}\n"
+    )
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, r"The last 'up' .* not completed: '\./pipeline up --stack dev' continues it"),
+        ({"machineNames": []}, r"'gate' is not deployed yet: '\./pipeline up --stack dev' deploys"),
+    )
+    for outputs, sentence in cases:
+        with pytest.raises(CommandError, match=sentence):
+            edge_kit.read(cast("Target", Deployed(outputs)), "gate")
 
 
 def test_a_kit_has_the_stacks_values() -> None:

@@ -67,3 +67,12 @@ def test_pipeline_must_be_named_where_there_are_several() -> None:
 def test_stack_whose_up_failed_says_what_is_missing() -> None:
     with pytest.raises(CommandError, match=r"no output 'quarantineBucket': .*run it again"):
         outputs.read({name: value for name, value in OLD.items() if name != "quarantineBucket"})
+
+
+def test_local_stack_has_addresses_that_exist() -> None:
+    given = {"mqttAddress": "127.0.175.123:8883", "floatingIp": "127.0.175.123"}
+    ports = {"web": 5001, "broker": 5002, "cameras": 5003}
+    real = outputs.on_loopback({**given, "uploadUrl": "https://127.0.175.123/upload"}, ports)
+    assert real["mqttAddress"] == "127.0.0.1:5003"
+    assert real["uploadUrl"] == "http://127.0.0.1:5001/upload"
+    assert outputs.on_loopback(given, ports).keys() == given.keys()

@@ -21,8 +21,7 @@ from clients.certificates import issue, make_authority
 from infra.user_data import document
 from local.machine import kinds
 from local.machine.kinds import MachineKind
-from local.machine.process.machine import ProcessMachine
-from local.machine.process.service import NO_BROKER
+from local.machine.process.machine import NO_BROKER, ProcessMachine
 from local.ports import listens
 from local.processes import find_program
 from tests.eventually import eventually

@@ -211,6 +211,8 @@ def test_page_that_does_not_answer_yet(
 def test_stack_without_a_page(local: ProcessHost) -> None:
     for has_token in (True, False):
         with pytest.raises(CommandError, match=r"\(web: false\): set it to true, .* --stack lab"):
+            run(Stack([local], values={"machineNames": "[]"}), has_token=has_token)
+        with pytest.raises(CommandError, match=r"not completed: '\./pipeline up --stack lab' cont"):
             run(Stack([local], values={}), has_token=has_token)
 
 

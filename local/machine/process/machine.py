@@ -15,6 +15,7 @@ from local.machine.machine import LocalMachine
 from local.ports import free_port, is_free
 
 BOOT_SECONDS = 30
+NO_BROKER = "mosquitto is not installed on this computer: install it to receive cameras' pictures."
 
 
 @dataclass(frozen=True)

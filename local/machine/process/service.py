@@ -24,7 +24,7 @@ from local import private_file, processes
 from local.errors import InvalidUserData
 from local.machine import machine, user_data
 from local.machine.process import units
-from local.machine.process.machine import ProcessMachine
+from local.machine.process.machine import NO_BROKER, ProcessMachine
 
 UNITS = "/etc/systemd/system"
 TIMER = "pipeline-worker@.timer"
@@ -36,7 +36,6 @@ PREPARE = "pipeline-prepare@.service"
 POSTINSTALL = "pipeline-postinstall.service"
 RETRY_SECONDS = 1.0
 PREPARE_SECONDS = 5.0  # between attempts
-NO_BROKER = "mosquitto is not installed on this computer: install it to receive cameras' pictures."
 #: How the user's package clients reach their registries: only `prepare` gets these variables.
 REGISTRIES = re.compile(r"(PIP_|HF_|SSL_CERT_|REQUESTS_CA_).*|(HTTPS?|NO)_PROXY", re.IGNORECASE)
 SHUTDOWN_SECONDS = 2.0
