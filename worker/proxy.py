@@ -12,6 +12,8 @@ _CERTIFICATE = "/run/credentials/pipeline-proxy.service/interface-certificate"
 _STATE = "/var/lib/pipeline-proxy"
 #: The page's server refuses what is too large, in words; this is for what it does not count.
 _MARGIN_MB = 1
+#: For the page's server to let the sender of a body begin (Expect: 100-continue) or to refuse it.
+_PERMISSION_SECONDS = 30
 
 
 def caddyfile(
@@ -50,6 +52,9 @@ def caddyfile(
 (page) {{
 	reverse_proxy 127.0.0.1:{web.port} {{
 		header_up Host {{upstream_hostport}}
+		transport http {{
+			expect_continue_timeout {_PERMISSION_SECONDS}s
+		}}
 	}}
 }}
 

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 @dataclass
 class Proxy:
-    """A running Caddy in front of `Page`."""
+    """A running Caddy, in front of `Page` or the real server."""
 
     folder: Path
     port: int
@@ -70,36 +71,41 @@ class Proxy:
             connection.close()
 
 
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+@contextmanager
+def serving(folder: Path, web: Web) -> Iterator[Proxy]:
+    """Run Caddy as the machine does, in front of the page's server."""
     if CADDY is None:
         pytest.skip("caddy is not installed")
-    folder, port = tmp_path_factory.mktemp("proxy"), free_port()
-    authority = make_authority()
+    port, authority = free_port(), make_authority()
     (folder / "authority.pem").write_text(public_part(authority))
     (folder / "server.pem").write_text(issue("server", authority, "127.0.0.1"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    text = caddyfile(
-        Web(port=server.server_port, exposed=True, max_file_mb=1, max_files=2),
-        certificate=str(folder / "server.pem"),
-        state=str(folder / "state"),
-        port=port,
-    )
+    certificate, state = str(folder / "server.pem"), str(folder / "state")
+    text = caddyfile(web, certificate=certificate, state=state, port=port)
     (folder / "Caddyfile").write_text(text)
-    process = subprocess.Popen(
-        [CADDY, "run", "--config", "Caddyfile", "--adapter", "caddyfile"],
-        cwd=folder,
-        env={"HOME": str(folder)},
-        stderr=(folder / "log").open("wb"),
-    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [CADDY, "run", "--config", "Caddyfile", "--adapter", "caddyfile"],
+            cwd=folder,
+            env={"HOME": str(folder)},
+            stderr=log,
+        )
     try:
-        made = Proxy(folder, port, process)
         eventually(lambda: is_open(port), SECONDS)
-        yield made
+        yield Proxy(folder, port, process)
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    web = Web(port=server.server_port, exposed=True, max_file_mb=1, max_files=2)
+    try:
+        with serving(tmp_path_factory.mktemp("proxy"), web) as made:
+            yield made
+    finally:
         server.shutdown()
         server.server_close()
 

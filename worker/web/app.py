@@ -16,6 +16,7 @@ from starlette.types import Scope
 from worker.errors import ServiceUnavailable
 from worker.settings import Settings
 from worker.web import files, jobs, overview, results, upload_view, uploads
+from worker.web.body import UnreadBody
 from worker.web.pages import STATIC, render
 from worker.web.security import HostCheck, SessionCheck
 from worker.web.state import State
@@ -51,7 +52,7 @@ def make_app(settings: Settings) -> Starlette:
                 middleware=[Middleware(SessionCheck, state=state)],
             ),
         ],
-        middleware=[Middleware(HostCheck, state=state)],
+        middleware=[Middleware(UnreadBody), Middleware(HostCheck, state=state)],
         exception_handlers={
             HTTPException: _report,
             ServiceUnavailable: _report,

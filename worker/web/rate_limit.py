@@ -28,3 +28,31 @@ class RateLimit:
             return math.ceil((1 - self._left) * _MINUTE / self._per_minute)
         self._left -= 1
         return 0
+
+
+class MinimumRate:
+    """The rate at which something must arrive, whole periods averaged.
+
+    Attributes:
+        per_second: Bytes.
+        seconds: Of a period.
+    """
+
+    per_second, seconds = 1000, _MINUTE
+
+    def __init__(self) -> None:
+        self._count, self._waited = 0, 0.0
+
+    def is_missed(self, count: int, waited: float) -> bool:
+        """Return whether a period ends with too little.
+
+        Args:
+            count: Bytes that have arrived.
+            waited: Seconds that they took.
+        """
+        self._count, self._waited = self._count + count, self._waited + waited
+        if self._waited < self.seconds:
+            return False
+        is_missed = self._count < self.per_second * self._waited
+        self._count, self._waited = 0, 0.0
+        return is_missed

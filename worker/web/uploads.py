@@ -106,9 +106,9 @@ class _UploadApi:
         self, request: Request, answer: _Handler, *, is_page: bool = False
     ) -> Response:
         """Answer a request; an error is one sentence, as JSON or as a page."""
-        body, headers, stored = Body(request), dict[str, str](), dict[str, Any]()
+        headers, stored = dict[str, str](), dict[str, Any]()
         try:
-            return await answer(body)
+            return await answer(Body(request))
         except HTTPException as error:
             status, text = error.status_code, error.detail
             headers |= error.headers or {}
@@ -130,9 +130,6 @@ class _UploadApi:
             _log.warning("upload", extra=fields(problem=str(error)))
             status, text = HTTPStatus.SERVICE_UNAVAILABLE, f"{_REFUSED} {error}"
             headers["Retry-After"] = str(_RETRY_SECONDS)
-        if request.method in ("POST", "PUT"):
-            await body.drain()
-            headers["Connection"] = "close"
         if is_page:
             page = render(request, "error.html", status, text=text)
             page.headers.update(headers)
