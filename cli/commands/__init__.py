@@ -4,7 +4,6 @@ A module's docstring is the help of its command, the first line what the list of
 its attribute `command` is the click command. A module is imported when its command is used.
 """
 
-import difflib
 import importlib
 import signal
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import CommandError, Interrupted, file_error
+from cli.suggestions import Suggesting
 from worker.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 
 
-class Commands(click.Group):
+class Commands(Suggesting):
     """The group of all modules in this folder."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -37,16 +37,6 @@ class Commands(click.Group):
         module = importlib.import_module(f"cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that `args` begin with; suggest one for a misspelt name."""
-        name, names = args[0], self.list_commands(ctx)
-        if name not in names and not name.startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(name, names, n=1)
-            ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any of them."""

@@ -18,6 +18,7 @@ from cli.pipelines import comparison, deployed, sources
 from cli.pipelines.definitions import Definitions
 from cli.stacks import outputs
 from cli.stacks.target import LOCAL, Target, command_line
+from cli.suggestions import Suggesting
 from cli.terminal import print_result, print_table
 
 _NO_KEYS = {"transform": "", "from": [], "inputBucket": "", "outputBucket": ""}
@@ -31,7 +32,7 @@ _FILE = click.option(
 )
 
 
-@click.group(help=__doc__)
+@click.group(cls=Suggesting, help=__doc__)
 def command() -> None:
     pass
 

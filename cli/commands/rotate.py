@@ -8,10 +8,11 @@ import click
 
 from cli import options
 from cli.stacks.target import Target, command_line, explain_interrupt, require_finished
+from cli.suggestions import Suggesting
 from cli.terminal import print_progress, print_result
 
 
-@click.group(help=__doc__)
+@click.group(cls=Suggesting, help=__doc__)
 def command() -> None:
     pass
 

@@ -93,8 +93,12 @@ class Interfaces(Model):
     """The ways into pipelines besides the object store."""
 
     web: Boolean = True
-    upload: Annotated[Upload | None, _Set] = None
-    mqtt: Annotated[Mqtt | None, _Set] = None
+    upload: Annotated[Upload | None, _Set, Field(description="{cidrs: [192.0.2.0/24]}")] = None
+    mqtt: Annotated[
+        Mqtt | None,
+        _Set,
+        Field(description="{cidrs: [192.0.2.0/24], cameras: {door: {pipeline: NAME}}}"),
+    ] = None
     rotation: Annotated[Rotation, BeforeValidator(_rounds)] = Rotation()
 
     @property

@@ -92,13 +92,16 @@ def _sentence(fault: Mapping[str, Any], model: type[Model], shown: Callable[[obj
     }.get(kind.partition("_")[0], "")
     if "ge" in limits or "le" in limits:
         wanted = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
+    if wanted == "a map" and len(fault["loc"]) <= 2:  # noqa: PLR2004  deeper ones have no example
+        field = _fields(model, fault["loc"]).get(key)
+        wanted += f", for example {field.description}" if field and field.description else ""
     return f"{path} is {shown(fault['input'])}: set it to {wanted or 'another value'}."
 
 
 def _fields(model: type[Model], path: tuple[str | int, ...]) -> dict[str, Any]:
     """Return key -> field of the map in which the last part of a path is."""
     fields = {str(each.alias): each for each in model.model_fields.values()}
-    if len(path) == 1:
+    if len(path) <= 1:
         return fields
     kind = fields[str(path[0])].annotation
     inner = next(each for each in (kind, *get_args(kind)) if _is_model(each))

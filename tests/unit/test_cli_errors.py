@@ -83,11 +83,14 @@ def test_a_file_in_place_of_a_folder_is_one_sentence(words: list[str], checkout:
     assert answer.stderr == f"pipeline: '{file}': File exists; remove it or name another.\n"
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("sttaus", "status"), ("check-stor", "check-store")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("sttaus", "status"), ("check-stor", "check-store"), ("rotate tokens", "upload-token")],
+)
 def test_a_misspelt_command_gets_a_suggestion(typed: str, meant: str, checkout: Checkout) -> None:
     assert (
-        f"No such command '{typed}'. Did you mean '{meant}'?"
-        in checkout.pipeline(typed, code=None).stderr
+        f"No such command '{typed.rsplit(maxsplit=1)[-1]}'. Did you mean '{meant}'?"
+        in checkout.pipeline(*typed.split(), code=None).stderr
     )
 
 

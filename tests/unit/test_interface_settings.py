@@ -42,7 +42,7 @@ def camera(name: str = "door", pipeline: object = "negatives") -> dict[str, obje
 TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"web": "maybe"}, "web is 'maybe'", "set it to true or false"),
     ({"web": "false", **upload()}, "upload is set, but web is false", "set web to true"),
-    ({"upload": "yes"}, "upload is 'yes'", "set it to a map"),
+    ({"upload": "yes"}, "upload is 'yes'", "to a map, for example {cidrs: [192.0.2.0/24]}."),
     ({"upload": {"domain": "a.example"}}, "upload.cidrs is missing", "[192.0.2.0/24]"),
     (upload(cidrs=[]), "upload.cidrs is missing", "[192.0.2.0/24]"),
     (upload(cidrs="192.0.2.0/24"), "upload.cidrs is '192.0.2.0/24'", "set it to a list"),
@@ -65,7 +65,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     (upload(maxFiles="many"), "upload.maxFiles is 'many'", "a whole number"),
     (upload(maxFiles=1.5), "upload.maxFiles is 1.5", "a whole number"),
     (upload(maxPerMinute=True), "upload.maxPerMinute is True", "a whole number"),
-    ({"mqtt": ["door"]}, "mqtt is ['door']", "set it to a map"),
+    ({"mqtt": ["door"]}, "mqtt is ['door']", "cameras: {door: {pipeline: NAME}}}."),
     ({"mqtt": {"cameras": CAMERA}}, "mqtt.cidrs is missing", "[192.0.2.0/24]"),
     ({"mqtt": {"cidrs": RANGES}}, "mqtt.cameras is missing", "door: {pipeline: NAME}"),
     ({"mqtt": {**MQTT, "cameras": {}}}, "mqtt.cameras is missing", "door: {pipeline: NAME}"),

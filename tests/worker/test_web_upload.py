@@ -143,7 +143,7 @@ def test_a_sender_learns_what_became_of_a_file(empty: WebServer) -> None:
     assert (quarantined["state"], quarantined["results"]) == ("quarantined", [])
     assert quarantined["reason"]
     missing = empty.get(f"/jobs/{good['token']}/results/2", authorization=f"Bearer {empty.token}")
-    refused(missing, 404, "has 1 results")
+    refused(missing, 404, "no result 2: its results are 1 to 1")
 
 
 def test_a_file_that_was_replaced_or_deleted_is_missing(empty: WebServer) -> None:

@@ -68,7 +68,8 @@ async def result(state: State, token: str, number: int) -> Response:
         run = _row(ledger, token)["run"]
         outputs = ledger.run_outputs(run) if run else []
         if not 0 < number <= len(outputs):
-            text = f"The file has {len(outputs)} results, and none of the number {number}."
+            known = f"its results are 1 to {len(outputs)}" if outputs else "it has none"
+            text = f"The file has no result {number}: {known}."
             raise HTTPException(HTTPStatus.NOT_FOUND, text)
         return outputs[number - 1]
 
