@@ -53,6 +53,7 @@ class Publisher(threading.Thread):
         self._minutes: Delivery[Minute] = Delivery(_WINDOW_BYTES, _WINDOW_MESSAGES)
         self._contents: dict[Minute, bytes] = {}
         self._sent: dict[int, Key] = {}  # at QoS 0: what the broker has is forgotten
+        self.confirmed = 0  # pictures, those of earlier processes included
         self.problem: str | None = None  # "": the broker is reached
         self.error: BaseException | None = None
         for key, size in spool.pending():
@@ -224,9 +225,10 @@ class Publisher(threading.Thread):
 
     def _confirm(self, key: Key) -> None:
         with self._lock:
-            self._pictures.settle(key)
+            is_first = self._pictures.settle(key)
             if (taken := self._taken.pop(key, None)) is not None:
                 self._counters.confirmed(time.monotonic() - taken)
+            self.confirmed += is_first or taken is not None  # at QoS 0 it was forgotten before
         self._spool.remove(key)
 
     def _refuse(self, key: Key, reason: str) -> None:

@@ -76,6 +76,7 @@ class Service:
         now = _now()
         self._settings, self._spool, self._ended = settings, spool, ended
         self._number = 0
+        self._frames = self._made = 0
         self._problem = ""
         self._has_counted = False  # the last minute of this process
         self._publisher = Publisher(settings, spool, new_boot(now), minute_of(now))
@@ -98,6 +99,7 @@ class Service:
             while not (self._ended.is_set() or source.has_ended):
                 self._look_after(source.problem)
                 frame = source.read(_STEP_SECONDS)
+                self._frames += frame is not None
                 for picture in pictures(frame) if frame else ():
                     self._send(picture, frame.taken if frame else 0)
             if source.has_ended:
@@ -110,7 +112,11 @@ class Service:
                 self._await(lambda: not self._publisher.pending)
             notify("STOPPING=1")
             self._publisher.stop()
-            _log.info("Stopped; the spool has %d pictures.", len(self._spool))
+            _log.info(
+                "Stopped: looked at %d frames, made %d pictures of them, the cloud confirmed %d; "
+                "the spool has %d pictures.",
+                *(self._frames, self._made, self._publisher.confirmed, len(self._spool)),
+            )
 
     def _await(self, is_done: Callable[[], bool]) -> None:
         while not (is_done() or self._ended.is_set()):
@@ -119,6 +125,7 @@ class Service:
 
     def _send(self, picture: bytes, taken: float) -> None:
         """Give a picture its number and store it; wait for room where QoS 1 promises to keep it."""
+        self._made += 1
         if len(picture) > MAX_BYTES:
             self._number += 1
             self._publisher.count_dropped(self._number)
