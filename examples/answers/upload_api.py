@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
-from cli.terminal import print_result
+from cli.terminal import print_result, spinner
+
+_SHOWN_RECORDS = 2
 
 
 def require_curl() -> None:
@@ -39,17 +41,22 @@ def post(address: str, header: Path, file: Path) -> dict[str, Any]:
     Raises:
         CommandError: A request failed.
     """  # noqa: DOC502  raised by _curl
+    print_result("./pipeline web --token >token")
     print_result(f"curl -H @token -F file=@{file.name} {address}/upload")
     (sent,) = _curl(header, "-F", f"file=@{file}", f"{address}/upload")["files"]
     print_result(json.dumps(sent))
     url = f"{address}/jobs/{sent['token']}"
     print_result(f"curl -H @token {url}")
     job = _curl(header, url)
-    while job["state"] in ("waiting", "running"):
-        time.sleep(0.5)
-        job = _curl(header, url)
+    with spinner(f"Waiting for {file.name}") as screen:
+        while job["state"] in ("waiting", "running"):
+            screen.update(f"Waiting for {file.name}, which is {job['state']}")
+            time.sleep(0.5)
+            job = _curl(header, url)
     shown = {name: job[name] for name in ("state", "reason", "results")}
-    print_result(json.dumps(shown | {"records": len(job["records"])}))
+    print_result(json.dumps(shown | {"records": job["records"][:_SHOWN_RECORDS]}))
+    if (more := len(job["records"]) - _SHOWN_RECORDS) > 0:
+        print_result(f"… and {more} more records")
     return job
 
 
