@@ -103,6 +103,19 @@ def test_the_sender_of_a_large_form_gets_the_reason(
     assert through.server.pipeline.left() == []
 
 
+def test_the_sender_of_a_folder_learns_what_to_do(ways: dict[str, Way]) -> None:
+    through = ways["directly"]
+    (through.folder / "holiday").mkdir()
+    done = subprocess.run(
+        ["curl", "-sS", "-F", "file=@holiday", "-H@token", f"{through.server.address}/upload"],
+        cwd=through.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "send its files, or use `./pipeline put`" in done.stdout.lower(), done
+
+
 @pytest.mark.parametrize("way", ["directly", "Caddy"])
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_body_without_end_is_cut_off(ways: dict[str, Way], way: str, *, is_known: bool) -> None:

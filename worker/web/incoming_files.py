@@ -41,6 +41,7 @@ _DEFAULT_MEDIA_TYPE = "application/octet-stream"
 #: What `curl --data-binary` and Python's urllib say of any body. A store may take it for a form and
 #: store nothing: moto 5.2.5 does.
 _UNSAID_MEDIA_TYPE = "application/x-www-form-urlencoded"
+_FOLDER = "A folder? Send its files, or use `./pipeline put`."  # curl sends one as an empty file
 _log = logging.getLogger(__name__)
 
 
@@ -158,8 +159,8 @@ class IncomingFiles:
         """
         file = self._current
         if file and not file.size:
-            text = f"The file {file.key[:80]!r} is empty: nothing can be made of it."
-            raise HTTPException(HTTPStatus.BAD_REQUEST, text)
+            text = f"The file {file.key[:80]!r} is empty: nothing can be made of it. "
+            raise HTTPException(HTTPStatus.BAD_REQUEST, text + _FOLDER)
 
     async def store(self) -> list[HttpUpload]:
         """Put the files into the input bucket: the whole body was received.
