@@ -22,8 +22,9 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the kind of bucket that Ceph does not have."""
-    no = [one for one in items if HERE in one.path.parents and "conditional" in one.name]
+    """Leave out the kind of bucket that Ceph does not have, and the store in memory."""
+    here = [one for one in items if HERE in one.path.parents]
+    no = [one for one in here if "conditional" in one.name or "[memory" in one.name]
     items[:] = [one for one in items if one not in no]
     config.hook.pytest_deselected(items=no)
 
