@@ -6,6 +6,7 @@ Users' files are decoded in a confined process only (worker/sandbox), never in t
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,6 +29,7 @@ _MAX_SOURCE_BYTES = 200_000_000
 _MAX_CACHE_BYTES = 256_000_000
 _KEPT_SHARE = 0.8  # of the largest cache, after old thumbnails were removed
 _IDLE_SECONDS = 300
+_MAX_CRASHES = 3  # over one file, as with jobs; forgotten when the server ends
 _LIMITS = Limits(memory_mb=1024, cpu_seconds=30, seconds=30, pixels=100_000_000)
 
 
@@ -44,6 +46,7 @@ class Thumbnails:
         # One thread that lives as long as the pools: they need it (Pool).
         self._thread = ThreadPoolExecutor(1, "thumbnails")
         self._pools: dict[str, Pool] = {}
+        self._crashes = Counter[str]()  # by file name
         self._bytes: int | None = None  # of the cache, None until it was measured
         self._end_of_idleness: asyncio.TimerHandle | None = None
 
@@ -91,6 +94,8 @@ class Thumbnails:
             return kept
         self._prepare()
         target = self._cache / f"{file.sha256}-{size}"
+        if self._crashes[target.name] == _MAX_CRASHES:
+            raise TransformCrashed(f"{file.name!r} ended its process {_MAX_CRASHES} times")
         path = target.with_suffix(_NONE)
         with TemporaryDirectory(dir=self._work) as name:
             try:
@@ -98,8 +103,12 @@ class Thumbnails:
                     made, content_type = self._transform(file, Path(name) / "source", size)
                     (extension,) = (key for key, value in TYPES.items() if value == content_type)
                     path = made.replace(target.with_suffix(extension))
-            except (InvalidInput, TransformCrashed):
+            except InvalidInput:
                 pass
+            except TransformCrashed:
+                # Not kept on disk: the cause may be a busy machine (a time-out, a kill).
+                self._crashes[target.name] += 1
+                raise
             if path.suffix == _NONE:
                 path.touch()
         self._account(path)
