@@ -8,6 +8,8 @@ import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import IncompleteRead
+from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 from urllib.parse import urlsplit
@@ -241,6 +243,59 @@ def test_uploads_to_a_store_that_hangs_leave_the_page_alone(
             script.responds.set()
         assert {one.result().status for one in sent} == {200}
     server.pipeline.sql("TRUNCATE pipeline.uploads")
+
+
+def test_downloads_from_a_store_that_hangs_leave_the_page_alone(versioned: Pipeline) -> None:
+    versioned.put("broken.png", b"no picture")
+    versioned.drain()
+    (row,) = versioned.sql("SELECT job_id FROM pipeline.results")
+    script = Script()
+    with (
+        serving(script) as (endpoint, requests),
+        served(versioned, store={"endpoint": endpoint}) as server,
+        ThreadPoolExecutor(50) as readers,
+    ):
+        page = WebServer(versioned, server.port).login()
+        script.responds.clear()
+        requests.clear()
+        try:
+            for _ in range(50):
+                readers.submit(page.get, f"/files/{row['job_id']}/0")
+                readers.submit(page.get, f"/jobs/{'0' * 32}")
+            eventually(lambda: len(requests) >= 4)
+            for path in ("/jobs", "/results", f"/jobs/{row['job_id']}", "/static/page.css"):
+                assert page.get(path).status == 200
+        finally:
+            script.responds.set()
+
+
+def test_a_zip_file_that_the_store_cuts_off_is_one_sentence_in_the_journal(
+    versioned: Pipeline, tmp_path: Path
+) -> None:
+    is_cut = False
+
+    def act(_: int, phase: str, request: bytes) -> Break | None:
+        is_result = request.startswith(b"GET ") and b"negated_1.png" in request.splitlines()[0]
+        return Break("close", 100) if is_cut and phase == "after" and is_result else None
+
+    versioned.put("1.png", PNG)
+    versioned.drain()
+    address = urlsplit(versioned.store.endpoint)
+    with (
+        Proxy(str(address.hostname), address.port or 80, act) as proxy,
+        (tmp_path / "journal").open("w") as journal,
+    ):
+        versioned.tables |= {"store": {"endpoint": f"http://127.0.0.1:{proxy.port}"}}
+        versioned.configure()
+        with WebServer(versioned, stdout=journal) as server:
+            page = server.login()
+            assert page.get("/files/results.zip").status == 200
+            is_cut = True
+            with pytest.raises(IncompleteRead):
+                page.get("/files/results.zip")
+    told = (tmp_path / "journal").read_text()
+    assert "Traceback" not in told
+    assert told.count("A download ended early") == 1
 
 
 @pytest.mark.parametrize("signal", [SIGTERM, SIGKILL])

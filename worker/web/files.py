@@ -4,10 +4,11 @@ A browser saves users' files and never shows them: whatever they contain, nothin
 """
 
 import io
+import logging
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Send
 
 from worker.errors import ObjectMissing, PipelineError, UploadDeferred
 from worker.ledger.ledger import DONE
 from worker.ledger.page_ledger import JobPage, PageFilter, PageLedger, Place
+from worker.logs import fields
 from worker.store.store import ObjectInfo, Store
-from worker.web.listing import chosen_pipelines
+from worker.web.listing import address, chosen_pipelines, place_of, place_text
 from worker.web.pages import STATIC
 from worker.web.security import FILE_HEADERS
 from worker.web.state import State
-from worker.web.stored_files import StoredFile, from_output, job_file
+from worker.web.stored_files import StoredFile, first_stored, from_output, possible_files
 from worker.web.thumbnails import SIZES, TYPES
 
 if TYPE_CHECKING:
@@ -37,7 +40,11 @@ _ANY_TYPE = "application/octet-stream"
 _MAX_ZIPPED_JOBS = 1000  # that an address may name
 _PAGE = 200  # jobs whose results are looked up together
 _RESULTS = 1000  # a job has no more
+MAX_ZIPPED_FILES = 10_000
+_MORE = "MORE.txt"
 _DAY_SECONDS = 86400
+_Member = tuple[str, StoredFile | str]
+_log = logging.getLogger(__name__)
 
 
 async def file_response(state: State, file: StoredFile) -> Response:
@@ -56,13 +63,13 @@ async def file_response(state: State, file: StoredFile) -> Response:
     stack = ExitStack()
     opened = state.store.open(file.bucket, file.key, file.version_id)
     try:
-        info, pieces = await to_thread.run_sync(_enter, stack, opened)
+        info, pieces = await to_thread.run_sync(_enter, stack, opened, limiter=state.read_threads)
     except ObjectMissing:
         raise HTTPException(404, f"{file.key!r} is no longer in {file.bucket}.") from None
     except UploadDeferred as error:
         raise HTTPException(503, str(error)) from error
 
-    def content() -> Iterator[bytes]:
+    def content() -> Generator[bytes]:
         with stack:
             yield from pieces
 
@@ -70,7 +77,33 @@ async def file_response(state: State, file: StoredFile) -> Response:
     if info.size:
         headers["Content-Length"] = str(info.size)
     kind = file.content_type or _ANY_TYPE
-    return StreamingResponse(content(), media_type=kind, headers=headers)
+    return _Download(state, content(), kind, headers)
+
+
+class _Download(StreamingResponse):
+    """Content that is read from the store while it is sent.
+
+    If the store fails meanwhile, the connection ends before the content does.
+    """
+
+    def __init__(
+        self, state: State, content: Generator[bytes], kind: str, headers: dict[str, str]
+    ) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            with closing(content):
+                while piece := await to_thread.run_sync(
+                    next, content, None, limiter=state.read_threads
+                ):
+                    yield piece
+
+        super().__init__(pieces(), media_type=kind, headers=headers)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the response."""
+        try:
+            await super().stream_response(send)
+        except PipelineError as error:
+            _log.warning("download", extra=fields(problem=f"A download ended early: {error}"))
 
 
 def _enter(
@@ -113,8 +146,11 @@ async def _found(request: Request, state: State) -> StoredFile:
     """
     identifier, number = request.path_params["id"], request.path_params["number"]
     try:
-        file = await state.read(
-            lambda ledger: job_file(ledger, state.settings, state.store, identifier, number)
+        files = await state.read(
+            lambda ledger: possible_files(ledger, state.settings, identifier, number)
+        )
+        file = await to_thread.run_sync(
+            first_stored, state.store, files, limiter=state.read_threads
         )
     except UploadDeferred as error:
         raise HTTPException(503, str(error)) from error
@@ -134,30 +170,57 @@ async def _zip(request: Request) -> Response:
     if "chosen" in query and not jobs:
         raise HTTPException(400, "No result is chosen: mark some first.")
     pipelines, like = chosen_pipelines(request), query.get("q") or None
-    files = (
-        _files_of(state, jobs)
-        if jobs
-        else _files_like(state, PageFilter(pipelines, (DONE,), like, most=_PAGE))
-    )
+    if jobs:
+        files = _files_of(state, jobs)
+    else:
+        given = {name: query.get(name, "") for name in ("pipeline", "q")}
+        page_filter = PageFilter(pipelines, (DONE,), like, before=place_of(request), most=_PAGE)
+        files = matching_files(state, page_filter, given)
     name = f"{state.settings.stack}-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
     headers = FILE_HEADERS | {"Content-Disposition": _attachment(name)}
     content = zipped(state.store, files)
-    return StreamingResponse(content, media_type="application/zip", headers=headers)
+    return _Download(state, content, "application/zip", headers)
 
 
-def _files_of(state: State, jobs: list[str]) -> Iterator[tuple[str, StoredFile]]:
+def _files_of(state: State, jobs: list[str]) -> Iterator[_Member]:
+    count = 0
     for start in range(0, len(jobs), _PAGE):
         with state.ledger() as ledger:
             rows = ledger.outputs_of(jobs[start : start + _PAGE], _RESULTS)
-        yield from _named(state, rows)
+        yield from _named(state, rows[: MAX_ZIPPED_FILES - count])
+        count += len(rows)
+        if count > MAX_ZIPPED_FILES:
+            text = f"The jobs have more than {MAX_ZIPPED_FILES:,} results, which a ZIP file has at "
+            yield _MORE, text + "most: choose fewer jobs.\n"
+            return
 
 
-def _files_like(state: State, page_filter: PageFilter) -> Iterator[tuple[str, StoredFile]]:
-    place: Place | None = None
+def matching_files(
+    state: State, page_filter: PageFilter, given: Mapping[str, str]
+) -> Iterator[_Member]:
+    """Yield the newest results of matching jobs, at most MAX_ZIPPED_FILES.
+
+    Args:
+        state: What all requests share.
+        page_filter: Which jobs.
+        given: The same in an address.
+
+    Yields:
+        Names and files; if there are more, last a text with the address of the next.
+    """
+    count, place = 0, page_filter.before
     while True:
         with state.ledger() as ledger:
             page, rows = _page_outputs(ledger, page_filter, place)
-        yield from _named(state, rows)
+        for job in page.jobs:
+            own = [row for row in rows if row["job_id"] == job["id"]]
+            count += len(own)
+            if count > MAX_ZIPPED_FILES and place:
+                path = address("/files/results.zip", given, before=place_text(place))
+                yield _MORE, f"There are older results; the page's address with {path} has them.\n"
+                return
+            yield from _named(state, own)
+            place = Place(job["created_at"], job["place"])
         if (place := page.older) is None:
             return
 
@@ -169,18 +232,19 @@ def _page_outputs(
     return page, ledger.outputs_of([job["id"] for job in page.jobs], _RESULTS)
 
 
-def _named(state: State, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, StoredFile]]:
+def _named(state: State, rows: Iterable[dict[str, Any]]) -> Iterator[_Member]:
     for row in rows:
         yield f"{row['pipeline']}/{row['key']}", from_output(state.settings, row)
 
 
-def zipped(store: Store, files: Iterable[tuple[str, StoredFile]]) -> Iterator[bytes]:
+def zipped(store: Store, files: Iterable[_Member]) -> Generator[bytes]:
     """Yield a ZIP file while its members are read (APPNOTE 6.3.10, with data descriptors).
 
     Args:
         store: The object store.
-        files: Names in the ZIP file, and the files. Names that would lead out of its folder or
-            occur twice are changed. Files that are not there any more are named in `MISSING.txt`.
+        files: Names in the ZIP file, and the files or texts. Names that would lead out of its
+            folder or occur twice are changed. Files that are not there any more are named in
+            `MISSING.txt`.
 
     Yields:
         Pieces; members are not compressed, since pictures are already.
@@ -193,6 +257,9 @@ def zipped(store: Store, files: Iterable[tuple[str, StoredFile]]) -> Iterator[by
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, file in files:
             member = zipfile.ZipInfo(_unused(_safe(name), used), datetime.now(UTC).timetuple()[:6])
+            if isinstance(file, str):
+                archive.writestr(member, file)
+                continue
             member.file_size = file.bytes  # decides whether its sizes need 64 bits
             try:
                 with (

@@ -14,7 +14,6 @@ from worker.errors import JobRefused, UploadDeferred
 from worker.jobs.job_changes import JobChanges
 from worker.jobs.job_details import job_details
 from worker.jobs.job_list import pending_row
-from worker.jobs.pending import PendingJob
 from worker.ledger.ledger import DONE, DROPPED, QUARANTINED, RUNNING, WAITING
 from worker.ledger.page_ledger import JobPage, PageFilter, PageLedger
 from worker.web.listing import address, chosen_pipelines, place_of, place_text
@@ -64,7 +63,13 @@ async def _jobs(request: Request) -> Response:
             for job in sorted(waiting, key=lambda one: one.time, reverse=True)
             if chosen in ("", job.state) and like in job.upload.key
         ]
-        pending = await state.read(lambda ledger: _pending_rows(ledger, state, found[:_JOBS]))
+        rows = await to_thread.run_sync(
+            lambda: [pending_row(state.store, job) for job in found[:_JOBS]],
+            limiter=state.read_threads,
+        )
+        recorded = await state.read(lambda ledger: ledger.recorded([row["id"] for row in rows]))
+        # They were pending when their bucket was listed.
+        pending = [row for row in rows if row["id"] not in recorded]
         more = max(0, len(found) - _JOBS)
     given = {name: query.get(name, "") for name in ("pipeline", "state", "q")}
     return render(
@@ -90,15 +95,6 @@ def _exact(ledger: PageLedger, page_filter: PageFilter) -> list[dict[str, Any]]:
     return [row for row in rows if row["state"] in page_filter.states]
 
 
-def _pending_rows(
-    ledger: PageLedger, state: State, jobs: Sequence[PendingJob]
-) -> list[dict[str, Any]]:
-    """Return the rows of jobs that were pending when their bucket was listed, and still are."""
-    rows = [pending_row(state.store, job) for job in jobs]
-    recorded = ledger.recorded([row["id"] for row in rows])
-    return [row for row in rows if row["id"] not in recorded]
-
-
 async def _job(request: Request) -> Response:
     state: State = request.app.state.shared
     identifier = request.path_params["id"]
@@ -118,7 +114,9 @@ async def _job(request: Request) -> Response:
         }
 
     try:
-        values = await state.read(read)
+        # The store is asked only for jobs that are not recorded.
+        is_recorded = await state.read(lambda ledger: ledger.find(identifier))
+        values = await state.read(read, None if is_recorded else state.sessions)
     except JobRefused as error:
         raise HTTPException(404, str(error)) from error
     except UploadDeferred as error:
@@ -159,7 +157,7 @@ async def _change(request: Request) -> Response:
             changes = JobChanges(state.settings, ledger, state.store, force=force)
             return list(map(changes.retry if action == "retry" else changes.drop, ids))
 
-    rows = await to_thread.run_sync(change)
+    rows = await to_thread.run_sync(change, limiter=state.sessions)
     if len(rows) == 1 and rows[0]["ok"]:
         return RedirectResponse(f"/jobs/{rows[0]['id']}", 303)
     status = 200 if any(row["ok"] for row in rows) else 409

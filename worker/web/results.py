@@ -12,6 +12,7 @@ from starlette.routing import Route
 from worker.ledger.ledger import DONE
 from worker.ledger.page_ledger import JobPage, PageFilter, PageLedger
 from worker.settings import Settings
+from worker.web.files import MAX_ZIPPED_FILES
 from worker.web.listing import address, chosen_pipelines, place_of, place_text
 from worker.web.pages import render
 from worker.web.state import State
@@ -80,6 +81,7 @@ async def _results(request: Request) -> Response:
         newest=address("/results", given),
         older=page.older and address("/results", given, before=place_text(page.older)),
         everything=address("/files/results.zip", given),
+        most=MAX_ZIPPED_FILES,
     )
 
 

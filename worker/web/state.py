@@ -20,7 +20,8 @@ from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_
 from worker.web.unfinished import Unfinished
 
 _T = TypeVar("_T")
-_UPLOAD_THREADS = 16  # of anyio's 40
+_UPLOAD_THREADS = 16  # beside anyio's 40, which pages use
+_READ_THREADS = 16
 
 
 class State:
@@ -40,6 +41,9 @@ class State:
         thumbnails: Makes small pictures of users' files.
         unfinished: What uploads have begun to store in parts.
         upload_threads: Where uploads wait for store and ledger, so that pages have threads left.
+        read_threads: Where reads of the store wait, for the same reason.
+        sessions: Admits one piece of work that holds a session of the ledger while it waits for the
+            store, so that pages have sessions left.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,6 +54,7 @@ class State:
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
         self.unfinished = Unfinished(self.store, settings.state / "unfinished")
         self.upload_threads = CapacityLimiter(_UPLOAD_THREADS)
+        self.read_threads, self.sessions = CapacityLimiter(_READ_THREADS), CapacityLimiter(1)
         self._connections = Connections(settings)
         self.monitor = Monitor(settings, self.store, self._connections)
         self.thumbnails = Thumbnails(self.store, settings.state / "thumbnails")
@@ -66,16 +71,19 @@ class State:
             connection.read_only = False
             yield PageLedger(connection, self.settings.stack)
 
-    async def read(self, work: Callable[[PageLedger], _T]) -> _T:
+    async def read(
+        self, work: Callable[[PageLedger], _T], limiter: CapacityLimiter | None = None
+    ) -> _T:
         """Run blocking work in a thread, in one read-only transaction of the ledger.
 
         Args:
             work: Gets the stack's ledger.
+            limiter: `sessions` for work that also asks the store.
 
         Returns:
             What the work returns.
         """
-        return await to_thread.run_sync(self._read, work)
+        return await to_thread.run_sync(self._read, work, limiter=limiter)
 
     def _read(self, work: Callable[[PageLedger], _T]) -> _T:
         with self._connections.lend() as connection:

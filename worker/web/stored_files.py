@@ -1,6 +1,6 @@
 """Where the input and the results of a recorded job are stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,6 @@ class StoredFile:
     content_type: str = ""
 
 
-def result_file(ledger: PageLedger, settings: Settings, job: str, number: int) -> StoredFile | None:
-    """Return a result of a job, None if there is none of this number."""
-    row = ledger.output(job, number)
-    return from_output(settings, row) if row else None
-
-
 def from_output(settings: Settings, row: dict[str, Any]) -> StoredFile:
     """Return the result that a row of `outputs` names."""
     bucket = row["bucket"]
@@ -59,35 +53,31 @@ def from_output(settings: Settings, row: dict[str, Any]) -> StoredFile:
     )
 
 
-def input_file(
-    ledger: PageLedger, settings: Settings, store: Store, job: dict[str, Any]
-) -> StoredFile | None:
-    """Return the input of a recorded job, as far as something still has it.
+def possible_inputs(
+    ledger: PageLedger, settings: Settings, job: dict[str, Any]
+) -> Sequence[StoredFile]:
+    """Return where the input of a recorded job may be.
 
     Args:
         ledger: The stack's.
         settings: The stack's.
-        store: The object store.
         job: A row of `StackLedger.job`.
 
     Returns:
-        The result of the other pipeline that it was a copy of, or the copy in the quarantine or
-        the archive; None if there is none.
+        The result of the other pipeline that it was a copy of, or copies in the quarantine or the
+        archive that it may have.
     """
     name = job["key"].rpartition("/")[2]
     if job["parent_id"]:
         row = ledger.output(job["parent_id"], job["parent_number"])
         if row and row["sha256"] == job["sha256"]:
-            return from_output(settings, row)
+            return [from_output(settings, row)]
     buckets = {QUARANTINED: settings.store.quarantine, DONE: settings.store.archive}
-    if bucket := buckets.get(job["state"]):
-        for key in quarantine.possible_keys(job["pipeline"], job["key"], job["sha256"]):
-            try:
-                store.head(bucket, key)
-            except ObjectMissing:
-                continue
-            return StoredFile(bucket, key, "", name, job["sha256"], job["bytes"])
-    return None
+    bucket = buckets.get(job["state"])
+    if not bucket:
+        return []
+    keys = quarantine.possible_keys(job["pipeline"], job["key"], job["sha256"])
+    return [StoredFile(bucket, key, "", name, job["sha256"], job["bytes"]) for key in keys]
 
 
 def may_have_input(settings: Settings, job: Mapping[str, Any]) -> bool:
@@ -97,19 +87,32 @@ def may_have_input(settings: Settings, job: Mapping[str, Any]) -> bool:
     return bool(job["parent_id"]) or job["state"] == QUARANTINED or keeps
 
 
-def job_file(
-    ledger: PageLedger, settings: Settings, store: Store, identifier: str, number: int
-) -> StoredFile | None:
-    """Return a file of a recorded job, None if there is none.
+def possible_files(
+    ledger: PageLedger, settings: Settings, identifier: str, number: int
+) -> Sequence[StoredFile]:
+    """Return where a file of a recorded job may be, without asking the store.
 
     Args:
         ledger: The stack's.
         settings: The stack's.
-        store: The object store.
         identifier: The job's id.
         number: INPUT, or the result's number.
     """
     if number != INPUT:
-        return result_file(ledger, settings, identifier, number)
+        row = ledger.output(identifier, number)
+        return [from_output(settings, row)] if row else []
     job = ledger.job(identifier)
-    return input_file(ledger, settings, store, job) if job else None
+    return possible_inputs(ledger, settings, job) if job else []
+
+
+def first_stored(store: Store, files: Sequence[StoredFile]) -> StoredFile | None:
+    """Return the first file that the store has; the only one is returned without asking."""
+    if len(files) == 1:
+        return files[0]
+    for file in files:
+        try:
+            store.head(file.bucket, file.key, file.version_id)
+        except ObjectMissing:
+            continue
+        return file
+    return None

@@ -44,7 +44,9 @@ async def status(state: State, token: str) -> dict[str, Any]:
     found = await state.read(lambda ledger: _status(state, ledger, token))
     if found["state"] == WAITING and not found["jobs"]:
         pipeline = state.settings.pipelines.get(found["pipeline"])
-        if not await to_thread.run_sync(_is_stored, state.store, pipeline, found):
+        if not await to_thread.run_sync(
+            _is_stored, state.store, pipeline, found, limiter=state.read_threads
+        ):
             # It may have been recorded and deleted since the ledger was read.
             found = await state.read(lambda ledger: _status(state, ledger, token))
             if found["state"] == WAITING and not found["jobs"]:
