@@ -7,6 +7,7 @@ its attribute `command` is the click command. A module is imported when its comm
 import importlib
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,3 +89,12 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see cli/__main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Do what Ctrl-C does; a terminal would send the signal to the engine as well."""
+    from cli.stacks.engine_processes import interrupt_engines
+
+    interrupt_engines()
+    signal.raise_signal(signal.SIGINT)

@@ -28,7 +28,7 @@ def finish_after_interrupt() -> Iterator[None]:
     if not _handles_interrupts():
         yield
         return
-    second = threading.Timer(_INTERRUPT_SECONDS, _interrupt_engines)
+    second = threading.Timer(_INTERRUPT_SECONDS, interrupt_engines)
     interrupted = False
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -74,7 +74,8 @@ def _handles_interrupts() -> bool:
     return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def _interrupt_engines() -> None:
+def interrupt_engines() -> None:
+    """Send SIGINT to the engines that this process has started."""
     for child in psutil.Process().children():
         try:
             if child.name() == "pulumi":

@@ -49,6 +49,19 @@ def test_interrupted_demo_leaves_nothing(moment: str, interruptible: tuple[Check
     assert take_snapshot(base).left_since(before) == {}
 
 
+def test_terminated_demo_leaves_nothing(interruptible: tuple[Checkout, Path]) -> None:
+    checkout, base = interruptible
+    before = take_snapshot(base)
+    process = checkout.start("demo")
+    printed = output_until(process, "created  Container")
+    process.terminate()
+    printed += process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert printed.strip().endswith("Interrupted: nothing is left of it."), printed
+    assert process.returncode == 130
+    assert not (checkout.folder / ".local").exists()
+    assert take_snapshot(base).left_since(before) == {}
+
+
 def test_interrupted_up_and_destroy_can_be_continued(
     interruptible: tuple[Checkout, Path],
 ) -> None:
