@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from bench.pipeline import ROOT
 from cli.browser import redirect
@@ -71,11 +78,12 @@ class Stage:
     def watched(self, page: Page) -> Page:
         """Record what goes wrong in a page."""
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda line: self.problems.append(line.text) if line.type == "error" else None,
-        )
+        page.on("console", self._note)
         return page
+
+    def _note(self, line: ConsoleMessage) -> None:
+        if line.type == "error":
+            self.problems.append(f"{line.text} {line.location['url']}")
 
     def page(self, path: str, context: BrowserContext) -> Page:
         """Open a path in a new page."""
