@@ -30,8 +30,11 @@ from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.stacks.temporary_stack import temporary
 from cli.terminal import print_progress, print_result, progress_bar
 from cli.uploads import Photo, await_results, find_photos, sample_photos, send
+from local import private_file
 
 _CLOUD_PHOTOS = 3
+#: The page shows inputs beside results where they are kept.
+_WITH_INPUTS = "negatives: {transform: negate, keepInputs: true}\n"
 _PATIENCE_SECONDS = 300  # without progress; a container installs its worker first
 
 
@@ -126,9 +129,11 @@ def _run(local: LocalStack, photos: Sequence[Photo], *, has_page: bool, keep: bo
             "A local stack is deployed already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
-    local.has_pipelines = False  # the photos go through 'negatives'
+    local.has_pipelines = has_page  # else the photos go through 'negatives' as it is by default
     started = time.monotonic()
     with temporary(local, next_steps=_NEXT if keep else ""):
+        if has_page:
+            private_file.write(local.paths.own_pipelines, _WITH_INPUTS)
         local.open().up()
         with demo_page(local, keep=keep) if has_page else nullcontext():
             refused = _show(local, photos)

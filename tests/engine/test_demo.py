@@ -57,7 +57,7 @@ def test_demo_shows_the_page_and_leaves_nothing_but_the_cache(
         shown = page("/results")
         pictures = re.findall(r'src="(/thumbnails/[^"]+)"', shown)
         assert all(name in shown for name in SAMPLES)
-        assert len(pictures) == len(SAMPLES)  # inputs are not kept
+        assert len(pictures) == 2 * len(SAMPLES)  # before and after
         assert len(page(html.unescape(pictures[0]))) > 1000
         person.answer("to take everything down")
         assert_demo_tells_all(person.end())
