@@ -29,7 +29,8 @@ class Shown:
 
     def files(self, pipeline: str, suffix: str) -> list[Path]:
         """Return a pipeline's results of a type, sorted by key."""
-        return sorted((self.folder / pipeline).rglob(f"*{suffix}"))
+        found = (self.folder / pipeline).rglob(f"*{suffix}")
+        return sorted(path for path in found if path.is_file())
 
     def jobs(self) -> dict[str, list[str]]:
         """Return pipeline -> states of its jobs, from the table of jobs."""

@@ -65,7 +65,7 @@ class Stage:
 
     def context(self, **options: object) -> BrowserContext:
         """Return a browser profile that was let in, as `./pipeline web` does it."""
-        context = self._browser.new_context(**options)  # type: ignore[arg-type]
+        context = self._browser.new_context(**options)
         context.set_default_timeout(30_000)
         page = self.watched(context.new_page())
         page.goto(self._file.as_uri())

@@ -69,7 +69,7 @@ def test_a_form_of_another_page_is_refused(stage: Stage, desktop: BrowserContext
     """It has the cookie, if a browser sends it, but not the token of the page."""
     sent = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": CAT}
     address = f"{stage.server.address}/upload?pipeline=negatives"
-    answer = desktop.request.post(address, multipart={"file": sent})  # type: ignore[dict-item]
+    answer = desktop.request.post(address, multipart={"file": sent})
     assert answer.status == 403
     assert "open /upload again" in answer.text()
     assert "x.jpg" not in stage.pipeline.left()
