@@ -366,7 +366,7 @@ def test_a_result_of_too_many_digits_is_none(empty: WebServer) -> None:
     stored = put(empty, "negatives/x.png", PNG).json()["files"][0]["token"]
     bearer = f"Bearer {empty.token}"
     response = empty.get(f"/jobs/{stored}/results/{'9' * 5000}", authorization=bearer)
-    refused(response, 404, "has 0 results")
+    refused(response, 404, "has no result")
 
 
 def test_an_unknown_token_is_reported(empty: WebServer) -> None:
