@@ -77,4 +77,4 @@ def test_a_computer_without_a_browser_gets_the_address(
 
 def test_a_stack_without_a_page_is_refused(local: ProcessHost) -> None:
     with pytest.raises(CommandError, match="web: false"):
-        show(Stack([local], values={}))
+        show(Stack([local], values={"machineNames": ["vm"]}))
