@@ -66,7 +66,7 @@ def ssh_server(
         async def answer(process: "asyncssh.SSHServerProcess[str]") -> None:
             # Without a command it is a shell, which ends after what is typed first.
             command = process.command or (await process.stdin.readline()).strip()
-            if command.endswith("cat"):  # it ends with its input
+            if command.endswith("exec cat"):  # it ends with its input
                 process.stdout.write(f"{READY}\n")
                 await process.stdin.read()
                 process.exit(0)
