@@ -59,10 +59,10 @@ class Stack:
     """What the command needs of a stack."""
 
     machines: list[Any]
-    values: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
+    values: dict[str, Any] = field(default_factory=lambda: dict(OUTPUTS))
     name: str = "lab"
 
-    def outputs(self) -> dict[str, str]:
+    def outputs(self) -> dict[str, Any]:
         return self.values
 
     def hosts(self) -> list[Any]:
