@@ -107,3 +107,9 @@ def test_taken_port_is_one_sentence(web: WebServer) -> None:
         f"The port {web.port} of 127.0.0.1 cannot be used (Address already in use): "
         "give another with --port.\n"
     )
+
+
+def test_icon_is_where_browsers_look_for_it(web: WebServer) -> None:
+    """Also on the page of /login, which names none."""
+    response = web.get("/favicon.ico", cookie="")
+    assert (response.status, response.headers["content-type"]) == (200, "image/svg+xml")

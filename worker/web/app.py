@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -38,6 +38,7 @@ def make_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=[
             Route("/login", _login),
+            Route("/favicon.ico", _icon),
             Mount("/static", _StaticFiles(directory=STATIC)),
             *uploads.routes(state),
             Mount(
@@ -85,6 +86,11 @@ async def _login(request: Request) -> Response:
         state.cookie, value, max_age=_SESSION_SECONDS, httponly=True, samesite="strict"
     )
     return response
+
+
+async def _icon(_: Request) -> Response:
+    """Return the icon, which browsers look for here on pages that name none."""
+    return FileResponse(STATIC / "icon.svg")
 
 
 async def _report(request: Request, error: Exception) -> Response:
