@@ -14,7 +14,7 @@ from cli.terminal import visible
 
 #: Printed by the machine once the tunnel is there.
 READY = "@ready"
-_WAIT_SECONDS = 15.0
+_WAIT_SECONDS = 40  # the page starts some seconds after `up` has ended, more on a busy computer
 _ANSWER_SECONDS = 5.0
 
 
@@ -99,7 +99,7 @@ def tunnelled(
 
 
 def await_answer(page: Page) -> None:
-    """Wait until the machine serves its page, 15 s at most.
+    """Wait until the machine serves its page, 40 s at most.
 
     Raises:
         CommandError: It does not.
