@@ -146,7 +146,7 @@ def _cloud(settings: Settings) -> Iterator[Finding]:
     try:
         begin, end = _validity(settings, authority)
     except ssl.SSLCertVerificationError as error:
-        what = "is of another host" if error.verify_code in _OTHER_HOST else "is of no use"
+        what = "is for another host" if error.verify_code in _OTHER_HOST else "is not valid"
         yield Finding(
             False,
             f"{name} has a certificate that {what} ({error.verify_message}): check cloud.address,"
@@ -157,7 +157,7 @@ def _cloud(settings: Settings) -> Iterator[Finding]:
         reason = error.strerror or str(error) or "it does not answer"
         yield Finding(
             False,
-            f"{name} is not reached ({reason}): check the network, and that `mqtt.cidrs` of the"
+            f"{name} cannot be reached ({reason}): check the network, and that `mqtt.cidrs` of the"
             " stack has this device's public address.",
         )
         return

@@ -35,7 +35,7 @@ class Connection:
         on_sent: Called in `wait` with what `publish` returned, once the broker has it.
 
     Raises:
-        BrokerUnavailable: It is not reached, or does not answer.
+        BrokerUnavailable: It cannot be reached, or does not answer.
         LoginRefused: It refuses user and password.
         ssl.SSLError: Its certificate is not valid.
     """
@@ -86,7 +86,7 @@ class Connection:
             raise
         except OSError as error:
             raise BrokerUnavailable(
-                f"The broker {self._address} is not reached"
+                f"The broker {self._address} cannot be reached"
                 f" ({error.strerror or error or type(error).__name__})."
             ) from None
         self._socket = self._client.socket()

@@ -53,7 +53,7 @@ class Delivery(Generic[K]):
     def settle(self, key: K) -> bool:
         """Forget a message, which is confirmed, refused or dropped; return whether it was known."""
         if self._sizes.pop(key, None) is None:
-            return False  # `_waiting` may still have it: `_next` skips it
+            return False  # `_waiting` may still have it: `_skip_settled` removes it
         if attempt := self._published.pop(key, None):
             self._published_bytes -= attempt.size
         return True
@@ -72,7 +72,7 @@ class Delivery(Generic[K]):
         self._published_bytes = 0
 
     def disconnected(self) -> None:
-        """The device's broker is not reached: nothing is published."""
+        """The device's broker cannot be reached: nothing is published."""
         self._is_connected = False
 
     def linked(self, is_linked: bool, now: float) -> None:

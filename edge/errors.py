@@ -20,7 +20,7 @@ class SpoolFull(PipelineError):
 
 
 class BrokerUnavailable(PipelineError):
-    """The broker is not reached, or has closed the connection; the message says why."""
+    """The broker cannot be reached, or has closed the connection; the message says why."""
 
 
 class LoginRefused(BrokerUnavailable):

@@ -19,7 +19,7 @@ def prepare(setup: Setup, plan: Plan) -> Plan:
         print_progress("No camera is shown: mosquitto is not installed on this computer.")
         return plan
     if setup.host != _LOOPBACK:
-        print_progress("No camera is shown: the broker of a machine that boots is not reached.")
+        print_progress("No camera is shown: the broker of a machine that boots cannot be reached.")
         return plan
     pipeline = next(iter(plan.pipelines))
     cameras = {_CAMERA: {"pipeline": pipeline}}

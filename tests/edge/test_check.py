@@ -129,12 +129,12 @@ def test_wrong_password_of_the_own_broker(place: Place) -> None:
 
 def test_own_broker_does_not_run(place: Place) -> None:
     sentence = one(place.check(port=free_port()))
-    assert "is not reached (Connection refused): start the broker of this device." in sentence
+    assert "cannot be reached (Connection refused): start the broker of this device." in sentence
 
 
 def test_cloud_is_not_reached(place: Place) -> None:
     sentence = one(place.check(cloud=f"127.0.0.1:{free_port()}"))
-    assert "is not reached (Connection refused): check the network" in sentence
+    assert "cannot be reached (Connection refused): check the network" in sentence
     assert "mqtt.cidrs" in sentence
 
 
@@ -145,7 +145,7 @@ def test_certificate_of_another_authority(place: Place) -> None:
 
 def test_certificate_of_another_host(place: Place) -> None:
     sentence = one(place.check(cloud=f"localhost:{place.cloud.port}"))
-    assert "is of another host" in sentence
+    assert "is for another host" in sentence
 
 
 def test_authority_is_no_certificate(place: Place) -> None:

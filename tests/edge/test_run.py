@@ -63,7 +63,7 @@ def test_it_starts_without_a_broker_and_ends_at_a_signal(tmp_path: Path) -> None
     device.configure()
     with device.running() as child:
         eventually(lambda: len(device.pending()) == 5)
-        eventually(lambda: "is not reached" in device.log)
+        eventually(lambda: "cannot be reached" in device.log)
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0
     assert "the spool has 5 pictures" in device.log
