@@ -99,20 +99,19 @@ def test_a_killed_camera_sends_what_it_has_under_its_old_number(
 
 
 def test_a_broker_that_forgets_gets_everything_again(tmp_path: Path) -> None:
-    own = Broker(tmp_path / "broker").start()
-    device = Device(tmp_path, own.port)
-    device.fill(10)
-    device.configure()
-    with device.running() as child:
-        eventually(lambda: len(device.pending()) == 10)
-        eventually(lambda: "is reached" in device.log)
-        own.stop(signal.SIGKILL)
-        own.start()
-        with cloud(own.port) as store:
-            assert child.wait(60) == 0
-            assert len(store.pictures) == 10
-    assert device.pending() == []
-    own.stop()
+    with broker(tmp_path / "broker") as own:
+        device = Device(tmp_path, own.port)
+        device.fill(10)
+        device.configure()
+        with device.running() as child:
+            eventually(lambda: len(device.pending()) == 10)
+            eventually(lambda: "is reached" in device.log)
+            own.stop(signal.SIGKILL)
+            own.start()
+            with cloud(own.port) as store:
+                assert child.wait(60) == 0
+                assert len(store.pictures) == 10
+        assert device.pending() == []
 
 
 def test_a_full_spool_stops_capture_and_says_so(device: Device, store: Cloud) -> None:

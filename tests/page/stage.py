@@ -33,6 +33,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_PATIENCE_MS = 30_000
 _LINGER_SECONDS = 600  # longer than the tests take
 SAMPLES = ROOT / "samples"
 
@@ -40,6 +41,8 @@ SAMPLES = ROOT / "samples"
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """Start Chromium."""
+    # Views refresh every 2 to 3 s, and other tests use the same cores; the default is 5 s.
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         try:
@@ -66,7 +69,7 @@ class Stage:
     def context(self, **options: object) -> BrowserContext:
         """Return a browser profile that was let in, as `./pipeline web` does it."""
         context = self._browser.new_context(**options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(_PATIENCE_MS)
         page = self.watched(context.new_page())
         page.goto(self._file.as_uri())
         # Browsers treat what a file leads to as another site's doing.

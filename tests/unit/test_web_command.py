@@ -167,8 +167,16 @@ def test_token_is_printed_as_a_header(
 def test_tunnel_that_is_lost_is_reported(
     tmp_path: Path, remote: SshHost, served: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    lost = "import os; threading.Timer(1, lambda: (print('Timeout, server', file=sys.stderr, "
-    lost += "flush=True), os._exit(255))).start()"
+    # It ends with the first connection, by which the command sees that the page answers.
+    lost = """
+import os
+def forward(client, pass_on=forward):
+    try:
+        pass_on(client)
+    finally:
+        print("Timeout, server", file=sys.stderr, flush=True)
+        os._exit(255)
+"""
     write_ssh(tmp_path, served, lost)
     with pytest.raises(MachineUnreachable, match=r"vm was lost \(Timeout, server\): run the same"):
         run(Stack([remote]), is_printed=True)
