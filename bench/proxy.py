@@ -92,7 +92,7 @@ class Proxy:
     def reset(self) -> None:
         """Reset the open connections."""
         for one in list(self._open):
-            _reset(one)
+            reset_connection(one)
         self._open.clear()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -104,7 +104,7 @@ class Proxy:
             try:
                 server = socket.create_connection(self._upstream)
             except OSError:
-                _reset(client)
+                reset_connection(client)
                 continue
             self._open |= {client, server}
             for one in (client, server):
@@ -182,7 +182,7 @@ class _Connection:
         if fault.how == "stall":
             _drain(self._client)
         elif fault.how == "reset":
-            _reset(self._client)
+            reset_connection(self._client)
         _end(self._client)
         _end(self._server)
 
@@ -209,7 +209,7 @@ def _end(one: socket.socket, how: int = socket.SHUT_RDWR) -> None:
         one.shutdown(how)
 
 
-def _reset(one: socket.socket) -> None:
+def reset_connection(one: socket.socket) -> None:
     """Close a socket so that the peer sees a reset (SO_LINGER, socket(7))."""
     with suppress(OSError):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

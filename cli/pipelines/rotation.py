@@ -1,6 +1,5 @@
 """Rounds of the secrets that the program makes, as the setting `rotation` has them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from cli.errors import CommandError
 from cli.pipelines.settings_file import SettingsFile
 from cli.stacks.target import command_line
 from infra.settings import structured
+from infra.settings.declared import as_text
 from infra.settings.interfaces import Interfaces, Rotation
 
 _SETTING = "rotation"
@@ -74,4 +74,4 @@ def _refusal(settings: Mapping[str, Any], key: str, up: str) -> str:
 
 
 def _is_true(value: object) -> bool:
-    return json.dumps(value).strip('" ') == "true"  # as a boolean, or as a text
+    return as_text(value).strip() == "true"

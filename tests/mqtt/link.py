@@ -1,10 +1,11 @@
 """A TCP connection to a server, which tests cut."""
 
 import socket
-import struct
 import threading
 from contextlib import suppress
 from typing import Self
+
+from bench.proxy import reset_connection
 
 _CHUNK = 1 << 16
 
@@ -34,7 +35,7 @@ class Link:
         with self._lock:
             self._is_cut = True
             for one in self._open:
-                _reset(one)
+                reset_connection(one)
             self._open.clear()
 
     def mend(self) -> None:
@@ -50,12 +51,12 @@ class Link:
             try:
                 server = socket.create_connection(self._upstream)
             except OSError:
-                _reset(client)
+                reset_connection(client)
                 continue
             with self._lock:
                 if self._is_cut:
-                    _reset(client)
-                    _reset(server)
+                    reset_connection(client)
+                    reset_connection(server)
                     continue
                 self._open |= {client, server}
             for source, target in ((client, server), (server, client)):
@@ -67,11 +68,3 @@ class Link:
                 target.sendall(data)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
-
-
-def _reset(one: socket.socket) -> None:
-    """Close a socket so that the peer sees a reset (SO_LINGER, socket(7))."""
-    with suppress(OSError):
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        one.shutdown(socket.SHUT_RD)  # wakes a thread that receives, or the close would wait for it
-        one.close()
