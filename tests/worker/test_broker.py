@@ -101,7 +101,7 @@ def serving(made: Broker) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a broker, and end it."""
     process = made.run()
     try:
-        eventually(lambda: accepts(made), SECONDS, "the broker accepts connections")
+        eventually(lambda: accepts(made), what="the broker accepts connections")
         yield process
     finally:
         process.terminate()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.pipeline import ROOT
+from tests.eventually import eventually
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.test_linger import lingering
@@ -46,9 +47,7 @@ def test_the_commands(sender: tuple[Path, str], versioned: Pipeline) -> None:
             )
             continue
         if "/results/" in command:  # once it is done
-            status = ["curl", "-sS", "-H", "@token", f"{url}/jobs/{environment['job']}"]
-            while json.loads(_run(status, folder, environment))["state"] in ("waiting", "running"):
-                pass
+            _await_end(f"{url}/jobs/{environment['job']}", folder)
         printed = _run(["sh", "-c", f"{command} -sS --fail-with-body"], folder, environment)
         for file in json.loads(printed or "{}").get("files", []):
             sent.add(file["key"])
@@ -65,6 +64,16 @@ def test_the_program(sender: tuple[Path, str]) -> None:
         _run([sys.executable, "-c", program], folder, {"PATH": "/usr/bin:/bin"})
         result = folder / "results" / key.replace("cat", "negated_cat")
         assert error(decode(result.read_bytes()), negated(PHOTO)) <= 2  # JPEG rounds
+
+
+def _await_end(job: str, folder: Path) -> None:
+    command = ["curl", "-sS", "-H", "@token", job]
+
+    def has_ended() -> bool:
+        state = json.loads(_run(command, folder, {"PATH": "/usr/bin:/bin"}))["state"]
+        return state not in ("waiting", "running")
+
+    eventually(has_ended, what="it is done")
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:

@@ -23,7 +23,6 @@ from worker.proxy import caddyfile
 from worker.settings import Web
 
 CADDY = shutil.which("caddy")
-SECONDS = 10
 TOKEN = "u" + "0a" * 16
 
 
@@ -90,7 +89,7 @@ def serving(folder: Path, web: Web) -> Iterator[Proxy]:
             stderr=log,
         )
     try:
-        eventually(lambda: is_open(port), SECONDS)
+        eventually(lambda: is_open(port), what="Caddy listens")
         yield Proxy(folder, port, process)
     finally:
         process.terminate()
