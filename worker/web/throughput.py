@@ -33,7 +33,7 @@ class Throughput:
         self._pipelines = pipelines
         self._minutes: dict[str, dict[datetime, tuple[int, int]]] = {}
         self._earlier: dict[str, int] = {}
-        self._begin = self._settled = self._counted = datetime.min.replace(tzinfo=UTC)
+        self._settled = self._counted = datetime.min.replace(tzinfo=UTC)
 
     def update(self, ledger: PageLedger, now: datetime) -> None:
         """Ask for what has changed.
@@ -46,7 +46,7 @@ class Throughput:
         if abs(now - self._counted) > _RECOUNT:  # clocks are also set back
             self._earlier = ledger.done_before(self._pipelines, begin)
             self._minutes = {name: {} for name in self._pipelines}
-            self._begin = self._settled = begin
+            self._settled = begin
             self._counted = now
         for row in ledger.throughput(self._pipelines, self._settled):
             self._minutes[row["pipeline"]][row["minute"]] = (row["done"], row["failed"])
@@ -55,7 +55,6 @@ class Throughput:
             for minute in [one for one in minutes if one < begin]:
                 done, _ = minutes.pop(minute)
                 self._earlier[name] = self._earlier.get(name, 0) + done
-        self._begin = begin
 
     def done(self, pipeline: str) -> int:
         """Return how many jobs are done."""
