@@ -60,16 +60,8 @@ SELECT
     r.pipeline,
     r.outcome AS state,
     r.key,
-    r.worker AS machine,
-    r.run_id AS run,
-    r.attempts,
-    r.seconds,
     r.reason,
-    r.transform,
-    r.notes,
-    r.input_bytes AS bytes,
     r.parent_id,
-    r.parent_number,
     (
         SELECT s.job_id FROM pipeline.results AS s WHERE s.retry_of = r.job_id
         ORDER BY s.id DESC LIMIT 1

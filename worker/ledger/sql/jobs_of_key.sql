@@ -1,17 +1,11 @@
--- The newest recorded jobs on a key, newest first, as in job_page.sql.
+-- The newest recorded jobs on a key, newest first.
 SELECT
-    r.id AS place,
     r.created_at,
     r.job_id AS id,
     r.pipeline,
     r.outcome AS state,
     r.key,
-    r.worker AS machine,
-    r.run_id AS run,
-    r.attempts,
-    r.seconds,
     r.reason,
-    r.parent_id,
     (
         SELECT s.job_id FROM pipeline.results AS s WHERE s.retry_of = r.job_id
         ORDER BY s.id DESC LIMIT 1
