@@ -18,7 +18,7 @@ from edge.errors import (
     SpoolBusy,
     SpoolUnusable,
 )
-from edge.publisher import LINK_TOPIC, USER
+from edge.publisher import LINK_TOPIC, login
 from edge.settings import Settings, read_secret
 from edge.source import is_live, open_source, shown
 from edge.spool import Spool
@@ -103,11 +103,9 @@ def _device_broker(settings: Settings) -> Iterator[Finding]:
     broker, heard = settings.broker, dict[str, bytes]()
     name = f"This device's broker {broker.host}:{broker.port}"
     try:
-        login = None
-        if broker.password_file:
-            login = (USER, read_secret(settings.path(broker.password_file)))
         address, client = (broker.host, broker.port), f"check-{secrets.token_hex(4)}"
-        with Connection(address, client, login, on_message=heard.__setitem__) as connection:
+        user = login(settings)
+        with Connection(address, client, user, on_message=heard.__setitem__) as connection:
             connection.subscribe(LINK_TOPIC)
             deadline = time.monotonic() + 1
             while LINK_TOPIC not in heard and time.monotonic() < deadline:

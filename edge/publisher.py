@@ -19,8 +19,9 @@ from edge.settings import Settings, read_secret
 from edge.spool import Key, Minute, Spool
 from worker.errors import InvalidSettings
 
-#: The user of the device's broker, and where that says whether it reaches the cloud.
-USER, LINK_TOPIC = "camera", "image-pipeline-link"
+#: Where the device's broker says whether it reaches the cloud's.
+LINK_TOPIC = "image-pipeline-link"
+_USER = "camera"
 # What the device's broker holds at most while the link is down; the spool has the rest.
 _WINDOW_BYTES, _WINDOW_MESSAGES = 16 << 20, 64
 _RETRY_SECONDS, _LONGEST_RETRY = 0.5, 10.0
@@ -147,13 +148,11 @@ class Publisher(threading.Thread):
             wait = min(_LONGEST_RETRY, 2 * wait)
 
     def _connect(self) -> Connection:
-        broker, login = self._settings.broker, None
-        if broker.password_file:
-            login = (USER, read_secret(self._settings.path(broker.password_file)))
+        broker = self._settings.broker
         return Connection(
             (broker.host, broker.port),
             f"camera-{self._settings.camera}",
-            login,
+            login(self._settings),
             on_message=self._on_message,
             on_sent=self._on_sent,
         )
@@ -260,6 +259,19 @@ class Publisher(threading.Thread):
         with self._lock:
             if self._connection:
                 self._connection.wake()
+
+
+def login(settings: Settings) -> tuple[str, str] | None:
+    """Return user and password of the device's broker, None if it needs none.
+
+    Args:
+        settings: The device's.
+
+    Raises:
+        InvalidSettings: The password's file cannot be read, or is empty.
+    """  # noqa: DOC502  raised by read_secret
+    file = settings.broker.password_file
+    return (_USER, read_secret(settings.path(file))) if file else None
 
 
 def _numbers(answer: dict[str, Any]) -> list[int]:
