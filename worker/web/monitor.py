@@ -26,13 +26,14 @@ from worker.store.store import Store
 from worker.web.connections import Connections
 from worker.web.throughput import Period, Throughput
 
+#: Minutes of a camera that are read and drawn.
+CAMERA_MINUTES = 60
 _SECONDS = 2.0  # between two updates while somebody looks
 _IDLE_SECONDS = 30.0
 _WATCHED_SECONDS = 60.0  # since the last look
 _SHARE = 4  # of the time between two updates, one part is spent on an update
 _NEWEST = 200  # pending jobs of a pipeline that are kept
 _REASONS = 20
-_MINUTES = 60  # of a camera
 _log = logging.getLogger(__name__)
 
 
@@ -176,7 +177,7 @@ class Monitor:
                 ledger.machines([*names, *([INGEST] if cameras else [])]),
                 ledger.undeletable(names, _REASONS),
                 ledger.cameras(cameras) if cameras else (),
-                {name: ledger.camera_minutes(name, _MINUTES) for name in cameras},
+                {name: ledger.camera_minutes(name, CAMERA_MINUTES) for name in cameras},
             )
         with self._wake:
             self._snapshot = snapshot

@@ -13,13 +13,12 @@ from worker.jobs.camera_lines import CLOCK_SECONDS, missing
 from worker.ledger.messages import INGEST
 from worker.settings import Pipeline
 from worker.web import graph
-from worker.web.monitor import Backlog, Snapshot
+from worker.web.monitor import CAMERA_MINUTES, Backlog, Snapshot
 from worker.web.pages import age, render
 from worker.web.plots import plot
 from worker.web.state import State
 from worker.web.throughput import Period
 
-_CAMERA_MINUTES = 60  # that are drawn
 _SILENT = timedelta(minutes=5)  # since the last heartbeat of a machine
 
 
@@ -75,8 +74,8 @@ def _report(pipeline: Pipeline, snapshot: Snapshot, backlog: Backlog) -> dict[st
 def _camera(state: State, row: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
     """Return a camera's quality of service: what it counted and what has arrived."""
     end = snapshot.seen or datetime.now(UTC)
-    start = end.replace(second=0, microsecond=0) - timedelta(minutes=_CAMERA_MINUTES - 1)
-    sums = {start + timedelta(minutes=i): [0, 0] for i in range(_CAMERA_MINUTES)}
+    start = end.replace(second=0, microsecond=0) - timedelta(minutes=CAMERA_MINUTES - 1)
+    sums = {start + timedelta(minutes=i): [0, 0] for i in range(CAMERA_MINUTES)}
     for one in snapshot.minutes[row["camera"]]:
         if found := sums.get(datetime.fromisoformat(one["minute"])):
             found[0] += one["received"]
