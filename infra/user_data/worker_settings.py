@@ -78,7 +78,7 @@ def worker_toml(
 
 
 def _web(interfaces: Interfaces) -> dict[str, Any]:
-    """The page's table; without `upload` the service's own limits apply."""
+    """Return the page's table; without `upload` the service's own limits apply."""
     upload = interfaces.upload
     return {
         "enabled": interfaces.web,

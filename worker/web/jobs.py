@@ -147,7 +147,8 @@ async def _change(request: Request) -> Response:
     async with request.form(max_fields=_MAX_CHANGES + 10) as form:
         if not state.has_csrf(request, str(form.get("csrf", ""))):
             raise HTTPException(
-                403, "This form is not of this page, or is too old: reload it and try again."
+                403,
+                "The form does not come from this page, or has expired: reload it and try again.",
             )
         action, ids = _chosen(form.get("action"), form.getlist("job"))
         force = "force" in form

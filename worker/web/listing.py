@@ -32,7 +32,7 @@ def place_of(request: Request) -> Place | None:
     """Return the place that an address names with `before`, None for the newest.
 
     Raises:
-        HTTPException: It is no place.
+        HTTPException: It is not a place.
     """
     text = request.query_params.get("before", "")
     if not text:

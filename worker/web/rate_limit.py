@@ -1,4 +1,4 @@
-"""The rate of requests."""
+"""The rate of requests, and of the bytes of their bodies."""
 
 import math
 import time

@@ -25,7 +25,9 @@ _HEADERS = {
 #: Of users' files: whatever they contain, a browser runs none of it.
 FILE_HEADERS = {"Content-Security-Policy": "sandbox; default-src 'none'"}
 _MAX_PATH = 1000  # characters
-_NO_ADDRESS = f"The address has a NUL character or more than {_MAX_PATH} others: shorten it.\n"
+_BAD_ADDRESS = (
+    f"The address has a NUL character or more than {_MAX_PATH} characters: correct or shorten it.\n"
+)
 _ONLY_API = (
     "The upload token opens POST /upload, PUT /upload/PIPELINE/KEY, GET /jobs/TOKEN and its "
     "results only: /openapi.json describes them."
@@ -89,7 +91,7 @@ class SessionCheck:
         elif scope["type"] == "http" and (
             b"%00" in scope["raw_path"] + scope["query_string"] or len(scope["path"]) > _MAX_PATH
         ):
-            app = PlainTextResponse(_NO_ADDRESS, HTTPStatus.BAD_REQUEST)
+            app = PlainTextResponse(_BAD_ADDRESS, HTTPStatus.BAD_REQUEST)
         await app(scope, receive, send)
 
 

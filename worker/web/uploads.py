@@ -261,7 +261,10 @@ _UNAUTHORIZED = (
     "The upload token is missing or wrong: send the header `Authorization: Bearer TOKEN` with the "
     "one that `./pipeline web --token` prints."
 )
-_NO_CSRF = "The form is not of this page, or too old: open /upload again and send it from there."
+_NO_CSRF = (
+    "The form does not come from this page, or has expired: open /upload again and send it from "
+    "there."
+)
 _LATE_PIPELINE = (
     "The form names a pipeline after a file of another: give the field before all files, and send "
     "one form for each pipeline."
