@@ -74,6 +74,8 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
+        self._link = threading.Event()
+        self._link.set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
@@ -81,6 +83,19 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.refuse()
+        self.mend()  # ends the threads that hold something
+
+    def cut(self) -> None:
+        """Hold what either side sends from now on; connections stay open, as on a cut link."""
+        self._link.clear()
+
+    def mend(self) -> None:
+        """Pass on what was held, and again all that is sent."""
+        self._link.set()
+
+    def await_link(self) -> None:
+        """Wait while the link is cut."""
+        self._link.wait()
 
     def refuse(self) -> None:
         """Refuse connections from now on, and reset those that are open."""
@@ -134,6 +149,7 @@ class _Connection:
 
     def requests(self) -> None:
         while data := _receive(self._client):
+            self._proxy.await_link()
             fault = None
             if not self._turn:
                 self._asked = data
@@ -155,6 +171,7 @@ class _Connection:
 
     def responses(self) -> None:
         while data := _receive(self._server):
+            self._proxy.await_link()
             fault = None
             if self._turn:
                 _, fault = self._proxy.act("after", self._turn, self._asked)

@@ -1,13 +1,18 @@
 """Servers and a worker to measure, on this computer: `rclone serve s3` and PostgreSQL."""
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from bench import usage
-from bench.pipeline import WorkerPipeline, client
+from bench.pipeline import WorkerPipeline
 from bench.usage import Usage
-from local import object_store, postgres, processes
+from local import object_store, postgres
+
+_LOOK_SECONDS = 0.02
 
 
 class Testbed:
@@ -48,25 +53,29 @@ class Testbed:
     ) -> None:
         """Fill the input bucket with uploads 0 to `count`, and empty the output bucket.
 
-        Files are written into the folder of the store, which is restarted: through S3, 100,000
-        uploads would take longer than draining them.
+        Files are written into the folder of the store, which then reads it again: through S3,
+        100,000 uploads would take longer than draining them. Workers may be running.
 
         Args:
             count: How many.
             upload: Returns the key and content of an upload.
             bucket: Another bucket to fill instead.
         """
-        processes.kill(self._store, object_store.NAME)
         objects = self._store / "objects"
-        for path in (objects / self.pipeline.output).iterdir():
+        output, bucket = objects / self.pipeline.output, bucket or self.pipeline.input
+        for path in output.iterdir():
             path.unlink()
         for number in range(count):
             key, content = upload(number)
-            (objects / (bucket or self.pipeline.input) / key).write_bytes(content)
-        self.store = object_store.start(self._store, "rclone")
-        self.pipeline.store = self.store
-        self.pipeline.s3 = client(self.store)
-        self.pipeline.configure()
+            (objects / bucket / key).write_bytes(content)
+        # rclone's VFS forgets the folders that it has read: rclone.org/commands/rclone_mount,
+        # "VFS Directory Cache".
+        os.kill(_pid(self._store / f"{object_store.NAME}.pid"), signal.SIGHUP)
+        while count and not (self._is_filled(bucket) or any(output.iterdir())):
+            time.sleep(_LOOK_SECONDS)
+
+    def _is_filled(self, bucket: str) -> bool:
+        return "Contents" in self.pipeline.s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
 
     def drain(self) -> Usage:
         """Run one pass of the worker, which must empty the input bucket."""
