@@ -13,13 +13,15 @@ from tests.worker.conftest import compiled, database, moto, pipelines, versioned
 __all__ = ["compiled", "database", "moto", "pipelines", "versioned"]
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while a browser is open, Playwright's event loop counts as running in this
+# thread, and asyncio.run and Pulumi's mocks in other tests need one of their own.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with open_browser() as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(
     tmp_path_factory: pytest.TempPathFactory,
     moto: ObjectStore,

@@ -1,5 +1,6 @@
 """Runs the real `__main__.py` against Pulumi's mocks and records what it asks of the engine."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -15,6 +16,8 @@ from pulumi.runtime.settings import get_root_resource
 
 from tests.unit.stack_settings import PROJECT
 
+# Each Future of Pulumi's is bound to a loop, and its root stack lives as long as the process.
+_LOOP = asyncio.new_event_loop()
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLOATING_IP = "203.0.113.7"
 #: What each kind answers besides its inputs.
@@ -112,6 +115,18 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
+def use_mocks(stack: str = "unit", monitor: mocks.MockMonitor | None = None) -> None:
+    """Direct Pulumi's SDK to mocks.
+
+    Args:
+        stack: The stack's name.
+        monitor: Takes the requests; None for one that forgets them.
+    """
+    # Creating the root stack needs a current loop, and asyncio.run of an earlier test leaves none.
+    asyncio.set_event_loop(_LOOP)
+    pulumi.runtime.set_mocks(Mocks(), project=PROJECT, stack=stack, preview=False, monitor=monitor)
+
+
 def run_program(values: Mapping[str, str], stack: str = "unit", secret: Sequence[str] = ()) -> Run:
     """One run with `values` as the stack's settings; whatever the program raises comes through.
 
@@ -127,9 +142,7 @@ def run_program(values: Mapping[str, str], stack: str = "unit", secret: Sequence
     root: Any = get_root_resource()
     if root:
         root.outputs.clear()  # one stack for the whole process
-    pulumi.runtime.set_mocks(
-        Mocks(), project=PROJECT, stack=stack, preview=False, monitor=_Monitor(run)
-    )
+    use_mocks(stack, _Monitor(run))
     set_all_config(
         {f"{PROJECT}:{name}": value for name, value in values.items()},
         [f"{PROJECT}:{name}" for name in secret],

@@ -4,7 +4,6 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import pulumi
 import pytest
 from pulumi.runtime import set_all_config
 
@@ -13,7 +12,7 @@ from infra.errors import InvalidSettings
 from infra.settings.declared import defaults as declared_defaults
 from infra.settings.load import load, parse
 from infra.settings.models import Settings
-from tests.unit.program import Mocks
+from tests.unit.program import use_mocks
 from tests.unit.stack_settings import PROJECT, PUBLIC_KEY, stack_settings
 
 
@@ -224,7 +223,7 @@ def load_stack(
     secret: Sequence[str] = (),
     **more: str,
 ) -> Settings:
-    pulumi.runtime.set_mocks(Mocks(), project=PROJECT, stack="unit")
+    use_mocks()
     set_all_config(
         {**{f"{PROJECT}:{name}": value for name, value in values.items()}, **more},
         [f"{PROJECT}:{name}" for name in secret],
