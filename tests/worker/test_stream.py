@@ -13,6 +13,7 @@ from tests.eventually import eventually
 from tests.worker.world import GOOD, Transforms, World, failing
 from worker.errors import TransformCrashed, UploadDeferred
 from worker.ledger.memory_ledger import MemoryLedger
+from worker.load import Load
 
 MOST = 2000  # uploads of a stream that does not end by itself
 
@@ -71,9 +72,9 @@ def test_the_heartbeat_tells_what_is_wrong_now(world: World) -> None:
     problems: list[str | None] = []
 
     class Watched(MemoryLedger):
-        def heartbeat(self, problem: str | None) -> None:
+        def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
             problems.append(problem)
-            super().heartbeat(problem)
+            super().heartbeat(problem, load)
 
     def fail_until(mended: Callable[[], bool]) -> Callable[[], None]:
         def act() -> None:

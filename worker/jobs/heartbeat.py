@@ -1,4 +1,4 @@
-"""The heartbeat of a pass: that it is running, and its current problem."""
+"""The heartbeat of a pass: that it is running, its current problem, and the machine's load."""
 
 import threading
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from worker.errors import ServiceUnavailable
 from worker.ledger.ledger import Ledger
+from worker.load import LoadMeter
 
 
 class Heartbeat:
@@ -27,6 +28,7 @@ class Heartbeat:
     ) -> None:
         self._ledger, self._seconds = ledger, seconds
         self._problem, self._failed = problem, failed
+        self._meter = LoadMeter()
         self._soon, self._ended = threading.Event(), threading.Event()
         self._executor = ThreadPoolExecutor(1)
         self._thread: Future[None]
@@ -53,7 +55,7 @@ class Heartbeat:
             if self._ended.is_set():
                 return
             try:
-                self._ledger.heartbeat(self._problem())
+                self._ledger.heartbeat(self._problem(), self._meter.measure())
             except ServiceUnavailable as error:
                 self._failed(str(error))
                 return

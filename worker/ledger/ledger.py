@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from worker.ledger.runs import Gather, Run, Upstream
+from worker.load import Load
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
@@ -348,5 +349,10 @@ class Ledger(Protocol):
     def gathered_bytes(self, runs: Collection[str]) -> dict[str, int]:
         """Return the size of all members, for runs that the pipeline gathers."""
 
-    def heartbeat(self, problem: str | None) -> None:
-        """Record that this machine made a pass, and what stopped it, if anything."""
+    def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
+        """Record that this machine works.
+
+        Args:
+            problem: What keeps it from working, or stopped its last pass, if anything.
+            load: How busy it is; without it, the last one stays.
+        """

@@ -27,6 +27,7 @@ from worker.ledger.ledger import (
 )
 from worker.ledger.memory_tables import AttemptRow, GatherRow, MemoryTables
 from worker.ledger.runs import Gather, Run, RunJob, RunResult, Upstream, gather_id
+from worker.load import Load
 from worker.uploads.job import Job, Parent
 from worker.uploads.upload import Upload
 
@@ -411,11 +412,13 @@ class MemoryLedger:
         found = self.gathers([gather_id(self._pipeline, run) for run in runs])
         return {one.run: one.bytes for one in found.values()}
 
-    def heartbeat(self, problem: str | None) -> None:
+    def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
         """See `Ledger.heartbeat`."""
         with self._lock:
             now = self._clock()
             self.tables.heartbeats[self._pipeline, self._machine] = (now, problem)
+            if load is not None:
+                self.tables.loads[self._pipeline, self._machine] = load
             if problem is not None:
                 self.tables.last_errors[self._pipeline] = (now, problem)
 

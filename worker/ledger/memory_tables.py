@@ -9,6 +9,7 @@ from itertools import count
 from worker.ledger.ledger import Attempt, Lease, Output, Result
 from worker.ledger.messages import CameraMinute, Message
 from worker.ledger.runs import Gather
+from worker.load import Load
 from worker.uploads.job import Parent
 from worker.uploads.upload import Upload
 
@@ -72,6 +73,7 @@ class MemoryTables:
         camera_minutes: The counters, and how much of them has arrived, by their primary key.
         first_passes: When a pipeline that gathers began to, by pipeline.
         heartbeats: When, and the problem, by pipeline and machine.
+        loads: Of machines, by pipeline and machine.
         last_errors: When, and the problem, by pipeline.
     """
 
@@ -91,6 +93,7 @@ class MemoryTables:
     )
     first_passes: dict[str, datetime] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
+    loads: dict[tuple[str, str], Load] = field(default_factory=dict)
     last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     fences: Iterator[int] = field(default_factory=lambda: count(1))
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -26,6 +26,7 @@ from worker.ledger.ledger import (
 )
 from worker.ledger.runs import Gather, Run, Upstream, run_from_row
 from worker.ledger.values import identity, key_sha256, storable_json, storable_values
+from worker.load import Load
 from worker.settings import Settings
 from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.upload import Upload, storable
@@ -216,9 +217,9 @@ class PostgresLedger:
         """See `Ledger.gathered_bytes`."""
         return {row["run_id"]: row["bytes"] for row in self._run("gathered_bytes", runs=list(runs))}
 
-    def heartbeat(self, problem: str | None) -> None:
+    def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
         """See `Ledger.heartbeat`."""
-        self._run_releasing("heartbeat", obstacle=problem)
+        self._run_releasing("heartbeat", obstacle=problem, **vars(load or Load()))
 
     def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement that also releases leases; they are kept if it fails."""

@@ -8,6 +8,7 @@ from worker.ledger.connection import Connection, connect_worker
 from worker.ledger.messages import INGEST, CameraMinute, KnownMessage, Message, NumberRanges
 from worker.ledger.postgres_ledger import statement, translated_errors
 from worker.ledger.values import storable_json
+from worker.load import Load
 from worker.settings import Settings
 
 
@@ -59,7 +60,7 @@ class PostgresMessages:
 
     def heartbeat(self, problem: str | None) -> None:
         """See `MessageLedger.heartbeat`."""
-        self._run("heartbeat", obstacle=problem, released="[]")
+        self._run("heartbeat", obstacle=problem, released="[]", **vars(Load()))
 
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         with translated_errors(name):
