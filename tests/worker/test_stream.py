@@ -72,9 +72,11 @@ def test_the_heartbeat_tells_what_is_wrong_now(world: World) -> None:
     problems: list[str | None] = []
 
     class Watched(MemoryLedger):
-        def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
+        def heartbeat(
+            self, problem: str | None, load: Load | None = None, *, is_live: bool = False
+        ) -> None:
             problems.append(problem)
-            super().heartbeat(problem, load)
+            super().heartbeat(problem, load, is_live=is_live)
 
     def fail_until(mended: Callable[[], bool]) -> Callable[[], None]:
         def act() -> None:

@@ -86,8 +86,10 @@ def _connect(settings: Settings, user: str, password: str) -> Connection:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=30_000,  # milliseconds
-            # The best plans do not depend on the parameters.
-            options="-c statement_timeout=30s -c plan_cache_mode=force_generic_plan "
+            # procrastinate's functions name its tables without their schema. The best plans do not
+            # depend on the parameters.
+            options="-c search_path=pipeline,public -c statement_timeout=30s "
+            "-c plan_cache_mode=force_generic_plan "
             # The server too: it ends the session of a dead worker within a minute, not two hours.
             "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
             **tls,

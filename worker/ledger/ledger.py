@@ -14,6 +14,8 @@ DONE, QUARANTINED, DROPPED = "done", "quarantined", "dropped"
 WAITING, RUNNING = "waiting", "running"
 #: How long a lease lasts unless it is renewed, in seconds of the database's clock.
 LEASE_SECONDS = 30
+#: Age of a heartbeat after which its pass no longer goes on, in seconds of the database's clock.
+LIVE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -349,10 +351,16 @@ class Ledger(Protocol):
     def gathered_bytes(self, runs: Collection[str]) -> dict[str, int]:
         """Return the size of all members, for runs that the pipeline gathers."""
 
-    def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
+    def heartbeat(
+        self, problem: str | None, load: Load | None = None, *, is_live: bool = False
+    ) -> None:
         """Record that this machine works.
 
         Args:
             problem: What keeps it from working, or stopped its last pass, if anything.
             load: How busy it is; without it, the last one stays.
+            is_live: Whether the pass goes on, and waits for further uploads.
         """
+
+    def live_machines(self) -> list[str]:
+        """Return the machines whose passes go on: with a heartbeat of the last `LIVE_SECONDS`."""

@@ -13,6 +13,7 @@ from worker.ledger.ledger import (
     DONE,
     DROPPED,
     LEASE_SECONDS,
+    LIVE_SECONDS,
     QUARANTINED,
     WAITING,
     Attempt,
@@ -412,15 +413,30 @@ class MemoryLedger:
         found = self.gathers([gather_id(self._pipeline, run) for run in runs])
         return {one.run: one.bytes for one in found.values()}
 
-    def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
+    def heartbeat(
+        self, problem: str | None, load: Load | None = None, *, is_live: bool = False
+    ) -> None:
         """See `Ledger.heartbeat`."""
+        place = (self._pipeline, self._machine)
         with self._lock:
             now = self._clock()
-            self.tables.heartbeats[self._pipeline, self._machine] = (now, problem)
+            self.tables.heartbeats[place] = (now, problem)
+            (self.tables.live.add if is_live else self.tables.live.discard)(place)
             if load is not None:
-                self.tables.loads[self._pipeline, self._machine] = load
+                self.tables.loads[place] = load
             if problem is not None:
                 self.tables.last_errors[self._pipeline] = (now, problem)
+
+    def live_machines(self) -> list[str]:
+        """See `Ledger.live_machines`."""
+        with self._lock:
+            recent = self._clock() - timedelta(seconds=LIVE_SECONDS)
+            return sorted(
+                machine
+                for pipeline, machine in self.tables.live
+                if pipeline == self._pipeline
+                and self.tables.heartbeats[pipeline, machine][0] > recent
+            )
 
     def _rows(self) -> list[tuple[datetime, str, Result]]:
         with self._lock:

@@ -73,6 +73,7 @@ class MemoryTables:
         camera_minutes: The counters, and how much of them has arrived, by their primary key.
         first_passes: When a pipeline that gathers began to, by pipeline.
         heartbeats: When, and the problem, by pipeline and machine.
+        live: Machines whose passes go on, with their pipelines.
         loads: Of machines, by pipeline and machine.
         last_errors: When, and the problem, by pipeline.
     """
@@ -93,6 +94,7 @@ class MemoryTables:
     )
     first_passes: dict[str, datetime] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], tuple[datetime, str | None]] = field(default_factory=dict)
+    live: set[tuple[str, str]] = field(default_factory=set)
     loads: dict[tuple[str, str], Load] = field(default_factory=dict)
     last_errors: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     fences: Iterator[int] = field(default_factory=lambda: count(1))

@@ -10,6 +10,7 @@ from psycopg import sql
 from worker.errors import ServiceUnavailable
 from worker.ledger.connection import Connection, connect_admin, reason_of
 from worker.ledger.postgres_ledger import SQL_FOLDER, statement
+from worker.ledger.queue_schema import migrate_queue
 from worker.settings import Settings
 from worker.transforms import Description, describe, is_function
 
@@ -69,6 +70,7 @@ def migrate(
         connection.execute(statement("lock_migrations"))
         connection.execute(statement("create_schema"))
         present = {row["version"] for row in connection.execute(statement("applied_migrations"))}
+        queue_migrations = migrate_queue(connection)  # 007 refers to its tables
         for path in sorted((SQL_FOLDER / "migrations").glob("*.sql")):
             version = int(path.name.partition("_")[0])
             if version not in present:
@@ -78,6 +80,7 @@ def migrate(
                         statement("add_migration"), {"version": version, "name": path.stem}
                     )
                 applied.append(path.stem)
+        applied += queue_migrations
         worker = sql.Identifier(worker_role)
         database = sql.Identifier(connection.info.dbname)
         grant = sql.SQL(statement("grant_rights").decode())

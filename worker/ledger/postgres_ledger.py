@@ -217,9 +217,16 @@ class PostgresLedger:
         """See `Ledger.gathered_bytes`."""
         return {row["run_id"]: row["bytes"] for row in self._run("gathered_bytes", runs=list(runs))}
 
-    def heartbeat(self, problem: str | None, load: Load | None = None) -> None:
+    def heartbeat(
+        self, problem: str | None, load: Load | None = None, *, is_live: bool = False
+    ) -> None:
         """See `Ledger.heartbeat`."""
-        self._run_releasing("heartbeat", obstacle=problem, **vars(load or Load()))
+        load = load or Load()
+        self._run_releasing("heartbeat", obstacle=problem, live=is_live, **vars(load))
+
+    def live_machines(self) -> list[str]:
+        """See `Ledger.live_machines`."""
+        return [row["machine"] for row in self._run("live_machines")]
 
     def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement that also releases leases; they are kept if it fails."""

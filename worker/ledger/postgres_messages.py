@@ -60,7 +60,7 @@ class PostgresMessages:
 
     def heartbeat(self, problem: str | None) -> None:
         """See `MessageLedger.heartbeat`."""
-        self._run("heartbeat", obstacle=problem, released="[]", **vars(Load()))
+        self._run("heartbeat", obstacle=problem, live=False, released="[]", **vars(Load()))
 
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         with translated_errors(name):

@@ -10,16 +10,17 @@ WITH released AS (
 )
 
 INSERT INTO pipeline.heartbeats (
-    stack, pipeline, machine, last_pass, obstacle, last_error, last_error_at,
+    stack, pipeline, machine, last_pass, live, obstacle, last_error, last_error_at,
     cores, cpu, memory_used, memory_total
 )
 VALUES (
-    %(stack)s, %(pipeline)s, %(machine)s, now(), %(obstacle)s, %(obstacle)s,
+    %(stack)s, %(pipeline)s, %(machine)s, now(), %(live)s, %(obstacle)s, %(obstacle)s,
     CASE WHEN %(obstacle)s::text IS NOT NULL THEN now() END,
     %(cores)s, %(cpu)s, %(memory_used)s, %(memory_total)s
 )
 ON CONFLICT (stack, pipeline, machine) DO UPDATE SET
     last_pass = excluded.last_pass,
+    live = excluded.live,
     obstacle = excluded.obstacle,
     last_error = coalesce(excluded.last_error, heartbeats.last_error),
     last_error_at = coalesce(excluded.last_error_at, heartbeats.last_error_at),

@@ -1,0 +1,88 @@
+"""The interface of the assignments, implemented by PostgreSQL and, for tests, in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker.dispatch.bundle import Bundle
+from worker.ledger.ledger import Attempt
+from worker.uploads.listing import KeyUploads
+from worker.uploads.upload import Upload
+
+#: How long a machine is the lister unless it renews that, in seconds of the database's clock.
+LISTER_SECONDS = 10
+#: Age of the heartbeat of procrastinate's worker after which its tasks are void, in seconds.
+STALLED_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What a pipeline's queue holds.
+
+    Attributes:
+        queued: Tasks that no machine has begun.
+        running: Tasks that a machine has begun and not ended.
+        large: Those of both that are large.
+        keys: The keys of all.
+    """
+
+    queued: int = 0
+    running: int = 0
+    large: int = 0
+    keys: int = 0
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """When uploads that were tried before are tried again.
+
+    Attributes:
+        after: Returns the seconds after the nth failure in a row.
+        refused: The seconds after the store refused to delete an upload.
+    """
+
+    after: Callable[[int], float]
+    refused: float
+
+
+class Assignments(Protocol):
+    """Which listed keys of a pipeline are assigned to machines, as seen by one machine.
+
+    Every method but `lead` is for the lister. All may be called from several threads and raise
+    ServiceUnavailable if the database fails.
+    """
+
+    def lead(self) -> bool:
+        """Become the lister, or stay it, for `LISTER_SECONDS`; return whether this one is it."""
+
+    def resign(self) -> None:
+        """Let another machine become the lister at once."""
+
+    def due(
+        self, works: Sequence[KeyUploads], pauses: Pauses
+    ) -> list[tuple[KeyUploads, dict[Upload, Attempt]]]:
+        """Return the works that a machine may begin now.
+
+        Left out are keys that are assigned or leased, also by this machine, or whose oldest tried
+        upload is paused, and uploads whose deletion the store refused lately.
+
+        Args:
+            works: At most about 1,000 of a listing.
+            pauses: The times.
+
+        Returns:
+            Each work, perhaps without some uploads, and what is known about those that were tried.
+        """
+
+    def assign(self, bundles: Sequence[Bundle]) -> bool:
+        """Assign works, all or none.
+
+        Returns:
+            Whether this machine is still the lister; if not, nothing was assigned.
+        """
+
+    def depth(self) -> Depth:
+        """Return what the queue holds, after deleting tasks that no machine will end."""
+
+    def cancel_queued(self) -> None:
+        """Delete the tasks that no machine has begun."""

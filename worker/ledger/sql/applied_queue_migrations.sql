@@ -1,0 +1,2 @@
+-- Names of procrastinate's migrations that were applied.
+SELECT name FROM pipeline.queue_migrations;
