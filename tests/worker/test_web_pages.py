@@ -324,7 +324,10 @@ def test_quarantined_job_is_dropped(web: WebServer) -> None:
     assert status == 200
     assert "1 of 2 jobs dropped" in text
     assert "('a.png') was not dropped: it is done" in text
-    assert "dropped" in web.get(f"/jobs/{own}").text
+    text = web.get(f"/jobs/{own}").text
+    assert "dropped" in text
+    assert f"/thumbnails/{own}/0" not in text
+    assert f"/files/{own}/0" not in text
     assert not any("evil.svg" in key for key in web.pipeline.keys(web.pipeline.quarantine))
 
 
@@ -359,6 +362,40 @@ def test_pages_hold_each_job_once_and_in_order(web: WebServer) -> None:
         times = [row["created_at"] for row in old]
         assert times == sorted(times, reverse=True)
         assert len(seen) == len(set(seen))
+
+
+def test_input_is_shown_that_is_the_result_of_another_job(web: WebServer) -> None:
+    job = job_id(web, "negated_a.png", "small")
+    for path in (f"/jobs/{job}", "/results?pipeline=small&q=negated_a.png"):
+        assert f"/thumbnails/{job}/0" in web.get(path).text
+    assert web.get(f"/files/{job}/0").status == 200
+
+
+def test_input_of_a_camera_is_not_shown_after_its_deletion(web: WebServer) -> None:
+    """Its origin is a message, which is no job that stored something."""
+    job, message = "c" * 32, "d" * 32
+    web.pipeline.sql(
+        """
+        INSERT INTO pipeline.results (
+            stack, pipeline, job_id, run_id, parent_id, parent_number, bucket, key, key_sha256,
+            version_id, etag, last_modified, input_sha256, input_bytes, seconds, worker, outcome,
+            transform
+        )
+        VALUES (
+            %s, 'small', %s, %s, %s, 1, 'b', 'door/b1/1.jpg', sha256('door/b1/1.jpg'), '', '',
+            now(), 'a', 1, 1, 'vm', 'done', 'thumbnail'
+        )
+        """,
+        web.pipeline.name,
+        job,
+        job,
+        message,
+    )
+    for path in (f"/jobs/{job}", "/results?pipeline=small&q=door/b1/1.jpg"):
+        text = web.get(path).text
+        assert "door/b1/1.jpg" in text
+        assert f"/thumbnails/{job}/0" not in text
+        assert f"/files/{job}/0" not in text
 
 
 def test_database_outage_is_one_sentence(

@@ -102,16 +102,13 @@ async def _job(request: Request) -> Response:
 
     def read(ledger: PageLedger) -> dict[str, Any]:
         details = job_details(ledger, state.store, pipelines, identifier)
-        own = details["id"]
-        row = ledger.job(own)
-        recorded = {"parent_id": row["parent_id"] if row else None}
-        records = [one["data"] for one in ledger.records_of([own], _RECORDS)]
-        outputs = ledger.outputs_of([own], _OUTPUTS)
-        return {
-            "job": details,
-            "shown": show(state.settings, details | recorded, outputs, records),
-            "is_changed": bool(row and row["retried_by"]),
-        }
+        origin = details["parent"]
+        source = origin and ledger.output(origin["id"], origin["number"])
+        is_copy = bool(source and source["sha256"] == details["input"]["sha256"])
+        records = [one["data"] for one in ledger.records_of([details["id"]], _RECORDS)]
+        stored, row = details["outputs"], details | {"is_copy": is_copy}
+        shown = show(state.settings, row, stored[:_OUTPUTS], len(stored), records)
+        return {"job": details, "shown": shown, "outputs": stored[:_OUTPUTS]}
 
     try:
         # The store is asked only for jobs that are not recorded.
@@ -126,8 +123,8 @@ async def _job(request: Request) -> Response:
         return RedirectResponse(f"/jobs/{job['id']}", 303)
     pipeline = state.settings.pipelines.get(job["pipeline"])
     is_kept = job["state"] == DONE and bool(pipeline and pipeline.keep_inputs)
-    can_retry = not values["is_changed"] and (job["state"] == QUARANTINED or is_kept)
-    can_drop = not values["is_changed"] and job["state"] == QUARANTINED
+    can_retry = not job["retried_by"] and (job["state"] == QUARANTINED or is_kept)
+    can_drop = not job["retried_by"] and job["state"] == QUARANTINED
     actions = [name for name, can in (("retry", can_retry), ("drop", can_drop)) if can]
     return render(request, "job.html", actions=actions, **values)
 

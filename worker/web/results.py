@@ -91,24 +91,24 @@ def _read(
     page = ledger.job_page(page_filter)
     ids = [job["id"] for job in page.jobs]
     outputs, records = ledger.outputs_of(ids, _OUTPUTS), ledger.records_of(ids, _RECORDS)
-    return page, [
-        show(
-            settings,
-            job,
-            [row for row in outputs if row["job_id"] == job["id"]],
-            [row["data"] for row in records if row["job_id"] == job["id"]],
-        )
-        for job in page.jobs
-    ]
+    shown = []
+    for job in page.jobs:
+        own = [row for row in outputs if row["job_id"] == job["id"]]
+        data = [row["data"] for row in records if row["job_id"] == job["id"]]
+        shown.append(show(settings, job, own, own[0]["total"] if own else 0, data))
+    return page, shown
 
 
-def show(settings: Settings, job: _Row, outputs: Sequence[_Row], records: Sequence[_Row]) -> Shown:
+def show(
+    settings: Settings, job: _Row, outputs: Sequence[_Row], total: int, records: Sequence[_Row]
+) -> Shown:
     """Arrange a job's results.
 
     Args:
         settings: The stack's.
-        job: Its row: id, pipeline, state, key, parent_id.
-        outputs: The first of its rows of `outputs`, each with their `total`.
+        job: Its row: id, pipeline, state, key, is_copy.
+        outputs: The first of its rows of `outputs`.
+        total: How many there are.
         records: The first of its records.
 
     Returns:
@@ -123,7 +123,7 @@ def show(settings: Settings, job: _Row, outputs: Sequence[_Row], records: Sequen
         boxes,
         pictures,
         [row for row in outputs if row not in pictures],
-        outputs[0]["total"] - len(outputs) if outputs else 0,
+        total - len(outputs),
         list(dict.fromkeys(name for record in tabular for name in record)),
         tabular,
     )

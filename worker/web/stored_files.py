@@ -81,10 +81,16 @@ def possible_inputs(
 
 
 def may_have_input(settings: Settings, job: Mapping[str, Any]) -> bool:
-    """Return whether something may still have a job's input, without asking the store."""
+    """Return whether something may still have a job's input, without asking the store.
+
+    Args:
+        settings: The stack's.
+        job: Its pipeline, its state, and `is_copy`: whether it read the recorded result of another
+            job, and not a camera's message or what several jobs made.
+    """
     pipeline = settings.pipelines.get(job["pipeline"])
-    keeps = bool(pipeline and pipeline.keep_inputs)
-    return bool(job["parent_id"]) or job["state"] == QUARANTINED or keeps
+    is_archived = job["state"] == DONE and bool(pipeline and pipeline.keep_inputs)
+    return job["is_copy"] or job["state"] == QUARANTINED or is_archived
 
 
 def possible_files(

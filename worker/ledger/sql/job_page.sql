@@ -61,7 +61,12 @@ SELECT
     r.outcome AS state,
     r.key,
     r.reason,
-    r.parent_id,
+    EXISTS (
+        SELECT FROM pipeline.outputs AS o
+        WHERE
+            (o.job_id, o.number) = (r.parent_id, r.parent_number)
+            AND o.sha256 = r.input_sha256
+    ) AS is_copy,
     (
         SELECT s.job_id FROM pipeline.results AS s WHERE s.retry_of = r.job_id
         ORDER BY s.id DESC LIMIT 1
