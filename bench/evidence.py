@@ -1,6 +1,7 @@
 """What the oracle looks at, read from a real store and a real database."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,7 @@ class PipelineEvidence:
 
     def __init__(self, pipeline: WorkerPipeline) -> None:
         self._s3 = pipeline.s3
-        self.keys = cache(self._keys)
+        self._listed, self.keys = cache(self._list), cache(self._keys)
         dsn = pipeline.server.dsn(pipeline.database)
         with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
             self.rows: Sequence[Row] = [_row(row) for row in connection.execute(_ROWS)]
@@ -41,14 +42,24 @@ class PipelineEvidence:
             self.leftovers |= {"gathers": connection.execute(unstored).rowcount}
 
     def _keys(self, bucket: str) -> Sequence[str]:
+        kinds = ("Contents", "Versions", "DeleteMarkers")
+        return [line["Key"] for kind in kinds for line in self._listed(bucket).get(kind, [])]
+
+    def versions(self, bucket: str) -> Collection[tuple[str, str]]:
+        """See `Evidence.versions`."""
+        return [(one["Key"], one["VersionId"]) for one in self._listed(bucket).get("Versions", [])]
+
+    def _list(self, bucket: str) -> dict[str, list[dict[str, Any]]]:
         try:
             versions = self._s3.get_bucket_versioning(Bucket=bucket).get("Status")
         except ClientError:  # rclone has none
             versions = None
         name = "list_object_versions" if versions else "list_objects_v2"
-        pages = self._s3.get_paginator(name).paginate(Bucket=bucket)
-        lines = ("Contents", "Versions", "DeleteMarkers")
-        return [line["Key"] for page in pages for kind in lines for line in page.get(kind, [])]
+        lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for page in self._s3.get_paginator(name).paginate(Bucket=bucket):
+            for kind in ("Contents", "Versions", "DeleteMarkers"):
+                lines[kind] += page.get(kind, [])
+        return lines
 
     def content(self, bucket: str, key: str, version_id: str = "") -> bytes | None:
         """See `Evidence.content`."""

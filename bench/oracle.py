@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -160,6 +160,9 @@ class Evidence(Protocol):
 
     def content(self, bucket: str, key: str, version_id: str = "") -> bytes | None:
         """Return an object, None if it is missing."""
+
+    def versions(self, bucket: str) -> Collection[tuple[str, str]]:
+        """Return key and version id of each object, nothing if the bucket has no versions."""
 
 
 @dataclass(frozen=True)
@@ -376,11 +379,23 @@ class _Comparison:
                 yield f"{bucket}: {key!r} is not the newest upload's result."
         if self._uncertain:
             return  # a job that was not finished may have stored results
+        named = {
+            (one.bucket, one.key, one.version_id)
+            for row in self._evidence.rows
+            for one in row.results
+        }
         for rules in self._oracle.pipelines.values():
             more = set(self._evidence.keys(rules.output))
             more -= {key for bucket, key in self._newest if bucket == rules.output}
             if more:
                 yield f"{rules.output}: {sorted(more)} belong to no job."
+            left = {
+                one
+                for one in self._evidence.versions(rules.output)
+                if (rules.output, *one) not in named
+            }
+            if left:
+                yield f"{rules.output}: the versions {sorted(left)} belong to no job."
 
     def _may_be(self, bucket: str, result: bytes) -> bool:
         """Return whether a result may be of an upload that users deleted or replaced meanwhile."""

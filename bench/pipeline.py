@@ -87,11 +87,19 @@ class WorkerPipeline:
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def configure(self, **changes: dict[str, object]) -> None:
-        """Write worker.toml; `changes` replace values, by table.
+        """Write worker.toml; `changes` replace values, by table (`write_settings`)."""
+        self.write_settings(self.folder, **changes)
+
+    def write_settings(self, folder: Path, **changes: dict[str, object]) -> Path:
+        """Write worker.toml and the credentials into a folder.
 
         The tables are top, store, database, and, of the first pipeline, pipeline and limits;
-        `tables` has values of these and further tables for all calls. Uploads are deleted as soon
-        as they are recorded, and empty ones do not wait for their content.
+        `changes` replace values, by table; `tables` has values of these and further tables for all
+        calls. Uploads are deleted as soon as they are recorded, and empty ones do not wait for
+        their content.
+
+        Returns:
+            The path of worker.toml.
         """
         tables: dict[str, dict[str, object]] = {
             "top": {
@@ -119,10 +127,9 @@ class WorkerPipeline:
             values = tables.get(table, {}) | self.tables.get(table, {}) | changes.get(table, {})
             for name, value in values.items():
                 text += f"{name} = {json.dumps(value)}\n"
-        self.folder.mkdir(exist_ok=True)
-        self.settings.write_text(text)
-        credentials = self.folder / "credentials"
-        credentials.mkdir(exist_ok=True)
+        credentials = folder / "credentials"
+        credentials.mkdir(parents=True, exist_ok=True)
+        (folder / self.settings.name).write_text(text)
         for name, secret in {
             "s3-access-key": self.store.access_key,
             "s3-secret-key": self.store.secret_key,
@@ -130,6 +137,7 @@ class WorkerPipeline:
             "database-admin-password": self.admin_password,
         }.items():
             (credentials / name).write_text(secret)
+        return folder / self.settings.name
 
     @property
     def settings(self) -> Path:

@@ -6,6 +6,7 @@ nor between the store's response and its arrival, and it cannot respond 503 or c
 So a fault would hit a different request in each run.
 """
 
+import ctypes
 import socket
 import struct
 import threading
@@ -16,6 +17,10 @@ from typing import Literal, Self
 
 _CHUNK = 1 << 16
 _HEAD_END = b"\r\n\r\n"
+# A socket with such a filter drops each packet before TCP sees it (linux/filter.h, socket(7)).
+_ATTACH_FILTER, _DETACH_FILTER = 26, 27  # asm-generic/socket.h; Python does not name them
+_DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)  # BPF_RET, 0 bytes
+_FILTER = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,18 @@ class Proxy:
         self.mend()  # ends the threads that hold something
 
     def cut(self) -> None:
-        """Hold what either side sends from now on; connections stay open, as on a cut link."""
+        """Cut the link, as an unplugged cable does: nothing passes, nothing is acknowledged."""
         self._link.clear()
+        for one in (self._listener, *self._open):
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _FILTER)
 
     def mend(self) -> None:
-        """Pass on what was held, and again all that is sent."""
+        """Let the link work again; connections that were open are reset."""
+        with suppress(OSError):
+            self._listener.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+        if not self._link.is_set():
+            self.reset()
         self._link.set()
 
     def await_link(self) -> None:
@@ -149,7 +161,6 @@ class _Connection:
 
     def requests(self) -> None:
         while data := _receive(self._client):
-            self._proxy.await_link()
             fault = None
             if not self._turn:
                 self._asked = data
@@ -165,13 +176,14 @@ class _Connection:
                 self._break(fault, data, self._client, self._server)
                 break
             else:
+                self._proxy.await_link()
                 _send(self._server, fault.change(data) if fault else data)
+        self._proxy.await_link()
         _end(self._server)
         self._proxy.forget(self._client, self._server)
 
     def responses(self) -> None:
         while data := _receive(self._server):
-            self._proxy.await_link()
             fault = None
             if self._turn:
                 _, fault = self._proxy.act("after", self._turn, self._asked)
@@ -184,7 +196,9 @@ class _Connection:
                 self._break(fault, data, self._server, self._client)
                 break
             else:
+                self._proxy.await_link()
                 _send(self._client, fault.change(data) if fault else data)
+        self._proxy.await_link()
         _end(self._client)
 
     def _break(

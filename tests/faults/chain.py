@@ -4,7 +4,6 @@ The transform of the first two negates a picture twice, that of the third hashes
 run; they make other bytes each time, so that two attempts cannot be mistaken for one.
 """
 
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -195,20 +194,18 @@ class Chain:
         for one in names[: names.index(name)]:
             self.pipeline.drain(pipeline=one)
 
-    def start(self, name: str) -> subprocess.Popen[str]:
-        """Start a pass of a pipeline."""
-        return self.pipeline.popen("drain", "--pipeline", name)
+    def start(self, name: str, linger: float = 0) -> subprocess.Popen[str]:
+        """Start a pass of a pipeline on the machine `vm-1`."""
+        return self.pipeline.popen("drain", "--pipeline", name, "--linger", str(linger))
 
-    def start_elsewhere(self, name: str) -> subprocess.Popen[str]:
+    def start_elsewhere(
+        self, name: str, machine: str = "vm-2", linger: float = 0
+    ) -> subprocess.Popen[str]:
         """Start a pass on another machine, which reaches all servers directly."""
-        settings, place = self.pipeline.settings, self.pipeline.folder / "vm-2"
-        before = settings.read_text()
-        self.pipeline.configure()
-        shutil.copytree(settings.parent / "credentials", place / "credentials", dirs_exist_ok=True)
-        own = place / "worker.toml"
-        own.write_text(settings.read_text().replace('"vm-1"', '"vm-2"'))
-        settings.write_text(before)
-        return self.pipeline.popen("--settings", str(own), "drain", "--pipeline", name)
+        place = self.pipeline.folder / machine
+        own = self.pipeline.write_settings(place, top={"machine": machine})
+        arguments = ("drain", "--pipeline", name, "--linger", str(linger))
+        return self.pipeline.popen("--settings", str(own), *arguments)
 
     def finish(self) -> None:
         """Make a clean pass of each pipeline, and check that everything is exact."""

@@ -1,6 +1,6 @@
 """The oracle notices what must never happen; otherwise the tests of faults would prove nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -35,6 +35,7 @@ class Found:
         Row("first", "2", "b.png", "v2", sha256(BAD), "quarantined", "no picture"),
     )  # fmt: skip
     leftovers: Mapping[str, int] = field(default_factory=dict)
+    stored: Sequence[tuple[str, str]] = (("a.png", ""),)
     objects: dict[tuple[str, str], bytes] = field(
         default_factory=lambda: {
             ("output", "a.png"): GOOD[::-1],
@@ -48,6 +49,9 @@ class Found:
 
     def content(self, bucket: str, key: str, version_id: str = "") -> bytes | None:
         return self.objects.get((bucket, key))
+
+    def versions(self, bucket: str) -> Collection[tuple[str, str]]:
+        return self.stored if bucket == "output" else ()
 
 
 def problems(found: Found) -> list[str]:
@@ -75,6 +79,7 @@ def rows(change: Callable[[Sequence[Row]], Sequence[Row]]) -> Callable[[Found], 
         (put("input", "a.png", GOOD), "left in the input bucket"),
         (put("output", "a.png", b"other"), "is not the newest upload's result"),
         (put("output", "more.png", b"other"), "belong to no job"),
+        (lambda found: replace(found, stored=[("a.png", "older")]), "versions"),
         (put("quarantine", KEPT, b"other"), "does not hold the upload"),
         (put("quarantine", "more", b"other"), "belongs to no job"),
         (put("quarantine", note_key(KEPT), b'{"reason": "?"}'), "another reason than the row"),

@@ -6,7 +6,7 @@ more examples.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -149,6 +149,14 @@ class MemoryEvidence:
             if version_id in ("", one.version_id):
                 return None if one.is_marker else one.content
         return None
+
+    def versions(self, bucket: str) -> Collection[tuple[str, str]]:
+        return [
+            (key, one.version_id)
+            for key, versions in self._world.store.versions(bucket).items()
+            for one in versions
+            if one.version_id and not one.is_marker
+        ]
 
 
 def _row(pipeline: str, result: Result) -> Row:

@@ -1,0 +1,269 @@
+"""The machines of a stack as processes: what systemd runs on each, behind links that can be cut."""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import psutil
+
+from bench.pipeline import WorkerPipeline
+from bench.proxy import Act, Proxy
+
+STORE, DATABASE = "store", "database"
+#: pipeline-worker@.service, WatchdogSec=
+_WATCHDOG_SECONDS = 30
+
+
+class Service:
+    """A worker that is started again whenever it ends, as its unit is.
+
+    It gets a watchdog, as from systemd (sd_notify(3), sd_watchdog_enabled(3)): if it has notified
+    once and then no longer does, it is ended by SIGABRT.
+
+    Args:
+        start: Starts the worker with further variables of its environment.
+        folder: For its socket.
+        pause: Seconds between its end and its next start.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[Mapping[str, str]], "subprocess.Popen[str]"],
+        folder: Path,
+        pause: float,
+    ) -> None:
+        self._start, self._path, self._pause = start, folder / "notify", pause
+        self._is_wanted, self._is_frozen = False, False
+        self._thread: threading.Thread | None = None
+        self.process: subprocess.Popen[str] | None = None
+        self.statuses: list[int] = []  # of the workers that have ended
+        self.errors: list[str] = []  # and what they wrote
+
+    def start(self) -> None:
+        """Start it, and again whenever it ends."""
+        self._is_wanted, self._is_frozen = True, False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self, number: int) -> None:
+        """End it by a signal, and do not start it again."""
+        self._is_wanted = False
+        self._signal(signal.SIGCONT)
+        self._signal(number)
+        if self._thread:
+            self._thread.join()
+
+    def freeze(self) -> None:
+        """Stop it and its transforms, as a hypervisor does that pauses its machine."""
+        self._is_frozen = True
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+        self._is_frozen = False
+
+    def _signal(self, number: int) -> None:
+        """Send a signal to the worker; those that nothing handles also to its transforms."""
+        with suppress(psutil.NoSuchProcess):
+            if self.process and self.process.poll() is None:
+                worker = psutil.Process(self.process.pid)
+                children = worker.children(recursive=True) if number != signal.SIGTERM else []
+                for one in (worker, *children):
+                    with suppress(psutil.NoSuchProcess):
+                        one.send_signal(number)
+
+    def _run(self) -> None:
+        while self._is_wanted:
+            self._path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+                notified.bind(str(self._path))
+                notified.settimeout(0.2)
+                microseconds = str(_WATCHDOG_SECONDS * 1_000_000)
+                environment = {"NOTIFY_SOCKET": str(self._path), "WATCHDOG_USEC": microseconds}
+                self.process = self._start(environment)
+                reader = threading.Thread(target=self._read, args=[self.process], daemon=True)
+                reader.start()
+                self._watch(self.process, notified)
+                reader.join()
+            self.statuses.append(self.process.returncode)
+            ended = time.monotonic()
+            while self._is_wanted and time.monotonic() - ended < self._pause:
+                time.sleep(0.05)
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        _, errors = process.communicate()
+        self.errors.append(errors)
+
+    def _watch(self, process: "subprocess.Popen[str]", notified: socket.socket) -> None:
+        latest: float | None = None
+        while process.poll() is None:
+            with suppress(TimeoutError):
+                if b"WATCHDOG=1" in notified.recv(4096) or latest is None:
+                    latest = time.monotonic()
+            now = time.monotonic()
+            if self._is_frozen:
+                latest = latest and now
+            elif latest is not None and now - latest > _WATCHDOG_SECONDS:
+                process.send_signal(signal.SIGABRT)
+                latest = None
+
+
+class Machine:
+    """A machine of a fleet: a worker for each pipeline, and two links.
+
+    Args:
+        pipeline: The stack.
+        name: The machine's name.
+        acts: Called by the proxies of its links; see `Proxy`.
+    """
+
+    def __init__(self, pipeline: WorkerPipeline, name: str, acts: Mapping[str, Act]) -> None:
+        self._pipeline, self.name = pipeline, name
+        self._folder = pipeline.folder / "machines" / name
+        url, server = urlsplit(pipeline.store.endpoint), pipeline.server
+        addresses = {
+            STORE: (str(url.hostname), int(url.port or 0)),
+            DATABASE: (server.host, server.port),
+        }
+        self.links = {
+            peer: Proxy(*address, acts.get(peer, lambda *_: None))
+            for peer, address in addresses.items()
+        }
+        self.services: dict[str, Service] = {}
+
+    def open(self, names: Sequence[str], linger: float, pause: float) -> None:
+        """Start the worker of each pipeline; see `Fleet` and `Service`."""
+        for link in self.links.values():
+            link.__enter__()
+        settings = self._pipeline.write_settings(
+            self._folder,
+            top={"machine": self.name},
+            store={"endpoint": f"http://127.0.0.1:{self.links[STORE].port}"},
+            database={"port": self.links[DATABASE].port},
+        )
+        for name in names:
+            self.services[name] = self._service(settings, name, linger, pause)
+        self.start()
+
+    def _service(self, settings: Path, name: str, linger: float, pause: float) -> Service:
+        state = self._folder / name
+        state.mkdir(parents=True, exist_ok=True)
+        arguments = ("drain", "--pipeline", name, "--linger", str(linger))
+
+        def start(environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+            return subprocess.Popen(
+                [*self._pipeline.command, "--settings", str(settings), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=state,
+                env={
+                    **self._pipeline.process_environment,
+                    "STATE_DIRECTORY": str(state),
+                    **environment,
+                },
+            )
+
+        return Service(start, state, pause)
+
+    def start(self) -> None:
+        """Start its workers after `kill` or `stop`."""
+        for service in self.services.values():
+            service.start()
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Let its workers end by SIGTERM."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        threads = [
+            threading.Thread(target=service.end, args=[number])
+            for service in self.services.values()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def freeze(self) -> None:
+        """Stop all its processes."""
+        for service in self.services.values():
+            service.freeze()
+
+    def thaw(self) -> None:
+        """Let its processes go on."""
+        for service in self.services.values():
+            service.thaw()
+
+    def close(self) -> None:
+        """End its workers and its links."""
+        for link in self.links.values():
+            link.__exit__()
+        self.kill()
+
+
+class Fleet:
+    """Machines that work for a stack while the context lasts.
+
+    Args:
+        pipeline: The stack.
+        machines: The names of the machines.
+        names: The names of the pipelines.
+        linger: See `drain --linger`.
+        pause: Seconds between the end of a worker and its next start.
+        acts: By machine: called by the proxies of its links.
+    """
+
+    def __init__(
+        self,
+        pipeline: WorkerPipeline,
+        machines: Sequence[str],
+        names: Sequence[str],
+        *,
+        linger: float = 60,
+        pause: float = 1,
+        acts: Mapping[str, Mapping[str, Act]] | None = None,
+    ) -> None:
+        self._names, self._linger, self._pause = names, linger, pause
+        self.machines = {
+            name: Machine(pipeline, name, (acts or {}).get(name, {})) for name in machines
+        }
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for machine in self.machines.values():
+                stack.callback(machine.close)
+                machine.open(self._names, self._linger, self._pause)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def stop(self) -> None:
+        """Let all workers end by SIGTERM, so that no lease remains."""
+        for machine in self.machines.values():
+            machine.stop()
+
+    @property
+    def tracebacks(self) -> list[str]:
+        """What workers wrote that ended by an error that nobody expected."""
+        return [
+            text
+            for machine in self.machines.values()
+            for service in machine.services.values()
+            for text in service.errors
+            if "Traceback" in text
+        ]
