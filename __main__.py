@@ -5,24 +5,23 @@ import os
 import pulumi
 
 from infra import clouds, outputs
-from infra.buckets import Buckets
+from infra.buckets import Buckets, Pipeline
 from infra.database import make_database
 from infra.interfaces import Interfaces
 from infra.machines import Machines
 from infra.network import Network
-from infra.pipeline import Pipeline
 from infra.settings.load import load
 
 stack = load(os.environ)
 compute, database_cloud = clouds.look_up(stack)
 on_openstack = pulumi.ResourceOptions(providers=[clouds.make_provider(stack, compute)])
 
-# The database admits the floating IP only, so that is allocated first; the machine comes last, with
-# all it needs to know in its user-data.
+# The database admits the floating IP (and the router's, behind which machines 2, 3, … are) only, so
+# that is allocated first; machines come last, with all they need to know in their user-data.
 network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
 pipelines = [Pipeline(name, stack, compute, buckets, on_openstack) for name in stack.pipelines]
-database = make_database(stack, database_cloud, network.address)
+database = make_database(stack, database_cloud, [network.address, *compute.routers])
 interfaces = Interfaces(stack, network.address, buckets.access)
 machines = Machines(
     stack, network, buckets, pipelines, database, interfaces=interfaces, opts=on_openstack

@@ -2,12 +2,14 @@
 
 import os
 import pwd
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from clients.errors import CloudError
 
+#: The only variable OS_* that selects a file instead of filling gaps of entries.
 VARIABLE = "OS_CLIENT_CONFIG_FILE"
 
 
@@ -40,6 +42,16 @@ def check_provider_finds(found: Path | None) -> None:
         raise CloudError(
             f"Pulumi's OpenStack provider does not look for clouds.yaml at {found}: run "
             f"'export {VARIABLE}={found}' first (./pipeline env prints it too)."
+        )
+
+
+def harmful_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence about variables that would fill gaps of both clouds' entries."""
+    found = sorted(name for name in environment if name.startswith("OS_") and name != VARIABLE)
+    if found:
+        yield (
+            f"The environment sets {', '.join(found)}, which would fill gaps of both clouds: unset"
+            " them (credentials come from clouds.yaml alone)."
         )
 
 

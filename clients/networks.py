@@ -57,3 +57,38 @@ def choose_network(cloud: "Connection", wanted: str, project: str) -> str:
             " with a router, so name one."
         )
     return str(next(iter(found)))
+
+
+def router_addresses(cloud: "Connection", network: str, machines: int) -> tuple[str, ...]:
+    """Return the IPv4 addresses behind which a network's machines without a floating IP appear.
+
+    Args:
+        cloud: The compute cloud.
+        network: The network's id.
+        machines: How many the stack has.
+
+    Returns:
+        Those of its routers that translate addresses (SNAT), sorted.
+
+    Raises:
+        CloudError: The project sees no such router.
+    """
+    routers = {
+        port.device_id
+        for port in cloud.network.ports(network_id=network)
+        if str(port.device_owner).startswith(ROUTER_OWNERS)
+    }
+    found = set()
+    for router in cloud.network.routers():
+        gateway = router.external_gateway_info or {}
+        if router.id in routers and gateway.get("enable_snat", True):
+            found |= {str(each["ip_address"]) for each in gateway.get("external_fixed_ips") or ()}
+    addresses = tuple(sorted(address for address in found if ":" not in address))
+    if not addresses:
+        raise CloudError(
+            f"machines is {machines}, but only the first has a floating IP, and in cloud"
+            f" {cloud.config.name!r} no router of network {network} translates addresses for the"
+            " others: give its router a gateway to an external network with SNAT, set network to"
+            " another one, or machines to 1."
+        )
+    return addresses

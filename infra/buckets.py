@@ -1,4 +1,4 @@
-"""The stack's buckets: those that all pipelines share, and how a pipeline's are made."""
+"""The stack's buckets: those that all pipelines share, and those of each pipeline."""
 
 # ruff: noqa: PLC0415  (pulumi_aws is imported only where buckets are on such a store)
 
@@ -105,12 +105,6 @@ class Buckets(pulumi.ComponentResource):
         folders: Pipeline -> its folder.
     """
 
-    names: dict[str, pulumi.Output[str]]
-    access: StoreAccess
-    contents: list[pulumi.Resource]
-    worker: archive.Archive
-    folders: dict[str, archive.Archive]
-
     def __init__(
         self, settings: Settings, cloud: Compute, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -118,7 +112,8 @@ class Buckets(pulumi.ComponentResource):
         self.settings, self.cloud = settings, cloud
         self.access = self._access(settings, cloud)
         self.aws = _aws_provider(self.access, self) if settings.store.kind == "aws" else None
-        self.names, self.contents = {}, []
+        self.names: dict[str, pulumi.Output[str]] = {}
+        self.contents: list[pulumi.Resource] = []
         for (pipeline, role), bucket in settings.buckets(cloud.project_id).items():
             if not pipeline:
                 of_archive = providers.KEPT_INPUTS if role == "archive" else ""
@@ -264,6 +259,37 @@ class Buckets(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(opts, with_provider),
         )
         return made, made.bucket
+
+
+class Pipeline(pulumi.ComponentResource):
+    """The buckets of one pipeline.
+
+    Attributes:
+        name: The pipeline's name.
+        input: The input bucket's name.
+        output: The output bucket's name.
+        contents: What a machine depends on: deleted before they are purged.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        cloud: Compute,
+        buckets: Buckets,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("pipeline:infra:Pipeline", name, None, opts)
+        self.name = name
+        prefix = "" if name == FIRST_PIPELINE else f"{name}-"
+        chosen = settings.buckets(cloud.project_id)
+        queue = buckets.bucket(
+            Role(f"{prefix}input", name, is_queue=True), chosen[name, "input"], self
+        )
+        results = buckets.bucket(Role(f"{prefix}output", name), chosen[name, "output"], self)
+        self.input, self.output = queue.name, results.name
+        self.contents = [*queue.resources, *results.resources]
+        self.register_outputs({"input": self.input, "output": self.output})
 
 
 def _aws_provider(access: StoreAccess, parent: pulumi.Resource) -> Any:

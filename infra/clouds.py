@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pulumi_openstack as openstack
 
-from clients import clouds_yaml, credential, trove
+from clients import clouds_yaml, credential, machines, trove
 from clients.catalog import choose_region, is_container, s3_endpoint
 from clients.connection import cloud_errors, connect
 from clients.errors import CloudError, NotInCloud
-from clients.networks import choose_network
+from clients.networks import choose_network, router_addresses
 from infra.settings.models import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Compute:
     network_id: str
     store_endpoint: str  # for S3; "" where the cloud has no object store
     own_buckets: frozenset[str] = frozenset()  # of the buckets to adopt: this project's own
+    routers: tuple[str, ...] = ()  # where other machines than the first appear from
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,7 @@ def look_up(settings: Settings) -> tuple[Compute, DatabaseCloud | None]:
 def make_provider(settings: Settings, found: Compute) -> openstack.Provider:
     """Make the one explicit OpenStack provider; it reads clouds.yaml, so no secret is stored."""
     clouds_yaml.check_provider_finds(clouds_yaml.find())
-    return openstack.Provider(
-        "compute-cloud",
-        cloud=settings.compute.entry,
-        region=found.region,
-    )
+    return openstack.Provider("compute-cloud", cloud=settings.compute.entry, region=found.region)
 
 
 def _look_up_compute(settings: Settings) -> Compute:
@@ -76,6 +73,8 @@ def _look_up_compute(settings: Settings) -> Compute:
         project = str(cloud.session.get_project_id())
         _check_machine(cloud, settings)
         network = choose_network(cloud, settings.machine.network, project)
+        count = settings.machine.count
+        routers = router_addresses(cloud, network, count) if count > 1 else ()
         endpoint = cloud.session.get_endpoint(
             service_type="object-store", region_name=region, interface="public"
         )
@@ -85,7 +84,7 @@ def _look_up_compute(settings: Settings) -> Compute:
             " existing, with its endpoint and keys."
         )
     own = _own_buckets(cloud, endpoint or "", settings, project)
-    return Compute(region, project, network, s3_endpoint(endpoint or ""), own)
+    return Compute(region, project, network, s3_endpoint(endpoint or ""), own, routers)
 
 
 def _look_up_database(settings: Settings) -> DatabaseCloud:
@@ -115,20 +114,8 @@ def _own_buckets(
 
 def _check_machine(cloud: "Connection", settings: Settings) -> None:
     """Check that image, flavor and external network exist, and that limits fit the flavor."""
-    entry, machine = cloud.config.name, settings.machine
-    images = [image.name for image in cloud.image.images()]
-    flavors = {flavor.name: int(flavor.ram) for flavor in cloud.compute.flavors()}
-    external = [net.name for net in cloud.network.networks(is_router_external=True)]
-    for setting, value, what, names in (
-        ("image", machine.image, "images", images),
-        ("flavor", machine.flavor, "flavors", flavors),
-        ("externalNetwork", machine.external_network, "external networks", external),
-    ):
-        if value not in names:
-            raise NotInCloud(setting, value, entry, what, names)
-    if images.count(machine.image) > 1:
-        raise CloudError(f"Cloud {entry!r} has several images {machine.image!r}: name another.")
-    memory = flavors[machine.flavor]
+    machine = settings.machine
+    memory = machines.check(cloud, machine.image, machine.flavor, machine.external_network)
     faults = [
         f"pipelines.{name}.limits.memoryMb is {each.limits.memory_mb}, but flavor"
         f" {machine.flavor} has {memory} MB: set it to less, or choose a larger flavor."

@@ -1,4 +1,4 @@
-"""The database: a PostgreSQL instance on the database cloud, open to the machine only."""
+"""The database: a PostgreSQL instance on the database cloud, open to the machines only."""
 
 from collections.abc import Sequence
 
@@ -48,19 +48,17 @@ class Database(pulumi.ComponentResource):
 
     admin, user = ADMIN, USER
     client_ca: pulumi.Output[str] | None = None
-    host: pulumi.Output[str]
-    port: pulumi.Output[int]
 
     def __init__(
         self,
         settings: Settings,
         cloud: DatabaseCloud,
-        machine_ip: pulumi.Input[str],
+        machines: Sequence[pulumi.Input[str]],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("pipeline:infra:Database", "database", None, opts)
         wanted, passwords = settings.database, settings.interfaces.rotation.passwords
-        cidrs = pulumi.Output.from_input(machine_ip).apply(lambda ip: allowed(ip, wanted.cidrs))
+        cidrs = pulumi.Output.all(*machines).apply(lambda found: allowed(found, wanted.cidrs))
         where = {"cloud": cloud.entry, "region": cloud.region}
         instance = TroveInstance(
             "database-instance",
@@ -130,18 +128,18 @@ AnyDatabase = Database | ExternalDatabase
 
 
 def make_database(
-    settings: Settings, cloud: DatabaseCloud | None, machine_ip: pulumi.Input[str]
+    settings: Settings, cloud: DatabaseCloud | None, machines: Sequence[pulumi.Input[str]]
 ) -> AnyDatabase:
-    """Return the database that Trove makes, or the one that the settings name."""
+    """Return the database that Trove makes, open to these addresses, or that of the settings."""
     if settings.existing_database:
         return ExternalDatabase(settings, settings.existing_database)
     assert cloud is not None  # noqa: S101 - looked up where the database is to be made
-    return Database(settings, cloud, machine_ip)
+    return Database(settings, cloud, machines)
 
 
-def allowed(machine_ip: str, cidrs: Sequence[str]) -> list[str]:
-    """Return the ranges that may reach the database: the machine's and the settings', once each."""
-    return list(dict.fromkeys([f"{machine_ip}/32", *cidrs]))
+def allowed(machines: Sequence[str], cidrs: Sequence[str]) -> list[str]:
+    """Return the ranges that may reach the database: machines' and the settings', once each."""
+    return list(dict.fromkeys([*(f"{address}/32" for address in machines), *cidrs]))
 
 
 def _credentials(

@@ -43,7 +43,7 @@ class Interfaces:
             for name, derive in (("uploadToken", upload_token), ("pageKey", page_key)):
                 made_of = partial(derive, token_round=rounds.upload_token)
                 self.outputs[name] = pulumi.Output.secret(access.secret_key.apply(made_of))
-        if not wanted.are_open:
+        if not (wanted.upload or wanted.mqtt):
             return
         domain = wanted.upload.domain if wanted.upload else ""
         names = {"address": address, "domain": domain}
@@ -59,12 +59,8 @@ class Interfaces:
         self.outputs["mqttAddress"] = pulumi.Output.concat(address, f":{CAMERAS_PORT}")
         cameras = self.outputs["cameras"] = {}
         for name, camera in wanted.cameras.items():
-            password = _password(made, name, rounds.cameras.get(name, 1))
+            purpose = f"camera {name} {rounds.cameras.get(name, 1)}"
+            derive_it = partial(derived_password, purpose=purpose)
+            password: pulumi.Output[str] = pulumi.Output.secret(made.authority.apply(derive_it))
             self.credentials[f"{CAMERA}{name}"] = password
             cameras[name] = {"pipeline": camera.pipeline, "password": password}
-
-
-def _password(made: InterfaceCertificates, camera: str, number: int) -> pulumi.Output[str]:
-    """Return a camera's password; another round makes another one."""
-    purpose = f"camera {camera} {number}"
-    return pulumi.Output.secret(made.authority.apply(lambda pem: derived_password(pem, purpose)))

@@ -12,6 +12,10 @@ PROJECT = "image-pipeline"
 BUCKET_ROLES = ("input", "output", "quarantine")
 #: The pipeline whose buckets are named as before stacks had several.
 FIRST_PIPELINE = "negatives"
+#: Security groups: of the first machine, which admits operators, and of the others.
+GROUP_ROLES = ("operators", "machines")
+#: The most machines of a stack.
+MOST_MACHINES = 50
 #: Bucket names have at most 63 characters (S3 user guide, "Bucket naming rules"); "-quarantine-"
 #: and the hash take 20 of them.
 _STEM_LENGTH = 43
@@ -23,9 +27,6 @@ class Names:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        self.machine = f"{prefix}-vm"  # also in its rows and heartbeats
-        self.port = f"{prefix}-port"
-        self.security_group = f"{prefix}-operators"  # admits operators to port 22
         self.keypair = f"{prefix}-operator"
         self.floating_ip_description = prefix  # Neutron gives addresses no names
         self.database = f"{prefix}-db"
@@ -34,6 +35,18 @@ class Names:
     def of_stack(cls, stack: str, project: str = PROJECT) -> "Names":
         """Return the names of the stack `stack` of the Pulumi project `project`."""
         return cls(f"{project}-{stack}")
+
+    def machine(self, number: int = 1) -> str:
+        """Return a machine's name, which is also in its rows and heartbeats."""
+        return numbered(f"{self.prefix}-vm", number)
+
+    def port(self, number: int = 1) -> str:
+        """Return the name of a machine's port."""
+        return numbered(f"{self.prefix}-port", number)
+
+    def security_group(self, role: str) -> str:
+        """Return a security group's name; `role` is one of GROUP_ROLES."""
+        return f"{self.prefix}-{role}"
 
     def bucket(self, role: str, project_id: str) -> str:
         """Return a bucket's default name, unique on a store that all its users share names on."""
@@ -52,6 +65,11 @@ class Names:
     def _stem(self, length: int) -> str:
         stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.prefix.lower())
         return stem[:length].strip("-")
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of the resource of a machine; the first one's has no number."""
+    return name if number == 1 else f"{name}-{number}"
 
 
 def _digest(text: str) -> str:

@@ -5,13 +5,12 @@ from typing import Any
 
 import pulumi
 
-from infra.buckets import Buckets
+from infra.buckets import Buckets, Pipeline
 from infra.database import AnyDatabase
 from infra.interfaces import Interfaces
 from infra.machines import Machines
 from infra.names import FIRST_PIPELINE
 from infra.network import Network
-from infra.pipeline import Pipeline
 from infra.settings.models import Settings
 from infra.settings.pipelines import definition
 
@@ -48,6 +47,7 @@ def export(
         "floatingIp": network.address,
         "sshCommand": pulumi.Output.concat(login, network.address),
         "machineNames": machines.names,
+        "machineAddresses": network.addresses,
         **interfaces.outputs,
     }
     if database.client_ca is not None:

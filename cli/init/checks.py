@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from clients import clouds_yaml
 from clients.connection import cloud_errors, connect
 from clients.errors import InfraError
 from infra import clouds
@@ -22,7 +23,6 @@ from infra.settings.models import Settings
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-_CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
 _STORE_SECONDS = 15
 _NOT_FOUND = 404
 _UNLIMITED = -1
@@ -129,7 +129,7 @@ def _of_a_new_stack(
 def _only_clouds_yaml() -> Iterator[None]:
     """Let no `OS_*` variable fill gaps of an entry, as in `cli.stacks.pulumi_stack`."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("OS_")}
-    for name in set(kept) - {_CLOUDS_FILE}:
+    for name in set(kept) - {clouds_yaml.VARIABLE}:
         del os.environ[name]
     try:
         yield

@@ -25,7 +25,7 @@ _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "The machine. Only operatorCidrs reach its port 22: your address, as the cloud sees it.",
         (
-            *("image", "flavor", "network", "externalNetwork"),
+            *("machines", "image", "flavor", "network", "externalNetwork"),
             *("operatorCidrs", "sshPublicKeyFile", "sshUser"),
         ),
     ),

@@ -15,7 +15,7 @@ from cli.stacks import backend, registry
 from clients import readiness, trove
 from clients.connection import cloud_errors, connect
 from clients.errors import CloudError
-from infra.names import Names
+from infra.names import GROUP_ROLES, MOST_MACHINES, Names
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -136,22 +136,24 @@ def _ids_in_known_states() -> Iterator[str]:
 def _compute(cloud: "Connection", names: Names) -> Iterator[Stray]:
     entry, nova, neutron = cloud.config.name, cloud.compute, cloud.network
     project = str(cloud.session.get_project_id())
+    numbers = range(1, MOST_MACHINES + 1)
+    machines, ports = set(map(names.machine, numbers)), set(map(names.port, numbers))
 
     def stray(kind: str, item: Any, delete: Callable[[Any], Any]) -> Stray:
         name = str(getattr(item, "floating_ip_address", None) or item.name)
         return Stray(kind, name, str(item.id), entry, partial(delete, item))
 
     for server in nova.servers():
-        if server.name == names.machine:
+        if server.name in machines:
             yield stray("machine", server, nova.delete_server)
     for ip in neutron.ips(project_id=project):
         if ip.description == names.floating_ip_description:
             yield stray("floating IP", ip, neutron.delete_ip)
     for port in neutron.ports(project_id=project):
-        if port.name == names.port:
+        if port.name in ports:
             yield stray("port", port, neutron.delete_port)
     for group in neutron.security_groups(project_id=project):
-        if group.name == names.security_group:
+        if group.name in map(names.security_group, GROUP_ROLES):
             yield stray("security group", group, neutron.delete_security_group)
     for key in nova.keypairs():
         if key.name == names.keypair:

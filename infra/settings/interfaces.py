@@ -102,11 +102,6 @@ class Interfaces(Model):
     rotation: Annotated[Rotation, BeforeValidator(_rounds)] = Rotation()
 
     @property
-    def are_open(self) -> bool:
-        """Whether any of them is open to the outside."""
-        return bool(self.upload or self.mqtt)
-
-    @property
     def cameras(self) -> Mapping[str, Camera]:
         """The cameras by name."""
         return self.mqtt.cameras if self.mqtt else {}

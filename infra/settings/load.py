@@ -1,23 +1,19 @@
 """Reading a stack's settings: every bad value is named, all of them at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config, get_config_env, is_config_secret
 from pydantic import ValidationError
 
+from clients import clouds_yaml
 from infra.errors import InvalidSettings
 from infra.settings import interfaces, pipelines, structured
 from infra.settings.declared import FLAT, defaults, flat_settings, unknown
 from infra.settings.interfaces import Interfaces
 from infra.settings.models import Settings
 from infra.settings.rules import violations
-
-#: The only OS_* variable that selects a file instead of filling gaps of both clouds' entries.
-HARMLESS_VARIABLES = frozenset({"OS_CLIENT_CONFIG_FILE"})
-# Settings in no section of the model `Settings`.
-_TOP_LEVEL = ("timerInterval", "graceSeconds", "protectData", "deletePipelineData")
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -34,7 +30,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     faults = [sentence for key in keys if (sentence := unknown(key, known, project))]
     flat = {name: str(get_config(f"{project}:{name}")) for name in FLAT if name in secrets}
     faults += [sentence for sentence in [flat_settings(flat, project)] if sentence]
-    faults += _harmful_variables(environment)
+    faults += clouds_yaml.harmful_variables(environment)
     settings = parse(values, f"{project}-{pulumi.get_stack()}", faults, secrets)
     texts = {name: str(get_config(f"{project}:{name}")) for name in sorted(named)}
     return settings.model_copy(update={"secrets": texts})
@@ -59,18 +55,18 @@ def parse(
         ways_in = interfaces.read(values, found)
     except InvalidSettings as error:
         sentences += error.sentences
-    existing = values["database"].strip() == "existing"
     sections = ("compute", "database_cloud", "store", "database", "machine")
     parts: dict[str, Any] = {
+        **values,
         **dict.fromkeys(sections, values),
+        "prefix": prefix,
         "pipelines": found,
         "interfaces": ways_in,
-        **{name: values[name] for name in _TOP_LEVEL},
+        "existing_database": values if values["database"].strip() == "existing" else None,
     }
-    parts["existing_database"] = values if existing else None
     settings = None
     try:
-        settings = Settings.model_validate({"prefix": prefix, **parts})
+        settings = Settings.model_validate(parts)
     except ValidationError as error:
         sentences += [_sentence(fault) for fault in error.errors(include_url=False)]
     sentences += violations(values, found)
@@ -93,14 +89,3 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     path = name + "".join(f"[{part}]" for part in fault["loc"] if isinstance(part, int))
     reason = fault.get("ctx", {}).get("error") or f"is not valid: {fault['msg']}."
     return f"{path} {reason}"
-
-
-def _harmful_variables(environment: Mapping[str, str]) -> Iterator[str]:
-    found = [
-        name for name in environment if name.startswith("OS_") and name not in HARMLESS_VARIABLES
-    ]
-    if found:
-        yield (
-            f"The environment sets {', '.join(sorted(found))}, which would fill gaps of both"
-            " clouds: unset them (credentials come from clouds.yaml alone)."
-        )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infra.names import Names
+from infra.names import MOST_MACHINES, Names
 from infra.settings.fields import (
     Boolean,
     BucketName,
@@ -118,8 +118,9 @@ class ExistingDatabase(Section):
 
 
 class Machine(Section):
-    """The machine, its networks and who may log in."""
+    """The machines, all alike, their networks and who may log in."""
 
+    count: Annotated[int, whole_number(1, MOST_MACHINES)] = _named("machines")
     image: Annotated[str, text("the name of an image, for example Ubuntu-24.04")] = _named("image")
     flavor: Annotated[str, text("a flavor's name, for example standard.tiny")] = _named("flavor")
     network: Text = _named("network")

@@ -164,8 +164,7 @@ def _ancestors(name: str, known: Mapping[str, Pipeline]) -> set[str]:
     found: set[str] = set()
     pending = [name]
     while pending:
-        one = known.get(pending.pop())
-        new = set(one.sources if one else ()) - found
+        new = {*known[pending.pop()].sources} & known.keys() - found
         found |= new
         pending += new
     return found

@@ -1,8 +1,8 @@
 """What settings must have in common: rules that name more than one of them."""
 
-import json
 from collections.abc import Iterator, Mapping
 
+from infra.settings import structured
 from infra.settings.pipelines import Pipeline, chosen_buckets, shared_buckets
 
 
@@ -47,23 +47,19 @@ def _buckets(texts: Mapping[str, str], pipelines: Mapping[str, Pipeline]) -> Ite
         if texts["objectStore"] == "existing" and not bucket:
             yield f"{path} is missing: objectStore is existing, so name a bucket you have."
     yield from shared_buckets(chosen)
-    for setting in ("adoptBuckets", "deletePipelineData"):
-        try:
-            listed = json.loads(texts[setting] or "[]")
-        except ValueError:
-            continue
-        for item in listed if isinstance(listed, list) else ():
-            if setting == "adoptBuckets" and item not in chosen.values():
-                yield (
-                    f"adoptBuckets has {item!r}, which is not a bucket of this stack: set"
-                    " inputBucket or outputBucket of a pipeline, or quarantineBucket, to it, or"
-                    " remove it."
-                )
-            elif setting != "adoptBuckets" and item in pipelines:
-                yield (
-                    f"deletePipelineData has {item!r}, which is a pipeline of this stack: remove"
-                    " it from one of the two."
-                )
+    adopted, deleted = map(structured.parse, (texts["adoptBuckets"], texts["deletePipelineData"]))
+    for item in adopted if isinstance(adopted, list) else ():
+        if item not in chosen.values():
+            yield (
+                f"adoptBuckets has {item!r}, which is not a bucket of this stack: set inputBucket"
+                " or outputBucket of a pipeline, or quarantineBucket, to it, or remove it."
+            )
+    for name in pipelines:
+        if isinstance(deleted, list) and name in deleted:
+            yield (
+                f"deletePipelineData has {name!r}, which is a pipeline of this stack: remove it"
+                " from one of the two."
+            )
 
 
 def _database(texts: Mapping[str, str]) -> Iterator[str]:

@@ -64,8 +64,9 @@ def document(
 def pack(data: Mapping[str, Any]) -> str:
     """Pack a document as Nova takes it: JSON (which is YAML), gzip, base64."""
     text = HEADER + json.dumps(data, ensure_ascii=False, indent=0) + "\n"
-    # zopfli, since interpreters link different versions of zlib, which compress differently.
-    packed = base64.b64encode(zopfli.gzip.compress(text.encode())).decode()
+    # zopfli, since interpreters link different versions of zlib, which compress differently; more
+    # iterations save 0.4 % and take three times as long.
+    packed = base64.b64encode(zopfli.gzip.compress(text.encode(), numiterations=1)).decode()
     if len(packed) > NOVA_LIMIT:
         raise UserDataTooLarge(_too_large(data, len(packed)))
     return packed
@@ -82,9 +83,4 @@ def _too_large(data: Mapping[str, Any], size: int) -> str:
 
 
 def _file(path: str, content: str, mode: int) -> dict[str, str]:
-    return {
-        "path": path,
-        "owner": "root:root",
-        "permissions": f"{mode:04o}",
-        "content": content,
-    }
+    return {"path": path, "owner": "root:root", "permissions": f"{mode:04o}", "content": content}

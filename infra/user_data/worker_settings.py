@@ -12,6 +12,8 @@ from infra.user_data.document import ROOT_CERTIFICATE
 from worker.transforms import describe
 from worker.transforms.output_keys import GATHERED
 
+#: Of machines without a floating IP, which nothing outside can reach.
+_CLOSED = Interfaces.model_validate({"web": "false"})
 #: Keys of a pipeline that the worker reads under the same names.
 _KEYS = {
     *("transform", "keep_inputs", "ignore", "sources", "gather"),
@@ -21,6 +23,7 @@ _KEYS = {
 
 def worker_toml(
     settings: Settings,
+    number: int,
     *,
     store: Mapping[str, str],
     database: Mapping[str, str | int],
@@ -32,6 +35,7 @@ def worker_toml(
 
     Args:
         settings: The stack's.
+        number: The machine's; the ways into pipelines besides the object store are on the first.
         store: The object store's endpoint, and role -> name of the buckets that pipelines share.
         database: The database's host and port, its owner (admin) and the worker's user.
         buckets: Pipeline -> role -> name of its buckets.
@@ -41,9 +45,10 @@ def worker_toml(
     Returns:
         TOML; parameters of pipelines in it may be secret.
     """
+    interfaces = settings.interfaces if number == 1 else _CLOSED
     top = {
         "stack": settings.prefix,
-        "machine": settings.names.machine,
+        "machine": settings.names.machine(number),
         "grace_seconds": settings.grace,
     }
     more: dict[str, str | bool] = {
@@ -56,8 +61,8 @@ def worker_toml(
         "store": {**store, "region": settings.store.region},
         "database": {**database, **more},
         "package": _package(worker),
-        "web": _web(settings.interfaces),
-        **{f"cameras.{name}": vars(each) for name, each in settings.interfaces.cameras.items()},
+        "web": _web(interfaces),
+        **{f"cameras.{name}": vars(each) for name, each in interfaces.cameras.items()},
     }
     for name, pipeline in settings.pipelines.items():
         tables[f"pipelines.{name}"] = {

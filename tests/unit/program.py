@@ -19,7 +19,7 @@ from tests.unit.stack_settings import PROJECT
 # Each Future of Pulumi's is bound to a loop, and its root stack lives as long as the process.
 _LOOP = asyncio.new_event_loop()
 CHECKOUT = Path(__file__).resolve().parents[2]
-FLOATING_IP = "203.0.113.7"
+FLOATING_IP, FIXED_IP = "203.0.113.7", "192.168.1.12"
 #: What each kind answers besides its inputs.
 ANSWERS: dict[str, dict[str, Any]] = {
     "openstack:networking/floatingIp:FloatingIp": {"address": FLOATING_IP},
@@ -36,6 +36,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "certificate": "unit-server-certificate",
         "authority": "unit-authority-key",
     },
+    "openstack:networking/port:Port": {"allFixedIps": ["2001:db8::9", FIXED_IP]},
     "pulumi-python:dynamic:TroveReady": {"public_ip": "198.51.100.9", "port": 5432},
 }
 
@@ -67,6 +68,11 @@ class Run:
     def of(self, kind: str) -> list[Asked]:
         """Every resource of a kind."""
         return [asked for asked in self.resources if asked.kind == kind]
+
+    def named(self, name: str) -> Asked:
+        """The resource with this logical name."""
+        (asked,) = [each for each in self.resources if each.name == name]
+        return asked
 
     def one(self, kind: str) -> Asked:
         """The only resource of a kind."""
@@ -166,9 +172,9 @@ def run_program(values: Mapping[str, str], stack: str = "unit", secret: Sequence
     return run
 
 
-def written(run: Run) -> dict[str, str]:
-    """Return path -> content of the files in the machine's user-data."""
-    packed = run.one("Instance").inputs["userData"]
+def written(run: Run, machine: str = "vm") -> dict[str, str]:
+    """Return path -> content of the files in a machine's user-data."""
+    packed = run.named(machine).inputs["userData"]
     text = gzip.decompress(base64.b64decode(packed)).decode()
     document: dict[str, Any] = json.loads(text.removeprefix("#cloud-config\n"))
     return {entry["path"]: entry["content"] for entry in document["write_files"]}

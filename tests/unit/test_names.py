@@ -9,9 +9,9 @@ PROJECT_ID = "0123456789abcdef0123456789abcdef"
 
 def test_names_of_a_stack_begin_with_project_and_stack() -> None:
     names = Names.of_stack("lab")
-    assert names.machine == "image-pipeline-lab-vm"
-    assert names.port == "image-pipeline-lab-port"
-    assert names.security_group == "image-pipeline-lab-operators"
+    assert names.machine() == "image-pipeline-lab-vm"
+    assert names.port() == "image-pipeline-lab-port"
+    assert names.security_group("operators") == "image-pipeline-lab-operators"
     assert names.keypair == "image-pipeline-lab-operator"
     assert names.database == "image-pipeline-lab-db"
     assert names.floating_ip_description == "image-pipeline-lab"
