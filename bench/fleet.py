@@ -13,12 +13,20 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from bench import usage
 from bench.pipeline import WorkerPipeline
 from bench.proxy import Act, Proxy
 
 STORE, DATABASE = "store", "database"
 #: pipeline-worker@.service, WatchdogSec=
 _WATCHDOG_SECONDS = 30
+_LOOK_SECONDS, _PATIENCE_SECONDS = 0.2, 120
+_LIVE = "SELECT count(*) FROM pipeline.heartbeats WHERE live AND machine = any(%s)"
+_DISPATCHED = """
+SELECT count(*)
+FROM pipeline.procrastinate_workers
+WHERE last_heartbeat > now() - interval '15 seconds'
+"""
 
 
 class Service:
@@ -122,11 +130,19 @@ class Machine:
     Args:
         pipeline: The stack.
         name: The machine's name.
-        acts: Called by the proxies of its links; see `Proxy`.
+        acts: Called by the proxies of its links, see `Proxy`; None: it has no links, but reaches
+            the servers directly.
+        enter: Called by its processes before anything else, as by `subprocess.Popen`.
     """
 
-    def __init__(self, pipeline: WorkerPipeline, name: str, acts: Mapping[str, Act]) -> None:
-        self._pipeline, self.name = pipeline, name
+    def __init__(
+        self,
+        pipeline: WorkerPipeline,
+        name: str,
+        acts: Mapping[str, Act] | None,
+        enter: Callable[[], None] | None = None,
+    ) -> None:
+        self._pipeline, self.name, self._enter = pipeline, name, enter
         self._folder = pipeline.folder / "machines" / name
         url, server = urlsplit(pipeline.store.endpoint), pipeline.server
         addresses = {
@@ -136,6 +152,7 @@ class Machine:
         self.links = {
             peer: Proxy(*address, acts.get(peer, lambda *_: None))
             for peer, address in addresses.items()
+            if acts is not None
         }
         self.services: dict[str, Service] = {}
 
@@ -143,12 +160,11 @@ class Machine:
         """Start the worker of each pipeline; see `Fleet` and `Service`."""
         for link in self.links.values():
             link.__enter__()
-        settings = self._pipeline.write_settings(
-            self._folder,
-            top={"machine": self.name},
-            store={"endpoint": f"http://127.0.0.1:{self.links[STORE].port}"},
-            database={"port": self.links[DATABASE].port},
-        )
+        changes: dict[str, dict[str, object]] = {"top": {"machine": self.name}}
+        if self.links:
+            changes["store"] = {"endpoint": f"http://127.0.0.1:{self.links[STORE].port}"}
+            changes["database"] = {"port": self.links[DATABASE].port}
+        settings = self._pipeline.write_settings(self._folder, **changes)
         for name in names:
             self.services[name] = self._service(settings, name, linger, pause)
         self.start()
@@ -165,6 +181,7 @@ class Machine:
                 stderr=subprocess.PIPE,
                 text=True,
                 cwd=state,
+                preexec_fn=self._enter,  # noqa: PLW1509
                 env={
                     **self._pipeline.process_environment,
                     "STATE_DIRECTORY": str(state),
@@ -207,6 +224,11 @@ class Machine:
         for service in self.services.values():
             service.thaw()
 
+    def cpu(self) -> float:
+        """Return the CPU seconds of its running workers and their transforms so far."""
+        processes = [one.process for one in self.services.values() if one.process]
+        return sum(usage.tree_cpu_seconds(one.pid) for one in processes)
+
     def close(self) -> None:
         """End its workers and its links."""
         for link in self.links.values():
@@ -224,6 +246,8 @@ class Fleet:
         linger: See `drain --linger`.
         pause: Seconds between the end of a worker and its next start.
         acts: By machine: called by the proxies of its links.
+        linked: Whether machines have links; otherwise they reach the servers directly.
+        enter: By machine: called by its processes before anything else.
     """
 
     def __init__(
@@ -235,10 +259,15 @@ class Fleet:
         linger: float = 60,
         pause: float = 1,
         acts: Mapping[str, Mapping[str, Act]] | None = None,
+        linked: bool = True,
+        enter: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         self._names, self._linger, self._pause = names, linger, pause
+        self._pipeline = pipeline
+        acts, enter = acts or {}, enter or {}
         self.machines = {
-            name: Machine(pipeline, name, (acts or {}).get(name, {})) for name in machines
+            name: Machine(pipeline, name, acts.get(name, {}) if linked else None, enter.get(name))
+            for name in machines
         }
 
     def __enter__(self) -> Self:
@@ -256,6 +285,38 @@ class Fleet:
         """Let all workers end by SIGTERM, so that no lease remains."""
         for machine in self.machines.values():
             machine.stop()
+
+    def cpu(self) -> float:
+        """Return the CPU seconds of the running workers and their transforms so far."""
+        return sum(machine.cpu() for machine in self.machines.values())
+
+    def await_ready(self, *, dispatched: bool | None = None) -> None:
+        """Wait until every machine takes part in the work for every pipeline.
+
+        Args:
+            dispatched: Whether a queue dispatches; None if it does from two machines on.
+
+        Raises:
+            RuntimeError: No further one does for two minutes.
+        """  # noqa: DOC502
+        wanted = len(self.machines) * len(self._names)
+        self._await(_LIVE, wanted, "machines to be live", list(self.machines))
+        if dispatched or (dispatched is None and len(self.machines) > 1):
+            self._await(_DISPATCHED, wanted, "machines to listen to the queue")
+
+    def _await(self, query: str, count: int, what: str, *values: object) -> None:
+        changed, latest = time.monotonic(), -1
+        while latest != count:
+            [row] = self._pipeline.sql(query, *values)
+            if row["count"] != latest:
+                changed, latest = time.monotonic(), row["count"]
+            if time.monotonic() - changed > _PATIENCE_SECONDS:
+                services = [
+                    one for each in self.machines.values() for one in each.services.values()
+                ]
+                errors = [text for one in services for text in one.errors]
+                raise RuntimeError(f"waited for {count} {what}, got {latest}: {errors}")
+            time.sleep(_LOOK_SECONDS)
 
     @property
     def tracebacks(self) -> list[str]:

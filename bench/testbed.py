@@ -12,7 +12,7 @@ from bench.pipeline import WorkerPipeline
 from bench.usage import Usage
 from local import object_store, postgres
 
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS, _AWAIT_SECONDS = 0.02, 0.2
 
 
 class Testbed:
@@ -76,6 +76,23 @@ class Testbed:
 
     def _is_filled(self, bucket: str) -> bool:
         return "Contents" in self.pipeline.s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
+
+    def await_empty(self) -> None:
+        """Wait until the workers have emptied the input bucket, without a request to a server.
+
+        Raises:
+            RuntimeError: They take more than two minutes and half a second for each upload.
+        """
+        folder = self._store / "objects" / self.pipeline.input
+        deadline = time.monotonic() + 120 + sum(1 for _ in folder.iterdir()) / 2
+        while True:
+            with os.scandir(folder) as entries:
+                left = next(entries, None)
+            if left is None:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{left.name!r} and others are left in the input bucket")
+            time.sleep(_AWAIT_SECONDS)
 
     def drain(self) -> Usage:
         """Run one pass of the worker, which must empty the input bucket."""
