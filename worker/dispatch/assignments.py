@@ -1,7 +1,7 @@
 """The interface of the assignments, implemented by PostgreSQL and, for tests, in memory."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from worker.dispatch.bundle import Bundle
@@ -11,8 +11,10 @@ from worker.uploads.upload import Upload
 
 #: How long a machine is the lister unless it renews that, in seconds of the database's clock.
 LISTER_SECONDS = 10
-#: Age of the heartbeat of procrastinate's worker after which its tasks are void, in seconds.
+#: Age of a machine's heartbeat in the queue after which its tasks are void, in seconds.
 STALLED_SECONDS = 30
+#: How long recorded uploads are left alone: a listing may show what was deleted meanwhile.
+RECORDED_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Pauses:
 class Assignments(Protocol):
     """Which listed keys of a pipeline are assigned to machines, as seen by one machine.
 
-    Every method but `lead` is for the lister. All may be called from several threads and raise
-    ServiceUnavailable if the database fails.
+    Every method may be called from several threads and raises ServiceUnavailable if the database
+    fails.
     """
 
     def lead(self) -> bool:
@@ -63,8 +65,9 @@ class Assignments(Protocol):
     ) -> list[tuple[KeyUploads, dict[Upload, Attempt]]]:
         """Return the works that a machine may begin now.
 
-        Left out are keys that are assigned or leased, also by this machine, or whose oldest tried
-        upload is paused, and uploads whose deletion the store refused lately.
+        Left out are keys that are assigned or leased, also by this machine, or were recorded during
+        the last `RECORDED_SECONDS`, or whose tried upload is paused, and uploads whose deletion the
+        store refused lately.
 
         Args:
             works: At most about 1,000 of a listing.
@@ -86,3 +89,33 @@ class Assignments(Protocol):
 
     def cancel_queued(self) -> None:
         """Delete the tasks that no machine has begun."""
+
+
+def without_paused(
+    work: KeyUploads, attempts: Mapping[Upload, Attempt], pauses: Pauses
+) -> KeyUploads | None:
+    """Return what a machine may begin now of a work, None if nothing (see `Scheduler.offer`).
+
+    Args:
+        work: The work.
+        attempts: What is known about its uploads.
+        pauses: The times.
+    """
+    refused = {
+        upload
+        for upload, attempt in attempts.items()
+        if attempt.is_undeletable and attempt.seconds < pauses.refused
+    }
+    withdrawn = [] if refused.intersection(work.withdrawn) else work.withdrawn
+    uploads = [one for one in work.uploads if one not in refused]
+    # An empty object that was replaced goes only together with a newer upload.
+    while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
+        uploads.pop()
+    if not (withdrawn or uploads):
+        return None
+    known = [attempts[one] for one in uploads if one in attempts]
+    tried = [one for one in known if not one.is_undeletable]
+    first = next((one for one in tried if one.is_suspect), next(iter(tried), None))
+    if first and first.problem is not None and first.seconds < pauses.after(first.failures):
+        return None
+    return replace(work, withdrawn=withdrawn, uploads=uploads)

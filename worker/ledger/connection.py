@@ -50,8 +50,53 @@ def connect_admin(settings: Settings) -> Connection:
     return _connect(settings, settings.database.admin, "database-admin-password")
 
 
+def worker_parameters(settings: Settings) -> dict[str, Any]:
+    """Return psycopg's parameters of a session as the worker's role, with its password."""
+    return _parameters(settings, settings.database.user, "database-password")
+
+
+def _parameters(settings: Settings, user: str, password: str) -> dict[str, Any]:
+    """Return parameters that detect a dead peer and cancel statements after 30 seconds.
+
+    Args:
+        settings: Where the database is, how TLS is used, and where the credentials are.
+        user: The database role.
+        password: The name of the credential with its password.
+
+    Returns:
+        psycopg's parameters.
+    """
+    database = settings.database
+    tls: dict[str, Any] = {"sslrootcert": database.sslrootcert or None}
+    if database.client_certificate:
+        # One file has both: libpq looks for the block that it needs.
+        file = str(settings.credentials / CERTIFICATES[password])
+        tls |= {"sslcert": file, "sslkey": file}
+    return {
+        "host": database.host,
+        "port": database.port,
+        "dbname": database.name,
+        "user": user,
+        "password": settings.credential(password),
+        "sslmode": database.sslmode,
+        "application_name": "pipeline-worker",
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,  # milliseconds
+        # procrastinate's functions name its tables without their schema. The best plans do not
+        # depend on the parameters.
+        "options": "-c search_path=pipeline,public -c statement_timeout=30s "
+        "-c plan_cache_mode=force_generic_plan "
+        # The server too: it ends the session of a dead worker within a minute, not two hours.
+        "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+        **tls,
+    }
+
+
 def _connect(settings: Settings, user: str, password: str) -> Connection:
-    """Open a session that detects a dead peer and cancels statements after 30 seconds.
+    """Open a session.
 
     Args:
         settings: Where the database is, how TLS is used, and where the credentials are.
@@ -64,36 +109,9 @@ def _connect(settings: Settings, user: str, password: str) -> Connection:
     Raises:
         ServiceUnavailable: The server cannot be reached or refused the login.
     """
-    database = settings.database
-    tls: dict[str, Any] = {"sslrootcert": database.sslrootcert or None}
-    if database.client_certificate:
-        # One file has both: libpq looks for the block that it needs.
-        file = str(settings.credentials / CERTIFICATES[password])
-        tls |= {"sslcert": file, "sslkey": file}
+    database, parameters = settings.database, _parameters(settings, user, password)
     try:
-        return psycopg.connect(
-            host=database.host,
-            port=database.port,
-            dbname=database.name,
-            user=user,
-            password=settings.credential(password),
-            sslmode=database.sslmode,
-            autocommit=True,
-            row_factory=dict_row,
-            application_name="pipeline-worker",
-            connect_timeout=_CONNECT_SECONDS,
-            keepalives_idle=15,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,  # milliseconds
-            # procrastinate's functions name its tables without their schema. The best plans do not
-            # depend on the parameters.
-            options="-c search_path=pipeline,public -c statement_timeout=30s "
-            "-c plan_cache_mode=force_generic_plan "
-            # The server too: it ends the session of a dead worker within a minute, not two hours.
-            "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-            **tls,
-        )
+        return psycopg.connect(autocommit=True, row_factory=dict_row, **parameters)
     except psycopg.Error as error:
         reason = reason_of(error)
         remedy = _remedy(database, reason)
