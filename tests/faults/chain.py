@@ -31,6 +31,9 @@ TABLES = (
     "gathers",
     "leases",
     "lost_leases",
+    "listers",
+    "procrastinate_jobs",  # with assignments
+    "procrastinate_workers",
     *LEFTOVERS,
 )
 CODE = """
@@ -144,7 +147,8 @@ class Chain:
 
     def begin(self) -> None:
         """Remove what an earlier case left, and upload a picture, a bad file and a deleted one."""
-        self.pipeline.sql("TRUNCATE " + ", ".join(f"pipeline.{one}" for one in TABLES))
+        tables = ", ".join(f"pipeline.{one}" for one in TABLES)
+        self.pipeline.sql(f"TRUNCATE {tables} CASCADE")
         self.pipeline.sql(  # runs that end from now on are gathered
             "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass) "  # noqa: S608
             f"VALUES ('{self.pipeline.name}', '{THIRD}', 'vm-1', now())"
@@ -173,6 +177,25 @@ class Chain:
         """Delete as a user does."""
         self.pipeline.s3.delete_object(Bucket=self.oracle.pipelines[name].input, Key=key)
         self.uploads.delete(name, key)
+
+    def share(self, name: str, machines: Sequence[str], lister: str) -> None:
+        """Let the machines that start now work together on a pipeline, and one of them list."""
+        for machine in machines:
+            self.pipeline.sql(
+                "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass, live) "
+                "VALUES (%s, %s, %s, now(), true) ON CONFLICT (stack, pipeline, machine) "
+                "DO UPDATE SET last_pass = now(), live = true",
+                *(self.pipeline.name, name, machine),
+            )
+        self.pipeline.sql(
+            "INSERT INTO pipeline.listers (stack, pipeline, machine, until) "
+            "VALUES (%s, %s, %s, now() + interval '10 s')",
+            *(self.pipeline.name, name, lister),
+        )
+
+    def left(self, name: str) -> list[str]:
+        """Return the keys of the input bucket of a pipeline."""
+        return self.pipeline.keys(self.oracle.pipelines[name].input)
 
     @contextmanager
     def through(self, peer: str, act: Act) -> Iterator[Proxy]:
