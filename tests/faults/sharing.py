@@ -57,14 +57,13 @@ def work_of(chain: Chain, machines: Sequence[str]) -> int:
 
 def all_work(chain: Chain, *machines: str) -> None:
     """Wait until each of the machines has written another row."""
-    for machine in machines:
-        before = work_of(chain, [machine])
-        eventually(
-            lambda one=machine, count=before: work_of(chain, [one]) > count,
-            seconds=120,
-            what=f"{machine} works",
-            every=0.5,
-        )
+    before = {one: work_of(chain, [one]) for one in machines}
+    eventually(
+        lambda: all(work_of(chain, [one]) > count for one, count in before.items()),
+        seconds=120,
+        what=f"all of {machines} work",
+        every=0.5,
+    )
 
 
 def finish(chain: Chain, fleet: Fleet, names: Sequence[str]) -> None:
