@@ -41,26 +41,19 @@ def prices() -> dict[str, dict[str, float]]:
     return tomllib.loads(PRICES.read_text(encoding="utf-8"))
 
 
-def items(settings: Mapping[str, str], known: Mapping[str, Mapping[str, float]]) -> list[Item]:
-    """Return the bill of a stack.
-
-    Args:
-        settings: All of its settings, defaults included.
-        known: Prices, as `prices` returns them.
-    """
-    wanted = [
-        ("machine", settings["flavor"], 1),
+def of_stack(settings: Mapping[str, Any]) -> list[Item]:
+    """Return the bill of a stack with these settings, by prices.toml."""
+    wanted, known = defaults() | {name: str(value) for name, value in settings.items()}, prices()
+    parts = [
+        ("machine", wanted["flavor"], int(wanted["machines"])),
         ("floating IP", "each", 1),
     ]
-    made = [
-        ("database", settings["databaseFlavor"], 1),
-        ("database volume", "GiB", int(settings["databaseVolumeSize"])),
-    ]
-    if settings.get("database") == "existing":
-        made = []
-    return [
-        Item(name, of, amount, known.get(name, {}).get(of)) for name, of, amount in wanted + made
-    ]
+    if wanted["database"] != "existing":
+        parts += [
+            ("database", wanted["databaseFlavor"], 1),
+            ("database volume", "GiB", int(wanted["databaseVolumeSize"])),
+        ]
+    return [Item(name, of, amount, known.get(name, {}).get(of)) for name, of, amount in parts]
 
 
 def print_bill(bill: Sequence[Item]) -> None:
@@ -74,7 +67,8 @@ def print_bill(bill: Sequence[Item]) -> None:
 
 def _rows(bill: Sequence[Item]) -> Iterator[tuple[str, str, str]]:
     for item in bill:
-        amount = f"{item.amount} " if item.amount > 1 else ""
+        times = "" if item.of == "GiB" else " ×"
+        amount = f"{item.amount}{times} " if item.amount > 1 else ""
         what = item.resource if item.of == "each" else f"{item.resource} {amount}{item.of}"
         if item.rate is None:
             yield what, "unknown", ""
@@ -85,9 +79,3 @@ def _rows(bill: Sequence[Item]) -> Iterator[tuple[str, str, str]]:
 
 def _amounts(hourly: float) -> tuple[str, str]:
     return f"{hourly:.2f}", f"{hourly * HOURS_A_MONTH:.0f}"
-
-
-def of_stack(settings: Mapping[str, Any]) -> list[Item]:
-    """Return the bill of a stack with these settings, by prices.toml."""
-    complete = defaults() | {name: str(value) for name, value in settings.items()}
-    return items(complete, prices())

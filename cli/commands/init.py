@@ -172,17 +172,17 @@ def _backend(where: str) -> str:
     return folder.as_uri()
 
 
-def _is_deployed(stack: str) -> bool:
-    """Whether the state has resources; the engine is asked only if there may be some."""
+def _deployed(stack: str) -> int | None:
+    """Return a stack's machines; the engine is asked only if there may be resources."""
     if stack not in registry.known():
-        return False
+        return None
     file = state_file(registry.load(stack).backend, stack)
-    return (file is None or file.exists()) and CloudStack(stack).exists
+    return CloudStack(stack).deployed if file is None or file.exists() else None
 
 
 def _report(stack: str, settings: Mapping[str, Any]) -> None:
     """Raise the problems found; without any, print the costs and the next command."""
-    found = checks.problems(stack, settings, lambda: _is_deployed(stack))
+    found = checks.problems(stack, settings, lambda: _deployed(stack))
     if found:
         raise CommandError(
             "\n".join([*found, f"Then check again with './pipeline init {stack} --check'."])

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pulumi.automation.events import StepEventMetadata
 
 #: The outputs of a Python dynamic resource that is changed in place are unknown in a plan, so the
-#: VM, whose user-data uses them, is shown as replaced although `up` keeps it.
+#: VMs, whose user-data uses them, are shown as replaced although `up` keeps them.
 _EXPLANATION = (
-    "  The machine is shown as replaced because a plan does not know the outputs of the changed "
-    "database or bucket: 'up' keeps the machine unless they really change."
+    "  Machines are shown as replaced because a plan does not know the outputs of the changed "
+    "database or bucket: 'up' keeps them unless those really change."
 )
 
 
@@ -37,7 +37,7 @@ def command(target: Target) -> None:
 
 
 def _shows_machine_replaced(steps: "Sequence[StepEventMetadata]") -> bool:
-    """Whether the plan replaces the VM and changes a dynamic resource in place."""
+    """Whether the plan replaces VMs and changes a dynamic resource in place."""
     from pulumi.automation import OpType
 
     replaced = (OpType.REPLACE, OpType.CREATE_REPLACEMENT, OpType.DELETE_REPLACED)

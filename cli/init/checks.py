@@ -16,6 +16,7 @@ from clients.errors import InfraError
 from infra import clouds
 from infra.clouds import Compute, DatabaseCloud
 from infra.names import Names
+from infra.network import openings
 from infra.settings import declared
 from infra.settings import load as settings
 from infra.settings.models import Settings
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _STORE_SECONDS = 15
 _NOT_FOUND = 404
 _UNLIMITED = -1
+#: Neutron gives each security group a rule for IPv4 and one for IPv6.
+_EGRESS_RULES = 2
 
 
 def parse(stack: str, values: Mapping[str, Any]) -> Settings:
@@ -55,21 +58,24 @@ def parse(stack: str, values: Mapping[str, Any]) -> Settings:
 
 
 def problems(
-    stack: str, values: Mapping[str, Any], is_deployed: Callable[[], bool] = lambda: False
+    stack: str, values: Mapping[str, Any], deployed: Callable[[], int | None] = lambda: None
 ) -> list[str]:
     """Return a sentence for each problem that would make `up` fail.
 
     Args:
         stack: The stack's name.
         values: Its settings.
-        is_deployed: Whether the stack is deployed; then quotas and bucket names are not checked, as
-            it has what it needs. Called last, since the engine is slow to answer.
+        deployed: How many machines the stack has, None if nothing of it is deployed; otherwise
+            only the quotas of further machines are checked. Called last, since the engine is slow
+            to answer.
     """
     with _only_clouds_yaml():
         try:
             wanted = parse(stack, values)
             compute, database = clouds.look_up(wanted)
-            return [] if is_deployed() else list(_of_a_new_stack(wanted, compute, database))
+            machines = deployed()
+            found = list(quota_shortages(wanted, compute, database, machines))
+            return found + (existing_buckets(wanted, compute) if machines is None else [])
         except InfraError as error:
             return str(error).splitlines()
 
@@ -93,19 +99,29 @@ def existing_buckets(settings: Settings, compute: Compute) -> list[str]:
 
 
 def quota_shortages(
-    settings: Settings, compute: Compute, database: DatabaseCloud | None
+    settings: Settings,
+    compute: Compute,
+    database: DatabaseCloud | None,
+    deployed: int | None = None,
 ) -> Iterator[str]:
     """Yield a sentence for each quota that the stack would exceed.
+
+    Args:
+        settings: The stack's.
+        compute: What was looked up of its compute cloud.
+        database: The same of its database cloud, None if the database exists.
+        deployed: How many machines it has, None if nothing of it is deployed.
 
     Raises:
         CloudError: A cloud cannot be queried.
     """
     entry = settings.compute.entry
-    with cloud_errors(entry):
-        cloud = connect(entry, compute.region)
-        yield from _nova(cloud, entry, settings.machine.flavor)
-        yield from _neutron(cloud, entry, compute.project_id)
-    if database:
+    if settings.machine.count > (deployed or 0):
+        with cloud_errors(entry):
+            cloud = connect(entry, compute.region)
+            yield from _nova(cloud, entry, settings, deployed or 0)
+            yield from _neutron(cloud, entry, settings, deployed)
+    if database and deployed is None:
         entry = database.entry
         with cloud_errors(entry):
             yield from _trove(connect(entry, database.region), entry, settings.database.volume)
@@ -116,13 +132,6 @@ def _remedy(pipeline: str, role: str) -> str:
         return "remove it, or do without keepInputs"
     path = f"pipelines.{pipeline}.{role}Bucket" if pipeline else f"{role}Bucket"
     return f"set {path} to another name, or add it to adoptBuckets if it is yours"
-
-
-def _of_a_new_stack(
-    wanted: Settings, compute: Compute, database: DatabaseCloud | None
-) -> Iterator[str]:
-    yield from quota_shortages(wanted, compute, database)
-    yield from existing_buckets(wanted, compute)
 
 
 @contextlib.contextmanager
@@ -148,24 +157,37 @@ def _url_exists(url: str) -> bool:
         return False
 
 
-def _nova(cloud: "Connection", entry: str, flavor: str) -> Iterator[str]:
-    wanted = next(found for found in cloud.compute.flavors() if found.name == flavor)
+def _nova(cloud: "Connection", entry: str, settings: Settings, deployed: int) -> Iterator[str]:
+    name, machines = settings.machine.flavor, settings.machine.count - deployed
+    flavor = next(found for found in cloud.compute.flavors() if found.name == name)
     limits = cloud.compute.get("/limits").json()["limits"]["absolute"]
     for what, limit, used, more in (
-        ("instances", "maxTotalInstances", "totalInstancesUsed", 1),
-        ("cores", "maxTotalCores", "totalCoresUsed", wanted.vcpus),
-        ("MiB of memory", "maxTotalRAMSize", "totalRAMUsed", wanted.ram),
+        ("instances", "maxTotalInstances", "totalInstancesUsed", machines),
+        ("cores", "maxTotalCores", "totalCoresUsed", machines * flavor.vcpus),
+        ("MiB of memory", "maxTotalRAMSize", "totalRAMUsed", machines * flavor.ram),
     ):
         yield from _shortage(entry, what, limits.get(limit), limits.get(used), more)
 
 
-def _neutron(cloud: "Connection", entry: str, project: str) -> Iterator[str]:
-    answer = cloud.network.get(f"/quotas/{project}", raise_exc=False)
+def _neutron(
+    cloud: "Connection", entry: str, settings: Settings, deployed: int | None
+) -> Iterator[str]:
+    neutron, project = cloud.network, str(cloud.session.get_project_id())
+    answer = neutron.get(f"/quotas/{project}", raise_exc=False)
     if answer.status_code >= 400:  # noqa: PLR2004 - not every cloud shows it to users
         return
-    limit = answer.json()["quota"].get("floatingip")
-    used = sum(1 for _ in cloud.network.ips(project_id=project))
-    yield from _shortage(entry, "floating IPs", limit, used, 1)
+    is_new, machines = deployed is None, settings.machine.count
+    gets_second_group = machines > 1 >= (deployed or 0)
+    groups = is_new + gets_second_group
+    rules = is_new * len([*openings(settings)]) + gets_second_group + groups * _EGRESS_RULES
+    for kind, what, found, more in (
+        ("floatingip", "floating IPs", neutron.ips, int(is_new)),
+        ("port", "ports", neutron.ports, machines - (deployed or 0)),
+        ("security_group", "security groups", neutron.security_groups, groups),
+        ("security_group_rule", "security group rules", neutron.security_group_rules, rules),
+    ):
+        used = sum(1 for _ in found(project_id=project)) if more else None
+        yield from _shortage(entry, what, answer.json()["quota"].get(kind), used, more)
 
 
 def _trove(cloud: "Connection", entry: str, volume: int) -> Iterator[str]:

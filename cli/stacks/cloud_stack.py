@@ -44,6 +44,12 @@ class CloudStack:
         """Whether the state has resources."""
         return bool(self.open().resources())
 
+    @property
+    def deployed(self) -> int | None:
+        """How many machines the state has, None if it is empty."""
+        resources = self.open().resources()
+        return len(_ids(resources, _INSTANCE)) if resources else None
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Lock out other commands on this computer; the engine's own lock excludes other computers.
@@ -61,7 +67,7 @@ class CloudStack:
             ) from None
 
     def check(self) -> None:
-        """Check settings and clouds; of a new stack also strays, quotas and bucket names.
+        """Check settings and clouds, quotas of what is new, of a new stack also bucket names.
 
         Raises:
             CommandError: One sentence for each problem.
@@ -70,7 +76,7 @@ class CloudStack:
 
         self._check_files()
         backend.check_space(self.record.backend)
-        found = problems(self.name, self.settings(), self._is_deployed_without_strays)
+        found = problems(self.name, self.settings(), self._deployed_without_strays)
         if found:
             raise CommandError("\n".join(found))
 
@@ -227,20 +233,20 @@ class CloudStack:
             raise not_deployed(self.name)
         return PulumiStack(self._workspace_for_reading())
 
-    def _is_deployed_without_strays(self) -> bool:
+    def _deployed_without_strays(self) -> int | None:
         """Look at the state and the clouds.
 
         Returns:
-            Whether something is deployed.
+            How many machines are deployed, None if nothing is.
 
         Raises:
             CommandError: The state is empty and the clouds have strays: it was lost, and `up` would
                 deploy everything a second time.
         """
-        left, exists = self.strays(), self.exists
+        left, deployed = self.strays(), self.deployed
         if left:
             remedy = f"'{command_line('strays --remove', self.name)}' deletes them"
-            if not exists:
+            if deployed is None:
                 raise CommandError(
                     f"The state of stack '{self.name}' ({self.record.backend}) is empty, but the "
                     f"clouds have {_listed(left)}: restore the lost state from a copy, or {remedy} "
@@ -249,7 +255,7 @@ class CloudStack:
             print_progress(
                 f"The clouds also have {_listed(left)}, perhaps from an interrupted 'up': {remedy}."
             )
-        return exists
+        return deployed
 
     def _ask_clouds(self, question: Callable[[set[str]], Any]) -> Any:
         """Ask with the ids of the state's resources; a cloud's error is raised as CommandError."""

@@ -1,4 +1,4 @@
-"""The project's quotas: cPouta's and Pukki's defaults, changed as an administrator would.
+"""The project's quotas: cPouta's, Pukki's and Neutron's defaults, changed as administrators do.
 
 PUT os-quota-sets (Nova), quotas (Neutron), mgmt/quotas (Trove); -1 means no limit.
 """
@@ -8,7 +8,7 @@ from local.api.state import CloudState, Record
 QUOTAS = "quotas"
 DEFAULTS: dict[str, dict[str, int]] = {
     "compute": {"instances": 8, "cores": 8, "ram": 32000},
-    "network": {"floatingip": 2},
+    "network": {"floatingip": 2, "port": 500, "security_group": 10, "security_group_rule": 100},
     "database": {"instances": 5, "volumes": 50},
 }
 

@@ -3,8 +3,7 @@
 import secrets
 
 from local.api import networks
-from local.api.http import CONFLICT, NOT_FOUND
-from local.api.quotas import Quotas
+from local.api.http import NOT_FOUND
 from local.api.state import Record
 from local.errors import ApiError
 from local.resources.resource_type import Inputs, ResourceType
@@ -15,6 +14,7 @@ class FloatingIp(ResourceType):
 
     collection = "floating-ips"
     title = "Floating IP"
+    quota = "floatingip"
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
         """Return an id and a free address, after a check of pool and quota.
@@ -28,8 +28,6 @@ class FloatingIp(ResourceType):
                 NOT_FOUND, f"Network {pool} could not be found: the pool is {networks.EXTERNAL}."
             )
         taken = {record["computed"]["address"] for record in self.all()}
-        if Quotas(self.state).exceeded("network", {"floatingip": len(taken) + 1}):
-            raise ApiError(CONFLICT, "Quota exceeded for resources: ['floatingip'].")
         while (address := _loopback_address()) in taken:
             pass
         identifier, computed = super().compute(inputs)

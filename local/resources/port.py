@@ -17,6 +17,7 @@ class Port(ResourceType):
 
     collection = "ports"
     title = "Port"
+    quota = "port"
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
         """Return an id and a free address, or the one asked for.

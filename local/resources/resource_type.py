@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from local.api.http import NOT_FOUND
+from local.api.http import CONFLICT, NOT_FOUND
+from local.api.quotas import Quotas
 from local.api.state import REGION, CloudState, Record, new_id
 from local.errors import ApiError
 
@@ -21,6 +22,8 @@ class ResourceType:
     """The collection of its records."""
     title: ClassVar[str]
     """Its name in messages."""
+    quota: ClassVar[str] = ""
+    """The limit of Neutron's quota that it counts against."""
 
     def __init__(self, state: CloudState) -> None:
         self.state = state
@@ -41,7 +44,10 @@ class ResourceType:
             return self.save(identifier, inputs, computed)
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
-        """Check the inputs; return the new resource's id and what the cloud computes."""
+        """Check inputs and quota (ApiError: 409); return an id and what the cloud computes."""
+        total = {self.quota: len(self.all()) + 1} if self.quota else {}
+        if Quotas(self.state).exceeded("network", total):
+            raise ApiError(CONFLICT, f"Quota exceeded for resources: ['{self.quota}'].")
         return new_id(), self.common(inputs)
 
     def read(self, identifier: str) -> Record | None:

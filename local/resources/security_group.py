@@ -13,6 +13,7 @@ class SecurityGroup(ResourceType):
 
     collection = "security-groups"
     title = "Security group"
+    quota = "security_group"
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
         """Return an id and what the cloud computes; names may repeat, as in Neutron."""

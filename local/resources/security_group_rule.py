@@ -16,6 +16,7 @@ class SecurityGroupRule(ResourceType):
 
     collection = RULES
     title = "Security group rule"
+    quota = "security_group_rule"
 
     def compute(self, inputs: Inputs) -> tuple[str, Record]:
         """Return an id and what the cloud computes, after Neutron's checks.

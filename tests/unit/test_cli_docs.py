@@ -5,7 +5,7 @@ import re
 import click
 
 from cli.commands import Commands
-from cli.cost import items, prices
+from cli.cost import of_stack
 from tests.checkout import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -33,16 +33,16 @@ def test_each_term_is_explained_where_it_is_first_used() -> None:
 
 def test_cost_is_the_sum_of_prices() -> None:
     settings = {
+        "machines": 3,
         "flavor": "standard.tiny",
         "databaseFlavor": "standard.small",
-        "databaseVolumeSize": "10",
+        "databaseVolumeSize": 10,
     }
-    assert sum(item.hourly for item in items(settings, prices())) == 0.25 + 0.2 + 2 + 10 * 0.01
+    assert sum(item.hourly for item in of_stack(settings)) == 3 * 0.25 + 0.2 + 2 + 10 * 0.01
 
 
 def test_a_flavor_without_a_price_is_not_guessed() -> None:
-    settings = {"flavor": "huge", "databaseFlavor": "standard.small", "databaseVolumeSize": "1"}
-    machine = items(settings, prices())[0]
+    machine = of_stack({"flavor": "huge", "databaseFlavor": "standard.small"})[0]
     assert (machine.rate, machine.hourly) == (None, 0.0)
 
 
