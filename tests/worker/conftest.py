@@ -12,6 +12,7 @@ import pytest
 from local import object_store, postgres
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
+from tests.worker.dispatch import Dispatch, DispatchInMemory, DispatchInPostgres
 from tests.worker.ledgers import Ledgers, LedgersInMemory, LedgersInPostgres
 from tests.worker.pipeline import Pipeline
 from worker import settings
@@ -118,3 +119,12 @@ def ledgers(request: pytest.FixtureRequest) -> Iterator[Ledgers]:
 def ledger(ledgers: Ledgers) -> Ledger:
     """Return the ledger of the pipeline `negatives` on the machine vm-1."""
     return ledgers.open("vm-1", "negatives")
+
+
+@pytest.fixture(params=["memory", "PostgreSQL"])
+def dispatch(request: pytest.FixtureRequest) -> Iterator[Dispatch]:
+    if request.param == "memory":
+        yield DispatchInMemory()
+        return
+    with ExitStack() as stack:
+        yield DispatchInPostgres(request.getfixturevalue("versioned"), stack)

@@ -54,6 +54,10 @@ class Ledgers:
         """Let a minute pass since a machine began to store the files of runs."""
         raise NotImplementedError
 
+    def age_heartbeats(self) -> None:
+        """Let a minute pass since machines' heartbeats."""
+        raise NotImplementedError
+
     def rows(self) -> list[tuple[str, str, str | None]]:
         """Return key, outcome and reason of all results, sorted."""
         raise NotImplementedError
@@ -61,45 +65,49 @@ class Ledgers:
 
 class LedgersInMemory(Ledgers):
     def __init__(self) -> None:
-        self._tables = MemoryTables()
-        super().__init__(lambda machine, name: MemoryLedger(machine, name, self._tables))
+        self.tables = MemoryTables()
+        super().__init__(lambda machine, name: MemoryLedger(machine, name, self.tables))
 
     def messages(self, machine: str) -> MessageLedger:
-        return MemoryMessages(self._tables, machine)
+        return MemoryMessages(self.tables, machine)
 
     def age_messages(self) -> None:
-        for name, row in self._tables.messages.items():
+        for name, row in self.tables.messages.items():
             past = row.created_at - timedelta(days=8)
-            self._tables.messages[name] = replace(row, created_at=past)
+            self.tables.messages[name] = replace(row, created_at=past)
 
     def received(self) -> list[int]:
-        rows = sorted(self._tables.camera_minutes.items())
+        rows = sorted(self.tables.camera_minutes.items())
         return [received for _, (_, received) in rows]
 
     def expire_leases(self) -> None:
-        for key, (lease, machine, until) in self._tables.leases.items():
-            self._tables.leases[key] = (lease, machine, until - timedelta(minutes=1))
+        for key, (lease, machine, until) in self.tables.leases.items():
+            self.tables.leases[key] = (lease, machine, until - timedelta(minutes=1))
 
     def age_results(self) -> None:
-        for key, (moment, machine, result) in self._tables.results.items():
-            self._tables.results[key] = (moment - timedelta(hours=2), machine, result)
+        for key, (moment, machine, result) in self.tables.results.items():
+            self.tables.results[key] = (moment - timedelta(hours=2), machine, result)
 
     def add_retry(self, old_id: str, row: RetryRow) -> None:
-        self._tables.retries[old_id] = row
+        self.tables.retries[old_id] = row
 
     def drop(self, job: Job) -> None:
-        for place, (moment, machine, result) in self._tables.results.items():
+        for place, (moment, machine, result) in self.tables.results.items():
             if result.job == job:
                 row = (moment, machine, replace(result, outcome=DROPPED))
-                self._tables.results[place] = row
+                self.tables.results[place] = row
 
     def age_gathers(self) -> None:
-        for name, row in self._tables.gathers.items():
+        for name, row in self.tables.gathers.items():
             past = row.until - timedelta(minutes=1)
-            self._tables.gathers[name] = replace(row, until=past)
+            self.tables.gathers[name] = replace(row, until=past)
+
+    def age_heartbeats(self) -> None:
+        for place, (moment, problem) in self.tables.heartbeats.items():
+            self.tables.heartbeats[place] = (moment - timedelta(minutes=1), problem)
 
     def rows(self) -> list[tuple[str, str, str | None]]:
-        results = [result for _, _, result in self._tables.results.values()]
+        results = [result for _, _, result in self.tables.results.values()]
         return sorted((one.upload.key, one.outcome, one.reason) for one in results)
 
 
@@ -152,6 +160,9 @@ class LedgersInPostgres(Ledgers):
 
     def age_gathers(self) -> None:
         self._sql("UPDATE pipeline.gathers SET until = until - interval '1 minute'")
+
+    def age_heartbeats(self) -> None:
+        self._sql("UPDATE pipeline.heartbeats SET last_pass = last_pass - interval '1 minute'")
 
     def rows(self) -> list[tuple[str, str, str | None]]:
         rows = self._sql("SELECT key, outcome, reason FROM pipeline.results ORDER BY key")

@@ -415,3 +415,17 @@ def test_who_needs_a_quarantined_copy(ledgers: Ledgers, ledger: Ledger) -> None:
     assert not ledgers.open("vm-1", "thumbs").needs_copy("cat.png", "a" * 64)
     ledgers.drop(first_job("negatives", other))
     assert not ledger.needs_copy("cat.png", "a" * 64)
+
+
+def test_machines_are_live_until_their_pass_ends_or_they_vanish(ledgers: Ledgers) -> None:
+    first, second = (ledgers.open(name, "negatives") for name in ("vm-2", "vm-1"))
+    ledgers.open("vm-3", "thumbnails").heartbeat(None, is_live=True)
+    first.heartbeat(None)
+    assert first.live_machines() == []
+    first.heartbeat(None, is_live=True)
+    second.heartbeat("The disk is full.", is_live=True)
+    assert first.live_machines() == ["vm-1", "vm-2"]
+    first.heartbeat(None)
+    assert first.live_machines() == ["vm-1"]
+    ledgers.age_heartbeats()
+    assert first.live_machines() == []
