@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from ssl import create_default_context
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -29,6 +30,7 @@ _EMPTY = hashlib.sha256(b"").hexdigest()
 #: Returns a function that receives the pieces of a body; called before each attempt.
 Sink = Callable[[], Callable[[bytes], object]]
 _SUCCESS = range(200, 300)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -158,28 +160,24 @@ class Client:
             OSError: The body cannot be read, or the sink failed.
             ValueError: A header or the key cannot be sent.
         """  # noqa: DOC502  raised by what is called
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                with self._sent(
-                    *(method, bucket, key),
-                    query=query,
-                    headers=headers,
-                    body=body,
-                    seconds=retry.response_seconds,
-                ) as connection:
-                    if sink:
-                        take, data = sink(), b""
-                        for piece in connection.body():
-                            take(piece)
-                    else:
-                        data = _read_body(connection)
-                    return Response(connection.headers, data)
-            except (NoResponse, RequestRefused) as error:
-                if attempt == retry.attempts or not _is_temporary(error):
-                    raise
-            time.sleep(retry.pause_seconds(attempt))
+
+        def send() -> Response:
+            with self._sent(
+                *(method, bucket, key),
+                query=query,
+                headers=headers,
+                body=body,
+                seconds=retry.response_seconds,
+            ) as connection:
+                if sink:
+                    take, data = sink(), b""
+                    for piece in connection.body():
+                        take(piece)
+                else:
+                    data = _read_body(connection)
+                return Response(connection.headers, data)
+
+        return _retried(send, retry)
 
     @contextmanager
     def stream(
@@ -208,25 +206,19 @@ class Client:
             NoResponse: There was no response, or while the body is read: no complete one.
             ValueError: A header or the key cannot be sent.
         """  # noqa: DOC502  raised by what is called
-        attempt = 0
         with ExitStack() as stack:
-            while True:
-                attempt += 1
-                try:
-                    sent = self._sent(
-                        *("GET", bucket, key),
-                        query=query,
-                        headers=headers,
-                        body=b"",
-                        seconds=retry.response_seconds,
-                    )
-                    connection = stack.enter_context(sent)
-                    break
-                except (NoResponse, RequestRefused) as error:
-                    if attempt == retry.attempts or not _is_temporary(error):
-                        raise
-                time.sleep(retry.pause_seconds(attempt))
-            is_read = False
+
+            def send() -> Connection:
+                sent = self._sent(
+                    *("GET", bucket, key),
+                    query=query,
+                    headers=headers,
+                    body=b"",
+                    seconds=retry.response_seconds,
+                )
+                return stack.enter_context(sent)
+
+            connection, is_read = _retried(send, retry), False
 
             def pieces() -> Iterator[bytes]:
                 nonlocal is_read
@@ -290,6 +282,19 @@ class Client:
                 return connection
             connection.close()
         return Connection(self._host, self._port, self._tls)
+
+
+def _retried(send: Callable[[], _T], retry: RetryPolicy) -> _T:
+    """Return what `send` does; call it again if its failure may be temporary."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return send()
+        except (NoResponse, RequestRefused) as error:
+            if attempt == retry.attempts or not _is_temporary(error):
+                raise
+        time.sleep(retry.pause_seconds(attempt))
 
 
 def _read_body(connection: Connection) -> bytes:
