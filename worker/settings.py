@@ -155,6 +155,11 @@ class Web:
     max_files: int = 1000
     max_per_minute: int = 6000
 
+    @property
+    def max_file_bytes(self) -> int:
+        """The largest file in bytes."""
+        return self.max_file_mb * 10**6
+
 
 @dataclass(frozen=True)
 class Camera:

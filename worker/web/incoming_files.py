@@ -33,7 +33,6 @@ from worker.web.stored_uploads import stored_uploads
 
 #: What a request may hold in memory: files that are not stored yet, and a part on its way.
 HOLD_BYTES, PART_BYTES = 8 << 20, 8 << 20
-_MEGABYTE = 10**6
 _TOGETHER = 8  # requests to the store at a time
 _QUICK_BYTES = 1 << 18  # hashed in less time than a thread takes to begin
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
@@ -84,7 +83,7 @@ class IncomingFiles:
 
     def __init__(self, state: State, pipeline: Pipeline, share: Share) -> None:
         self._state, self._pipeline, self._share = state, pipeline, share
-        self._limit = state.settings.web.max_file_mb * _MEGABYTE
+        self._limit = state.settings.web.max_file_bytes
         self._part_bytes = max(PART_BYTES, MIN_PART_BYTES, -(-self._limit // MAX_PARTS))
         self.ignored: list[str] = []
         self._files: list[_File] = []

@@ -31,7 +31,7 @@ async def _upload(request: Request) -> Response:
         "upload.html",
         pipelines=names,
         chosen=request.query_params.get("pipeline", ""),
-        limit=settings.web.max_file_mb * 10**6,
+        limit=settings.web.max_file_bytes,
         files=files,
         is_ended=all(one["state"] in _ENDED for one in files),
     )
