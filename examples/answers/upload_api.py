@@ -11,6 +11,7 @@ from cli.errors import CommandError
 from cli.terminal import print_result, spinner
 
 _SHOWN_RECORDS = 2
+_PATIENCE_SECONDS = 900
 
 
 def require_curl() -> None:
@@ -39,17 +40,22 @@ def post(address: str, header: Path, file: Path) -> dict[str, Any]:
         What `GET /jobs/TOKEN` says of it.
 
     Raises:
-        CommandError: A request failed.
-    """  # noqa: DOC502  raised by _curl
+        CommandError: A request failed, or the file was not processed within 15 minutes.
+    """
     print_result("./pipeline web --token >token")
     print_result(f"curl -H @token -F file=@{file.name} {address}/upload")
     (sent,) = _curl(header, "-F", f"file=@{file}", f"{address}/upload")["files"]
     print_result(json.dumps(sent))
     url = f"{address}/jobs/{sent['token']}"
     print_result(f"curl -H @token {url}")
-    job = _curl(header, url)
+    job, deadline = _curl(header, url), time.monotonic() + _PATIENCE_SECONDS
     with spinner(f"Waiting for {file.name}") as screen:
         while job["state"] in ("waiting", "running"):
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"{file.name} is still {job['state']} after {_PATIENCE_SECONDS} s: "
+                    "run './pipeline status' to see why."
+                )
             screen.update(f"Waiting for {file.name}, which is {job['state']}")
             time.sleep(0.5)
             job = _curl(header, url)
