@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
@@ -16,9 +17,11 @@ from psycopg.rows import dict_row
 
 from local import postgres
 from local.object_store import ObjectStore
+from local.ports import listens
 from local.postgres import PostgreSQL
 
 ROOT = Path(__file__).resolve().parent.parent
+_START_SECONDS = 120  # other work may take the cores
 
 
 def client(store: ObjectStore) -> Any:
@@ -170,6 +173,20 @@ class WorkerPipeline:
             preexec_fn=preexec_fn,  # noqa: PLW1509
             env=self.process_environment,
         )
+
+    def start_web(
+        self, port: int, *, stdout: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """Start `worker web`; return its process once it accepts connections."""
+        process = self.popen("web", "--port", str(port), stdout=stdout)
+        deadline = time.monotonic() + _START_SECONDS
+        while not listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                _, errors = process.communicate()
+                raise RuntimeError(f"`worker web` accepts no connections: {errors}")
+            time.sleep(0.05)
+        return process
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m worker` with these arguments to its end."""

@@ -11,7 +11,7 @@ from infra.providers.certificates import InterfaceCertificatesProvider
 from infra.providers.dynamic import ProvidedResource
 from infra.settings.models import Settings
 from worker.broker import CAMERA, CAMERAS_PORT, CERTIFICATE
-from worker.web.tokens import page_key, upload_token
+from worker.web.tokens import bearer_token, page_key
 
 
 class InterfaceCertificates(ProvidedResource, name="InterfaceCertificates"):
@@ -40,7 +40,7 @@ class Interfaces:
         self.credentials: dict[str, pulumi.Input[str]] = {}
         self.outputs: dict[str, Any] = {}
         if wanted.web:
-            for name, derive in (("uploadToken", upload_token), ("pageKey", page_key)):
+            for name, derive in (("uploadToken", bearer_token), ("pageKey", page_key)):
                 made_of = partial(derive, token_round=rounds.upload_token)
                 self.outputs[name] = pulumi.Output.secret(access.secret_key.apply(made_of))
         if not (wanted.upload or wanted.mqtt):

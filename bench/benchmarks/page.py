@@ -130,23 +130,12 @@ def _client(pipeline: WorkerPipeline) -> Iterator[_Client]:
     """Serve the page while the context lasts."""
     port = free_port()
     with (pipeline.folder / "web.log").open("w", encoding="utf-8") as log:
-        process = pipeline.popen("web", "--port", str(port), stdout=log)
+        process = pipeline.start_web(port, stdout=log)
         try:
-            yield _connected(port, page_key(pipeline.store.secret_key, 1))
+            yield _Client(port, page_key(pipeline.store.secret_key, 1))
         finally:
             process.terminate()
             process.communicate(timeout=30)
-
-
-def _connected(port: int, key: str) -> _Client:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            return _Client(port, key)
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def _await_counts(client: _Client, count: int) -> None:

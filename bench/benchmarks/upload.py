@@ -18,7 +18,7 @@ from bench.benchmark import Result, Setup
 from bench.table import Table
 from bench.testbed import Testbed
 from local.ports import free_port
-from worker.web.tokens import upload_token
+from worker.web.tokens import bearer_token
 
 TITLE = "Uploads over HTTP"
 TEXT = """1,000 files of 280 KB go into the input bucket: through the upload API, over as many
@@ -30,7 +30,6 @@ _AWSCLI = "awscli==1.46.3"
 _FILES, _BYTES = 1000, 280_000
 _CONNECTIONS = 6  # worker/web/static/upload.js
 _LARGE, _QUICK_LARGE, _PIECE = 5 << 30, 64 << 20, 1 << 20
-_START_SECONDS = 60
 
 
 def measure(setup: Setup) -> Result:
@@ -79,11 +78,9 @@ def _service(bed: Testbed) -> Iterator["_Service"]:
     bed.pipeline.tables = {"web": {"max_per_minute": 1_000_000, "max_file_mb": 6000}}
     bed.pipeline.configure()
     port = free_port()
-    process = bed.pipeline.popen("web", "--port", str(port), stdout=subprocess.DEVNULL)
+    process = bed.pipeline.start_web(port, stdout=subprocess.DEVNULL)
     try:
-        service = _Service(process.pid, port, upload_token(bed.store.secret_key, 1))
-        service.wait()
-        yield service
+        yield _Service(process.pid, port, bearer_token(bed.store.secret_key, 1))
     finally:
         process.terminate()
         process.communicate(timeout=60)
@@ -95,20 +92,6 @@ class _Service:
     def __init__(self, pid: int, port: int, token: str) -> None:
         self._pid, self._port, self._token = pid, port, token
         self._kept = thread_local()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                self._connection().request("GET", "/openapi.json")
-                self._connection().getresponse().read()
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                self._connection().close()
-                time.sleep(0.1)
-            else:
-                return
 
     def send_all(self, folder: Path) -> None:
         """Send the files of a folder."""

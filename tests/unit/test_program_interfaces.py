@@ -12,7 +12,7 @@ from infra.user_data.document import NOVA_LIMIT
 from tests.unit.program import ANSWERS, FLOATING_IP, Run, run_program, written
 from tests.unit.stack_settings import stack_settings
 from worker import settings as worker_settings
-from worker.web.tokens import page_key, upload_token
+from worker.web.tokens import bearer_token, page_key
 
 pytestmark = pytest.mark.usefixtures("clouds_yaml")
 
@@ -175,7 +175,7 @@ def test_passwords_are_long_and_each_cameras_own(folder: Path) -> None:
 def test_machine_and_operator_derive_the_same_secrets(folder: Path) -> None:
     for number in (1, 2):
         run = plan(folder, upload=UPLOAD, mqtt=MQTT, rotation={"uploadToken": number})
-        assert run.outputs["uploadToken"] == upload_token("unit-secret-key", number)
+        assert run.outputs["uploadToken"] == bearer_token("unit-secret-key", number)
         assert run.outputs["pageKey"] == page_key("unit-secret-key", number)
 
 

@@ -18,7 +18,7 @@ from tests.worker.pipeline import Pipeline
 from tests.worker.web_uploads import FORM, form
 from worker import settings
 from worker.web.app import make_app
-from worker.web.tokens import upload_token
+from worker.web.tokens import bearer_token
 
 BODY = form(("cat.png", encode(picture(1), "PNG")))
 HALF = len(BODY) // 2
@@ -65,7 +65,7 @@ async def steadily(seconds: float, size: int, first: bytes = b"") -> Pieces:
 
 def answer(pipeline: Pipeline, pieces: Callable[[], Pieces], token: str = "") -> tuple[int, Any]:
     """Send a form of the length of BODY, and return status and JSON."""
-    token = token or upload_token(pipeline.store.secret_key, 1)
+    token = token or bearer_token(pipeline.store.secret_key, 1)
     headers = {"host": "localhost", "authorization": f"Bearer {token}", "content-type": FORM}
     headers |= {"content-length": str(len(BODY))}
     scope = {"type": "http", "method": "POST", "path": "/upload", "raw_path": b"/upload"}

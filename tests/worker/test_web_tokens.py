@@ -5,14 +5,14 @@ import subprocess
 import sys
 
 from tests.worker.pipeline import ROOT
-from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
+from worker.web.tokens import bearer_token, csrf_token, is_same, page_key, session_id
 
 
 def test_every_secret_is_another_and_stays() -> None:
-    token = upload_token("a secret key", 1)
+    token = bearer_token("a secret key", 1)
     key = page_key("a secret key", 1)
     made = [token, key, session_id(key), csrf_token(key)]
-    made += [upload_token("a secret key", 2), upload_token("another", 1)]
+    made += [bearer_token("a secret key", 2), bearer_token("another", 1)]
     made += [page_key("a secret key", 2), page_key(token, 1)]
     assert len(set(made)) == len(made)
     assert all(re.fullmatch("[A-Za-z0-9_-]{32}", one) for one in made)

@@ -6,12 +6,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from local.ports import free_port
-from tests.eventually import eventually
 from tests.worker.pipeline import Pipeline
-from worker.web.tokens import csrf_token, page_key, upload_token
+from worker.web.tokens import bearer_token, csrf_token, page_key
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,16 @@ class WebServer:
         cookie: What a browser that was let in sends as `Cookie`; "" before `login`.
     """
 
-    def __init__(self, pipeline: Pipeline, port: int = 0, **arguments: Any) -> None:
+    def __init__(
+        self, pipeline: Pipeline, port: int = 0, stdout: int | IO[str] = subprocess.PIPE
+    ) -> None:
         self.pipeline, self.port, self.cookie = pipeline, port or free_port(), ""
-        self._arguments = arguments
+        self._stdout = stdout
 
     @property
     def token(self) -> str:
         """The bearer token of the upload API."""
-        return upload_token(self.pipeline.store.secret_key, 1)
+        return bearer_token(self.pipeline.store.secret_key, 1)
 
     @property
     def page_key(self) -> str:
@@ -65,8 +66,7 @@ class WebServer:
         return f"{self.address}/login?key={self.page_key}"
 
     def __enter__(self) -> Self:
-        self.process = self.pipeline.popen("web", "--port", str(self.port), **self._arguments)
-        eventually(self._answers, what="the server answers")
+        self.process = self.pipeline.start_web(self.port, stdout=self._stdout)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,13 +76,6 @@ class WebServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()
-        try:
-            return self.get("/static/page.css").status == http.HTTPStatus.OK
-        except ConnectionRefusedError:
-            return False
 
     def login(self) -> Self:
         """Let this client in, as `./pipeline web` does with a browser."""

@@ -16,7 +16,7 @@ from worker.store.s3_store import open_store
 from worker.web.connections import Connections
 from worker.web.monitor import Monitor
 from worker.web.thumbnails import Thumbnails
-from worker.web.tokens import csrf_token, is_same, page_key, session_id, upload_token
+from worker.web.tokens import bearer_token, csrf_token, is_same, page_key, session_id
 from worker.web.unfinished import Unfinished
 
 _T = TypeVar("_T")
@@ -49,7 +49,7 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.store = settings, open_store(settings)
         secret = (settings.credential("s3-secret-key"), settings.web.token_round)
-        self.token, self.page_key = upload_token(*secret), page_key(*secret)
+        self.token, self.page_key = bearer_token(*secret), page_key(*secret)
         self.csrf = csrf_token(self.page_key)
         self.cookie = f"session-{sha256(settings.stack.encode()).hexdigest()[:8]}"
         self.unfinished = Unfinished(self.store, settings.state / "unfinished")

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 _BYTES = 24  # 192 bits: 32 digits of base64url
 
 
-def upload_token(s3_secret_key: str, token_round: int) -> str:
+def bearer_token(s3_secret_key: str, token_round: int) -> str:
     """Return the bearer token of the upload API.
 
     Args:
@@ -29,7 +29,7 @@ def page_key(s3_secret_key: str, token_round: int) -> str:
     Args:
         s3_secret_key: The stack's secret S3 key, not the upload token: who may upload may not
             open the page.
-        token_round: As for `upload_token`.
+        token_round: As for `bearer_token`.
 
     Returns:
         32 characters of base64url.
