@@ -141,8 +141,7 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
         elif options.command == "results":
             _print(report.results(ledger, options.name, options.pipeline, as_json=options.json))
         elif options.command == "status":
-            cameras = list(loaded.cameras.values())
-            found = report.status(ledger, open_store(loaded), loaded.stack, chosen, cameras)
+            found = report.status(loaded, ledger, open_store(loaded), chosen)
             print(report.status_json(found) if options.json else report.status_text(found))
         elif options.command == "rebuild-log":
             _rebuild(loaded, ledger, chosen, options.pipeline)

@@ -1,7 +1,8 @@
-"""Show machines, backlog, rate, quarantine and the last error."""
+"""Show machines, backlog, time left, rate, quarantine, the last error, and warnings."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -11,9 +12,12 @@ from cli.errors import CommandError, MachineNotReady, MachineUnreachable
 from cli.machines.boot import describe
 from cli.machines.host import Host, ask, first
 from cli.stacks.target import Target, command_line
-from cli.terminal import print_progress, print_table
+from cli.terminal import print_progress, print_result, print_table
 from worker.jobs.camera_lines import camera_lines
+from worker.jobs.machines import machine_facts
+from worker.jobs.pace import queue_text, time_left
 
+_LOGINS = 16  # at a time
 _SHOWN_REASONS = 5
 _BROKER = "pipeline-broker"
 
@@ -29,14 +33,38 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
     except CommandError as error:
         _explain(host, target.name, error)
         raise
+    # Earlier versions have no such output.
+    if names := target.outputs(show_secrets=False).get("machineNames"):
+        for part in (report, *report["pipelines"]):
+            part["machines"] = [one for one in part["machines"] if one["machine"] in names]
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
-    # Failures outside the worker, such as a migration that the database refuses after a reboot.
-    failed = [step for step in host.steps() if step.failed]
-    print_table(_rows(report, {step.name: step.state for step in failed}))
-    for line in describe(failed):
-        print_progress(f"  {host.name}: {line}")
+    hosts = target.hosts()
+    with ThreadPoolExecutor(_LOGINS) as executor:
+        # Failures outside the worker, such as a migration that the database refuses after a reboot.
+        found = executor.map(lambda each: [one for one in each.steps() if one.failed], hosts)
+        failed = list(zip(hosts, found, strict=True))
+    _print_machines(report["machines"])
+    print_table(_rows(report, {one.name: one.state for _, steps in failed for one in steps}))
+    for each, steps in failed:
+        for line in describe(steps):
+            print_progress(f"  {each.name}: {line}")
+    for warning in report["warnings"]:
+        print_progress(f"Warning: {warning}")
+
+
+def _print_machines(machines: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of machines, and an empty line below it."""
+    if not machines:
+        return
+    rows = [(machine_facts(each), each) for each in machines]
+    print_table(
+        ([each["machine"], *facts.values(), each["obstacle"] or "none"] for facts, each in rows),
+        ["machine", *rows[0][0], "problem"],
+        right={1},
+    )
+    print_result()
 
 
 def _explain(host: Host, stack: str, error: CommandError) -> None:
@@ -56,19 +84,21 @@ def _explain(host: Host, stack: str, error: CommandError) -> None:
 
 
 def _rows(report: Mapping[str, Any], failures: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for each in report["machines"]:
-        problem = each["obstacle"] or "no problem"
-        yield "machine", f"{each['machine']}: last pass {each['last_pass']}, {problem}"
+    if not report["machines"]:
+        yield "machine", "none has made a pass yet"
     # The machine has just reached both to answer.
     yield "reachable", "database and object store, from the machine"
     yield from _cameras(report, failures.get(_BROKER, ""))
-    several = len(report["pipelines"]) > 1
-    for each in report["pipelines"] if several else [report]:
-        if several:
+    for each in report["pipelines"]:
+        if len(report["pipelines"]) > 1:
             yield "pipeline", each["name"]
         backlog = each["backlog"]
         oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
-        yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}"
+        left = time_left(backlog["count"], each["seconds_left"])
+        left = f", {left}" if left else ""
+        yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}{left}"
+        if each["queue"]:
+            yield "queue", queue_text(each["queue"])
         yield from _reasons("  failing", each["waiting_because"])
         yield "done", f"{each['done']} ({each['rate']:g} a minute)"
         yield "quarantined", str(each["quarantined"])

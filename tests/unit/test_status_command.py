@@ -1,7 +1,9 @@
 """What `./pipeline status` prints."""
 
 import json
+import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from typing import IO, Any, cast
 
 import pytest
@@ -11,42 +13,132 @@ from cli.machines.boot import Step
 from cli.stacks.target import Target
 from local.machine.process.machine import NO_BROKER
 
-REPORT = {
-    "machines": [],
-    "pipelines": [],
-    "ingest": [{"machine": "vm", "last_pass": "12:00", "obstacle": "Connection refused"}],
-    "cameras": [],
-    "backlog": {"count": 0, "bytes": 0, "oldest": None},
-    "waiting_because": [],
-    "done": 0,
-    "rate": 0,
-    "quarantined": 0,
-    "quarantine": [],
-    "undeletable": {"count": 0, "uploads": []},
-    "last_error": None,
-}
+
+def machine(name: str, **values: Any) -> dict[str, Any]:
+    """Return a machine of a report."""
+    load = {"cores": 2, "cpu": 0.5, "memory_used": 1_500_000_000, "memory_total": 4_000_000_000}
+    work = {"rate": 12.34, "running": 0, "jobs": [], "obstacle": None, "seconds_ago": 3}
+    return {"machine": name} | load | work | values
+
+
+def pipeline(name: str, *machines: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """Return a pipeline of a report."""
+    backlog = {"count": 0, "running": 0, "bytes": 0, "oldest": None}
+    counts = {"backlog": backlog, "done": 0, "rate": 0, "quarantined": 0, "last_error": None}
+    lists = {"machines": machines, "waiting_because": [], "quarantine": []}
+    undeletable = {"count": 0, "uploads": []}
+    extent = {"queue": None, "seconds_left": None, "undeletable": undeletable}
+    return {"name": name} | counts | lists | extent | values
+
+
+def report(*machines: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """Return a report on a stack with one pipeline."""
+    lists: dict[str, Any] = {"ingest": [], "cameras": [], "warnings": []}
+    return {"machines": machines, "pipelines": [pipeline("a", *machines)]} | lists | values
 
 
 class Host:
-    """A machine without a broker, and a stack that has no other."""
+    """A machine that answers with a report."""
 
-    name = "vm"
-
-    def hosts(self) -> list[Any]:
-        return [self]
+    def __init__(self, name: str, answer: Mapping[str, Any], *steps: Step) -> None:
+        self.name, self._answer, self._steps = name, answer, list(steps)
 
     def start_worker(self, _arguments: object, _errors: IO[str]) -> subprocess.Popen[str]:
-        command = ["echo", json.dumps(REPORT)]
+        command = ["echo", json.dumps(self._answer)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def steps(self) -> list[Step]:
-        return [Step("pipeline-broker", f"failed: {NO_BROKER}", ())]
+        return self._steps
+
+
+class Stack:
+    """A deployed stack."""
+
+    name = "lab"
+
+    def __init__(self, hosts: Sequence[Host], names: Sequence[str] = ()) -> None:
+        self._hosts, self._names = hosts, names
+
+    def hosts(self) -> list[Any]:
+        return list(self._hosts)
+
+    def outputs(self, *, show_secrets: bool = True) -> dict[str, Any]:
+        assert not show_secrets
+        return {"machineNames": self._names} if self._names else {}
+
+
+def show(stack: Stack, *, as_json: bool = False) -> None:
+    assert status.command.callback is not None
+    status.command.callback(target=cast("Target", stack), pipeline=None, as_json=as_json)
 
 
 def test_line_of_ingest_says_why_there_is_no_broker(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status.command.callback is not None
-    status.command.callback(target=cast("Target", Host()), pipeline=None, as_json=False)
+    ingest = {"machine": "vm", "last_pass": "12:00", "obstacle": "Connection refused"}
+    broken = Step("pipeline-broker", f"failed: {NO_BROKER}", ())
+    show(Stack([Host("vm", report(ingest=[ingest]), broken)]))
     lines = capsys.readouterr().out.splitlines()
-    (ingest,) = (line for line in lines if line.startswith("ingest"))
-    assert NO_BROKER in ingest
-    assert "Connection refused" not in ingest
+    (line,) = (line for line in lines if line.startswith("ingest"))
+    assert NO_BROKER in line
+    assert "Connection refused" not in line
+
+
+def test_machines_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    job = {"id": "1" * 32, "pipeline": "a", "key": "cat.jpg", "started": None}
+    machines = [
+        machine("lab-vm", running=3, jobs=[job]),
+        machine("lab-vm-2", seconds_ago=4000, cpu=None, memory_total=None, obstacle="No disk."),
+    ]
+    show(Stack([Host("lab-vm", report(*machines))]))
+    heading, first, second, space = (
+        re.split(" {2,}", line) for line in capsys.readouterr().out.splitlines()[:4]
+    )
+    assert heading == [
+        *("machine", "jobs a minute", "CPU", "memory", "last seen", "works on", "problem")
+    ]
+    memory = "1.5 GB of 4.0 GB"
+    work = "cat.jpg and 2 more"
+    assert first == ["lab-vm", "12.3", "50 % of 2 cores", memory, "3 s ago", work, "none"]
+    lost = ("1 h ago", "nothing", "No disk.")
+    assert second == ["lab-vm-2", "12.3", "unknown", "unknown", *lost]
+    assert space == [""]
+
+
+def test_machines_that_left_the_stack_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    host = Host("lab-vm", report(machine("lab-vm"), machine("lab-vm-2")))
+    show(Stack([host], names=["lab-vm"]))
+    assert "lab-vm-2" not in capsys.readouterr().out
+    show(Stack([host], names=["lab-vm"]), as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    for part in (printed, *printed["pipelines"]):
+        assert [one["machine"] for one in part["machines"]] == ["lab-vm"]
+    show(Stack([host]))  # an earlier version deployed it
+    assert "lab-vm-2" in capsys.readouterr().out
+
+
+def test_a_stack_without_a_pass_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Stack([Host("lab-vm", report())], names=["lab-vm"]))
+    assert "machine      none has made a pass yet" in capsys.readouterr().out
+
+
+def test_backlog_has_its_queue_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    backlog = {"count": 90, "running": 2, "bytes": 1234, "oldest": "2026-01-02T12:00:00Z"}
+    queue = {"queued": 4, "running": 2, "uploads": 48}
+    waiting = pipeline("a", backlog=backlog, queue=queue, seconds_left=700)
+    idle = pipeline("b", backlog=backlog)
+    show(Stack([Host("lab-vm", report(pipelines=[waiting, idle]))]))
+    lines = capsys.readouterr().out.splitlines()
+    what = "backlog      90 objects, 1234 bytes, oldest 2026-01-02T12:00:00Z"
+    assert f"{what}, about 11 min left" in lines
+    assert f"{what}, time left unknown" in lines
+    assert [one for one in lines if one.startswith("queue")] == [
+        "queue        48 uploads in 6 tasks, of which 2 run"
+    ]
+
+
+def test_warnings_and_failures_of_each_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(machine("lab-vm"), warnings=["The bucket is nearly full."])
+    broken = Step("pipeline-migrate", "failed (exit-code)", ("no database",))
+    show(Stack([Host("lab-vm", found), Host("lab-vm-2", found, broken)]))
+    lines = capsys.readouterr().err.splitlines()
+    assert "Warning: The bucket is nearly full." in lines
+    assert any(one.startswith("  lab-vm-2: pipeline-migrate: failed") for one in lines)

@@ -51,7 +51,8 @@ class Stack:
     def hosts(self) -> list[Host]:
         return [Host(self._pipeline)]
 
-    def outputs(self) -> dict[str, Any]:
+    def outputs(self, *, show_secrets: bool = True) -> dict[str, Any]:
+        del show_secrets
         one = self._pipeline
         buckets = {"inputBucket": one.input, "outputBucket": one.output}
         pipelines = {

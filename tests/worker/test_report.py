@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,8 @@ from worker.ledger.messages import CameraMinute, Message, message_id
 from worker.ledger.postgres_ledger import PostgresLedger
 from worker.ledger.postgres_messages import PostgresMessages
 from worker.ledger.stack_ledger import JobFilter, LogFilter, StackLedger
-from worker.settings import Camera, Pipeline
+from worker.load import Load
+from worker.settings import Camera, Pipeline, Settings, StoreSettings
 from worker.store.memory_store import MemoryStore
 from worker.uploads.job import Job, Parent, job_id
 from worker.uploads.listing import group_by_key
@@ -40,14 +42,23 @@ THUMBS = Pipeline("thumbs", "thumbnail", "thumbs-input", "thumbs-output")
 class Stack:
     """The ledgers of two pipelines, and an object store."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        name = settings.stack
+        self.settings = replace(
+            settings,
+            stack="test",
+            store=StoreSettings("", "quarantine"),
+            pipelines={one.name: one for one in (NEGATIVES, THUMBS)},
+        )
         self.ledger = PostgresLedger(connection, name, "negatives", "vm-1")
         self.thumbs = PostgresLedger(connection, name, "thumbs", "vm-2")
         self.whole = StackLedger(connection, name)
         self.store = MemoryStore(["input", "thumbs-input"], clock=lambda: NOON)
 
     def status(self, *pipelines: Pipeline) -> dict[str, Any]:
-        return report.status(self.whole, self.store, "test", pipelines or (NEGATIVES, THUMBS))
+        return report.status(
+            self.settings, self.whole, self.store, pipelines or (NEGATIVES, THUMBS)
+        )
 
     def log(self, **changes: Any) -> list[str]:
         """Return the input keys of the rows that `log` finds."""
@@ -56,8 +67,9 @@ class Stack:
 
 @pytest.fixture
 def stack(versioned: WorkerPipeline) -> Iterator[Stack]:
-    with connect_worker(settings.load(versioned.settings, {}, ())) as connection:
-        yield Stack(connection, versioned.name)
+    loaded = settings.load(versioned.settings, {}, ())
+    with connect_worker(loaded) as connection:
+        yield Stack(connection, loaded)
 
 
 def test_log_lines_for_people(stack: Stack) -> None:
@@ -102,8 +114,8 @@ def count(stack: Stack, camera: str, numbers: Sequence[int], **values: Any) -> N
 
 
 def camera_status(stack: Stack, *pipelines: Pipeline) -> dict[str, Any]:
-    chosen = pipelines or (NEGATIVES, THUMBS)
-    return report.status(stack.whole, stack.store, "test", chosen, [DOOR, GATE])
+    stack.settings = replace(stack.settings, cameras={one.name: one for one in (DOOR, GATE)})
+    return stack.status(*pipelines)
 
 
 def test_status_of_cameras(stack: Stack) -> None:
@@ -192,12 +204,19 @@ def test_status_of_a_stack(stack: Stack) -> None:
         ("vm-2", None),
     ]
     negatives, thumbs = found.pop("pipelines")
+    counts = [(one["bucket"], one["objects"]) for one in found.pop("buckets")]
+    assert sorted(counts) == [
+        *(("input", 1), ("output", 1), ("quarantine", 1)),
+        *(("thumbs-input", 1), ("thumbs-output", 0)),
+    ]
+    assert 0 < negatives.pop("seconds_left") < 60
+    assert thumbs["seconds_left"] is None
     newest = next(row["timestamp"] for row in stack.whole.log(LogFilter(quarantined=True)))
     assert [one["machine"] for one in negatives.pop("machines")] == ["vm-1"]
     assert [one["machine"] for one in thumbs.pop("machines")] == ["vm-2"]
     assert found == {
         "stack": "test",
-        "backlog": {"count": 2, "bytes": 5, "oldest": "2026-01-02T12:00:00Z"},
+        "backlog": {"count": 2, "running": 0, "bytes": 5, "oldest": "2026-01-02T12:00:00Z"},
         "waiting_because": [],
         "done": 1,
         "quarantined": 1,
@@ -205,12 +224,14 @@ def test_status_of_a_stack(stack: Stack) -> None:
         "undeletable": {"count": 0, "uploads": []},
         "rate": 0.1,
         "last_error": "no disk",
+        "warnings": [],
         "ingest": [],
         "cameras": [],
     }
     assert negatives == {
         "name": "negatives",
-        "backlog": {"count": 1, "bytes": 4, "oldest": "2026-01-02T12:00:00Z"},
+        "backlog": {"count": 1, "running": 0, "bytes": 4, "oldest": "2026-01-02T12:00:00Z"},
+        "queue": None,
         "waiting_because": [],
         "done": 1,
         "quarantined": 1,
@@ -224,7 +245,7 @@ def test_status_of_a_stack(stack: Stack) -> None:
     assert one["name"] == "negatives"
     assert report.status_text(stack.status(THUMBS)).splitlines()[2:] == [
         "pipeline thumbs",
-        "  waiting 1 uploads, 1 bytes, since 2026-01-02T12:00:00Z",
+        "  waiting 1 uploads, 1 bytes, since 2026-01-02T12:00:00Z, time left unknown",
         "  done 0 (0.0 a minute over the last ten), quarantined 0",
         "  last error: no disk",
     ]
@@ -276,6 +297,91 @@ def test_status_names_a_machine_once(stack: Stack) -> None:
     other.heartbeat("no disk")
     (machine,) = stack.status()["machines"]
     assert (machine["machine"], machine["obstacle"]) == ("vm-1", "no disk")
+
+
+LOAD = Load(cores=4, cpu=0.256, memory_used=1_200_000_000, memory_total=4_000_000_000)
+
+
+def test_status_of_machines(stack: Stack) -> None:
+    other = PostgresLedger(stack.whole.connection, stack.whole.stack, "thumbs", "vm-1")
+    record(stack.ledger, done(CAT), quarantined(DOG))
+    record(other, done(CAT, pipeline="thumbs"))
+    keys = [f"{number}.png" for number in range(5)]
+    start(stack.ledger, *(done(replace(CAT, key=key)) for key in keys))
+    stack.ledger.fail({replace(CAT, key="4.png"): "deferred"})
+    stack.ledger.heartbeat(None, LOAD, is_live=True)
+    other.heartbeat(None)  # without a load: the last one stays
+    stack.thumbs.heartbeat("no disk")
+    one, two = stack.status()["machines"]
+    assert (one["machine"], one["rate"], one["live"]) == ("vm-1", 0.2, True)
+    assert Load(*(one[name] for name in vars(LOAD))) == LOAD
+    assert 0 <= one["seconds_ago"] < 60
+    assert one["running"] == 4
+    assert [job["key"] for job in one["jobs"]] == keys[:3]
+    assert one["jobs"][0]["id"] == job_id("negatives", replace(CAT, key="0.png"))
+    assert one["jobs"][0]["pipeline"] == "negatives"
+    assert one["jobs"][0]["started"] <= one["last_pass"]
+    assert (two["machine"], two["rate"], two["cpu"], two["jobs"]) == ("vm-2", 0, None, [])
+    text = re.sub(r"\d+ s ago", "1 s ago", report.status_text(stack.status()))
+    assert text.splitlines()[1:3] == [
+        "machine vm-1: jobs a minute 0.2, CPU 26 % of 4 cores, memory 1.2 GB of 4.0 GB, "
+        "last seen 1 s ago, works on 0.png and 3 more, no problem",
+        "machine vm-2: jobs a minute 0.0, CPU unknown, memory unknown, last seen 1 s ago, "
+        "works on nothing, problem: no disk",
+    ]
+    (shown,) = stack.status(THUMBS)["pipelines"]
+    assert [(row["machine"], row["rate"], row["running"]) for row in shown["machines"]] == [
+        ("vm-1", 0.1, 0),
+        ("vm-2", 0, 0),
+    ]
+
+
+def test_time_left(stack: Stack) -> None:
+    def line() -> str:
+        lines = report.status_text(stack.status(NEGATIVES)).splitlines()
+        return next(one for one in lines if one.startswith("  waiting"))
+
+    record(stack.ledger, done(CAT, seconds=60), done(DOG, seconds=30))
+    assert "left" not in line()  # nothing waits
+    for number in range(5):
+        stack.store.upload("input", f"{number}.png", b"1234")
+    assert line().endswith(", about 2 min left")  # five at two in a minute
+    stack.whole.connection.execute(
+        "UPDATE pipeline.results SET created_at = created_at - interval '11 minutes'"
+    )
+    assert line().endswith(", time left unknown")
+
+
+def test_depth_of_the_queue(stack: Stack) -> None:
+    assert stack.status(NEGATIVES)["pipelines"][0]["queue"] is None
+    for number, status in enumerate(["todo", "todo", "doing", "succeeded"]):
+        stack.whole.connection.execute(
+            "WITH task AS (INSERT INTO pipeline.procrastinate_jobs (queue_name, task_name, status) "
+            "VALUES ('q', 't', %s::pipeline.procrastinate_job_status) RETURNING id) "
+            "INSERT INTO pipeline.assignments (stack, pipeline, key_sha256, task_id, large) "
+            "SELECT %s, 'negatives', sha256(n::text::bytea), task.id, false "
+            "FROM task, generate_series(10 * %s, 10 * %s + 2) AS n",
+            (status, stack.whole.stack, number, number),
+        )
+    found = stack.status()
+    assert found["pipelines"][0]["queue"] == {"queued": 2, "running": 1, "uploads": 9}
+    assert found["pipelines"][1]["queue"] is None
+    text = report.status_text(found)
+    assert "  queue: 9 uploads in 3 tasks, of which 1 run" in text.splitlines()
+
+
+def test_status_warns_before_a_bucket_is_full(stack: Stack) -> None:
+    class Crowded(MemoryStore):
+        def object_count(self, bucket: str) -> int | None:
+            return 412_345 if bucket == "thumbs-output" else super().object_count(bucket)
+
+    stack.store = Crowded(["input", "thumbs-input"], clock=lambda: NOON)
+    sentence = (
+        "The output bucket 'thumbs-output' holds 412,345 objects, and Allas takes at most 500,000: "
+        "move results elsewhere, or delete them."
+    )
+    assert stack.status()["warnings"] == [sentence]
+    assert f"warning: {sentence}" in report.status_text(stack.status()).splitlines()
 
 
 def test_a_quarantined_job_with_a_successor_does_not_count(stack: Stack) -> None:

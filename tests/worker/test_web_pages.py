@@ -77,7 +77,8 @@ def test_overview_shows_what_is_done_and_quarantined(web: WebServer) -> None:
     assert "negatives negate 0 pending · 3 done · 2 ✕" in shown
     assert "small thumbnail 0 pending · 3 done" in shown
     assert "Done 3 Quarantined 2" in shown
-    assert re.search(r"vm-1 \d+ s ago works", shown)
+    machine = r"vm-1 [\d.]+ (– |\d+ % )[\d.]+ [MG]B of [\d.]+ [MG]B – \d+ s ago works"
+    assert re.search(machine, shown), shown
     eventually(lambda: "nothing is waiting" in text(), what="the buckets are listed")
 
 

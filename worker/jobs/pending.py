@@ -1,8 +1,10 @@
 """Jobs that are not recorded yet: uploads in the input buckets, and who works on them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nlargest
 from itertools import islice
 from typing import Any
 
@@ -17,6 +19,7 @@ from worker.uploads.listing import group_by_key
 from worker.uploads.upload import Upload
 
 _BATCH = 500  # uploads per query
+_REASONS = 20  # that are kept of a backlog
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,70 @@ class PendingJob:
     def time(self) -> datetime:
         """When the machine started, or when the object was uploaded."""
         return (self.started or self.upload.last_modified).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What a pipeline's input bucket holds.
+
+    Attributes:
+        seen: When it was listed; None if it was not yet.
+        waiting: Jobs that wait.
+        running: Jobs that a machine works on.
+        bytes: Of all of them.
+        oldest: When the oldest was uploaded.
+        newest: The newest of them, newest first.
+        problems: Why attempts failed, and of how many jobs.
+    """
+
+    seen: datetime | None = None
+    waiting: int = 0
+    running: int = 0
+    bytes: int = 0
+    oldest: datetime | None = None
+    newest: Sequence[PendingJob] = ()
+    problems: Sequence[tuple[str, int]] = ()
+
+    @property
+    def pending(self) -> int:
+        """How many jobs wait or run."""
+        return self.waiting + self.running
+
+
+def tally(ledger: StackLedger, store: Store, pipeline: Pipeline, newest: int = 0) -> Backlog:
+    """List an input bucket and count its jobs.
+
+    Args:
+        ledger: The stack's.
+        store: The object store.
+        pipeline: The pipeline.
+        newest: How many jobs it keeps.
+
+    Returns:
+        The counts, with the newest jobs.
+    """
+    seen = datetime.now(UTC)
+    count = running = size = 0
+    oldest = None
+    kept: list[PendingJob] = []
+    problems: Counter[str] = Counter()
+    for job in pending_jobs(ledger, store, pipeline):
+        upload = job.upload
+        count, running = count + 1, running + (job.state == RUNNING)
+        size += upload.size
+        oldest = min(oldest or upload.last_modified, upload.last_modified)
+        if job.problem:  # the same for other uploads, but for the key
+            problems[job.problem.replace(repr(upload.key), "it")] += 1
+        if newest:
+            kept.append(job)
+            if len(kept) >= 2 * newest:
+                kept = _latest(kept, newest)
+    reasons = problems.most_common(_REASONS)
+    return Backlog(seen, count - running, running, size, oldest, _latest(kept, newest), reasons)
+
+
+def _latest(jobs: Sequence[PendingJob], most: int) -> list[PendingJob]:
+    return nlargest(most, jobs, key=lambda job: job.time)
 
 
 def pending_jobs(ledger: StackLedger, store: Store, pipeline: Pipeline) -> Iterator[PendingJob]:

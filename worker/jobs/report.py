@@ -3,15 +3,18 @@
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from worker.jobs.bucket_counts import bucket_counts
 from worker.jobs.camera_lines import camera_lines, missing
-from worker.jobs.pending import pending_jobs
+from worker.jobs.machines import SHOWN_JOBS, machine_facts, machine_rows
+from worker.jobs.pace import queue_text, seconds_left, time_left
+from worker.jobs.pending import Backlog, tally
 from worker.ledger.messages import INGEST
 from worker.ledger.stack_ledger import LogFilter, StackLedger
-from worker.settings import Camera, Pipeline
+from worker.settings import Camera, Pipeline, Settings
 from worker.store.store import Store
 from worker.uploads.job import short_id
 
@@ -63,26 +66,23 @@ def change_line(row: _Row) -> str:
 
 
 def status(
-    ledger: StackLedger,
-    store: Store,
-    stack: str,
-    pipelines: Sequence[Pipeline],
-    cameras: Sequence[Camera] = (),
+    settings: Settings, ledger: StackLedger, store: Store, pipelines: Sequence[Pipeline]
 ) -> dict[str, Any]:
     """Report machines, backlogs, counts, rates, reasons and the last error.
 
     Args:
+        settings: The stack's.
         ledger: Reads the ledger.
         store: The object store.
-        stack: The stack's name.
-        pipelines: The pipelines to report on.
-        cameras: The stack's cameras; those that send to other pipelines are left out.
+        pipelines: The pipelines to report on; cameras that send to others are left out.
 
     Returns:
         What `status --json` prints: sums, and the same for each of the pipelines.
     """
     names = [pipeline.name for pipeline in pipelines]
-    machines, totals = ledger.machines(names), {row["name"]: row for row in ledger.totals(names)}
+    heartbeats, rates = ledger.machines(names), ledger.rates(names)
+    running, queues = ledger.running(names, SHOWN_JOBS), ledger.queue_depths(names)
+    totals = {row["name"]: row for row in ledger.totals(names)}
     latest = max(
         (row for row in totals.values() if row["last_error"]),
         key=lambda row: row["last_error_at"],
@@ -90,28 +90,32 @@ def status(
     )
     quarantine = ledger.quarantine_reasons(names, _SHOWN_REASONS)
     undeletable = ledger.undeletable(names, _SHOWN_UPLOADS)
+    backlogs = {one.name: tally(ledger, store, one) for one in pipelines}
     reports = []
     for pipeline in pipelines:
-        total = totals[pipeline.name]
+        name, total = pipeline.name, totals[pipeline.name]
         del total["last_error_at"]
-        backlog, problems = _backlog(ledger, store, pipeline)
+        own = [_own(rows, name) for rows in (heartbeats, rates, running)]
         reports.append(
             {
-                "name": pipeline.name,
-                "machines": _merged(_own(machines, pipeline)),
-                "backlog": backlog,
+                "name": name,
+                "machines": machine_rows(*own),
+                "backlog": _backlog(backlogs[name]),
+                "queue": queues.get(name),
+                "seconds_left": seconds_left(backlogs[name].pending, own[1]),
                 "waiting_because": [
-                    {"reason": reason, "count": count}
-                    for reason, count in problems.most_common(_SHOWN_REASONS)
+                    {"reason": reason, "count": count} for reason, count in backlogs[name].problems
                 ],
-                "quarantine": _grouped(_own(quarantine, pipeline)),
-                "undeletable": _undeletable(_own(undeletable, pipeline)),
+                "quarantine": _grouped(_own(quarantine, name)),
+                "undeletable": _undeletable(_own(undeletable, name)),
             }
             | total
         )
+    pending = {name: one.pending for name, one in backlogs.items()}
+    buckets = bucket_counts(settings, ledger, store, pending)
     return {
-        "stack": stack,
-        "machines": _merged(machines),
+        "stack": settings.stack,
+        "machines": machine_rows(heartbeats, rates, running),
         "backlog": _sum([one["backlog"] for one in reports]),
         "done": sum(one["done"] for one in reports),
         "quarantined": sum(one["quarantined"] for one in reports),
@@ -120,8 +124,12 @@ def status(
         "undeletable": _undeletable(undeletable),
         "rate": sum(one["rate"] for one in reports),
         "last_error": latest and latest["last_error"],
+        "buckets": [asdict(one) for one in buckets],
+        "warnings": [one.warning for one in buckets if one.warning],
         "pipelines": reports,
-        **_camera_reports(ledger, [one for one in cameras if one.pipeline in names]),
+        **_camera_reports(
+            ledger, [one for one in settings.cameras.values() if one.pipeline in names]
+        ),
     }
 
 
@@ -134,7 +142,7 @@ def _camera_reports(ledger: StackLedger, cameras: Sequence[Camera]) -> dict[str,
     for row in rows:
         row["pipeline"] = pipelines[row["camera"]]
         row["missing"] = missing(row)
-    return {"ingest": _merged(ledger.machines([INGEST])), "cameras": rows}
+    return {"ingest": machine_rows(ledger.machines([INGEST])), "cameras": rows}
 
 
 def status_json(report: dict[str, Any]) -> str:
@@ -145,14 +153,12 @@ def status_json(report: dict[str, Any]) -> str:
 def status_text(report: dict[str, Any]) -> str:
     """Return a status report as lines for people."""
     lines = [f"stack {report['stack']}"]
+    lines += [f"warning: {one}" for one in report["warnings"]]
     lines += [
-        f"machine {one['machine']}: last pass {one['last_pass']}, "
-        + (f"problem: {one['obstacle']}" if one["obstacle"] else "no problem")
-        for one in report["machines"]
+        f"machine {one['machine']}: {_facts(one)}, {_problem(one)}" for one in report["machines"]
     ] or ["no machine has made a pass yet"]
     lines += [
-        f"ingest on {one['machine']}: last heartbeat {one['last_pass']}, "
-        + (f"problem: {one['obstacle']}" if one["obstacle"] else "no problem")
+        f"ingest on {one['machine']}: last heartbeat {one['last_pass']}, {_problem(one)}"
         for one in report["ingest"]
     ]
     if report["cameras"] and not report["ingest"]:
@@ -162,9 +168,13 @@ def status_text(report: dict[str, Any]) -> str:
     for one in report["pipelines"]:
         backlog = one["backlog"]
         waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"
+        left = time_left(backlog["count"], one["seconds_left"])
         lines += [
             f"pipeline {one['name']}",
-            f"  waiting {waiting}" + (f", since {backlog['oldest']}" if backlog["oldest"] else ""),
+            f"  waiting {waiting}"
+            + (f", since {backlog['oldest']}" if backlog["oldest"] else "")
+            + (f", {left}" if left else ""),
+            *([f"  queue: {queue_text(one['queue'])}"] if one["queue"] else []),
             *(f"    {row['count']} because: {row['reason']}" for row in one["waiting_because"]),
             f"  done {one['done']} ({one['rate']:.1f} a minute over the last ten), "
             f"quarantined {one['quarantined']}",
@@ -204,38 +214,26 @@ def _json_value(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _merged(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row per machine: its latest pass, and the first problem."""
-    machines: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        name, other = row["machine"], machines.get(row["machine"], {})
-        machines[name] = {
-            "machine": name,
-            "last_pass": max(row["last_pass"], other.get("last_pass", "")),
-            "obstacle": other.get("obstacle") or row["obstacle"],
-        }
-    return list(machines.values())
+def _facts(machine: _Row) -> str:
+    return ", ".join(f"{title} {text}" for title, text in machine_facts(machine).items())
 
 
-def _own(rows: Iterable[_Row], pipeline: Pipeline) -> list[_Row]:
-    return [row for row in rows if row["pipeline"] == pipeline.name]
+def _problem(machine: _Row) -> str:
+    return f"problem: {machine['obstacle']}" if machine["obstacle"] else "no problem"
 
 
-def _backlog(
-    ledger: StackLedger, store: Store, pipeline: Pipeline
-) -> tuple[dict[str, Any], Counter[str]]:
-    """Return what waits, and how often each problem kept an upload from being processed."""
-    count = size = 0
-    oldest = None
-    problems: Counter[str] = Counter()
-    for job in pending_jobs(ledger, store, pipeline):
-        upload = job.upload
-        count, size = count + 1, size + upload.size
-        oldest = min(oldest or upload.last_modified, upload.last_modified)
-        if job.problem:  # the same for other uploads, but for the key
-            problems[job.problem.replace(repr(upload.key), "it")] += 1
-    when = oldest.strftime("%Y-%m-%dT%H:%M:%SZ") if oldest else None
-    return {"count": count, "bytes": size, "oldest": when}, problems
+def _own(rows: Iterable[_Row], pipeline: str) -> list[_Row]:
+    return [row for row in rows if row["pipeline"] == pipeline]
+
+
+def _backlog(backlog: Backlog) -> dict[str, Any]:
+    oldest = backlog.oldest.strftime("%Y-%m-%dT%H:%M:%SZ") if backlog.oldest else None
+    return {
+        "count": backlog.pending,
+        "running": backlog.running,
+        "bytes": backlog.bytes,
+        "oldest": oldest,
+    }
 
 
 def _grouped(rows: Iterable[_Row]) -> list[_Row]:
@@ -260,6 +258,7 @@ def _undeletable(rows: Iterable[_Row]) -> dict[str, Any]:
 def _sum(backlogs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "count": sum(one["count"] for one in backlogs),
+        "running": sum(one["running"] for one in backlogs),
         "bytes": sum(one["bytes"] for one in backlogs),
         "oldest": min((one["oldest"] for one in backlogs if one["oldest"]), default=None),
     }

@@ -91,8 +91,31 @@ class StackLedger:
         return self._stream("log", **asdict(log_filter))
 
     def machines(self, pipelines: Sequence[str]) -> list[dict[str, Any]]:
-        """Return each machine's last pass for each pipeline, and the problem that stopped it."""
+        """Return each machine's last heartbeat for each pipeline (sql/machines.sql)."""
         return self._rows("machines", pipelines=list(pipelines))
+
+    def rates(self, pipelines: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what each machine recorded during the last ten minutes (sql/rates.sql)."""
+        return self._rows("rates", pipelines=list(pipelines))
+
+    def running(self, pipelines: Sequence[str], most: int) -> list[dict[str, Any]]:
+        """Return the jobs that machines work on (sql/running_jobs.sql).
+
+        Args:
+            pipelines: The pipelines.
+            most: How many of each machine and pipeline.
+        """
+        return self._rows("running_jobs", pipelines=list(pipelines), most=most)
+
+    def queue_depths(self, pipelines: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what the queues of pipelines hold (sql/queue_depths.sql), by pipeline."""
+        rows = self._rows("queue_depths", pipelines=list(pipelines))
+        return {row.pop("pipeline"): row for row in rows}
+
+    def stored_objects(self, pipelines: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return how many objects pipelines have stored (sql/stored_objects.sql), by pipeline."""
+        rows = self._rows("stored_objects", pipelines=list(pipelines))
+        return {row.pop("pipeline"): row for row in rows}
 
     def totals(self, pipelines: Sequence[str]) -> list[dict[str, Any]]:
         """Return for each pipeline the counts of results, the rate and the last error."""

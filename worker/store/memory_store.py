@@ -58,6 +58,7 @@ class MemoryStore:
         buckets: The names of the buckets.
         versioned: Those that have versions.
         checks_etag: Whether conditional requests are honoured; rclone ignores them.
+        counts_objects: Whether it says how many objects a bucket holds, as Ceph RGW does.
         clock: Returns the time of a PUT.
     """
 
@@ -67,11 +68,13 @@ class MemoryStore:
         *,
         versioned: Iterable[str] = (),
         checks_etag: bool = True,
+        counts_objects: bool = False,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         # Versions are newest first, as in a listing.
         self._buckets: dict[str, dict[str, list[StoredVersion]]] = {name: {} for name in buckets}
         self._versioned, self._checks_etag, self._clock = set(versioned), checks_etag, clock
+        self._counts_objects = counts_objects
         self._numbers = count(1)
         self._begun: dict[str, _PartsUpload] = {}
         self._locked: set[tuple[str, str]] = set()
@@ -127,6 +130,12 @@ class MemoryStore:
     def check_bucket(self, bucket: str) -> None:
         """See `Store.check_bucket`."""
         self._bucket(bucket)
+
+    def object_count(self, bucket: str) -> int | None:
+        """See `Store.object_count`."""
+        if not self._counts_objects or bucket not in self._buckets:
+            return None
+        return sum(map(len, self.versions(bucket).values()))
 
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""

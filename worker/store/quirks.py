@@ -86,6 +86,12 @@ TIME_IS_MISSING = Quirk(
     behaviour="GET and HEAD send no Last-Modified, or none that can be read",
     handling="an unknown time equals every other; ETags are compared",
 )
+OBJECTS_ARE_COUNTED = Quirk(
+    stores="Ceph RGW",
+    behaviour="HEAD of a bucket says how many objects it holds, releases since 2025 only with "
+    "?read-stats",
+    handling="`status` asks for it; elsewhere it counts the waiting uploads and the ledger's rows",
+)
 COPY_IS_LIMITED = Quirk(
     stores="Amazon S3",
     behaviour="CopyObject refuses sources above 5 GiB",

@@ -18,7 +18,7 @@ from worker.errors import ObjectMissing, RequestRefused, ServiceUnavailable, Upl
 from worker.settings import Settings, StoreSettings
 from worker.store import quirks, s3_deletion
 from worker.store.client import Sink
-from worker.store.retries import DOWNLOAD, STANDARD
+from worker.store.retries import DOWNLOAD, PROBE, STANDARD
 from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
 from worker.store.s3_multipart import UNKNOWN_UPLOAD, S3Multipart
@@ -57,6 +57,16 @@ class S3Store:
     def check_bucket(self, bucket: str) -> None:
         """See `Store.check_bucket`."""
         self._requests.check(bucket, STANDARD)
+
+    def object_count(self, bucket: str) -> int | None:
+        """See `Store.object_count`."""
+        query = {"read-stats": "true"}
+        try:
+            response = self._requests.call("HEAD", bucket, query=query, retry=PROBE)
+        except RequestRefused:
+            return None
+        count = response.headers.get("x-rgw-object-count", "")
+        return int(count) if count.isdecimal() else None
 
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""

@@ -150,6 +150,12 @@ class Store(Protocol):
     def check_bucket(self, bucket: str) -> None:
         """Raise ServiceUnavailable unless the bucket exists and may be used."""
 
+    def object_count(self, bucket: str) -> int | None:
+        """Return how many objects a bucket holds, versions and delete markers among them.
+
+        None if the store does not say so, or refuses to (quirks.OBJECTS_ARE_COUNTED).
+        """
+
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """List a bucket.
 

@@ -1,27 +1,28 @@
 """What the overview shows, kept up to date by two threads, so that no request waits for it.
 
 The ledger is asked every two seconds while somebody looks, the input buckets at a pace that their
-size allows: listing takes at most a quarter of one thread's time.
+size allows: listing takes at most a quarter of one thread's time. Objects are counted every ten
+minutes.
 """
 
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from heapq import nlargest
+from datetime import datetime, timedelta
+from math import inf
 from traceback import format_exception
 from typing import Any
 
 from worker.errors import PipelineError
-from worker.jobs.pending import PendingJob, pending_jobs
-from worker.ledger.ledger import RUNNING
+from worker.jobs.bucket_counts import bucket_counts
+from worker.jobs.machines import SHOWN_JOBS
+from worker.jobs.pending import Backlog, tally
 from worker.ledger.messages import INGEST
 from worker.ledger.page_ledger import PageLedger
 from worker.logs import fields
-from worker.settings import Pipeline, Settings
+from worker.settings import Settings
 from worker.store.store import Store
 from worker.web.connections import Connections
 from worker.web.throughput import Period, Throughput
@@ -30,34 +31,12 @@ from worker.web.throughput import Period, Throughput
 CAMERA_MINUTES = 60
 _SECONDS = 2.0  # between two updates while somebody looks
 _IDLE_SECONDS = 30.0
+_COUNT_SECONDS = 600.0  # between two counts of the buckets' objects
 _WATCHED_SECONDS = 60.0  # since the last look
 _SHARE = 4  # of the time between two updates, one part is spent on an update
 _NEWEST = 200  # pending jobs of a pipeline that are kept
 _REASONS = 20
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """What a pipeline's input bucket holds.
-
-    Attributes:
-        seen: When it was listed; None if it was not yet.
-        waiting: Jobs that wait.
-        running: Jobs that a machine works on.
-        bytes: Of all of them.
-        oldest: When the oldest was uploaded.
-        newest: The newest of them, newest first.
-        problems: Why attempts failed, and of how many jobs.
-    """
-
-    seen: datetime | None = None
-    waiting: int = 0
-    running: int = 0
-    bytes: int = 0
-    oldest: datetime | None = None
-    newest: Sequence[PendingJob] = ()
-    problems: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -67,14 +46,14 @@ class Counts:
     Attributes:
         done: Jobs.
         quarantined: Jobs that no retry repeated.
-        rate: Jobs done in a minute, over the last ten.
+        queue: What its queue holds (sql/queue_depths.sql), None if it has no tasks.
         hour: The last 60 minutes.
         day: The last 96 quarters of an hour.
     """
 
     done: int = 0
     quarantined: int = 0
-    rate: float = 0
+    queue: Mapping[str, int] | None = None
     hour: Sequence[Period] = ()
     day: Sequence[Period] = ()
 
@@ -88,6 +67,8 @@ class Snapshot:
         counts: By pipeline.
         reasons: Rows of `PageLedger.quarantine_reasons`.
         machines: Rows of `PageLedger.machines`.
+        rates: Rows of `PageLedger.rates`.
+        running: Rows of `PageLedger.running`.
         undeletable: Rows of `PageLedger.undeletable`.
         cameras: Rows of `PageLedger.cameras`.
         minutes: By camera, rows of its last minutes (`PageLedger.camera_minutes`).
@@ -97,6 +78,8 @@ class Snapshot:
     counts: Mapping[str, Counts] = field(default_factory=dict)
     reasons: Sequence[dict[str, Any]] = ()
     machines: Sequence[dict[str, Any]] = ()
+    rates: Sequence[dict[str, Any]] = ()
+    running: Sequence[dict[str, Any]] = ()
     undeletable: Sequence[dict[str, Any]] = ()
     cameras: Sequence[dict[str, Any]] = ()
     minutes: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
@@ -111,6 +94,7 @@ class Monitor:
         self._snapshot = Snapshot(counts={name: Counts() for name in settings.pipelines})
         self._backlogs = {name: Backlog() for name in settings.pipelines}
         self._problems: dict[str, str] = {}
+        self._warnings, self._counted = list[str](), -inf
         self._looked, self._wake, self._is_stopped = 0.0, threading.Condition(), False
         self._threads = [
             threading.Thread(target=self._run, args=(update,), daemon=True)
@@ -132,6 +116,11 @@ class Monitor:
     def problems(self) -> list[str]:
         """Why the last updates failed."""
         return list(dict.fromkeys(self._problems.values()))
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence on each bucket that will soon take no more objects."""
+        return self._warnings
 
     def look(self) -> tuple[Snapshot, dict[str, Backlog]]:
         """Return the newest snapshot and the backlogs, and keep them up to date for a minute."""
@@ -170,11 +159,17 @@ class Monitor:
             now = ledger.now()
             self._throughput.update(ledger, now)
             quarantined = ledger.quarantined_counts(names)
+            queues = ledger.queue_depths(names)
             snapshot = Snapshot(
                 now,
-                {name: self._counts(name, now, quarantined.get(name, 0)) for name in names},
+                {
+                    name: self._counts(name, now, quarantined.get(name, 0), queues.get(name))
+                    for name in names
+                },
                 ledger.quarantine_reasons(names, _REASONS),
                 ledger.machines([*names, *([INGEST] if cameras else [])]),
+                ledger.rates(names),
+                ledger.running(names, SHOWN_JOBS),
                 ledger.undeletable(names, _REASONS),
                 ledger.cameras(cameras) if cameras else (),
                 {name: ledger.camera_minutes(name, CAMERA_MINUTES) for name in cameras},
@@ -182,12 +177,14 @@ class Monitor:
         with self._wake:
             self._snapshot = snapshot
 
-    def _counts(self, name: str, now: datetime, quarantined: int) -> Counts:
+    def _counts(
+        self, name: str, now: datetime, quarantined: int, queue: Mapping[str, int] | None
+    ) -> Counts:
         found = self._throughput
         return Counts(
             found.done(name),
             quarantined,
-            found.rate(name, now),
+            queue,
             found.periods(name, now, timedelta(minutes=1), 60),
             found.periods(name, now, timedelta(minutes=15), 96),
         )
@@ -196,32 +193,13 @@ class Monitor:
         for name, pipeline in self._settings.pipelines.items():
             with self._connections.lend() as connection:
                 ledger = PageLedger(connection, self._settings.stack)
-                backlog = _backlog(ledger, self._store, pipeline)
+                backlog = tally(ledger, self._store, pipeline, _NEWEST)
             with self._wake:
                 self._backlogs[name] = backlog
-
-
-def _backlog(ledger: PageLedger, store: Store, pipeline: Pipeline) -> Backlog:
-    """List an input bucket."""
-    seen = datetime.now(UTC)
-    count = running = size = 0
-    oldest = None
-    newest: list[PendingJob] = []
-    problems: Counter[str] = Counter()
-    for job in pending_jobs(ledger, store, pipeline):
-        upload = job.upload
-        count, running = count + 1, running + (job.state == RUNNING)
-        size += upload.size
-        oldest = min(oldest or upload.last_modified, upload.last_modified)
-        if job.problem:  # the same for other uploads, but for the key
-            problems[job.problem.replace(repr(upload.key), "it")] += 1
-        newest.append(job)
-        if len(newest) >= 2 * _NEWEST:
-            newest = _latest(newest)
-    waiting = count - running
-    found = problems.most_common(_REASONS)
-    return Backlog(seen, waiting, running, size, oldest, _latest(newest), found)
-
-
-def _latest(jobs: Sequence[PendingJob]) -> list[PendingJob]:
-    return nlargest(_NEWEST, jobs, key=lambda job: job.time)
+        if time.monotonic() - self._counted > _COUNT_SECONDS:
+            self._counted = time.monotonic()
+            pending = {name: one.pending for name, one in self._backlogs.items()}
+            with self._connections.lend() as connection:
+                ledger = PageLedger(connection, self._settings.stack)
+                counts = bucket_counts(self._settings, ledger, self._store, pending)
+            self._warnings = [one.warning for one in counts if one.warning]

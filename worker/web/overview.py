@@ -10,16 +10,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from worker.jobs.camera_lines import CLOCK_SECONDS, missing
+from worker.jobs.machines import is_silent, machine_rows, present_machines
+from worker.jobs.pace import queue_text, seconds_left, time_left
+from worker.jobs.pending import Backlog
+from worker.jobs.quantities import duration
 from worker.ledger.messages import INGEST
 from worker.settings import Pipeline
 from worker.web import graph
-from worker.web.monitor import CAMERA_MINUTES, Backlog, Snapshot
-from worker.web.pages import age, render
+from worker.web.monitor import CAMERA_MINUTES, Snapshot
+from worker.web.pages import render
 from worker.web.plots import plot
 from worker.web.state import State
 from worker.web.throughput import Period
-
-_SILENT = timedelta(minutes=5)  # since the last heartbeat of a machine
 
 
 async def _overview(request: Request) -> Response:
@@ -32,9 +34,10 @@ async def _overview(request: Request) -> Response:
         graph=graph.draw(pipelines),
         node=(graph.WIDTH, graph.HEIGHT),
         pipelines=[_report(one, snapshot, backlogs[one.name]) for one in pipelines.values()],
-        machines=_machines(snapshot.machines),
+        machines=_machines(snapshot),
         cameras=[_camera(state, row, snapshot) for row in snapshot.cameras],
         problems=_problems(state, snapshot, backlogs.values()),
+        warnings=state.monitor.warnings,
         seen=snapshot.seen,
     )
 
@@ -55,18 +58,23 @@ async def _pipeline(request: Request) -> Response:
         archive=state.settings.store.archive,
         reasons=[row for row in snapshot.reasons if row["pipeline"] == name],
         undeletable=[row for row in snapshot.undeletable if row["pipeline"] == name],
-        machines=_machines(row for row in snapshot.machines if row["pipeline"] == name),
+        machines=_machines(snapshot, name),
         seen=snapshot.seen,
     )
 
 
 def _report(pipeline: Pipeline, snapshot: Snapshot, backlog: Backlog) -> dict[str, Any]:
     counts = snapshot.counts[pipeline.name]
+    rates = [row for row in snapshot.rates if row["pipeline"] == pipeline.name]
+    left = seconds_left(backlog.pending, rates)
     return {
         "name": pipeline.name,
         "transform": pipeline.transform,
         "counts": counts,
         "backlog": backlog,
+        "rate": sum(row["rate"] for row in rates),
+        "time_left": time_left(backlog.pending, left),
+        "queue": queue_text(counts.queue) if counts.queue else "",
         "plots": [plot("Last hour", counts.hour), plot("Last day", counts.day)],
     }
 
@@ -91,33 +99,24 @@ def _camera(state: State, row: dict[str, Any], snapshot: Snapshot) -> dict[str, 
     }
 
 
-def _machines(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row per machine: its latest pass, whether it is silent, and its problems."""
-    machines: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        made = machines.setdefault(
-            row["machine"], {"name": row["machine"], "seen": row["last_pass"], "problems": []}
-        )
-        made["seen"] = max(made["seen"], row["last_pass"])
-        if row["obstacle"] and row["obstacle"] not in made["problems"]:
-            made["problems"].append(row["obstacle"])
-    for made in machines.values():
-        silent = datetime.now(UTC) - datetime.fromisoformat(made["seen"])
-        made["is_silent"] = silent > _SILENT
-    return list(machines.values())
+def _machines(snapshot: Snapshot, pipeline: str | None = None) -> list[dict[str, Any]]:
+    """Return the machines that are shown, of the stack or of one pipeline."""
+    rows = (snapshot.machines, snapshot.rates, snapshot.running)
+    own = ([row for row in each if pipeline in (None, row["pipeline"])] for each in rows)
+    return [one | {"is_silent": is_silent(one)} for one in present_machines(machine_rows(*own))]
 
 
 def _problems(state: State, snapshot: Snapshot, backlogs: Iterable[Backlog]) -> Sequence[str]:
     """Return a sentence for everything that keeps the stack from working."""
-    machines = _machines(snapshot.machines)
+    machines = _machines(snapshot)
     found = [*state.monitor.problems]
     found += [
-        f"Machine {one['name']} has made no pass for {age(one['seen'])}."
+        f"Machine {one['machine']} has made no pass for {duration(one['seconds_ago'])}."
         for one in machines
         if one["is_silent"]
     ]
     found += [
-        f"Machine {one['name']}: {problem}" for one in machines for problem in one["problems"]
+        f"Machine {one['machine']}: {problem}" for one in machines for problem in one["problems"]
     ]
     if state.settings.cameras and not any(row["pipeline"] == INGEST for row in snapshot.machines):
         found.append("Ingest has not started yet: messages of cameras are not stored.")

@@ -11,13 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from worker.jobs.quantities import duration, size
 from worker.uploads.job import short_id
 from worker.web.state import State
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"
-_KILO = 1000
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -61,16 +60,6 @@ def _static(name: str) -> str:
     return f"/static/{name}?v={sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
 
 
-def size(count: int) -> str:
-    """Return a number of bytes for people, in powers of 1,000."""
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < _KILO:
-            break
-        value, unit = value / _KILO, larger
-    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"  # noqa: PLR2004
-
-
 def number(value: float) -> str:
     """Return a number with commas, and one digit after the point if it is small and not whole."""
     return f"{value:,.1f}" if value % 1 and value < 100 else f"{value:,.0f}"  # noqa: PLR2004
@@ -84,11 +73,7 @@ def age(then: datetime | str, now: datetime | None = None) -> str:
         now: The present.
     """
     since = datetime.fromisoformat(then) if isinstance(then, str) else then
-    seconds = int(((now or datetime.now(UTC)) - since).total_seconds())
-    for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{max(0, seconds)} s"
+    return duration(((now or datetime.now(UTC)) - since).total_seconds())
 
 
 def moment(then: datetime | str) -> str:

@@ -14,7 +14,6 @@ _MINUTE = timedelta(minutes=1)
 # A job is recorded at most so long after its time, which is that of its statement's start.
 _SETTLED = timedelta(minutes=2)
 _RECOUNT = timedelta(hours=1)  # a job that was recorded again has a newer time, and counted twice
-_RATE_MINUTES = 10
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,6 @@ class Throughput:
         """Return how many jobs are done."""
         recent = sum(done for done, _ in self._minutes[pipeline].values())
         return self._earlier.get(pipeline, 0) + recent
-
-    def rate(self, pipeline: str, now: datetime) -> float:
-        """Return how many jobs were done in a minute, over the last ten."""
-        periods = self.periods(pipeline, now, _MINUTE, _RATE_MINUTES)
-        return sum(one.done for one in periods) / _RATE_MINUTES
 
     def periods(self, pipeline: str, now: datetime, length: timedelta, count: int) -> list[Period]:
         """Return the last periods, oldest first; the last one has not ended.

@@ -1,0 +1,22 @@
+"""Sizes and times for people."""
+
+_KILO = 1000
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people, in powers of 1,000."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < _KILO:
+            break
+        value, unit = value / _KILO, larger
+    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"  # noqa: PLR2004
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, in its largest unit, rounded down."""
+    for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
+        if seconds >= length:
+            return f"{int(seconds) // length} {unit}"
+    return f"{max(0, int(seconds))} s"
