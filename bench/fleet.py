@@ -229,6 +229,11 @@ class Machine:
         processes = [one.process for one in self.services.values() if one.process]
         return sum(usage.tree_cpu_seconds(one.pid) for one in processes)
 
+    def pss(self) -> int:
+        """Return the PSS of its running workers and their transforms in bytes."""
+        processes = [one.process for one in self.services.values() if one.process]
+        return sum(usage.pss(one.pid) for one in processes)
+
     def close(self) -> None:
         """End its workers and its links."""
         for link in self.links.values():

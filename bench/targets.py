@@ -75,6 +75,7 @@ def _palette(size: str, form: str) -> Target:
 
 _PHOTO, _SCAN = "12 MP JPEG q90, photographs,", "12 MP JPEG q90, painting,"
 _P12, _E12 = "P12 JPEG q90", "E12 JPEG q90"
+_FLEET_FAULTS = ("killed", "frozen", "cut off")
 TARGETS: Sequence[Target] = (
     _kernel(f"{_PHOTO} against `convert -negate`", _P12, alternatives.CONVERT, 20),
     _kernel(f"{_SCAN} against `convert -negate`", _E12, alternatives.CONVERT, 12),
@@ -234,6 +235,62 @@ TARGETS: Sequence[Target] = (
         _figure("5 GiB: MB above idle"),
         " MB",
         most=64,
+    ),
+    Target(
+        "4 machines of a fixed share of a core against 1, jobs a second",
+        "scale",
+        _figure("4: times"),
+        "×",
+        least=3.7,
+    ),
+    Target(
+        "CPU of the worker's processes for a 2 MP photograph, with the queue against without",
+        "queue",
+        _figure("one machine with it: times"),
+        "×",
+        most=1.1,
+    ),
+    Target(
+        "the same, with PostgreSQL's CPU",
+        "queue",
+        _figure("one machine with it: times with PostgreSQL"),
+        "×",
+        most=1.1,
+    ),
+    Target(
+        "put to result, an idle fleet of three machines, median",
+        "fleet-latency",
+        _figure("3: median s"),
+        " s",
+        most=1,
+    ),
+    Target(
+        "put to result, an idle fleet of three machines, p99",
+        "fleet-latency",
+        _figure("3: p99 s"),
+        " s",
+        most=2,
+    ),
+    Target(
+        "a machine killed, frozen or cut off in 1,000 jobs: rows beyond one an object",
+        "fleet-faults",
+        _most(*(f"{fault}: rows too many" for fault in _FLEET_FAULTS)),
+        "",
+        most=0,
+    ),
+    Target(
+        "the same: until the jobs are done that it had, after the fault",
+        "fleet-faults",
+        _most(*(f"{fault}: delay s" for fault in _FLEET_FAULTS)),
+        " s",
+        most=60,
+    ),
+    Target(
+        "100,000 objects, two machines: workers' CPU an object, to that for 1,000",
+        "fleet-growth",
+        _quotient("100000: CPU ms", "1000: CPU ms"),
+        "×",
+        most=1.1,
     ),
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
-from bench import fleet_usage
+from bench import dispatch, fleet_usage
 from bench.benchmark import Result, Setup
 from bench.fleet import Fleet
 from bench.fleet_usage import FleetUsage
@@ -32,6 +32,11 @@ VALUES (%s, 'negatives', 'idle', now(), true)
 ON CONFLICT (stack, pipeline, machine) DO UPDATE SET last_pass = now()
 """
 _ANNOUNCE_SECONDS = 5
+_SESSIONS = """
+SELECT count(*)
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 def measure(setup: Setup) -> Result:
@@ -40,13 +45,22 @@ def measure(setup: Setup) -> Result:
     ways: Sequence[str] = (WITHOUT, ALONE) if setup.quick else (WITHOUT, ALONE, TWO)
     upload = PhotoSet(setup.photos).uploads(SIZES["P2"])
     found: dict[str, list[FleetUsage]] = {way: [] for way in ways}
+    sessions = 0
     with Testbed(setup.folder / "testbed", setup.source) as testbed:
         for _ in range(turns):
             for way, each in found.items():
                 with _fleet(testbed.pipeline, way) as fleet:
+                    if way == ALONE:
+                        [row] = testbed.pipeline.sql(_SESSIONS)
+                        sessions = row["count"]
                     each.append(fleet_usage.measure(testbed, fleet, count, upload))
+        lister = dispatch.measure(testbed, 2 if setup.quick else 50)
     lines: list[list[str]] = []
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = {
+        "sessions": sessions,
+        "keys a second": lister.keys,
+        "keys: database ms": lister.database,
+    }
     for way, each in found.items():
         workers = [one.cpu for one in each]
         databases = [one.database for one in each]
@@ -68,7 +82,11 @@ def measure(setup: Setup) -> Result:
         }
     columns = ["what", "a second", "workers' CPU ms a photograph", "×", "PostgreSQL's"]
     columns += ["both, ×"]
-    return Result([Table("", columns, lines)], figures)
+    notes = [
+        f"A lister assigns {lister.keys:,.0f} keys a second, for {lister.database:.3f} ms of"
+        f" PostgreSQL's CPU each. A pass with the queue has {sessions} sessions with the database."
+    ]
+    return Result([Table("", columns, lines)], figures, notes=notes)
 
 
 def _times(values: Sequence[float], others: Sequence[float]) -> list[float]:
