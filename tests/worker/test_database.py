@@ -25,6 +25,13 @@ FORBIDDEN = [
     "DELETE FROM pipeline.log_records",
     "CREATE ROLE mine",
     "DROP SCHEMA pipeline CASCADE",
+    "SELECT * FROM pipeline.queue_migrations",
+    "TRUNCATE pipeline.procrastinate_jobs",
+    "ALTER TABLE pipeline.procrastinate_jobs DROP COLUMN args",
+    "ALTER FUNCTION pipeline.procrastinate_register_worker_v1() RENAME TO mine",
+    "DROP TRIGGER procrastinate_trigger_delete_jobs_v1 ON pipeline.procrastinate_jobs",
+    "SELECT * FROM pipeline.procrastinate_events",
+    "DELETE FROM pipeline.procrastinate_periodic_defers",
 ]
 
 

@@ -1,19 +1,29 @@
-"""Migration 002: a database of an earlier release keeps its rows and attempts."""
+"""Databases of earlier releases keep their rows, and get what this release needs."""
 
 import json
+import queue
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
+from procrastinate.schema import SchemaManager
 from psycopg.rows import dict_row
 
+from tests.eventually import eventually
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
-from worker import transforms
+from worker import settings, transforms
+from worker.dispatch.assignments import Depth
+from worker.dispatch.bundle import Bundle
+from worker.dispatch.postgres_assignments import open_assignments
+from worker.dispatch.task_queue import Assigned, TaskQueue
+from worker.ledger.connection import connect_worker
 from worker.ledger.migrations import migrate, records_view
-from worker.ledger.postgres_ledger import SQL_FOLDER
+from worker.ledger.postgres_ledger import SQL_FOLDER, PostgresLedger
 from worker.transforms import PICTURE, Description
 from worker.uploads.job import job_id
+from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -82,6 +92,84 @@ def test_a_database_of_the_first_release(idle: Pipeline) -> None:
     ]
     assert {row["pipeline"] for row in view} == {"negatives"}
     assert len(view) == len(KEYS) - 1
+
+
+def release_before_dispatch(pipeline: Pipeline) -> None:
+    """Create the tables of the last release that had no queue."""
+    scripts = sorted((SQL_FOLDER / "migrations").glob("00[1-5]_*.sql"))
+    dsn = pipeline.server.dsn(pipeline.database, pipeline.admin, pipeline.admin_password)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "CREATE SCHEMA pipeline; CREATE TABLE pipeline.migrations (version integer PRIMARY KEY,"
+            " name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        for number, script in enumerate(scripts, 1):
+            connection.execute(script.read_bytes())
+            row = (number, script.stem)
+            connection.execute("INSERT INTO pipeline.migrations VALUES (%s, %s)", row)
+        connection.execute(
+            "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass) "
+            "VALUES (%s, 'negatives', 'vm-0', now())",
+            (pipeline.name,),
+        )
+
+
+def test_a_database_without_a_queue(idle: Pipeline) -> None:
+    release_before_dispatch(idle)
+    done = idle.run("migrate")
+    assert done.stdout.split() == ["applied", "006_machine_load", "applied", "007_dispatch"]
+    assert dispatched(idle) == "a.png"
+    with connect_worker(settings.load(idle.settings, {}, ())) as connection:
+        ledger = PostgresLedger(connection, idle.name, "negatives", "vm-1")
+        ledger.heartbeat(None, is_live=True)
+        assert ledger.live_machines() == ["vm-1"]
+
+
+def dispatched(pipeline: Pipeline) -> str:
+    """Assign a key and receive it, as the worker's role, and return it."""
+    loaded = settings.load(pipeline.settings, {}, ())
+    upload = Upload(pipeline.input, "a.png", "v", "e", MOMENT)
+    received = queue.Queue[Assigned]()
+    tasks = TaskQueue(loaded, "negatives", 1, received.put, lambda problem: None)
+    with open_assignments(loaded, "negatives") as lister:
+        assert lister.lead()
+        lister.assign([Bundle([KeyUploads("a.png", [], [upload])], {}, is_large=False)])
+        tasks.open()
+        assigned = received.get(timeout=10)
+        assigned.finish()
+        eventually(lambda: lister.depth() == Depth())
+        tasks.close()
+    return assigned.bundle.works[0].key
+
+
+FUNCTIONS = (
+    "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'pipeline'::regnamespace "
+    "ORDER BY proname"
+)
+
+
+def test_a_database_of_an_earlier_procrastinate(idle: Pipeline) -> None:
+    """Its migrations are applied one after another; its schema, once."""
+    idle.migrate()
+    fresh = idle.sql(FUNCTIONS)
+    assert len(fresh) > 10
+    idle.sql("DROP SCHEMA pipeline CASCADE")
+    scripts = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    earlier = [one for one in scripts if one.name < "03.04"]
+    dsn = idle.server.dsn(idle.database, idle.admin, idle.admin_password)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((SQL_FOLDER / "create_schema.sql").read_bytes())
+        for one in earlier:
+            connection.execute(one.read_bytes())
+            insert = "INSERT INTO pipeline.queue_migrations VALUES (%s)"
+            connection.execute(insert, (one.stem,))
+    done = idle.run("migrate")
+    later = [one.stem for one in scripts[len(earlier) :]]
+    assert later
+    assert done.stdout.splitlines()[-len(later) :] == [f"applied {name}" for name in later]
+    assert {row["proname"] for row in idle.sql(FUNCTIONS)} >= {row["proname"] for row in fresh}
+    assert idle.run("migrate").stdout == ""
+    assert dispatched(idle) == "a.png"
 
 
 def test_the_worker_continues_after_a_migration(idle: Pipeline) -> None:

@@ -37,5 +37,6 @@ WHERE
         SELECT FROM pipeline.results AS r
         WHERE
             r.job_id = any(w.ids)
+            AND r.rebuilt_at IS NULL
             AND r.created_at > now() - make_interval(secs => %(recorded_seconds)s)
     );
