@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from worker import transforms
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.drain import available_cores, pass_context, schedule_of, threads_for
+from worker.jobs.own_listing import OwnListing
 from worker.ledger.postgres_ledger import open_ledger
 from worker.sandbox.pool import Pool
 from worker.settings import Pipeline, load
@@ -65,7 +66,9 @@ def main(path: str, kind: str) -> None:
             else Pool(pipeline.transform, pipeline.parameters, pipeline.limits, folder, cores)
         )
         context = pass_context(settings, pipeline, ledger, pool, folder)
-        Pass(context, threads_for(cores), schedule_of(settings)).run(0)
+        threads = threads_for(cores)
+        source = OwnListing(context, threads, schedule_of(settings), linger=0)
+        Pass(context, threads, source).run()
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ class Chain(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), machine=st.sampled_from(MACHINES))
     def clean_pass(self, name: str, machine: str) -> None:
         with suppress(ServiceUnavailable):  # a copy waits until its key is free
-            self.world.new_pass(1, name, machine=machine).run(0)
+            self.world.new_pass(1, name, machine=machine).run()
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -268,7 +268,7 @@ class Chain(RuleBasedStateMachine):
         finally:
             self.world.store = store
         with suppress(Killed, ServiceUnavailable):
-            one.run(0)
+            one.run()
 
     @invariant()
     def nothing_is_lost(self) -> None:

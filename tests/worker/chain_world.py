@@ -71,7 +71,7 @@ def kill_a_pass(world: World, pipeline: str, killer: Killer) -> bool:
     store, ledger = world.store, killer.over(world.ledger_of(pipeline))
     world.store = killer.over(store)
     try:
-        world.new_pass(1, pipeline, ledger).run(0)
+        world.new_pass(1, pipeline, ledger).run()
     except Killed:
         return True
     finally:

@@ -103,7 +103,7 @@ def test_a_prepared_result_outlives_the_lease(versioned: World) -> None:
         prepared.append(other.start([job], alone=False)[job.id].prepared)
 
     ledger.pause = pause
-    versioned.new_pass(1, "negatives", ledger).run(0)
+    versioned.new_pass(1, "negatives", ledger).run()
     (taken_over,) = prepared
     assert taken_over is not None
     other.record([taken_over])
@@ -140,6 +140,6 @@ def test_nothing_is_deleted_under_a_lease_that_was_lost(
         assert other.start([first_job("negatives", upload)], alone=False)
 
     ledger.pause = pause
-    versioned.new_pass(ledger=ledger).run(0)
+    versioned.new_pass(ledger=ledger).run()
     assert versioned.left() == ["x.png"]
     assert versioned.outcomes() == {"x.png": "done"}

@@ -87,7 +87,7 @@ def test_one_of_two_machines_gathers_a_run(world: World) -> None:
     (versions,) = world.store.versions(MODEL.input).values()
     assert len(versions) == 1
     for machine in machines:
-        world.new_pass(pipeline="model", machine=machine).run(0)
+        world.new_pass(pipeline="model", machine=machine).run()
     assert states(world) == ["done"]
 
 
@@ -128,10 +128,10 @@ def test_another_machine_takes_a_gather_over_after_a_while(world: World) -> None
     world.upload("x.json", CONFIGURATION)
     run_all(world, "split", "train")
     world.run_failing(pipeline="model")
-    world.new_pass(pipeline="model", machine="vm-2").run(0)
+    world.new_pass(pipeline="model", machine="vm-2").run()
     before = states(world)
     world.expire_gathers()
-    world.new_pass(pipeline="model", machine="vm-2").run(0)
+    world.new_pass(pipeline="model", machine="vm-2").run()
     assert (before, states(world)) == ([], ["done"])
 
 

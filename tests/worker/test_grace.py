@@ -83,7 +83,7 @@ def test_an_upload_stays_for_its_grace_after_it_was_recorded(world: World) -> No
             return super().record(results)
 
     world.upload("x.png")
-    world.new_pass(ledger=Watched("vm-1", "negatives", world.tables)).run(0)
+    world.new_pass(ledger=Watched("vm-1", "negatives", world.tables)).run()
     ((moment, _),) = timed(world).deleted
     assert moment - timed(world).listed[0] >= GRACE
     assert [there for _, there in recorded] == [True]
@@ -132,7 +132,7 @@ def test_a_replaced_upload_is_not_deleted(world: World) -> None:
             return recorded
 
     world.upload("x.png", b"older")
-    world.new_pass(ledger=Watched("vm-1", "negatives", world.tables)).run(0)
+    world.new_pass(ledger=Watched("vm-1", "negatives", world.tables)).run()
     assert world.transforms.inputs == [b"older", b"newer"]
     assert len(world.ledger.results) == 2
     assert world.outputs() == {"negated_x.png": b"rewen"}
@@ -297,7 +297,7 @@ def test_an_interrupted_pass_does_not_forget_which_uploads_are_locked(locked: Wo
     let_hours_pass(locked)
     locked.upload("z.png")
     with pytest.raises(ServiceUnavailable):
-        locked.new_pass(1, ledger=Interrupted("vm-1", "negatives", locked.tables)).run(0)
+        locked.new_pass(1, ledger=Interrupted("vm-1", "negatives", locked.tables)).run()
     let_hours_pass(locked)
     locked.run()
     assert locked.transforms.inputs.count(b"locked") == 1

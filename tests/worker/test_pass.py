@@ -475,7 +475,7 @@ def test_a_stopped_pass_leaves_its_uploads_and_counts_nothing(world: World) -> N
     stopping = world.new_pass()
     stopping.stop()
     with pytest.raises(ServiceUnavailable, match=r"stopped by a signal"):
-        stopping.run(0)
+        stopping.run()
     assert world.left() == ["x.png"]
     assert world.ledger.unfinished_attempts(INPUT) == {}
     world.transforms = Transforms()
@@ -484,9 +484,9 @@ def test_a_stopped_pass_leaves_its_uploads_and_counts_nothing(world: World) -> N
 
 
 def test_a_stopped_pass_without_work_has_not_failed(world: World) -> None:
-    stopping = world.new_pass()
+    stopping = world.new_pass(linger=60)
     stopping.stop()
-    stopping.run(60)
+    stopping.run()
     assert [problem for _, problem in world.ledger.tables.heartbeats.values()] == [None]
 
 

@@ -97,7 +97,7 @@ def test_the_heartbeat_tells_what_is_wrong_now(world: World) -> None:
     world.upload("1.png", b"1")
     world.upload("2.png", b"2")
     world.upload("first.png", b"stream")
-    world.new_pass(4, ledger=Watched("vm-1", "negatives", world.tables)).run(0.2)
+    world.new_pass(4, ledger=Watched("vm-1", "negatives", world.tables), linger=0.2).run()
     assert stream.is_ended
     assert {first, second, None} <= set(problems)
 
@@ -167,8 +167,8 @@ def test_a_problem_ends_with_its_upload(world: World) -> None:
     """The user deletes what cannot be processed; the pass then has not failed."""
     world.transforms = Transforms({b"never": failing(UploadDeferred("not here"))})
     world.upload("never.png", b"never")
-    one = world.new_pass()
-    thread = threading.Thread(target=one.run, args=(0.3,))
+    one = world.new_pass(linger=0.3)
+    thread = threading.Thread(target=one.run)
     thread.start()
     beats = world.tables.heartbeats
     eventually(lambda: "not here" in str(list(beats.values())))

@@ -32,13 +32,13 @@ def overtaken(world: World, ledger: MemoryLedger) -> None:
         for key, (lease, machine, until) in world.tables.leases.items():
             world.tables.leases[key] = (lease, machine, until - timedelta(minutes=1))
         world.transforms = Transforms()
-        world.new_pass(ledger=world.ledger_of("negatives", "vm-2")).run(0)
+        world.new_pass(ledger=world.ledger_of("negatives", "vm-2")).run()
         world.upload("x.png", NEWER)
-        world.new_pass(ledger=world.ledger_of("negatives", "vm-2")).run(0)
+        world.new_pass(ledger=world.ledger_of("negatives", "vm-2")).run()
 
     world.upload("x.png")
     world.transforms = Transforms({GOOD: overtake})
-    world.new_pass(1, ledger=ledger).run(0)
+    world.new_pass(1, ledger=ledger).run()
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_frozen_machine_is_swept_by_others_as_often_as_needed(world: World) ->
         overtaken(world, KilledBeforeItsRow("vm-1", "negatives", world.tables))
     late, *_ = world.store.versions(OUTPUT)[KEY]
     for _ in range(2):  # another machine does not know when the frozen one ends
-        world.new_pass(ledger=world.ledger_of("negatives", "vm-2")).run(0)
+        world.new_pass(ledger=world.ledger_of("negatives", "vm-2")).run()
         assert stored(world) == [NEWER[::-1], GOOD[::-1]]
         world.store.upload(OUTPUT, KEY, late.content, metadata=late.metadata)
     world.run()

@@ -14,6 +14,7 @@ from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context
 from worker.jobs.disk import Space
 from worker.jobs.drain import readers_of
+from worker.jobs.own_listing import OwnListing
 from worker.jobs.request_threads import RequestThreads
 from worker.jobs.schedule import Schedule
 from worker.ledger.ledger import Ledger, Maker
@@ -134,8 +135,8 @@ class World:
 
     def run(self, linger: float = 0, threads: int = 2, pipeline: str = "negatives") -> Pass:
         """Make one pass; it returns where nothing failed."""
-        one = self.new_pass(threads, pipeline)
-        one.run(linger)
+        one = self.new_pass(threads, pipeline, linger=linger)
+        one.run()
         return one
 
     def context(
@@ -166,8 +167,10 @@ class World:
         pipeline: str = "negatives",
         ledger: Ledger | None = None,
         machine: str = "vm-1",
+        linger: float = 0,
     ) -> Pass:
-        return Pass(self.context(pipeline, ledger, machine), threads, self.schedule)
+        context = self.context(pipeline, ledger, machine)
+        return Pass(context, threads, OwnListing(context, threads, self.schedule, linger))
 
     def run_failing(self, linger: float = 0, pipeline: str = "negatives") -> str:
         """Make one pass that must fail, and return its reason."""

@@ -5,20 +5,26 @@ import hashlib
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 
 from worker import folder_removal, logs
+from worker.dispatch.postgres_assignments import open_assignments
+from worker.dispatch.task_queue import TaskQueue
 from worker.environment import environment_of, policy_of
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
 from worker.jobs.disk import Disk
+from worker.jobs.fleet_source import FleetSource
+from worker.jobs.own_listing import OwnListing
 from worker.jobs.request_threads import RequestThreads
 from worker.jobs.schedule import Schedule
 from worker.jobs.signals import on_signal
+from worker.jobs.source import Source
 from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.ledger.ledger import Ledger, Maker
 from worker.ledger.postgres_ledger import open_ledger
@@ -35,12 +41,13 @@ _log = logging.getLogger(__name__)
 
 
 def drain(settings: Settings, name: str | None, linger: float) -> None:
-    """Make one pass.
+    """Make one pass; if other machines come or go meanwhile, another one in the other way.
 
     Args:
         settings: The stack's.
         name: The pipeline's, None if there is only one.
-        linger: The seconds without anything new after which the pass ends.
+        linger: The seconds without anything new after which the pass ends. 0: it lists and
+            processes by itself, whatever other machines do.
 
     Raises:
         ServiceUnavailable: The pass failed; the heartbeat names the same reason.
@@ -51,29 +58,77 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
     with ExitStack() as stack:
         folder = _prepare_state(settings.state, stack)
         ledger = stack.enter_context(open_ledger(settings, pipeline.name))
+        passes = _Passes(settings, pipeline, ledger, folder, linger)
+        on_signal(passes.stop)
         try:
-            environment = environment_of(settings, pipeline)
+            while passes.make_one():
+                pass
         except ServiceUnavailable as error:
-            _report(ledger, error)
+            _log.info("pass", extra=fields(obstacle=str(error), **passes.counts))
+            with suppress(ServiceUnavailable):  # the database may be what failed
+                ledger.heartbeat(str(error))
             raise
-        cores = available_cores()
-        pool = make_pool(pipeline, environment, folder, cores)
-        context = pass_context(settings, pipeline, ledger, pool, folder)
-        bucket_pass = Pass(context, threads_for(cores), schedule_of(settings))
-        on_signal(partial(_stop, bucket_pass))
-        try:
-            bucket_pass.run(linger)
-        except ServiceUnavailable as error:
-            _report(ledger, error, **bucket_pass.counts)
-            raise
-        _log.info("pass", extra=fields(unenforced=pool.unenforced or None, **bucket_pass.counts))
 
 
-def _report(ledger: Ledger, error: ServiceUnavailable, **counts: object) -> None:
-    """Log why a pass failed; `status` shows it too."""
-    _log.info("pass", extra=fields(obstacle=str(error), **counts))
-    with suppress(ServiceUnavailable):  # the database may be what failed
-        ledger.heartbeat(str(error))
+class _Passes:
+    """Passes over a pipeline's input bucket, one after another in the same process."""
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, ledger: Ledger, folder: Path, linger: float
+    ) -> None:
+        self._settings, self._pipeline, self._ledger = settings, pipeline, ledger
+        self._folder, self._linger = folder, linger
+        self._lock = threading.Lock()
+        self._current: Pass | None = None
+        self._is_stopped = False
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many uploads ended in which way in the last pass."""
+        return self._current.counts if self._current else Counter()
+
+    def make_one(self) -> bool:
+        """Make a pass; return whether another one must follow at once."""
+        settings, pipeline, cores = self._settings, self._pipeline, available_cores()
+        environment = environment_of(settings, pipeline)
+        is_fleet = self._is_fleet()
+        with ExitStack() as stack:
+            assignments = stack.enter_context(open_assignments(settings, pipeline.name))
+            if not is_fleet:
+                assignments.cancel_queued()
+                stack.close()
+            pool = make_pool(pipeline, environment, self._folder, cores)
+            context = pass_context(settings, pipeline, self._ledger, pool, self._folder)
+            threads, schedule = threads_for(cores), schedule_of(settings)
+            source: Source
+            if is_fleet:
+                queue = partial(TaskQueue, settings, pipeline.name, threads)
+                source = FleetSource(context, threads, schedule, assignments, queue)
+            else:
+                source = OwnListing(context, threads, schedule, self._linger)
+            bucket_pass = Pass(context, threads, source, lambda: self._is_fleet() != is_fleet)
+            with self._lock:
+                self._current = bucket_pass
+                if self._is_stopped:
+                    bucket_pass.stop()
+            bucket_pass.run()
+        counts = bucket_pass.counts
+        _log.info("pass", extra=fields(unenforced=pool.unenforced or None, **counts))
+        return bucket_pass.was_outdated and not self._is_stopped
+
+    def stop(self) -> None:
+        """Stop within 10 s; running transforms are abandoned and retried by the next pass."""
+        timer = threading.Timer(_STOP_SECONDS, os._exit, [1])
+        timer.daemon = True
+        timer.start()
+        with self._lock:
+            self._is_stopped = True
+            if self._current:
+                self._current.stop()
+
+    def _is_fleet(self) -> bool:
+        """Return whether other machines work for the pipeline, too."""
+        return self._linger > 0 and not {*self._ledger.live_machines()} <= {self._settings.machine}
 
 
 def pass_context(
@@ -133,14 +188,6 @@ def available_cores() -> int:
 def threads_for(cores: int) -> int:
     """Return the number of threads of a pass: downloads and uploads overlap with transforms."""
     return 2 * cores + 2
-
-
-def _stop(bucket_pass: Pass) -> None:
-    """Stop within 10 s; running transforms are abandoned and retried by the next pass."""
-    timer = threading.Timer(_STOP_SECONDS, os._exit, [1])
-    timer.daemon = True
-    timer.start()
-    bucket_pass.stop()
 
 
 def _prepare_state(state: Path, stack: ExitStack) -> Path:

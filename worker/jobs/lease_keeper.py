@@ -54,6 +54,11 @@ class LeaseKeeper:
         """Start to renew."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether leases are renewed."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """End renewals."""
         self._ended.set()

@@ -1,12 +1,15 @@
 """Uploads that are not tried for a time, while newer ones of their keys are processed."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from worker.jobs.schedule import Schedule
+from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
+# Listings that are out of date are usually right after fewer attempts.
+_MISSED = 4
 # More are not remembered: they are tried again if a listing is out of date.
 _MAX_GONE = 100_000
 
@@ -81,6 +84,34 @@ class PausedUploads:
             del self._pauses[upload]
         return forgotten
 
+    def await_content(self, listed: KeyUploads, now: float, clock: datetime) -> None:
+        """Let an empty object wait for its content, unless its key has a newer upload.
+
+        Args:
+            listed: The work for a key.
+            now: The time.
+            clock: The time of day, for the object's age.
+        """
+        for upload in listed.uploads:
+            if upload.size == 0 and upload is listed.uploads[-1]:
+                self._await_content(upload, now, clock)
+            elif upload.size == 0:
+                self._resume(upload)
+
+    def awake(self, work: KeyUploads, now: float) -> KeyUploads:
+        """Leave out what is paused; a marker stays while a version that it covers does."""
+        is_due = all(self.is_due(one, now) for one in work.withdrawn)
+        uploads = []
+        for one in work.uploads:
+            if self.is_due(one, now):
+                uploads.append(one)
+            elif self.is_searched(one):
+                break  # its result must not be stored after a newer one's
+        # An empty object goes without a row if it was replaced: only together with a newer upload.
+        while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
+            uploads.pop()
+        return replace(work, withdrawn=work.withdrawn if is_due else [], uploads=uploads)
+
     def is_due(self, upload: Upload, now: float) -> bool:
         """Return whether an upload may be tried."""
         pause = self._pauses.get(upload)
@@ -101,15 +132,37 @@ class PausedUploads:
         if len(self._gone) < _MAX_GONE:
             self._gone.add(hash(upload))
 
-    def note_missing(self, upload: Upload, now: float) -> int:
-        """Pause an upload that was not found; return how often that happened."""
+    def note_missing(self, upload: Upload, now: float) -> bool:
+        """Pause an upload that was not found; return whether that happened too often."""
         self.note_failure(upload, now)
         pause = self._pause_of(upload)
         pause.missed += 1
-        return pause.missed
+        return pause.missed >= _MISSED
 
-    def missed(self, upload: Upload) -> int:
-        """Return how often an upload was not found."""
+    def note_missed(self, upload: Upload, times: int) -> None:
+        """Note how often an upload was not found before."""
+        self._pause_of(upload).missed = times
+
+    def is_searched(self, upload: Upload) -> bool:
+        """Return whether newer uploads of the key must wait for one that was not found."""
+        return self._schedule.searches and 0 < self._missed(upload) < _MISSED
+
+    def forget(self, uploads: Iterable[Upload]) -> list[Upload]:
+        """End the pauses of uploads, but of those that are being deleted.
+
+        Returns:
+            Those that were not found.
+        """
+        missing = []
+        for upload in uploads:
+            pause = self._pauses.get(upload)
+            if pause and not pause.is_being_deleted:
+                del self._pauses[upload]
+                if pause.missed and pause.failures:
+                    missing.append(upload)
+        return missing
+
+    def _missed(self, upload: Upload) -> int:
         pause = self._pauses.get(upload)
         return pause.missed if pause else 0
 
@@ -124,14 +177,14 @@ class PausedUploads:
         pause = self._pause_of(upload)
         pause.until, pause.is_being_deleted, pause.awaits_content = until, False, False
 
-    def await_content(self, upload: Upload, now: float, clock: datetime) -> None:
+    def _await_content(self, upload: Upload, now: float, clock: datetime) -> None:
         """Pause an empty object that is listed for the first time, until it is old enough."""
         if upload not in self._pauses:
             age = max(0.0, (clock - upload.last_modified).total_seconds())
             self.pause(upload, now + self._schedule.empty - age)
             self._pauses[upload].awaits_content = True
 
-    def resume(self, upload: Upload) -> None:
+    def _resume(self, upload: Upload) -> None:
         """End the pause of an empty object that awaited its content and was replaced."""
         pause = self._pauses.get(upload)
         if pause and pause.awaits_content and not (pause.is_being_deleted or pause.failures):

@@ -1,10 +1,8 @@
 """What the threads of a pass do: process batches, delete recorded uploads, and report outcomes."""
 
 import logging
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from worker.errors import (
@@ -21,8 +19,8 @@ from worker.jobs.context import Context
 from worker.jobs.deleter import Deleted
 from worker.jobs.deletion import delete_withdrawn
 from worker.jobs.lease_keeper import LeaseKeeper
+from worker.jobs.pass_state import PassState
 from worker.jobs.recorded import Recorded
-from worker.jobs.scheduler import Scheduler
 from worker.jobs.transform import MAX_CRASHES
 from worker.jobs.work_queue import Batch
 from worker.logs import fields
@@ -41,25 +39,12 @@ class Processor:
     Args:
         context: What all jobs share.
         leases: Keeps the leases.
-        scheduler: Notes how uploads ended.
-        changed: Its lock guards scheduler and counts; it is notified of changes.
-        counts: How many uploads ended in which way.
-        is_ending: Returns whether the pass is ending.
+        state: Its scheduler notes how uploads ended.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        leases: LeaseKeeper,
-        scheduler: Scheduler,
-        changed: threading.Condition,
-        *,
-        counts: Counter[str],
-        is_ending: Callable[[], bool],
-    ) -> None:
-        self._context, self._leases = context, leases
-        self._scheduler, self._changed, self._is_ending = scheduler, changed, is_ending
-        self._counts = counts
+    def __init__(self, context: Context, leases: LeaseKeeper, state: PassState) -> None:
+        self._context, self._leases, self._state = context, leases, state
+        self._scheduler, self._changed, self._counts = state.scheduler, state.changed, state.counts
 
     def process(self, batch: Batch) -> None:
         """Process single uploads of several keys, all work for one key, or withdrawn versions."""
@@ -126,7 +111,7 @@ class Processor:
         if not self._withdraw([work]):
             return
         for number, upload in enumerate(work.uploads):
-            if self._is_ending():
+            if self._state.is_ending:
                 return
             left = replace(work, withdrawn=[], uploads=work.uploads[number:])
             if len(left.uploads) > 1 and self._is_empty(upload):

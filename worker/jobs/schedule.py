@@ -1,6 +1,6 @@
 """The times of a pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 _MAX_DOUBLINGS = 20
@@ -15,6 +15,7 @@ class Schedule:
             not list in step.
         heartbeat: The longest time between two heartbeats.
         retries: Whether failed uploads are tried again; otherwise a pass tries each once.
+        searches: Whether newer uploads of a key wait for one that is listed and not found.
         retry: The first and the longest pause before a failed upload is tried again; it doubles.
         held: How long an upload that another machine works on is left alone.
         refused: How long one is left alone that the store refuses to delete.
@@ -28,6 +29,7 @@ class Schedule:
     pause: tuple[float, float] = (0.5, 1.5)
     heartbeat: float = 5
     retries: bool = True
+    searches: bool = True
     retry: tuple[float, float] = (1, 300)
     held: float = 10
     refused: float = 3600
@@ -35,6 +37,16 @@ class Schedule:
     grace: float = 0
     empty: float = 60
     settle: float = 0.25
+
+    @property
+    def once(self) -> "Schedule":
+        """The times of a pass that tries each upload once."""
+        return replace(self, retries=False, searches=False)
+
+    @property
+    def of_tasks(self) -> "Schedule":
+        """The times of a machine that gets its works from a lister, which waits and tries again."""
+        return replace(self, retries=False, held=inf, empty=0)
 
     def pause_after(self, failures: int) -> float:
         """Return the pause after an upload has failed for the nth time in a row, n from 1."""

@@ -4,8 +4,8 @@ All times are seconds of one clock that only grows (`time.monotonic`).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
+from math import inf
 
 from worker.jobs.disk import Space
 from worker.jobs.paused import PausedUploads
@@ -16,9 +16,6 @@ from worker.jobs.work_queue import BATCH_UPLOADS, Batch, Kind, WorkQueue, needed
 from worker.ledger.ledger import Attempt
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
-
-# Listings that are out of date are usually right after fewer attempts.
-_MISSED = 4
 
 
 class Scheduler:
@@ -74,8 +71,8 @@ class Scheduler:
         self._show(listed, now)
         if listed.key in self._running or listed.key in self._queue:
             return False
-        self._await_content(listed, now, clock)
-        work = self._awake(listed, now)
+        self._paused.await_content(listed, now, clock)
+        work = self._paused.awake(listed, now)
         if not (work.withdrawn or work.uploads):
             return False
         wait = self._waiting.get(work.key)
@@ -117,28 +114,6 @@ class Scheduler:
         if wait := self._waiting.get(listed.key):
             wait.shown = self._listing
 
-    def _await_content(self, listed: KeyUploads, now: float, clock: datetime) -> None:
-        """Let an empty object wait for its content, unless its key has a newer upload."""
-        for upload in listed.uploads:
-            if upload.size == 0 and upload is listed.uploads[-1]:
-                self._paused.await_content(upload, now, clock)
-            elif upload.size == 0:
-                self._paused.resume(upload)
-
-    def _awake(self, work: KeyUploads, now: float) -> KeyUploads:
-        """Leave out paused uploads; a marker stays while a version that it covers does."""
-        is_due = all(self._paused.is_due(one, now) for one in work.withdrawn)
-        uploads = []
-        for one in work.uploads:
-            if self._paused.is_due(one, now):
-                uploads.append(one)
-            elif self._is_searched(one):
-                break  # its result must not be stored after a newer one's
-        # An empty object goes without a row if it was replaced: only together with a newer upload.
-        while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
-            uploads.pop()
-        return replace(work, withdrawn=work.withdrawn if is_due else [], uploads=uploads)
-
     def _resume(self, work: KeyUploads, attempts: Mapping[Upload, Attempt], now: float) -> bool:
         """Continue with the attempts of an earlier pass."""
         suspects = {one: attempt for one, attempt in attempts.items() if attempt.is_suspect}
@@ -152,6 +127,50 @@ class Scheduler:
         crashes = attempt.crashes if suspects else None
         self._wait(work, upload, until, attempt.failures, crashes)
         return until <= now
+
+    # What is assigned by a lister, instead of begin_listing … end_listing.
+
+    def assign(
+        self,
+        work: KeyUploads,
+        attempts: Mapping[Upload, Attempt],
+        now: float,
+        clock: datetime,
+    ) -> None:
+        """Take work that is to be done now, unless its key is being worked on.
+
+        Args:
+            work: The work.
+            attempts: What is known about uploads that were tried before.
+            now: The time.
+            clock: The time of day.
+        """
+        if self.is_settled(work.key):
+            self.forget(work)
+            for upload in work.uploads:
+                if attempt := attempts.get(upload):
+                    self._known[upload] = attempt
+                    self._paused.note_missed(upload, attempt.failures)
+            self.offer(work, now, clock)
+
+    def is_settled(self, key: str) -> bool:
+        """Return whether nothing more is done for a key: it was tried, or never assigned."""
+        wait = self._waiting.get(key)
+        is_waiting = wait is not None and wait.until < inf
+        return not (is_waiting or key in self._running or key in self._queue)
+
+    def forget(self, work: KeyUploads) -> list[Upload]:
+        """Forget how the work for a settled key ended, but for pending deletions.
+
+        Returns:
+            The uploads that were not found.
+        """
+        if wait := self._waiting.get(work.key):
+            self._drop(wait, is_gone=False)
+        for upload in work.uploads:
+            self._known.pop(upload, None)
+            self._problems.pop(upload, None)
+        return self._paused.forget((*work.withdrawn, *work.uploads))
 
     # What is to be done.
 
@@ -286,13 +305,9 @@ class Scheduler:
         Returns:
             Whether newer uploads of its key must wait, until it is no longer listed.
         """
-        if self._paused.note_missing(upload, now) >= _MISSED:
-            problem = f"The bucket {upload.bucket!r} lists {upload.key!r}, but does not find it."
-            self._problems.setdefault(upload, problem)
-        return self._is_searched(upload)
-
-    def _is_searched(self, upload: Upload) -> bool:
-        return self._schedule.retries and 0 < self._paused.missed(upload) < _MISSED
+        if self._paused.note_missing(upload, now):
+            self._problems.setdefault(upload, problem_of_missing(upload))
+        return self._paused.is_searched(upload)
 
     def note_deletion_held(self, upload: Upload, now: float) -> None:
         """Note that a recorded upload was not deleted: another machine has leased its key."""
@@ -358,3 +373,8 @@ class Scheduler:
     def _forget(self, upload: Upload) -> None:
         self._problems.pop(upload, None)
         self._forgotten.append(upload)
+
+
+def problem_of_missing(upload: Upload) -> str:
+    """Return the problem that an upload is not found again and again."""
+    return f"The bucket {upload.bucket!r} lists {upload.key!r}, but does not find it."

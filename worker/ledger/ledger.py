@@ -264,6 +264,12 @@ class Ledger(Protocol):
     def release(self, leases: Collection[Lease]) -> None:
         """Give leases back; it may wait for the next statement."""
 
+    def end_leases(self) -> None:
+        """End all leases of this machine, so that any machine may start jobs on their keys now.
+
+        No pass may be running on it. Jobs that were not recorded under them count as lost.
+        """
+
     def clear_attempts(self, uploads: Sequence[Upload], *, keep_undeletable: bool = False) -> None:
         """Remove attempts, with crash counts and problems.
 

@@ -220,6 +220,14 @@ class MemoryLedger:
                 if self._renewed(lease.key, lease.fence):
                     del self.tables.leases[self._pipeline, lease.key]
 
+    def end_leases(self) -> None:
+        """See `Ledger.end_leases`."""
+        with self._lock:
+            for place, (lease, machine, _) in self.tables.leases.items():
+                if (place[0], machine) == (self._pipeline, self._machine):
+                    past = self._clock() - timedelta(microseconds=1)
+                    self.tables.leases[place] = (lease, machine, past)
+
     def clear_attempts(self, uploads: Sequence[Upload], *, keep_undeletable: bool = False) -> None:
         """See `Ledger.clear_attempts`."""
         with self._lock:

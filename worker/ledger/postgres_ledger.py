@@ -126,6 +126,10 @@ class PostgresLedger:
         """See `Ledger.release`."""
         self._released.extend(leases)
 
+    def end_leases(self) -> None:
+        """See `Ledger.end_leases`."""
+        self._run_releasing("end_leases")
+
     def clear_attempts(self, uploads: Sequence[Upload], *, keep_undeletable: bool = False) -> None:
         """See `Ledger.clear_attempts`."""
         if uploads:

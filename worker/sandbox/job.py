@@ -25,6 +25,7 @@ from worker.sandbox.confinement import c_library
 from worker.sandbox.job_confinement import common_rules
 from worker.sandbox.seccomp import command_filter
 from worker.sandbox.supervisor import Supervisor
+from worker.watchdog import Watchdog
 
 _REPEAT, _CHOSEN = "--repeat", "--chosen"
 
@@ -64,20 +65,17 @@ def _guard(connection: socket.socket) -> None:
 def _report_to_systemd() -> None:
     """Tell systemd regularly that this process runs, until it does not: a job could stop it.
 
-    systemd then kills the unit (sd_notify(3), WATCHDOG=1).
+    systemd then kills the unit.
     """
-    if not (microseconds := os.environ.get("WATCHDOG_USEC")):
+    watchdog = Watchdog()
+    if watchdog.seconds is None:
         return
-    notifier = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    notifier.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
 
     def notify(_number: int, _frame: FrameType | None) -> None:
-        with suppress(OSError):
-            notifier.send(b"WATCHDOG=1")
+        watchdog.ping()
 
     signal.signal(signal.SIGALRM, notify)
-    seconds = int(microseconds) / 1e6 / 3
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    signal.setitimer(signal.ITIMER_REAL, watchdog.seconds / 3, watchdog.seconds / 3)
 
 
 def _pipeline_of_unit(connection: socket.socket) -> dict[str, Any]:

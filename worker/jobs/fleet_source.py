@@ -1,0 +1,117 @@
+"""A pass of one machine of several: one lists the input bucket, all process what they get."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from worker.dispatch.assignments import LISTER_SECONDS, Assignments
+from worker.dispatch.task_queue import Assigned
+from worker.jobs.context import Context
+from worker.jobs.fleet_lister import FleetLister
+from worker.jobs.pass_state import PassState
+from worker.jobs.schedule import Schedule
+from worker.jobs.scheduler import Scheduler
+from worker.jobs.task_feed import TaskFeed
+
+# After this time an idle pass ends, so that the next one begins with little memory.
+_LIFE_SECONDS = 3600
+# One machine lists for all: more often than one that lists for itself.
+_PAUSE = (0.25, 0.75)
+# How soon another machine becomes the lister after the lease of a dead one has ended.
+_TAKE_OVER_SECONDS = LISTER_SECONDS / 5
+
+
+class Queue(Protocol):
+    """This machine's end of the queue; see `TaskQueue`."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the queue no longer works; None if it does."""
+
+    def open(self) -> None:
+        """Begin to receive bundles."""
+
+    def close(self) -> None:
+        """Give unfinished bundles back."""
+
+
+#: Makes the queue of functions that take a bundle, and the reason why the queue has failed.
+MakeQueue = Callable[[Callable[[Assigned], None], Callable[[str], None]], Queue]
+
+
+class FleetSource:
+    """Implements `Source`.
+
+    Args:
+        context: What all jobs share.
+        threads: How many batches are processed at a time, and how many tasks are taken.
+        schedule: The times.
+        assignments: What is assigned to whom.
+        make_queue: Makes this machine's end of the queue.
+    """
+
+    lingers = True
+
+    def __init__(
+        self,
+        context: Context,
+        threads: int,
+        schedule: Schedule,
+        assignments: Assignments,
+        make_queue: MakeQueue,
+    ) -> None:
+        self._context, self._threads, self.schedule = context, threads, schedule
+        self._assignments, self._make_queue = assignments, make_queue
+        self._state: PassState
+        self._feed: TaskFeed
+        self._queue: Queue
+        self._lister: FleetLister
+
+    @property
+    def problem(self) -> str | None:
+        """See `Source.problem`."""
+        return self._queue.problem or self._lister.problem
+
+    def open(self, state: PassState) -> Scheduler:
+        """See `Source.open`."""
+        self._state = state
+        self._feed = TaskFeed(self._context.ledger, state)
+        self._queue = self._make_queue(self._feed.receive, state.end)
+        self._lister = FleetLister(
+            self._context, self._assignments, self.schedule, self._threads, state
+        )
+        schedule, limit = self.schedule.of_tasks, self._context.batch_uploads
+        return Scheduler(self._threads, {}, schedule, limit)
+
+    def feed(self) -> bool:
+        """See `Source.feed`."""
+        state, began = self._state, time.monotonic()
+        state.heartbeat_due.set()
+        self._queue.open()
+        while not state.is_ending:
+            with state.changed:
+                state.scheduler.begin_listing()  # deleted uploads are not remembered for ever
+            start, found = time.monotonic(), False
+            is_lister = self._lister.lead()
+            if is_lister:
+                found = self._lister.list_once()
+            now = time.monotonic()
+            if now - began > _LIFE_SECONDS and not found and self._is_idle():
+                return False
+            pause = random.uniform(*_PAUSE) if is_lister else _TAKE_OVER_SECONDS  # noqa: S311
+            # A bucket that is full of what cannot be processed takes half of a core at most.
+            state.wait(lambda: False, pause if found else max(pause, now - start))
+        return not self._is_idle()
+
+    def note_ended(self) -> None:
+        """See `Source.note_ended`."""
+        self._feed.finish_settled()
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._queue.close()
+        self._lister.resign()
+
+    def _is_idle(self) -> bool:
+        return self._feed.is_empty and self._state.is_idle()
