@@ -104,6 +104,34 @@ pipeline = click.option(
 )
 
 
+def complete_machine(
+    context: click.Context, _option: Any, incomplete: str
+) -> "list[CompletionItem[str]]":
+    """Complete the name of a machine of the stack's settings."""
+    from click.shell_completion import CompletionItem
+
+    from cli.machines.host import machine_name
+    from cli.pipelines.settings_file import SettingsFile
+
+    stack = str(context.meta.get(_STACK, LOCAL))
+    try:
+        count = int(SettingsFile(stack).values.get("machines", 1))
+    except (CommandError, TypeError, ValueError):  # a missing or malformed file, or number
+        count = 0
+    names = [machine_name(stack, number) for number in range(1, count + 1)]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+machine = click.option(
+    "--machine",
+    "machine",
+    type=TEXT,
+    metavar="NAME|K",
+    shell_complete=complete_machine,
+    help="The machine, by its name or number, for stacks with several.",
+)
+
+
 def filters(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose rows of the ledger."""
     for option in (

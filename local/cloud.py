@@ -93,9 +93,10 @@ class LocalCloud:
         launcher.install(pulumi_home)
 
     def machines(self) -> list[LocalMachine]:
-        """Return the machines that are up."""
+        """Return the machines that are up, in the order of their numbers: vm, vm-2, …, vm-10."""
         folders = self._folders(MACHINES)
-        return [kinds.load(folder) for folder in folders if machine.is_running(folder)]
+        found = [kinds.load(folder) for folder in folders if machine.is_running(folder)]
+        return sorted(found, key=lambda each: (len(each.name), each.name))
 
     def _folders(self, name: str) -> list[Path]:
         parent = self.folder / name

@@ -1,4 +1,4 @@
-"""Open a shell on the machine."""
+"""Open a shell on a machine."""
 
 import subprocess
 import sys
@@ -12,5 +12,6 @@ from cli.stacks.target import Target
 
 @click.command(help=__doc__)
 @options.stack
-def command(target: Target) -> None:
-    sys.exit(subprocess.run(first(target).login(), check=False).returncode)
+@options.machine
+def command(target: Target, machine: str | None) -> None:
+    sys.exit(subprocess.run(first(target, machine).login(), check=False).returncode)

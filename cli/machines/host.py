@@ -11,6 +11,7 @@ from cli.errors import CommandError, WorkerFailed
 from cli.machines.boot import Step
 from cli.stacks.target import command_line
 from cli.terminal import visible
+from infra.names import Names
 
 if TYPE_CHECKING:
     from cli.machines.page import Page
@@ -76,17 +77,43 @@ class Host(Protocol):
         """Return the machine's status at its cloud (SHUTOFF, ERROR …), "" if active or unknown."""
 
 
-def first(target: "Target") -> Host:
-    """Return the machine of a stack that commands are run on.
+def choose(target: "Target", machine: str | None = None) -> Sequence[Host]:
+    """Return a stack's machines that run, by their numbers, or one of them.
+
+    Args:
+        target: The stack.
+        machine: The only one's name or number, None for all.
 
     Raises:
-        CommandError: Nothing is deployed, or no machine runs.
+        CommandError: Nothing is deployed, or no such machine runs.
     """
     hosts = target.hosts()
     if not hosts:
         up = command_line("up", target.name)
         raise CommandError(f"No machine of the pipeline is running: '{up}' starts one.")
-    return hosts[0]
+    if machine is None:
+        return hosts
+    name = machine_name(target.name, int(machine)) if machine.isdecimal() else machine
+    found = [host for host in hosts if host.name == name]
+    if not found:
+        running = ", ".join(host.name for host in hosts)
+        raise CommandError(f"Machine '{visible(machine)}' is not running: choose one of {running}.")
+    return found
+
+
+def first(target: "Target", machine: str | None = None) -> Host:
+    """Return the machine of a stack that commands are run on: the first, unless one is named.
+
+    Raises:
+        CommandError: Nothing is deployed, or no such machine runs.
+    """
+    return choose(target, machine)[0]
+
+
+def machine_name(stack: str, number: int) -> str:
+    """Return the name of a stack's machine with this number."""
+    name = Names.of_stack(stack).machine
+    return name if number == 1 else f"{name}-{number}"
 
 
 def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""A machine on a cloud, reached over ssh: only from the operators' addresses, with their key."""
+"""A machine on a cloud, reached over ssh: only from the operators' addresses, with their key.
+
+Machines without a floating IP are reached through the first one.
+"""
 
 import re
 import shlex
@@ -27,6 +30,7 @@ _WORKER = (
     "/opt/pipeline/venv/bin/python -m worker "
 )
 _JOURNAL = "sudo -n journalctl --no-pager --output=short-iso"
+_BATCH = ("-o", "BatchMode=yes")
 _CONSOLE_LINES = 400
 _SHOWN_LINES = 12
 #: Escape sequences (ECMA-48) of systemd's colours and firmware's cursor, and control characters.
@@ -39,18 +43,19 @@ _RELEVANT = re.compile(r"cloud-init|pipeline|error|fail|denied|unable", re.IGNOR
 
 @dataclass(frozen=True)
 class SshHost:
-    """A VM behind a floating IP.
+    """A VM behind a floating IP, or one of the internal network.
 
     Attributes:
         name: Its name.
         instance: Its id in Nova.
-        address: The floating IP.
+        address: The floating IP, or the fixed one.
         user: The image's login.
         key: File of the private key, or of the public key if an agent holds the private one.
         known_hosts: File for the host keys.
         cloud: The entry of clouds.yaml.
         region: The region, "" for the entry's own.
         port: The port of sshd.
+        jump: The machine through which it is reached, None if it has a floating IP.
     """
 
     name: str
@@ -62,11 +67,12 @@ class SshHost:
     cloud: str
     region: str = ""
     port: int = 22
+    jump: "SshHost | None" = None
 
     def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
         """Start `python -m worker <arguments>` on the machine, over ssh."""
         return subprocess.Popen(
-            [*self._ssh("-o", "BatchMode=yes"), _WORKER + shlex.join(arguments)],
+            [*self._ssh(*_BATCH), _WORKER + shlex.join(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -77,11 +83,16 @@ class SshHost:
     def explain_failure(self, code: int, errors: str) -> CommandError | None:
         """Return MachineUnreachable if ssh failed, MachineNotReady if there is no worker yet."""
         if code == _SSH_FAILED:
-            last = (errors.strip().splitlines() or ["no answer"])[-1]
+            lines = errors.strip().splitlines() or ["no answer"]
+            if self.jump is None:
+                where, booted, reason = self.address, "it has", lines[-1]
+            else:  # the last line is about the lost connection to the jump's ssh
+                where = f"{self.address}, through {self.jump.name} at {self.jump.address}"
+                booted, reason = "both have", lines[0]
             return MachineUnreachable(
-                f"Machine {self.name} cannot be reached over ssh at {self.address} "
-                f"({visible(last)}): check that it has booted, that your address is in "
-                f"operatorCidrs, and that {self.key} is the key's file."
+                f"Machine {self.name} cannot be reached over ssh at {where} ({visible(reason)}): "
+                f"check that {booted} booted, that your address is in operatorCidrs, and that "
+                f"{self.key} is the key's file."
             )
         if code == _COMMAND_NOT_FOUND or "command not found" in errors:
             return MachineNotReady(
@@ -93,7 +104,7 @@ class SshHost:
     def steps(self) -> list[Step]:
         """Return the steps of its boot that failed or run; [] also if it cannot be reached."""
         answer = subprocess.run(
-            [*self._ssh("-o", "BatchMode=yes"), "sudo -n sh"],
+            [*self._ssh(*_BATCH), "sudo -n sh"],
             check=False,
             capture_output=True,
             text=True,
@@ -161,17 +172,29 @@ class SshHost:
         return "" if status == "ACTIVE" else status
 
     def _ssh(self, *options: str) -> list[str]:
-        """Keep host keys per instance: another VM behind the same address causes no warning."""
+        """Return an ssh command with the options.
+
+        Host keys are kept per instance: another VM behind the same address causes no warning. `-J`
+        would take none of these options to the jump.
+        """
         more = (
             f"ConnectTimeout={_CONNECT_SECONDS}",
             "StrictHostKeyChecking=accept-new",
             f'UserKnownHostsFile="{self.known_hosts}"',
             f"HostKeyAlias={self.instance}",
             "LogLevel=ERROR",
+            *self._proxy(options[: len(_BATCH)] == _BATCH),
         )
         pairs = [word for option in more for word in ("-o", option)]
         where = ["-p", str(self.port), "-i", str(self.key), f"{self.user}@{self.address}"]
         return ["ssh", *options, *pairs, *where]
+
+    def _proxy(self, is_batch: bool) -> Iterator[str]:
+        """Yield the option that connects through the jump, if there is one (ssh_config(5))."""
+        if self.jump is not None:
+            forward = ("-W", f"{self.address}:{self.port}")
+            command = self.jump._ssh(*(_BATCH if is_batch else ()), *forward)
+            yield f"ProxyCommand={shlex.join(command).replace('%', '%%')}"
 
 
 def relevant_lines(log: str) -> Sequence[str]:

@@ -189,7 +189,7 @@ class CloudStack:
             )
 
     def hosts(self) -> Sequence[SshHost]:
-        """Return the state's VMs, reached at the floating IP of the outputs.
+        """Return the state's VMs: the first at the outputs' floating IP, others through it.
 
         Raises:
             CommandError: Nothing is deployed.
@@ -199,21 +199,27 @@ class CloudStack:
         if not resources:
             raise not_deployed(self.name)
         address = str(stack.outputs(show_secrets=False).get("floatingIp", ""))
-        settings = self.settings()
-        return [
-            SshHost(
-                name=str(vm["outputs"]["name"]),
+        settings, first = self.settings(), Names.of_stack(self.name).machine
+        machines = {
+            str(each["outputs"]["name"]): each
+            for each in resources
+            if each["type"].endswith(_INSTANCE)
+        }
+        found: dict[str, SshHost] = {}
+        for name in sorted(machines, key=lambda name: (len(name), name)):  # vm, vm-2, …, vm-10
+            is_first, vm = name == first, machines[name]
+            found[name] = SshHost(
+                name=name,
                 instance=str(vm["id"]),
-                address=address,
+                address=address if is_first else str(vm["outputs"]["accessIpV4"]),
                 user=str(settings.get("sshUser") or _DEFAULT_USER),
                 key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
                 known_hosts=registry.folder(self.name) / "known_hosts",
                 cloud=str(settings.get("computeCloud", "")),
                 region=str(settings.get("computeRegion", "")),
+                jump=None if is_first else found.get(first),
             )
-            for vm in resources
-            if vm["type"].endswith(_INSTANCE)
-        ]
+        return list(found.values())
 
     def settings(self) -> Mapping[str, Any]:
         """Return the settings in the stack's file, by name without the project."""
