@@ -110,15 +110,15 @@ def complete_machine(
     """Complete the name of a machine of the stack's settings."""
     from click.shell_completion import CompletionItem
 
-    from cli.machines.host import machine_name
     from cli.pipelines.settings_file import SettingsFile
+    from infra.names import Names
 
     stack = str(context.meta.get(_STACK, LOCAL))
     try:
         count = int(SettingsFile(stack).values.get("machines", 1))
     except (CommandError, TypeError, ValueError):  # a missing or malformed file, or number
         count = 0
-    names = [machine_name(stack, number) for number in range(1, count + 1)]
+    names = map(Names.of_stack(stack).machine, range(1, count + 1))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

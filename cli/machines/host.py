@@ -93,7 +93,8 @@ def choose(target: "Target", machine: str | None = None) -> Sequence[Host]:
         raise CommandError(f"No machine of the pipeline is running: '{up}' starts one.")
     if machine is None:
         return hosts
-    name = machine_name(target.name, int(machine)) if machine.isdecimal() else machine
+    names = Names.of_stack(target.name)
+    name = names.machine(int(machine)) if machine.isdecimal() else machine
     found = [host for host in hosts if host.name == name]
     if not found:
         running = ", ".join(host.name for host in hosts)
@@ -108,12 +109,6 @@ def first(target: "Target", machine: str | None = None) -> Host:
         CommandError: Nothing is deployed, or no such machine runs.
     """
     return choose(target, machine)[0]
-
-
-def machine_name(stack: str, number: int) -> str:
-    """Return the name of a stack's machine with this number."""
-    name = Names.of_stack(stack).machine
-    return name if number == 1 else f"{name}-{number}"
 
 
 def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:

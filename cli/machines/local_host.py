@@ -11,7 +11,7 @@ from cli.machines.boot import Step
 from cli.machines.page import Page, await_answer
 from cli.machines.ssh_host import SshHost
 from cli.paths import LocalPaths
-from local.machine.machine import BootedMachine, LocalMachine
+from local.machine.machine import SSH, BootedMachine, LocalMachine
 from local.machine.process.machine import ProcessMachine
 
 _USER = "ubuntu"  # as in a cloud's image
@@ -125,19 +125,30 @@ class GuestHost(SshHost):
         return ""
 
 
-def local_host(machine: LocalMachine, paths: LocalPaths) -> ProcessHost | GuestHost:
-    """Return the access to a running machine of the local cloud."""
-    if isinstance(machine, ProcessMachine):
-        return ProcessHost(machine)
-    assert isinstance(machine, BootedMachine)  # noqa: S101
-    return GuestHost(
-        name=machine.name,
-        instance=machine.folder.name,
-        address="127.0.0.1",
-        user=_USER,
-        key=paths.ssh_key,
-        known_hosts=paths.root / "known_hosts",
-        cloud="local",
-        port=machine.ssh_port,
-        machine=machine,
-    )
+def local_hosts(
+    machines: Sequence[LocalMachine], paths: LocalPaths
+) -> list[ProcessHost | GuestHost]:
+    """Return the access to running machines of the local cloud, the stack's first one first."""
+    found: list[ProcessHost | GuestHost] = []
+    jump: GuestHost | None = None
+    for machine in machines:
+        if isinstance(machine, ProcessMachine):
+            found.append(ProcessHost(machine))
+            continue
+        assert isinstance(machine, BootedMachine)  # noqa: S101
+        port, interface = machine.ssh_port, machine.interface
+        host = GuestHost(
+            name=machine.name,
+            instance=machine.folder.name,
+            address=interface.address if port is None and interface else "127.0.0.1",
+            user=_USER,
+            key=paths.ssh_key,
+            known_hosts=paths.root / "known_hosts",
+            cloud="local",
+            port=port or SSH,
+            jump=jump if port is None else None,
+            machine=machine,
+        )
+        jump = jump or (host if port is not None else None)
+        found.append(host)
+    return found

@@ -180,7 +180,7 @@ class SshHost:
         more = (
             f"ConnectTimeout={_CONNECT_SECONDS}",
             "StrictHostKeyChecking=accept-new",
-            f'UserKnownHostsFile="{self.known_hosts}"',
+            f'UserKnownHostsFile="{_literal(self.known_hosts)}"',
             f"HostKeyAlias={self.instance}",
             "LogLevel=ERROR",
             *self._proxy(options[: len(_BATCH)] == _BATCH),
@@ -194,7 +194,12 @@ class SshHost:
         if self.jump is not None:
             forward = ("-W", f"{self.address}:{self.port}")
             command = self.jump._ssh(*(_BATCH if is_batch else ()), *forward)
-            yield f"ProxyCommand={shlex.join(command).replace('%', '%%')}"
+            yield f"ProxyCommand={_literal(shlex.join(command))}"
+
+
+def _literal(text: object) -> str:
+    """Return a text that ssh expands to itself (ssh_config(5), TOKENS)."""
+    return str(text).replace("%", "%%")
 
 
 def relevant_lines(log: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from cli.stacks.engine_processes import end_orphans
 from cli.stacks.pulumi_stack import PulumiStack, Workspace
 from cli.stacks.target import command_line, not_deployed
 from cli.terminal import print_progress
-from infra.names import Names
+from infra.names import MOST_MACHINES, Names
 from local import file_lock, private_file
 from local.errors import LockHeld
 
@@ -199,7 +199,7 @@ class CloudStack:
         if not resources:
             raise not_deployed(self.name)
         address = str(stack.outputs(show_secrets=False).get("floatingIp", ""))
-        settings, first = self.settings(), Names.of_stack(self.name).machine
+        settings, first = self.settings(), Names.of_stack(self.name).machine()
         machines = {
             str(each["outputs"]["name"]): each
             for each in resources
@@ -294,7 +294,7 @@ class CloudStack:
         ]
 
     def _blocking_port(self, port: Any) -> str:
-        if port.name == Names.of_stack(self.name).port:
+        if port.name in map(Names.of_stack(self.name).port, range(1, MOST_MACHINES + 1)):
             return (
                 f"Port {port.name} ({port.id}) carries this stack's name and uses its security "
                 "group, but is not in its state: delete it with "

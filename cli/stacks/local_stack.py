@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, DataGuarded
 from cli.machines.host import Host
-from cli.machines.local_host import local_host
+from cli.machines.local_host import local_hosts
 from cli.paths import CHECKOUT, LocalPaths
 from cli.stacks.engine_processes import end_orphans
 from cli.stacks.outputs import on_loopback
@@ -160,7 +160,7 @@ class LocalStack:
         """
         if not self.exists:
             raise not_deployed(LOCAL)
-        return [local_host(machine, self.paths) for machine in self.cloud.machines()]
+        return local_hosts(self.cloud.machines(), self.paths)
 
     def destroy(self, *, data: bool = False) -> None:
         """Delete everything through the engine, then the cloud itself, then the folder.

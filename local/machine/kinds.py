@@ -4,14 +4,16 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from local import private_file, processes
 from local.machine import machine
+from local.machine.firewall import Interface
 from local.machine.machine import SSH_PORT_FILE, LocalMachine
 from local.machine.nspawn import cgroups
 from local.machine.nspawn.machine import NspawnMachine
 from local.machine.process.machine import ProcessMachine
-from local.machine.qemu.machine import QemuMachine
+from local.machine.qemu.machine import ACCELERATOR_FILE, QemuMachine
 
 PROCESS, NSPAWN, QEMU = "process", "container", "qemu"
 """The values of `--machine`; users know systemd-nspawn's as `container`."""
@@ -25,7 +27,7 @@ _CLASSES: dict[str, type[LocalMachine]] = {
     NSPAWN: NspawnMachine,
     QEMU: QemuMachine,
 }
-_PORT_SECONDS = 60
+_PROBE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,15 @@ def saved(cloud: Path) -> MachineKind:
     return MachineKind(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def start(folder: Path, kind: MachineKind, name: str, user_data: str, public_key: str) -> None:
+def start(
+    folder: Path,
+    kind: MachineKind,
+    name: str,
+    user_data: str,
+    public_key: str,
+    *,
+    interface: Interface | None = None,
+) -> None:
     """Boot a machine, or boot it again if it is down; does not wait until it is up.
 
     Args:
@@ -64,19 +74,21 @@ def start(folder: Path, kind: MachineKind, name: str, user_data: str, public_key
         name: the server's name.
         user_data: user-data as packed by `local.machine.user_data.pack`.
         public_key: the SSH key that Nova's metadata would hold, "" for none.
+        interface: a guest's interface in the cloud's internal network.
     """
-    record = {"name": name, "kind": kind.name}
+    record: dict[str, Any] = {"name": name, "kind": kind.name}
     if kind.name != PROCESS:
         record |= {"tree": kind.tree, "id": folder.name, "public_key": public_key}
+        record["interface"] = interface and interface.as_record()
     machine.prepare(folder, record, user_data)
     if machine.is_running(folder):
         return
     _end(folder)
-    port = folder / SSH_PORT_FILE
-    port.unlink(missing_ok=True)
+    for file in (folder / SSH_PORT_FILE, folder / ACCELERATOR_FILE):
+        file.unlink(missing_ok=True)
     processes.start_module(folder, machine.NAME, _SERVICES[kind.name], [str(folder)])
     if kind.name == QEMU:  # it first finds out whether KVM works
-        processes.await_file(folder, machine.NAME, port, _PORT_SECONDS)
+        processes.await_file(folder, machine.NAME, folder / ACCELERATOR_FILE, _PROBE_SECONDS)
 
 
 def load(folder: Path) -> LocalMachine:
@@ -86,12 +98,14 @@ def load(folder: Path) -> LocalMachine:
 
 
 def shut_off(folder: Path) -> None:
-    """Shut a machine down; its disk stays, and `start` boots it again."""
+    """Shut a machine down, as Nova's stop does; its disk stays, and `start` boots it again."""
+    if machine.is_running(folder):
+        load(folder).power_off()
     _end(folder)
 
 
 def stop(folder: Path) -> None:
-    """Shut a machine down and remove its folder."""
+    """End a machine at once and remove its folder."""
     _end(folder)
     shutil.rmtree(folder, ignore_errors=True)
 

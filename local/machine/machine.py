@@ -1,5 +1,6 @@
 """What all kinds of machine have: a folder, a console, and a worker to run commands with."""
 
+import contextlib
 import json
 import subprocess
 import time
@@ -10,13 +11,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from local import private_file, processes
+from local.machine.firewall import Interface
 
 NAME = "machine"
+SSH = 22
 """The name of its process below its folder (local/processes.py)."""
 SSH_PORT_FILE = "ssh.port"
 INSTALLED = "opt/pipeline/venv/.installed"
 """The file that the installation writes last, below the machine's `/`."""
 INSTALL_SECONDS = 600
+POWER_OFF_SECONDS = 60
+"""How long Nova waits for a guest before it ends it (its `shutdown_timeout`)."""
 _WORKER = (
     *("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root"),
     *("PYTHONPATH=/opt/pipeline/source", "PYTHONDONTWRITEBYTECODE=1"),
@@ -40,6 +45,10 @@ class LocalMachine(ABC):
     @abstractmethod
     def console(self) -> Path:
         """The file behind Nova's console log; missing before the first boot."""
+
+    @abstractmethod
+    def power_off(self) -> None:
+        """End what runs on the machine as its shutdown does; returns after a minute at most."""
 
     @abstractmethod
     def run_worker(
@@ -70,9 +79,19 @@ class BootedMachine(LocalMachine):
         return self.folder / "console.log"
 
     @property
-    def ssh_port(self) -> int:
-        """The port of 127.0.0.1 that is forwarded to the guest's sshd."""
+    def ssh_port(self) -> int | None:
+        """The port of 127.0.0.1 that is forwarded to the guest's sshd.
+
+        None if only other machines may reach that, at the address of its `interface`.
+        """
+        if not is_open_outside(self.folder):
+            return None
         return int((self.folder / SSH_PORT_FILE).read_text(encoding="utf-8"))
+
+    @property
+    def interface(self) -> Interface | None:
+        """Its interface in the cloud's internal network, None without a cloud."""
+        return load_interface(self.folder)
 
     @abstractmethod
     def boot_id(self) -> str:
@@ -99,6 +118,14 @@ class BootedMachine(LocalMachine):
             ProcessLookupError: the machine is down.
         """
 
+    def power_off(self) -> None:
+        """Ask systemd to shut down, and wait until it has."""
+        deadline = time.monotonic() + POWER_OFF_SECONDS
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            self.run_command(["systemctl", "poweroff"], POWER_OFF_SECONDS)
+            while is_running(self.folder) and time.monotonic() < deadline:
+                time.sleep(0.1)
+
     @property
     @abstractmethod
     def is_installed(self) -> bool:
@@ -122,7 +149,7 @@ class BootedMachine(LocalMachine):
         return self.run_command([*_WORKER, *arguments], seconds)
 
 
-def prepare(folder: Path, record: Mapping[str, str], user_data: str) -> None:
+def prepare(folder: Path, record: Mapping[str, Any], user_data: str) -> None:
     """Write the files that a machine is started from.
 
     Args:
@@ -139,6 +166,18 @@ def load_record(folder: Path) -> dict[str, Any]:
     """Return the record that `prepare` wrote."""
     record: dict[str, Any] = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
     return record
+
+
+def load_interface(folder: Path) -> Interface | None:
+    """Return the machine's interface in the cloud's internal network, None if it has none."""
+    found = load_record(folder).get("interface")
+    return Interface.from_record(found) if found else None
+
+
+def is_open_outside(folder: Path) -> bool:
+    """Return whether a rule opens the machine's sshd to addresses outside the cloud's network."""
+    interface = load_interface(folder)
+    return interface is None or interface.is_open_outside(SSH)
 
 
 def is_running(folder: Path) -> bool:

@@ -9,9 +9,11 @@ from local.api.quotas import Quotas
 from local.api.state import REGION, Record, new_id, now
 from local.errors import ApiError
 from local.machine import kinds, machine, user_data
+from local.machine.firewall import Interface
 from local.resources.keypair import Keypair
 from local.resources.port import Port
 from local.resources.resource_type import Inputs, ResourceType
+from local.resources.security_group_rule import SecurityGroupRule
 
 ACTIVE, SHUT_OFF = "active", "shutoff"
 """The provider's values of `powerState`."""
@@ -54,7 +56,8 @@ class Instance(ResourceType):
         folder = self.state.machine_folder(record["id"])
         kind, name = kinds.saved(self.state.folder), record["computed"]["name"]
         key = Keypair(self.state).read(str(record["inputs"].get("keyPair") or "")) or {"inputs": {}}
-        kinds.start(folder, kind, name, packed, str(key["inputs"].get("publicKey") or ""))
+        public_key = str(key["inputs"].get("publicKey") or "")
+        kinds.start(folder, kind, name, packed, public_key, interface=self._interface(record))
 
     def read(self, identifier: str) -> Record | None:
         """Return the record with the power state that Nova would show, None if there is none."""
@@ -166,8 +169,10 @@ class Instance(ResourceType):
             return self.save(identifier, inputs, computed)
 
     def delete(self, identifier: str) -> None:
-        """Shut a server down, wait for it, and free its ports."""
+        """End a server, which `stopBeforeDestroy` first shuts down, and free its ports."""
         record = self.find(identifier)
+        if record["inputs"].get("stopBeforeDestroy"):
+            kinds.shut_off(self.state.machine_folder(identifier))
         kinds.stop(self.state.machine_folder(identifier))
         with self.state.records.lock:
             ports = Port(self.state)
@@ -225,6 +230,13 @@ class Instance(ResourceType):
         }
         if exceeded := Quotas(self.state).exceeded("compute", totals):
             raise ApiError(FORBIDDEN, f"Quota exceeded for {', '.join(exceeded)}.")
+
+    def _interface(self, record: Record) -> Interface:
+        """Return its first port as it is now; changed rules take effect at the next boot."""
+        port = Port(self.state).find(record["computed"]["networks"][0]["port"])
+        computed = port["computed"]
+        rules = SecurityGroupRule(self.state).open_to(computed["allSecurityGroupIds"])
+        return Interface(computed["macAddress"], computed["allFixedIps"][0], list(rules))
 
     def _attach(self, network: dict[str, Any], identifier: str) -> Record:
         """Attach the port that is named, or a new one of the network that is named."""

@@ -1,4 +1,7 @@
-"""Security groups: they filter nothing here, where everything is on loopback."""
+"""Security groups: they filter what booted machines send each other (local/machine/firewall.py).
+
+Addresses outside the internal network are all on this computer's loopback, which nothing filters.
+"""
 
 from local.api.http import CONFLICT
 from local.api.state import Record

@@ -1,14 +1,17 @@
 """Rules of security groups."""
 
 import ipaddress
+from collections.abc import Iterator, Sequence
 
 from local.api.http import BAD_REQUEST, CONFLICT
 from local.api.state import Record
 from local.errors import ApiError
+from local.machine.firewall import Rule
 from local.resources.resource_type import Inputs, ResourceType
 from local.resources.security_group import RULES, SecurityGroup
 
 _MAX_PORT = 65535
+_EVERYBODY = "0.0.0.0/0"
 
 
 class SecurityGroupRule(ResourceType):
@@ -42,6 +45,27 @@ class SecurityGroupRule(ResourceType):
             "remoteIpPrefix": inputs.get("remoteIpPrefix") or "",
             "remoteGroupId": inputs.get("remoteGroupId") or "",
         }
+
+    def open_to(self, groups: Sequence[str]) -> Iterator[Rule]:
+        """Yield what groups admit over IPv4 and TCP; members of a group as their addresses now."""
+        for rule in self.all():
+            asked = rule["inputs"]
+            kind = (asked["direction"], asked["ethertype"], asked.get("protocol") or "tcp")
+            if asked["securityGroupId"] not in groups or kind != ("ingress", "IPv4", "tcp"):
+                continue
+            first = int(asked.get("portRangeMin") or 0)
+            last = int(asked.get("portRangeMax") or (first or _MAX_PORT))
+            if member_of := asked.get("remoteGroupId"):
+                for address in self._members(str(member_of)):
+                    yield Rule(first, last, f"{address}/32", is_member=True)
+            else:
+                yield Rule(first, last, str(asked.get("remoteIpPrefix") or _EVERYBODY))
+
+    def _members(self, group: str) -> Iterator[str]:
+        """Yield the addresses of a group's ports."""
+        for port in self.state.records.all("ports"):
+            if group in port["computed"]["allSecurityGroupIds"]:
+                yield from port["computed"]["allFixedIps"]
 
 
 def _check(inputs: Inputs) -> None:

@@ -51,6 +51,8 @@ def bash(line: str, data: Path) -> list[str]:
         ("./pipeline jobs --state done --li", ["--like"]),
         ("./pipeline demo --example ans", ["answers"]),
         ("./pipeline put --pipeline neg", ["negatives"]),
+        ("./pipeline ssh --machine ''", ["image-pipeline-local-vm"]),
+        ("./pipeline logs --machine no", []),
         ("./pipeline put --stack lab --pipeline ''", []),  # its file is missing
     ],
 )

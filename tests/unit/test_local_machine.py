@@ -45,6 +45,14 @@ if sys.argv[3] == "log":
     print("environment", sorted(os.environ))
 if sys.argv[3] == "drain" and (here / "crash").exists():
     os.kill(os.getpid(), 9)
+if sys.argv[3] == "drain" and (here / "slow").exists():
+    def end(*_):
+        time.sleep(4)  # longer than a machine that is deleted has
+        (here / "ended").touch()
+        sys.exit()
+    signal.signal(signal.SIGTERM, end)
+    (here / "slow").unlink()
+    time.sleep(600)
 deaf = (here / "deaf").exists()
 if sys.argv[3] == "drain" and (deaf or (here / "hang").exists()):
     if deaf:
@@ -268,6 +276,16 @@ def test_worker_that_ignores_the_signal_is_killed(host: ProcessMachine) -> None:
     kinds.stop(host.folder)
     assert time.monotonic() - begun < 30
     assert not [one for one in members if one.is_running() and one.status() != "zombie"]
+
+
+def test_shut_down_lets_a_pass_end(host: ProcessMachine) -> None:
+    await_passes(host, "thumbs", 1)
+    slow, ended = (host.state / "thumbs" / name for name in ("slow", "ended"))
+    slow.touch()
+    eventually(lambda: not slow.exists())
+    kinds.shut_off(host.folder)
+    assert ended.exists()
+    assert not machine.is_running(host.folder)
 
 
 def family(host: ProcessMachine) -> list[psutil.Process]:

@@ -1,7 +1,8 @@
-"""The guest's loopback ports: `python -m local.machine.nspawn.forwarder HOST READY PORT...`.
+"""The guest's networks: `python -m local.machine.nspawn.forwarder HOST READY PORT...`.
 
 It makes the guest's network namespace, listens there on 127.0.0.1 and forwards each connection to
-the same port of HOST. It writes a byte to the file descriptor READY once it listens.
+the same port of HOST; it also carries the frames of the guest's link to the cloud's other machines.
+It writes a byte to the file descriptor READY once it listens.
 """
 
 import asyncio
@@ -9,8 +10,11 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from local.machine import link, machine
 from local.machine.nspawn import namespaces
+from local.machine.nspawn.network import LINK_DEVICE
 
 _PIECE = 1 << 16
 
@@ -51,9 +55,15 @@ async def _serve(host: str, ports: Sequence[int], ready: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Forward until the process is killed."""
+    """Forward until the process is killed; the machine's folder is the current one."""
     host, ready, *ports = arguments
     namespaces.separate_network()
+    folder = Path.cwd()
+    if interface := machine.load_interface(folder):
+        tap = namespaces.open_tap(LINK_DEVICE, interface.mac)
+        link.start(
+            folder, interface, lambda: os.read(tap, _PIECE), lambda frame: os.write(tap, frame)
+        )
     asyncio.run(_serve(host, [int(port) for port in ports], int(ready)))
 
 

@@ -1,4 +1,4 @@
-"""Linux calls that Python 3.11 has no function for: unshare(2), mount(2), prctl(2).
+"""Linux calls that Python 3.11 has no function for: unshare(2), mount(2), prctl(2), TAP devices.
 
 Where the kernel refuses one, it raises OSError.
 """
@@ -15,6 +15,8 @@ _NEW_MOUNTS, _NEW_NETWORK, _NEW_PROCESSES = 0x00020000, 0x40000000, 0x20000000
 _RECURSIVE, _SLAVE = 0x4000, 0x80000
 _PARENT_DEATH_SIGNAL = 1
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1  # netdevice(7)
+_NEW_DEVICE, _SET_MAC = 0x400454CA, 0x8924  # tun(4), netdevice(7)
+_TAP, _NO_HEADER, _ETHERNET = 0x0002, 0x1000, 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,6 +38,25 @@ def separate_network() -> None:
         answer = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack("16sH14x", b"lo", 0))
         (flags,) = struct.unpack_from("H", answer, 16)
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", flags | _UP))
+
+
+def open_tap(name: str, mac: str) -> int:
+    """Make an Ethernet device in this process's network, which lasts as long as it is open.
+
+    Args:
+        name: its name.
+        mac: its MAC, as `fa:16:3e:…`.
+
+    Returns:
+        A file descriptor: each read and write is a frame.
+    """
+    device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    fcntl.ioctl(device, _NEW_DEVICE, struct.pack("16sH22x", name.encode(), _TAP | _NO_HEADER))
+    address = bytes.fromhex(mac.replace(":", ""))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sH6s16x", name.encode(), _ETHERNET, address)
+        fcntl.ioctl(any_socket, _SET_MAC, request)
+    return device
 
 
 def mount(kind: str, target: Path, source: str = "none", options: str = "") -> None:

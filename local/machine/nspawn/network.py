@@ -2,7 +2,7 @@
 
 The guest is 10.0.2.100, the host's loopback 10.0.2.2, DNS 10.0.2.3 (slirp4netns(1)). User-data
 names servers on 127.0.0.1, as it does for a `process` machine; a forwarder listens on their ports
-in the guest's namespace.
+in the guest's namespace. A second device has the guest's address in the cloud's internal network.
 """
 
 import json
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import private_file
-from local.machine.machine import SSH_PORT_FILE
+from local.machine.machine import SSH_PORT_FILE, is_open_outside
 from local.machine.vendor_data import HOST
 from local.ports import free_port
 
 ADDRESS = "10.0.2.100"
-DEVICE = "tap0"
+DEVICE, LINK_DEVICE = "tap0", "link0"
 _LOOPBACK = "127.0.0.1"
 _SSH = 22
 _SECONDS = 20
@@ -71,7 +71,8 @@ def start(folder: Path, forwarded: Sequence[int]) -> Network:
     )
     os.close(ready_write)
     _await(ready, "slirp4netns")
-    private_file.write(folder / SSH_PORT_FILE, str(_forward_ssh()))
+    if is_open_outside(folder):
+        private_file.write(folder / SSH_PORT_FILE, str(_forward_ssh()))
     return Network(f"/proc/{forwarder.pid}/ns/net", (forwarder.pid, slirp.pid))
 
 

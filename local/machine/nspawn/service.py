@@ -7,7 +7,6 @@ whichever of them is killed, the kernel ends everything in the namespace, and mo
 with the last process that had them.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from local import private_file
-from local.machine import user_data
+from local.machine import machine, user_data
 from local.machine.nspawn import cgroups, namespaces, network, seed
 
 _INIT = 1  # the process id that a namespace begins with
@@ -45,7 +44,7 @@ def main(folder: Path) -> None:
 def _boot(folder: Path) -> int:
     """Start everything; returns when the guest, or a process that it needs, has ended."""
     os.chdir(folder)  # sockets have short names
-    record = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
+    record = machine.load_record(folder)
     namespaces.separate_mounts()
     namespaces.mount("proc", Path("/proc"), "proc")
     # systemd-nspawn keeps sockets there, which would stay on the host.
@@ -87,7 +86,7 @@ def _mount_root(folder: Path, record: dict[str, str]) -> Path:
     for each in (upper, work, root):
         each.mkdir(exist_ok=True)
     upper.chmod(0o755)
-    seed.write(upper, folder, record)
+    seed.write(upper, folder, record, machine.load_interface(folder))
     # `volatile` leaves out syncs, which would write out everything that the host holds. The kernel
     # refuses to mount a work folder that was used so before: the next boot gets a new one.
     shutil.rmtree(work, ignore_errors=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local import private_file, processes
 from local.cache import cache_folder
-from local.machine.machine import LocalMachine
+from local.machine.machine import POWER_OFF_SECONDS, LocalMachine
 from local.ports import free_port, is_free
 
 BOOT_SECONDS = 30
@@ -76,8 +76,8 @@ class ProcessMachine(LocalMachine):
     def ports(self) -> dict[str, int]:
         """The ports of the loopback that its services use: `web`, `broker` and `cameras`.
 
-        {} before the first boot; later ones, and machines of the same name that replace this one,
-        keep them, unless another program has taken one.
+        {} before the first boot and without services; later boots, and machines of the same name
+        that replace this one, keep them, unless another program has taken one.
         """
         try:
             found: dict[str, int] = json.loads(self.ports_file.read_text(encoding="utf-8"))
@@ -93,6 +93,10 @@ class ProcessMachine(LocalMachine):
             for name in ("web", "broker", "cameras")
         }
         private_file.write(self.ports_file, json.dumps(chosen))
+
+    def power_off(self) -> None:
+        """End its services, whose passes may take some seconds for that."""
+        processes.end(self.folder, seconds=POWER_OFF_SECONDS)
 
     def run_worker(
         self, arguments: Sequence[str], seconds: float | None = None

@@ -38,7 +38,7 @@ RETRY_SECONDS = 1.0
 PREPARE_SECONDS = 5.0  # between attempts
 #: How the user's package clients reach their registries: only `prepare` gets these variables.
 REGISTRIES = re.compile(r"(PIP_|HF_|SSL_CERT_|REQUESTS_CA_).*|(HTTPS?|NO)_PROXY", re.IGNORECASE)
-SHUTDOWN_SECONDS = 2.0
+SHUTDOWN_SECONDS = 10.0  # a pass takes no longer
 
 
 class ShutDown(BaseException):
@@ -61,7 +61,6 @@ class Service:
         The journal says why nothing is drained where the user-data cannot be applied.
         """
         self._host.state.mkdir(exist_ok=True, mode=0o700)
-        self._host.choose_ports()
         try:
             entries = user_data.files((self._host.folder / "user-data").read_text("utf-8"))
             user_data.write(entries, self._host.root)
@@ -78,6 +77,8 @@ class Service:
         while self._run(INSTALL, [sys.executable, "-m", "worker.bootstrap", *paths]) != 0:
             time.sleep(RETRY_SECONDS)
         self._write_units(paths[0])
+        if units.started_services(self._units.get(WANTED, "")):
+            self._host.choose_ports()
         private_file.write(self._host.booted, "")
         if seconds is None or not drain:
             self._log(f"no interval in {TIMER} or no worker in {WORKER}: nothing is drained.")

@@ -9,9 +9,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 
-from local.machine import user_data, vendor_data
+from local.api.networks import INTERNAL_CIDR
+from local.machine import machine, user_data, vendor_data
+from local.machine.firewall import Interface
 
 LABEL = "config-2"
 MAC = "fa:16:3e:00:00:02"
@@ -38,7 +41,7 @@ def write(drive: Path, record: dict[str, str], packed: str) -> None:
     forwarding = _forwarding_script(user_data.loopback_ports(packed))
     documents = {
         "meta_data": _meta_data(record),
-        "network_data": _network_data(),
+        "network_data": _network_data(machine.load_interface(drive.parent)),
         "vendor_data": {"cloud-init": vendor_data.document(forwarding)},
     }
     for name, document in documents.items():
@@ -65,13 +68,23 @@ def _meta_data(record: dict[str, str]) -> dict[str, object]:
     }
 
 
-def _network_data() -> dict[str, object]:
-    """One interface, its address by DHCP."""
-    return {
-        "links": [{"id": "link", "type": "ovs", "ethernet_mac_address": MAC, "mtu": 1450}],
-        "networks": [{"id": "network0", "type": "ipv4_dhcp", "link": "link"}],
-        "services": [],
-    }
+def _network_data(interface: Interface | None) -> dict[str, object]:
+    """One interface with an address by DHCP, and the one in the cloud's internal network."""
+    links = [{"id": "link", "type": "ovs", "ethernet_mac_address": MAC, "mtu": 1450}]
+    networks: list[dict[str, object]] = [{"id": "network0", "type": "ipv4_dhcp", "link": "link"}]
+    if interface is not None:
+        links.append({**links[0], "id": "internal", "ethernet_mac_address": interface.mac})
+        networks.append(
+            {
+                "id": "network1",
+                "type": "ipv4",
+                "link": "internal",
+                "routes": [],
+                "ip_address": interface.address,
+                "netmask": str(ip_network(INTERNAL_CIDR).netmask),
+            }
+        )
+    return {"links": links, "networks": networks, "services": []}
 
 
 def _forwarding_script(ports: Sequence[int]) -> list[str]:

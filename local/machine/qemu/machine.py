@@ -17,6 +17,7 @@ from local.machine.qemu import agent, config_drive
 
 TOOLS = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs", "xorriso")
 _PACKAGES = "qemu-system-x86 qemu-utils mmdebstrap e2fsprogs xorriso"
+ACCELERATOR_FILE = "accelerator"
 _AGENT_SECONDS = 60
 
 
@@ -44,7 +45,7 @@ class QemuMachine(BootedMachine):
     @property
     def accelerator(self) -> str:
         """`kvm`, or `tcg`, which is software emulation."""
-        return (self.folder / "accelerator").read_text(encoding="utf-8")
+        return (self.folder / ACCELERATOR_FILE).read_text(encoding="utf-8")
 
     def boot_id(self) -> str:
         """Return the kernel's boot id.

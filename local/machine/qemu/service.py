@@ -1,7 +1,6 @@
 """The service of a `qemu` machine: `python -m local.machine.qemu.service FOLDER`.
 
-It writes the disks, then replaces itself by QEMU: the machine is one process, and nothing of it
-outlives that.
+It writes the disks, then replaces itself by QEMU: nothing of the machine outlives that process.
 """
 
 import os
@@ -12,9 +11,12 @@ from pathlib import Path
 
 from local import private_file
 from local.machine import machine
-from local.machine.machine import SSH_PORT_FILE
+from local.machine.machine import SSH_PORT_FILE, is_open_outside
+from local.machine.nspawn.namespaces import die_with_parent
 from local.machine.qemu import agent, config_drive
+from local.machine.qemu import link as qemu_link
 from local.machine.qemu.image import Image
+from local.machine.qemu.machine import ACCELERATOR_FILE
 from local.machine.vendor_data import HOST
 from local.ports import free_port
 
@@ -36,10 +38,18 @@ def main(folder: Path) -> None:
         backing = ["-f", "qcow2", "-F", "raw", "-b", str(image.disk)]
         subprocess.run(["qemu-img", "create", "-q", *backing, "disk.qcow2", _DISK], check=True)
     accelerator = KVM if _kvm_boots(image) else EMULATION
-    port = free_port()
-    private_file.write(folder / "accelerator", accelerator)
-    private_file.write(folder / SSH_PORT_FILE, str(port))
+    port = free_port() if is_open_outside(folder) else None
+    if port is not None:
+        private_file.write(folder / SSH_PORT_FILE, str(port))
+    private_file.write(folder / ACCELERATOR_FILE, accelerator)
     command = [*_basis(image, accelerator, "root=/dev/vda rw"), *_devices(record["id"], port)]
+    if interface := machine.load_interface(folder):
+        subprocess.Popen(
+            [sys.executable, "-m", "local.machine.qemu.link"],
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - there is no other thread
+        )
+        command += _link(interface.mac)
     os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
 
 
@@ -72,10 +82,22 @@ def _basis(image: Image, accelerator: str, kernel_options: str) -> list[str]:
     ]
 
 
-def _devices(identifier: str, port: int) -> list[str]:
+def _link(mac: str) -> list[str]:
+    """The options for the interface in the cloud's internal network."""
+    sockets = (
+        f"local.type=unix,local.path={qemu_link.QEMU},remote.type=unix,remote.path={qemu_link.OWN}"
+    )
+    return [
+        *("-netdev", f"dgram,id=link,{sockets}"),
+        *("-device", f"virtio-net-pci,netdev=link,mac={mac}"),
+    ]
+
+
+def _devices(identifier: str, port: int | None) -> list[str]:
     """The options for the devices that Nova gives a server, on QEMU's user network."""
     system = f"type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,uuid={identifier}"
-    network = f"user,id=network,ipv6=off,host={HOST},hostfwd=tcp:127.0.0.1:{port}-:22"
+    network = f"user,id=network,ipv6=off,host={HOST}"
+    network += "" if port is None else f",hostfwd=tcp:127.0.0.1:{port}-:22"
     mac = config_drive.MAC
     return [
         *("-smbios", system, "-device", "virtio-rng-pci"),

@@ -1,0 +1,60 @@
+"""A guest's link to the others of its cloud: frames in datagrams, from machine to machine.
+
+Each machine has a socket in its folder, beside the other machines' folders. What its guest sends
+goes to all of them; each takes what is for its own guest. So no machine needs another to run, and
+nothing of the network is left when its folder is removed.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+from local.machine.firewall import Firewall, Interface
+
+_SOCKET = "link.socket"
+_FRAME = 1 << 16
+_SEND_SECONDS = 1.0  # a frozen machine's queue stays full
+
+
+def start(
+    folder: Path, interface: Interface, read: Callable[[], bytes], write: Callable[[bytes], object]
+) -> None:
+    """Carry frames in two threads, which end with the process.
+
+    Args:
+        folder: the machine's folder; must be the current one, as sockets have short names.
+        interface: the guest's.
+        read: returns the guest's next frame.
+        write: hands a frame to the guest; OSError loses it.
+    """
+    firewall = Firewall(interface)
+    Path(_SOCKET).unlink(missing_ok=True)
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.bind(_SOCKET)
+    for work in (
+        lambda: _send(folder.name, firewall, read),
+        lambda: _receive(receiver, firewall, write),
+    ):
+        Thread(target=work, daemon=True).start()
+
+
+def _send(own: str, firewall: Firewall, read: Callable[[], bytes]) -> None:
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender.settimeout(_SEND_SECONDS)
+    while frame := read():
+        if not firewall.lets_out(frame):
+            continue
+        for entry in os.scandir(".."):
+            if entry.name != own:
+                with suppress(OSError):  # it is no machine, is down, or does not read
+                    sender.sendto(frame, f"../{entry.name}/{_SOCKET}")
+
+
+def _receive(receiver: socket.socket, firewall: Firewall, write: Callable[[bytes], object]) -> None:
+    while frame := receiver.recv(_FRAME):
+        if firewall.lets_in(frame):
+            with suppress(OSError):  # the guest has not configured its interface yet
+                write(frame)
