@@ -62,7 +62,9 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
     name, versioned, checks_etag = f"contract-{secrets.token_hex(4)}", kind == "versions", True
     if which == "memory":
         checks_etag = kind != "plain"
-        memory = MemoryStore([name], versioned=[name] * versioned, checks_etag=checks_etag)
+        memory = MemoryStore(
+            [name], versioned=[name] * versioned, checks_etag=checks_etag, counts_objects=True
+        )
         return Bucket(
             memory,
             name,
@@ -100,6 +102,15 @@ def test_a_missing_bucket_is_reported(bucket: Bucket) -> None:
 
 def test_versioning_is_reported(bucket: Bucket) -> None:
     assert bucket.store.is_versioned(bucket.name) == bucket.is_versioned
+
+
+def test_objects_are_counted_if_the_store_does(bucket: Bucket) -> None:
+    for key, content in (("a", b"first"), ("a", b"second"), ("b", b"third")):
+        bucket.put(key, content)
+    bucket.delete("b")
+    kept = [one for one in bucket.list() if not one.is_marker]
+    assert bucket.store.object_count(bucket.name) in (len(kept), None)
+    assert bucket.store.object_count("nobody-s-bucket") is None
 
 
 def test_an_empty_bucket_lists_nothing(bucket: Bucket) -> None:

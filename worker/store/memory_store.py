@@ -135,7 +135,8 @@ class MemoryStore:
         """See `Store.object_count`."""
         if not self._counts_objects or bucket not in self._buckets:
             return None
-        return sum(map(len, self.versions(bucket).values()))
+        stored = (one for each in self.versions(bucket).values() for one in each)
+        return sum(not one.is_marker for one in stored)
 
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""

@@ -88,8 +88,8 @@ TIME_IS_MISSING = Quirk(
 )
 OBJECTS_ARE_COUNTED = Quirk(
     stores="Ceph RGW",
-    behaviour="HEAD of a bucket says how many objects it holds, releases since 2025 only with "
-    "?read-stats",
+    behaviour="HEAD of a bucket says how many objects it holds (versions, parts of unfinished "
+    "uploads, no delete markers); releases since 2025 only with ?read-stats",
     handling="`status` asks for it; elsewhere it counts the waiting uploads and the ledger's rows",
 )
 COPY_IS_LIMITED = Quirk(

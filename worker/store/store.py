@@ -151,7 +151,7 @@ class Store(Protocol):
         """Raise ServiceUnavailable unless the bucket exists and may be used."""
 
     def object_count(self, bucket: str) -> int | None:
-        """Return how many objects a bucket holds, versions and delete markers among them.
+        """Return how many objects a bucket holds: each version is one, a delete marker none.
 
         None if the store does not say so, or refuses to (quirks.OBJECTS_ARE_COUNTED).
         """
