@@ -1,20 +1,25 @@
 """The dispatch of a pipeline's works: in memory, and in PostgreSQL."""
 
+import queue
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from tests.eventually import eventually
 from tests.worker.ledgers import Ledgers, LedgersInMemory, LedgersInPostgres
 from tests.worker.pipeline import Pipeline
 from worker import settings
-from worker.dispatch.assignments import Assignments
+from worker.dispatch.assignments import Assignments, Depth
+from worker.dispatch.bundle import Bundle
 from worker.dispatch.memory_assignments import MemoryAssignments
 from worker.dispatch.memory_queue import MemoryTaskQueue, QueueTables
 from worker.dispatch.postgres_assignments import open_assignments
 from worker.dispatch.task_queue import Assigned, TaskQueue
 from worker.ledger.connection import connect_worker
+from worker.uploads.listing import KeyUploads
+from worker.uploads.upload import Upload
 
 NAME = "negatives"
 
@@ -98,3 +103,20 @@ class DispatchInPostgres(Dispatch):
             "UPDATE pipeline.procrastinate_workers "
             "SET last_heartbeat = last_heartbeat - interval '1 minute'"
         )
+
+
+def dispatched(pipeline: Pipeline) -> str:
+    """Assign a key, and return the one that is received, as the worker's role."""
+    loaded = settings.load(pipeline.settings, {}, ())
+    upload = Upload(pipeline.input, "a.png", "v", "e", datetime(2026, 1, 2, tzinfo=UTC))
+    received = queue.Queue[Assigned]()
+    tasks = TaskQueue(loaded, NAME, 1, received.put, lambda problem: None)
+    with open_assignments(loaded, NAME) as lister:
+        assert lister.lead()
+        lister.assign([Bundle([KeyUploads("a.png", [], [upload])], {}, is_large=False)])
+        tasks.open()
+        assigned = received.get(timeout=10)
+        assigned.finish()
+        eventually(lambda: lister.depth() == Depth())
+        tasks.close()
+    return assigned.bundle.works[0].key

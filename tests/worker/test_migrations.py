@@ -1,7 +1,6 @@
 """Databases of earlier releases keep their rows, and get what this release needs."""
 
 import json
-import queue
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,20 +9,15 @@ import psycopg
 from procrastinate.schema import SchemaManager
 from psycopg.rows import dict_row
 
-from tests.eventually import eventually
+from tests.worker.dispatch import dispatched
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from worker import settings, transforms
-from worker.dispatch.assignments import Depth
-from worker.dispatch.bundle import Bundle
-from worker.dispatch.postgres_assignments import open_assignments
-from worker.dispatch.task_queue import Assigned, TaskQueue
 from worker.ledger.connection import connect_worker
 from worker.ledger.migrations import migrate, records_view
 from worker.ledger.postgres_ledger import SQL_FOLDER, PostgresLedger
 from worker.transforms import PICTURE, Description
 from worker.uploads.job import job_id
-from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -123,23 +117,6 @@ def test_a_database_without_a_queue(idle: Pipeline) -> None:
         ledger = PostgresLedger(connection, idle.name, "negatives", "vm-1")
         ledger.heartbeat(None, is_live=True)
         assert ledger.live_machines() == ["vm-1"]
-
-
-def dispatched(pipeline: Pipeline) -> str:
-    """Assign a key and receive it, as the worker's role, and return it."""
-    loaded = settings.load(pipeline.settings, {}, ())
-    upload = Upload(pipeline.input, "a.png", "v", "e", MOMENT)
-    received = queue.Queue[Assigned]()
-    tasks = TaskQueue(loaded, "negatives", 1, received.put, lambda problem: None)
-    with open_assignments(loaded, "negatives") as lister:
-        assert lister.lead()
-        lister.assign([Bundle([KeyUploads("a.png", [], [upload])], {}, is_large=False)])
-        tasks.open()
-        assigned = received.get(timeout=10)
-        assigned.finish()
-        eventually(lambda: lister.depth() == Depth())
-        tasks.close()
-    return assigned.bundle.works[0].key
 
 
 FUNCTIONS = (

@@ -9,6 +9,7 @@ from clients.certificates import issue, make_authority, public_part
 from local.object_store import ObjectStore
 from local.postgres import HOST
 from tests.tls_database import BOTH, ONLY_CERTIFICATE, TlsDatabase, serving
+from tests.worker.dispatch import dispatched
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 
@@ -54,6 +55,11 @@ def test_both_roles_work_with_certificate_and_password(pipeline: Pipeline) -> No
     pipeline.put("x.png", encode(picture(), "PNG"))
     pipeline.drain()
     assert [row["key"] for row in pipeline.rows()] == ["x.png"]
+
+
+def test_the_queue_works_with_certificate_and_password(pipeline: Pipeline) -> None:
+    pipeline.make_tables()
+    assert dispatched(pipeline) == "a.png"
 
 
 def test_no_password_is_needed_where_the_database_asks_for_none(

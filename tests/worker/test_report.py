@@ -384,6 +384,21 @@ def test_status_warns_before_a_bucket_is_full(stack: Stack) -> None:
     assert f"warning: {sentence}" in report.status_text(stack.status()).splitlines()
 
 
+def test_status_warns_if_the_database_takes_too_few_connections(
+    stack: Stack, versioned: WorkerPipeline
+) -> None:
+    assert stack.whole.connection_limit() == 97  # of 100, 3 are for superusers
+    versioned.sql(f'ALTER ROLE "{versioned.user}" CONNECTION LIMIT 16')
+    stack.ledger.heartbeat(None, is_live=True)
+    stack.thumbs.heartbeat(None)
+    assert stack.status()["warnings"] == []
+    stack.thumbs.heartbeat(None, is_live=True)
+    assert stack.status()["warnings"] == [
+        "The database takes 16 connections, and 2 machines with 2 pipelines need 24: raise its "
+        "max_connections, or lower machines."
+    ]
+
+
 def test_a_quarantined_job_with_a_successor_does_not_count(stack: Stack) -> None:
     old = quarantined(DOG)
     record(stack.ledger, old)

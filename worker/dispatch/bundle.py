@@ -1,6 +1,8 @@
 """Works that one machine gets together: the payload of one of procrastinate's tasks."""
 
+import base64
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -26,7 +28,11 @@ class Bundle:
     is_large: bool
 
     def dumps(self) -> str:
-        """Return JSON in ASCII: keys may hold NUL and lone surrogates, which `jsonb` refuses."""
+        """Return compressed JSON in ASCII.
+
+        Keys may hold NUL and lone surrogates, which `jsonb` refuses, and psycopg escapes quotes
+        slowly: three times in an argument of procrastinate's.
+        """
         works = [
             {
                 "key": work.key,
@@ -37,12 +43,13 @@ class Bundle:
             for work in self.works
         ]
         bucket = next(iter(_uploads(self.works))).bucket
-        return json.dumps({"bucket": bucket, "works": works, "large": self.is_large})
+        text = json.dumps({"bucket": bucket, "works": works, "large": self.is_large})
+        return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
 
     @classmethod
     def loads(cls, text: str) -> "Bundle":
         """Read what `dumps` wrote."""
-        found = json.loads(text)
+        found = json.loads(zlib.decompress(base64.b64decode(text)))
         attempts: dict[Upload, Attempt] = {}
         works = []
         for work in found["works"]:

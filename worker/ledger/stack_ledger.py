@@ -112,6 +112,10 @@ class StackLedger:
         rows = self._rows("queue_depths", pipelines=list(pipelines))
         return {row.pop("pipeline"): row for row in rows}
 
+    def connection_limit(self) -> int:
+        """Return how many sessions the worker's role may have at a time."""
+        return int(self._rows("connection_limit")[0]["sessions"])
+
     def stored_objects(self, pipelines: Sequence[str]) -> dict[str, dict[str, int]]:
         """Return how many objects pipelines have stored (sql/stored_objects.sql), by pipeline."""
         rows = self._rows("stored_objects", pipelines=list(pipelines))

@@ -1,0 +1,26 @@
+"""The sessions that a stack needs with its database."""
+
+#: Of a pipeline on a machine that shares work: ledger, assignments, the queue's statements, LISTEN.
+SHARING_SESSIONS = 4
+#: Of a pipeline on the only machine: ledger.
+LONE_SESSIONS = 1
+#: The page has 4 and one that watches, the cameras' service 1; two commands of operators.
+_OTHER_SESSIONS = 8
+
+
+def connection_warning(limit: int, machines: int, pipelines: int) -> str | None:
+    """Return a sentence if a database has too few connections for a stack, otherwise None.
+
+    Args:
+        limit: How many the worker's role may have at a time.
+        machines: The live machines.
+        pipelines: The pipelines, each of which runs on every machine.
+    """
+    each = SHARING_SESSIONS if machines > 1 else LONE_SESSIONS
+    needed = machines * pipelines * each + _OTHER_SESSIONS
+    if needed <= limit:
+        return None
+    return (
+        f"The database takes {limit} connections, and {machines} machines with {pipelines} "
+        f"pipelines need {needed}: raise its max_connections, or lower machines."
+    )
