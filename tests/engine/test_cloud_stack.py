@@ -155,7 +155,7 @@ def test_volume_and_flavors_change_without_loss(operator: CloudOperator) -> None
     before = operator.openstack().database.get("/instances").json()["instances"]
     changed = {"databaseVolumeSize": 3, "databaseFlavor": "standard.medium"}
     operator.change("lab", **changed, flavor="standard.small")
-    assert "'up' keeps the machine" in operator.checkout.pipeline("preview", *STACK).stderr
+    assert "'up' keeps them" in operator.checkout.pipeline("preview", *STACK).stderr
     operator.checkout.pipeline("up", *STACK)
     [instance] = operator.openstack().database.get("/instances").json()["instances"]
     assert instance["id"] == before[0]["id"]

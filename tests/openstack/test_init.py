@@ -94,16 +94,21 @@ def test_exhausted_quotas_are_reported(operator: Customer) -> None:
         taken = [pouta.network.create_ip(floating_network_id=external.id) for _ in range(2)]
         quota = f"/os-quota-sets/{pouta.current_project_id}"
         admin.compute.put(quota, json={"quota_set": {"instances": 0, "cores": 0, "ram": 500}})
-        operator.change("lab", databaseVolumeSize=51)
+        operator.quota(ports=3, security_groups=2, security_group_rules=9)
+        operator.change("lab", databaseVolumeSize=51, machines=3)
         refused(
             operator,
-            ("'pouta'", "instances: 0 of 0"),
-            ("'pouta'", "cores: 0 of 0"),
-            ("'pouta'", "1000 more MiB of memory: 0 of 500"),
+            ("'pouta'", "3 more instances: 0 of 0"),
+            ("'pouta'", "3 more cores: 0 of 0"),
+            ("'pouta'", "3000 more MiB of memory: 0 of 500"),
+            ("'pouta'", "3 more ports: 1 of 3"),
+            ("'pouta'", "2 more security groups: 1 of 2"),
+            ("'pouta'", "6 more security group rules: 4 of 9"),
             ("'pouta'", "floating IPs: 2 of 2", "ask the cloud's support"),
             ("'pukki'", "51 more GiB of database volumes: 0 of 50"),
         )
         admin.compute.delete(quota)
+        operator.quota(ports=4, security_groups=3, security_group_rules=10)
         for address in taken:
             pouta.network.delete_ip(address)
     operator.change("lab", databaseVolumeSize=50)
@@ -232,3 +237,16 @@ def test_keystone_outage_is_reported(operator: Customer) -> None:
     finally:
         operator.cloud.start("keystone-database")
     assert FINE in operator.checkout.pipeline(*CHECK).stdout
+
+
+def test_further_machines_need_a_router_that_translates_addresses(operator: Customer) -> None:
+    operator.change("lab", machines=2)
+    assert FINE in operator.checkout.pipeline(*CHECK).stdout
+    with operator.pouta() as pouta, operator.cloud.admin() as admin:
+        [router] = pouta.network.routers()
+        outside = {"network_id": router.external_gateway_info["network_id"]}
+        admin.network.update_router(router, external_gateway_info={**outside, "enable_snat": False})
+        refused(operator, ("machines is 2", "'pouta'", "gateway to an external network with SNAT"))
+        pouta.network.update_router(router, external_gateway_info={})
+        refused(operator, ("machines is 2", "'pouta'", "gateway to an external network with SNAT"))
+        pouta.network.update_router(router, external_gateway_info=outside)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local.machine.process.machine import ProcessMachine
+from tests import scaling
 from tests.eventually import eventually
 from tests.openstack import admitted, worker_machine
 from tests.openstack.customer import INIT, NETWORK, Customer
@@ -144,6 +145,38 @@ def test_changed_user_data_replaces_only_the_machine(operator: Customer) -> None
     for pipeline, key in RESULTS.items():
         assert key in results(operator, pipeline)
     assert no_change(operator)
+
+
+def test_three_machines_then_one_then_two(operator: Customer) -> None:
+    before = resource_ids(operator)
+    with operator.pouta() as pouta:
+        [router] = pouta.network.routers()
+        router_address = router.external_gateway_info["external_fixed_ips"][0]["ip_address"]
+    alone = {("tcp", 5432, 5432, f"{before['floating IP']}/32")}
+    together = {*alone, ("tcp", 5432, 5432, f"{router_address}/32")}
+
+    steps = scaling.scale(operator, 3)
+    added = scaling.of_machines(2, 3) | scaling.SHARED
+    assert set(steps) == scaling.DATABASE | scaling.changes("created", added)
+    scaling.assert_order(steps, "updated TroveReady", "created Instance")
+    assert admitted.to_database(operator.cloud, before["database"]) == together
+    with operator.pouta() as pouta:
+        servers = {server.name: server.id for server in pouta.compute.servers()}
+    ssh = admitted.to_machine(operator.cloud, servers["image-pipeline-lab-vm-3"])
+    assert ssh == {("tcp", 22, 22, "image-pipeline-lab-operators")}
+    assert no_change(operator)
+
+    steps = scaling.scale(operator, 1)
+    assert set(steps) == scaling.DATABASE | scaling.changes("deleted", added)
+    assert resource_ids(operator) == before
+    assert admitted.to_database(operator.cloud, before["database"]) == alone
+
+    steps = scaling.scale(operator, 2)
+    added = scaling.of_machines(2) | scaling.SHARED
+    assert set(steps) == scaling.DATABASE | scaling.changes("created", added)
+    assert admitted.to_database(operator.cloud, before["database"]) == together
+    scaling.scale(operator, 1)
+    assert resource_ids(operator) == before
 
 
 def test_ways_in_are_open_to_their_ranges_only(operator: Customer) -> None:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 STACK = ("--stack", "lab")
 PREFIX = "image-pipeline-lab"
 NAMES = {
-    f"machine {PREFIX}-vm",
-    f"port {PREFIX}-port",
+    f"machine {PREFIX}-vm ",
+    f"machine {PREFIX}-vm-2 ",
+    f"port {PREFIX}-port ",
+    f"port {PREFIX}-port-2 ",
     f"security group {PREFIX}-operators",
+    f"security group {PREFIX}-machines",
     f"key pair {PREFIX}-operator",
     f"database {PREFIX}-db",
     "floating IP 198.51.100.",
@@ -61,14 +64,25 @@ def _machine(pouta: "Connection", prefix: str, key: Path) -> None:
     pouta.compute.create_keypair(name=f"{prefix}-operator", public_key=key.read_text())
     image = pouta.image.find_image("Ubuntu-24.04", ignore_missing=False)
     flavor = pouta.compute.find_flavor("standard.tiny", ignore_missing=False)
-    server: Any = pouta.compute.create_server(
-        name=f"{prefix}-vm",
-        image_id=image.id,
-        flavor_id=flavor.id,
-        networks=[{"port": port.id}],
-        key_name=f"{prefix}-operator",
+    others = pouta.network.create_security_group(name=f"{prefix}-machines")
+    pouta.network.create_security_group_rule(
+        security_group_id=others.id, direction="ingress", remote_group_id=group.id
     )
-    pouta.compute.wait_for_server(server, wait=300)
+    second = pouta.network.create_port(
+        name=f"{prefix}-port-2", network_id=network.id, security_groups=[others.id]
+    )
+    servers: list[Any] = [
+        pouta.compute.create_server(
+            name=name,
+            image_id=image.id,
+            flavor_id=flavor.id,
+            networks=[{"port": each.id}],
+            key_name=f"{prefix}-operator",
+        )
+        for name, each in ((f"{prefix}-vm", port), (f"{prefix}-vm-2", second))
+    ]
+    for server in servers:
+        pouta.compute.wait_for_server(server, wait=300)
 
 
 def test_up_refuses_to_create_a_second_instance(operator: Customer) -> None:
