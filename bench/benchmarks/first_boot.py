@@ -25,7 +25,7 @@ _MARKS = (
     ("pipeline-install", "Finished", "packages by pip"),
     ("pipeline-migrate", "Finished", "migrate"),
     ("pipeline-worker@*", '"event": "done"', "first negative"),
-    ("pipeline-worker@*", "Finished", "first pass"),
+    ("pipeline-worker@*", '"event": "pass"', "first pass"),
     ("pipeline-postinstall", "Finished", "extras (nothing waits for them)"),
 )
 

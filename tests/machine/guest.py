@@ -119,7 +119,7 @@ class Guest:
             self.write(PROBE, python)
             command = f"/opt/pipeline/venv/bin/python {PROBE}"
             self.override("ExecStart=", f"ExecStart={command}", *more)
-            self.shell(f"systemctl start {WORKER}", code=None)
+            self.shell(f"systemctl start --wait {WORKER}", code=None)
             invocation = self.shell(f"systemctl show -P InvocationID {WORKER}")
             # The probe's own output, without systemd's messages.
             return self.shell(

@@ -80,7 +80,6 @@ class Pass:
                 stack.callback(self._context.requests.close)
             ledger.end_leases()  # a killed pass may have left some
             stack.callback(self._end_leases)
-            sweep(self._context)
             state.scheduler = source.open(state)
             stack.callback(source.close)
             self._processor = Processor(self._context, self._leases, state)
@@ -88,6 +87,7 @@ class Pass:
             stack.callback(self._leases.close)
             heartbeat.open()
             stack.callback(heartbeat.close)
+            sweep(self._context)
             stack.callback(executor.shutdown)
             stack.callback(state.end)
             self._workers = [executor.submit(self._work) for _ in range(self._threads)]
