@@ -16,8 +16,10 @@ from worker.dispatch.bundle import Bundle
 from worker.dispatch.memory_assignments import MemoryAssignments
 from worker.dispatch.memory_queue import MemoryTaskQueue, QueueTables
 from worker.dispatch.postgres_assignments import open_assignments
+from worker.dispatch.queue_name import queue_name
 from worker.dispatch.task_queue import Assigned, TaskQueue
 from worker.ledger.connection import connect_worker
+from worker.ledger.postgres_ledger import open_ledger
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
@@ -48,6 +50,10 @@ class Dispatch:
     def queue(self, machine: str, slots: int, receive: Receive, failed: Fail) -> Queue:
         raise NotImplementedError
 
+    def cancel_queued(self) -> None:
+        """Do what a pass does that lists by itself."""
+        raise NotImplementedError
+
     def end_lister_lease(self) -> None:
         """Let the lister's lease end."""
         raise NotImplementedError
@@ -70,6 +76,11 @@ class DispatchInMemory(Dispatch):
         made = MemoryTaskQueue(self.tables, NAME, slots, receive, failed)
         self._queues.append(made)
         return made
+
+    def cancel_queued(self) -> None:
+        for number, row in list(self.tables.tasks.items()):
+            if row.machine is None:
+                self.tables.delete(number)
 
     def end_lister_lease(self) -> None:
         for name, (machine, until) in self.tables.listers.items():
@@ -94,6 +105,10 @@ class DispatchInPostgres(Dispatch):
     def queue(self, machine: str, slots: int, receive: Receive, failed: Fail) -> Queue:
         named = replace(self._settings, machine=machine)
         return TaskQueue(named, NAME, slots, receive, failed)
+
+    def cancel_queued(self) -> None:
+        with open_ledger(self._settings, NAME) as ledger:
+            ledger.cancel_tasks(queue_name(self._settings.stack, NAME))
 
     def end_lister_lease(self) -> None:
         self.pipeline.sql("UPDATE pipeline.listers SET until = until - interval '1 minute'")

@@ -87,9 +87,6 @@ class Assignments(Protocol):
     def depth(self) -> Depth:
         """Return what the queue holds, after deleting tasks that no machine will end."""
 
-    def cancel_queued(self) -> None:
-        """Delete the tasks that no machine has begun."""
-
 
 def without_paused(
     work: KeyUploads, attempts: Mapping[Upload, Attempt], pauses: Pauses

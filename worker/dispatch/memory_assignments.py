@@ -127,13 +127,6 @@ class MemoryAssignments:
                 sum(task in tasks for task in self._queue.keys.values()),
             )
 
-    def cancel_queued(self) -> None:
-        """See `Assignments.cancel_queued`."""
-        with self._queue.changed:
-            for number, row in self._own_tasks():
-                if row.machine is None:
-                    self._queue.delete(number)
-
     def _own_tasks(self) -> list[tuple[int, TaskRow]]:
         tasks = self._queue.tasks.items()
         return [(number, row) for number, row in tasks if row.pipeline == self._pipeline]

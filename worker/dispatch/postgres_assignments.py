@@ -123,11 +123,6 @@ class PostgresAssignments:
         with self._lock:
             return Depth(**self._run("queue_depth")[0])
 
-    def cancel_queued(self) -> None:
-        """See `Assignments.cancel_queued`."""
-        with self._lock:
-            self._run("cancel_queued")
-
     def _run(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         values = self._names | self._seconds | parameters
         with translated_errors(name):

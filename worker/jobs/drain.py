@@ -12,14 +12,12 @@ from functools import cache, partial
 from pathlib import Path
 
 from worker import folder_removal, logs
-from worker.dispatch.postgres_assignments import open_assignments
-from worker.dispatch.task_queue import TaskQueue
+from worker.dispatch.queue_name import queue_name
 from worker.environment import environment_of, policy_of
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
 from worker.jobs.disk import Disk
-from worker.jobs.fleet_source import FleetSource
 from worker.jobs.own_listing import OwnListing
 from worker.jobs.request_threads import RequestThreads
 from worker.jobs.schedule import Schedule
@@ -27,7 +25,7 @@ from worker.jobs.signals import on_signal
 from worker.jobs.source import Source
 from worker.jobs.work_queue import BATCH_UPLOADS
 from worker.ledger.ledger import Ledger, Maker
-from worker.ledger.postgres_ledger import open_ledger
+from worker.ledger.postgres_ledger import PostgresLedger, open_ledger
 from worker.ledger.runs import upstream_of
 from worker.logs import fields
 from worker.sandbox.policy import make_pool
@@ -74,7 +72,12 @@ class _Passes:
     """Passes over a pipeline's input bucket, one after another in the same process."""
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, ledger: Ledger, folder: Path, linger: float
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        ledger: PostgresLedger,
+        folder: Path,
+        linger: float,
     ) -> None:
         self._settings, self._pipeline, self._ledger = settings, pipeline, ledger
         self._folder, self._linger = folder, linger
@@ -93,19 +96,11 @@ class _Passes:
         environment = environment_of(settings, pipeline)
         is_fleet = self._is_fleet()
         with ExitStack() as stack:
-            assignments = stack.enter_context(open_assignments(settings, pipeline.name))
-            if not is_fleet:
-                assignments.cancel_queued()
-                stack.close()
             pool = make_pool(pipeline, environment, self._folder, cores)
             context = pass_context(settings, pipeline, self._ledger, pool, self._folder)
-            threads, schedule = threads_for(cores), schedule_of(settings)
-            source: Source
-            if is_fleet:
-                queue = partial(TaskQueue, settings, pipeline.name, threads)
-                source = FleetSource(context, threads, schedule, assignments, queue)
-            else:
-                source = OwnListing(context, threads, schedule, self._linger)
+            threads = threads_for(cores)
+            make = partial(self._fleet_source, stack) if is_fleet else self._own_listing
+            source: Source = make(context, threads, schedule_of(settings))
             bucket_pass = Pass(context, threads, source, lambda: self._is_fleet() != is_fleet)
             with self._lock:
                 self._current = bucket_pass
@@ -125,6 +120,24 @@ class _Passes:
             self._is_stopped = True
             if self._current:
                 self._current.stop()
+
+    def _own_listing(self, context: Context, threads: int, schedule: Schedule) -> Source:
+        # What is queued is listed again.
+        self._ledger.cancel_tasks(queue_name(self._settings.stack, self._pipeline.name))
+        return OwnListing(context, threads, schedule, self._linger)
+
+    def _fleet_source(
+        self, stack: ExitStack, context: Context, threads: int, schedule: Schedule
+    ) -> Source:
+        # procrastinate is not imported on a single machine.
+        from worker.dispatch.postgres_assignments import open_assignments  # noqa: PLC0415
+        from worker.dispatch.task_queue import TaskQueue  # noqa: PLC0415
+        from worker.jobs.fleet_source import FleetSource  # noqa: PLC0415
+
+        settings, name = self._settings, self._pipeline.name
+        assignments = stack.enter_context(open_assignments(settings, name))
+        queue = partial(TaskQueue, settings, name, threads)
+        return FleetSource(context, threads, schedule, assignments, queue)
 
     def _is_fleet(self) -> bool:
         """Return whether other machines work for the pipeline, too."""

@@ -232,6 +232,14 @@ class PostgresLedger:
         """See `Ledger.live_machines`."""
         return [row["machine"] for row in self._run("live_machines")]
 
+    def cancel_tasks(self, queue: str) -> None:
+        """Delete the tasks of the pipeline's queue that no machine has begun.
+
+        Args:
+            queue: Its name (worker/dispatch).
+        """
+        self._run("cancel_tasks", queue=queue)
+
     def _run_releasing(self, name: str, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement that also releases leases; they are kept if it fails."""
         leases = [self._released.popleft() for _ in range(len(self._released))]
