@@ -1,7 +1,6 @@
 """This machine's end of the queue: a procrastinate worker in a thread of its own."""
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -33,10 +32,6 @@ _OPEN_SECONDS = 20
 _ANSWER_SECONDS = 10  # of the database
 _CLOSE_SECONDS = 10
 _FIRST = asyncio.FIRST_COMPLETED
-
-# procrastinate names the arguments of each task, and what fails is reported by QueueConnector.
-for _name in ("procrastinate", "psycopg.pool"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, eq=False)
