@@ -95,7 +95,7 @@ class QueueConnector(PsycopgConnector):
             # procrastinate's own refusal: a task that was void has been deleted meanwhile.
             if not isinstance(cause, psycopg.errors.RaiseException):
                 reason = reason_of(cause) if isinstance(cause, psycopg.Error) else str(error)
-                self._report(f"The database failed in the queue: {reason}.")
+                self._report(f"The database failed in the queue: {reason.rstrip('.')}.")
             raise
 
 

@@ -170,7 +170,8 @@ class TaskQueue:
         for ended in self._held.values():
             if not ended.done():
                 ended.set_exception(JobAborted())
-        await asyncio.wait({working}, timeout=_CLOSE_SECONDS)
+        # The database may be gone: then the next pass must not wait for it here.
+        await asyncio.wait({working}, timeout=1 if self._problem else _CLOSE_SECONDS)
         if self._returned and working.done():
             with suppress(ConnectorException):  # in 30 s their tasks are void
                 query = statement("return_tasks").decode()
