@@ -19,6 +19,7 @@ from cli.check_store.store import Store
 from cli.contact_sheet import is_negative
 from cli.engine import VERSION
 from cli.errors import CommandError
+from cli.machines.fleet import await_fleet
 from cli.machines.host import ask, first
 from cli.paths import CHECKOUT
 from cli.results import Row, read_results
@@ -78,11 +79,12 @@ class CloudDemo:
             ("up", self._up),
             ("preview", self._preview),
             ("Object store", self._check_store),
+            ("Machines", self._await_machines),
             ("Photos", self._send),
             ("Results", self._compare),
             ("Database", self._read_rows),
             ("A file that is not a photo", self._refuse),
-            ("Machine", self._status),
+            ("Status", self._status),
         ]
         is_well = all(self._run_step(title, function) for title, function in steps)
         if not keep and len(self._steps) > 1:
@@ -153,6 +155,13 @@ class CloudDemo:
         if names:
             return f"NOT SAFE for photos: {', '.join(names)} (see check-store)"
         return f"safe; {len(findings)} findings that are good to know"
+
+    def _await_machines(self) -> str:
+        names = [host.name for host in self._stack.hosts()]
+        if len(names) == 1:
+            return names[0]
+        await_fleet(self._stack, len(self._outputs.pipelines), _PATIENCE_SECONDS)
+        return f"{', '.join(names)} share the work"
 
     def _send(self) -> str:
         """Send the photos to every pipeline that takes uploads, and wait."""

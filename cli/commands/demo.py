@@ -3,7 +3,8 @@
 The photos are FILES, or those that come with the project. With --stack the demo tries a stack on a
 cloud that is not deployed yet: it checks settings, store, results, database and machine, destroys
 everything and prints a report for others to read. With --example it deploys one of the project's
-examples instead, sends that one's data, and shows its results.
+examples instead, sends that one's data, and shows its results. With --machines the stack on this
+computer has several machines, gets more photos, and the demo shows how many each of them did.
 """
 
 import tempfile
@@ -20,7 +21,9 @@ from cli.contact_sheet import contact_sheet
 from cli.demo_page import demo_page
 from cli.errors import CommandError
 from cli.examples.example import find, names
+from cli.fleet_demo import more_photos, print_shares
 from cli.machines import machine_kind
+from cli.machines.fleet import await_fleet
 from cli.machines.host import first
 from cli.paths import cache_folder
 from cli.results import print_results, read_results
@@ -30,11 +33,13 @@ from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.stacks.temporary_stack import temporary
 from cli.terminal import print_progress, print_result, progress_bar
 from cli.uploads import Photo, await_results, find_photos, sample_photos, send
+from infra.names import MOST_MACHINES, PROJECT
 from local import private_file
 
 _CLOUD_PHOTOS = 3
 #: The page shows inputs beside results where they are kept.
 _WITH_INPUTS = "negatives: {transform: negate, keepInputs: true}\n"
+_MACHINES = f"{PROJECT}:machines: %d\n"
 _PATIENCE_SECONDS = 300  # without progress; a container installs its worker first
 
 
@@ -59,6 +64,14 @@ def _complete_example(_context: object, _option: object, incomplete: str) -> lis
     help="Open the stack's page in the browser first, and wait for Enter at the end.",
 )
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
+@click.option(
+    "--machines",
+    type=click.IntRange(1, MOST_MACHINES),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Share the photos among N machines on this computer.",
+)
 @machine_kind.options
 def command(
     *,
@@ -67,6 +80,7 @@ def command(
     example: str | None,
     has_page: bool,
     keep: bool,
+    machines: int,
     machine: str | None,
     suite: str,
 ) -> None:
@@ -75,6 +89,11 @@ def command(
         raise CommandError(
             f"--web shows a stack on this computer: leave out --stack; '{shown}' opens the page of "
             "a stack on a cloud."
+        )
+    if machines > 1 and (example is not None or not isinstance(target, LocalStack)):
+        raise CommandError(
+            "--machines is for photos on this computer: leave out --example and --stack; the "
+            "setting 'machines' is for stacks on a cloud."
         )
     if example is not None:
         _show_example(example, files, target, machine, suite, has_page=has_page, keep=keep)
@@ -85,7 +104,7 @@ def command(
         photo.check()
     with target.alone(), explain_interrupt(target.name):
         if isinstance(target, LocalStack):
-            _run(target, photos, has_page=has_page, keep=keep)
+            _run(target, photos, machines, has_page=has_page, keep=keep)
         else:
             _run_on_cloud(target, photos if files else photos[:_CLOUD_PHOTOS], keep=keep)
 
@@ -122,37 +141,49 @@ def _run_on_cloud(target: Target, photos: Sequence[Photo], *, keep: bool) -> Non
         print_progress(next_steps(target.name))
 
 
-def _run(local: LocalStack, photos: Sequence[Photo], *, has_page: bool, keep: bool) -> None:
+def _run(
+    local: LocalStack, photos: Sequence[Photo], machines: int, *, has_page: bool, keep: bool
+) -> None:
     """Deploy, send photos, wait, show, take down; raises CommandError if a photo was refused."""
     if local.exists:
         raise CommandError(
             "A local stack is deployed already: send photos to it with './pipeline put FILE…', "
             "or take it down with './pipeline destroy' first."
         )
-    local.has_pipelines = has_page  # else the photos go through 'negatives' as it is by default
+    settings = _WITH_INPUTS if has_page else ""
+    settings += _MACHINES % machines if machines > 1 else ""
+    local.has_pipelines = bool(settings)  # else 'negatives' as it is by default
     started = time.monotonic()
     with temporary(local, next_steps=_NEXT if keep else ""):
-        if has_page:
-            private_file.write(local.paths.own_pipelines, _WITH_INPUTS)
+        if settings:
+            private_file.write(local.paths.own_pipelines, settings)
         local.open().up()
         with demo_page(local, keep=keep) if has_page else nullcontext():
-            refused = _show(local, photos)
+            refused = _show(local, photos, machines)
     print_result(f"The demo took {time.monotonic() - started:.0f} seconds.")
     if refused:
         raise CommandError(f"{refused} of {len(photos)} files could not be negated: see the table.")
 
 
-def _show(local: LocalStack, photos: Sequence[Photo]) -> int:
+def _show(local: LocalStack, photos: Sequence[Photo], machines: int) -> int:
     """Send photos; print the results; return how many were refused."""
     found = outputs.read(local.outputs())
     client = BucketClient(found, found.pipeline(None))
-    with progress_bar("Sending photos", len(photos)) as bar:
-        report = send(client, photos, bar.advance_to)
+    sent = list(photos)
+    if machines > 1:
+        await_fleet(local, len(found.pipelines), _PATIENCE_SECONDS)
+        sent += more_photos(machines)
+    with progress_bar("Sending photos", len(sent)) as bar:
+        report = send(client, sent, bar.advance_to)
     if report.failures:
         raise CommandError("\n".join(report.failures))
-    await_results(client, [photo.key for photo in photos], _PATIENCE_SECONDS)
-    rows = list(read_results(first(local), last=len(photos)))
+    await_results(client, [photo.key for photo in sent], _PATIENCE_SECONDS)
+    all_rows = list(read_results(first(local), last=len(sent)))
+    keys = {photo.key for photo in photos}
+    rows = [row for row in all_rows if row["input_key"] in keys]
     print_results(rows)
+    if machines > 1:
+        print_shares([host.name for host in local.hosts()], all_rows)
     done = {row["input_key"]: row["output_key"] for row in rows if row["outcome"] == "done"}
     sheet = cache_folder() / "demo" / "before-and-after.png"
     with tempfile.TemporaryDirectory() as folder:
