@@ -157,11 +157,11 @@ class CloudDemo:
         return f"safe; {len(findings)} findings that are good to know"
 
     def _await_machines(self) -> str:
-        names = [host.name for host in self._stack.hosts()]
-        if len(names) == 1:
-            return names[0]
+        count = len(self._stack.hosts())
+        if count == 1:
+            return "one"
         await_fleet(self._stack, len(self._outputs.pipelines), _PATIENCE_SECONDS)
-        return f"{', '.join(names)} share the work"
+        return f"{count} share the work"
 
     def _send(self) -> str:
         """Send the photos to every pipeline that takes uploads, and wait."""

@@ -14,8 +14,8 @@ from tests.eventually import eventually
 
 DEMO = ("demo", "--stack", "lab")
 STEPS = (
-    *("Settings, clouds, quotas", "up", "preview", "Object store", "Photos", "Results"),
-    *("Database", "A file that is not a photo", "Machine", "destroy"),
+    *("Settings, clouds, quotas", "up", "preview", "Object store", "Machines", "Photos"),
+    *("Results", "Database", "A file that is not a photo", "Status", "destroy"),
 )
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from urllib.request import HTTPCookieProcessor, build_opener
@@ -14,6 +15,9 @@ from urllib.request import HTTPCookieProcessor, build_opener
 import pytest
 from PIL import Image
 
+from cli.paths import LocalPaths
+from local.api.state import MACHINES as FOLDER
+from local.cloud import LocalCloud
 from tests.checkout import (
     Checkout,
     copy_project,
@@ -25,6 +29,7 @@ from tests.checkout import (
 from tests.engine.snapshot import take_snapshot
 from tests.engine.terminal import Terminal
 
+MACHINES = tuple(f"image-pipeline-local-vm{number}" for number in ("", "-2", "-3"))
 SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
 
 
@@ -120,12 +125,13 @@ def test_normal_user_needs_only_the_clone(base: Path, pulumi: Path) -> None:
 
 @pytest.fixture(scope="module")
 def kept(shared_checkout: Checkout) -> subprocess.CompletedProcess[str]:
-    """The result of `demo --keep` with the user's own photo and a broken file; it stays up."""
+    """The result of a kept demo with three machines, the user's own photo and a broken file."""
     folder = shared_checkout.folder.parent
     photo, broken = folder / "my cat.jpg", folder / "broken.jpg"
     shutil.copy(shared_checkout.folder / "samples" / "cat.jpg", photo)
     broken.write_bytes(b"not a picture at all")
-    return shared_checkout.pipeline("demo", "--keep", str(photo), str(broken), code=1)
+    own = (str(photo), str(broken))
+    return shared_checkout.pipeline("demo", "--machines", "3", "--keep", *own, code=1)
 
 
 def test_photo_is_negated_and_other_file_refused(
@@ -136,12 +142,52 @@ def test_photo_is_negated_and_other_file_refused(
     assert "1 of 2 files could not be negated" in kept.stderr
 
 
+def test_each_machine_did_some_of_the_photos(
+    kept: subprocess.CompletedProcess[str], shared_checkout: Checkout
+) -> None:
+    shown = re.findall(r"^(\S+-vm\S*) +(\d+)$", kept.stdout, re.MULTILINE)
+    assert [name for name, _ in shown] == list(MACHINES)
+    jobs = shared_checkout.json("jobs", "--last", "0")
+    assert Counter(job["machine"] for job in jobs) == {name: int(count) for name, count in shown}
+    assert len({job["key"] for job in jobs}) == len(jobs) > 3 * 24
+
+
+@pytest.mark.usefixtures("kept")
+def test_logs_name_the_machine_of_each_line(shared_checkout: Checkout) -> None:
+    lines = shared_checkout.pipeline("logs", "-n", "2", "--pipeline", "negatives").stdout
+    named = [line.partition(": ")[0] for line in lines.splitlines()]
+    assert named == [name for name in MACHINES for _ in range(2)]
+    second = shared_checkout.pipeline("logs", "-n", "1", "--machine", "2").stdout
+    assert second.startswith('{"time"')
+    for choice in ("2", MACHINES[1]):
+        refused = shared_checkout.pipeline("ssh", "--machine", choice, code=1).stderr
+        assert f"Machine {MACHINES[1]} is a process on this machine" in refused
+    assert "choose one of" in shared_checkout.pipeline("ssh", "--machine", "4", code=1).stderr
+
+
+@pytest.mark.usefixtures("kept")
+def test_machine_that_is_taken_away_leaves_nothing(shared_checkout: Checkout) -> None:
+    cloud = LocalCloud(shared_checkout.folder / ".local/cloud")
+    first, second, third = cloud.machines()
+    pids = [(kept.folder / "machine.pid").read_text() for kept in (first, second)]
+    settings = LocalPaths(shared_checkout.folder / ".local").own_pipelines
+    settings.write_text(settings.read_text().replace("machines: 3", "machines: 2"))
+    shared_checkout.pipeline("up")
+    assert cloud.machines() == [first, second]
+    assert [(kept.folder / "machine.pid").read_text() for kept in (first, second)] == pids
+    names = {path.name for path in (cloud.folder / FOLDER).iterdir()}
+    assert names == {first.folder.name, second.folder.name, f"{first.name}.ports.json"}
+    assert take_snapshot(third.folder).processes == frozenset()
+
+
 @pytest.mark.usefixtures("kept")
 def test_demo_beside_a_deployed_stack_is_refused(shared_checkout: Checkout) -> None:
     answer = shared_checkout.pipeline("demo", code=1)
     assert "deployed already" in answer.stderr
     assert shared_checkout.json("log")  # and the deployed one was left alone
     shared_checkout.pipeline("destroy")
+    assert take_snapshot(shared_checkout.folder).processes == frozenset()
+    assert not (shared_checkout.folder / ".local").exists()
 
 
 @pytest.mark.parametrize(
