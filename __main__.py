@@ -21,7 +21,7 @@ on_openstack = pulumi.ResourceOptions(providers=[clouds.make_provider(stack, com
 network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
 pipelines = [Pipeline(name, stack, compute, buckets, on_openstack) for name in stack.pipelines]
-database = make_database(stack, database_cloud, [network.address, *compute.routers])
+database = make_database(stack, database_cloud, [network.address, *network.routers])
 interfaces = Interfaces(stack, network.address, buckets.access)
 machines = Machines(
     stack, network, buckets, pipelines, database, interfaces=interfaces, opts=on_openstack

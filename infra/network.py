@@ -22,6 +22,7 @@ class Network(pulumi.ComponentResource):
         address: The floating IP.
         addresses: Where the machines answer, the first one first: the others inside the network.
         ports: The machines' ports, the first one's first.
+        routers: Addresses from which further machines reach the database.
         rules: What a machine depends on.
     """
 
@@ -57,7 +58,7 @@ class Network(pulumi.ComponentResource):
             )
             for number, group in enumerate(groups, 1)
         ]
-        self.address = floating_ip.address
+        self.address, self.routers = floating_ip.address, list(cloud.routers)
         self.addresses = [self.address, *map(_fixed_address, self.ports[1:])]
         self.register_outputs({"address": self.address, "port_id": self.ports[0].id})
 

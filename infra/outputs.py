@@ -52,6 +52,8 @@ def export(
     }
     if database.client_ca is not None:
         outputs["databaseClientCa"] = database.client_ca
+    if network.routers:
+        outputs["routerAddresses"] = network.routers
     if "archive" in buckets.names:
         outputs["archiveBucket"] = buckets.names["archive"]
     for name, value in outputs.items():

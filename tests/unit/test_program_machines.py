@@ -88,6 +88,7 @@ def test_only_the_first_machine_reaches_further_ones(three: Run) -> None:
 def test_names(three: Run) -> None:
     names = ["image-pipeline-unit-vm", "image-pipeline-unit-vm-2", "image-pipeline-unit-vm-3"]
     assert three.outputs["machineNames"] == names
+    assert three.outputs["routerAddresses"] == [ROUTER_ADDRESS]
     assert three.outputs["machineAddresses"] == [FLOATING_IP, FIXED_IP, FIXED_IP]
     machines = ["vm", *OTHERS]
     assert [three.named(machine).inputs["name"] for machine in machines] == names
