@@ -10,7 +10,7 @@ import click
 from cli import options
 from cli.errors import CommandError, MachineNotReady, MachineUnreachable
 from cli.machines.boot import describe
-from cli.machines.host import Host, ask, first
+from cli.machines.host import Host, ask, choose
 from cli.stacks.target import Target, command_line
 from cli.terminal import print_progress, print_result, print_table
 from worker.jobs.camera_lines import camera_lines
@@ -27,7 +27,8 @@ _BROKER = "pipeline-broker"
 @options.pipeline
 @options.as_json
 def command(target: Target, pipeline: str | None, as_json: bool) -> None:
-    host = first(target)
+    hosts = choose(target)
+    host = hosts[0]
     try:
         report = ask(host, ["status", *([f"--pipeline={pipeline}"] if pipeline else [])])
     except CommandError as error:
@@ -40,7 +41,6 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
-    hosts = target.hosts()
     with ThreadPoolExecutor(_LOGINS) as executor:
         # Failures outside the worker, such as a migration that the database refuses after a reboot.
         found = executor.map(lambda each: [one for one in each.steps() if one.failed], hosts)

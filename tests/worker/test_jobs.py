@@ -25,6 +25,7 @@ def test_jobs_in_every_state(versioned: Pipeline) -> None:
     assert set(refused) == set(done) == set(waiting) == KEYS
     assert (refused["id"], refused["key"], refused["state"]) == (bad, "bad.png", "quarantined")
     assert "more than 383 pixels" in refused["reason"]
+    assert refused["machine"] == "vm-1"
     assert (done["key"], done["state"]) == ("a/cat.png", "done")
     assert (done["pipeline"], done["machine"], done["attempts"]) == ("negatives", "vm-1", 1)
     assert (done["results"], done["reason"]) == (["a/negated_cat.png"], None)
@@ -85,8 +86,9 @@ def test_an_upload_that_a_machine_works_on_is_running(versioned: Pipeline) -> No
     assert (running["id"], running["machine"]) == (waiting["id"], "vm-2")
     assert running["attempts"] == 2
     assert listed(versioned, "--state", "waiting") == []
-    events = [one["event"] for one in shown(versioned, running["id"])["timeline"]]
-    assert events == ["uploaded", "started"]
+    uploaded, started = shown(versioned, running["id"])["timeline"]
+    assert (uploaded["event"], started["event"]) == ("uploaded", "started")
+    assert started["text"] == "on vm-2"
     versioned.sql("UPDATE pipeline.leases SET until = now()")
     assert [row["state"] for row in listed(versioned)] == ["waiting"]
 

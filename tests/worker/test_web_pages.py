@@ -82,6 +82,41 @@ def test_overview_shows_what_is_done_and_quarantined(web: WebServer) -> None:
     eventually(lambda: "nothing is waiting" in text(), what="the buckets are listed")
 
 
+def test_machines_are_shown_until_they_leave_the_stack(web: WebServer) -> None:
+    insert = (
+        "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass, live, cores, cpu) "
+        "VALUES (%s, 'negatives', %s, now() - %s::interval, %s, 8, 0.426)"
+    )
+    lease = (
+        "INSERT INTO pipeline.leases SELECT %s, 'negatives', sha256(n::text::bytea), "
+        "'key ' || n, md5(n::text), 9, 'vm-2', now() + interval '1 minute' "
+        "FROM generate_series(1, 5) AS n"
+    )
+    name = web.pipeline.name
+    for machine, age, live in (
+        ("vm-2", "7 minutes", True),  # it died
+        ("vm-3", "7 minutes", False),  # it ended
+        ("vm-4", "2 days", True),
+    ):
+        web.pipeline.sql(insert, name, machine, age, live)
+    web.pipeline.sql(lease, name)
+    try:
+        for path in ("/", "/pipelines/negatives"):
+            text = eventually(
+                lambda path=path: "key 3" in (found := web.get(path).text) and found,
+                what="the machine is shown",
+            )
+            shown = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+            work = "vm-2 0 43 % – key 1 , key 2 , key 3 and 2 more 7 min ago silent"
+            assert work in shown
+            assert "vm-3" not in shown
+            assert "vm-4" not in shown
+        assert "Machine vm-2 has made no pass for 7 min." in web.get("/").text
+    finally:
+        web.pipeline.sql("DELETE FROM pipeline.heartbeats WHERE machine <> 'vm-1'")
+        web.pipeline.sql("DELETE FROM pipeline.leases WHERE machine = 'vm-2'")
+
+
 def test_pipeline_shows_why_jobs_were_quarantined(web: WebServer) -> None:
     text = eventually(
         lambda: (found := web.get("/pipelines/negatives").text).count("quarantined") and found

@@ -7,13 +7,12 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from worker.dispatch.connections import connection_warning
 from worker.jobs.bucket_counts import bucket_counts
 from worker.jobs.camera_lines import camera_lines, missing
 from worker.jobs.machines import SHOWN_JOBS, machine_facts, machine_rows
 from worker.jobs.pace import queue_text, seconds_left, time_left
 from worker.jobs.pending import Backlog, tally
-from worker.ledger.ledger import LIVE_SECONDS
+from worker.jobs.warnings import stack_warnings
 from worker.ledger.messages import INGEST
 from worker.ledger.stack_ledger import LogFilter, StackLedger
 from worker.settings import Camera, Pipeline, Settings
@@ -115,13 +114,6 @@ def status(
         )
     pending = {name: one.pending for name, one in backlogs.items()}
     buckets = bucket_counts(settings, ledger, store, pending)
-    live = {
-        row["machine"] for row in heartbeats if row["live"] and row["seconds_ago"] <= LIVE_SECONDS
-    }
-    warnings = [
-        *(one.warning for one in buckets),
-        connection_warning(ledger.connection_limit(), len(live), len(settings.pipelines)),
-    ]
     return {
         "stack": settings.stack,
         "machines": machine_rows(heartbeats, rates, running),
@@ -134,7 +126,7 @@ def status(
         "rate": sum(one["rate"] for one in reports),
         "last_error": latest and latest["last_error"],
         "buckets": [asdict(one) for one in buckets],
-        "warnings": [one for one in warnings if one],
+        "warnings": stack_warnings(settings, ledger, heartbeats, buckets),
         "pipelines": reports,
         **_camera_reports(
             ledger, [one for one in settings.cameras.values() if one.pipeline in names]

@@ -19,6 +19,7 @@ from worker.errors import PipelineError
 from worker.jobs.bucket_counts import bucket_counts
 from worker.jobs.machines import SHOWN_JOBS
 from worker.jobs.pending import Backlog, tally
+from worker.jobs.warnings import stack_warnings
 from worker.ledger.messages import INGEST
 from worker.ledger.page_ledger import PageLedger
 from worker.logs import fields
@@ -119,7 +120,7 @@ class Monitor:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence on each bucket that will soon take no more objects."""
+        """What will soon keep the stack from working, a sentence each."""
         return self._warnings
 
     def look(self) -> tuple[Snapshot, dict[str, Backlog]]:
@@ -202,4 +203,5 @@ class Monitor:
             with self._connections.lend() as connection:
                 ledger = PageLedger(connection, self._settings.stack)
                 counts = bucket_counts(self._settings, ledger, self._store, pending)
-            self._warnings = [one.warning for one in counts if one.warning]
+                heartbeats = ledger.machines(list(pending))
+                self._warnings = stack_warnings(self._settings, ledger, heartbeats, counts)
