@@ -206,6 +206,6 @@ It keeps running. Try:
   ./pipeline get cat.jpg         fetch a result into this folder
   ./pipeline web                 the page: upload, watch, compare
   ./pipeline log --like cat      what the database has recorded
-  ./pipeline status              backlog, rate, last pass
+  ./pipeline status              machines, backlog, time left, rate
   ./pipeline destroy             take it all down
 """

@@ -1,5 +1,6 @@
 """Write the pictures of the page in docs/: `python -m tests.page.screenshots`."""
 
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.page.stage import SAMPLES, Stage, open_browser, open_stage
 from worker.transforms.negate import build, kernels
 
 _COLORS = 128  # of a picture's palette: a quarter of the bytes
+_MACHINES = ("photos-vm", "photos-vm-2", "photos-vm-3")
+_WORK = 150  # photos that are being processed in the overview
 _PHOTOS = ("rocket.jpg", "galaxies.jpg", "coffee.png", "cat.jpg")
 
 
@@ -28,7 +31,9 @@ def main() -> None:
         try:
             with (
                 open_browser() as browser,
-                open_stage(folder / "stage", store, database, browser, name="photos") as stage,
+                open_stage(
+                    folder / "stage", store, database, browser, name="photos", machines=_MACHINES
+                ) as stage,
             ):
                 _fill(stage)
                 _take(stage, folder)
@@ -46,22 +51,34 @@ def _fill(stage: Stage) -> None:
     eventually(lambda: len(stage.pipeline.sql(done)) == len(_PHOTOS) * 3, what="all are done")
 
 
+def _work(stage: Stage) -> None:
+    """Upload more than the machines process while the picture is taken."""
+    for number in range(_WORK):
+        photo = _PHOTOS[number % len(_PHOTOS)]
+        stage.pipeline.put(f"summer/{number:03}-{photo}", (SAMPLES / photo).read_bytes())
+
+
 def _take(stage: Stage, folder: Path) -> None:
     query = "SELECT job_id FROM pipeline.results WHERE key = 'holiday/1-cat.jpg'"
     job = stage.pipeline.sql(query)[0]["job_id"]
     desktop: dict[str, object] = {"viewport": {"width": 1100, "height": 760}}
+    tall: dict[str, object] = {"viewport": {"width": 1100, "height": 920}}
     phone: dict[str, object] = {"viewport": {"width": 390, "height": 760}, "color_scheme": "dark"}
     views = [
-        ("overview", "/", desktop),
         ("results", "/results?pipeline=negatives", desktop),
         ("job", f"/jobs/{job}", desktop),
         ("phone", "/results?pipeline=negatives", phone),
+        ("overview", "/", tall),
     ]
     for name, path, options in views:
         with stage.context(**options) as context:
             page = stage.page(path, context)
             if path == "/":
-                expect(page.locator("#pipeline-negatives")).to_contain_text("nothing is waiting")
+                _work(stage)
+                for name_of_machine in _MACHINES:
+                    row = page.locator("tr", has_text=re.compile(rf"^\s*{name_of_machine}\s"))
+                    expect(row.locator("a").first).to_be_visible()
+                expect(page.locator("#pipeline-negatives")).to_contain_text("left")
             drawn = "[...document.images].slice(0, 6).every((one) => one.complete)"
             eventually(partial(page.evaluate, drawn), what="the pictures are drawn")
             shot = folder / "shot.png"

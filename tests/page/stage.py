@@ -1,7 +1,7 @@
 """A stack whose page is looked at: its servers, a worker that keeps working, and a browser."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -97,9 +97,14 @@ class Stage:
 
 @contextmanager
 def open_stage(
-    folder: Path, store: ObjectStore, database: PostgreSQL, browser: Browser, name: str = ""
+    folder: Path,
+    store: ObjectStore,
+    database: PostgreSQL,
+    browser: Browser,
+    name: str = "",
+    machines: Sequence[str] = ("vm-1",),
 ) -> Iterator[Stage]:
-    """Serve a stack with a worker for each pipeline until the context ends."""
+    """Serve a stack with a worker for each pipeline on each machine until the context ends."""
     with Pipeline(folder, store, database, versions=True) as made, ExitStack() as stack:
         small = {kind: f"{made.name}-small-{kind}" for kind in ("input", "output")}
         archive = f"{made.name}-archive"
@@ -118,22 +123,25 @@ def open_stage(
         }
         made.configure()
         made.migrate()
-        for number, pipeline in enumerate(("negatives", "small")):
-            made.environment["STATE_DIRECTORY"] = str(folder / f"state-{number}")
-            stack.enter_context(_worker(made, pipeline))
+        for machine in machines:
+            place = folder / machine
+            settings = made.write_settings(place, top={"machine": machine})
+            for pipeline in ("negatives", "small"):
+                made.environment["STATE_DIRECTORY"] = str(place / f"state-{pipeline}")
+                stack.enter_context(_worker(made, settings, machine, pipeline))
         made.environment["STATE_DIRECTORY"] = str(folder / "state-web")
         server = stack.enter_context(WebServer(made, stdout=subprocess.DEVNULL))
         yield Stage(made, server, browser)
 
 
 @contextmanager
-def _worker(pipeline: Pipeline, name: str) -> Iterator[None]:
+def _worker(pipeline: Pipeline, settings: Path, machine: str, name: str) -> Iterator[None]:
     """Process a pipeline's uploads until the context ends."""
     arguments = ("drain", "--pipeline", name, "--linger", str(_LINGER_SECONDS))
-    process = pipeline.popen(*arguments, stdout=subprocess.DEVNULL)
+    process = pipeline.popen("--settings", str(settings), *arguments, stdout=subprocess.DEVNULL)
     try:
-        query = "SELECT machine FROM pipeline.heartbeats WHERE pipeline = %s"
-        eventually(lambda: pipeline.sql(query, name), what=f"the worker of {name} works")
+        query = "SELECT FROM pipeline.heartbeats WHERE (pipeline, machine) = (%s, %s)"
+        eventually(lambda: pipeline.sql(query, name, machine), what=f"{name} is worked for")
         yield
     finally:
         process.terminate()

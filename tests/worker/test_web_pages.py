@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlencode
 
 import pytest
@@ -61,6 +62,12 @@ def listed(text: str) -> list[str]:
     return re.findall(r'id="job-([0-9a-f]{32})"', text)
 
 
+def shown_with(web: WebServer, path: str, words: str) -> str:
+    """Return a page if it contains some words, otherwise ""."""
+    text = web.get(path).text
+    return text if words in text else ""
+
+
 def change(web: WebServer, action: str, *jobs: str, **fields: str) -> tuple[int, str]:
     """Send the form that confirms a change, and return the status and the page."""
     pairs = [("action", action), *(("job", one) for one in jobs), *fields.items()]
@@ -102,10 +109,7 @@ def test_machines_are_shown_until_they_leave_the_stack(web: WebServer) -> None:
     web.pipeline.sql(lease, name)
     try:
         for path in ("/", "/pipelines/negatives"):
-            text = eventually(
-                lambda path=path: "key 3" in (found := web.get(path).text) and found,
-                what="the machine is shown",
-            )
+            text = eventually(partial(shown_with, web, path, "key 3"), what="the machine is shown")
             shown = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
             work = "vm-2 0 43 % – key 1 , key 2 , key 3 and 2 more 7 min ago silent"
             assert work in shown
