@@ -62,7 +62,7 @@ def _take(stage: Stage, folder: Path) -> None:
     query = "SELECT job_id FROM pipeline.results WHERE key = 'holiday/1-cat.jpg'"
     job = stage.pipeline.sql(query)[0]["job_id"]
     desktop: dict[str, object] = {"viewport": {"width": 1100, "height": 760}}
-    tall: dict[str, object] = {"viewport": {"width": 1100, "height": 920}}
+    tall: dict[str, object] = {"viewport": {"width": 1100, "height": 910}}
     phone: dict[str, object] = {"viewport": {"width": 390, "height": 760}, "color_scheme": "dark"}
     views = [
         ("results", "/results?pipeline=negatives", desktop),
@@ -79,7 +79,7 @@ def _take(stage: Stage, folder: Path) -> None:
                     row = page.locator("tr", has_text=re.compile(rf"^\s*{name_of_machine}\s"))
                     expect(row.locator("a").first).to_be_visible()
                 expect(page.locator("#pipeline-negatives")).to_contain_text("left")
-            drawn = "[...document.images].slice(0, 6).every((one) => one.complete)"
+            drawn = "[...document.images].slice(0, 12).every((one) => one.complete)"
             eventually(partial(page.evaluate, drawn), what="the pictures are drawn")
             shot = folder / "shot.png"
             page.screenshot(path=shot)

@@ -101,6 +101,7 @@ def open_stage(
     store: ObjectStore,
     database: PostgreSQL,
     browser: Browser,
+    *,
     name: str = "",
     machines: Sequence[str] = ("vm-1",),
 ) -> Iterator[Stage]:
@@ -140,7 +141,7 @@ def _worker(pipeline: Pipeline, settings: Path, machine: str, name: str) -> Iter
     arguments = ("drain", "--pipeline", name, "--linger", str(_LINGER_SECONDS))
     process = pipeline.popen("--settings", str(settings), *arguments, stdout=subprocess.DEVNULL)
     try:
-        query = "SELECT FROM pipeline.heartbeats WHERE (pipeline, machine) = (%s, %s)"
+        query = "SELECT machine FROM pipeline.heartbeats WHERE (pipeline, machine) = (%s, %s)"
         eventually(lambda: pipeline.sql(query, name, machine), what=f"{name} is worked for")
         yield
     finally:
