@@ -48,8 +48,8 @@ STATEMENTS = (
 )
 #: Steps of pipelines that gather, and of no others.
 GATHERING = (*tuple(REQUESTS)[-2:], *STATEMENTS[-7:])
-CONNECT, LOG_IN = "connect", "log in"
-STEPS = {STORE: tuple(REQUESTS), DATABASE: (CONNECT, *STATEMENTS)}
+CONNECT, LOG_IN, FIND_POOLER = "connect", "log in", "find pooler"
+STEPS = {STORE: tuple(REQUESTS), DATABASE: (CONNECT, FIND_POOLER, *STATEMENTS)}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _statement(message: bytes, prepared: dict[bytes, str]) -> str | None:
         return prepared.get(message[5:].split(b"\0", 2)[1])
     if kind == b"\0":
         return CONNECT
-    return {b"p": LOG_IN, b"X": "log out"}.get(kind)
+    return {b"p": LOG_IN, b"Q": FIND_POOLER, b"X": "log out"}.get(kind)
 
 
 def _pattern(name: str) -> re.Pattern[bytes]:

@@ -16,8 +16,11 @@ Connection = psycopg.Connection[dict[str, Any]]
 _CONNECT_SECONDS = 10
 #: Asks a server for TLS: length and code (PostgreSQL documentation, "Message Formats", SSLRequest).
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-#: What libpq and the server report about certificates, and what to do about it.
+_USE_POSTGRESQL = "set databaseHost and databasePort to those of PostgreSQL itself"
+#: What libpq and the server report, and what to do about it.
 _REMEDIES = {
+    "unsupported startup parameter": "this is PgBouncer or another connection pooler, which "
+    f"does not give the worker a session of its own, so {_USE_POSTGRESQL}",
     "requires a valid client certificate": "set databaseClientCertificates, or databaseSslCert and "
     "databaseSslKey",
     "alert unknown ca": "the database does not trust the authority of the client certificate, so "
@@ -107,22 +110,45 @@ def _connect(settings: Settings, user: str, password: str) -> Connection:
         A session in autocommit mode whose rows are dictionaries.
 
     Raises:
-        ServiceUnavailable: The server cannot be reached or refused the login.
+        ServiceUnavailable: The server cannot be reached, refused the login, or is a pooler.
     """
     database, parameters = settings.database, _parameters(settings, user, password)
+    connection: Connection | None = None
     try:
-        return psycopg.connect(autocommit=True, row_factory=dict_row, **parameters)
+        connection = psycopg.connect(autocommit=True, row_factory=dict_row, **parameters)
+        is_pooled = _is_pooled(connection)
     except psycopg.Error as error:
+        if connection:
+            connection.close()
         reason = reason_of(error)
         remedy = _remedy(database, reason)
         raise ServiceUnavailable(
             f"The connection to the database {database.name!r} at {database.host}:{database.port} "
             f"as user {user!r} failed: {reason}{remedy and f': {remedy}'}."
         ) from error
+    if is_pooled:
+        connection.close()
+        raise ServiceUnavailable(
+            f"The database {database.name!r} at {database.host}:{database.port} is behind "
+            "PgBouncer or another connection pooler, which does not give the worker a session of "
+            f"its own, so {_USE_POSTGRESQL}."
+        )
+    return connection
+
+
+def _is_pooled(connection: Connection) -> bool:
+    """Return whether another process serves a session than the one that greeted it.
+
+    A pooler that is set to ignore `options` accepts the login, but search_path and the timeouts are
+    not in force. It makes up the process id that cancels a session's statements (PostgreSQL
+    documentation, "Message Flow", BackendKeyData).
+    """
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    return row is None or row["pid"] != connection.info.backend_pid
 
 
 def _remedy(database: DatabaseSettings, reason: str) -> str:
-    """Return what to do about a problem with certificates, "" for other problems."""
+    """Return what to do about a problem, "" if it is not a known one."""
     if "certificate verify failed" in reason:
         return (
             f"the database's certificate is not valid ({_tls_error(database)}), so renew it, or "
