@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,20 @@ def status_of_failure(guest: Guest, unit: str) -> str:
     answer = guest.checkout.pipeline("status", code=None)
     text = " ".join((answer.stdout + answer.stderr).split())
     return text if f"{unit}: failed" in text else ""
+
+
+def test_status_shows_the_load_of_the_machine(guest: Guest) -> None:
+    """Which the worker measures although its unit hides /proc/stat and /proc/meminfo."""
+
+    def load() -> dict[str, Any] | None:
+        (found,) = guest.status()["machines"]
+        return None if found["cpu"] is None else found
+
+    found = eventually(load, 90, "a pass has measured the machine's CPU use")
+    assert found["machine"] == guest.machine.name
+    assert 0 <= found["cpu"] <= 1
+    assert 0 < found["memory_used"] < found["memory_total"]
+    assert found["cores"] == int(guest.shell("nproc --all"))
 
 
 def test_ssh_opens_a_shell(guest: Guest) -> None:
