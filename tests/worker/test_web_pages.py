@@ -121,6 +121,14 @@ def test_machines_are_shown_until_they_leave_the_stack(web: WebServer) -> None:
         web.pipeline.sql("DELETE FROM pipeline.leases WHERE machine = 'vm-2'")
 
 
+def test_overview_warns_of_what_will_fail(versioned: Pipeline) -> None:
+    versioned.sql(f'ALTER ROLE "{versioned.user}" CONNECTION LIMIT 7')
+    with WebServer(versioned) as server:
+        server.login()
+        text = eventually(partial(shown_with, server, "/", "notice wait"), what="it warns")
+    assert "The database takes 7 connections" in text
+
+
 def test_pipeline_shows_why_jobs_were_quarantined(web: WebServer) -> None:
     text = eventually(
         lambda: (found := web.get("/pipelines/negatives").text).count("quarantined") and found
