@@ -29,16 +29,20 @@ NAME = "фото 1.png"
 def web(
     tmp_path_factory: pytest.TempPathFactory, moto: ObjectStore, database: PostgreSQL
 ) -> Iterator[WebServer]:
-    """Two pipelines, of which the second reads the first; photos and files that are none."""
+    """A pipeline, one that reads it, and one for any file; photos and files that are none."""
     with Pipeline(tmp_path_factory.mktemp("pages"), moto, database, versions=True) as made:
-        small = {kind: f"{made.name}-small-{kind}" for kind in ("input", "output")}
+        small, rows = (
+            {kind: f"{made.name}-{name}-{kind}" for kind in ("input", "output")}
+            for name in ("small", "rows")
+        )
         archive = f"{made.name}-archive"
-        for bucket in (archive, *small.values()):
+        for bucket in (archive, *small.values(), *rows.values()):
             made.make_bucket(bucket)
         made.tables = {
             "store": {"archive": archive},
             "pipeline": {"keep_inputs": True, "readers": ["small"]},
             "pipelines.small": {"transform": "thumbnail", "sources": ["negatives"], **small},
+            "pipelines.rows": {"transform": "copy", "keep_inputs": True, **rows},
         }
         made.configure()
         made.migrate()
@@ -417,6 +421,17 @@ def test_input_is_shown_that_is_the_result_of_another_job(web: WebServer) -> Non
     for path in (f"/jobs/{job}", "/results?pipeline=small&q=negated_a.png"):
         assert f"/thumbnails/{job}/0" in web.get(path).text
     assert web.get(f"/files/{job}/0").status == 200
+
+
+def test_kept_input_that_is_no_picture_is_downloaded(web: WebServer) -> None:
+    pipeline = web.pipeline
+    pipeline.s3.put_object(Bucket=f"{pipeline.name}-rows-input", Key="rows.csv", Body=b"a,b\n1,2\n")
+    pipeline.drain(pipeline="rows")
+    job = job_id(web, "rows.csv", "rows")
+    text = web.get(f"/jobs/{job}").text
+    assert f'href="/files/{job}/0"' in text
+    assert f"/thumbnails/{job}/0" not in text
+    assert web.get(f"/files/{job}/0").body == b"a,b\n1,2\n"
 
 
 def test_input_of_a_camera_is_not_shown_after_its_deletion(web: WebServer) -> None:

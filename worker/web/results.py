@@ -40,7 +40,8 @@ class Shown:
 
     Attributes:
         job: Its row.
-        has_input: Whether its input is a picture that may be shown.
+        has_input: Whether something may still have its input.
+        shows_input: Whether that may be a picture.
         boxes: What was found in that picture, None if its records are no boxes.
         pictures: Rows of the results that are pictures.
         files: Rows of the other results.
@@ -51,6 +52,7 @@ class Shown:
 
     job: _Row
     has_input: bool
+    shows_input: bool
     boxes: Boxes | None
     pictures: Sequence[_Row]
     files: Sequence[_Row]
@@ -117,9 +119,11 @@ def show(
     pictures = [row for row in outputs if (row["content_type"] or "").startswith("image/")]
     boxes = boxes_of(records)
     tabular = [] if boxes else records
+    has_input = may_have_input(settings, job)
     return Shown(
         job,
-        _is_picture(job["key"]) and may_have_input(settings, job),
+        has_input,
+        has_input and _is_picture(job["key"]),
         boxes,
         pictures,
         [row for row in outputs if row not in pictures],
