@@ -19,7 +19,7 @@ from bench.proxy import Act, Proxy
 
 STORE, DATABASE = "store", "database"
 #: pipeline-worker@.service, WatchdogSec=
-_WATCHDOG_SECONDS = 30
+_WATCHDOG_SECONDS = 60
 _LOOK_SECONDS, _PATIENCE_SECONDS = 0.2, 120
 _LIVE = "SELECT count(*) FROM pipeline.heartbeats WHERE live AND machine = any(%s)"
 _DISPATCHED = """

@@ -1,7 +1,7 @@
 """Which tests one process runs together when pytest-xdist runs several.
 
 A module's tests share servers and deployed stacks, so a module is run whole by one process. So is a
-suite that keeps one machine or one cloud for all its modules. The fault matrix is shared out by
+suite that keeps one machine or one cloud for all its modules. The fault matrices are shared out by
 kinds of buckets.
 """
 
@@ -9,7 +9,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-SHARED_OUT = "tests/faults/test_matrix.py"
+SHARED_OUT = ("tests/faults/test_matrix.py", "tests/faults/test_fleet_matrix.py")
 WHOLE_SUITES = ("containers", "machine", "openstack", "qemu")
 
 
@@ -18,7 +18,7 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.split("::", maxsplit=1)[0]
-        if module == SHARED_OUT:
+        if module in SHARED_OUT:
             return nodeid.partition("-")[0]  # with the first parameter
         suite = module.split("/")[1]
         return suite if suite in WHOLE_SUITES else module

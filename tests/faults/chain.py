@@ -193,6 +193,14 @@ class Chain:
             *(self.pipeline.name, name, lister),
         )
 
+    def let_expire(self, machine: str) -> None:
+        """Let all that a machine has leased end, as if it had been silent for 30 seconds."""
+        for table in ("leases", "gathers", "listers"):
+            self.pipeline.sql(
+                f"UPDATE pipeline.{table} SET until = now() - interval '1 s' WHERE machine = %s",  # noqa: S608
+                machine,
+            )
+
     def left(self, name: str) -> list[str]:
         """Return the keys of the input bucket of a pipeline."""
         return self.pipeline.keys(self.oracle.pipelines[name].input)

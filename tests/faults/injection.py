@@ -3,7 +3,7 @@
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -41,6 +41,7 @@ class Injection:
         statuses: Exit statuses that the worker may have.
         in_reader: Whether it also occurs at the steps that the pipelines share, in the passes of
             those that read: requests to the store are the same there.
+        in_fleet: Whether it also occurs on one machine of several.
         is_slow: Whether the worker waits for tens of seconds.
         may_trace: Whether it may end with a traceback.
     """
@@ -53,15 +54,16 @@ class Injection:
     skip: int = 0
     statuses: tuple[int, ...] = (0, 1)
     in_reader: bool = False
+    in_fleet: bool = False
     is_slow: bool = False
     may_trace: bool = False
 
-    def places(self) -> list[tuple[str, str, str]]:
-        """Return peer, step and phase of all its places."""
+    def places(self, steps: Mapping[str, Sequence[str]] = STEPS) -> list[tuple[str, str, str]]:
+        """Return peer, step and phase of all its places, of the steps of passes by peer."""
         return [
             (peer, step, phase)
             for peer in self.peers
-            for step in STEPS[peer]
+            for step in steps[peer]
             if self.steps is None or step in self.steps
             for phase in self.phases
         ]
@@ -107,6 +109,11 @@ def _refuse(target: Target, _: bytes) -> Fault:
     return Break("reset")
 
 
+def _cut(target: Target, _: bytes) -> None:
+    """Cut the link for good: what was sent last is not acknowledged."""
+    target.proxy.cut()
+
+
 def _spoil(fault: Fault) -> Callable[[Target, bytes], Fault]:
     return lambda *_: fault
 
@@ -143,6 +150,10 @@ _WITH_ETAG = (
     *("put run's file", "fetch member"),
 )
 _REPEATED = ("fetch", "put result", "copy to reader", "start_jobs", "record_results", "delete")
+_CUT = (
+    *("list", "fetch", "put result", "start_jobs", "record_results"),
+    *("lead", "assign_keys", "fetch task", "finish task"),
+)
 _BOTH_PHASES = ("before", "after")
 _GARBAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nLast-Modified: never\r\n\r\n<<<\0>>>"
 _WRONG = rb'\1"00000000000000000000000000000bad"'
@@ -156,6 +167,7 @@ INJECTIONS = {
         times=1,
         statuses=(-signal.SIGKILL,),
         in_reader=True,
+        in_fleet=True,
     ),
     "SIGKILL at the second": Injection(
         _send_signal(signal.SIGKILL),
@@ -175,6 +187,7 @@ INJECTIONS = {
         # The signal ends a worker that has not begun its pass: it still connects.
         statuses=(0, 1, -signal.SIGTERM),
         in_reader=True,
+        in_fleet=True,
     ),
     "SIGKILL of transforms": Injection(
         _kill_transforms, _BOTH, ("fetch", "put result", "start_jobs", "record_results"), times=1
@@ -185,11 +198,12 @@ INJECTIONS = {
         _limit_disk, (STORE,), ("list", "fetch", "put result", "quarantine"), times=1
     ),
     # The network before the store and the database.
-    "refused": Injection(_refuse, _BOTH, times=1),
-    "reset": Injection(_spoil(Break("reset")), _BOTH, phases=_BOTH_PHASES),
+    "refused": Injection(_refuse, _BOTH, times=1, in_fleet=True),
+    "reset": Injection(_spoil(Break("reset")), _BOTH, phases=_BOTH_PHASES, in_fleet=True),
     "reset once": Injection(
-        _spoil(Break("reset")), _BOTH, phases=_BOTH_PHASES, times=1, in_reader=True
+        _spoil(Break("reset")), _BOTH, phases=_BOTH_PHASES, times=1, in_reader=True, in_fleet=True
     ),
+    "cut": Injection(_cut, _BOTH, _CUT, phases=_BOTH_PHASES, times=1, in_fleet=True, is_slow=True),
     "reset in the request": Injection(_spoil(Break("reset", 8)), (STORE,), _WITH_REQUEST_BODY),
     "reset in the response": Injection(
         _spoil(Break("reset", 8)), (STORE,), _WITH_RESPONSE_BODY, ("after",)

@@ -37,7 +37,7 @@ def _rest(cells: Sequence[pytest.Item], seed: int) -> list[pytest.Item]:
     for only_new in (True, False):
         for cell in tuple(rest):
             where = cell.callspec.params.get("cell")  # type: ignore[attr-defined]
-            traits = {where.fault, (where.pipeline, where.step)} if where else {cell}
+            traits = {cell} if where is None else where.traits
             is_long = bool(where and where.injection.is_slow and where.step != _SHORTEST)
             if count == mark.args[0] or (only_new and traits <= seen):
                 continue

@@ -1,8 +1,11 @@
 """The steps of a pass, as requests that a proxy sees."""
 
 import re
+import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from bench.oracle import Oracle
 from tests.faults.chain import DELETED
@@ -29,27 +32,51 @@ REQUESTS = {
     "put run's file": r"PUT /{input}/",
     "fetch member": r"GET /{members}/",
 }
+_OF_THE_GATHERER = (
+    *("begin_gathering", "ended_runs", "runs", "add_gathers", "note_gathers", "gathered_bytes"),
+)
 #: The statements of a pass, by the names of their files in worker/ledger/sql.
 STATEMENTS = (
-    "lost_leases",
-    "unfinished_attempts",
-    "find_origins",
-    "start_jobs",
-    "record_results",
-    "clear_attempts",
-    "heartbeat",
-    "begin_gathering",
-    "ended_runs",
-    "runs",
-    "add_gathers",
-    "note_gathers",
-    "gathered_bytes",
-    "gathers",
+    *("cancel_tasks", "end_leases", "lost_leases", "unfinished_attempts", "find_origins"),
+    *("start_jobs", "record_results", "clear_attempts", "heartbeat"),
+    *(*_OF_THE_GATHERER, "gathers"),
 )
 #: Steps of pipelines that gather, and of no others.
-GATHERING = (*tuple(REQUESTS)[-2:], *STATEMENTS[-7:])
+GATHERING = ("put run's file", "fetch member", *_OF_THE_GATHERER, "gathers")
+#: procrastinate's statements, and those of a transaction, by what they contain.
+_TASKS = {
+    "register worker": b"procrastinate_register_worker",
+    "listen": b"LISTEN ",
+    "fetch task": b"procrastinate_fetch_job",
+    "finish task": b"procrastinate_finish_job",
+}
+_DEFERRING = {
+    "begin": b"BEGIN",
+    "defer tasks": b"procrastinate_defer_jobs",
+    "commit": b"COMMIT",
+}
+#: The statements that passes of a fleet have beside these, and those of the machine that lists.
+_SHARING = ("live_machines", "lead", "queue_heartbeat")
+_ASSIGNING = ("due_keys", "queue_depth", "stay_lister", "assign_keys")
+#: Steps that only the machine has that lists for all.
+LISTING = (
+    *("ask for versions", "list", "check bucket", "put run's file", "unfinished_attempts"),
+    *(*_OF_THE_GATHERER, *_ASSIGNING, *_DEFERRING),
+)
+#: What is asked now and then, and is no step: statements, and parts of others.
+_OTHERS = ("resign", "return_tasks")
+_OTHER_PARTS = (
+    *(b"procrastinate_update_heartbeat", b"procrastinate_prune_stalled_workers"),
+    *(b"procrastinate_unregister_worker", b"abort_requested = true"),
+    *(b"ROLLBACK", b"SET idle_in_transaction_session_timeout"),
+)
 CONNECT, LOG_IN, FIND_POOLER = "connect", "log in", "find pooler"
+OTHER = "other"
 STEPS = {STORE: tuple(REQUESTS), DATABASE: (CONNECT, FIND_POOLER, *STATEMENTS)}
+FLEET_STEPS = {
+    STORE: tuple(REQUESTS),
+    DATABASE: (CONNECT, FIND_POOLER, *STATEMENTS, *_SHARING, *_ASSIGNING, *_TASKS, *_DEFERRING),
+}
 
 
 @dataclass(frozen=True)
@@ -77,18 +104,33 @@ class Steps:
         }
         return cls({step: re.compile(text.format(**buckets)) for step, text in REQUESTS.items()})
 
-    def name(self, peer: str, request: bytes, prepared: dict[bytes, str]) -> str | None:
-        """Return the step of a request, None if it is not known.
+    def of_store(self, request: bytes) -> str | None:
+        """Return the step of a request to the store, None if it is not known."""
+        line = request.partition(b" HTTP/")[0].decode() + " "
+        return next((step for step, one in self.patterns.items() if one.match(line)), None)
 
-        Args:
-            peer: The server.
-            request: Its first bytes.
-            prepared: The statements that the session has prepared; kept between calls.
-        """
-        if peer == STORE:
-            line = request.partition(b" HTTP/")[0].decode() + " "
-            return next((step for step, one in self.patterns.items() if one.match(line)), None)
-        return _statement(request, prepared)
+
+class Naming:
+    """Names the requests that a proxy before a server sees.
+
+    Args:
+        steps: The steps of the pipeline.
+        peer: The server.
+    """
+
+    def __init__(self, steps: Steps, peer: str) -> None:
+        self._steps, self._peer = steps, peer
+        self._names: dict[int, str | None] = {}  # by the requests' numbers
+        # Of each session, whose requests come from a thread of their own: prepared statements.
+        self._prepared: dict[int, dict[bytes, str]] = defaultdict(dict)
+
+    def name(self, turn: int, phase: str, request: bytes) -> str | None:
+        """Return the step of a request, None if it is not known; called as a proxy's `act`."""
+        if phase == "before" and self._peer == STORE:
+            self._names[turn] = self._steps.of_store(request)
+        elif phase == "before":
+            self._names[turn] = _statement(request, self._prepared[threading.get_ident()])
+        return self._names[turn]
 
 
 def _statement(message: bytes, prepared: dict[bytes, str]) -> str | None:
@@ -96,17 +138,32 @@ def _statement(message: bytes, prepared: dict[bytes, str]) -> str | None:
     kind = message[:1]
     if kind == b"P":
         name, text = message[5:].split(b"\0", 2)[:2]
-        for known in STATEMENTS:
-            if _pattern(known).fullmatch(text):
-                prepared[name] = known
-                return known
+        if known := _known(text):
+            prepared[name] = known
+        return known
+    if kind == b"Q":
+        return _known(message[5:-1])
     if kind == b"B":
         return prepared.get(message[5:].split(b"\0", 2)[1])
     if kind == b"\0":
         return CONNECT
-    return {b"p": LOG_IN, b"Q": FIND_POOLER, b"X": "log out"}.get(kind)
+    return {b"p": LOG_IN, b"X": "log out"}.get(kind)
 
 
+def _known(text: bytes) -> str | None:
+    if b"pg_backend_pid" in text:
+        return FIND_POOLER
+    for name in (*STATEMENTS, *_SHARING, *_ASSIGNING):
+        if _pattern(name).fullmatch(text):
+            return name
+    for name, part in (_TASKS | _DEFERRING).items():
+        if part in text:
+            return name
+    is_other = any(_pattern(name).fullmatch(text) for name in _OTHERS)
+    return OTHER if is_other or any(part in text for part in _OTHER_PARTS) else None
+
+
+@cache
 def _pattern(name: str) -> re.Pattern[bytes]:
     text = re.escape(statement(name))
     return re.compile(re.sub(rb"%\\\(\w+\\\)s|%\(\w+\)s", rb"\\$\\d+", text))

@@ -11,7 +11,7 @@ from _pytest.mark.structures import ParameterSet
 from tests.faults.cell import MAX_SECONDS, Cell, run_cell
 from tests.faults.chain import FIRST, SECOND, THIRD, Chain
 from tests.faults.injection import INJECTIONS
-from tests.faults.steps import DATABASE, GATHERING, STORE, Steps
+from tests.faults.steps import DATABASE, GATHERING, STORE, Naming, Steps
 
 #: Steps that a pass does not have.
 _ALL = ("find_origins", "clear_attempts", *GATHERING)
@@ -65,12 +65,12 @@ def test_the_table_has_every_request(
     chain = chains[kind]
     chain.begin()
     chain.drain_before(name)
-    steps, seen, unknown = Steps.of(name, chain.oracle), set[str | None](), list[bytes]()
-    prepared: dict[bytes, str] = {}
+    naming = Naming(Steps.of(name, chain.oracle), peer)
+    seen, unknown = set[str | None](), list[bytes]()
 
-    def watch(_: int, phase: str, request: bytes) -> None:
+    def watch(turn: int, phase: str, request: bytes) -> None:
         if phase == "before":
-            seen.add(steps.name(peer, request, prepared))
+            seen.add(naming.name(turn, phase, request))
             if None in seen:
                 seen.remove(None)
                 unknown.append(request[:2000])

@@ -14,7 +14,7 @@ import pytest
 from bench.proxy import Fault, Response, Rewrite
 from tests.faults.cell import MAX_SECONDS
 from tests.faults.chain import BAD, FIRST, GOOD, THIRD, Chain
-from tests.faults.steps import DATABASE, REQUESTS, STATEMENTS, STORE, Steps
+from tests.faults.steps import DATABASE, REQUESTS, STATEMENTS, STORE, Naming, Steps
 from tests.faults.test_matrix import MISSING
 from tests.worker.pictures import encode, picture
 from worker.store.client import Client, Signer
@@ -27,15 +27,14 @@ class Moment:
     """Calls `act` at the first request of a step."""
 
     def __init__(self, chain: Chain, peer: str, step: str, phase: str, name: str = FIRST) -> None:
-        self._steps, self._peer = Steps.of(name, chain.oracle), peer
-        self._where, self._prepared = (step, phase), dict[bytes, str]()
+        self._naming, self._where = Naming(Steps.of(name, chain.oracle), peer), (step, phase)
         self.act: Callable[[], object] = lambda: None
         self.came = threading.Event()
         self.days: set[bytes] = set()  # of the client's clock
 
-    def __call__(self, _: int, phase: str, request: bytes) -> None:
+    def __call__(self, turn: int, phase: str, request: bytes) -> None:
         self.days.update(re.findall(rb"x-amz-date: (\d{8})T", request))
-        step = self._steps.name(self._peer, request, self._prepared)
+        step = self._naming.name(turn, phase, request)
         if (step, phase) == self._where and not self.came.is_set():
             self.act()
             self.came.set()
@@ -118,7 +117,7 @@ def test_pages_change_while_they_are_read(chains: dict[str, Chain]) -> None:
 
     def change(_: int, phase: str, request: bytes) -> Fault | None:
         nonlocal pages
-        if steps.name(STORE, request, {}) != "list" or phase == "after":
+        if steps.of_store(request) != "list" or phase == "after":
             return None
         pages += 1
         if pages == 2:
@@ -153,7 +152,7 @@ def test_stale_listing(chains: dict[str, Chain], kind: str) -> None:
     steps = Steps.of(FIRST, chain.oracle)
 
     def answer(_: int, phase: str, request: bytes) -> Fault | None:
-        is_listing = phase == "before" and steps.name(STORE, request, {}) == "list"
+        is_listing = phase == "before" and steps.of_store(request) == "list"
         return Response(head.encode() + body) if is_listing else None
 
     with chain.through(STORE, answer):
