@@ -79,6 +79,11 @@ def fleet(versioned: Pipeline) -> Iterator[Fleet]:
         yield Fleet(versioned, stack)
 
 
+def test_closed_without_having_been_opened(versioned: Pipeline) -> None:
+    """A pass may fail before it gets anything."""
+    Machine(versioned, "vm-1").queue.close()
+
+
 def test_a_bundle_arrives_as_it_was_assigned(fleet: Fleet) -> None:
     marker = Upload("input", "a\0\udcff\u20ac.png", "m", "", START, is_marker=True)
     upload = Upload("input", marker.key, "v2", "e", START, 2**40)

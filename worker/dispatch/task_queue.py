@@ -98,7 +98,12 @@ class TaskQueue:
         return self._problem
 
     def close(self) -> None:
-        """Give unfinished bundles back, so that any machine may get them at once."""
+        """Give unfinished bundles back, so that any machine may get them at once.
+
+        It may be closed without having been opened.
+        """
+        if self._thread.ident is None:
+            return
         with suppress(RuntimeError):  # the thread has ended
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(3 * _CLOSE_SECONDS)
