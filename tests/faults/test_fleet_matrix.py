@@ -65,7 +65,13 @@ def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
         service, link = machine.services[name], machine.links[cell.peer]
         injector.strike(lambda: Target(_running(service), link))
         numbers = count()
-        eventually(lambda: injector.has_struck or _upload(chain, name, next(numbers)), every=1)
+
+        def has_struck() -> bool:
+            if not injector.has_struck:
+                _upload(chain, name, next(numbers))
+            return injector.has_struck
+
+        eventually(has_struck, every=1)
         if cell.fault == "SIGKILL" and cell.workers == len(MACHINES):
             machine.kill()
             chain.let_expire(ONE)
