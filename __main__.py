@@ -16,8 +16,8 @@ stack = load(os.environ)
 compute, database_cloud = clouds.look_up(stack)
 on_openstack = pulumi.ResourceOptions(providers=[clouds.make_provider(stack, compute)])
 
-# The database admits the floating IP (and the router's, behind which machines 2, 3, … are) only, so
-# that is allocated first; machines come last, with all they need to know in their user-data.
+# The floating IP comes first: only that and, for further machines, the router's address may reach
+# the database. Machines come last, with all they need to know in their user-data.
 network = Network(stack, compute, on_openstack)
 buckets = Buckets(stack, compute, on_openstack)
 pipelines = [Pipeline(name, stack, compute, buckets, on_openstack) for name in stack.pipelines]

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def check(cloud: "Connection", image: str, flavor: str, external_network: str) -> int:
-    """Return the flavor's memory in MiB.
+    """Check that a cloud has these three.
+
+    Returns:
+        The flavor's memory in MiB.
 
     Raises:
         CloudError: Several images have this name.

@@ -1,7 +1,7 @@
 """How busy this machine is.
 
-The worker's unit hides most of /proc (`ProcSubset=pid`), but not /sys: there the root of the
-control groups has counted all CPU time since boot, and each NUMA node says how its memory is used
+The worker's unit hides most of /proc (`ProcSubset=pid`), but not /sys, where the root control group
+has the CPU time since boot, and each NUMA node the use of its memory
 (Linux, admin-guide/cgroup-v2.rst, "cpu.stat"; ABI/stable/sysfs-devices-node).
 """
 
@@ -23,8 +23,8 @@ class Load:
 
     Attributes:
         cores: Its number of cores.
-        cpu: The fraction of the CPU time of all cores that was used in the last interval.
-        memory_used: Bytes that cannot be had without swapping; caches count as free.
+        cpu: The fraction of all cores' CPU time that was used in the last interval.
+        memory_used: Bytes in use; caches count as free.
         memory_total: Bytes.
     """
 

@@ -149,12 +149,12 @@ PrivateKey = Annotated[str, BeforeValidator(key_files.private_key)]
 #: The one line of a public key's file.
 PublicKey = Annotated[str, BeforeValidator(key_files.public_key)]
 Cidr = Annotated[str, _range(lambda _: "")]
-_Operators = _open_limit(
+_operator_limit = _open_limit(
     "port 22 is not opened to so many, so write your own address, 192.0.2.7/32"
 )
-_Clients = _open_limit("no port is opened to so many, so write the ranges of your networks")
+_client_limit = _open_limit("no port is opened to so many, so write the ranges of your networks")
 _Distinct = AfterValidator(_distinct)
 #: Ranges that may reach the database (IPv4 only), port 22, and the machine's other open ports.
 DatabaseRanges = Annotated[tuple[Annotated[str, _range(_database_limit)], ...], _Distinct]
-OperatorRanges = Annotated[tuple[Annotated[str, _range(_Operators)], ...], _Distinct]
-ClientRanges = Annotated[tuple[Annotated[str, _range(_Clients)], ...], _Distinct]
+OperatorRanges = Annotated[tuple[Annotated[str, _range(_operator_limit)], ...], _Distinct]
+ClientRanges = Annotated[tuple[Annotated[str, _range(_client_limit)], ...], _Distinct]

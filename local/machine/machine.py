@@ -14,8 +14,8 @@ from local import private_file, processes
 from local.machine.firewall import Interface
 
 NAME = "machine"
-SSH = 22
 """The name of its process below its folder (local/processes.py)."""
+SSH = 22
 SSH_PORT_FILE = "ssh.port"
 INSTALLED = "opt/pipeline/venv/.installed"
 """The file that the installation writes last, below the machine's `/`."""

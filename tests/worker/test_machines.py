@@ -107,17 +107,17 @@ def test_sizes_and_times() -> None:
         ("input", 399_999, False, None),
         (
             *("input", 400_000, False),
-            "The input bucket 'b' holds 400,000 objects, and Allas takes at most 500,000: "
+            "The input bucket 'b' holds 400,000 objects; the limit of Allas is 500,000: "
             "send no more until the backlog is smaller; more machines work faster.",
         ),
         (
             *("quarantine", 1_234_567, True),
-            "The quarantine bucket 'b' holds about 1,234,567 objects, and Allas takes at most "
+            "The quarantine bucket 'b' holds about 1,234,567 objects; the limit of Allas is "
             "500,000: retry or drop quarantined jobs (jobs retry, jobs drop).",
         ),
         (
             *("archive", 499_999, False),
-            "The archive bucket 'b' holds 499,999 objects, and Allas takes at most 500,000: "
+            "The archive bucket 'b' holds 499,999 objects; the limit of Allas is 500,000: "
             "move kept inputs elsewhere, or delete them.",
         ),
     ],

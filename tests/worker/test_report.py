@@ -377,7 +377,7 @@ def test_status_warns_before_a_bucket_is_full(stack: Stack) -> None:
 
     stack.store = Crowded(["input", "thumbs-input"], clock=lambda: NOON)
     sentence = (
-        "The output bucket 'thumbs-output' holds 412,345 objects, and Allas takes at most 500,000: "
+        "The output bucket 'thumbs-output' holds 412,345 objects; the limit of Allas is 500,000: "
         "move results elsewhere, or delete them."
     )
     assert stack.status()["warnings"] == [sentence]
@@ -394,7 +394,7 @@ def test_status_warns_if_the_database_takes_too_few_connections(
     assert stack.status()["warnings"] == []
     stack.thumbs.heartbeat(None, is_live=True)
     assert stack.status()["warnings"] == [
-        "The database takes 16 connections, and 2 machines with 2 pipelines need 24: raise its "
+        "The database allows 16 connections, but 2 machines with 2 pipelines need 24: raise its "
         "max_connections, or lower machines."
     ]
 

@@ -130,7 +130,7 @@ def test_overview_warns_of_what_will_fail(versioned: Pipeline) -> None:
     with WebServer(versioned) as server:
         server.login()
         text = eventually(partial(shown_with, server, "/", "notice wait"), what="it warns")
-    assert "The database takes 7 connections" in text
+    assert "The database allows 7 connections" in text
 
 
 def test_pipeline_shows_why_jobs_were_quarantined(web: WebServer) -> None:

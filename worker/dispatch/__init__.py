@@ -2,6 +2,6 @@
 
 import logging
 
-# procrastinate names the arguments of each task, and QueueConnector reports what fails.
+# procrastinate would log every task with its arguments; failures are reported by QueueConnector.
 for _name in ("procrastinate", "psycopg.pool"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)

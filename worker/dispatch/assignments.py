@@ -24,8 +24,8 @@ class Depth:
     Attributes:
         queued: Tasks that no machine has begun.
         running: Tasks that a machine has begun and not ended.
-        large: Those of both that are large.
-        keys: The keys of all.
+        large: The large ones among both.
+        keys: Keys of all tasks.
     """
 
     queued: int = 0
@@ -71,7 +71,7 @@ class Assignments(Protocol):
 
         Args:
             works: At most about 1,000 of a listing.
-            pauses: The times.
+            pauses: When uploads that were tried before are due again.
 
         Returns:
             Each work, perhaps without some uploads, and what is known about those that were tried.
@@ -96,7 +96,7 @@ def without_paused(
     Args:
         work: The work.
         attempts: What is known about its uploads.
-        pauses: The times.
+        pauses: When uploads that were tried before are due again.
     """
     refused = {
         upload

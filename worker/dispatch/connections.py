@@ -4,7 +4,7 @@
 SHARING_SESSIONS = 4
 #: Of a pipeline on the only machine: ledger.
 LONE_SESSIONS = 1
-#: The page has 4 and one that watches, the cameras' service 1; two commands of operators.
+#: 5 of the page, 1 of the cameras' service, 2 of operators' commands.
 _OTHER_SESSIONS = 8
 
 
@@ -12,7 +12,7 @@ def connection_warning(limit: int, machines: int, pipelines: int) -> str | None:
     """Return a sentence if a database has too few connections for a stack, otherwise None.
 
     Args:
-        limit: How many the worker's role may have at a time.
+        limit: How many sessions the worker's role may have at a time.
         machines: The live machines.
         pipelines: The pipelines, each of which runs on every machine.
     """
@@ -21,6 +21,6 @@ def connection_warning(limit: int, machines: int, pipelines: int) -> str | None:
     if needed <= limit:
         return None
     return (
-        f"The database takes {limit} connections, and {machines} machines with {pipelines} "
+        f"The database allows {limit} connections, but {machines} machines with {pipelines} "
         f"pipelines need {needed}: raise its max_connections, or lower machines."
     )

@@ -30,7 +30,7 @@ class MemoryAssignments:
         machine: This machine's name.
         pipeline: The pipeline's name.
         tables: The stack's ledger.
-        queue: Shared with the fleet.
+        queue: The tables of all machines.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class TaskRow:
 
     Attributes:
         pipeline: The pipeline.
-        bundle: As JSON.
+        bundle: As `Bundle.dumps` returns it.
         is_large: Whether it is large.
         machine: The machine that has begun it, None if none has.
     """
@@ -33,10 +33,10 @@ class TaskRow:
 
 @dataclass
 class QueueTables:
-    """The tables of dispatch; the machines of a fleet share them. Keys begin with the pipeline.
+    """The tables of dispatch, which the machines of a fleet share.
 
     Attributes:
-        tasks: By id, in the order of their numbers.
+        tasks: By id, oldest first.
         keys: The task of an assigned key, by pipeline and the key's hash.
         listers: The machine, and when its lease ends, by pipeline.
         changed: Their lock; a task was added, or a queue closed.
@@ -63,10 +63,10 @@ class QueueTables:
 
 
 class MemoryTaskQueue:
-    """Stands for `TaskQueue`.
+    """Has the interface of `TaskQueue`.
 
     Args:
-        tables: Shared with the fleet.
+        tables: Those of all machines.
         pipeline: The pipeline's name.
         slots: How many bundles this machine has at a time.
         receive: Called with each bundle, in the queue's thread.

@@ -1,4 +1,4 @@
-"""This machine's end of the queue: a procrastinate worker in a thread of its own."""
+"""What a machine gets from the queue: a procrastinate worker in a thread of its own."""
 
 import asyncio
 import threading
@@ -31,7 +31,6 @@ _NEVER_SECONDS = 86_400.0  # tasks are not aborted on request
 _OPEN_SECONDS = 20
 _ANSWER_SECONDS = 10  # of the database
 _CLOSE_SECONDS = 10
-_FIRST = asyncio.FIRST_COMPLETED
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +160,9 @@ class TaskQueue:
         working = asyncio.create_task(self._worker.run())
         working.add_done_callback(self._note_end)
         listening = asyncio.create_task(connector.is_listening.wait())
-        await asyncio.wait({working, listening}, timeout=_OPEN_SECONDS, return_when=_FIRST)
+        await asyncio.wait(
+            {working, listening}, timeout=_OPEN_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
         watching = asyncio.create_task(self._watch(connector))
         if listening.done():
             self._opened.set_result(None)

@@ -1,4 +1,4 @@
-"""How many objects the buckets of a stack hold, and a warning before the store takes no more."""
+"""How many objects the buckets of a stack hold, and a warning before they are full."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from worker.ledger.stack_ledger import StackLedger
 from worker.settings import Settings
 from worker.store.store import Store
 
-#: What Allas takes in a bucket (docs/csc.md).
+#: The most objects of a bucket in Allas (docs/csc.md).
 LIMIT = 500_000
 WARNED = 400_000
 _REMEDIES = {
@@ -26,7 +26,7 @@ class BucketCount:
         bucket: Its name.
         kind: "input", "output", "quarantine" or "archive".
         objects: The number; versions count.
-        is_estimate: Whether the store does not say it: then these are the uploads that wait, or the
+        is_estimate: Whether the store does not count: then these are the pending uploads, or the
             objects of the ledger's rows.
     """
 
@@ -37,13 +37,13 @@ class BucketCount:
 
     @property
     def warning(self) -> str | None:
-        """A sentence if it will soon take no more, otherwise None."""
+        """A sentence if it is nearly full, otherwise None."""
         if self.objects < WARNED:
             return None
         about = "about " if self.is_estimate else ""
         return (
-            f"The {self.kind} bucket {self.bucket!r} holds {about}{self.objects:,} objects, and "
-            f"Allas takes at most {LIMIT:,}: {_REMEDIES[self.kind]}."
+            f"The {self.kind} bucket {self.bucket!r} holds {about}{self.objects:,} objects; "
+            f"the limit of Allas is {LIMIT:,}: {_REMEDIES[self.kind]}."
         )
 
 

@@ -1,4 +1,4 @@
-"""How a pipeline gets on with its backlog: its queue, and how long it still needs."""
+"""The progress of a pipeline: what its queue holds, and how long its backlog still takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -429,7 +429,10 @@ class MemoryLedger:
         with self._lock:
             now = self._clock()
             self.tables.heartbeats[place] = (now, problem)
-            (self.tables.live.add if is_live else self.tables.live.discard)(place)
+            if is_live:
+                self.tables.live.add(place)
+            else:
+                self.tables.live.discard(place)
             if load is not None:
                 self.tables.loads[place] = load
             if problem is not None:

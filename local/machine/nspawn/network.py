@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import private_file
-from local.machine.machine import SSH_PORT_FILE, is_open_outside
+from local.machine.machine import SSH, SSH_PORT_FILE, is_open_outside
 from local.machine.vendor_data import HOST
 from local.ports import free_port
 
 ADDRESS = "10.0.2.100"
 DEVICE, LINK_DEVICE = "tap0", "link0"
 _LOOPBACK = "127.0.0.1"
-_SSH = 22
 _SECONDS = 20
 
 
@@ -93,7 +92,7 @@ def _forward_ssh() -> int:
             host_addr=_LOOPBACK,
             host_port=port,
             guest_addr=ADDRESS,
-            guest_port=_SSH,
+            guest_port=SSH,
         ):
             return port
     raise OSError("no free port for ssh")
