@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import benchmarks, host, scratch, targets
+from bench import benchmarks, capacity, host, scratch, targets
 from bench.benchmark import Benchmark, Result, Setup
 from bench.measurements import Measurements
 from bench.photos import PACKAGED, ROOT, SAMPLES
@@ -65,6 +65,7 @@ def run(
         table = targets.evaluate(document.figures())
         document.write("targets", table.markdown())
         print(f"\n{table.text()}")
+        Measurements(capacity.DOCUMENT).write("capacity", capacity.text(document.figures()))
 
 
 def _source(place: Path) -> Path:
@@ -85,6 +86,7 @@ def _print(benchmark: Benchmark, result: Result, load: str) -> None:
     print(f"\n{benchmark.TITLE} ({load})")
     for table in (*result.tables, *result.details):
         print(f"\n{table.text()}")
+        Measurements(capacity.DOCUMENT).write("capacity", capacity.text(document.figures()))
     for note in result.notes:
         print(note)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import targets
+from bench import capacity, targets
 from bench.measurements import Measurements
 from bench.table import Table
 from tests.checkout import PROJECT
@@ -62,6 +62,11 @@ def test_a_table_as_text_and_markdown() -> None:
     table = Table("Title", ["what", "s"], [["a", "1.5"], ["bcdef", "20"]])
     assert table.text() == "Title\nwhat     s\na      1.5\nbcdef   20"
     assert "| bcdef | 20 |" in table.markdown()
+
+
+def test_the_page_on_scale_shows_what_the_simulation_finds() -> None:
+    figures = Measurements(capacity.FIGURES).figures()
+    assert capacity.text(figures) in capacity.DOCUMENT.read_text()
 
 
 @pytest.mark.parametrize(
