@@ -105,14 +105,14 @@ class Calibration:
         """  # noqa: DOC502
         queue = figures["queue"]
         return cls(
-            figures["fleet-growth"]["100000: CPU ms"],
+            figures["fleet-growth"]["1000: CPU ms"],
             queue[f"{TWO}: CPU ms"],
             queue[f"{TWO}: database ms"],
             queue["keys a second"],
             min(1, figures["scale"]["4: times"] / 4),
             figures["fleet-latency"]["3: median s"],
             queue["sessions"],
-            figures["fleet-growth"]["100000: MB"],
+            figures["fleet-growth"]["1000: MB"],
         )
 
 

@@ -86,7 +86,6 @@ def _print(benchmark: Benchmark, result: Result, load: str) -> None:
     print(f"\n{benchmark.TITLE} ({load})")
     for table in (*result.tables, *result.details):
         print(f"\n{table.text()}")
-        Measurements(capacity.DOCUMENT).write("capacity", capacity.text(document.figures()))
     for note in result.notes:
         print(note)
 

@@ -42,6 +42,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 def measure(setup: Setup) -> Result:
     """Alternate the three ways."""
     turns, count = (1, 8) if setup.quick else (5, 500)
+    count = setup.count or count
     ways: Sequence[str] = (WITHOUT, ALONE) if setup.quick else (WITHOUT, ALONE, TWO)
     upload = PhotoSet(setup.photos).uploads(SIZES["P2"])
     found: dict[str, list[FleetUsage]] = {way: [] for way in ways}

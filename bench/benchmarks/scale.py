@@ -66,7 +66,7 @@ WHERE created_at > first.t AND created_at <= late.t
 
 def measure(setup: Setup) -> Result:
     """Alternate the numbers of machines."""
-    counts, turns, jobs = ((1, 2), 1, 100) if setup.quick else ((1, 2, 4), 3, _JOBS)
+    counts, turns, jobs = ((1, 2), 1, 16) if setup.quick else ((1, 2, 4), 3, _JOBS)
     found: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
     with CpuShares() as shares:
         code = _BUSY if shares.controller else _WAIT.format(seconds=_waiting())
