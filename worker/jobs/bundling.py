@@ -41,8 +41,8 @@ class Due:
 def bundles(due: Iterable[Due], threads: int, limit: int) -> Iterator[Bundle]:
     """Divide works, in their order.
 
-    The less is left, the smaller a bundle is, so that all threads end at about the same time. A key
-    with several uploads, a large one, and one that was tried before have a bundle of their own.
+    A bundle is at most a thread's share of what is left, so that all end at about the same time.
+    A key with several uploads, a large one, and one that was tried before have their own.
 
     Args:
         due: The works.
@@ -54,7 +54,7 @@ def bundles(due: Iterable[Due], threads: int, limit: int) -> Iterator[Bundle]:
     """
     left = deque(due)
     while left:
-        number = max(1, min(limit, len(left) // (2 * threads)))
+        number = min(limit, -(-len(left) // threads))
         chosen = [left.popleft()]
         size = chosen[0].size
         while left and len(chosen) < number:
