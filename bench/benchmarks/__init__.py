@@ -9,7 +9,7 @@ from bench.benchmark import Benchmark
 USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
 QUICK = (
     *(*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest", "page"),
-    "upload",
+    *("upload", "scale", "queue", "fleet-latency", "fleet-faults", "fleet-growth"),
 )
 #: Those not in USUAL take long, or need a checkout without a local stack.
 NAMES = (

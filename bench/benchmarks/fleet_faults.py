@@ -75,7 +75,7 @@ FROM pipeline.results, given
 @dataclass(frozen=True)
 class _Fault:
     begin: Callable[[Machine], None]
-    end: Callable[[Machine], None]
+    end: Callable[[Machine], None] | None = None
 
 
 def _cut(machine: Machine) -> None:
@@ -89,7 +89,7 @@ def _mend(machine: Machine) -> None:
 
 
 _FAULTS = {
-    "killed": _Fault(Machine.kill, lambda _: None),
+    "killed": _Fault(Machine.kill),
     "frozen": _Fault(Machine.freeze, Machine.thaw),
     "cut off": _Fault(_cut, _mend),
 }
@@ -135,9 +135,10 @@ def _run(testbed: Testbed, count: int, fault: _Fault) -> tuple[float, float, int
         had = [one["key_sha256"] for one in pipeline.sql(_HAD, machine.name)]
         fault.begin(machine)
         testbed.await_empty()
-        fault.end(machine)
-        time.sleep(_AFTERWARDS_SECONDS)
-        testbed.await_empty()
+        if fault.end:
+            fault.end(machine)
+            time.sleep(_AFTERWARDS_SECONDS)
+            testbed.await_empty()
         fleet.stop()
     [ends] = pipeline.sql(_ENDS, row["fault"], had)
     if not ends["keys"] == ends["done"] == count:
