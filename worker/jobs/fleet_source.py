@@ -16,8 +16,6 @@ from worker.jobs.task_feed import TaskFeed
 
 # After this time an idle pass ends, so that the next one begins with little memory.
 _LIFE_SECONDS = 3600
-# One machine lists for all: more often than one that lists for itself.
-_PAUSE = (0.25, 0.75)
 # How soon another machine becomes the lister after the lease of a dead one has ended.
 _TAKE_OVER_SECONDS = LISTER_SECONDS / 5
 
@@ -99,7 +97,9 @@ class FleetSource:
             now = time.monotonic()
             if now - began > _LIFE_SECONDS and not found and self._is_idle():
                 return False
-            pause = random.uniform(*_PAUSE) if is_lister else _TAKE_OVER_SECONDS  # noqa: S311
+            # One machine lists for all: more often than one that lists for itself.
+            listing_pause = random.uniform(*self.schedule.pause) / 2  # noqa: S311
+            pause = listing_pause if is_lister else _TAKE_OVER_SECONDS
             # A bucket that is full of what cannot be processed takes half of a core at most.
             state.wait(lambda: False, pause if found else max(pause, now - start))
         return not self._is_idle()
@@ -107,6 +107,8 @@ class FleetSource:
     def note_ended(self) -> None:
         """See `Source.note_ended`."""
         self._feed.finish_settled()
+        if self._state.is_idle():
+            self._state.heartbeat_due.set()  # it releases leases: newer uploads wait for that
 
     def close(self) -> None:
         """See `Source.close`."""

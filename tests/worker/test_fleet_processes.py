@@ -1,0 +1,128 @@
+"""Machines that share a pipeline's work: real processes, store and database."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.fleet import Fleet
+from local.object_store import ObjectStore
+from local.postgres import PostgreSQL
+from tests.eventually import eventually
+from tests.worker.pictures import encode, picture
+from tests.worker.pipeline import Pipeline
+
+ONE, TWO = "vm-1", "vm-2"
+PHOTO = encode(picture(), "PNG")
+
+
+def put(pipeline: Pipeline, name: str, count: int) -> set[str]:
+    keys = {f"{name}{number}.png" for number in range(count)}
+    for key in keys:
+        pipeline.put(key, PHOTO)
+    return keys
+
+
+def live(pipeline: Pipeline) -> list[str]:
+    query = "SELECT machine FROM pipeline.heartbeats WHERE live ORDER BY machine"
+    return [row["machine"] for row in pipeline.sql(query)]
+
+
+def is_dispatched(pipeline: Pipeline) -> bool:
+    """Whether a machine lists for the others."""
+    return bool(pipeline.sql("SELECT 1 FROM pipeline.listers WHERE until > now()"))
+
+
+def done(pipeline: Pipeline) -> Counter[str]:
+    """Return how often each key has a row."""
+    return Counter(row["key"] for row in pipeline.rows())
+
+
+def is_finished(pipeline: Pipeline, keys: set[str]) -> bool:
+    return set(done(pipeline)) >= keys and not pipeline.left()
+
+
+def test_machines_come_and_go(versioned: Pipeline) -> None:
+    """One machine lists for itself; from the second on they share; the last one goes on alone."""
+    with Fleet(versioned, [ONE, TWO], ["negatives"], linked=False) as fleet:
+        one, two = fleet.machines.values()
+        two.stop()
+        keys = put(versioned, "alone", 3)
+        eventually(lambda: is_finished(versioned, keys))
+        two.start()
+        fleet.await_ready()
+        eventually(lambda: is_dispatched(versioned))
+        keys |= put(versioned, "shared", 60)
+        eventually(lambda: is_finished(versioned, keys))
+        query = "SELECT DISTINCT worker FROM pipeline.results WHERE key LIKE 'shared%'"
+        assert {row["worker"] for row in versioned.sql(query)} == {ONE, TWO}
+        two.stop()
+        assert live(versioned) == [ONE]
+        assert versioned.sql("SELECT 1 FROM pipeline.leases WHERE machine = %s", TWO) == []
+        keys |= put(versioned, "more", 3)
+        eventually(lambda: is_finished(versioned, keys))
+        eventually(lambda: not is_dispatched(versioned))
+        keys |= put(versioned, "last", 3)
+        eventually(lambda: is_finished(versioned, keys))
+        assert not fleet.tracebacks
+        one.stop()
+    assert set(done(versioned).values()) == {1}
+    assert live(versioned) == []
+    for table in ("leases", "attempts", "assignments", "procrastinate_jobs", "listers"):
+        assert versioned.sql(f"SELECT 1 FROM pipeline.{table}") == [], table
+    assert [each.services["negatives"].statuses[-1] for each in (one, two)] == [0, 0]
+
+
+def test_killed_lister(versioned: Pipeline) -> None:
+    """The other machine lists and processes what it has left, and nothing twice."""
+    with Fleet(versioned, [ONE, TWO], ["negatives"], linked=False) as fleet:
+        fleet.await_ready()
+        eventually(lambda: is_dispatched(versioned))
+        keys = put(versioned, "x", 80)
+        eventually(lambda: len(done(versioned)) >= 5)
+        (row,) = versioned.sql("SELECT machine FROM pipeline.listers")
+        fleet.machines[row["machine"]].kill()
+        eventually(lambda: is_finished(versioned, keys), seconds=120)
+        assert not fleet.tracebacks
+    assert done(versioned) == dict.fromkeys(keys, 1)
+
+
+def test_successor_continues_at_once(versioned: Pipeline) -> None:
+    """It takes over what the killed process had leased, and its tasks, before either has ended."""
+    with Fleet(versioned, [ONE, TWO], ["negatives"], linked=False) as fleet:
+        fleet.await_ready()
+        eventually(lambda: is_dispatched(versioned))
+        one, two = fleet.machines.values()
+        keys = put(versioned, "x", 40)
+        eventually(lambda: versioned.sql("SELECT 1 FROM pipeline.leases WHERE machine = 'vm-1'"))
+        two.stop()
+        one.kill()
+        one.start()
+        eventually(lambda: is_finished(versioned, keys), seconds=25)
+    assert done(versioned) == dict.fromkeys(keys, 1)
+
+
+@pytest.fixture
+def two_pipelines(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> Iterator[Pipeline]:
+    with Pipeline(tmp_path, moto, database, versions=True) as made:
+        made.make_bucket(f"{made.name}-slow")
+        made.tables["pipelines.slow"] = {
+            "transform": "negate",
+            "input": f"{made.name}-slow",
+            "output": made.output,
+        }
+        made.configure()
+        made.make_tables()
+        yield made
+
+
+def test_a_backlog_does_not_delay_another_pipeline(two_pipelines: Pipeline) -> None:
+    slow = f"{two_pipelines.name}-slow"
+    for number in range(200):
+        two_pipelines.s3.put_object(Bucket=slow, Key=f"{number}.png", Body=PHOTO)
+    with Fleet(two_pipelines, [ONE, TWO], ["negatives", "slow"], linked=False) as fleet:
+        fleet.await_ready()
+        two_pipelines.put("quick.png", PHOTO)
+        eventually(lambda: "quick.png" in done(two_pipelines))
+        assert two_pipelines.keys(slow)
