@@ -160,6 +160,10 @@ def test_versions_that_were_withdrawn_are_due_unless_one_is_refused(dispatch: Di
     withdrawn = KeyUploads("cat.png", [CAT, marker], [])
     assert lister.due([withdrawn], PAUSES) == [(withdrawn, {})]
     ledger = dispatch.ledgers.open("vm-2", "negatives")
+    ledger.fail({CAT: "the store is slow"})
+    assert lister.due([withdrawn], PAUSES) == []
+    ((found, attempts),) = lister.due([withdrawn], AT_ONCE)
+    assert (found, attempts[CAT].failures) == (withdrawn, 1)
     ledger.fail({CAT: "refused"}, undeletable=True)
     assert lister.due([withdrawn], PAUSES) == []
     newer = upload("cat.png", "v2")

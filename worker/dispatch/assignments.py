@@ -110,7 +110,7 @@ def without_paused(
         uploads.pop()
     if not (withdrawn or uploads):
         return None
-    known = [attempts[one] for one in uploads if one in attempts]
+    known = [attempts[one] for one in (*withdrawn, *uploads) if one in attempts]
     tried = [one for one in known if not one.is_undeletable]
     first = next((one for one in tried if one.is_suspect), next(iter(tried), None))
     if first and first.problem is not None and first.seconds < pauses.after(first.failures):

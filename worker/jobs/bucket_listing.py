@@ -1,12 +1,12 @@
 """Listings of a pipeline's input bucket, in chunks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 
 from worker.jobs.context import Context
 from worker.jobs.gather import Gatherer
-from worker.uploads.listing import KeyUploads, group_by_key
+from worker.uploads.listing import KeyUploads, ListPage, group_by_key
 
 
 class BucketListing:
@@ -28,11 +28,12 @@ class BucketListing:
         """Why the file of a run could not be put, if it could not."""
         return self._gatherer.problem if self._gatherer else None
 
-    def chunks(self, size: int) -> Iterator[list[KeyUploads]]:
+    def chunks(self, size: int, listed: Callable[[], None]) -> Iterator[list[KeyUploads]]:
         """Yield everything that the bucket contains; one page is held in memory.
 
         Args:
             size: The number of keys of a chunk.
+            listed: Called for each page, which may have no work.
 
         Yields:
             The work for some keys. Before the first, the buckets that jobs write to are checked.
@@ -43,6 +44,7 @@ class BucketListing:
         if self._gatherer:
             self._gatherer.gather()
         pages = self._context.store.list_pages(self._bucket, versions=self._is_versioned)
+        pages = _noted(pages, listed)
         works = group_by_key(self._bucket, pages, self._context.pipeline.ignore)
         while chunk := list(islice(works, size)):
             self._check_buckets()
@@ -57,3 +59,9 @@ class BucketListing:
             for bucket in self._context.buckets:
                 self._context.store.check_bucket(bucket)
             self._buckets_checked = True
+
+
+def _noted(pages: Iterable[ListPage], listed: Callable[[], None]) -> Iterator[ListPage]:
+    for page in pages:
+        listed()
+        yield page

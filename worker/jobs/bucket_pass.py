@@ -122,7 +122,9 @@ class Pass:
     def _look_around(self) -> None:
         """Report to the watchdog if all threads are alive; end if the pass is outdated."""
         is_fed = time.monotonic() - self._state.fed < _FED_SECONDS
-        if is_fed and self._leases.is_alive and not any(one.done() for one in self._workers):
+        is_working = is_fed and not any(one.done() for one in self._workers)
+        # The last job of a pass may take hours, in which the other threads have ended.
+        if self._leases.is_alive and (is_working or self._state.is_ending):
             self._watchdog.ping()
         if not self._state.is_ending and self._is_outdated():
             self.was_outdated = True

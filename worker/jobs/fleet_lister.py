@@ -94,7 +94,7 @@ class FleetLister:
         unseen, found = dict(attempts), False
         self._paused.begin_listing()
         self._large.clear()  # listed again
-        for chunk in self._listing.chunks(_CHUNK):
+        for chunk in self._listing.chunks(_CHUNK, self._state.note_fed):
             if not self.lead():
                 return found
             for work in chunk:

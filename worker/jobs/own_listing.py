@@ -74,7 +74,7 @@ class OwnListing:
         state, limit, found = self._state, self._threads * BATCH_UPLOADS, False
         with state.changed:
             state.scheduler.begin_listing()
-        for chunk in self._listing.chunks(limit):
+        for chunk in self._listing.chunks(limit, state.note_fed):
             state.wait(lambda: state.scheduler.queued < limit)
             with state.changed:
                 if state.is_ending:

@@ -40,6 +40,11 @@ class PassState:
             self.is_ending = True
             self.changed.notify_all()
 
+    def note_fed(self) -> None:
+        """Note that the thread that offers works is alive."""
+        with self.changed:
+            self.fed = time.monotonic()
+
     def wait(self, condition: Callable[[], bool], seconds: float | None = None) -> None:
         """Wait until a condition holds, the pass is ending, or a time is over.
 
