@@ -62,7 +62,7 @@ def all_work(chain: Chain, *machines: str) -> None:
         lambda: all(work_of(chain, [one]) > count for one, count in before.items()),
         seconds=120,
         what=f"all of {machines} work",
-        every=0.5,
+        every=2,
     )
 
 

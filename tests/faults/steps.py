@@ -58,6 +58,7 @@ _DEFERRING = {
 #: The statements that passes of a fleet have beside these, and those of the machine that lists.
 _SHARING = ("live_machines", "lead", "queue_heartbeat")
 _ASSIGNING = ("due_keys", "queue_depth", "stay_lister", "assign_keys")
+ASSIGNING = ("stay_lister", "assign_keys", *_DEFERRING)
 #: Steps that only the machine has that lists for all.
 LISTING = (
     *("ask for versions", "list", "check bucket", "put run's file", "unfinished_attempts"),

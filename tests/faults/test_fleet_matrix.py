@@ -19,8 +19,18 @@ from tests.faults.cell import Cell, Injector
 from tests.faults.chain import BROKEN, FIRST, SECOND, THIRD, Chain
 from tests.faults.injection import INJECTIONS, Target
 from tests.faults.sharing import MACHINES, ONE, TWO
-from tests.faults.steps import FLEET_STEPS, GATHERING, LISTING, Naming, Steps
+from tests.faults.steps import (
+    ASSIGNING,
+    DATABASE,
+    FLEET_STEPS,
+    GATHERING,
+    LISTING,
+    STORE,
+    Naming,
+    Steps,
+)
 from tests.faults.test_matrix import MISSING
+from tests.faults.test_meanwhile import Moment
 from tests.worker.pictures import encode, picture
 
 #: A heartbeat or a lease that is this old belongs to a worker that has ended: 5 s are usual.
@@ -81,6 +91,31 @@ def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
     assert not fleet.tracebacks
     assert {*service.statuses} <= _STATUSES.union(cell.injection.statuses), service.errors
     chain.let_expire(ONE)  # `finish` is vm-1, but for the others
+    chain.finish()
+
+
+@pytest.mark.cells(2)
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("step", ["list", "lead", "due_keys", *ASSIGNING])
+def test_frozen_lister(chains: dict[str, Chain], step: str, phase: str) -> None:
+    """Another machine lists instead, also if the first one is frozen within a transaction."""
+    chain = chains["versions"]
+    chain.begin()
+    chain.share(FIRST, (ONE, TWO), ONE)
+    peer = STORE if step in FLEET_STEPS[STORE] else DATABASE
+    moment = Moment(chain, peer, step, phase)
+    with Fleet(chain.pipeline, (ONE, TWO), [FIRST], acts={ONE: {peer: moment}}) as fleet:
+        moment.act = fleet.machines[ONE].freeze
+        eventually(moment.came.is_set)
+        chain.let_expire(ONE)
+        _upload(chain, FIRST, 1)
+        eventually(lambda: _is_done(chain, FIRST), every=0.5)
+        fleet.machines[ONE].thaw()
+        _upload(chain, FIRST, 2)
+        eventually(lambda: _is_done(chain, FIRST), every=0.5)
+        fleet.stop()
+    assert not fleet.tracebacks
+    chain.let_expire(ONE)
     chain.finish()
 
 

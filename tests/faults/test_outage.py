@@ -34,7 +34,7 @@ def test_restart_and_outage_of_the_database(
         for name, lister in zip(names, MACHINES, strict=False):
             chain.share(name, (ONE, TWO), lister)
         with Fleet(pipeline, (ONE, TWO), names, pause=PAUSE) as fleet:
-            with uploading(chain, every=1):
+            with uploading(chain, every=2):
                 all_work(chain, ONE, TWO)
                 _restart(own_database)
                 all_work(chain, ONE, TWO)
