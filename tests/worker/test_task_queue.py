@@ -3,7 +3,6 @@
 import gc
 import logging
 import queue
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pytest
 from tests.eventually import eventually
 from tests.worker.pipeline import Pipeline
 from worker import settings
+from worker.dispatch import task_queue
 from worker.dispatch.assignments import Depth
 from worker.dispatch.bundle import Bundle
 from worker.dispatch.postgres_assignments import PostgresAssignments, open_assignments
@@ -116,15 +116,15 @@ def test_tasks_are_shared_and_gone_once_they_have_ended(fleet: Fleet) -> None:
     assert [one.problems for one in machines] == [[], []]
 
 
-def test_an_idle_machine_gets_a_bundle_at_once(fleet: Fleet) -> None:
-    """Not only when it polls, each 5 s."""
+def test_an_idle_machine_is_notified_of_a_bundle(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_queue, "_POLL_SECONDS", 3600)
     machine = fleet.machine("vm-1")
-    for key in ("a.png", "b.png"):
-        time.sleep(0.2)
-        begin = time.monotonic()
+    for key in ("a.png", "b.png", "c.png"):
         fleet.lister.assign([bundle(key)])
         machine.get().finish()
-        assert time.monotonic() - begin < 2
+        eventually(lambda: fleet.lister.depth() == Depth())
 
 
 def test_a_closed_queue_gives_its_bundles_back(fleet: Fleet) -> None:
