@@ -1,4 +1,4 @@
-"""The journals of machines, printed one after the other or, as they grow, together."""
+"""The journals of machines, printed one after the other or, with `--follow`, together."""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +7,8 @@ from queue import SimpleQueue
 from threading import Thread
 
 from cli.terminal import print_result
+
+_Processes = Mapping[str, "subprocess.Popen[str]"]
 
 
 def print_journals(commands: Mapping[str, Sequence[str]], *, follow: bool) -> int:
@@ -31,9 +33,6 @@ def print_journals(commands: Mapping[str, Sequence[str]], *, follow: bool) -> in
                 return 0
             statuses += [process.wait() for process in processes.values()]
     return next((status for status in statuses if status), 0)
-
-
-_Processes = Mapping[str, "subprocess.Popen[str]"]
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from tests.eventually import eventually
 from tests.worker.ledgers import Ledgers, LedgersInMemory, LedgersInPostgres
@@ -18,21 +17,13 @@ from worker.dispatch.memory_queue import MemoryTaskQueue, QueueTables
 from worker.dispatch.postgres_assignments import open_assignments
 from worker.dispatch.queue_name import queue_name
 from worker.dispatch.task_queue import Assigned, TaskQueue
+from worker.jobs.fleet_source import Queue
 from worker.ledger.connection import connect_worker
 from worker.ledger.postgres_ledger import open_ledger
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
 NAME = "negatives"
-
-
-class Queue(Protocol):
-    """A machine's end of the queue."""
-
-    @property
-    def problem(self) -> str | None: ...
-    def open(self) -> None: ...
-    def close(self) -> None: ...
 
 
 Receive = Callable[[Assigned], None]

@@ -96,14 +96,14 @@ def status(
     for pipeline in pipelines:
         name, total = pipeline.name, totals[pipeline.name]
         del total["last_error_at"]
-        own = [_own(rows, name) for rows in (heartbeats, rates, running)]
+        own_rates = _own(rates, name)
         reports.append(
             {
                 "name": name,
-                "machines": machine_rows(*own),
+                "machines": machine_rows(_own(heartbeats, name), own_rates, _own(running, name)),
                 "backlog": _backlog(backlogs[name]),
                 "queue": queues.get(name),
-                "seconds_left": seconds_left(backlogs[name].pending, own[1]),
+                "seconds_left": seconds_left(backlogs[name].pending, own_rates),
                 "waiting_because": [
                     {"reason": reason, "count": count} for reason, count in backlogs[name].problems
                 ],

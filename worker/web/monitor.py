@@ -95,7 +95,8 @@ class Monitor:
         self._snapshot = Snapshot(counts={name: Counts() for name in settings.pipelines})
         self._backlogs = {name: Backlog() for name in settings.pipelines}
         self._problems: dict[str, str] = {}
-        self._warnings, self._counted = list[str](), -inf
+        self._warnings: list[str] = []
+        self._counted = -inf
         self._looked, self._wake, self._is_stopped = 0.0, threading.Condition(), False
         self._threads = [
             threading.Thread(target=self._run, args=(update,), daemon=True)
@@ -198,10 +199,13 @@ class Monitor:
             with self._wake:
                 self._backlogs[name] = backlog
         if time.monotonic() - self._counted > _COUNT_SECONDS:
+            self._update_warnings()
             self._counted = time.monotonic()
-            pending = {name: one.pending for name, one in self._backlogs.items()}
-            with self._connections.lend() as connection:
-                ledger = PageLedger(connection, self._settings.stack)
-                counts = bucket_counts(self._settings, ledger, self._store, pending)
-                heartbeats = ledger.machines(list(pending))
-                self._warnings = stack_warnings(self._settings, ledger, heartbeats, counts)
+
+    def _update_warnings(self) -> None:
+        pending = {name: one.pending for name, one in self._backlogs.items()}
+        with self._connections.lend() as connection:
+            ledger = PageLedger(connection, self._settings.stack)
+            counts = bucket_counts(self._settings, ledger, self._store, pending)
+            heartbeats = ledger.machines(list(pending))
+            self._warnings = stack_warnings(self._settings, ledger, heartbeats, counts)
