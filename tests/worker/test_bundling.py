@@ -38,6 +38,13 @@ def test_bundles_become_smaller_towards_the_end() -> None:
     assert sum(sizes) == 200
 
 
+def test_what_follows_counts_as_left() -> None:
+    """Only the end of a listing is divided among all threads."""
+    works = [due(str(number), 1) for number in range(16)]
+    assert [len(one.works) for one in bundles(works, 12, 8, following=1000)] == [8, 8]
+    assert len(list(bundles(works, 12, 8))) > 8
+
+
 def test_order_is_kept_and_no_bundle_is_large() -> None:
     half = BATCH_BYTES // 2
     works = [due("a", half), due("b", half), due("c", 1), *(due(f"d{n}", 1) for n in range(20))]

@@ -2,10 +2,12 @@
 
 import json
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,23 @@ def test_the_heartbeat_continues(versioned: Pipeline) -> None:
         before = heartbeat(versioned)
         eventually(lambda: heartbeat(versioned) != before)
         assert process.poll() is None
+
+
+def test_it_reports_to_the_watchdog_of_its_unit(versioned: Pipeline, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        versioned.environment = {
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "WATCHDOG_USEC": "60000000",
+        }
+        with lingering(versioned) as process:
+            assert [systemd.recv(100) for _ in range(2)] == [b"WATCHDOG=1"] * 2
+            process.send_signal(signal.SIGSTOP)
+            systemd.settimeout(6)
+            with pytest.raises(TimeoutError):
+                while True:
+                    systemd.recv(100)
 
 
 def test_a_second_pass_is_refused(versioned: Pipeline) -> None:

@@ -34,11 +34,12 @@ class Due:
         return self.size > BATCH_BYTES
 
     @property
-    def _is_shareable(self) -> bool:
+    def is_shareable(self) -> bool:
+        """Whether it may be in a bundle with others."""
         return (self.work.is_single or not self.work.uploads) and not self.attempts
 
 
-def bundles(due: Iterable[Due], threads: int, limit: int) -> Iterator[Bundle]:
+def bundles(due: Iterable[Due], threads: int, limit: int, following: int = 0) -> Iterator[Bundle]:
     """Divide works, in their order.
 
     A bundle is at most a thread's share of what is left, so that all end at about the same time.
@@ -48,18 +49,19 @@ def bundles(due: Iterable[Due], threads: int, limit: int) -> Iterator[Bundle]:
         due: The works.
         threads: The number of threads of all machines.
         limit: The largest number of works of a bundle.
+        following: The number of works that are known to follow these.
 
     Yields:
         The bundles.
     """
     left = deque(due)
     while left:
-        number = min(limit, -(-len(left) // threads))
+        number = min(limit, -(-(len(left) + following) // threads))
         chosen = [left.popleft()]
         size = chosen[0].size
         while left and len(chosen) < number:
             size += left[0].size
-            if size > BATCH_BYTES or not (chosen[0]._is_shareable and left[0]._is_shareable):
+            if size > BATCH_BYTES or not (chosen[0].is_shareable and left[0].is_shareable):
                 break
             chosen.append(left.popleft())
         attempts = {upload: one for each in chosen for upload, one in each.attempts.items()}

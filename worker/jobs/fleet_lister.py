@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice, pairwise
 
 from worker.dispatch.assignments import LISTER_SECONDS, Assignments, Pauses
 from worker.dispatch.bundle import Bundle
@@ -68,7 +68,7 @@ class FleetLister:
         Raises:
             ServiceUnavailable: The database failed.
         """  # noqa: DOC502  raised by assignments and ledger
-        now = time.monotonic()
+        now = self._state.fed = time.monotonic()
         if self._led is None or now - self._led > LISTER_SECONDS / 4:
             self._led = now if self._assignments.lead() else None
             machines = len(self._context.ledger.live_machines())
@@ -94,7 +94,8 @@ class FleetLister:
         unseen, found = dict(attempts), False
         self._paused.begin_listing()
         self._large.clear()  # listed again
-        for chunk in self._listing.chunks(_CHUNK, self._state.note_fed):
+        chunks = chain(self._listing.chunks(_CHUNK, self._state.note_fed), [[]])
+        for chunk, following in pairwise(chunks):
             if not self.lead():
                 return found
             for work in chunk:
@@ -102,7 +103,7 @@ class FleetLister:
                     unseen.pop(upload, None)
             due = self._due(chunk)
             found |= bool(due)
-            if not self._assign(due):
+            if not self._assign(due, len(following)):
                 return found
         self._paused.end_listing(())
         if not self.lead():
@@ -126,8 +127,12 @@ class FleetLister:
         found = self._assignments.due(works, self._pauses) if works else []
         return [Due(work, attempts) for work, attempts in found]
 
-    def _assign(self, due: Sequence[Due]) -> bool:
+    def _assign(self, due: Sequence[Due], following: int) -> bool:
         """Assign works as there is room in the queue; large ones may be left in `_large`.
+
+        Args:
+            due: The works.
+            following: How many keys the listing shows next.
 
         Returns:
             Whether listing may go on.
@@ -136,7 +141,8 @@ class FleetLister:
             if one.is_large and len(self._large) < _MOST_LARGE:
                 self._large[one.work.key] = one
         small = [one for one in due if not one.is_large]
-        left = deque(bundles(small, self._fleet_threads, self._context.batch_uploads))
+        limit = self._context.batch_uploads
+        left = deque(bundles(small, self._fleet_threads, limit, following))
         while left or self._large:
             if self._state.is_ending or not self.lead():
                 return False

@@ -48,11 +48,14 @@ class PassState:
     def wait(self, condition: Callable[[], bool], seconds: float | None = None) -> None:
         """Wait until a condition holds, the pass is ending, or a time is over.
 
+        For the thread that offers works.
+
         Args:
             condition: Evaluated under the lock.
             seconds: The time, None for ever.
         """
-        until = None if seconds is None else time.monotonic() + seconds
+        now = self.fed = time.monotonic()
+        until = None if seconds is None else now + seconds
         with self.changed:
             while not (self.is_ending or condition()):
                 now = self.fed = time.monotonic()
@@ -64,5 +67,4 @@ class PassState:
     def is_idle(self) -> bool:
         """Return whether nothing is running, queued or due, and nothing is to be deleted."""
         with self.changed:
-            self.fed = time.monotonic()
-            return self.scheduler.is_idle(self.fed)
+            return self.scheduler.is_idle(time.monotonic())
