@@ -259,6 +259,7 @@ def test_empty_objects_wait_for_their_content(world: World) -> None:
             world.upload("filled.png", b"photo")
             eventually(lambda: "filled.png" in world.outcomes())
             if empty:
+                eventually(lambda: world.left() == ["empty.png"] and fleet.is_empty)
                 assert world.outcomes() == {"filled.png": "done", "other.png": "done"}
             else:
                 finish(world, fleet)
