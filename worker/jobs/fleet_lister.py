@@ -68,7 +68,7 @@ class FleetLister:
         Raises:
             ServiceUnavailable: The database failed.
         """  # noqa: DOC502  raised by assignments and ledger
-        now = self._state.fed = time.monotonic()
+        now = time.monotonic()
         if self._led is None or now - self._led > LISTER_SECONDS / 4:
             self._led = now if self._assignments.lead() else None
             machines = len(self._context.ledger.live_machines())

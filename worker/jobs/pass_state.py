@@ -54,8 +54,7 @@ class PassState:
             condition: Evaluated under the lock.
             seconds: The time, None for ever.
         """
-        now = self.fed = time.monotonic()
-        until = None if seconds is None else now + seconds
+        until = None if seconds is None else time.monotonic() + seconds
         with self.changed:
             while not (self.is_ending or condition()):
                 now = self.fed = time.monotonic()
