@@ -15,6 +15,7 @@ from bench.benchmarks.queue import TWO
 from bench.measurements import Measurements
 from bench.table import Table
 from cli import cost
+from worker.dispatch.connections import connection_warning
 from worker.jobs.drain import threads_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +51,8 @@ class Assumptions:
         requests: Requests of a job, one after another; deletions are shared.
         page_seconds: Of a request that lists 1,000 keys.
         network_mb: Megabytes a second between a machine and the store.
-        connections: That the database allows.
+        connections: That the database allows the worker: PostgreSQL's default is 100, of which 3
+            are reserved.
         bucket: Objects that a bucket may have: `status` warns at 400,000, Allas takes 500,000.
         keep_days: After which results are taken out of their bucket.
         hours: Of the day in which all uploads come.
@@ -63,7 +65,7 @@ class Assumptions:
     requests: float = 2.2
     page_seconds: float = 0.2
     network_mb: float = 100
-    connections: int = 100
+    connections: int = 97
     bucket: int = 400_000
     keep_days: float = 1
     hours: float = 10
@@ -83,7 +85,6 @@ class Calibration:
         keys: Keys a second that a lister can assign.
         efficiency: Jobs of four machines, to four times those of one.
         idle_seconds: From put to result, median, on an idle fleet.
-        sessions: With the database, for each pipeline of each machine.
         pass_mb: Memory of a pass and its processes in a fleet.
     """
 
@@ -93,7 +94,6 @@ class Calibration:
     keys: float
     efficiency: float
     idle_seconds: float
-    sessions: float
     pass_mb: float
 
     @classmethod
@@ -111,7 +111,6 @@ class Calibration:
             queue["keys a second"],
             min(1, figures["scale"]["4: times"] / 4),
             figures["fleet-latency"]["3: median s"],
-            queue["sessions"],
             figures["fleet-growth"]["1000: MB"],
         )
 
@@ -230,10 +229,10 @@ class Model:
         found = {name: rate * seconds for name, rate in self.rates(stack).items()}
         kept = _DAYS / assumed.keep_days
         found[BUCKET] = stack.stacks * stack.pipelines * assumed.bucket * kept
-        sessions = stack.machines * stack.pipelines * measured.sessions
+        warning = connection_warning(assumed.connections, stack.machines, stack.pipelines)
         fits = stack.pipelines * measured.pass_mb <= assumed.memory_share * memory * 1024
         # Either it works or it does not, however many objects there are.
-        found[CONNECTIONS] = math.inf if sessions <= assumed.connections else 0
+        found[CONNECTIONS] = 0 if warning else math.inf
         found[MEMORY] = math.inf if fits else 0
         return found
 
@@ -281,21 +280,21 @@ class Model:
         stack, (name, carried) = Stack(), self.first(Stack())
         while carried < _MOST:
             last, last_carried, names = stack, carried, [name]
-            stack = self._enlarged(stack, name)
+            stack = self._enlarged(stack, name, last_carried)
             name, carried = self.first(stack)
             while not carried:  # the larger stack does not work without a further setting
                 names.append(name)
-                stack = self._enlarged(stack, name)
+                stack = self._enlarged(stack, name, last_carried)
                 name, carried = self.first(stack)
             yield Step(last, names, last_carried, self.simulate(last, last_carried))
         yield Step(stack, [], _MOST, self.simulate(stack, _MOST))
 
-    def _enlarged(self, stack: Stack, name: str) -> Stack:
-        """Return the stack with the setting that moves a bottleneck."""
+    def _enlarged(self, stack: Stack, name: str, least: float) -> Stack:
+        """Return the stack with the setting that moves a bottleneck; it should carry more."""
         if name == CONNECTIONS:
             choices = [*_larger_machines(stack), _two_stacks(stack)]
-            works = [one for one in choices if self.monthly(one)[CONNECTIONS]]
-            return min(works or choices[-1:], key=Stack.monthly)
+            better = [one for one in choices if self.first(one)[1] > least]
+            return min(better or choices[-1:], key=Stack.monthly)
         return _enlarged(stack, name)
 
 
