@@ -8,8 +8,10 @@ from bench.testbed import Testbed
 from worker.dispatch.assignments import Pauses
 from worker.dispatch.bundle import Bundle
 from worker.dispatch.postgres_assignments import open_assignments
+from worker.dispatch.queue_name import queue_name
 from worker.jobs.schedule import Schedule
 from worker.jobs.work_queue import BATCH_UPLOADS
+from worker.ledger.postgres_ledger import open_ledger
 from worker.settings import load
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
@@ -32,7 +34,10 @@ def measure(testbed: Testbed, pages: int) -> Dispatch:
     modified = datetime.now(UTC) - timedelta(minutes=1)
     pauses = Pauses(schedule.pause_after, schedule.refused)
     seconds, cpu = 0.0, 0.0
-    with open_assignments(settings, _PIPELINE) as assignments:
+    with (
+        open_assignments(settings, _PIPELINE) as assignments,
+        open_ledger(settings, _PIPELINE) as ledger,
+    ):
         for page in range(pages):
             works = [
                 _work(Upload(bucket, f"{number:08}.jpg", "", f"{number:032x}", modified, 1000))
@@ -50,7 +55,7 @@ def measure(testbed: Testbed, pages: int) -> Dispatch:
             cpu += testbed.database_cpu() - used
             if not is_assigned or len(due) != _PAGE:
                 raise RuntimeError(f"{len(due)} of {_PAGE} keys were due")
-            testbed.pipeline.sql("DELETE FROM pipeline.procrastinate_jobs")
+            ledger.cancel_tasks(queue_name(settings.stack, _PIPELINE))
         assignments.resign()
     return Dispatch(pages * _PAGE / seconds, 1000 * cpu / (pages * _PAGE))
 
