@@ -6,6 +6,7 @@ more examples.
 """
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
@@ -25,6 +26,7 @@ from hypothesis.stateful import (
 )
 
 from bench.oracle import Oracle, Row, Rules, StoredResult, Uploads
+from tests.worker.fleet_world import Fleet, Machine
 from tests.worker.world import ARCHIVE, INPUT, OUTPUT, QUARANTINE, Transforms, World
 from worker.errors import InvalidInput, ServiceUnavailable, UploadDeferred
 from worker.ledger.ledger import Result
@@ -51,6 +53,7 @@ BAD, LATER_BAD = b"bad", b"dab"  # what the first pipeline refuses, and the seco
 _NOT_COUNTED = {"list_pages", "heartbeat", "is_versioned", "check_bucket", "unfinished_attempts"}
 _OF_OBJECTS = {"get", "head", "put", "copy", "delete_if_unchanged"}
 _MOST_ROUNDS = 8
+_MOST_SECONDS = 2  # of machines that share work
 
 
 class Killed(BaseException):
@@ -60,9 +63,7 @@ class Killed(BaseException):
 class RandomTransforms(Transforms):
     """Reverses a file and adds a number, so that two attempts differ."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._numbers = count()
+    _numbers = count()  # of all machines
 
     def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
         source, name = sources[0], names[0]
@@ -270,6 +271,15 @@ class Chain(RuleBasedStateMachine):
         with suppress(Killed, ServiceUnavailable):
             one.run()
 
+    def _interrupted(self, name: str, interruption: Interruption, fleet: Fleet) -> Machine:
+        """Start the first machine of a fleet, whose calls are interrupted."""
+        store, ledger = self.world.store, interruption.over(self.world.ledger_of(name))
+        self.world.store = interruption.over(store)
+        try:
+            return fleet.start("vm-1", RandomTransforms(), ledger)
+        finally:
+            self.world.store = store
+
     @invariant()
     def nothing_is_lost(self) -> None:
         evidence = MemoryEvidence(self.world)
@@ -292,12 +302,47 @@ class Chain(RuleBasedStateMachine):
         assert not found, "\n".join(found)
 
 
-def test_accounting_is_exact(request: pytest.FixtureRequest) -> None:
+class SharedChain(Chain):
+    """Also two or three machines that share the work, one of which meets a fault."""
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        turn=st.integers(1, 25),
+        kind=st.sampled_from(("none", "killed", "unavailable", "deferred")),
+        after=st.booleans(),
+        others=st.integers(1, 2),
+        keys=st.lists(st.sampled_from(KEYS), max_size=4),
+    )
+    def shared_pass(
+        self, name: str, turn: int, kind: str, others: int, keys: list[str], *, after: bool
+    ) -> None:
+        interruption = Interruption(turn, kind, lambda: None, after=after)
+        expected = (ServiceUnavailable, Killed)
+        with Fleet(self.world, name, 1, expected) as fleet:
+            self._interrupted(name, interruption, fleet)
+            for number in range(others):
+                fleet.start(f"vm-{number + 2}", RandomTransforms())
+            for number, key in enumerate(keys if name in FILLED else ()):
+                if number % 2:
+                    self.delete(name, key)
+                else:
+                    self.put(name, key, "g")
+            end = time.monotonic() + _MOST_SECONDS  # copies may wait until a key is free
+            while time.monotonic() < end and not (fleet.is_empty and not self.world.left(name)):
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("machine", "count_of_all", "number"), [(Chain, 1000, 100), (SharedChain, 100, 15)]
+)
+def test_accounting_is_exact(
+    request: pytest.FixtureRequest, machine: type[Chain], number: int, count_of_all: int
+) -> None:
     many = request.config.getoption("--faults")
     run_state_machine_as_test(
-        Chain,
+        machine,
         settings=settings(
-            max_examples=1000 if many else 100,
+            max_examples=count_of_all if many else number,
             stateful_step_count=12,
             derandomize=not many,
             deadline=None,

@@ -12,6 +12,7 @@ from worker.dispatch.memory_queue import MemoryTaskQueue, QueueTables
 from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.fleet_source import FleetSource
+from worker.ledger.ledger import Ledger
 
 
 @dataclass
@@ -21,12 +22,14 @@ class Machine:
     Attributes:
         one: The pass.
         transforms: What its sandbox does.
+        expected: Errors that may end the pass.
         queues: Its end of the queue, once it is made.
         problem: Why the pass has failed, if it has.
     """
 
     one: Pass
     transforms: Transforms
+    expected: tuple[type[BaseException], ...]
     queues: list[MemoryTaskQueue] = field(default_factory=list)
     problem: str | None = None
 
@@ -37,7 +40,7 @@ class Machine:
     def _run(self) -> None:
         try:
             self.one.run()
-        except ServiceUnavailable as error:
+        except self.expected as error:
             self.problem = str(error)
 
     def stop(self) -> None:
@@ -58,9 +61,17 @@ class Fleet:
         world: The stack.
         pipeline: The pipeline's name.
         threads: Those of each machine.
+        expected: Errors that may end a pass.
     """
 
-    def __init__(self, world: World, pipeline: str = "negatives", threads: int = 2) -> None:
+    def __init__(
+        self,
+        world: World,
+        pipeline: str = "negatives",
+        threads: int = 2,
+        expected: tuple[type[BaseException], ...] = (ServiceUnavailable,),
+    ) -> None:
+        self._expected = expected
         self._world, self._pipeline, self._threads = world, pipeline, threads
         self.queue = QueueTables()
         self.machines: dict[str, Machine] = {}
@@ -77,11 +88,13 @@ class Fleet:
         for machine in self.machines.values():
             machine.stop()
 
-    def start(self, name: str, transforms: Transforms | None = None) -> Machine:
-        """Start a machine; without transforms of its own it has the world's."""
+    def start(
+        self, name: str, transforms: Transforms | None = None, ledger: Ledger | None = None
+    ) -> Machine:
+        """Start a machine; without transforms or a ledger of its own it has the world's."""
         world, queues = self._world, list[MemoryTaskQueue]()
         pool = transforms or world.transforms
-        context = replace(world.context(self._pipeline, machine=name), pool=pool)
+        context = replace(world.context(self._pipeline, ledger, name), pool=pool)
         assignments = MemoryAssignments(name, self._pipeline, world.tables, self.queue)
 
         def make_queue(*functions: object) -> MemoryTaskQueue:
@@ -90,7 +103,7 @@ class Fleet:
             return queues[-1]
 
         source = FleetSource(context, self._threads, world.schedule, assignments, make_queue)
-        machine = Machine(Pass(context, self._threads, source), pool, queues)
+        machine = Machine(Pass(context, self._threads, source), pool, self._expected, queues)
         self.machines[name] = machine
         return machine
 

@@ -110,7 +110,8 @@ class MemoryTaskQueue:
         with self._tables.changed:
             self._is_open = False
             self._tables.changed.notify_all()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def fail(self, problem: str) -> None:
         """Fail: get no further bundles."""
