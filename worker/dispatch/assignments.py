@@ -1,7 +1,7 @@
 """The interface of the assignments, implemented by PostgreSQL and, for tests, in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from worker.dispatch.bundle import Bundle
@@ -105,14 +105,12 @@ def without_paused(
     }
     withdrawn = [] if refused.intersection(work.withdrawn) else work.withdrawn
     uploads = [one for one in work.uploads if one not in refused]
-    # An empty object that was replaced goes only together with a newer upload.
-    while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
-        uploads.pop()
-    if not (withdrawn or uploads):
+    left = work.reduced(withdrawn, uploads)
+    if not left.versions:
         return None
-    known = [attempts[one] for one in (*withdrawn, *uploads) if one in attempts]
+    known = [attempts[one] for one in left.versions if one in attempts]
     tried = [one for one in known if not one.is_undeletable]
     first = next((one for one in tried if one.is_suspect), next(iter(tried), None))
     if first and first.problem is not None and first.seconds < pauses.after(first.failures):
         return None
-    return replace(work, withdrawn=withdrawn, uploads=uploads)
+    return left

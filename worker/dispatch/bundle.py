@@ -3,7 +3,7 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -42,7 +42,7 @@ class Bundle:
             }
             for work in self.works
         ]
-        bucket = next(iter(_uploads(self.works))).bucket
+        bucket = self.works[0].versions[0].bucket
         text = json.dumps({"bucket": bucket, "works": works, "large": self.is_large})
         return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
 
@@ -59,10 +59,6 @@ class Bundle:
             )
             works.append(KeyUploads(work["key"], withdrawn, uploads, work["gathered"]))
         return cls(works, attempts, found["large"])
-
-
-def _uploads(works: Iterable[KeyUploads]) -> Iterable[Upload]:
-    return (one for work in works for one in (*work.withdrawn, *work.uploads))
 
 
 def _upload(upload: Upload, attempts: Mapping[Upload, Attempt]) -> dict[str, Any]:

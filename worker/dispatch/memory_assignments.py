@@ -88,13 +88,13 @@ class MemoryAssignments:
         recent = now - timedelta(seconds=RECORDED_SECONDS)
         recorded = (
             self._tables.results.get((self._pipeline, job_id(self._pipeline, upload)))
-            for upload in (*work.withdrawn, *work.uploads)
+            for upload in work.versions
         )
         return any(row and row[0] > recent for row in recorded)
 
     def _attempts(self, work: KeyUploads) -> dict[Upload, Attempt]:
         now, found = datetime.now(UTC), {}
-        for upload in (*work.withdrawn, *work.uploads):
+        for upload in work.versions:
             if row := self._tables.attempts.get((self._pipeline, upload)):
                 seconds = (now - (row.failed_at or now)).total_seconds()
                 found[upload] = replace(row.shown, seconds=seconds)

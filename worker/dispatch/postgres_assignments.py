@@ -77,10 +77,7 @@ class PostgresAssignments:
         self, works: Sequence[KeyUploads], pauses: Pauses
     ) -> list[tuple[KeyUploads, dict[Upload, Attempt]]]:
         """See `Assignments.due`."""
-        uploads = [
-            {job_id(self._pipeline, one): one for one in (*work.withdrawn, *work.uploads)}
-            for work in works
-        ]
+        uploads = [{job_id(self._pipeline, one): one for one in work.versions} for work in works]
         rows = [
             {"number": number, "key_sha256": key_sha256(work.key), "ids": list(uploads[number])}
             for number, work in enumerate(works)

@@ -99,7 +99,7 @@ class FleetLister:
             if not self.lead():
                 return found
             for work in chunk:
-                for upload in (*work.withdrawn, *work.uploads):
+                for upload in work.versions:
                     unseen.pop(upload, None)
             due = self._due(chunk)
             found |= bool(due)
@@ -118,11 +118,11 @@ class FleetLister:
         now, clock = time.monotonic(), datetime.now(UTC)
         works = []
         for work in chunk:
-            for upload in (*work.withdrawn, *work.uploads):
+            for upload in work.versions:
                 self._paused.note_listed(upload, now)
             self._paused.await_content(work, now, clock)
             awake = self._paused.awake(work, now)
-            if awake.withdrawn or awake.uploads:
+            if awake.versions:
                 works.append(awake)
         found = self._assignments.due(works, self._pauses) if works else []
         return [Due(work, attempts) for work, attempts in found]

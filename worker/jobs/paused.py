@@ -1,7 +1,7 @@
 """Uploads that are not tried for a time, while newer ones of their keys are processed."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from worker.jobs.schedule import Schedule
@@ -107,10 +107,7 @@ class PausedUploads:
                 uploads.append(one)
             elif self.is_searched(one):
                 break  # its result must not be stored after a newer one's
-        # An empty object goes without a row if it was replaced: only together with a newer upload.
-        while uploads and uploads[-1].size == 0 and uploads[-1] is not work.uploads[-1]:
-            uploads.pop()
-        return replace(work, withdrawn=work.withdrawn if is_due else [], uploads=uploads)
+        return work.reduced(work.withdrawn if is_due else [], uploads)
 
     def is_due(self, upload: Upload, now: float) -> bool:
         """Return whether an upload may be tried."""

@@ -60,7 +60,7 @@ class Processor:
             raise
         except Exception as error:  # noqa: BLE001  a bug must not affect the other batches
             reason = f"{type(error).__name__}: {error}"
-            tried = {(work.withdrawn or work.uploads)[0]: work for work in batch.works}
+            tried = {work.versions[0]: work for work in batch.works}
             self._fail({upload: (work, reason) for upload, work in tried.items()})
         finally:
             with self._changed:

@@ -73,7 +73,7 @@ class Scheduler:
             return False
         self._paused.await_content(listed, now, clock)
         work = self._paused.awake(listed, now)
-        if not (work.withdrawn or work.uploads):
+        if not work.versions:
             return False
         wait = self._waiting.get(work.key)
         if wait and wait.is_of(work):
@@ -105,7 +105,7 @@ class Scheduler:
 
     def _show(self, listed: KeyUploads, now: float) -> None:
         """Note that uploads are still listed."""
-        for upload in (*listed.withdrawn, *listed.uploads):
+        for upload in listed.versions:
             attempt = self._known.get(upload)
             if attempt and attempt.is_undeletable:
                 self._paused.pause(upload, now + self._schedule.refused - attempt.seconds)
@@ -170,7 +170,7 @@ class Scheduler:
         for upload in work.uploads:
             self._known.pop(upload, None)
             self._problems.pop(upload, None)
-        return self._paused.forget((*work.withdrawn, *work.uploads))
+        return self._paused.forget(work.versions)
 
     # What is to be done.
 

@@ -5,8 +5,8 @@ Pure functions: `worker.store` lists, `worker.jobs` deletes.
 
 import fnmatch
 import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -59,6 +59,24 @@ class KeyUploads:
     def is_single(self) -> bool:
         """Whether it is one upload and nothing else: several such may share a request."""
         return len(self.uploads) == 1 and not self.withdrawn
+
+    @property
+    def versions(self) -> Sequence[Upload]:
+        """All that is to be deleted or processed, in this order."""
+        return (*self.withdrawn, *self.uploads)
+
+    def reduced(self, withdrawn: list[Upload], uploads: list[Upload]) -> "KeyUploads":
+        """Return the work with some of its versions.
+
+        An empty object that was replaced is deleted without a row, so only with a newer upload.
+
+        Args:
+            withdrawn: Those that may be deleted.
+            uploads: Those that may be processed.
+        """
+        while uploads and uploads[-1].size == 0 and uploads[-1] is not self.uploads[-1]:
+            uploads = uploads[:-1]
+        return replace(self, withdrawn=withdrawn, uploads=uploads)
 
 
 def group_by_key(
