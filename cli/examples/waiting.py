@@ -8,6 +8,7 @@ from typing import Any
 from cli.errors import CommandError
 from cli.machines.host import Host, ask, stream
 from cli.terminal import print_progress, spinner
+from worker.jobs.machines import present_machines
 
 _PATIENCE_SECONDS = 900  # without progress; a booted machine installs packages first
 _POLL_SECONDS = 0.5
@@ -61,7 +62,9 @@ def _obstacles(host: Host) -> list[str]:
         pipelines = ask(host, ["status"])["pipelines"]
     except CommandError:
         return []
-    obstacles = [each["obstacle"] for one in pipelines for each in one["machines"]]
+    obstacles = [
+        each["obstacle"] for one in pipelines for each in present_machines(one["machines"])
+    ]
     return [str(obstacle).rstrip(".") for obstacle in dict.fromkeys(obstacles) if obstacle]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from worker.jobs.bucket_counts import BucketCount
-from worker.jobs.machines import is_silent, machine_facts, machine_rows, present_machines
+from worker.jobs.machines import machine_facts, machine_rows, present_machines
 from worker.jobs.pace import time_left
 from worker.jobs.quantities import duration, size
 
@@ -42,7 +42,7 @@ def test_machines_that_are_gone_are_left_out(other: dict[str, Any], *, is_shown:
 def test_the_last_machine_is_shown_however_silent_it_is() -> None:
     rows = machine_rows([heartbeat("a", 9 * DAY), heartbeat("b", 2 * DAY, live=False)])
     (found,) = present_machines(rows)
-    assert (found["machine"], is_silent(found)) == ("b", True)
+    assert (found["machine"], found["problems"]) == ("b", ["No heartbeat for 2 d."])
 
 
 def test_a_machine_has_its_newest_load() -> None:
@@ -60,6 +60,29 @@ def test_a_machine_has_all_its_problems_once() -> None:
     rows = [heartbeat(obstacle=problem) for problem in ("no disk", None, "no disk", "no network")]
     (found,) = machine_rows(rows)
     assert (found["obstacle"], found["problems"]) == ("no disk", ["no disk", "no network"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "problems"),
+    [
+        ([heartbeat(seconds_ago=29)], []),
+        ([heartbeat(seconds_ago=31)], ["No heartbeat for 31 s."]),  # in a pass they come each 5 s
+        ([heartbeat(seconds_ago=31, live=False)], []),  # between two passes
+        ([heartbeat(seconds_ago=301, live=False)], ["No heartbeat for 5 min."]),
+        ([heartbeat(seconds_ago=99), heartbeat(pipeline="b")], []),  # it works for the other one
+        (
+            [heartbeat(seconds_ago=99), heartbeat(seconds_ago=98, pipeline="b", live=False)],
+            ["No heartbeat for 1 min."],
+        ),
+        ([heartbeat(seconds_ago=31, obstacle="no disk")], ["No heartbeat for 31 s.", "no disk"]),
+    ],
+)
+def test_a_machine_that_died_has_no_heartbeat(
+    rows: list[dict[str, Any]], problems: list[str]
+) -> None:
+    (found,) = machine_rows(rows)
+    assert found["problems"] == problems
+    assert found["obstacle"] == (problems[0] if problems else None)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from worker.jobs.quantities import duration, size
+from worker.ledger.ledger import LIVE_SECONDS
 
 #: Jobs that are shown of those that a machine works on.
 SHOWN_JOBS = 3
-_SILENT_SECONDS = 300.0  # since the last heartbeat of a machine
+_SILENT_SECONDS = 300.0  # since the last heartbeat of a machine that may pause between passes
 _FORGOTTEN_SECONDS = 86_400.0
 _SHOWN_CHARACTERS = 40  # of a key
 _JOB = ("id", "pipeline", "key", "started")
@@ -26,7 +27,8 @@ def machine_rows(
 
     Returns:
         machine; last_pass, seconds_ago, live, cores, cpu, memory_used and memory_total of its
-        newest heartbeat; problems, and as obstacle the first of them; rate (jobs done in a minute);
+        newest heartbeat; problems, a missing heartbeat among them, and as obstacle the first of
+        them; rate (jobs done in a minute);
         running (how many jobs it works on) and jobs (those that began first: id, pipeline, key,
         started).
     """
@@ -51,10 +53,14 @@ def _machine_row(
     loads = [row for row in heartbeats if row["cpu"] is not None]
     load = max(loads, key=lambda row: row["last_pass"], default=newest)
     problems = list(dict.fromkeys(row["obstacle"] for row in heartbeats if row["obstacle"]))
+    is_live = any(row["live"] for row in heartbeats)
+    silence = newest["seconds_ago"]
+    if silence > (LIVE_SECONDS if is_live else _SILENT_SECONDS):
+        problems.insert(0, f"No heartbeat for {duration(silence)}.")
     jobs = sorted(running, key=lambda row: row["started"] or "")[:SHOWN_JOBS]
     return {
         **{name: newest[name] for name in ("machine", "last_pass", "seconds_ago")},
-        "live": any(row["live"] for row in heartbeats),
+        "live": is_live,
         "obstacle": problems[0] if problems else None,
         "problems": problems,
         "rate": sum(row["rate"] for row in rates),
@@ -62,11 +68,6 @@ def _machine_row(
         "running": sum({row["pipeline"]: row["running"] for row in running}.values()),
         "jobs": [{name: row[name] for name in _JOB} for row in jobs],
     }
-
-
-def is_silent(machine: Mapping[str, Any]) -> bool:
-    """Return whether a machine has sent no heartbeat for longer than it pauses."""
-    return bool(machine["seconds_ago"] > _SILENT_SECONDS)
 
 
 def present_machines(machines: Sequence[_Row]) -> list[_Row]:
@@ -77,7 +78,7 @@ def present_machines(machines: Sequence[_Row]) -> list[_Row]:
     present = [
         one
         for one in machines
-        if (one["live"] or not is_silent(one)) and one["seconds_ago"] <= _FORGOTTEN_SECONDS
+        if one["seconds_ago"] <= (_FORGOTTEN_SECONDS if one["live"] else _SILENT_SECONDS)
     ]
     return present or sorted(machines, key=lambda one: one["seconds_ago"])[:1]
 

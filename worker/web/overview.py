@@ -10,10 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from worker.jobs.camera_lines import CLOCK_SECONDS, missing
-from worker.jobs.machines import is_silent, machine_rows, present_machines
+from worker.jobs.machines import machine_rows, present_machines
 from worker.jobs.pace import queue_text, seconds_left, time_left
 from worker.jobs.pending import Backlog
-from worker.jobs.quantities import duration
 from worker.ledger.messages import INGEST
 from worker.settings import Pipeline
 from worker.web import graph
@@ -103,20 +102,16 @@ def _machines(snapshot: Snapshot, pipeline: str | None = None) -> list[dict[str,
     """Return the machines that are shown, of the stack or of one pipeline."""
     rows = (snapshot.machines, snapshot.rates, snapshot.running)
     own = ([row for row in each if pipeline in (None, row["pipeline"])] for each in rows)
-    return [one | {"is_silent": is_silent(one)} for one in present_machines(machine_rows(*own))]
+    return present_machines(machine_rows(*own))
 
 
 def _problems(state: State, snapshot: Snapshot, backlogs: Iterable[Backlog]) -> Sequence[str]:
     """Return a sentence for everything that keeps the stack from working."""
-    machines = _machines(snapshot)
     found = [*state.monitor.problems]
     found += [
-        f"Machine {one['machine']} has made no pass for {duration(one['seconds_ago'])}."
-        for one in machines
-        if one["is_silent"]
-    ]
-    found += [
-        f"Machine {one['machine']}: {problem}" for one in machines for problem in one["problems"]
+        f"Machine {one['machine']}: {problem}"
+        for one in _machines(snapshot)
+        for problem in one["problems"]
     ]
     if state.settings.cameras and not any(row["pipeline"] == INGEST for row in snapshot.machines):
         found.append("Ingest has not started yet: messages of cameras are not stored.")
