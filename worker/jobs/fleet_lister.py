@@ -22,6 +22,8 @@ _LOOK_SECONDS = 0.15
 # What waits in the queue, in tasks a thread: short jobs must not exhaust it between two looks.
 _QUEUED = 4
 _MOST_LARGE = 1000  # that are held; others are listed again
+# Batches in a bundle: a task costs the workers 5 ms of CPU.
+_BATCHES = 2
 
 
 class FleetLister:
@@ -142,6 +144,7 @@ class FleetLister:
                 self._large[one.work.key] = one
         small = [one for one in due if not one.is_large]
         limit = self._context.batch_uploads
+        limit *= _BATCHES if limit > 1 else 1  # single jobs may be long
         left = deque(bundles(small, self._fleet_threads, limit, following))
         while left or self._large:
             if self._state.is_ending or not self.lead():
