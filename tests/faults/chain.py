@@ -19,7 +19,6 @@ from tests.worker.pipeline import Pipeline
 
 FIRST, SECOND, THIRD = "negatives", "second", "third"
 GOOD, BAD, DELETED = "a/x.png", "b.png", "deleted.png"
-COPIES = [f"{GOOD}.{number}.png" for number in (1, 2)]
 BROKEN, RAISES, HUNGRY = b"no picture", b"raise an error", b"take all memory"
 REASONS = {BROKEN: "^no picture$", RAISES: "^LookupError: ", HUNGRY: "memory"}
 TABLES = (

@@ -25,13 +25,11 @@ class Depth:
         queued: Tasks that no machine has begun.
         running: Tasks that a machine has begun and not ended.
         large: The large ones among both.
-        keys: Keys of all tasks.
     """
 
     queued: int = 0
     running: int = 0
     large: int = 0
-    keys: int = 0
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,6 @@ class MemoryAssignments:
                 queued,
                 len(tasks) - queued,
                 sum(row.is_large for row in tasks.values()),
-                sum(task in tasks for task in self._queue.keys.values()),
             )
 
     def _own_tasks(self) -> list[tuple[int, TaskRow]]:

@@ -21,14 +21,10 @@ WITH void AS (
 SELECT
     count(*) FILTER (WHERE j.status = 'todo') AS queued,
     count(*) FILTER (WHERE j.status = 'doing') AS running,
-    count(*) FILTER (WHERE a.large) AS large,
-    coalesce(sum(a.keys), 0)::bigint AS keys
+    count(*) FILTER (
+        WHERE EXISTS (
+            SELECT FROM pipeline.assignments AS a WHERE a.task_id = j.id AND a.large
+        )
+    ) AS large
 FROM pipeline.procrastinate_jobs AS j
-LEFT JOIN LATERAL (
-    SELECT
-        count(*) AS keys,
-        bool_or(s.large) AS large
-    FROM pipeline.assignments AS s
-    WHERE s.task_id = j.id
-) AS a ON true
 WHERE j.queue_name = %(queue)s AND j.id NOT IN (SELECT void.id FROM void);
