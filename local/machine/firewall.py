@@ -1,4 +1,4 @@
-"""What a guest sends to and takes from the others of its cloud, decided as Neutron does.
+"""The packet filter of a guest's interface in its cloud's network, as Neutron's.
 
 A port carries only frames from its own MAC and address, and admits what a rule of its security
 groups admits, or what answers its own connections. Only IPv4 over TCP, and ARP, pass.
@@ -67,7 +67,7 @@ class Interface:
 
 
 class Firewall:
-    """The decisions for one interface; it remembers the connections that the guest opened."""
+    """The stateful filter of one interface: it tracks the connections that the guest opened."""
 
     def __init__(self, interface: Interface) -> None:
         self._mac = bytes.fromhex(interface.mac.replace(":", ""))
@@ -78,7 +78,7 @@ class Firewall:
         ]
         self._flows: set[tuple[bytes, int, int]] = set()  # their address, their port, ours
 
-    def lets_out(self, frame: bytes) -> bool:
+    def allows_egress(self, frame: bytes) -> bool:
         """Return whether a frame of the guest goes to the network."""
         kind = _kind(frame)
         if kind is None or frame[6:12] != self._mac:
@@ -94,7 +94,7 @@ class Firewall:
         self._flows.add((packet[16:20], ports[1], ports[0]))
         return True
 
-    def lets_in(self, frame: bytes) -> bool:
+    def allows_ingress(self, frame: bytes) -> bool:
         """Return whether a frame of the network goes to the guest."""
         kind = _kind(frame)
         if kind is None or frame[:6] not in (self._mac, _BROADCAST):

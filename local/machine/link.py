@@ -1,4 +1,4 @@
-"""A guest's link to the others of its cloud: frames in datagrams, from machine to machine.
+"""A guest's Ethernet link to the other machines of its cloud: each frame is a datagram.
 
 Each machine has a socket in its folder, beside the other machines' folders. What its guest sends
 goes to all of them; each takes what is for its own guest. So no machine needs another to run, and
@@ -45,7 +45,7 @@ def _send(own: str, firewall: Firewall, read: Callable[[], bytes]) -> None:
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.settimeout(_SEND_SECONDS)
     while frame := read():
-        if not firewall.lets_out(frame):
+        if not firewall.allows_egress(frame):
             continue
         for entry in os.scandir(".."):
             if entry.name != own:
@@ -55,6 +55,6 @@ def _send(own: str, firewall: Firewall, read: Callable[[], bytes]) -> None:
 
 def _receive(receiver: socket.socket, firewall: Firewall, write: Callable[[bytes], object]) -> None:
     while frame := receiver.recv(_FRAME):
-        if firewall.lets_in(frame):
+        if firewall.allows_ingress(frame):
             with suppress(OSError):  # the guest has not configured its interface yet
                 write(frame)

@@ -142,7 +142,7 @@ def _worker(pipeline: Pipeline, settings: Path, machine: str, name: str) -> Iter
     process = pipeline.popen("--settings", str(settings), *arguments, stdout=subprocess.DEVNULL)
     try:
         query = "SELECT machine FROM pipeline.heartbeats WHERE (pipeline, machine) = (%s, %s)"
-        eventually(lambda: pipeline.sql(query, name, machine), what=f"{name} is worked for")
+        eventually(lambda: pipeline.sql(query, name, machine), what=f"{machine} works for {name}")
         yield
     finally:
         process.terminate()

@@ -67,28 +67,28 @@ def second() -> Firewall:
 def test_only_what_a_rule_admits_comes_in(
     second: Firewall, frame: bytes, *, is_admitted: bool
 ) -> None:
-    assert second.lets_in(frame) == is_admitted
+    assert second.allows_ingress(frame) == is_admitted
 
 
 def test_later_fragments_have_no_ports_to_admit(second: Firewall) -> None:
     frame = bytearray(packet("first", "second"))
     frame[20:22] = b"\x00\x03"
-    assert not second.lets_in(bytes(frame))
+    assert not second.allows_ingress(bytes(frame))
 
 
 def test_answers_to_own_connections_come_in(second: Firewall) -> None:
-    assert second.lets_out(packet("second", "third", 80))
-    assert second.lets_in(packet("third", "second", CLIENT, own=80))
-    assert not second.lets_in(packet("third", "second", CLIENT + 1, own=80))
-    assert not second.lets_in(packet("first", "second", CLIENT, own=80))
+    assert second.allows_egress(packet("second", "third", 80))
+    assert second.allows_ingress(packet("third", "second", CLIENT, own=80))
+    assert not second.allows_ingress(packet("third", "second", CLIENT + 1, own=80))
+    assert not second.allows_ingress(packet("first", "second", CLIENT, own=80))
 
 
 def test_nothing_goes_out_under_another_name(second: Firewall) -> None:
-    assert second.lets_out(question("second", "first"))
-    assert not second.lets_out(question("first", "third"))
-    assert not second.lets_out(packet("first", "third"))
+    assert second.allows_egress(question("second", "first"))
+    assert not second.allows_egress(question("first", "third"))
+    assert not second.allows_egress(packet("first", "third"))
     own_frame = mac("third") + mac("second") + packet("first", "third")[12:]
-    assert not second.lets_out(own_frame)
+    assert not second.allows_egress(own_frame)
 
 
 def test_rules_of_groups_are_those_of_their_members(tmp_path: Path) -> None:
