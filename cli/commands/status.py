@@ -9,7 +9,7 @@ import click
 
 from cli import options
 from cli.errors import CommandError, MachineNotReady, MachineUnreachable
-from cli.machines.boot import describe
+from cli.machines.boot import Step, describe
 from cli.machines.host import Host, ask, choose
 from cli.stacks.target import Target, command_line
 from cli.terminal import print_progress, print_result, print_table
@@ -41,17 +41,21 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
-    with ThreadPoolExecutor(_LOGINS) as executor:
-        # Failures outside the worker, such as a migration that the database refuses after a reboot.
-        found = executor.map(lambda each: [one for one in each.steps() if one.failed], hosts)
-        failed = list(zip(hosts, found, strict=True))
+    failed = _failed_steps(hosts)
     _print_machines(report["machines"])
     print_table(_rows(report, {one.name: one.state for _, steps in failed for one in steps}))
-    for each, steps in failed:
+    for machine, steps in failed:
         for line in describe(steps):
-            print_progress(f"  {each.name}: {line}")
+            print_progress(f"  {machine.name}: {line}")
     for warning in report["warnings"]:
         print_progress(f"Warning: {warning}")
+
+
+def _failed_steps(hosts: Sequence[Host]) -> list[tuple[Host, list[Step]]]:
+    """Return what failed outside the worker, as a migration that the database refuses at a boot."""
+    with ThreadPoolExecutor(_LOGINS) as executor:
+        found = executor.map(lambda host: [step for step in host.steps() if step.failed], hosts)
+        return list(zip(hosts, found, strict=True))
 
 
 def _print_machines(machines: Sequence[Mapping[str, Any]]) -> None:
