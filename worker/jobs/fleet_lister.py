@@ -17,13 +17,10 @@ from worker.jobs.schedule import Schedule
 from worker.uploads.listing import KeyUploads
 
 _CHUNK = 1000  # keys: a page
-# While the queue is full, it is looked at after this time, in seconds.
-_LOOK_SECONDS = 0.15
-# What waits in the queue, in tasks a thread: short jobs must not exhaust it between two looks.
-_QUEUED = 4
-_MOST_LARGE = 1000  # that are held; others are listed again
-# Batches in a bundle: a task costs the workers 5 ms of CPU.
-_BATCHES = 2
+_LOOK_SECONDS = 0.15  # between two looks at a full queue
+_QUEUED = 4  # tasks a thread: short jobs must not exhaust the queue between two looks
+_MOST_LARGE = 1000  # works that are kept; others are listed again
+_BATCHES = 2  # of a bundle: a task costs the workers 5 ms of CPU
 
 
 class FleetLister:
@@ -31,9 +28,9 @@ class FleetLister:
 
     Args:
         context: What all jobs share.
-        assignments: The queue's other end.
+        assignments: Those of the pipeline.
         schedule: The times.
-        threads: Those of each machine.
+        threads: How many batches each machine processes at a time.
         state: The pass's.
     """
 
