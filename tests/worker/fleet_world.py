@@ -1,6 +1,7 @@
 """Several machines that share a pipeline's work, in memory: without processes."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -89,7 +90,11 @@ class Fleet:
             machine.stop()
 
     def start(
-        self, name: str, transforms: Transforms | None = None, ledger: Ledger | None = None
+        self,
+        name: str,
+        transforms: Transforms | None = None,
+        ledger: Ledger | None = None,
+        is_outdated: Callable[[], bool] = lambda: False,
     ) -> Machine:
         """Start a machine; without transforms or a ledger of its own it has the world's."""
         world, queues = self._world, list[MemoryTaskQueue]()
@@ -103,7 +108,8 @@ class Fleet:
             return queues[-1]
 
         source = FleetSource(context, self._threads, world.schedule, assignments, make_queue)
-        machine = Machine(Pass(context, self._threads, source), pool, self._expected, queues)
+        one = Pass(context, self._threads, source, is_outdated)
+        machine = Machine(one, pool, self._expected, queues)
         self.machines[name] = machine
         return machine
 

@@ -16,11 +16,14 @@ from tests.worker.chain_world import chained
 from tests.worker.fleet_world import Fleet
 from tests.worker.gather_world import CONFIGURATION, SPLITS, gathering, retry, splitting
 from tests.worker.test_grace import let_hours_pass
-from tests.worker.world import INPUT, Transforms, World, failing
+from tests.worker.world import GOOD, INPUT, QUARANTINE, Transforms, World, failing
+from worker.dispatch.bundle import Bundle
+from worker.dispatch.memory_assignments import MemoryAssignments
 from worker.errors import InvalidInput, ObjectMissing, TransformCrashed, UploadDeferred
 from worker.jobs.work_queue import BATCH_BYTES
 from worker.ledger.memory_tables import AttemptRow
 from worker.store.memory_store import MemoryStore
+from worker.uploads.listing import group_by_key
 
 ONE, TWO = "vm-1", "vm-2"
 
@@ -108,6 +111,46 @@ def test_a_machine_that_ends_gives_its_work_back(world: World) -> None:
         one.join()
         finish(world, fleet)
     assert len(world.ledger.results) == len(world.outcomes()) == 20
+
+
+def test_the_last_job_of_a_pass_holds_up_no_other(world: World) -> None:
+    """A pass that has ended but for one job gets no work that others could do."""
+    begun, released = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        assert released.wait(60)
+
+    world.schedule = replace(world.schedule, heartbeat=0.02)
+    world.upload("long.png", b"long")
+    with Fleet(world) as fleet:
+        one = fleet.start(ONE, Transforms({b"long": hang}), is_outdated=begun.is_set)
+        eventually(lambda: one.one.was_outdated)
+        for number in range(20):
+            world.upload(f"{number}.png")
+        fleet.start(TWO)
+        eventually(lambda: len(world.outcomes()) == 20, seconds=20)
+        released.set()
+        finish(world, fleet)
+    assert len(world.ledger.results) == 21
+
+
+def test_works_of_an_earlier_input_bucket_are_left_alone(world: World) -> None:
+    """They were assigned before the settings were changed."""
+    world.store.upload(QUARANTINE, "x.png", GOOD)
+    pages = world.store.list_pages(QUARANTINE, versions=False)
+    bundle = Bundle([*group_by_key(QUARANTINE, pages)], {}, is_large=False)
+    with Fleet(world) as fleet:
+        lister = MemoryAssignments(TWO, "negatives", world.tables, fleet.queue)
+        assert lister.lead()
+        assert lister.assign([bundle])
+        fleet.start(ONE)
+        eventually(lambda: fleet.is_empty)
+        lister.resign()
+        world.upload("y.png")
+        finish(world, fleet)
+    assert world.outcomes() == {"y.png": "done"}
+    assert [*world.store.versions(QUARANTINE)] == ["x.png"]
 
 
 def test_a_dead_machines_work_is_done_by_others(versioned: World) -> None:

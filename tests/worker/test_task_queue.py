@@ -1,6 +1,7 @@
 """Bundles reach the machines of a fleet through procrastinate on a real PostgreSQL."""
 
 import gc
+import json
 import logging
 import queue
 from collections.abc import Iterator
@@ -98,6 +99,19 @@ def test_a_bundle_arrives_as_it_was_assigned(fleet: Fleet) -> None:
         vars(marker),
         vars(upload),
     ]
+
+
+@pytest.mark.parametrize("text", ["e30=", "eJyrrgUAAXUA+Q==", "{}"])
+def test_a_bundle_of_another_release_is_dropped(fleet: Fleet, text: str) -> None:
+    """Its keys are listed again."""
+    fleet.lister.assign([bundle("a.png")])
+    arguments = json.dumps({"bundle": text})
+    fleet.pipeline.sql("UPDATE pipeline.procrastinate_jobs SET args = %s", arguments)
+    machine = fleet.machine("vm-1")
+    eventually(lambda: fleet.lister.depth() == Depth())
+    fleet.lister.assign([bundle("b.png")])
+    assert [one.key for one in machine.get().bundle.works] == ["b.png"]
+    assert machine.problems == []
 
 
 def test_tasks_are_shared_and_gone_once_they_have_ended(fleet: Fleet) -> None:

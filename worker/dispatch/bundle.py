@@ -48,17 +48,27 @@ class Bundle:
 
     @classmethod
     def loads(cls, text: str) -> "Bundle":
-        """Read what `dumps` wrote."""
-        found = json.loads(zlib.decompress(base64.b64decode(text)))
+        """Read what `dumps` wrote.
+
+        Returns:
+            The bundle.
+
+        Raises:
+            ValueError: Another release of the worker wrote it.
+        """
         attempts: dict[Upload, Attempt] = {}
         works = []
-        for work in found["works"]:
-            withdrawn, uploads = (
-                [_read(one, found["bucket"], work["key"], attempts) for one in work[name]]
-                for name in ("withdrawn", "uploads")
-            )
-            works.append(KeyUploads(work["key"], withdrawn, uploads, work["gathered"]))
-        return cls(works, attempts, found["large"])
+        try:
+            found = json.loads(zlib.decompress(base64.b64decode(text)))
+            for work in found["works"]:
+                withdrawn, uploads = (
+                    [_read(one, found["bucket"], work["key"], attempts) for one in work[name]]
+                    for name in ("withdrawn", "uploads")
+                )
+                works.append(KeyUploads(work["key"], withdrawn, uploads, work["gathered"]))
+            return cls(works, attempts, found["large"])
+        except (KeyError, TypeError, zlib.error) as error:
+            raise ValueError("This is no bundle of this release.") from error
 
 
 def _upload(upload: Upload, attempts: Mapping[Upload, Attempt]) -> dict[str, Any]:

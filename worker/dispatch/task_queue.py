@@ -185,6 +185,10 @@ class TaskQueue:
 
     async def _take(self, context: JobContext, bundle: str) -> None:
         """Hand a bundle over, and wait until it has ended: what procrastinate calls the task."""
+        try:
+            loaded = Bundle.loads(bundle)
+        except ValueError:
+            return  # another release assigned it: its keys are listed again
         task = context.job.id or 0
         ended = self._held[task] = self._loop.create_future()
         try:
@@ -192,7 +196,7 @@ class TaskQueue:
                 ended.set_exception(JobAborted())
             else:
                 finish = partial(self._finish, ended)
-                self._receive(Assigned(Bundle.loads(bundle), finish))
+                self._receive(Assigned(loaded, finish))
             await ended
         except JobAborted:
             self._returned.append(task)

@@ -81,7 +81,6 @@ class Pass:
             ledger.end_leases()  # a killed pass may have left some
             stack.callback(self._end_leases)
             state.scheduler = source.open(state)
-            stack.callback(source.close)
             self._processor = Processor(self._context, self._leases, state)
             self._leases.open()
             stack.callback(self._leases.close)

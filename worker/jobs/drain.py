@@ -18,6 +18,7 @@ from worker.errors import ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
 from worker.jobs.disk import Disk
+from worker.jobs.mode import Mode
 from worker.jobs.own_listing import OwnListing
 from worker.jobs.request_threads import RequestThreads
 from worker.jobs.schedule import Schedule
@@ -81,6 +82,7 @@ class _Passes:
     ) -> None:
         self._settings, self._pipeline, self._ledger = settings, pipeline, ledger
         self._folder, self._linger = folder, linger
+        self._mode = Mode(ledger, settings.machine, lingers=linger > 0)
         self._lock = threading.Lock()
         self._current: Pass | None = None
         self._is_stopped = False
@@ -94,14 +96,14 @@ class _Passes:
         """Make a pass; return whether another one must follow at once."""
         settings, pipeline, cores = self._settings, self._pipeline, available_cores()
         environment = environment_of(settings, pipeline)
-        is_fleet = self._is_fleet()
+        is_fleet = self._mode.choose()
         with ExitStack() as stack:
             pool = make_pool(pipeline, environment, self._folder, cores)
             context = pass_context(settings, pipeline, self._ledger, pool, self._folder)
             threads = threads_for(cores)
             make = partial(self._fleet_source, stack) if is_fleet else self._own_listing
             source: Source = make(context, threads, schedule_of(settings))
-            bucket_pass = Pass(context, threads, source, lambda: self._is_fleet() != is_fleet)
+            bucket_pass = Pass(context, threads, source, self._mode.is_outdated)
             with self._lock:
                 self._current = bucket_pass
                 if self._is_stopped:
@@ -138,10 +140,6 @@ class _Passes:
         assignments = stack.enter_context(open_assignments(settings, name))
         queue = partial(TaskQueue, settings, name, threads)
         return FleetSource(context, threads, schedule, assignments, queue)
-
-    def _is_fleet(self) -> bool:
-        """Return whether other machines work for the pipeline, too."""
-        return self._linger > 0 and not {*self._ledger.live_machines()} <= {self._settings.machine}
 
 
 def pass_context(

@@ -74,7 +74,7 @@ class FleetSource:
     def open(self, state: PassState) -> Scheduler:
         """See `Source.open`."""
         self._state = state
-        self._feed = TaskFeed(self._context.ledger, state)
+        self._feed = TaskFeed(self._context.ledger, self._context.pipeline.input, state)
         self._queue = self._make_queue(self._feed.receive, state.end)
         self._lister = FleetLister(
             self._context, self._assignments, self.schedule, self._threads, state
@@ -84,6 +84,14 @@ class FleetSource:
 
     def feed(self) -> bool:
         """See `Source.feed`."""
+        try:
+            return self._feed_until_end()
+        finally:
+            # Running jobs may take hours: other machines can do what has not begun.
+            self._queue.close()
+            self._lister.resign()
+
+    def _feed_until_end(self) -> bool:
         state, began = self._state, time.monotonic()
         state.heartbeat_due.set()
         self._queue.open()
@@ -109,11 +117,6 @@ class FleetSource:
         self._feed.finish_settled()
         if self._state.is_idle():
             self._state.heartbeat_due.set()  # it releases leases: newer uploads wait for that
-
-    def close(self) -> None:
-        """See `Source.close`."""
-        self._queue.close()
-        self._lister.resign()
 
     def _is_idle(self) -> bool:
         return self._feed.is_empty and self._state.is_idle()

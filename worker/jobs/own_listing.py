@@ -62,9 +62,6 @@ class OwnListing:
     def note_ended(self) -> None:
         """See `Source.note_ended`."""
 
-    def close(self) -> None:
-        """See `Source.close`."""
-
     def _list(self) -> bool:
         """Offer everything that the bucket contains, as fast as it is processed.
 

@@ -41,6 +41,3 @@ class Source(Protocol):
 
     def note_ended(self) -> None:
         """Note that a thread has ended a batch or a deletion; called by that thread."""
-
-    def close(self) -> None:
-        """End; no thread of the pass is running any more."""

@@ -17,11 +17,13 @@ class TaskFeed:
 
     Args:
         ledger: The pipeline's ledger.
+        bucket: The pipeline's input bucket. Works of another one, assigned before the settings were
+            changed, are left alone.
         state: The pass's.
     """
 
-    def __init__(self, ledger: Ledger, state: PassState) -> None:
-        self._ledger, self._state = ledger, state
+    def __init__(self, ledger: Ledger, bucket: str, state: PassState) -> None:
+        self._ledger, self._bucket, self._state = ledger, bucket, state
         self._unfinished: list[Assigned] = []
 
     @property
@@ -35,7 +37,8 @@ class TaskFeed:
         now, clock = time.monotonic(), datetime.now(UTC)
         with state.changed:
             for work in bundle.works:
-                state.scheduler.assign(work, bundle.attempts, now, clock)
+                if (work.withdrawn or work.uploads)[0].bucket == self._bucket:
+                    state.scheduler.assign(work, bundle.attempts, now, clock)
             is_settled = self._is_settled(assigned)
             if not is_settled:
                 self._unfinished.append(assigned)
