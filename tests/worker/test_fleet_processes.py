@@ -95,11 +95,17 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
         eventually(lambda: is_dispatched(versioned))
         one, two = fleet.machines.values()
         keys = put(versioned, "x", 40)
-        eventually(lambda: versioned.sql("SELECT 1 FROM pipeline.leases WHERE machine = 'vm-1'"))
+        query = "SELECT fence, until FROM pipeline.leases WHERE machine = 'vm-1'"
+        eventually(lambda: versioned.sql(query))
         two.stop()
         one.kill()
+        leases = versioned.sql(query)
         one.start()
-        eventually(lambda: is_finished(versioned, keys), seconds=25)
+        held = "SELECT 1 FROM pipeline.leases WHERE fence = ANY(%s) AND until > now()"
+        eventually(lambda: not versioned.sql(held, [row["fence"] for row in leases]))
+        (clock,) = versioned.sql("SELECT now()")
+        assert all(clock["now"] < row["until"] for row in leases)
+        eventually(lambda: is_finished(versioned, keys))
     assert done(versioned) == dict.fromkeys(keys, 1)
 
 
