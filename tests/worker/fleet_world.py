@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Self
 from tests.worker.world import Transforms, World
 from worker.dispatch.memory_assignments import MemoryAssignments
 from worker.dispatch.memory_queue import MemoryTaskQueue, QueueTables
-from worker.errors import ServiceUnavailable
+from worker.errors import PassInterrupted, ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.fleet_source import FleetSource
 from worker.ledger.ledger import Ledger
@@ -40,7 +41,8 @@ class Machine:
 
     def _run(self) -> None:
         try:
-            self.one.run()
+            with suppress(PassInterrupted):
+                self.one.run()
         except self.expected as error:
             self.problem = str(error)
 

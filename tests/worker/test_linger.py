@@ -94,6 +94,19 @@ def test_a_signal_ends_it_without_a_failure(versioned: Pipeline, number: int) ->
     assert heartbeat(versioned)[1] is None  # type: ignore[index]
 
 
+def test_a_signal_in_a_job_is_no_error(versioned: Pipeline) -> None:
+    """It is how a machine reboots, and how it leaves the stack."""
+    versioned.put("slow.webp", slow_photo())
+    with lingering(versioned) as process:
+        eventually(lambda: bool(busy(process.pid)))
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (1, "The pass was stopped by a signal.\n")
+    assert versioned.left() == ["slow.webp"]
+    status = json.loads(versioned.run("status", "--json").stdout)
+    assert (status["machines"][0]["problems"], status["last_error"]) == ([], None)
+
+
 def test_it_ends_after_its_time(versioned: Pipeline) -> None:
     start = time.monotonic()
     with lingering(versioned, "3") as process:

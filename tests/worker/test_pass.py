@@ -24,6 +24,7 @@ from tests.worker.world import (
 from worker.errors import (
     InvalidInput,
     ObjectMissing,
+    PassInterrupted,
     ServiceUnavailable,
     TransformCrashed,
     UploadDeferred,
@@ -474,7 +475,7 @@ def test_a_stopped_pass_leaves_its_uploads_and_counts_nothing(world: World) -> N
     world.upload("x.png")
     stopping = world.new_pass()
     stopping.stop()
-    with pytest.raises(ServiceUnavailable, match=r"stopped by a signal"):
+    with pytest.raises(PassInterrupted, match=r"stopped by a signal"):
         stopping.run()
     assert world.left() == ["x.png"]
     assert world.ledger.unfinished_attempts(INPUT) == {}

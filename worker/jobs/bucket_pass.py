@@ -59,8 +59,8 @@ class Pass:
         """Process uploads until the source has none, or the pass is outdated.
 
         Raises:
-            ServiceUnavailable: The pass could not continue, was stopped while there was work, or
-                an upload failed.
+            ServiceUnavailable: The pass could not continue, or an upload failed.
+            PassInterrupted: It was stopped while there was work.
         """
         ledger, state, source = self._context.ledger, self._state, self._source
         has_work = True
@@ -98,10 +98,11 @@ class Pass:
             worker.result()
         if self.was_outdated and not (self._is_stopped or state.problem):
             return
-        stopped = "The pass was stopped by a signal." if self._is_stopped and has_work else None
-        if problem := self._problem() or stopped:
+        if problem := self._problem():
             raise ServiceUnavailable(problem)
         ledger.heartbeat(None)
+        if self._is_stopped and has_work:
+            raise PassInterrupted("The pass was stopped by a signal.")
 
     def stop(self) -> None:
         """Stop soon: running transforms are killed, and their uploads left for the next pass."""

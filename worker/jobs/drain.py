@@ -14,7 +14,7 @@ from pathlib import Path
 from worker import folder_removal, logs
 from worker.dispatch.queue_name import queue_name
 from worker.environment import environment_of, policy_of
-from worker.errors import ServiceUnavailable
+from worker.errors import PassInterrupted, ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context, Reader
 from worker.jobs.disk import Disk
@@ -50,6 +50,7 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
 
     Raises:
         ServiceUnavailable: The pass failed; the heartbeat names the same reason.
+        PassInterrupted: A signal stopped the pass, and there is work left.
         InvalidSettings: There is no such pipeline or transform, or a parameter is wrong.
     """  # noqa: DOC502  raised by what it calls
     pipeline = settings.chosen(name)
@@ -62,10 +63,11 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
         try:
             while passes.make_one():
                 pass
-        except ServiceUnavailable as error:
+        except (ServiceUnavailable, PassInterrupted) as error:
             _log.info("pass", extra=fields(obstacle=str(error), **passes.counts))
-            with suppress(ServiceUnavailable):  # the database may be what failed
-                ledger.heartbeat(str(error))
+            if isinstance(error, ServiceUnavailable):
+                with suppress(ServiceUnavailable):  # the database may be what failed
+                    ledger.heartbeat(str(error))
             raise
 
 
