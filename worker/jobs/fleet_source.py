@@ -14,14 +14,14 @@ from worker.jobs.schedule import Schedule
 from worker.jobs.scheduler import Scheduler
 from worker.jobs.task_feed import TaskFeed
 
-# After this time an idle pass ends, so that the next one begins with little memory.
+# An idle pass ends after this time, so that the next one begins with little memory.
 _LIFE_SECONDS = 3600
 # How soon another machine becomes the lister after the lease of a dead one has ended.
 _TAKE_OVER_SECONDS = LISTER_SECONDS / 5
 
 
 class Queue(Protocol):
-    """This machine's end of the queue; see `TaskQueue`."""
+    """What a machine gets from the queue; see `TaskQueue`."""
 
     @property
     def problem(self) -> str | None:
@@ -34,7 +34,7 @@ class Queue(Protocol):
         """Give unfinished bundles back."""
 
 
-#: Makes the queue of functions that take a bundle, and the reason why the queue has failed.
+#: Makes a queue, which calls the first function with each bundle, the second with its failure.
 MakeQueue = Callable[[Callable[[Assigned], None], Callable[[str], None]], Queue]
 
 
@@ -43,10 +43,10 @@ class FleetSource:
 
     Args:
         context: What all jobs share.
-        threads: How many batches are processed at a time, and how many tasks are taken.
+        threads: How many batches are processed, and how many tasks held, at a time.
         schedule: The times.
-        assignments: What is assigned to whom.
-        make_queue: Makes this machine's end of the queue.
+        assignments: Those of the pipeline.
+        make_queue: Makes the queue.
     """
 
     lingers = True

@@ -1,4 +1,4 @@
-"""How a pass gets its works: by itself, or from a queue that several machines share."""
+"""The mode of passes: each lists for itself, or several machines share a queue."""
 
 import time
 
@@ -10,7 +10,7 @@ _ALONE_SECONDS = 30
 
 
 class Mode:
-    """Decides by the heartbeats of a pipeline's machines.
+    """The mode of a machine's passes, by the heartbeats of the pipeline's machines.
 
     All methods raise ServiceUnavailable if the database fails.
 
@@ -23,22 +23,22 @@ class Mode:
     def __init__(self, ledger: Ledger, machine: str, *, lingers: bool) -> None:
         self._ledger, self._machine, self._lingers = ledger, machine, lingers
         self._is_shared = False
-        self._met = 0.0  # when another machine was live last
+        self._latest = 0.0  # when another machine was live last
 
     def choose(self) -> bool:
-        """Return whether the next pass shares the work with others."""
-        self._is_shared = self._meets()
+        """Choose the mode of the next pass; return whether it shares a queue."""
+        self._is_shared = self._sees_others()
         return self._is_shared
 
     def is_outdated(self) -> bool:
-        """Return whether the next pass should get its works in the other way."""
-        if self._meets():
+        """Return whether the pass should end, since the other mode is due."""
+        if self._sees_others():
             return not self._is_shared
-        return self._is_shared and time.monotonic() - self._met > _ALONE_SECONDS
+        return self._is_shared and time.monotonic() - self._latest > _ALONE_SECONDS
 
-    def _meets(self) -> bool:
+    def _sees_others(self) -> bool:
         """Return whether another machine is live."""
         if not self._lingers or {*self._ledger.live_machines()} <= {self._machine}:
             return False
-        self._met = time.monotonic()
+        self._latest = time.monotonic()
         return True

@@ -60,7 +60,7 @@ class OwnListing:
             self._pause()
 
     def note_ended(self) -> None:
-        """See `Source.note_ended`."""
+        """See `Source.note_ended`; there is no task to finish."""
 
     def _list(self) -> bool:
         """Offer everything that the bucket contains, as fast as it is processed.

@@ -1,4 +1,4 @@
-"""The bundles that this machine gets from the queue: offered to its threads, then finished."""
+"""The bundles that a machine gets from the queue: offered to its threads, then finished."""
 
 import time
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ class TaskFeed:
         now, clock = time.monotonic(), datetime.now(UTC)
         with state.changed:
             for work in bundle.works:
-                if (work.withdrawn or work.uploads)[0].bucket == self._bucket:
+                if work.versions[0].bucket == self._bucket:
                     state.scheduler.assign(work, bundle.attempts, now, clock)
             is_settled = self._is_settled(assigned)
             if not is_settled:
