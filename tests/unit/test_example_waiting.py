@@ -16,6 +16,7 @@ from cli.machines.boot import Step
 from cli.machines.page import Page
 
 OBSTACLE = "The preparation of pipeline faces has not ended yet: packages are being installed."
+MACHINE = {"obstacle": OBSTACLE, "live": True, "seconds_ago": 3}
 RUN = "a" * 32
 STATES = dict.fromkeys(("waiting", "running", "quarantined", "dropped"), 0)
 
@@ -36,7 +37,7 @@ class Host:
     def _answer(self, arguments: Sequence[str]) -> object:
         if arguments[0] == "status":
             self._was_asked.touch()
-            return {"pipelines": [{"machines": [{"obstacle": OBSTACLE}]}]}
+            return {"pipelines": [{"machines": [MACHINE]}]}
         is_done = self._was_asked.exists()
         if arguments[1] == "list":
             return {"run": RUN, "key": "cat.jpg"}
