@@ -29,8 +29,11 @@ class Pass:
         context: What all jobs share. The pass closes its pool and its threads for requests.
         threads: How many batches are processed at a time.
         source: Where the works come from.
-        is_outdated: Asked after each heartbeat: whether the pass is to end after what is running,
-            since another one would get its works from elsewhere.
+        is_outdated: Returns whether the pass should end after what is running, since the mode has
+            changed; called after each heartbeat.
+
+    Attributes:
+        was_outdated: Whether it has ended so.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Pass:
             state.heartbeat_due,
             is_live=source.lingers,
             problem=self._problem,
-            written=self._look_around,
+            written=self._check,
             failed=state.end,
         )
         with ExitStack() as stack:
@@ -119,7 +122,7 @@ class Pass:
         with self._state.changed:
             return self._state.problem or self._state.scheduler.problem or self._source.problem
 
-    def _look_around(self) -> None:
+    def _check(self) -> None:
         """Report to the watchdog if all threads are alive; end if the pass is outdated."""
         is_fed = time.monotonic() - self._state.fed < _FED_SECONDS
         is_working = is_fed and not any(one.done() for one in self._workers)

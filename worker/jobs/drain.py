@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 def drain(settings: Settings, name: str | None, linger: float) -> None:
-    """Make one pass; if other machines come or go meanwhile, another one in the other way.
+    """Make one pass; if other machines come or go meanwhile, another one in the other mode.
 
     Args:
         settings: The stack's.
@@ -63,11 +63,13 @@ def drain(settings: Settings, name: str | None, linger: float) -> None:
         try:
             while passes.make_one():
                 pass
-        except (ServiceUnavailable, PassInterrupted) as error:
+        except PassInterrupted as error:
             _log.info("pass", extra=fields(obstacle=str(error), **passes.counts))
-            if isinstance(error, ServiceUnavailable):
-                with suppress(ServiceUnavailable):  # the database may be what failed
-                    ledger.heartbeat(str(error))
+            raise
+        except ServiceUnavailable as error:
+            _log.info("pass", extra=fields(obstacle=str(error), **passes.counts))
+            with suppress(ServiceUnavailable):  # the database may be what failed
+                ledger.heartbeat(str(error))
             raise
 
 

@@ -18,7 +18,7 @@ from worker.uploads.listing import KeyUploads
 
 _CHUNK = 1000  # keys: a page
 _LOOK_SECONDS = 0.15  # between two looks at a full queue
-_REST_SECONDS = 2.0  # at most between two listings while nobody is short of tasks
+_DEMAND_SECONDS = 2.0  # at most between two listings while no thread is short of tasks
 _QUEUED = 4  # tasks a thread: short jobs must not exhaust the queue between two looks
 _MOST_LARGE = 1000  # works that are kept; others are listed again
 _BATCHES = 2  # of a bundle: a task costs the workers 5 ms of CPU
@@ -114,13 +114,13 @@ class FleetLister:
         self._problem = next((problem for problem in failed if problem), None)
         return found
 
-    def rest(self) -> None:
-        """Wait while each thread of the fleet has another task: listing costs CPU, too.
+    def await_demand(self) -> None:
+        """Wait while there is a queued task for each thread of the fleet: listing costs CPU.
 
         Raises:
             ServiceUnavailable: The database failed.
         """  # noqa: DOC502  raised by assignments
-        until = time.monotonic() + _REST_SECONDS
+        until = time.monotonic() + _DEMAND_SECONDS
         while self.lead() and self._assignments.depth().queued >= self._fleet_threads:
             if self._state.is_ending or time.monotonic() >= until:
                 return

@@ -102,7 +102,7 @@ class FleetSource:
             is_lister = self._lister.lead()
             if is_lister:
                 found = self._lister.list_once()
-                self._lister.rest()
+                self._lister.await_demand()
             now = time.monotonic()
             if now - began > _LIFE_SECONDS and not found and self._is_idle():
                 return False
