@@ -265,7 +265,7 @@ class Model:
                 room -= taken
                 backlog -= taken
                 # An object that is taken in the step in which it comes waits for its share of it.
-                waits.append(((step - since) * _STEP_SECONDS + (1 - room / rate) * 5, taken))
+                waits.append((_STEP_SECONDS * (step - since + (1 - room / rate) / 2), taken))
                 if taken == count:
                     pending.popleft()
                 else:
