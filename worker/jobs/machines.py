@@ -28,9 +28,8 @@ def machine_rows(
     Returns:
         machine; last_pass, seconds_ago, live, cores, cpu, memory_used and memory_total of its
         newest heartbeat; problems, a missing heartbeat among them, and as obstacle the first of
-        them; rate (jobs done in a minute);
-        running (how many jobs it works on) and jobs (those that began first: id, pipeline, key,
-        started).
+        them; rate (jobs done in a minute); running (how many jobs it works on) and jobs (those
+        that began first: id, pipeline, key, started).
     """
     machines: dict[str, list[_Row]] = {}
     for row in heartbeats:
