@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.errors import CommandError
 from cli.terminal import print_progress, print_table
 from infra.settings.declared import defaults
 
@@ -42,16 +43,20 @@ def prices() -> dict[str, dict[str, float]]:
 
 
 def of_stack(settings: Mapping[str, Any]) -> list[Item]:
-    """Return the bill of a stack with these settings, by prices.toml."""
+    """Return the bill of a stack with these settings, by prices.toml.
+
+    Raises:
+        CommandError: A number among them is none.
+    """
     wanted, known = defaults() | {name: str(value) for name, value in settings.items()}, prices()
     parts = [
-        ("machine", wanted["flavor"], int(wanted["machines"])),
+        ("machine", wanted["flavor"], _whole(wanted, "machines")),
         ("floating IP", "each", 1),
     ]
     if wanted["database"] != "existing":
         parts += [
             ("database", wanted["databaseFlavor"], 1),
-            ("database volume", "GiB", int(wanted["databaseVolumeSize"])),
+            ("database volume", "GiB", _whole(wanted, "databaseVolumeSize")),
         ]
     return [Item(name, of, amount, known.get(name, {}).get(of)) for name, of, amount in parts]
 
@@ -63,6 +68,13 @@ def print_bill(bill: Sequence[Item]) -> None:
     print_progress(
         "Estimated by docs/costs.md (with source and date); stored objects are not included."
     )
+
+
+def _whole(settings: Mapping[str, str], name: str) -> int:
+    try:
+        return int(settings[name])
+    except ValueError:
+        raise CommandError(f"{name} is {settings[name]!r}: set it to a whole number.") from None
 
 
 def _rows(bill: Sequence[Item]) -> Iterator[tuple[str, str, str]]:

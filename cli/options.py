@@ -111,14 +111,14 @@ def complete_machine(
     from click.shell_completion import CompletionItem
 
     from cli.pipelines.settings_file import SettingsFile
-    from infra.names import Names
+    from infra.names import MOST_MACHINES, Names
 
     stack = str(context.meta.get(_STACK, LOCAL))
     try:
         count = int(SettingsFile(stack).values.get("machines", 1))
     except (CommandError, TypeError, ValueError):  # a missing or malformed file, or number
         count = 0
-    names = map(Names.of_stack(stack).machine, range(1, count + 1))
+    names = map(Names.of_stack(stack).machine, range(1, min(count, MOST_MACHINES) + 1))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

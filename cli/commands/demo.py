@@ -33,8 +33,9 @@ from cli.stacks.target import Target, command_line, explain_interrupt
 from cli.stacks.temporary_stack import temporary
 from cli.terminal import print_progress, print_result, progress_bar
 from cli.uploads import Photo, await_results, find_photos, sample_photos, send
-from infra.names import MOST_MACHINES, PROJECT
+from infra.names import PROJECT
 from local import private_file
+from local.api.quotas import DEFAULTS
 
 _CLOUD_PHOTOS = 3
 #: The page shows inputs beside results where they are kept.
@@ -66,7 +67,7 @@ def _complete_example(_context: object, _option: object, incomplete: str) -> lis
 @click.option("--keep", is_flag=True, help="Leave it running and say what to try next.")
 @click.option(
     "--machines",
-    type=click.IntRange(1, MOST_MACHINES),
+    type=click.IntRange(1, DEFAULTS["compute"]["instances"]),
     default=1,
     show_default=True,
     metavar="N",

@@ -17,7 +17,7 @@ from worker.jobs.camera_lines import camera_lines
 from worker.jobs.machines import machine_facts
 from worker.jobs.pace import queue_text, time_left
 
-_LOGINS = 16  # at a time
+_LOGINS = 8  # at a time; sshd refuses some of those beyond ten (sshd_config(5), MaxStartups)
 _SHOWN_REASONS = 5
 _BROKER = "pipeline-broker"
 
@@ -41,6 +41,12 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
+    if "warnings" not in report:
+        up = command_line("up", target.name)
+        raise CommandError(
+            f"Machine {host.name} has an earlier version, whose report has less than is shown here:"
+            f" '{up}' updates it; --json prints the report."
+        )
     failed = _failed_steps(hosts)
     _print_machines(report["machines"])
     print_table(_rows(report, {one.name: one.state for _, steps in failed for one in steps}))

@@ -1,6 +1,7 @@
 """Access to a machine that runs the worker: the database admits only connections from there."""
 
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -90,11 +91,14 @@ def choose(target: "Target", machine: str | None = None) -> Sequence[Host]:
     hosts = target.hosts()
     if not hosts:
         up = command_line("up", target.name)
-        raise CommandError(f"No machine of the pipeline is running: '{up}' starts one.")
+        raise CommandError(
+            "No machine of the pipeline can be reached, since the first one, through which others "
+            f"are reached, does not run: '{up}' starts it."
+        )
     if machine is None:
         return hosts
     names = Names.of_stack(target.name)
-    name = names.machine(int(machine)) if machine.isdecimal() else machine
+    name = names.machine(int(machine)) if re.fullmatch(r"\d{1,9}", machine) else machine
     found = [host for host in hosts if host.name == name]
     if not found:
         running = ", ".join(host.name for host in hosts)

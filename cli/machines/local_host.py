@@ -128,7 +128,10 @@ class GuestHost(SshHost):
 def local_hosts(
     machines: Sequence[LocalMachine], paths: LocalPaths
 ) -> list[ProcessHost | GuestHost]:
-    """Return the access to running machines of the local cloud, the stack's first one first."""
+    """Return the access to running machines of the local cloud, the stack's first one first.
+
+    Without that one there is no way to other guests.
+    """
     found: list[ProcessHost | GuestHost] = []
     jump: GuestHost | None = None
     for machine in machines:
@@ -137,6 +140,8 @@ def local_hosts(
             continue
         assert isinstance(machine, BootedMachine)  # noqa: S101
         port, interface = machine.ssh_port, machine.interface
+        if port is None and jump is None:
+            continue
         host = GuestHost(
             name=machine.name,
             instance=machine.folder.name,

@@ -191,6 +191,8 @@ class CloudStack:
     def hosts(self) -> Sequence[SshHost]:
         """Return the state's VMs: the first at the outputs' floating IP, others through it.
 
+        Without the first one there is no way to the others.
+
         Raises:
             CommandError: Nothing is deployed.
         """
@@ -208,10 +210,14 @@ class CloudStack:
         found: dict[str, SshHost] = {}
         for name in sorted(machines, key=lambda name: (len(name), name)):  # vm, vm-2, …, vm-10
             is_first, vm = name == first, machines[name]
+            # One that its cloud could not start has none.
+            internal = str(vm["outputs"].get("accessIpV4") or "")
+            if not (is_first or (internal and first in found)):
+                continue
             found[name] = SshHost(
                 name=name,
                 instance=str(vm["id"]),
-                address=address if is_first else str(vm["outputs"]["accessIpV4"]),
+                address=address if is_first else internal,
                 user=str(settings.get("sshUser") or _DEFAULT_USER),
                 key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
                 known_hosts=registry.folder(self.name) / "known_hosts",

@@ -3,9 +3,11 @@
 import re
 
 import click
+import pytest
 
 from cli.commands import Commands
 from cli.cost import of_stack
+from cli.errors import CommandError
 from tests.checkout import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -44,6 +46,13 @@ def test_cost_is_the_sum_of_prices() -> None:
 def test_a_flavor_without_a_price_is_not_guessed() -> None:
     machine = of_stack({"flavor": "huge", "databaseFlavor": "standard.small"})[0]
     assert (machine.rate, machine.hourly) == (None, 0.0)
+
+
+@pytest.mark.parametrize("value", ["two", 1.5, {"secure": "v1:x"}])
+@pytest.mark.parametrize("setting", ["machines", "databaseVolumeSize"])
+def test_cost_of_a_number_that_is_none(setting: str, value: object) -> None:
+    with pytest.raises(CommandError, match=rf"^{setting} is .*: set it to a whole number\.$"):
+        of_stack({setting: value})
 
 
 def fault(words: list[str]) -> str:

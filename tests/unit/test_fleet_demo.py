@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 import pytest
+from click.testing import CliRunner
 
+from cli.commands import demo
 from cli.errors import CommandError
 from cli.fleet_demo import more_photos, print_shares
 from cli.machines import fleet
@@ -23,6 +25,12 @@ def test_there_are_enough_photos_with_keys_of_their_own() -> None:
     assert len({photo.key for photo in photos}) == len(photos)
     for photo in photos:
         photo.check()
+
+
+def test_more_machines_than_this_computers_cloud_admits_are_refused() -> None:
+    for number in ("0", "9"):
+        result = CliRunner().invoke(demo.command, ["--machines", number])
+        assert f"{number} is not in the range 1<=x<=8" in result.output
 
 
 def test_share_of_each_machine_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,13 @@ from click.testing import CliRunner
 from cli.commands import logs
 from cli.errors import CommandError
 from cli.machines.host import choose, first
+from cli.machines.local_host import local_hosts
 from cli.machines.ssh_host import SshHost
+from cli.paths import LocalPaths
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.target import Target
+from local.machine.firewall import Interface
+from local.machine.qemu.machine import QemuMachine
 
 NAMES = ("image-pipeline-lab-vm", "image-pipeline-lab-vm-2", "image-pipeline-lab-vm-10")
 
@@ -57,11 +61,11 @@ def test_machine_is_chosen_by_name_or_number() -> None:
     assert first(cast("Target", Stack())).name == NAMES[0]
 
 
-@pytest.mark.parametrize("machine", ["3", "0", "vm", ""])
+@pytest.mark.parametrize("machine", ["3", "0", "vm", "", "9" * 5000])
 def test_other_machines_are_refused_with_those_that_run(machine: str) -> None:
     with pytest.raises(CommandError, match=rf"'{machine}' is not running: choose one of .*-vm-10"):
         chosen(machine)
-    with pytest.raises(CommandError, match=r"pipeline up --stack lab' starts one"):
+    with pytest.raises(CommandError, match=r"pipeline up --stack lab' starts it"):
         chosen(machine, Stack([]))
 
 
@@ -133,6 +137,34 @@ def test_machines_of_a_cloud_are_reached_through_the_first(tmp_path: Path) -> No
     assert (one.address, one.jump) == ("192.0.2.7", None)
     assert (two.address, two.jump) == ("10.0.0.1", one)
     assert (ten.address, ten.jump) == ("10.0.0.0", one)
+
+
+def test_machine_that_its_cloud_never_started_is_left_out(tmp_path: Path) -> None:
+    stack = Deployed(tmp_path)
+    found = stack.resources()
+    del found[0]["outputs"]["accessIpV4"]
+    stack.resources = lambda: found  # type: ignore[method-assign]
+    assert [host.name for host in stack.hosts()] == list(NAMES[:2])
+
+
+def test_machines_are_out_of_reach_without_the_first(tmp_path: Path) -> None:
+    stack = Deployed(tmp_path)
+    found = stack.resources()[:-1]
+    stack.resources = lambda: found  # type: ignore[method-assign]
+    for machine in (None, "2"):
+        with pytest.raises(
+            CommandError, match=r"No .* first one.* does not run: '.*up --stack lab' starts"
+        ):
+            choose(cast("Target", stack), machine)
+
+
+def test_local_guests_are_out_of_reach_without_the_first(tmp_path: Path) -> None:
+    class Guest(QemuMachine):
+        ssh_port = None
+        interface = Interface("fa:16:3e:00:00:09", "10.0.0.9")
+
+    paths = LocalPaths(tmp_path)
+    assert local_hosts([Guest(NAMES[1], tmp_path / "guest")], paths) == []
 
 
 class Server(asyncssh.SSHServer):

@@ -3,12 +3,15 @@
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Any, cast
 
 import pytest
 
 from cli.commands import status
+from cli.errors import CommandError
 from cli.machines.boot import Step
 from cli.stacks.target import Target
 from local.machine.process.machine import NO_BROKER
@@ -142,3 +145,26 @@ def test_warnings_and_failures_of_each_machine(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().err.splitlines()
     assert "Warning: The bucket is nearly full." in lines
     assert any(one.startswith("  lab-vm-2: pipeline-migrate: failed") for one in lines)
+
+
+def test_report_of_an_earlier_version_names_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    earlier = report(machine("lab-vm"))
+    del earlier["warnings"]
+    with pytest.raises(CommandError, match=r"lab-vm .* earlier version.*up --stack lab' updates"):
+        show(Stack([Host("lab-vm", earlier)]))
+    show(Stack([Host("lab-vm", earlier)]), as_json=True)
+    assert json.loads(capsys.readouterr().out)["machines"]
+
+
+def test_logins_at_a_time_are_fewer_than_a_server_takes() -> None:
+    """OpenSSH refuses some of those beyond ten (sshd_config(5), MaxStartups)."""
+    ten, met = threading.Barrier(10), []
+
+    class Counted(Host):
+        def steps(self) -> list[Step]:
+            with suppress(threading.BrokenBarrierError):
+                met.append(ten.wait(1))
+            return []
+
+    show(Stack([Counted("lab-vm", report()) for _ in range(20)]))
+    assert met == []

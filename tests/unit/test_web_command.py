@@ -225,5 +225,5 @@ def test_stack_without_a_page(local: ProcessHost) -> None:
 
 
 def test_stack_without_a_machine() -> None:
-    with pytest.raises(CommandError, match="No machine of the pipeline is running"):
+    with pytest.raises(CommandError, match="No machine of the pipeline can be reached"):
         run(Stack([]), is_printed=True)

@@ -362,3 +362,11 @@ def test_a_source_that_changes_during_its_copy(changed: bool) -> None:
                 store.copy(source, "out", "y", "image/png", {})
         else:
             store.copy(source, "out", "y", "image/png", {})
+
+
+@pytest.mark.parametrize(
+    "found", [b"", response(500), error(501, "NotImplemented"), response(X_Rgw_Object_Count="-1")]
+)
+def test_store_that_does_not_count_objects_is_no_error(found: bytes) -> None:
+    with scripted(lambda _: found) as (store, _):
+        assert store.object_count("in") is None

@@ -63,7 +63,7 @@ class S3Store:
         query = {"read-stats": "true"}
         try:
             response = self._requests.call("HEAD", bucket, query=query, retry=PROBE)
-        except RequestRefused:
+        except (RequestRefused, ServiceUnavailable):
             return None
         count = response.headers.get("x-rgw-object-count", "")
         return int(count) if count.isdecimal() else None

@@ -153,7 +153,8 @@ class Store(Protocol):
     def object_count(self, bucket: str) -> int | None:
         """Return how many objects a bucket holds: each version is one, a delete marker none.
 
-        None if the store does not say so, or refuses to (quirks.OBJECTS_ARE_COUNTED).
+        None if the store does not say so, refuses to, or does not respond
+        (quirks.OBJECTS_ARE_COUNTED).
         """
 
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
