@@ -408,6 +408,39 @@ def test_large_uploads_leave_threads_to_small_ones(world: World) -> None:
     assert 1 <= beside["most"] <= 2  # while both machines are live; one alone has one thread for it
 
 
+def test_failed_uploads_do_not_delay_others(world: World) -> None:
+    """Downloads that hang at every second try take half of all threads at most."""
+    tried, released = set[str](), threading.Event()
+    hanging = threading.Semaphore(0)
+
+    def hang_at_the_second_try(name: str) -> Callable[[], None]:
+        def act() -> None:
+            if name not in tried:
+                tried.add(name)
+                raise UploadDeferred("not yet")
+            hanging.release()
+            assert released.wait(60)
+
+        return act
+
+    names = [f"hangs {number}" for number in range(8)]
+    world.transforms = Transforms({one.encode(): hang_at_the_second_try(one) for one in names})
+    for name in names:
+        world.upload(f"{name}.png", name.encode())
+    with Fleet(world, threads=4) as fleet:
+        for name in (ONE, TWO):
+            fleet.start(name)
+        for _ in range(2):
+            assert hanging.acquire(timeout=30)
+        time.sleep(0.5)  # the others would have been assigned meanwhile
+        for number in range(50):
+            world.upload(f"{number}.png")
+        eventually(lambda: len(world.outcomes()) == 50, seconds=20)
+        released.set()
+        finish(world, fleet)
+    assert len(world.outcomes()) == len(names) + 50
+
+
 def test_chains_and_retries(tmp_path: Path) -> None:
     """Copies to readers have one job each, and a retried job's quarantined copy goes."""
     world = quick(chained(tmp_path))

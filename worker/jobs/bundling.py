@@ -30,13 +30,13 @@ class Due:
 
     @property
     def is_large(self) -> bool:
-        """Whether it may keep a thread for long."""
-        return self.size > BATCH_BYTES
+        """Whether it may keep a thread for long: it is large, or was tried before."""
+        return self.size > BATCH_BYTES or bool(self.attempts)
 
     @property
     def is_shareable(self) -> bool:
         """Whether it may be in a bundle with others."""
-        return (self.work.is_single or not self.work.uploads) and not self.attempts
+        return (self.work.is_single or not self.work.uploads) and not self.is_large
 
 
 def bundles(due: Iterable[Due], threads: int, limit: int, following: int = 0) -> Iterator[Bundle]:

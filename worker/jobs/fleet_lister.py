@@ -1,10 +1,11 @@
 """The lister of a fleet: one machine at a time lists the input bucket for all of them."""
 
+import random
 import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 
 from worker.dispatch.assignments import LISTER_SECONDS, Assignments, Pauses
 from worker.dispatch.bundle import Bundle
@@ -174,7 +175,8 @@ class FleetLister:
         room = max(0, _QUEUED * self._fleet_threads - depth.queued)
         chosen = [left.popleft() for _ in range(min(room, len(left)))]
         room_large = max(0, self._fleet_threads // 2 - depth.large)
-        for key in [*islice(self._large, room_large)]:
+        # Not the first ones: those that fail again and again must not delay the last ones.
+        for key in random.sample([*self._large], min(room_large, len(self._large))):
             one = self._large.pop(key)
             chosen.append(Bundle([one.work], one.attempts, is_large=True))
         return chosen
