@@ -35,7 +35,7 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
         _explain(host, target.name, error)
         raise
     # Earlier versions have no such output.
-    if names := target.outputs(show_secrets=False).get("machineNames"):
+    if names := target.outputs(show_secrets=False).get("machineNames", ()):
         for part in (report, *report["pipelines"]):
             part["machines"] = [one for one in part["machines"] if one["machine"] in names]
     if as_json:
@@ -48,7 +48,7 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
             f" '{up}' updates it; --json prints the report."
         )
     failed = _failed_steps(hosts)
-    _print_machines(report["machines"])
+    _print_machines(report["machines"], names)
     print_table(_rows(report, {one.name: one.state for _, steps in failed for one in steps}))
     for machine, steps in failed:
         for line in describe(steps):
@@ -64,8 +64,8 @@ def _failed_steps(hosts: Sequence[Host]) -> list[tuple[Host, list[Step]]]:
         return list(zip(hosts, found, strict=True))
 
 
-def _print_machines(machines: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of machines, and an empty line below it."""
+def _print_machines(machines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Print a table of machines, those that have not made a pass yet, and an empty line."""
     if not machines:
         return
     rows = [(machine_facts(each), each) for each in machines]
@@ -74,6 +74,9 @@ def _print_machines(machines: Sequence[Mapping[str, Any]]) -> None:
         ["machine", *rows[0][0], "problem"],
         right={1},
     )
+    known = {each["machine"] for each in machines}
+    if absent := [name for name in names if name not in known]:
+        print_result(f"no pass yet  {', '.join(absent)}")
     print_result()
 
 

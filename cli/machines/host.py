@@ -90,10 +90,10 @@ def choose(target: "Target", machine: str | None = None) -> Sequence[Host]:
     """
     hosts = target.hosts()
     if not hosts:
-        up = command_line("up", target.name)
+        refresh, up = (command_line(name, target.name) for name in ("refresh", "up"))
         raise CommandError(
             "No machine of the pipeline can be reached, since the first one, through which others "
-            f"are reached, does not run: '{up}' starts it."
+            f"are reached, does not run: '{refresh}', then '{up}' starts it."
         )
     if machine is None:
         return hosts

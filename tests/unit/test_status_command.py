@@ -123,6 +123,14 @@ def test_a_stack_without_a_pass_yet(capsys: pytest.CaptureFixture[str]) -> None:
     assert "machine      none has made a pass yet" in capsys.readouterr().out
 
 
+def test_machine_without_a_pass_yet_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["lab-vm", "lab-vm-2", "lab-vm-3"]
+    show(Stack([Host("lab-vm", report(machine("lab-vm")))], names=names))
+    assert "no pass yet  lab-vm-2, lab-vm-3" in capsys.readouterr().out
+    show(Stack([Host("lab-vm", report(*map(machine, names)))], names=names))
+    assert "no pass yet" not in capsys.readouterr().out
+
+
 def test_backlog_has_its_queue_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     backlog = {"count": 90, "running": 2, "bytes": 1234, "oldest": "2026-01-02T12:00:00Z"}
     queue = {"queued": 4, "running": 2, "uploads": 48}
