@@ -20,6 +20,7 @@ from local.ports import free_port
 from worker.settings import Web
 
 _CONNECT_SECONDS = 15
+_STEPS_SECONDS = 60
 _SSH_FAILED = 255
 _COMMAND_NOT_FOUND = 127
 # The worker's files are root's; its credentials are found beside its settings (worker/settings.py).
@@ -102,14 +103,18 @@ class SshHost:
         return None
 
     def steps(self) -> list[Step]:
-        """Return the steps of its boot that failed or run; [] also if it cannot be reached."""
-        answer = subprocess.run(
-            [*self._ssh(*_BATCH), "sudo -n sh"],
-            check=False,
-            capture_output=True,
-            text=True,
-            input=SCRIPT,
-        )
+        """Return the steps of its boot that failed or run; [] also if it does not answer."""
+        try:
+            answer = subprocess.run(
+                [*self._ssh(*_BATCH), "sudo -n sh"],
+                check=False,
+                capture_output=True,
+                text=True,
+                input=SCRIPT,
+                timeout=_STEPS_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return []
         return unfinished_steps(answer.stdout)
 
     def journal(

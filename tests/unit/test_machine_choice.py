@@ -1,6 +1,7 @@
 """Which machines commands are run on, and how those without a floating IP are reached."""
 
 import asyncio
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -165,6 +166,16 @@ def test_local_guests_are_out_of_reach_without_the_first(tmp_path: Path) -> None
 
     paths = LocalPaths(tmp_path)
     assert local_hosts([Guest(NAMES[1], tmp_path / "guest")], paths) == []
+
+
+def test_machine_that_hangs_after_its_login_holds_up_no_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("cli.machines.ssh_host._STEPS_SECONDS", 0.2)
+    assert Deployed(tmp_path).hosts()[1].steps() == []
 
 
 class Server(asyncssh.SSHServer):
