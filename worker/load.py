@@ -14,7 +14,8 @@ from pathlib import Path
 
 _SHORTEST = 1.0  # seconds; the fraction of a shorter interval is noise
 _TICKS = os.sysconf("SC_CLK_TCK")
-_IDLE, _IOWAIT, _STEAL = 3, 4, 7  # numbers on the first line of /proc/stat (proc_stat(5))
+_IDLE, _IOWAIT = 3, 4  # numbers on the first line of /proc/stat (proc_stat(5))
+_NODE = {"MemTotal", "MemFree", "FilePages", "Shmem"}
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ class LoadMeter:
 
     def _busy_seconds(self) -> float | None:
         """Return the CPU time that all cores have used since boot."""
-        if line := _read(self._proc / "stat").partition("\n")[0]:
-            ticks = [int(each) for each in line.split()[1 : _STEAL + 2]]
+        # Up to the time that was stolen: guests' is in that of users.
+        if line := re.match(r"cpu((?: +\d+){5,8})", _read(self._proc / "stat")):
+            ticks = [int(each) for each in line[1].split()]
             return (sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT]) / _TICKS
         # `unified` is where systemd mounts version 2 beside version 1.
         for folder in ("fs/cgroup", "fs/cgroup/unified"):
@@ -75,11 +77,11 @@ class LoadMeter:
     def _memory(self) -> tuple[int | None, int | None]:
         """Return the bytes of memory that are used, and all."""
         found = _kilobytes(_read(self._proc / "meminfo"))
-        if "MemAvailable" in found:
+        if {"MemAvailable", "MemTotal"} <= found.keys():
             return found["MemTotal"] - found["MemAvailable"], found["MemTotal"]
         nodes = sorted((self._sys / "devices/system/node").glob("node*/meminfo"))
         sums = [_kilobytes(_read(each)) for each in nodes]
-        if not all("MemTotal" in each for each in sums) or not sums:
+        if not all(each.keys() >= _NODE for each in sums) or not sums:
             return None, None
         total = sum(each["MemTotal"] for each in sums)
         # What the kernel can drop: cached files without tmpfs, and its own caches.

@@ -96,6 +96,26 @@ def test_a_machine_without_both_has_an_unknown_load(machine: Machine) -> None:
     assert meter.measure() == Load(CORES, None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("proc/stat", "intr 5\n"),
+        ("proc/stat", "cpu  1 2 3\n"),
+        ("proc/stat", "cpu  many\n"),
+        ("proc/meminfo", "MemAvailable: 5 kB\n"),
+        ("sys/devices/system/node/node0/meminfo", "Node 0 MemTotal: 9 kB\n"),
+    ],
+)
+def test_files_without_the_numbers_make_an_unknown_load(
+    machine: Machine, file: str, content: str
+) -> None:
+    """As in containers whose files a program makes up."""
+    machine.write({file: content})
+    meter = machine.meter()
+    machine.seconds += 5
+    assert meter.measure() == Load(CORES, None, None, None)
+
+
 def test_this_machine() -> None:
     load = LoadMeter().measure()
     assert load.memory_used is not None
