@@ -16,6 +16,7 @@ from tests.worker.pipeline import ROOT
 from tests.worker.pipeline import Pipeline as WorkerPipeline
 from tests.worker.results import done, quarantined, record, start
 from worker import logs, settings
+from worker.dispatch.connections import connection_warning
 from worker.jobs import report
 from worker.jobs.job_details import job_details
 from worker.jobs.job_list import list_jobs
@@ -397,6 +398,13 @@ def test_status_warns_if_the_database_takes_too_few_connections(
         "The database allows 16 connections, but 2 machines with 2 pipelines need 24: raise its "
         "max_connections, or lower machines."
     ]
+
+
+def test_connections_of_one_machine_are_not_fewer_with_less_machines() -> None:
+    assert connection_warning(8, 1, 1) == (
+        "The database allows 8 connections, but 1 machine with 1 pipeline needs 9: raise its "
+        "max_connections."
+    )
 
 
 def test_a_quarantined_job_with_a_successor_does_not_count(stack: Stack) -> None:

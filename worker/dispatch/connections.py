@@ -20,7 +20,12 @@ def connection_warning(limit: int, machines: int, pipelines: int) -> str | None:
     needed = machines * pipelines * each + _OTHER_SESSIONS
     if needed <= limit:
         return None
+    if machines > 1:
+        who, need, remedy = f"{machines} machines", "need", ", or lower machines"
+    else:
+        who, need, remedy = "1 machine", "needs", ""
+    work = f"{pipelines} pipeline{'s' if pipelines > 1 else ''}"
     return (
-        f"The database allows {limit} connections, but {machines} machines with {pipelines} "
-        f"pipelines need {needed}: raise its max_connections, or lower machines."
+        f"The database allows {limit} connections, but {who} with {work} {need} {needed}: raise "
+        f"its max_connections{remedy}."
     )
