@@ -37,18 +37,15 @@ class Service:
 
     Args:
         start: Starts the worker with further variables of its environment.
-        folder: For its socket.
         pause: Seconds between its end and its next start.
     """
 
     def __init__(
-        self,
-        start: Callable[[Mapping[str, str]], "subprocess.Popen[str]"],
-        folder: Path,
-        pause: float,
+        self, start: Callable[[Mapping[str, str]], "subprocess.Popen[str]"], pause: float
     ) -> None:
-        self._start, self._path, self._pause = start, folder / "notify", pause
+        self._start, self._pause = start, pause
         self._is_wanted, self._is_frozen = False, False
+        self._starting = threading.Lock()  # or a worker would start after `end` has looked
         self._thread: threading.Thread | None = None
         self.process: subprocess.Popen[str] | None = None
         self.statuses: list[int] = []  # of the workers that have ended
@@ -62,7 +59,8 @@ class Service:
 
     def end(self, number: int) -> None:
         """End it by a signal, and do not start it again."""
-        self._is_wanted = False
+        with self._starting:
+            self._is_wanted = False
         self._signal(signal.SIGCONT)
         self._signal(number)
         if self._thread:
@@ -90,13 +88,17 @@ class Service:
 
     def _run(self) -> None:
         while self._is_wanted:
-            self._path.unlink(missing_ok=True)
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
-                notified.bind(str(self._path))
+                notified.bind("")  # to an abstract address, see unix(7): a path may be too long
                 notified.settimeout(0.2)
+                name = notified.getsockname().decode().replace("\0", "@", 1)
                 microseconds = str(_WATCHDOG_SECONDS * 1_000_000)
-                environment = {"NOTIFY_SOCKET": str(self._path), "WATCHDOG_USEC": microseconds}
-                self.process = self._start(environment)
+                with self._starting:
+                    if not self._is_wanted:
+                        return
+                    self.process = self._start(
+                        {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": microseconds}
+                    )
                 reader = threading.Thread(target=self._read, args=[self.process], daemon=True)
                 reader.start()
                 self._watch(self.process, notified)
@@ -189,7 +191,7 @@ class Machine:
                 },
             )
 
-        return Service(start, state, pause)
+        return Service(start, pause)
 
     def start(self) -> None:
         """Start its workers after `kill` or `stop`."""
