@@ -18,14 +18,23 @@ MOST = 60
 
 
 class Uploader:
-    """Uploads the newer photo at one turn, without the proxy."""
+    """Uploads the newer photo at one request, without the proxy.
 
-    def __init__(self, pipeline: Pipeline, turn: int, phase: str) -> None:
-        self._pipeline, self._when = pipeline, (turn, phase)
+    How often a pass lists again depends on the time: such requests do not count.
+    """
+
+    def __init__(self, pipeline: Pipeline, number: int, phase: str) -> None:
+        self._pipeline, self._number, self._phase = pipeline, number, phase
+        self._counted = list[int]()
+        self._is_listed = False
         self.done = self.in_the_window = False
 
     def __call__(self, turn: int, phase: str, request: bytes) -> None:
-        if (turn, phase) == self._when:
+        is_listing = b"?encoding" in request
+        if phase == "before" and not (is_listing and self._is_listed):
+            self._is_listed |= is_listing
+            self._counted.append(turn)
+        if (phase, [turn]) == (self._phase, self._counted[self._number - 1 : self._number]):
             self._pipeline.put(KEY, NEWER)
             self.done = True
             method, _, path = request.partition(b" ")
