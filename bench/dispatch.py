@@ -47,7 +47,7 @@ def measure(testbed: Testbed, pages: int) -> Dispatch:
             assignments.lead()
             due = [work for work, _ in assignments.due(works, pauses)]
             bundles = [
-                Bundle(due[start : start + BATCH_UPLOADS], {}, is_large=False)
+                Bundle(due[start : start + BATCH_UPLOADS], {}, is_slow=False)
                 for start in range(0, len(due), BATCH_UPLOADS)
             ]
             is_assigned = assignments.assign(bundles)

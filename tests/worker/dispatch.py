@@ -119,7 +119,7 @@ def dispatched(pipeline: Pipeline) -> str:
     tasks = TaskQueue(loaded, NAME, 1, received.put, lambda problem: None)
     with open_assignments(loaded, NAME) as lister:
         assert lister.lead()
-        lister.assign([Bundle([KeyUploads("a.png", [], [upload])], {}, is_large=False)])
+        lister.assign([Bundle([KeyUploads("a.png", [], [upload])], {}, is_slow=False)])
         tasks.open()
         assigned = received.get(timeout=10)
         assigned.finish()

@@ -33,8 +33,8 @@ CAT, DOG, EEL = (upload(name) for name in ("cat.png", "dog.png", "eel.png"))
 WORKS = [work(CAT), work(DOG), work(EEL)]
 
 
-def bundle(*works: KeyUploads, is_large: bool = False) -> Bundle:
-    return Bundle(list(works), {}, is_large)
+def bundle(*works: KeyUploads, is_slow: bool = False) -> Bundle:
+    return Bundle(list(works), {}, is_slow)
 
 
 def due(assignments: Assignments, pauses: Pauses = PAUSES) -> list[str]:
@@ -71,9 +71,9 @@ def test_assigned_keys_are_not_due_until_their_task_is_gone(dispatch: Dispatch) 
     lister = dispatch.assignments("vm-1")
     lister.lead()
     assert due(lister) == ["cat.png", "dog.png", "eel.png"]
-    assert lister.assign([bundle(work(CAT), work(DOG)), bundle(work(EEL), is_large=True)])
+    assert lister.assign([bundle(work(CAT), work(DOG)), bundle(work(EEL), is_slow=True)])
     assert due(lister) == []
-    assert lister.depth() == Depth(queued=2, large=1)
+    assert lister.depth() == Depth(queued=2, slow=1)
     with machine(dispatch) as received:
         assigned = received.get(timeout=10)
         assert assigned.bundle == bundle(work(CAT), work(DOG))
@@ -90,7 +90,7 @@ def test_tasks_of_a_dead_machine_are_void(dispatch: Dispatch) -> None:
     lister = dispatch.assignments("vm-2")
     lister.lead()
     with machine(dispatch) as received:
-        lister.assign([bundle(work(CAT), is_large=True), bundle(work(DOG))])
+        lister.assign([bundle(work(CAT), is_slow=True), bundle(work(DOG))])
         received.get(timeout=10)
         dispatch.stall()
         assert due(lister) == ["cat.png", "eel.png"]

@@ -67,6 +67,6 @@ def test_withdrawn_versions_go_together() -> None:
 
 
 def test_large_works() -> None:
-    assert not due("x", BATCH_BYTES).is_large
-    assert due("x", BATCH_BYTES + 1).is_large
-    assert due("x", 1, gathered=BATCH_BYTES).is_large
+    assert not due("x", BATCH_BYTES).is_slow
+    assert due("x", BATCH_BYTES + 1).is_slow
+    assert due("x", 1, gathered=BATCH_BYTES).is_slow

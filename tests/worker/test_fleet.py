@@ -139,7 +139,7 @@ def test_works_of_an_earlier_input_bucket_are_left_alone(world: World) -> None:
     """They were assigned before the settings were changed."""
     world.store.upload(QUARANTINE, "x.png", GOOD)
     pages = world.store.list_pages(QUARANTINE, versions=False)
-    bundle = Bundle([*group_by_key(QUARANTINE, pages)], {}, is_large=False)
+    bundle = Bundle([*group_by_key(QUARANTINE, pages)], {}, is_slow=False)
     with Fleet(world) as fleet:
         lister = MemoryAssignments(TWO, "negatives", world.tables, fleet.queue)
         assert lister.lead()

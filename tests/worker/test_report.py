@@ -359,7 +359,7 @@ def test_depth_of_the_queue(stack: Stack) -> None:
         stack.whole.connection.execute(
             "WITH task AS (INSERT INTO pipeline.procrastinate_jobs (queue_name, task_name, status) "
             "VALUES ('q', 't', %s::pipeline.procrastinate_job_status) RETURNING id) "
-            "INSERT INTO pipeline.assignments (stack, pipeline, key_sha256, task_id, large) "
+            "INSERT INTO pipeline.assignments (stack, pipeline, key_sha256, task_id, slow) "
             "SELECT %s, 'negatives', sha256(n::text::bytea), task.id, false "
             "FROM task, generate_series(10 * %s, 10 * %s + 2) AS n",
             (status, stack.whole.stack, number, number),

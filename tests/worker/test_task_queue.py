@@ -31,7 +31,7 @@ def work(key: str, version: str = "v1") -> KeyUploads:
 
 
 def bundle(*keys: str) -> Bundle:
-    return Bundle([work(key) for key in keys], {}, is_large=False)
+    return Bundle([work(key) for key in keys], {}, is_slow=False)
 
 
 class Machine:
@@ -89,7 +89,7 @@ def test_a_bundle_arrives_as_it_was_assigned(fleet: Fleet) -> None:
     marker = Upload("input", "a\0\udcff\u20ac.png", "m", "", START, is_marker=True)
     upload = Upload("input", marker.key, "v2", "e", START, 2**40)
     failed = Attempt(1, True, "crashed \0", 2, 3.5)
-    sent = Bundle([KeyUploads(marker.key, [marker], [upload], 9)], {upload: failed}, is_large=True)
+    sent = Bundle([KeyUploads(marker.key, [marker], [upload], 9)], {upload: failed}, is_slow=True)
     machine = fleet.machine("vm-1")
     fleet.lister.assign([sent])
     received = machine.get().bundle

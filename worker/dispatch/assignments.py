@@ -24,12 +24,12 @@ class Depth:
     Attributes:
         queued: Tasks that no machine has begun.
         running: Tasks that a machine has begun and not ended.
-        large: The large ones among both.
+        slow: The slow ones among both.
     """
 
     queued: int = 0
     running: int = 0
-    large: int = 0
+    slow: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ class Bundle:
     Attributes:
         works: The works, each on another key.
         attempts: What is known about those uploads that were tried before.
-        is_large: Whether it may keep a thread for so long that the number of such is limited.
+        is_slow: Whether it may keep a thread for so long that the number of such is limited.
     """
 
     works: Sequence[KeyUploads]
     attempts: Mapping[Upload, Attempt]
-    is_large: bool
+    is_slow: bool
 
     def dumps(self) -> str:
         """Return compressed JSON in ASCII.
@@ -43,7 +43,7 @@ class Bundle:
             for work in self.works
         ]
         bucket = self.works[0].versions[0].bucket
-        text = json.dumps({"bucket": bucket, "works": works, "large": self.is_large})
+        text = json.dumps({"bucket": bucket, "works": works, "slow": self.is_slow})
         return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
 
     @classmethod
@@ -66,7 +66,7 @@ class Bundle:
                     for name in ("withdrawn", "uploads")
                 )
                 works.append(KeyUploads(work["key"], withdrawn, uploads, work["gathered"]))
-            return cls(works, attempts, found["large"])
+            return cls(works, attempts, found["slow"])
         except (KeyError, TypeError, zlib.error) as error:
             raise ValueError("This is no bundle of this release.") from error
 

@@ -106,7 +106,7 @@ class MemoryAssignments:
             if not self._is_lister():
                 return False
             for bundle in bundles:
-                row = TaskRow(self._pipeline, bundle.dumps(), bundle.is_large)
+                row = TaskRow(self._pipeline, bundle.dumps(), bundle.is_slow)
                 number = self._queue.add(row)
                 for work in bundle.works:
                     self._queue.keys[self._pipeline, key_hash(work.key)] = number
@@ -123,7 +123,7 @@ class MemoryAssignments:
             return Depth(
                 queued,
                 len(tasks) - queued,
-                sum(row.is_large for row in tasks.values()),
+                sum(row.is_slow for row in tasks.values()),
             )
 
     def _own_tasks(self) -> list[tuple[int, TaskRow]]:

@@ -21,13 +21,13 @@ class TaskRow:
     Attributes:
         pipeline: The pipeline.
         bundle: As `Bundle.dumps` returns it.
-        is_large: Whether it is large.
+        is_slow: See `Bundle`.
         machine: The machine that has begun it, None if none has.
     """
 
     pipeline: str
     bundle: str
-    is_large: bool
+    is_slow: bool
     machine: "MemoryTaskQueue | None" = None
 
 

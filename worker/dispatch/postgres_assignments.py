@@ -108,7 +108,7 @@ class PostgresAssignments:
                 except ConnectorException as error:
                     raise _unavailable(error) from error
                 rows = [
-                    {"key_sha256": key_sha256(work.key), "task_id": task, "large": bundle.is_large}
+                    {"key_sha256": key_sha256(work.key), "task_id": task, "slow": bundle.is_slow}
                     for task, bundle in zip(ids, bundles, strict=True)
                     for work in bundle.works
                 ]

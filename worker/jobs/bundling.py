@@ -29,14 +29,14 @@ class Due:
         return self.work.gathered + sum(upload.size for upload in self.work.uploads)
 
     @property
-    def is_large(self) -> bool:
+    def is_slow(self) -> bool:
         """Whether it may keep a thread for long: it is large, or was tried before."""
         return self.size > BATCH_BYTES or bool(self.attempts)
 
     @property
     def is_shareable(self) -> bool:
         """Whether it may be in a bundle with others."""
-        return (self.work.is_single or not self.work.uploads) and not self.is_large
+        return (self.work.is_single or not self.work.uploads) and not self.is_slow
 
 
 def bundles(due: Iterable[Due], threads: int, limit: int, following: int = 0) -> Iterator[Bundle]:
@@ -65,4 +65,4 @@ def bundles(due: Iterable[Due], threads: int, limit: int, following: int = 0) ->
                 break
             chosen.append(left.popleft())
         attempts = {upload: one for each in chosen for upload, one in each.attempts.items()}
-        yield Bundle([each.work for each in chosen], attempts, chosen[0].is_large)
+        yield Bundle([each.work for each in chosen], attempts, chosen[0].is_slow)

@@ -21,7 +21,7 @@ _CHUNK = 1000  # keys: a page
 _LOOK_SECONDS = 0.15  # between two looks at a full queue
 _DEMAND_SECONDS = 2.0  # at most between two listings while no thread is short of tasks
 _QUEUED = 4  # tasks a thread: short jobs must not exhaust the queue between two looks
-_MOST_LARGE = 1000  # works that are kept; others are listed again
+_MOST_SLOW = 1000  # works that are kept; others are listed again
 _BATCHES = 2  # of a bundle: a task costs the workers 5 ms of CPU
 
 
@@ -50,7 +50,7 @@ class FleetLister:
         self._pauses = Pauses(after=schedule.pause_after, refused=schedule.refused)
         self._threads, self._fleet_threads = threads, threads
         self._led: float | None = None  # when the lease was acquired or renewed
-        self._large: dict[str, Due] = {}  # due, but too many of them are assigned
+        self._slow: dict[str, Due] = {}  # due, but too many of them are assigned
         self._problem: str | None = None
 
     @property
@@ -94,7 +94,7 @@ class FleetLister:
         attempts = self._context.ledger.unfinished_attempts(self._context.pipeline.input)
         unseen, found = dict(attempts), False
         self._paused.begin_listing()
-        self._large.clear()  # listed again
+        self._slow.clear()  # listed again
         chunks = chain(self._listing.chunks(_CHUNK, self._state.note_fed), [[]])
         for chunk, following in pairwise(chunks):
             if not self.lead():
@@ -141,7 +141,7 @@ class FleetLister:
         return [Due(work, attempts) for work, attempts in found]
 
     def _assign(self, due: Sequence[Due], following: int) -> bool:
-        """Assign works as there is room in the queue; large ones may be left in `_large`.
+        """Assign works as there is room in the queue; slow ones may be left in `_slow`.
 
         Args:
             due: The works.
@@ -151,13 +151,13 @@ class FleetLister:
             Whether listing may go on.
         """
         for one in due:
-            if one.is_large and len(self._large) < _MOST_LARGE:
-                self._large[one.work.key] = one
-        small = [one for one in due if not one.is_large]
+            if one.is_slow and len(self._slow) < _MOST_SLOW:
+                self._slow[one.work.key] = one
+        quick = [one for one in due if not one.is_slow]
         limit = self._context.batch_uploads
         limit *= _BATCHES if limit > 1 else 1  # single jobs may be long
-        left = deque(bundles(small, self._fleet_threads, limit, following))
-        while left or self._large:
+        left = deque(bundles(quick, self._fleet_threads, limit, following))
+        while left or self._slow:
             if self._state.is_ending or not self.lead():
                 return False
             chosen = self._fitting(left)
@@ -170,13 +170,13 @@ class FleetLister:
         return True
 
     def _fitting(self, left: deque[Bundle]) -> list[Bundle]:
-        """Take the bundles that the queue has room for; large ones take half of the threads."""
+        """Take the bundles that the queue has room for; slow ones take half of the threads."""
         depth = self._assignments.depth()
         room = max(0, _QUEUED * self._fleet_threads - depth.queued)
         chosen = [left.popleft() for _ in range(min(room, len(left)))]
-        room_large = max(0, self._fleet_threads // 2 - depth.large)
+        room_slow = max(0, self._fleet_threads // 2 - depth.slow)
         # Not the first ones: those that fail again and again must not delay the last ones.
-        for key in random.sample([*self._large], min(room_large, len(self._large))):
-            one = self._large.pop(key)
-            chosen.append(Bundle([one.work], one.attempts, is_large=True))
+        for key in random.sample([*self._slow], min(room_slow, len(self._slow))):
+            one = self._slow.pop(key)
+            chosen.append(Bundle([one.work], one.attempts, is_slow=True))
         return chosen

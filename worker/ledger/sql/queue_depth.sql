@@ -23,8 +23,8 @@ SELECT
     count(*) FILTER (WHERE j.status = 'doing') AS running,
     count(*) FILTER (
         WHERE EXISTS (
-            SELECT FROM pipeline.assignments AS a WHERE a.task_id = j.id AND a.large
+            SELECT FROM pipeline.assignments AS a WHERE a.task_id = j.id AND a.slow
         )
-    ) AS large
+    ) AS slow
 FROM pipeline.procrastinate_jobs AS j
 WHERE j.queue_name = %(queue)s AND j.id NOT IN (SELECT void.id FROM void);

@@ -17,7 +17,7 @@ CREATE TABLE pipeline.assignments (
     pipeline text NOT NULL,
     key_sha256 bytea NOT NULL, -- of the key
     task_id bigint NOT NULL REFERENCES pipeline.procrastinate_jobs ON DELETE CASCADE,
-    large boolean NOT NULL,
+    slow boolean NOT NULL, -- may keep a thread for long
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stack, pipeline, key_sha256)
 );
