@@ -116,7 +116,7 @@ def test_log_and_status_report_the_results(drained: tuple[Pipeline, dict[str, by
     status = json.loads(pipeline.run("status", "--json").stdout)
     (machine,) = status["machines"]
     assert (machine["machine"], machine["obstacle"]) == ("vm-1", None)
-    assert status["backlog"] == {"count": 0, "bytes": 0, "oldest": None}
+    assert status["backlog"] == {"count": 0, "bytes": 0, "oldest": None, "running": 0}
     assert (status["done"], status["quarantined"]) == (len(photos), 0)
     assert status["rate"] == pytest.approx(len(photos) / 10)
     assert status["last_error"] is None
