@@ -37,7 +37,7 @@ from infra.settings.load import load
 
 stack = load(os.environ)
 _, cloud = clouds.look_up(stack)
-made = make_database(stack, cloud, "{ADDRESS}")
+made = make_database(stack, cloud, ["{ADDRESS}"])
 pulumi.export("databaseHost", made.host)
 pulumi.export("databaseAdminPassword", made.admin_password)
 '''
