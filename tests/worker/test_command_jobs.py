@@ -414,7 +414,7 @@ def test_inputs_that_cannot_be_stored_defer_the_upload(jobs: Jobs) -> None:
     """And the supervisor goes on, whatever was on its way."""
     pool = jobs.shell("cat {inputs}/* | wc -c > {outputs}/count.txt")
     pool.run([jobs.source], ["a"])
-    _, supervisor = supervisors()
+    _, supervisor = eventually(lambda: len(found := supervisors()) == 2 and found)
     with TemporaryDirectory(dir="/dev/shm") as other:
         sources = [jobs.source, *(Path(other, str(number)) for number in range(150))]
         for source in sources[1:]:

@@ -126,10 +126,10 @@ def two_pipelines(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> It
 
 def test_a_backlog_does_not_delay_another_pipeline(two_pipelines: Pipeline) -> None:
     slow = f"{two_pipelines.name}-slow"
-    for number in range(200):
-        two_pipelines.s3.put_object(Bucket=slow, Key=f"{number}.png", Body=PHOTO)
     with Fleet(two_pipelines, [ONE, TWO], ["negatives", "slow"], linked=False) as fleet:
         fleet.await_ready()
+        for number in range(200):
+            two_pipelines.s3.put_object(Bucket=slow, Key=f"{number}.png", Body=PHOTO)
         two_pipelines.put("quick.png", PHOTO)
         eventually(lambda: "quick.png" in done(two_pipelines))
         assert two_pipelines.keys(slow)

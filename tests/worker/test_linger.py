@@ -98,7 +98,8 @@ def test_a_signal_in_a_job_is_no_error(versioned: Pipeline) -> None:
     """It is how a machine reboots, and how it leaves the stack."""
     versioned.put("slow.webp", slow_photo())
     with lingering(versioned) as process:
-        eventually(lambda: bool(busy(process.pid)))
+        started = "SELECT FROM pipeline.attempts"
+        eventually(lambda: versioned.sql(started) and busy(process.pid))
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (1, "The pass was stopped by a signal.\n")

@@ -310,7 +310,10 @@ def test_parts_of_a_server_that_ended_are_deleted_by_the_next(
         head = f"PUT /upload/negatives/large HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
         head += f"Content-Length: {90 << 20}\r\nAuthorization: Bearer {server.token}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * (20 << 20))
-        eventually(unfinished)
+        [begun] = eventually(unfinished)
+        upload = {"Key": begun["Key"], "UploadId": begun["UploadId"]}
+        # The note that names the upload is written before its first part.
+        eventually(lambda: stack.s3.list_parts(Bucket=stack.input, **upload).get("Parts"))
         server.process.send_signal(signal)
         connection.close()
     with served(stack):
