@@ -42,19 +42,24 @@ def busy(parent: int) -> list[psutil.Process]:
     return found
 
 
+def transforming(pipeline: Pipeline, parent: int, key: str) -> list[psutil.Process]:
+    """Return those that transform a key's upload: their pass has begun its job."""
+    started = [row["key"] for row in pipeline.sql("SELECT key FROM pipeline.attempts")]
+    return busy(parent) if key in started else []
+
+
 @contextmanager
 def transforming_worker(pipeline: Pipeline, key: str) -> Iterator[tuple[int, psutil.Process]]:
     """Start a pass; yield its pid, and the child that is transforming a key's upload."""
     process = pipeline.popen("drain", stdout=(pipeline.folder / "pass.log").open("w"))
     try:
 
-        def transforming() -> list[psutil.Process]:
+        def found() -> list[psutil.Process]:
             assert process.poll() is None, "the pass ended too early"
-            started = [row["key"] for row in pipeline.sql("SELECT key FROM pipeline.attempts")]
-            return busy(process.pid) if key in started else []
+            return transforming(pipeline, process.pid, key)
 
-        eventually(lambda: bool(transforming()))
-        yield process.pid, transforming()[0]
+        [child, *_] = eventually(found)
+        yield process.pid, child
     finally:
         process.kill()
         process.communicate()

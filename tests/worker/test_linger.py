@@ -14,7 +14,7 @@ import pytest
 from tests.eventually import eventually
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
-from tests.worker.slow import busy, slow_photo
+from tests.worker.slow import busy, slow_photo, transforming
 
 PHOTO = encode(picture(), "PNG")
 LONG = "600"  # longer than any test: a pass that ends was ended by something else
@@ -98,8 +98,7 @@ def test_a_signal_in_a_job_is_no_error(versioned: Pipeline) -> None:
     """It is how a machine reboots, and how it leaves the stack."""
     versioned.put("slow.webp", slow_photo())
     with lingering(versioned) as process:
-        started = "SELECT FROM pipeline.attempts"
-        eventually(lambda: versioned.sql(started) and busy(process.pid))
+        eventually(lambda: transforming(versioned, process.pid, "slow.webp"))
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (1, "The pass was stopped by a signal.\n")
