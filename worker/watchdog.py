@@ -23,7 +23,7 @@ class Watchdog:
             self._socket.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
 
     def ping(self) -> None:
-        """Report now; systemd does not wait for it, and a lost report is made up by the next."""
+        """Report now; an error is ignored, since the next report follows soon."""
         if self.seconds is not None:
             with suppress(OSError):
                 self._socket.send(b"WATCHDOG=1")

@@ -125,7 +125,7 @@ class FleetLister:
         while self.lead() and self._assignments.depth().queued >= self._fleet_threads:
             if self._state.is_ending or time.monotonic() >= until:
                 return
-            self._state.wait(lambda: False, _LOOK_SECONDS)
+            self._state.pause(_LOOK_SECONDS)
 
     def _due(self, chunk: Sequence[KeyUploads]) -> list[Due]:
         now, clock = time.monotonic(), datetime.now(UTC)
@@ -166,7 +166,7 @@ class FleetLister:
                 return False
             if not left:
                 break
-            self._state.wait(lambda: False, _LOOK_SECONDS)
+            self._state.pause(_LOOK_SECONDS)
         return True
 
     def _fitting(self, left: deque[Bundle]) -> list[Bundle]:

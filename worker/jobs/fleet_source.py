@@ -110,7 +110,7 @@ class FleetSource:
             listing_pause = random.uniform(*self.schedule.pause) / 2  # noqa: S311
             pause = listing_pause if is_lister else _TAKE_OVER_SECONDS
             # A bucket that is full of what cannot be processed takes half of a core at most.
-            state.wait(lambda: False, pause if found else max(pause, now - start))
+            state.pause(pause if found else max(pause, now - start))
         return not self._is_idle()
 
     def note_ended(self) -> None:

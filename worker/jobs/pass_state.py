@@ -63,6 +63,10 @@ class PassState:
                     return
                 self.changed.wait(left)
 
+    def pause(self, seconds: float) -> None:
+        """Wait until a time is over, or the pass is ending; for the thread that offers works."""
+        self.wait(lambda: False, seconds)
+
     def is_idle(self) -> bool:
         """Return whether nothing is running, queued or due, and nothing is to be deleted."""
         with self.changed:

@@ -145,7 +145,7 @@ class PausedUploads:
         return self._schedule.searches and 0 < self._missed(upload) < _MISSED
 
     def forget(self, uploads: Iterable[Upload]) -> list[Upload]:
-        """End the pauses of uploads, but of those that are being deleted.
+        """End the pauses of uploads, except of those that are being deleted.
 
         Returns:
             Those that were not found.

@@ -14,7 +14,7 @@ DONE, QUARANTINED, DROPPED = "done", "quarantined", "dropped"
 WAITING, RUNNING = "waiting", "running"
 #: How long a lease lasts unless it is renewed, in seconds of the database's clock.
 LEASE_SECONDS = 30
-#: Age of a heartbeat after which its pass no longer goes on, in seconds of the database's clock.
+#: Age of a heartbeat after which its pass counts as ended, in seconds of the database's clock.
 LIVE_SECONDS = 30
 
 

@@ -26,16 +26,16 @@ from worker.web.throughput import Period
 async def _overview(request: Request) -> Response:
     state: State = request.app.state.shared
     snapshot, backlogs = state.monitor.look()
-    pipelines = state.settings.pipelines
+    pipelines, machines = state.settings.pipelines, _machines(snapshot)
     return render(
         request,
         "overview.html",
         graph=graph.draw(pipelines),
         node=(graph.WIDTH, graph.HEIGHT),
         pipelines=[_report(one, snapshot, backlogs[one.name]) for one in pipelines.values()],
-        machines=_machines(snapshot),
+        machines=machines,
         cameras=[_camera(state, row, snapshot) for row in snapshot.cameras],
-        problems=_problems(state, snapshot, backlogs.values()),
+        problems=_problems(state, snapshot, machines, backlogs.values()),
         warnings=state.monitor.warnings,
         seen=snapshot.seen,
     )
@@ -105,13 +105,16 @@ def _machines(snapshot: Snapshot, pipeline: str | None = None) -> list[dict[str,
     return present_machines(machine_rows(*own))
 
 
-def _problems(state: State, snapshot: Snapshot, backlogs: Iterable[Backlog]) -> Sequence[str]:
+def _problems(
+    state: State,
+    snapshot: Snapshot,
+    machines: Iterable[dict[str, Any]],
+    backlogs: Iterable[Backlog],
+) -> Sequence[str]:
     """Return a sentence for everything that keeps the stack from working."""
     found = [*state.monitor.problems]
     found += [
-        f"Machine {one['machine']}: {problem}"
-        for one in _machines(snapshot)
-        for problem in one["problems"]
+        f"Machine {one['machine']}: {problem}" for one in machines for problem in one["problems"]
     ]
     if state.settings.cameras and not any(row["pipeline"] == INGEST for row in snapshot.machines):
         found.append("Ingest has not started yet: messages of cameras are not stored.")
