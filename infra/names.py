@@ -14,8 +14,9 @@ BUCKET_ROLES = ("input", "output", "quarantine")
 FIRST_PIPELINE = "negatives"
 #: Security groups: of the first machine, which admits operators, and of the others.
 GROUP_ROLES = ("operators", "machines")
-#: The most machines of a stack.
+#: The most machines of a stack, and the numbers that its machines may have.
 MOST_MACHINES = 50
+MACHINE_NUMBERS = range(1, MOST_MACHINES + 1)
 #: Bucket names have at most 63 characters (S3 user guide, "Bucket naming rules"); "-quarantine-"
 #: and the hash take 20 of them.
 _STEM_LENGTH = 43

@@ -15,7 +15,7 @@ from cli.stacks.engine_processes import end_orphans
 from cli.stacks.pulumi_stack import PulumiStack, Workspace
 from cli.stacks.target import command_line, not_deployed
 from cli.terminal import print_progress
-from infra.names import MOST_MACHINES, Names
+from infra.names import MACHINE_NUMBERS, Names
 from local import file_lock, private_file
 from local.errors import LockHeld
 
@@ -200,32 +200,34 @@ class CloudStack:
         resources = stack.resources()
         if not resources:
             raise not_deployed(self.name)
-        address = str(stack.outputs(show_secrets=False).get("floatingIp", ""))
-        settings, first = self.settings(), Names.of_stack(self.name).machine()
-        machines = {
+        vms = {
             str(each["outputs"]["name"]): each
             for each in resources
             if each["type"].endswith(_INSTANCE)
         }
-        found: dict[str, SshHost] = {}
-        for name in sorted(machines, key=lambda name: (len(name), name)):  # vm, vm-2, …, vm-10
-            is_first, vm = name == first, machines[name]
-            # One that its cloud could not start has none.
-            internal = str(vm["outputs"].get("accessIpV4") or "")
-            if not (is_first or (internal and first in found)):
-                continue
-            found[name] = SshHost(
-                name=name,
-                instance=str(vm["id"]),
-                address=address if is_first else internal,
-                user=str(settings.get("sshUser") or _DEFAULT_USER),
-                key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
-                known_hosts=registry.folder(self.name) / "known_hosts",
-                cloud=str(settings.get("computeCloud", "")),
-                region=str(settings.get("computeRegion", "")),
-                jump=None if is_first else found.get(first),
-            )
-        return list(found.values())
+        first_name, *others = map(Names.of_stack(self.name).machine, MACHINE_NUMBERS)
+        if first_name not in vms:
+            return []
+        settings = self.settings()
+        first = SshHost(
+            name=first_name,
+            instance=str(vms[first_name]["id"]),
+            address=str(stack.outputs(show_secrets=False).get("floatingIp", "")),
+            user=str(settings.get("sshUser") or _DEFAULT_USER),
+            key=_private_key(str(settings.get("sshPublicKeyFile", ""))),
+            known_hosts=registry.folder(self.name) / "known_hosts",
+            cloud=str(settings.get("computeCloud", "")),
+            region=str(settings.get("computeRegion", "")),
+        )
+        found = [first]
+        for name in others:
+            # A machine that its cloud could not start has no address.
+            if name in vms and (address := vms[name]["outputs"].get("accessIpV4")):
+                instance = str(vms[name]["id"])
+                found.append(
+                    replace(first, name=name, instance=instance, address=str(address), jump=first)
+                )
+        return found
 
     def settings(self) -> Mapping[str, Any]:
         """Return the settings in the stack's file, by name without the project."""
@@ -300,7 +302,7 @@ class CloudStack:
         ]
 
     def _blocking_port(self, port: Any) -> str:
-        if port.name in map(Names.of_stack(self.name).port, range(1, MOST_MACHINES + 1)):
+        if port.name in map(Names.of_stack(self.name).port, MACHINE_NUMBERS):
             return (
                 f"Port {port.name} ({port.id}) carries this stack's name and uses its security "
                 "group, but is not in its state: delete it with "

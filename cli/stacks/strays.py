@@ -15,7 +15,7 @@ from cli.stacks import backend, registry
 from clients import readiness, trove
 from clients.connection import cloud_errors, connect
 from clients.errors import CloudError
-from infra.names import GROUP_ROLES, MOST_MACHINES, Names
+from infra.names import GROUP_ROLES, MACHINE_NUMBERS, Names
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -136,8 +136,8 @@ def _ids_in_known_states() -> Iterator[str]:
 def _compute(cloud: "Connection", names: Names) -> Iterator[Stray]:
     entry, nova, neutron = cloud.config.name, cloud.compute, cloud.network
     project = str(cloud.session.get_project_id())
-    numbers = range(1, MOST_MACHINES + 1)
-    machines, ports = set(map(names.machine, numbers)), set(map(names.port, numbers))
+    machines = set(map(names.machine, MACHINE_NUMBERS))
+    ports = set(map(names.port, MACHINE_NUMBERS))
 
     def stray(kind: str, item: Any, delete: Callable[[Any], Any]) -> Stray:
         name = str(getattr(item, "floating_ip_address", None) or item.name)
