@@ -44,6 +44,20 @@ class Machines(pulumi.ComponentResource):
             public_key=machine.public_key,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
+        vm_options = pulumi.ResourceOptions(
+            parent=self,
+            # A port is attached to one VM at a time.
+            delete_before_replace=True,
+            # Destroy removes the machines before their buckets are emptied.
+            depends_on=[
+                *buckets.contents,
+                *(one for each in pipelines for one in each.contents),
+                *network.rules,
+            ],
+            # Clouds delete old images; a VM that is up does not need them any more.
+            ignore_changes=["imageName", "imageId"],
+            additional_secret_outputs=["userData"],
+        )
         packed = _user_data(settings, buckets, pipelines, database, interfaces)
         vms = [
             openstack.compute.Instance(
@@ -58,20 +72,7 @@ class Machines(pulumi.ComponentResource):
                 power_state="active",
                 # One that is taken away ends its jobs instead of letting their leases expire.
                 stop_before_destroy=True if number > 1 else None,
-                opts=pulumi.ResourceOptions(
-                    parent=self,
-                    # A port is attached to one VM at a time.
-                    delete_before_replace=True,
-                    # Destroy removes the machines before their buckets are emptied.
-                    depends_on=[
-                        *buckets.contents,
-                        *(one for each in pipelines for one in each.contents),
-                        *network.rules,
-                    ],
-                    # Clouds delete old images; a VM that is up does not need them any more.
-                    ignore_changes=["imageName", "imageId"],
-                    additional_secret_outputs=["userData"],
-                ),
+                opts=vm_options,
             )
             for number, (port, user_data) in enumerate(zip(network.ports, packed, strict=True), 1)
         ]
