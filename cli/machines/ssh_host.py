@@ -31,7 +31,6 @@ _WORKER = (
     "/opt/pipeline/venv/bin/python -m worker "
 )
 _JOURNAL = "sudo -n journalctl --no-pager --output=short-iso"
-_BATCH = ("-o", "BatchMode=yes")
 _CONSOLE_LINES = 400
 _SHOWN_LINES = 12
 #: Escape sequences (ECMA-48) of systemd's colours and firmware's cursor, and control characters.
@@ -73,7 +72,7 @@ class SshHost:
     def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
         """Start `python -m worker <arguments>` on the machine, over ssh."""
         return subprocess.Popen(
-            [*self._ssh(*_BATCH), _WORKER + shlex.join(arguments)],
+            [*self._ssh(is_batch=True), _WORKER + shlex.join(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -106,7 +105,7 @@ class SshHost:
         """Return the steps of its boot that failed or run; [] also if it does not answer."""
         try:
             answer = subprocess.run(
-                [*self._ssh(*_BATCH), "sudo -n sh"],
+                [*self._ssh(is_batch=True), "sudo -n sh"],
                 check=False,
                 capture_output=True,
                 text=True,
@@ -176,8 +175,8 @@ class SshHost:
         status = str(found.status) if found else "DELETED"
         return "" if status == "ACTIVE" else status
 
-    def _ssh(self, *options: str) -> list[str]:
-        """Return an ssh command with the options.
+    def _ssh(self, *options: str, is_batch: bool = False) -> list[str]:
+        """Return an ssh command with the options; in batches it asks for no passphrase.
 
         Host keys are kept per instance: another VM behind the same address causes no warning. `-J`
         would take none of these options to the jump.
@@ -185,25 +184,26 @@ class SshHost:
         more = (
             f"ConnectTimeout={_CONNECT_SECONDS}",
             "StrictHostKeyChecking=accept-new",
-            f'UserKnownHostsFile="{_literal(self.known_hosts)}"',
+            f'UserKnownHostsFile="{_escaped(self.known_hosts)}"',
             f"HostKeyAlias={self.instance}",
             "LogLevel=ERROR",
-            *self._proxy(options[: len(_BATCH)] == _BATCH),
+            *(["BatchMode=yes"] if is_batch else []),
+            *self._proxy(is_batch=is_batch),
         )
         pairs = [word for option in more for word in ("-o", option)]
         where = ["-p", str(self.port), "-i", str(self.key), f"{self.user}@{self.address}"]
         return ["ssh", *options, *pairs, *where]
 
-    def _proxy(self, is_batch: bool) -> Iterator[str]:
+    def _proxy(self, *, is_batch: bool) -> Iterator[str]:
         """Yield the option that connects through the jump, if there is one (ssh_config(5))."""
         if self.jump is not None:
             forward = ("-W", f"{self.address}:{self.port}")
-            command = self.jump._ssh(*(_BATCH if is_batch else ()), *forward)
-            yield f"ProxyCommand={_literal(shlex.join(command))}"
+            command = self.jump._ssh(*forward, is_batch=is_batch)
+            yield f"ProxyCommand={_escaped(shlex.join(command))}"
 
 
-def _literal(text: object) -> str:
-    """Return a text that ssh expands to itself (ssh_config(5), TOKENS)."""
+def _escaped(text: object) -> str:
+    """Escape the percent signs that ssh would expand (ssh_config(5), TOKENS)."""
     return str(text).replace("%", "%%")
 
 
