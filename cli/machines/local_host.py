@@ -140,20 +140,31 @@ def local_hosts(
             continue
         assert isinstance(machine, BootedMachine)  # noqa: S101
         port, interface = machine.ssh_port, machine.interface
-        if port is None and jump is None:
-            continue
-        host = GuestHost(
-            name=machine.name,
-            instance=machine.folder.name,
-            address=interface.address if port is None and interface else "127.0.0.1",
-            user=_USER,
-            key=paths.ssh_key,
-            known_hosts=paths.root / "known_hosts",
-            cloud="local",
-            port=port or SSH,
-            jump=jump if port is None else None,
-            machine=machine,
-        )
-        jump = jump or (host if port is not None else None)
-        found.append(host)
+        if port is not None:
+            host = _guest_host(machine, paths, "127.0.0.1", port)
+            jump = jump or host
+            found.append(host)
+        elif jump is not None and interface is not None:
+            found.append(_guest_host(machine, paths, interface.address, SSH, jump))
     return found
+
+
+def _guest_host(
+    machine: BootedMachine,
+    paths: LocalPaths,
+    address: str,
+    port: int,
+    jump: GuestHost | None = None,
+) -> GuestHost:
+    return GuestHost(
+        name=machine.name,
+        instance=machine.folder.name,
+        address=address,
+        user=_USER,
+        key=paths.ssh_key,
+        known_hosts=paths.root / "known_hosts",
+        cloud="local",
+        port=port,
+        jump=jump,
+        machine=machine,
+    )
