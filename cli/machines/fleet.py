@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cli.errors import CommandError
-from cli.machines.host import Host, first
+from cli.machines.host import Host, choose
 from cli.query import read_query
 from cli.stacks.target import Target, command_line
 from cli.terminal import spinner
@@ -31,9 +31,9 @@ class _Fleet:
     """What the database has of a stack's machines.
 
     Attributes:
-        machines: Those whose passes go on.
+        machines: Names of those with a running pass.
         workers: How many passes fetch tasks.
-        listers: How many pipelines have one.
+        listers: How many pipelines have a machine that lists their input.
     """
 
     machines: Collection[str]
@@ -45,20 +45,21 @@ def await_fleet(target: Target, pipelines: int, patience: float) -> None:
     """Wait until each machine of a stack executes jobs of each pipeline, as the ledger shows.
 
     Args:
-        target: The stack; it has several machines.
+        target: The stack; it has several machines, and a database that no other stack uses.
         pipelines: How many it has.
         patience: Seconds without progress after which to give up.
 
     Raises:
         CommandError: Some do not take part.
     """
-    names = [host.name for host in target.hosts()]
+    hosts = choose(target)
+    names = [host.name for host in hosts]
     expected = _Fleet(names, len(names) * pipelines, pipelines)
     seen, last_progress = "", time.monotonic()
     with spinner(f"Waiting for {len(names)} machines") as screen:
         while True:
             try:
-                found = _fleet(first(target))
+                found = _fleet(hosts[0])
             except CommandError as error:  # the first one is still being installed
                 found, state = _Fleet((), 0, 0), error.message
             else:
