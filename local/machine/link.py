@@ -15,33 +15,40 @@ from threading import Thread
 from local.machine.firewall import Firewall, Interface
 
 _SOCKET = "link.socket"
-_FRAME = 1 << 16
+FRAME = 1 << 16  # bytes that the longest frame fits in
 _SEND_SECONDS = 1.0  # a frozen machine's queue stays full
 
 
 def start(
-    folder: Path, interface: Interface, read: Callable[[], bytes], write: Callable[[bytes], object]
+    interface: Interface, read: Callable[[], bytes], write: Callable[[bytes], object]
 ) -> None:
     """Carry frames in two threads, which end with the process.
 
+    The machine's folder must be the current one, as sockets have short names.
+
     Args:
-        folder: the machine's folder; must be the current one, as sockets have short names.
-        interface: the guest's.
+        interface: the guest's interface.
         read: returns the guest's next frame.
         write: hands a frame to the guest; OSError loses it.
     """
-    firewall = Firewall(interface)
-    Path(_SOCKET).unlink(missing_ok=True)
-    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    receiver.bind(_SOCKET)
+    firewall, receiver = Firewall(interface), bind(_SOCKET)
     for work in (
-        lambda: _send(folder.name, firewall, read),
+        lambda: _send(firewall, read),
         lambda: _receive(receiver, firewall, write),
     ):
         Thread(target=work, daemon=True).start()
 
 
-def _send(own: str, firewall: Firewall, read: Callable[[], bytes]) -> None:
+def bind(name: str) -> socket.socket:
+    """Return a socket for datagrams in the current folder, in place of one of an earlier boot."""
+    Path(name).unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bound.bind(name)
+    return bound
+
+
+def _send(firewall: Firewall, read: Callable[[], bytes]) -> None:
+    own = Path.cwd().name
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.settimeout(_SEND_SECONDS)
     while frame := read():
@@ -54,7 +61,7 @@ def _send(own: str, firewall: Firewall, read: Callable[[], bytes]) -> None:
 
 
 def _receive(receiver: socket.socket, firewall: Firewall, write: Callable[[bytes], object]) -> None:
-    while frame := receiver.recv(_FRAME):
+    while frame := receiver.recv(FRAME):
         if firewall.allows_ingress(frame):
             with suppress(OSError):  # the guest has not configured its interface yet
                 write(frame)

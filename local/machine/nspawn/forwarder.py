@@ -58,12 +58,9 @@ def main(arguments: Sequence[str]) -> None:
     """Forward until the process is killed; the machine's folder is the current one."""
     host, ready, *ports = arguments
     namespaces.separate_network()
-    folder = Path.cwd()
-    if interface := machine.load_interface(folder):
+    if interface := machine.load_interface(Path.cwd()):
         tap = namespaces.open_tap(LINK_DEVICE, interface.mac)
-        link.start(
-            folder, interface, lambda: os.read(tap, _PIECE), lambda frame: os.write(tap, frame)
-        )
+        link.start(interface, lambda: os.read(tap, link.FRAME), lambda frame: os.write(tap, frame))
     asyncio.run(_serve(host, [int(port) for port in ports], int(ready)))
 
 
