@@ -331,7 +331,6 @@ class CloudStack:
                 "or name the one you have with "
                 f"'./pipeline init {self.name} --passphrase-file FILE'."
             )
-        _ = self.settings()  # the engine would call a malformed file a wrong passphrase
         folder = backend.folder_of(self.record.backend)
         if folder:
             private_file.make_folder(folder)
