@@ -46,7 +46,7 @@ def of_stack(settings: Mapping[str, Any]) -> list[Item]:
     """Return the bill of a stack with these settings, by prices.toml.
 
     Raises:
-        CommandError: A number among them is none.
+        CommandError: A setting that must be a whole number is not one.
     """
     wanted, known = defaults() | {name: str(value) for name, value in settings.items()}, prices()
     parts = [

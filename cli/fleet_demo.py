@@ -28,8 +28,8 @@ def print_shares(names: Sequence[str], rows: Iterable[Row]) -> None:
     """Print how many files each machine did.
 
     Args:
-        names: The machines'.
-        rows: The ledger's, of all files.
+        names: The machines' names.
+        rows: The ledger's rows of all files.
 
     Raises:
         CommandError: One of the machines did nothing.

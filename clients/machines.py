@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def check(cloud: "Connection", image: str, flavor: str, external_network: str) -> int:
-    """Check that a cloud has these three.
+    """Check that a cloud has an image, a flavor and an external network of these names.
 
     Returns:
         The flavor's memory in MiB.
 
     Raises:
         CloudError: Several images have this name.
-        NotInCloud: The cloud does not have one of the three.
+        NotInCloud: One of them is not found.
     """
     entry = cloud.config.name
     images = [each.name for each in cloud.image.images()]

@@ -108,6 +108,6 @@ def openings(settings: Settings) -> Iterator[tuple[str, int, str]]:
 
 
 def _fixed_address(port: Port) -> pulumi.Output[str]:
-    """Return a port's IPv4 address, which is not the first one in a network that has both."""
+    """Return a port's IPv4 address; in a network with both versions it may come second."""
     addresses: pulumi.Output[Sequence[str]] = port.all_fixed_ips
     return addresses.apply(lambda found: min(found, key=lambda address: ":" in address))

@@ -58,7 +58,7 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
 
 
 def _failed_steps(hosts: Sequence[Host]) -> list[tuple[Host, list[Step]]]:
-    """Return what failed outside the worker, as a migration that the database refuses at a boot."""
+    """Return the steps of boots that failed, such as a migration that the database refused."""
     with ThreadPoolExecutor(_LOGINS) as executor:
         found = executor.map(lambda host: [step for step in host.steps() if step.failed], hosts)
         return list(zip(hosts, found, strict=True))

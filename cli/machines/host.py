@@ -79,11 +79,11 @@ class Host(Protocol):
 
 
 def choose(target: "Target", machine: str | None = None) -> Sequence[Host]:
-    """Return a stack's machines that run, by their numbers, or one of them.
+    """Return a stack's running machines in the order of their numbers, or one of them.
 
     Args:
         target: The stack.
-        machine: The only one's name or number, None for all.
+        machine: The name or number of the one to return, None for all.
 
     Raises:
         CommandError: Nothing is deployed, or no such machine runs.

@@ -12,7 +12,7 @@ _Processes = Mapping[str, "subprocess.Popen[str]"]
 
 
 def print_journals(commands: Mapping[str, Sequence[str]], *, follow: bool) -> int:
-    """Run the commands that print machines' journals; each line names its machine if several do.
+    """Run the commands that print machines' journals; with several, each line names its machine.
 
     Args:
         commands: By the machine's name.

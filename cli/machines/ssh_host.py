@@ -176,7 +176,7 @@ class SshHost:
         return "" if status == "ACTIVE" else status
 
     def _ssh(self, *options: str, is_batch: bool = False) -> list[str]:
-        """Return an ssh command with the options; in batches it asks for no passphrase.
+        """Return an ssh command with the options; `is_batch` forbids it to ask for a passphrase.
 
         Host keys are kept per instance: another VM behind the same address causes no warning. `-J`
         would take none of these options to the jump.

@@ -12,7 +12,7 @@ from infra.user_data.document import ROOT_CERTIFICATE
 from worker.transforms import describe
 from worker.transforms.output_keys import GATHERED
 
-#: Of machines without a floating IP, which nothing outside can reach.
+#: Interfaces of machines without a floating IP, which cannot be reached from outside.
 _CLOSED = Interfaces.model_validate({"web": "false"})
 #: Keys of a pipeline that the worker reads under the same names.
 _KEYS = {
@@ -35,7 +35,7 @@ def worker_toml(
 
     Args:
         settings: The stack's.
-        number: The machine's; the ways into pipelines besides the object store are on the first.
+        number: The machine's number; only the first machine has the interfaces.
         store: The object store's endpoint, and role -> name of the buckets that pipelines share.
         database: The database's host and port, its owner (admin) and the worker's user.
         buckets: Pipeline -> role -> name of its buckets.
