@@ -13,7 +13,9 @@ from worker.transforms.pictures import formats
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
 
-_NEGATE: Mapping[Format, Callable[[MappedFile, Path, int], None]] = {
+#: Each writes the negative of a file of at most so many pixels; it returns the job's notes: what was
+#: dropped or changed on purpose, a phrase each.
+_NEGATE: Mapping[Format, Callable[[MappedFile, Path, int], list[str]]] = {
     formats.JPEG: jpeg.negate,
     formats.PNG: png.negate,
     formats.GIF: gif.negate,
@@ -28,11 +30,11 @@ def apply(inputs: Sequence[Input], outputs: Path, _parameters: None) -> Produced
     """Write the negative of a picture; see `Transform.apply`."""
     (source,) = inputs
     target = outputs / "negative"
-    content_type = negate_file(source.path, target, source.max_pixels)
-    return Produced([(target, content_type)])
+    content_type, notes = negate_file(source.path, target, source.max_pixels)
+    return Produced([(target, content_type)], notes=notes)
 
 
-def negate_file(source: Path, target: Path, max_pixels: int) -> str:
+def negate_file(source: Path, target: Path, max_pixels: int) -> tuple[str, list[str]]:
     """Write the negative of a picture.
 
     Also raises UploadDeferred if only the compiled kernels keep the picture whole, and they are not
@@ -44,12 +46,12 @@ def negate_file(source: Path, target: Path, max_pixels: int) -> str:
         max_pixels: The most pixels that it may have.
 
     Returns:
-        The negative's content type.
+        The negative's content type, and notes on what was dropped or changed on purpose.
 
     Raises:
         InvalidInput: It is not a supported picture, or could not be kept whole.
     """  # noqa: DOC502  raised by what it calls
     file = MappedFile(source)
     known = formats.recognize(file.data, _NEGATE)
-    _NEGATE[known](file, target, max_pixels)
-    return known.content_type
+    notes = _NEGATE[known](file, target, max_pixels)
+    return known.content_type, notes

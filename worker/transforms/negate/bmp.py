@@ -8,13 +8,16 @@ from worker.transforms.pictures import bmp_header
 from worker.transforms.pictures.mapped_file import MappedFile
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a BMP.
 
     Args:
         file: The BMP.
         target: Where the negative goes.
         pixels: The most pixels that it may have.
+
+    Returns:
+        Notes.
 
     Raises:
         InvalidInput: The BMP is damaged or too large, or its alpha or color profile would be lost.
@@ -27,3 +30,4 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
     if header.has_profile:
         raise InvalidInput("the BMP has a color profile, which would be lost")
     pillow.negate(file.path, target, pixels, "BMP")
+    return []

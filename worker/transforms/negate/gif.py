@@ -23,13 +23,16 @@ _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 _Change = tuple[int, int, bytes]
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a GIF.
 
     Args:
         file: The GIF.
         target: Where the negative goes.
         pixels: The most pixels that a frame may have.
+
+    Returns:
+        Notes.
 
     Raises:
         InvalidInput: The GIF is damaged or too large.
@@ -47,6 +50,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
                 done = end
         except IndexError:
             raise InvalidInput("the GIF is truncated") from None
+    return []
 
 
 def _changes(data: memoryview) -> Iterator[_Change]:

@@ -29,7 +29,7 @@ _JFIF_BYTES = 14  # before the thumbnail, whose width and height are the last tw
 _PILLOW_SAMPLINGS = {(0x11, 0x11, 0x11), (0x21, 0x11, 0x11), (0x22, 0x11, 0x11)}
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a JPEG; by Pillow where the kernels are missing or do not support it.
 
     Args:
@@ -37,12 +37,15 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         target: Where the negative goes.
         pixels: The most pixels that it may have.
 
+    Returns:
+        Notes.
+
     Raises:
         InvalidInput: The JPEG is damaged, too large, or cannot be kept whole.
         UploadDeferred: Only the kernels keep it whole, and they are not built yet.
     """
     if transcode(file, target, pixels):
-        return
+        return []
     lost = _lost_by_pillow(file.data)
     if kernels.library is None:
         lost = lost or ("further pictures" if _has_further_picture(file.data) else None)
@@ -55,6 +58,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
             f"the kernels do not support this kind of JPEG, and its {lost} would be lost"
         )
     pillow.negate(file.path, target, pixels, "JPEG")
+    return []
 
 
 def transcode(file: MappedFile, target: Path, pixels: int) -> bool:

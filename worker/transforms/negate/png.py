@@ -43,7 +43,7 @@ _PROFILE = re.compile(rb"Raw profile type (?!icc)", re.IGNORECASE)
 _MAX_TEXT_BYTES = 1 << 24
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a PNG; by Pillow where the kernels are missing.
 
     Also raises InvalidInput if it is damaged or too large.
@@ -53,11 +53,14 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         target: Where the negative goes.
         pixels: The most pixels that all its frames may have.
 
+    Returns:
+        Notes.
+
     Raises:
         UploadDeferred: Only the kernels keep it whole, and they are not built yet.
     """
     if transcode(file, target, pixels):
-        return
+        return []
     if lost := _lost_by_pillow(file.data):
         raise UploadDeferred(
             f"the PNG has {lost}, which only the compiled kernels keep; not built yet"
@@ -68,6 +71,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         if kind in _COPIED_BY_PILLOW
     ]
     pillow.negate(file.path, target, pixels, "PNG", chunks=chunks)
+    return []
 
 
 def transcode(file: MappedFile, target: Path, pixels: int) -> bool:

@@ -10,7 +10,7 @@ from worker.transforms.pictures.mapped_file import MappedFile
 _ONE_BYTE, _TWO_BYTES = 255, 65535  # maxvals
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a PNM.
 
     Raises InvalidInput if it is damaged or too large, or its depth or a second picture would be
@@ -20,9 +20,13 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         file: The PNM.
         target: Where the negative goes.
         pixels: The most pixels that it may have.
+
+    Returns:
+        Notes.
     """
     _check(file.data)
     pillow.negate(file.path, target, pixels, "PPM")
+    return []
 
 
 def _check(data: memoryview) -> None:

@@ -85,13 +85,16 @@ _NAMES |= {SAMPLE_FORMAT: "sample format", NEW_SUBFILE_TYPE: "page type", EXIF: 
 _NAMES |= {GPS: "GPS", EXTRA_SAMPLES: "alpha channel"}
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a TIFF.
 
     Args:
         file: The TIFF.
         target: Where the negative goes.
         pixels: The most pixels that all its pages may have.
+
+    Returns:
+        Notes.
 
     Raises:
         InvalidInput: The TIFF is damaged, not supported or too large, or something would be lost.
@@ -112,6 +115,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         raise InvalidInput("the TIFF's CCITT data is damaged")
     _repair(before, target)
     _compare(before, tiff_directories.read(MappedFile(target).data))
+    return []
 
 
 def _check(tiff: Tiff, pixels: int) -> None:

@@ -32,7 +32,7 @@ class Structure:
     is_lossless: bool
 
 
-def negate(file: MappedFile, target: Path, pixels: int) -> None:
+def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a WebP.
 
     Raises InvalidInput if it is damaged or too large, or the result lacks anything.
@@ -41,10 +41,14 @@ def negate(file: MappedFile, target: Path, pixels: int) -> None:
         file: The WebP.
         target: Where the negative goes.
         pixels: The most pixels that all its frames may have.
+
+    Returns:
+        Notes.
     """
     before = _read(file.data)
     pillow.negate(file.path, target, pixels, "WEBP", lossless=before.is_lossless)
     _compare(before, _read(MappedFile(target).data))
+    return []
 
 
 def _read(data: memoryview) -> Structure:
