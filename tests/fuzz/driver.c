@@ -11,7 +11,7 @@
 #include <time.h>
 
 int jpeg_negate(const uint8_t *, size_t, const uint8_t *, size_t, uint8_t *, size_t, int, int,
-                size_t *, size_t *);
+                int, size_t *, size_t *);
 int png_negate(uint8_t *, size_t, size_t, size_t, size_t, int, uint8_t *);
 size_t gif_blocks(const uint8_t *, size_t, size_t);
 
@@ -54,7 +54,7 @@ static int jpeg(const uint8_t *data, size_t size, int again) {
     uint8_t *head = copy(data, part), *tail = copy(data + part, size - part), *out = malloc(room);
     if (!out) abort();
     int anew = (int)dice(2);
-    int rc = jpeg_negate(head, part, tail, size - part, out, room, -1, anew, &used, &written);
+    int rc = jpeg_negate(head, part, tail, size - part, out, room, -1, anew, -1, &used, &written);
     if (!rc && (written > room || used > size)) abort();
     if (!rc && !again && jpeg(out, written, 1)) abort();
     free(head), free(tail), free(out);

@@ -260,6 +260,7 @@ typedef struct {
     sink out;
     const uint8_t *at, *end;
     int collecting, anew, progressive, scans, interval, jfif, adobe;
+    int brightness; /* the components that rise with it, a bit each; below 0: as libjpeg decides */
     int width, height, n, h_most, v_most, q0[4];
     size_t mcus_across, mcus_down, body;
     component components[4];
@@ -590,9 +591,11 @@ static int progressive_scan(jpeg *j, scan *s, size_t across, size_t down) {
     return DONE;
 }
 
-/* Whether a component rises with brightness, by libjpeg's rules for color spaces. */
+/* Whether a component rises with brightness; unless the caller says so, by libjpeg's rules for
+   color spaces. */
 static int is_brightness(const jpeg *j, int i) {
     const component *c = j->components;
+    if (j->brightness >= 0) return j->brightness >> i & 1;
     if (j->n == 4) return j->adobe < 0 || j->adobe == 0 || i == 0 || i == 3;
     int rgb = j->adobe >= 0 ? j->adobe == 0 : c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B';
     return j->n == 1 || i == 0 || (rgb && !j->jfif);
@@ -792,11 +795,12 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
 }
 
 /* Negate head + tail, parted between two segments before the first scan, into `descriptor`, or
-   into the buffer alone (descriptor < 0). anew: DC are coded by table K.3. consumed: bytes of
-   tail, EOI included; written: bytes of the result. */
+   into the buffer alone (descriptor < 0). anew: DC are coded by table K.3. brightness: which
+   components rise with it, a bit each, or -1: as the segments say. consumed: bytes of tail, EOI
+   included; written: bytes of the result. */
 int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size,
-                uint8_t *buffer, size_t room, int descriptor, int anew, size_t *consumed,
-                size_t *written) {
+                uint8_t *buffer, size_t room, int descriptor, int anew, int brightness,
+                size_t *consumed, size_t *written) {
     *consumed = *written = 0;
     if (room < 4 * BLOCK) return NO_SPACE;
     jpeg *j = calloc(1, sizeof *j);
@@ -806,6 +810,7 @@ int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size
     j->out.descriptor = descriptor;
     j->body = size + head_size;
     j->anew = anew;
+    j->brightness = brightness;
     define(&j->standard, k3 + 5, k3 + 21, 12);
     for (int i = 0; i < 1 << RUNS; i++) j->none[i] = NO_RUN;
     j->collecting = 1;

@@ -68,7 +68,7 @@ def load(*folders: Path) -> ctypes.CDLL | None:
             loaded = ctypes.CDLL(str(folder / file_name()), use_errno=True)
             loaded.jpeg_negate.argtypes = [
                 *(_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _SIZE),
-                *(_INT, _INT, _SIZE_POINTER, _SIZE_POINTER),
+                *(_INT, _INT, _INT, _SIZE_POINTER, _SIZE_POINTER),
             ]
             loaded.png_negate.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _POINTER]
             loaded.gif_blocks.argtypes = [_POINTER, _SIZE, _SIZE]
@@ -98,36 +98,43 @@ def negate_jpeg(
         The status, and how many bytes of tail belong to the picture.
     """
     buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
-    status, used, _ = _negate_jpeg(head, tail, buffer, descriptor, standard_tables)
+    status, used, _ = _negate_jpeg(head, tail, buffer, descriptor, standard_tables, -1)
     return status, used
 
 
 def negated_jpeg(
-    head: bytes, tail: Buffer, *, standard_tables: bool
+    head: bytes, tail: Buffer, *, standard_tables: bool, brightness: int = -1
 ) -> tuple[JpegStatus, bytes, int]:
     """Return the negative of a JPEG; as `negate_jpeg`, with the result in memory.
+
+    Args:
+        head: The segments before the first scan.
+        tail: All that follows.
+        standard_tables: Code DC differences by table K.3.
+        brightness: The components that rise with brightness, a bit each; -1: as the segments say.
 
     Returns:
         The status, the negative, and how many bytes of tail belong to the picture.
     """
     buffer = ctypes.create_string_buffer(2 * (len(head) + len(tail)) + 8192)
-    status, used, written = _negate_jpeg(head, tail, buffer, -1, standard_tables)
+    status, used, written = _negate_jpeg(head, tail, buffer, -1, standard_tables, brightness)
     return status, buffer.raw[:written], used
 
 
-def _negate_jpeg(
+def _negate_jpeg(  # noqa: PLR0917
     head: bytes,
     tail: Buffer,
     buffer: "ctypes.Array[ctypes.c_char]",
     descriptor: int,
     standard_tables: bool,
+    brightness: int,
 ) -> tuple[JpegStatus, int, int]:
     assert library  # noqa: S101
     used, written = ctypes.c_size_t(), ctypes.c_size_t()
     status = JpegStatus(
         library.jpeg_negate(
             *(head, len(head), _pointer(tail), len(tail), buffer, len(buffer), descriptor),
-            *(standard_tables, ctypes.byref(used), ctypes.byref(written)),
+            *(standard_tables, brightness, ctypes.byref(used), ctypes.byref(written)),
         )
     )
     if status == JpegStatus.NO_MEMORY:
