@@ -13,8 +13,8 @@ from worker.transforms.pictures import formats
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
 
-#: Each writes the negative of a file of at most so many pixels; it returns the job's notes: what was
-#: dropped or changed on purpose, a phrase each.
+#: Each writes the negative of a file of at most so many pixels; it returns the job's notes: what
+#: was dropped or changed on purpose, a phrase each.
 _NEGATE: Mapping[Format, Callable[[MappedFile, Path, int], list[str]]] = {
     formats.JPEG: jpeg.negate,
     formats.PNG: png.negate,
