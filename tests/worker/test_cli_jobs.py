@@ -95,7 +95,7 @@ def test_the_table_of_jobs(stack: Pipeline) -> None:
         *("id", "pipeline", "state", "key", "time", "seconds", "result", "or", "reason"),
     ]
     assert rows[0].startswith(f"{bad[:12]}  negatives  quarantined  bad.png")
-    assert rows[0].endswith("more than 383 pixels")
+    assert rows[0].endswith("it has 384 pixels, more than the pipeline's limits.pixels, 383")
     assert rows[1].endswith("a/negated_cat.png")
     assert "  waiting      later.png" in rows[2]
     assert [row["state"] for row in listed()] == ["quarantined", "done", "waiting"]
@@ -104,9 +104,12 @@ def test_the_table_of_jobs(stack: Pipeline) -> None:
     assert run("jobs", "--like", "nothing").stderr == "No jobs.\n"
     assert "No run has an id that begins with 000000" in run("jobs", "--run=000000", code=1).stderr
     assert listed("--run", "0" * 6) == []
-    assert [row["id"] for row in listed("--reason", "383 pixels")] == [bad]
+    assert [row["id"] for row in listed("--reason", "384 pixels")] == [bad]
     status = run("status").stdout
-    assert "  reason     1: more than 383 pixels, newest 20" in status
+    assert (
+        "  reason     1: it has 384 pixels, more than the pipeline's limits.pixels, 383, newest 20"
+        in status
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--csv"]])
@@ -121,11 +124,11 @@ def test_a_job_in_words(stack: Pipeline) -> None:
     stack.drain()
     shown = run("jobs", "show", bad).stdout
     assert shown.startswith("bad.png in negatives: quarantined\n")
-    for words in ("more than 383 pixels", "uploaded", "put back", "retried", f"run          {bad}"):
+    for words in ("limits.pixels, 383", "uploaded", "put back", "retried", f"run          {bad}"):
         assert words in shown
     (done,) = listed("--state", "done")
     _, first, _ = run("jobs").stdout.splitlines()
-    assert first.endswith(f"retried as {done['id'][:12]}: more than 383 pixels")
+    assert f"retried as {done['id'][:12]}: it has 384 pixels, more than" in first
     assert [row["retried_by"] for row in listed()] == [done["id"], None]
     shown = run("jobs", "show", done["id"]).stdout
     assert f"repeats   {bad[:12]}" in shown
@@ -238,7 +241,7 @@ def test_get_says_why_there_is_no_result(stack: Pipeline) -> None:
     answer = run("get", "later.png", code=1)
     assert "'later.png' is still waiting in negatives: try again in a moment." in answer.stderr
     answer = run("get", "bad.png", code=1)
-    assert "'bad.png' was refused by negatives (more than 383 pixels)" in answer.stderr
+    assert "'bad.png' was refused by negatives (it has 384 pixels" in answer.stderr
     assert f"jobs show {bad[:12]}" in answer.stderr
     answer = run("get", "a\x1b.png", code=1)
     assert "There is no result of 'a\\x1b.png': './pipeline jobs' shows" in answer.stderr

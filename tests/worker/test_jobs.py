@@ -24,7 +24,7 @@ def test_jobs_in_every_state(versioned: Pipeline) -> None:
     refused, done, waiting = listed(versioned)
     assert set(refused) == set(done) == set(waiting) == KEYS
     assert (refused["id"], refused["key"], refused["state"]) == (bad, "bad.png", "quarantined")
-    assert "more than 383 pixels" in refused["reason"]
+    assert "has 384 pixels" in refused["reason"]
     assert refused["machine"] == "vm-1"
     assert (done["key"], done["state"]) == ("a/cat.png", "done")
     assert (done["pipeline"], done["machine"], done["attempts"]) == ("negatives", "vm-1", 1)

@@ -84,9 +84,13 @@ def test_the_tutorials_view_shows_negated_images_only(versioned: Pipeline) -> No
 @pytest.mark.parametrize(
     ("limits", "make", "reason"),
     [
-        ({"pixels": 383}, lambda: PNG, "more than 383 pixels"),  # 24 x 16 are 384
+        (
+            {"pixels": 383},
+            lambda: PNG,
+            "has 384 pixels, more than the pipeline's limits.pixels, 383",
+        ),  # 24 x 16 are 384
         ({"memory_mb": 300}, huge, "more memory"),
-        ({}, lambda: bomb(16_000, 16_000), "more than 250000000 pixels"),
+        ({}, lambda: bomb(16_000, 16_000), "has 256,000,000 pixels, more than"),
     ],
     ids=["pixels", "memory", "bomb"],
 )

@@ -196,9 +196,9 @@ def test_all_kept_inputs_are_processed_again(versioned: Pipeline) -> None:
 
 def test_jobs_by_reason(versioned: Pipeline) -> None:
     small, no_picture = quarantine(versioned, "a.png"), quarantine(versioned, "b.png", b"text")
-    (row,) = listed(versioned, "--reason", "383 pixels")
+    (row,) = listed(versioned, "--reason", "384 pixels")
     assert row["id"] == small
-    assert changed(versioned, "retry", "--reason", "383 pixels") == [None]
+    assert changed(versioned, "retry", "--reason", "384 pixels") == [None]
     assert versioned.left() == ["a.png"]
     assert changed(versioned, "drop", "--reason", "no such reason") == []
     versioned.drain()

@@ -1,5 +1,6 @@
 """Report Pillow's errors as what they mean for a picture."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from PIL import Image, UnidentifiedImageError
 
 from worker.errors import InvalidInput
 from worker.transforms.pictures import pixel_limit
+
+_PIXELS = re.compile(r"\((\d+) pixels\)")  # in Pillow's message on a picture that is too large
 
 
 @contextmanager
@@ -32,8 +35,9 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
             yield
         except (InvalidInput, MemoryError):
             raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            pixel_limit.check(max_pixels + 1, max_pixels)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            found = _PIXELS.search(str(error))
+            pixel_limit.check(int(found[1]) if found else max_pixels + 1, max_pixels)
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise

@@ -4,6 +4,16 @@ from worker.errors import InvalidInput
 
 
 def check(pixels: int, limit: int) -> None:
-    """Raise InvalidInput if a picture has more pixels than the limit."""
+    """Refuse a picture that is too large.
+
+    Args:
+        pixels: The pixels of all its frames, pages and levels, as far as they are decoded.
+        limit: The most that it may have; a pipeline's setting.
+
+    Raises:
+        InvalidInput: It has more.
+    """
     if pixels > limit:
-        raise InvalidInput(f"more than {limit} pixels")
+        raise InvalidInput(
+            f"it has {pixels:,} pixels, more than the pipeline's limits.pixels, {limit:,}"
+        )
