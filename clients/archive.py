@@ -20,6 +20,8 @@ WORKER = CHECKOUT / "worker"
 #: What of worker/ runs on the machine: sources, migrations, pages and the locks of packages.
 SUFFIXES = (".py", ".sql", ".c", ".h", ".toml", ".html", ".css", ".js", ".svg")
 LOCK = "requirements.txt"
+#: Compiled code that is committed; what a computer built for itself is not shipped.
+PREBUILT = ("prebuilt", ".so")
 #: What worker/bootstrap.py imports of its own package: the part in user-data.
 BOOTSTRAP = (
     *("__init__.py", "bootstrap.py", "errors.py", "settings.py"),
@@ -87,6 +89,7 @@ def files(folder: Path = WORKER) -> dict[str, Path]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
         wanted = path.suffix in SUFFIXES or name.name == LOCK
+        wanted |= (path.parent.name, path.suffix) == PREBUILT
         if path.is_file() and wanted and all(map(is_shipped, name.parts)):
             found[f"worker/{name.as_posix()}"] = path
     return dict(sorted(found.items()))

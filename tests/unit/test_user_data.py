@@ -94,6 +94,10 @@ def copied(folder: Path, umask: int) -> tuple[Path, Path]:
         os.umask(before)
     (folder / "worker" / "__pycache__").mkdir(exist_ok=True)
     (folder / "worker" / "__pycache__" / "x.py").write_text("stale", encoding="utf-8")
+    # What `worker build` leaves on an operator's computer.
+    (folder / "worker" / "transforms" / "negate" / "kernels-x.so").write_bytes(
+        b"for another machine"
+    )
     for path in folder.rglob("*"):
         os.utime(path, (umask, umask))
     return folder / "worker", folder / "cloud-init"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from worker.transforms.negate import kernels
 
-_FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-shared")
+#: Of every compiler, `python -m tools.kernels` too.
+FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-shared")
 
 
 def build(folder: Path) -> Path:
@@ -36,7 +37,7 @@ def build(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         output = Path(scratch) / target.name
-        command = [compiler, *_FLAGS, "-o", str(output), *map(str, kernels.SOURCES)]
+        command = [compiler, *FLAGS, "-o", str(output), *map(str, kernels.SOURCES)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             first_line = (result.stderr.strip() or "no error message").splitlines()[0]

@@ -1,8 +1,9 @@
 """Load and call the compiled kernels, `jpeg.c` and `png.c`, built into one shared library.
 
-`python -m worker build` builds the library. It is looked for beside its sources
-and in the user's cache; its name contains a hash of the sources, so that an outdated one is never
-loaded. Without it, pictures are decoded and encoded by Pillow, many times slower.
+A library by this computer's compiler is preferred: `python -m worker build` puts it beside the
+sources, `worker apply` into the user's cache. Linux on x86_64 and aarch64 has one from the start,
+in `prebuilt` (`python -m tools.kernels`). The name contains a hash of the sources, so that an
+outdated library is never loaded. Without one, the files that need it are deferred.
 """
 
 import ctypes
@@ -14,8 +15,12 @@ from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
-SOURCES = (_FOLDER / "jpeg.c", _FOLDER / "png.c")
+from worker.errors import UploadDeferred
+
+FOLDER = Path(__file__).parent
+SOURCES = (FOLDER / "jpeg.c", FOLDER / "png.c")
+#: Libraries for the machines; the worker's archive contains them.
+PREBUILT = FOLDER / "prebuilt"
 _BUFFER_SIZE = 1 << 16
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -45,10 +50,10 @@ class PngStatus(IntEnum):
     NEEDS_DECODED = 2  # a row's filter needs the decoded row above
 
 
-def file_name() -> str:
-    """Return the library's name for these sources on this machine's architecture."""
+def file_name(architecture: str = platform.machine()) -> str:
+    """Return the library's name for these sources, on this machine's architecture by default."""
     content = b"".join(source.read_bytes() for source in SOURCES)
-    return f"kernels-{hashlib.sha256(content).hexdigest()[:16]}-{platform.machine()}.so"
+    return f"kernels-{hashlib.sha256(content).hexdigest()[:16]}-{architecture}.so"
 
 
 def cache() -> Path:
@@ -63,7 +68,7 @@ def cache() -> Path:
 def load(*folders: Path) -> ctypes.CDLL | None:
     """Load the library from the first folder that has it, or return None."""
     for folder in folders:
-        # A home that is hidden, or a file for another C library: try the next folder.
+        # A home that is hidden, a file for another system or C library: try the next folder.
         with suppress(OSError):
             loaded = ctypes.CDLL(str(folder / file_name()), use_errno=True)
             loaded.jpeg_negate.argtypes = [
@@ -77,8 +82,25 @@ def load(*folders: Path) -> ctypes.CDLL | None:
     return None
 
 
-#: None if it has not been built.
-library = load(_FOLDER, cache())
+#: None if none has been built for this computer.
+library = load(FOLDER, cache(), PREBUILT)
+
+
+def require(what: str) -> None:
+    """Check that there are kernels, for files that nothing else negates without loss.
+
+    Args:
+        what: The kind of picture, in the singular: "a JPEG".
+
+    Raises:
+        UploadDeferred: There are none.
+    """
+    if library is None:
+        system = f"{platform.system()} on {platform.machine()}"
+        raise UploadDeferred(
+            f"{what} needs the compiled kernels, which are not built yet: for {system} the machine"
+            " builds them itself, by a C compiler"
+        )
 
 
 def negate_jpeg(

@@ -1,0 +1,60 @@
+"""The committed kernels are what the pinned compiler makes of the committed sources, and work."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from clients import archive
+from tests.fuzz import seeds
+from tests.worker.negation import negative
+from tests.worker.pictures import encode, picture
+from tools.kernels import build_all
+from worker.transforms.negate import build, kernels
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Return the libraries of these sources by the pinned compiler."""
+    libraries = build_all(tmp_path_factory.mktemp("kernels"))
+    return {library.name: library.read_bytes() for library in libraries}
+
+
+def test_they_are_built_of_these_sources(built: Mapping[str, bytes]) -> None:
+    """If not: `python -m tools.kernels`."""
+    assert {library.name for library in kernels.PREBUILT.iterdir()} == set(built)
+    for name, content in built.items():
+        assert (kernels.PREBUILT / name).read_bytes() == content, f"{name} differs"
+
+
+def test_a_machine_without_a_compiler_negates_a_photo(tmp_path: Path) -> None:
+    with archive.pack(archive.files()) as packed, zipfile.ZipFile(packed) as source:
+        source.extractall(tmp_path / "source")
+    (tmp_path / "a.jpg").write_bytes(encode(picture(), "JPEG"))
+    done = subprocess.run(
+        [sys.executable, "-m", "worker", "apply", "negate", "a.jpg", "."],
+        env={"PATH": "", "PYTHONPATH": str(tmp_path / "source")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "negated_a.jpg").exists()
+
+
+def test_the_machines_own_build_gives_the_same_negatives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a file's result does not depend on when it was processed."""
+    libraries = kernels.load(build.build(tmp_path).parent), kernels.load(kernels.PREBUILT)
+    assert all(libraries)
+    for name, data in (seeds.jpegs() | seeds.pngs()).items():
+        results = set()
+        for library in libraries:
+            monkeypatch.setattr(kernels, "library", library)
+            results.add(negative(tmp_path, data))
+        assert len(results) == 1, name
