@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from re import Pattern
 
 from worker.errors import InvalidInput
-from worker.transforms.pictures import camera_raw
+from worker.transforms.pictures import camera_raw, unsupported_formats
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,19 @@ TIFF = Format("TIFF", "image/tiff", "TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"))
 WEBP = Format("WebP", "image/webp", "WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL))
 BMP = Format("BMP", "image/bmp", "BMP", re.compile(rb"BM"))
 PNM = Format("PNM", "image/x-portable-anymap", "PPM", re.compile(rb"P[1-7Ff][\s#]"))
-AVIF = Format("AVIF", "image/avif", "AVIF", re.compile(rb".{4}ftypavi[fs]", re.DOTALL))
+# ISO/IEC 23008-12: the codec is named by the major brand, or, after a general one, by another.
+AVIF = Format(
+    "AVIF",
+    "image/avif",
+    "AVIF",
+    re.compile(rb".{4}ftyp(?:avi[fs]|m(?:if|sf)1.{4}(?:.{4}){0,16}avi[fs])", re.DOTALL),
+)
+HEIC = Format(
+    "HEIC",
+    "image/heic",
+    "HEIF",
+    re.compile(rb".{4}ftyp(?:he[iv][cxms]|m(?:if|sf)1.{4}(?:.{4}){0,16}he[iv][cxms])", re.DOTALL),
+)
 JPEG_2000 = Format(
     "JPEG 2000", "image/jp2", "JPEG2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")
 )
@@ -45,11 +57,14 @@ def recognize(data: memoryview, supported: Iterable[Format]) -> Format:
         One of them.
 
     Raises:
-        InvalidInput: It is a camera raw file or of none of these formats.
+        InvalidInput: It is a camera raw file or of none of these formats; a known one is named.
     """
     camera_raw.check(data)
     for known in supported:
         if known.magic.match(data):
             return known
+    if HEIC.magic.match(data):
+        raise InvalidInput("HEIC is not enabled: add formats: [heic] to the pipeline's parameters")
+    unsupported_formats.check(data)
     names = ", ".join(sorted(known.name for known in supported))
     raise InvalidInput(f"not a picture in a supported format ({names})")

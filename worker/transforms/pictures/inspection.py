@@ -10,6 +10,7 @@ from PIL import Image
 from worker.errors import InvalidInput
 from worker.transforms.pictures import (
     bmp_header,
+    camera_raw,
     formats,
     pixel_limit,
     pnm_header,
@@ -112,8 +113,7 @@ def check(data: memoryview, known: Format, max_pixels: int) -> None:
     """
     if known == formats.TIFF:
         tiff = tiff_directories.read(data)
-        for page in tiff.pages:
-            tiff_pages.check_camera_raw(page)
+        camera_raw.check_directories(tiff.pages)
         first = tiff.pages[0]
         pixel_limit.check(first.number(WIDTH, 0) * first.number(HEIGHT, 0), max_pixels)
         if problem := _samples_problem(first):

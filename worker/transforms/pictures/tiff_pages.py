@@ -1,4 +1,4 @@
-"""What the pages of a TIFF are: tags and their meanings, camera raw, damage that Pillow misses."""
+"""What the pages of a TIFF are: tags and their meanings, and damage that Pillow misses."""
 
 from worker.transforms.pictures import camera_raw
 from worker.transforms.pictures.tiff_directories import Directory
@@ -10,17 +10,11 @@ TILE_WIDTH, TILE_HEIGHT, PREDICTOR, COLOR_MAP, SUB_IFDS = 322, 323, 317, 320, 33
 FILL_ORDER, ORIENTATION, MIN_VALUE, MAX_VALUE = 266, 274, 280, 281
 INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 332, 338, 339
 
-_CAMERA_TAGS = {50706: "DNGVersion", 50740: "DNGPrivateData", 33421: "CFARepeatPatternDim"}
-_CAMERA_TAGS |= {33422: "CFAPattern", 34310: "Leaf's metadata"}
-_CAMERA_PHOTOMETRICS = {32803: "CFA", 34892: "LinearRaw"}
-_CAMERA_COMPRESSIONS = {32767: "Sony", 32769: "Epson", 32770: "Samsung", 34713: "Nikon"}
-_CAMERA_COMPRESSIONS |= {65000: "Kodak", 65535: "Pentax"}
-
 NO_COMPRESSION = 1
 LOSSLESS = {1: "no", 2: "CCITT RLE", 3: "CCITT Group 3", 4: "CCITT Group 4", 5: "LZW"}
 LOSSLESS |= {8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
 LOSSY = {6: "old-style JPEG", 7: "JPEG", 50001: "WebP"}
-_COMPRESSIONS = LOSSLESS | LOSSY | _CAMERA_COMPRESSIONS
+_COMPRESSIONS = LOSSLESS | LOSSY | camera_raw.COMPRESSIONS
 _COMPRESSIONS |= {32766: "NeXT", 32771: "CCITT RLE/W", 32809: "ThunderScan", 34661: "JBIG"}
 _COMPRESSIONS |= {34676: "SGILog", 34677: "SGILog24", 34712: "JPEG 2000", 34887: "LERC"}
 _COMPRESSIONS |= {50002: "JPEG XL"}
@@ -28,7 +22,12 @@ _COMPRESSIONS |= {50002: "JPEG XL"}
 WHITE_IS_0, BLACK_IS_0, RGB, PALETTE, MASK, CMYK = range(6)
 _PHOTOMETRICS = {WHITE_IS_0: "MinIsWhite", BLACK_IS_0: "gray", RGB: "RGB", PALETTE: "palette"}
 _PHOTOMETRICS |= {MASK: "transparency mask", CMYK: "CMYK", 6: "YCbCr", 8: "CIELab"}
-_PHOTOMETRICS |= {9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv"} | _CAMERA_PHOTOMETRICS
+_PHOTOMETRICS |= {
+    9: "ICCLab",
+    10: "ITULab",
+    32844: "LogL",
+    32845: "LogLuv",
+} | camera_raw.PHOTOMETRICS
 
 UNSIGNED = 1
 _SAMPLE_FORMATS = {UNSIGNED: "unsigned", 2: "signed", 3: "floating-point", 4: "untyped"}
@@ -49,18 +48,6 @@ def described(page: Directory) -> str:
         f"{_PHOTOMETRICS.get(photometric, f'photometric interpretation {photometric}')}"
         f"{order}"
     )
-
-
-def check_camera_raw(page: Directory) -> None:
-    """Raise InvalidInput if a page is of a camera raw file, or is coded as they are."""
-    for tag, name in _CAMERA_TAGS.items():
-        if tag in page.fields:
-            raise camera_raw.unsupported(f"tag {name}")
-    photometric, compression = page.number(PHOTOMETRIC, -1), page.number(COMPRESSION, 1)
-    if name := _CAMERA_PHOTOMETRICS.get(photometric, ""):
-        raise camera_raw.unsupported(f"photometric interpretation {name}")
-    if name := _CAMERA_COMPRESSIONS.get(compression, ""):
-        raise camera_raw.unsupported(f"{name} compression")
 
 
 def segments_problem(page: Directory, file_size: int) -> str | None:

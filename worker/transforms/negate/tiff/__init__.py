@@ -11,7 +11,7 @@ from pathlib import Path
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import pillow, previews
-from worker.transforms.pictures import libtiff_messages, pixel_limit, tiff_directories
+from worker.transforms.pictures import camera_raw, libtiff_messages, pixel_limit, tiff_directories
 from worker.transforms.pictures.mapped_file import MappedFile
 from worker.transforms.pictures.tiff_directories import (
     ASCII,
@@ -54,7 +54,6 @@ from worker.transforms.pictures.tiff_pages import (
     UNSIGNED,
     WHITE_IS_0,
     WIDTH,
-    check_camera_raw,
     described,
     segments_problem,
 )
@@ -120,8 +119,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
 
 def _check(tiff: Tiff, pixels: int) -> None:
     """Raise InvalidInput for what Pillow would damage or lose, and for too many pixels."""
-    for page in tiff.pages:
-        check_camera_raw(page)
+    camera_raw.check_directories(tiff.pages)
     areas = (page.number(WIDTH, 0) * page.number(HEIGHT, 0) for page in tiff.pages)
     pixel_limit.check(sum(areas), pixels)
     # What concerns the whole file comes before what concerns one page's pixels.
