@@ -34,6 +34,8 @@ class PipelineEvidence:
         dsn = pipeline.server.dsn(pipeline.database)
         with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
             self.rows: Sequence[Row] = [_row(row) for row in connection.execute(_ROWS)]
+            prepared = connection.execute("SELECT row FROM pipeline.prepared_results")
+            self.prepared: Sequence[Row] = [_row(one["row"], is_written=False) for one in prepared]
             self.leftovers: dict[str, int] = {
                 table: connection.execute(f"TABLE pipeline.{table}".encode()).rowcount
                 for table in LEFTOVERS
@@ -73,7 +75,7 @@ class PipelineEvidence:
         return bytes(answer["Body"].read())
 
 
-def _row(row: dict[str, Any]) -> Row:
+def _row(row: dict[str, Any], *, is_written: bool = True) -> Row:
     return Row(
         row["pipeline"],
         row["job_id"],
@@ -89,4 +91,5 @@ def _row(row: dict[str, Any]) -> Row:
             for one in row["outputs"]
         ],
         row["run_id"],
+        is_written,
     )

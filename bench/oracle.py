@@ -129,7 +129,7 @@ class StoredResult:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of `results`."""
+    """A row of `results`; not written yet if only the results are stored."""
 
     pipeline: str
     job_id: str
@@ -142,6 +142,12 @@ class Row:
     retry_of: str | None = None
     results: Sequence[StoredResult] = ()
     run_id: str = ""
+    is_written: bool = True
+
+    @property
+    def identity(self) -> object:
+        """The identity of its upload, unless it repeats another job."""
+        return self.parent or (self.key, self.version_id or self.input_sha256)
 
 
 class Evidence(Protocol):
@@ -150,6 +156,10 @@ class Evidence(Protocol):
     @property
     def rows(self) -> Sequence[Row]:
         """The rows of `results`."""
+
+    @property
+    def prepared(self) -> Sequence[Row]:
+        """Rows that are not written yet; readers may have copies of their results."""
 
     @property
     def leftovers(self) -> Mapping[str, int]:
@@ -210,6 +220,10 @@ class _Comparison:
             pairs, found = self._pairs(name, own)
             yield from found
             for upload, row in pairs:
+                if not row.is_written:
+                    copies = self._copies(rules, row)
+                    pending += [replace(one, is_certain=False) for one in copies]
+                    continue
                 last = self._last(row)
                 if upload.members is not None:
                     upload = self._with_content(upload, last)  # noqa: PLW2901
@@ -224,8 +238,8 @@ class _Comparison:
     def _gathers(self, name: str, rules: Rules) -> Iterator[Upload]:
         """Yield the files of runs that have ended upstream of a pipeline, and have results there.
 
-        Whether a run has ended is derived from the rows: every job is done or dropped, and every
-        result has a job in each of its readers.
+        Whether a run has ended is derived from the rows: all are written, every job is done or
+        dropped, and every result has a job in each of its readers.
         """
         if not rules.gathers:
             return
@@ -243,6 +257,7 @@ class _Comparison:
             if row.pipeline in upstream and row.job_id not in self._retries:
                 runs[row.run_id].append(row)
         has_job = {(row.pipeline, row.parent) for row in self._evidence.rows}
+        unfinished = {row.run_id for row in self._evidence.prepared}
         for run, rows in runs.items():
             made = [(row, one) for row in rows if row.outcome == _DONE for one in row.results]
             ended = all(row.outcome in (_DONE, _DROPPED) for row in rows) and all(
@@ -259,7 +274,7 @@ class _Comparison:
                     key=lambda one: (one.key, one.number),
                 )
             ]
-            if ended and members:
+            if ended and members and run not in unfinished:
                 parent = (gather_id(name, run), 1)
                 yield Upload(name, manifest_key(run), "", None, parent=parent, members=members)
 
@@ -276,11 +291,18 @@ class _Comparison:
     def _pairs(
         self, name: str, uploads: Sequence[Upload]
     ) -> tuple[list[tuple[Upload, Row]], list[str]]:
-        """Return the uploads of a pipeline with their jobs, and the problems."""
+        """Return the uploads of a pipeline with their jobs, and the problems.
+
+        Users may delete an upload before its job's row is written.
+        """
         rows: dict[object, list[Row]] = defaultdict(list)
         for row in self._evidence.rows:
             if row.pipeline == name and row.retry_of is None:
-                rows[row.parent or (row.key, row.version_id or row.input_sha256)].append(row)
+                rows[row.identity].append(row)
+        unwritten: dict[object, list[Row]] = defaultdict(list)
+        for row in self._evidence.prepared:
+            if row.pipeline == name:
+                unwritten[row.identity].append(row)
         pairs: list[tuple[Upload, Row]] = []
         problems = []
         by_identity: dict[object, list[Upload]] = defaultdict(list)
@@ -296,9 +318,11 @@ class _Comparison:
                 )
             chosen = sorted(same, key=lambda one: not one.is_certain)[: len(found)]
             pairs += zip(chosen, found, strict=False)
-            self._uncertain.update(one.content or b"" for one in same[len(found) :])
-        rest = (row for many in rows.values() for row in many)
-        problems += [f"{name}: a job for no upload: {row}." for row in rest]
+            rest = same[len(found) :]
+            self._uncertain.update(one.content or b"" for one in rest)
+            pairs += zip(rest, unwritten[identity], strict=False)
+        others = (row for many in rows.values() for row in many)
+        problems += [f"{name}: a job for no upload: {row}." for row in others]
         order = {id(one): number for number, one in enumerate(uploads)}
         return sorted(pairs, key=lambda pair: order[id(pair[0])]), problems
 

@@ -34,6 +34,7 @@ class Found:
         ),
         Row("first", "2", "b.png", "v2", sha256(BAD), "quarantined", "no picture"),
     )  # fmt: skip
+    prepared: Sequence[Row] = ()
     leftovers: Mapping[str, int] = field(default_factory=dict)
     stored: Sequence[tuple[str, str]] = (("a.png", ""),)
     objects: dict[tuple[str, str], bytes] = field(

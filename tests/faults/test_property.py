@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -134,6 +135,10 @@ class MemoryEvidence:
         tables = world.tables
         self.rows: Sequence[Row] = [
             _row(name, one) for (name, _), (*_, one) in tables.results.items()
+        ]
+        self.prepared: Sequence[Row] = [
+            replace(_row(tables.outputs[one.job.id][0], one), is_written=False)
+            for one in tables.prepared.values()
         ]
         self.leftovers: Mapping[str, int] = {
             "attempts": len(tables.attempts),
@@ -330,6 +335,24 @@ class SharedChain(Chain):
             end = time.monotonic() + _MOST_SECONDS  # copies may wait until a key is free
             while time.monotonic() < end and not (fleet.is_empty and not self.world.left(name)):
                 time.sleep(0.01)
+
+
+@pytest.mark.parametrize("then", ["put", "delete", "delete and put"])
+@pytest.mark.parametrize("turn", [8, 9, 10])
+@pytest.mark.parametrize("versioned", [True, False])
+def test_upload_is_replaced_before_its_row_is_written(
+    turn: int, then: str, *, versioned: bool
+) -> None:
+    """Its results are stored, a reader may have processed its copies: that is no lost upload."""
+    chain = Chain()
+    chain.begin(versioned=versioned)
+    chain.put("first", "a.png", "g")
+    chain.faulty_pass("first", turn, "unavailable", after=False)
+    if "delete" in then:
+        chain.delete("first", "a.png")
+    if "put" in then:
+        chain.put("first", "a.png", "g")
+    chain.teardown()
 
 
 @pytest.mark.parametrize(
