@@ -364,7 +364,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "lab": (lambda: encode(picture(1, SIZE, "LAB"), "TIFF"), "its colors are not supported"),
     "strip beyond the end": (lambda: tiff(Page({273: (LONG, (10**6,))})), "truncated"),
     "damaged lzw": (lambda: tiff(Page({259: (SHORT, (5,))})), "damaged or not.*LZW"),
-    "pam": (lambda: b"P7\nWIDTH 1\n", "kind other than P1 to P6"),
+    "pam": (lambda: b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nENDHDR\n\1", "PAM files are not"),
 }
 
 

@@ -18,6 +18,7 @@ from worker.transforms.pictures import (
     tiff_pages,
 )
 from worker.transforms.pictures.formats import Format
+from worker.transforms.pictures.pnm_header import Header
 from worker.transforms.pictures.tiff_directories import Directory
 from worker.transforms.pictures.tiff_pages import (
     BITS,
@@ -121,7 +122,8 @@ def check(data: memoryview, known: Format, max_pixels: int) -> None:
         if problem := tiff_pages.segments_problem(first, tiff.size):
             raise InvalidInput(problem)
     elif known == formats.PNM:
-        pnm_header.read(data)
+        if pnm_header.read(data).kind == pnm_header.PAM:
+            raise InvalidInput("PAM files are not supported")
     elif known == formats.BMP and bmp_header.read(data).is_misread:
         raise InvalidInput(bmp_header.MISREAD)
 
@@ -141,8 +143,10 @@ def inspect(data: memoryview, known: Format, image: Image.Image) -> Inspection:
         return _inspect_tiff(data)
     if known == formats.PNM:
         header = pnm_header.read(data)
-        is_reduced = header.is_color and (header.maxval or 0) > _ONE_BYTE
-        return Inspection([header.surplus] if header.surplus else [], is_reduced=is_reduced)
+        return Inspection(
+            _pnm_surplus(data, header),
+            is_reduced=header.channels > 1 and header.maxval > _ONE_BYTE,
+        )
     further = (getattr(image, "n_frames", 1) - 1, "picture" if known == formats.JPEG else "frame")
     if known == formats.PNG:
         return _inspect_png(data, image, further)
@@ -157,6 +161,19 @@ def inspect(data: memoryview, known: Format, image: Image.Image) -> Inspection:
         dropped.append("the color profile")
     key = image.info.get("transparency")
     return Inspection(dropped, further, _is_deep(data, known), transparency=key)
+
+
+def _pnm_surplus(data: memoryview, header: Header) -> list[str]:
+    """Return a name for what follows the first picture."""
+    if header.is_plain:
+        rest = re.sub(rb"#[^\r\n]*", b"", bytes(data[header.start :]))
+        return ["a second picture"] if b"P" in rest else []
+    end = header.start + header.row_bytes * header.height
+    try:
+        start = pnm_header.next_picture(data, end, is_plain=False)
+    except InvalidInput:
+        return ["data after its picture"]
+    return ["a second picture"] if start is not None else []
 
 
 def exif(image: Image.Image) -> dict[int, Any]:
