@@ -17,6 +17,7 @@ from local.machine.qemu import machine as emulated
 
 FAULTS = "faults"
 OPENSTACK = "openstack"
+PICTURES = "pictures"
 QEMU = "qemu"
 # In the order in which they begin: the longest first, so that no process ends long before another.
 QUICK = ("lint", "engine", "edge", "worker", "unit")
@@ -25,6 +26,7 @@ LONG = (
     "machine",
     "faults",
     "mqtt",
+    PICTURES,
     "page",
     "examples",
     "clients",
@@ -41,17 +43,29 @@ _QEMU_PATIENCE = "8"  # by how much an emulated machine is slower than deadlines
 @click.option("--all", "everything", is_flag=True, help="Add the long suites.")
 @click.option("--openstack", is_flag=True, help="Only the suite against real OpenStack and Ceph.")
 @click.option("--faults", is_flag=True, help="Only the faults, in every combination; an hour.")
+@click.option("--pictures", is_flag=True, help="Only the pictures, all of the matrices; minutes.")
 @click.option("--qemu", is_flag=True, help="Only the suite on an emulated machine; long.")
 @click.argument("pytest_arguments", nargs=-1)
-def command(
-    everything: bool, openstack: bool, faults: bool, qemu: bool, pytest_arguments: tuple[str, ...]
+def command(  # noqa: PLR0917  click passes them by name
+    everything: bool,
+    openstack: bool,
+    faults: bool,
+    pictures: bool,
+    qemu: bool,
+    pytest_arguments: tuple[str, ...],
 ) -> None:
-    asked = {"everything": everything, "openstack": openstack, "faults": faults, "qemu": qemu}
-    sys.exit(run(**asked, extra=pytest_arguments))
+    asked = {"everything": everything, "openstack": openstack, "faults": faults}
+    sys.exit(run(**asked, pictures=pictures, qemu=qemu, extra=pytest_arguments))
 
 
 def run(
-    *, everything: bool, openstack: bool, faults: bool, qemu: bool, extra: Sequence[str]
+    *,
+    everything: bool,
+    openstack: bool,
+    faults: bool,
+    pictures: bool,
+    qemu: bool,
+    extra: Sequence[str],
 ) -> int:
     """Run test suites in one pytest, on several processes; `-- -n0` runs them in one.
 
@@ -59,6 +73,7 @@ def run(
         everything: Add the long suites, except QEMU's.
         openstack: Run that suite only, unless `everything` is set.
         faults: Run that suite only, and every cell of its tables (tests/faults/selection.py).
+        pictures: Run that suite only, and every picture of its matrices (tests/pictures).
         qemu: Run that suite only.
         extra: More arguments of pytest.
 
@@ -73,6 +88,8 @@ def run(
         wanted = [OPENSTACK]
     if faults:
         wanted = [FAULTS]
+    if pictures:
+        wanted = [PICTURES]
     environment = dict(os.environ)
     if qemu:
         if (lacking := emulated.missing()) is not None:
@@ -93,6 +110,8 @@ def run(
         subprocess.run(prepare, cwd=CHECKOUT, check=False)
     if faults:
         pytest.append("--faults")
+    if pictures:
+        pytest.append("--pictures")
     processes = 1
     if len(wanted) > 1 or faults:
         processes = min(_PROCESSES, _PROCESSES_PER_CORE * (os.cpu_count() or 1))
