@@ -12,7 +12,7 @@ from bench.photos import PACKAGED, ROOT, SAMPLES
 from bench.plots import save
 from bench.table import Table
 from cli.terminal import print_progress
-from worker.transforms.negate import build, kernels
+from worker.transforms.negate import build
 
 DOCUMENT = ROOT / "docs" / "measurements.md"
 
@@ -69,16 +69,13 @@ def run(
 
 
 def _source(place: Path) -> Path:
-    """Copy the worker's code, build its kernels, and load them into this process too."""
+    """Copy the worker's code; where no prebuilt kernels load, compile some in this checkout."""
+    if warning := build.prepare():
+        print_progress(warning)
     source = place / "source"
-    ignored = shutil.ignore_patterns("__pycache__", "*.so")
-    shutil.copytree(ROOT / "worker", source / "worker", ignore=ignored)
-    try:
-        made = build.build(source / "worker" / "transforms" / "negate")
-    except OSError as error:
-        print_progress(f"The kernels were not built, so the slow transform is measured: {error}.")
-    else:
-        kernels.library = kernels.load(made.parent)
+    shutil.copytree(
+        ROOT / "worker", source / "worker", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return source
 
 

@@ -26,7 +26,7 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
 def test_mutated_files_are_taken_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "library", kernels.load(build.build(tmp_path).parent))
+    monkeypatch.setattr(kernels, "library", kernels.load(build.compile_library(tmp_path).parent))
     counts = mutation.run(SECONDS, 1)
     assert counts["taken"] > 100
     assert counts["refused"] > 100

@@ -24,8 +24,7 @@ def main() -> None:
     """Fill a stack, and take its pictures."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if kernels.library is None:
-            build.build(ROOT / "worker" / "transforms" / "negate")
+        build.build(kernels.FOLDER)
         store = object_store.start(folder / "store", "moto")
         database = postgres.start(folder / "database")
         try:

@@ -47,7 +47,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Build negate's kernels if they are missing, and load them."""
     if kernels.library is None:
         folder = tmp_path_factory.mktemp("kernels")
-        kernels.library = kernels.load(build.build(folder).parent)
+        kernels.library = kernels.load(build.compile_library(folder).parent)
 
 
 @pytest.fixture(scope="session")

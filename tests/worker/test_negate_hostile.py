@@ -35,7 +35,7 @@ before = peak()
 for name in sys.argv[4:]:
     begun = time.process_time()
     try:
-        outcome = negate.negate_file(Path(name), Path(sys.argv[2]), 250_000_000)
+        outcome, _ = negate.negate_file(Path(name), Path(sys.argv[2]), 250_000_000)
     except InvalidInput as error:
         outcome = f"refused: {error}"
     print(json.dumps([name, outcome, time.process_time() - begun, peak() - before]))
@@ -43,7 +43,7 @@ for name in sys.argv[4:]:
 
 
 def _negate_all(folder: Path, files: list[Path]) -> list[tuple[str, str, float, int]]:
-    library = Path(kernels.library._name).parent if kernels.library else folder
+    library = kernels.path(kernels.library).parent if kernels.library else folder
     plain = folder / "plain.jpg"
     plain.write_bytes(encode(picture(), "JPEG"))
     result = subprocess.run(

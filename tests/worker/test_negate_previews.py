@@ -184,7 +184,8 @@ def test_build_without_a_compiler_prints_one_sentence(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "worker", tmp_path / "worker", ignore=ignored)
     result = subprocess.run(
         [sys.executable, "-m", "worker", "build"],
-        env={"PATH": "", "PYTHONPATH": str(tmp_path)},
+        env={"PATH": ""},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,

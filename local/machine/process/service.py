@@ -85,7 +85,7 @@ class Service:
             return
         for name in units.prepared_pipelines(self._units.get(WANTED, "")):
             threading.Thread(target=self._prepare, args=(name,), daemon=True).start()
-        self._run_worker(POSTINSTALL, ["build"])  # without compiled transforms the worker is slow
+        self._run_worker(POSTINSTALL, ["build"])  # where no prebuilt kernels run: macOS
         while self._run_worker(MIGRATE, ["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
         self._start_services()

@@ -1,7 +1,6 @@
-"""Build the compiled kernels; `python -m worker build` does so beside their sources.
+"""Compile the kernels where no prebuilt ones load: `python -m worker build`.
 
-Needs a C compiler ($CC, else cc or gcc) and takes about two seconds; does nothing if the library is
-there already.
+Needs a C compiler ($CC, else cc or gcc) and takes some seconds.
 """
 
 import os
@@ -17,7 +16,7 @@ FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-fPIC", "-shared")
 
 
 def build(folder: Path) -> Path:
-    """Build the library.
+    """Compile the library, unless this computer has one.
 
     Args:
         folder: Where it goes; created if it is missing.
@@ -27,13 +26,16 @@ def build(folder: Path) -> Path:
 
     Raises:
         OSError: There is no compiler, it failed, or the folder cannot be written.
-    """
-    target = folder / kernels.file_name()
-    if target.exists():
-        return target
+    """  # noqa: DOC502  raised by what it calls
+    return kernels.path(kernels.library) if kernels.library else compile_library(folder)
+
+
+def compile_library(folder: Path) -> Path:
+    """Compile the library; arguments, result and errors as of `build`."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise OSError("there is no C compiler (install gcc)")
+    target = folder / kernels.file_name()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         output = Path(scratch) / target.name
@@ -48,14 +50,14 @@ def build(folder: Path) -> Path:
 
 
 def prepare() -> str | None:
-    """Build the library in the user's cache if it is missing, and load it into this process.
+    """Compile the library into the user's cache if there is none, and load it into this process.
 
     Returns:
-        None, or a sentence that says why pictures are negated without it.
+        None, or a sentence that says what cannot be negated without it.
     """
     if kernels.library is None:
         try:
             kernels.library = kernels.load(build(kernels.cache()).parent)
         except OSError as error:
-            return f"Running without the compiled kernels, many times slower: {error}."
+            return f"Running without the compiled kernels, which most pictures need: {error}."
     return None

@@ -1,9 +1,9 @@
 """Load and call the compiled kernels, `jpeg.c` and `png.c`, built into one shared library.
 
-A library by this computer's compiler is preferred: `python -m worker build` puts it beside the
-sources, `worker apply` into the user's cache. Linux on x86_64 and aarch64 has one from the start,
-in `prebuilt` (`python -m tools.kernels`). The name contains a hash of the sources, so that an
-outdated library is never loaded. Without one, the files that need it are deferred.
+`prebuilt` has libraries for Linux on x86_64 and aarch64 (`python -m tools.kernels`). For other
+systems `python -m worker build` compiles one beside the sources, and `worker apply` one in the
+user's cache. The name contains a hash of the sources, so that an outdated library is never loaded.
+Without one, the files that need it are deferred.
 """
 
 import ctypes
@@ -83,7 +83,12 @@ def load(*folders: Path) -> ctypes.CDLL | None:
 
 
 #: None if none has been built for this computer.
-library = load(FOLDER, cache(), PREBUILT)
+library = load(PREBUILT, FOLDER, cache())
+
+
+def path(loaded: ctypes.CDLL) -> Path:
+    """Return the file of a library that was loaded."""
+    return Path(loaded._name)
 
 
 def require(what: str) -> None:
