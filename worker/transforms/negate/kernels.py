@@ -1,4 +1,4 @@
-"""Load and call the compiled kernels, `jpeg.c` and `png.c`, built into one shared library.
+"""Load and call the compiled kernels, `jpeg.c`, `png.c`, `tiff.c`, built into one shared library.
 
 `prebuilt` has libraries for Linux on x86_64 and aarch64 (`python -m tools.kernels`). For other
 systems `python -m worker build` compiles one beside the sources, and `worker apply` one in the
@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import pwd
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
@@ -18,12 +19,14 @@ from pathlib import Path
 from worker.errors import UploadDeferred
 
 FOLDER = Path(__file__).parent
-SOURCES = (FOLDER / "jpeg.c", FOLDER / "png.c")
+SOURCES = (FOLDER / "jpeg.c", FOLDER / "png.c", FOLDER / "tiff.c")
 #: Libraries for the machines; the worker's archive contains them.
 PREBUILT = FOLDER / "prebuilt"
 _BUFFER_SIZE = 1 << 16
+_PIECE = 1 << 18  # bytes that decoders return at once
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+_LENGTH = ctypes.c_uint64
 _SIZE_POINTER = ctypes.POINTER(ctypes.c_size_t)
 
 Buffer = bytes | bytearray | memoryview
@@ -48,6 +51,15 @@ class PngStatus(IntEnum):
     DONE = 0
     DAMAGED = 1
     NEEDS_DECODED = 2  # a row's filter needs the decoded row above
+
+
+class TiffStatus(IntEnum):
+    """What the functions of tiff.c return, in the order of the enum there."""
+
+    DONE = 0
+    DAMAGED = 1
+    FULL = 2  # there is more to decode than the buffer takes
+    ABOVE_ALPHA = 3
 
 
 def file_name(architecture: str = platform.machine()) -> str:
@@ -78,8 +90,31 @@ def load(*folders: Path) -> ctypes.CDLL | None:
             loaded.png_negate.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _POINTER]
             loaded.gif_blocks.argtypes = [_POINTER, _SIZE, _SIZE]
             loaded.gif_blocks.restype = _SIZE
+            _declare_tiff(loaded)
             return loaded
     return None
+
+
+def _declare_tiff(loaded: ctypes.CDLL) -> None:
+    rows = (_POINTER, _SIZE, _SIZE)
+    loaded.tiff_complement.argtypes = [*rows, _POINTER]
+    loaded.tiff_complement.restype = None
+    loaded.tiff_complement_differences.argtypes = [*rows, _POINTER, _SIZE, _INT, _INT]
+    loaded.tiff_complement_differences.restype = None
+    loaded.tiff_complement_premultiplied.argtypes = [*rows, _INT, _INT, _SIZE, _SIZE, _INT]
+    length = (_LENGTH, ctypes.POINTER(_LENGTH))
+    loaded.lzw_complement.argtypes = [_POINTER, _SIZE, _POINTER, *length]
+    loaded.lzw_decode.argtypes = [_POINTER, _POINTER, _SIZE, _POINTER, _SIZE, _SIZE_POINTER]
+    loaded.lzw_encode.argtypes = [_POINTER, _POINTER, _SIZE, _INT, _POINTER]
+    loaded.packbits_complement.argtypes = [_POINTER, _SIZE, *length]
+    loaded.packbits_decode.argtypes = [
+        *(_POINTER, _SIZE, _SIZE_POINTER, _POINTER, _SIZE, _SIZE_POINTER)
+    ]
+    loaded.packbits_encode.argtypes = [*rows, _POINTER]
+    for function in (loaded.lzw_encode, loaded.packbits_encode):
+        function.restype = _SIZE
+    for function in (loaded.lzw_decoder_size, loaded.lzw_encoder_size):
+        function.argtypes, function.restype = [], _SIZE
 
 
 #: None if none has been built for this computer.
@@ -214,6 +249,164 @@ def end_of_gif_blocks(data: memoryview, at: int) -> int:
     while data[at]:
         at += data[at] + 1
     return at + 1
+
+
+def complement_rows(rows: bytearray, mask: bytes) -> None:
+    """Complement the bits of a TIFF's rows that are set in a mask, in place.
+
+    Args:
+        rows: Whole rows.
+        mask: As long as a row.
+    """
+    assert library  # noqa: S101
+    library.tiff_complement(_pointer(rows), len(rows) // len(mask), len(mask), mask)
+
+
+def complement_differences(
+    rows: bytearray, mask: bytes, pixel_bytes: int, sample_bytes: int, *, big: bool
+) -> None:
+    """Complement samples of a TIFF's rows that are stored as differences, in place.
+
+    Args:
+        rows: Whole rows.
+        mask: As long as a row: 255 for each byte of a sample that is complemented.
+        pixel_bytes: Bytes of a pixel.
+        sample_bytes: Bytes of a sample: 1, 2 or 4.
+        big: Whether samples are in big-endian byte order.
+    """
+    assert library  # noqa: S101
+    library.tiff_complement_differences(
+        *(_pointer(rows), len(rows) // len(mask), len(mask), mask),
+        *(pixel_bytes, sample_bytes, big),
+    )
+
+
+def complement_premultiplied(
+    rows: bytearray,
+    columns: int,
+    *,
+    sample_bytes: int,
+    big: bool,
+    channels: int,
+    color_channels: int,
+    differences: bool,
+) -> bool:
+    """Subtract the colors of a TIFF's rows from their associated alpha, in place.
+
+    Args:
+        rows: Whole rows.
+        columns: Pixels of a row.
+        sample_bytes: Bytes of a sample: 1, 2 or 4.
+        big: Whether samples are in big-endian byte order.
+        channels: Of a pixel: colors, alpha, others.
+        color_channels: How many of them are colors.
+        differences: Whether samples are stored as differences.
+
+    Returns:
+        False if a color exceeds its alpha; the rows are undefined then.
+    """
+    assert library  # noqa: S101
+    count = len(rows) // (columns * channels * sample_bytes)
+    status = library.tiff_complement_premultiplied(
+        *(_pointer(rows), count, columns, sample_bytes, big),
+        *(channels, color_channels, differences),
+    )
+    return TiffStatus(status) == TiffStatus.DONE
+
+
+def complement_lzw(data: memoryview, size: int) -> tuple[TiffStatus, bytearray, int]:
+    """Complement every byte that LZW-coded data of a TIFF decodes to.
+
+    Args:
+        data: The coded data.
+        size: How many bytes it must decode to; what follows is left as it is.
+
+    Returns:
+        The status, the new data, and the length of what it decodes to, up to about `size`.
+    """
+    assert library  # noqa: S101
+    result, length = bytearray(data), ctypes.c_uint64()
+    status = library.lzw_complement(
+        *(_pointer(data), len(data), _pointer(result), size, ctypes.byref(length))
+    )
+    return TiffStatus(status), result, length.value
+
+
+def complement_packbits(data: memoryview, size: int) -> tuple[TiffStatus, bytearray, int]:
+    """Complement every byte that PackBits-coded data decodes to; as `complement_lzw`."""
+    assert library  # noqa: S101
+    result, length = bytearray(data), ctypes.c_uint64()
+    status = library.packbits_complement(_pointer(result), len(result), size, ctypes.byref(length))
+    return TiffStatus(status), result, length.value
+
+
+def decode_lzw(data: memoryview) -> Iterator[tuple[TiffStatus, bytes]]:
+    """Decode LZW as it is in TIFFs.
+
+    Args:
+        data: The coded data.
+
+    Yields:
+        A status, which is FULL but for the last piece, and the next piece.
+    """
+    assert library  # noqa: S101
+    state = ctypes.create_string_buffer(library.lzw_decoder_size())
+    buffer = ctypes.create_string_buffer(_PIECE)
+    status, made = TiffStatus.FULL, ctypes.c_size_t()
+    while status == TiffStatus.FULL:
+        status = TiffStatus(
+            library.lzw_decode(
+                *(state, _pointer(data), len(data), buffer, _PIECE, ctypes.byref(made))
+            )
+        )
+        yield status, ctypes.string_at(buffer, made.value)
+
+
+class LzwEncoder:
+    """Codes LZW as TIFFs have it; with the methods of zlib's objects."""
+
+    def __init__(self) -> None:
+        assert library  # noqa: S101
+        self._state = ctypes.create_string_buffer(library.lzw_encoder_size())
+
+    def compress(self, data: Buffer) -> bytes:
+        """Return the code of more data, as far as it is known."""
+        return self._encode(data, last=False)
+
+    def flush(self) -> bytes:
+        """Return the rest of the code."""
+        return self._encode(b"", last=True)
+
+    def _encode(self, data: Buffer, *, last: bool) -> bytes:
+        assert library  # noqa: S101
+        buffer = ctypes.create_string_buffer(2 * len(data) + 8)
+        made = library.lzw_encode(self._state, _pointer(data), len(data), last, buffer)
+        return ctypes.string_at(buffer, made)
+
+
+def decode_packbits(data: memoryview) -> Iterator[tuple[TiffStatus, bytes]]:
+    """Decode PackBits; as `decode_lzw`."""
+    assert library  # noqa: S101
+    buffer = ctypes.create_string_buffer(_PIECE)
+    status, at, made = TiffStatus.FULL, ctypes.c_size_t(), ctypes.c_size_t()
+    while status == TiffStatus.FULL:
+        status = TiffStatus(
+            library.packbits_decode(
+                *(_pointer(data), len(data), ctypes.byref(at)),
+                *(buffer, _PIECE, ctypes.byref(made)),
+            )
+        )
+        yield status, ctypes.string_at(buffer, made.value)
+
+
+def encode_packbits(rows: Buffer, row_bytes: int) -> bytes:
+    """Return the PackBits code of whole rows, each coded by itself."""
+    assert library  # noqa: S101
+    count = len(rows) // row_bytes
+    buffer = ctypes.create_string_buffer(count * (row_bytes + row_bytes // 128 + 1))
+    return ctypes.string_at(
+        buffer, library.packbits_encode(_pointer(rows), count, row_bytes, buffer)
+    )
 
 
 def _pointer(data: Buffer) -> "ctypes.Array[ctypes.c_char] | bytes":
