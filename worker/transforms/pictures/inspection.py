@@ -156,7 +156,7 @@ def inspect(data: memoryview, known: Format, image: Image.Image) -> Inspection:
     else:
         dropped += ["XMP"] if image.info.get("xmp") else []
     dropped += ["a comment"] if image.info.get("comment") else []
-    has_profile = known == formats.BMP and bmp_header.read(data).has_profile
+    has_profile = known == formats.BMP and bmp_header.read(data).profile
     if has_profile or (known == formats.GIF and _GIF_PROFILE.search(data)):
         dropped.append("the color profile")
     key = image.info.get("transparency")

@@ -2,11 +2,14 @@
 
 import mmap
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
 
+#: A part of a file and what replaces it: first byte, end, new bytes.
+Change = tuple[int, int, bytes]
 _SENDFILE_FROM = 1 << 16  # bytes; below, a system call costs more than the copy
 
 
@@ -40,3 +43,12 @@ class MappedFile:
                 out.write(self.data[start:end])
                 return
         out.seek(0, os.SEEK_END)
+
+    def rewrite(self, changes: Iterable[Change], out: BinaryIO) -> None:
+        """Append the file with changes, which come in its order, to out."""
+        done = 0
+        for start, end, new in changes:
+            self.copy(done, start, out)
+            out.write(new)
+            done = end
+        self.copy(done, len(self.data), out)
