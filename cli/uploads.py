@@ -17,6 +17,8 @@ from worker.store.store import hash_file
 
 _THREADS = 8
 _POLL_SECONDS = 0.25
+# CPython misses a signal that arrives just before a thread blocks, until it wakes up.
+_SIGNAL_SECONDS = 0.5
 _MAX_KEY = 1024  # bytes of UTF-8 (S3 API reference)
 _MAX_SIZE = 5 << 30  # bytes of a single PUT (S3 API reference)
 #: What file managers leave in folders.
@@ -156,7 +158,7 @@ def send(
         threading.Thread(target=work, daemon=True).start()
     try:
         for done in range(1, len(photos) + 1):
-            _record(report, *ended.get())
+            _record(report, *_next(ended))
             progress(done)
     except KeyboardInterrupt:
         _clear(pending)
@@ -174,6 +176,15 @@ def _queue(photos: Iterable[Photo]) -> "queue.SimpleQueue[Photo]":
     for photo in photos:
         pending.put(photo)
     return pending
+
+
+def _next(ended: "queue.SimpleQueue[tuple[str, object]]") -> tuple[str, object]:
+    """Wait for a file to end; Ctrl-C is noticed at any moment."""
+    while True:
+        try:
+            return ended.get(timeout=_SIGNAL_SECONDS)
+        except queue.Empty:
+            continue
 
 
 def _clear(pending: "queue.SimpleQueue[Photo]") -> None:

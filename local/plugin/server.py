@@ -30,7 +30,8 @@ def main() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):  # the engine sends the first
         signal.signal(number, end)
-    ended.wait()
+    while not ended.wait(1):  # CPython misses a signal that arrives just before it blocks
+        pass
     server.stop(0)
 
 
