@@ -1,0 +1,100 @@
+"""Negate the JPEG streams in a TIFF's segments without decoding them (TIFF Technical Note 2).
+
+A stream lacks the tables that segments share in the tag JPEGTables. They stay as they are: a stream
+that needs a code which they lack gets table K.3 of its own.
+"""
+
+from worker.errors import InvalidInput
+from worker.transforms.negate import jpeg_segments, kernels, previews
+from worker.transforms.negate.jpeg_segments import FRAMES, SOI
+from worker.transforms.negate.kernels import JpegStatus
+from worker.transforms.negate.tiff.samples import Samples
+
+_EOI = b"\xff\xd9"
+_YCBCR = 6
+# Which components rise with brightness.
+_ALL_COMPONENTS, _FIRST_COMPONENT, _BY_MARKERS = 0b1111, 0b0001, -1
+
+
+def negated(
+    stream: memoryview, tables: bytes, photometric: int, samples: Samples, rows: int
+) -> bytes:
+    """Return the negative of a segment's stream.
+
+    Args:
+        stream: The segment.
+        tables: The value of JPEGTables; empty without it.
+        photometric: The page's PhotometricInterpretation: as libtiff does, it is believed, and not
+            the stream's own markers.
+        samples: How the segment's samples are stored, once they are decoded.
+        rows: The segment's rows.
+
+    Returns:
+        The negative stream, without the tables.
+
+    Raises:
+        InvalidInput: The stream is damaged, not supported, or has too few pixels or channels.
+    """
+    if stream[:2] != SOI:
+        raise InvalidInput(
+            "the TIFF's JPEG data is damaged: a strip or tile does not begin as such"
+        )
+    *segments, scan = jpeg_segments.read(stream)
+    _check_size(stream, segments, samples, rows)
+    shared = tables.removeprefix(SOI).removesuffix(_EOI)
+    brightness = _FIRST_COMPONENT if photometric == _YCBCR else _ALL_COMPONENTS
+    result = _negated(SOI + shared + stream[2 : scan.start], stream[scan.start :], brightness)
+    return result[: len(SOI)] + result[len(SOI) + len(shared) :]
+
+
+def negated_file(file: memoryview) -> bytes:
+    """Return the negative of a thumbnail that is a JPEG file (tags 513 and 514).
+
+    Raises InvalidInput if it is damaged or not supported.
+
+    Args:
+        file: The JPEG file.
+
+    Returns:
+        Its negative.
+    """
+    head, scan = previews.negate_head(file)
+    return _negated(head, file[scan:], _BY_MARKERS)
+
+
+def _negated(head: bytes, tail: memoryview, brightness: int) -> bytes:
+    for standard_tables in (False, True):
+        status, result, _ = kernels.negated_jpeg(
+            head, tail, standard_tables=standard_tables, brightness=brightness
+        )
+        if status == JpegStatus.DONE:
+            return result
+        if status != JpegStatus.NO_CODE:
+            break
+    problems = {JpegStatus.TRUNCATED: "truncated", JpegStatus.DAMAGED: "damaged"}
+    problem = problems.get(status, "of a kind that is not supported")
+    raise InvalidInput(f"the TIFF's JPEG data is {problem}")
+
+
+def _check_size(
+    stream: memoryview, segments: list[jpeg_segments.Segment], samples: Samples, rows: int
+) -> None:
+    """Raise InvalidInput if the stream cannot be the segment."""
+    for marker, _, at, end in segments:
+        if marker in FRAMES:
+            if end - at < 6:  # noqa: PLR2004
+                break
+            bits, components = stream[at], stream[at + 5]
+            height, width = (int.from_bytes(stream[at + i : at + i + 2], "big") for i in (1, 3))
+            if (bits, components) != (samples.bits, samples.channels):
+                raise InvalidInput(
+                    f"the TIFF's JPEG data has {components} components of {bits} bits where "
+                    f"{samples.channels} channels of {samples.bits} bits are needed"
+                )
+            if width < samples.columns or height < rows:
+                raise InvalidInput(
+                    f"the TIFF's JPEG data has {width} × {height} pixels where "
+                    f"{samples.columns} × {rows} are needed"
+                )
+            return
+    raise InvalidInput("the TIFF's JPEG data is damaged: a strip or tile has no frame header")
