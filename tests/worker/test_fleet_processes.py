@@ -1,5 +1,6 @@
 """Machines that share a pipeline's work: real processes, store and database."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,9 +116,10 @@ def two_pipelines(tmp_path: Path, moto: ObjectStore, database: PostgreSQL) -> It
         for bucket in (f"{made.name}-slow", f"{made.name}-slow-output"):
             made.make_bucket(bucket)
         made.tables["pipelines.slow"] = {
-            "transform": "negate",
+            "transform": "command",
             "input": f"{made.name}-slow",
             "output": f"{made.name}-slow-output",
+            "parameters": json.dumps({"argv": ["sleep", "600"]}),
         }
         made.configure()
         made.make_tables()
@@ -128,8 +130,9 @@ def test_a_backlog_does_not_delay_another_pipeline(two_pipelines: Pipeline) -> N
     slow = f"{two_pipelines.name}-slow"
     with Fleet(two_pipelines, [ONE, TWO], ["negatives", "slow"], linked=False) as fleet:
         fleet.await_ready()
-        for number in range(200):
-            two_pipelines.s3.put_object(Bucket=slow, Key=f"{number}.png", Body=PHOTO)
+        for number in range(50):
+            two_pipelines.s3.put_object(Bucket=slow, Key=str(number), Body=b"")
+        started = "SELECT DISTINCT machine FROM pipeline.leases WHERE pipeline = 'slow'"
+        eventually(lambda: len(two_pipelines.sql(started)) == len(fleet.machines))
         two_pipelines.put("quick.png", PHOTO)
         eventually(lambda: "quick.png" in done(two_pipelines))
-        assert two_pipelines.keys(slow)
