@@ -1,41 +1,58 @@
-"""Negate a WebP (RFC 9649) by Pillow, and compare the result's structure with its source's."""
+"""Negate a WebP (RFC 9649), frame by frame; its container is written here.
 
-from collections.abc import Iterator
+Lossless pictures stay exact; lossy ones are encoded again. Alpha, the geometry, blending and
+durations of frames, loops, the background color, the color profile and unknown chunks stay byte for
+byte. EXIF and XMP have their previews negated.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
+
 from worker.errors import InvalidInput
-from worker.transforms.negate import pillow
+from worker.transforms.negate import previews
+from worker.transforms.negate.pixels import negative
+from worker.transforms.negate.verification import check_equal
+from worker.transforms.pictures import pixel_limit
+from worker.transforms.pictures.decoding import translated_errors
 from worker.transforms.pictures.mapped_file import MappedFile
 
-_HEADER_BYTES = 12  # RIFF, size, WEBP
-_FRAME_HEADER_BYTES = 16  # of an ANMF chunk, before the frame's own chunks
-_LOSSY, _LOSSLESS = b"VP8 ", b"VP8L"
+_CHUNK = struct.Struct("<4sI")
+_FILE_HEADER = 12  # bytes: RIFF, size, WEBP
+_FRAME_HEADER = 16  # of an ANMF chunk, before the frame's own chunks
+_EXTENDED, _ANIMATION, _FRAME = b"VP8X", b"ANIM", b"ANMF"
+_LOSSY, _LOSSLESS, _ALPHA = b"VP8 ", b"VP8L", b"ALPH"
+_PICTURES, _STRUCTURE = (_LOSSY, _LOSSLESS), (_EXTENDED, _ANIMATION, _ALPHA, b"ICCP")
+_QUALITY = 90
+_HAS_ALPHA_AT, _HAS_ALPHA = 4, 0x10  # in the header of lossless data (section 3.4)
+_EXIF = b"Exif\0\0"  # before the EXIF data in files of some programs
+
+_Chunk = tuple[bytes, memoryview]
 
 
 @dataclass(frozen=True)
-class Structure:
-    """What a file has besides pixels.
+class _Picture:
+    """What the header of coded pixels says.
 
     Attributes:
-        frames: The number of pictures.
-        durations: Of an animation's frames, in milliseconds.
-        loops: How often an animation is played; 0: for ever.
-        chunks: The types of its metadata and of unknown chunks.
-        is_lossless: Whether any picture is coded without loss.
+        kind: Lossy or lossless.
+        width: In pixels.
+        height: In pixels.
+        has_alpha: Whether it is lossless with alpha.
     """
 
-    frames: int
-    durations: tuple[int, ...]
-    loops: int
-    chunks: frozenset[bytes]
-    is_lossless: bool
+    kind: bytes
+    width: int
+    height: int
+    has_alpha: bool
 
 
 def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a WebP.
-
-    Raises InvalidInput if it is damaged or too large, or the result lacks anything.
 
     Args:
         file: The WebP.
@@ -44,48 +61,140 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
 
     Returns:
         Notes.
+
+    Raises:
+        InvalidInput: It is damaged or too large.
     """
-    before = _read(file.data)
-    pillow.negate(file.path, target, pixels, "WEBP", lossless=before.is_lossless)
-    _compare(before, _read(MappedFile(target).data))
-    return []
+    chunks = _read(file.data)
+    structure = _structure(chunks)
+    pictures = [part for part in structure if isinstance(part, _Picture)]
+    if not pictures:
+        raise InvalidInput("the WebP has no picture")
+    pixel_limit.check(sum(picture.width * picture.height for picture in pictures), pixels)
+    with target.open("wb") as out:
+        out.write(bytes(_FILE_HEADER))
+        for kind, content in chunks:
+            out.write(_chunk(kind, _negated(kind, content, pixels)))
+        size = out.tell() - _CHUNK.size
+        out.seek(0)
+        out.write(_CHUNK.pack(b"RIFF", size) + b"WEBP")
+    check_equal("frames or chunks", structure, _structure(_read(MappedFile(target).data)))
+    return _notes(file.data, pictures)
 
 
-def _read(data: memoryview) -> Structure:
-    durations, loops, pictures, is_lossless = [], 0, 0, False
-    others: set[bytes] = set()
-    end = 8 + int.from_bytes(data[4:8], "little")
-    for kind, content in _chunks(data[_HEADER_BYTES:end]):
-        if kind == b"ANMF":
-            durations.append(int.from_bytes(content[12:15], "little"))
-            is_lossless |= any(k == _LOSSLESS for k, _ in _chunks(content[_FRAME_HEADER_BYTES:]))
-        elif kind == b"ANIM":
-            loops = int.from_bytes(content[4:6], "little")
-        elif kind in (_LOSSY, _LOSSLESS):
-            pictures += 1
-            is_lossless |= kind == _LOSSLESS
-        elif kind not in (b"VP8X", b"ALPH"):
-            others.add(kind)
-    frames = len(durations) or pictures
-    return Structure(frames, tuple(durations), loops, frozenset(others), is_lossless)
+def _notes(data: memoryview, pictures: Sequence[_Picture]) -> list[str]:
+    lossy = sum(picture.kind == _LOSSY for picture in pictures)
+    surplus = len(data) - _CHUNK.size - _CHUNK.unpack_from(data)[1]
+    notes = (
+        [f"encoded {lossy} lossy picture{'s' * (lossy > 1)} again with quality {_QUALITY}"]
+        if lossy
+        else []
+    )
+    return notes + ([f"dropped {surplus} bytes after its end"] if surplus > 0 else [])
 
 
-def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def _read(data: memoryview) -> list[_Chunk]:
+    """Return the chunks of a file."""
+    end = _CHUNK.size + _CHUNK.unpack_from(data)[1]
+    if end > len(data):
+        raise InvalidInput("the WebP is truncated")
+    return list(_chunks(data[_FILE_HEADER:end]))
+
+
+def _chunks(data: memoryview) -> Iterator[_Chunk]:
     at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield bytes(data[at : at + 4]), data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
+    while at < len(data):
+        if at + _CHUNK.size > len(data):
+            raise InvalidInput("the WebP is truncated")
+        kind, size = _CHUNK.unpack_from(data, at)
+        start = at + _CHUNK.size
+        if start + size > len(data):
+            raise InvalidInput("the WebP is truncated")
+        yield kind, data[start : start + size]
+        at = start + size + size % 2
 
 
-def _compare(before: Structure, after: Structure) -> None:
-    if before.frames != after.frames:
-        raise InvalidInput(
-            f"of its {before.frames} frames {after.frames} would be kept: "
-            "equal frames in a row are merged"
+def _structure(chunks: Sequence[_Chunk]) -> list[object]:
+    """Return what the negative must have as well: all but pixels and metadata."""
+    parts = list[object]()
+    size = None
+    for kind, content in chunks:
+        parts.append(kind)
+        if kind in _STRUCTURE:
+            parts.append(bytes(content))
+            size = _numbers(content, 4) if kind == _EXTENDED else size
+        elif kind in _PICTURES:
+            parts.append(_picture(kind, content, size))
+        elif kind == _FRAME:
+            parts.append(bytes(content[:_FRAME_HEADER]))
+            size_of_frame, pictures = _numbers(content, 6), 0
+            for inner_kind, inner in _chunks(content[_FRAME_HEADER:]):
+                is_picture = inner_kind in _PICTURES
+                pictures += is_picture
+                parts.append(
+                    _picture(inner_kind, inner, size_of_frame) if is_picture else inner_kind
+                )
+            if pictures != 1:
+                raise InvalidInput("the WebP is damaged: it has a frame without a picture")
+    return parts
+
+
+def _numbers(content: memoryview, at: int) -> tuple[int, int]:
+    """Return a width and a height, of which three bytes each hold one less."""
+    width, height = (int.from_bytes(content[i : i + 3], "little") for i in (at, at + 3))
+    return width + 1, height + 1
+
+
+def _picture(kind: bytes, content: memoryview, size: tuple[int, int] | None) -> _Picture:
+    """Read the header of coded pixels (sections 2.5 and 3.4; RFC 6386, 9.1)."""
+    if kind == _LOSSY:
+        width, height = (int.from_bytes(content[i : i + 2], "little") & 0x3FFF for i in (6, 8))
+        is_valid, has_alpha = bytes(content[3:6]) == b"\x9d\x01\x2a", False
+    else:
+        bits = int.from_bytes(content[1:5], "little")
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        is_valid, has_alpha = bytes(content[:1]) == b"\x2f", bool(bits >> 28 & 1)
+    if not is_valid or (size and size != (width, height)):
+        raise InvalidInput("the WebP is damaged: a picture's header is invalid")
+    return _Picture(kind, width, height, has_alpha)
+
+
+def _chunk(kind: bytes, content: bytes | memoryview) -> bytes:
+    return b"".join((_CHUNK.pack(kind, len(content)), content, bytes(len(content) % 2)))
+
+
+def _negated(kind: bytes, content: memoryview, pixels: int) -> bytes | memoryview:
+    """Return the content of a chunk of the negative."""
+    if kind in _PICTURES:
+        return _negated_picture(kind, content, pixels)
+    if kind == _FRAME:
+        inner = _chunks(content[_FRAME_HEADER:])
+        parts = (
+            _chunk(k, _negated_picture(k, c, pixels) if k in _PICTURES else c) for k, c in inner
         )
-    if before.durations != after.durations or before.loops != after.loops:
-        raise InvalidInput("the durations or loops of its frames would change")
-    if lost := before.chunks - after.chunks:
-        names = ", ".join(sorted(repr(kind.decode("latin-1")) for kind in lost))
-        raise InvalidInput(f"its WebP chunks {names} would be lost")
+        return bytes(content[:_FRAME_HEADER]) + b"".join(parts)
+    if kind in _STRUCTURE:
+        return content
+    metadata = bytes(content)
+    if kind == b"EXIF":
+        prefix = _EXIF if metadata.startswith(_EXIF) else b""
+        return prefix + previews.negate_exif(metadata.removeprefix(prefix))
+    return previews.negate_xmp(metadata) if kind == b"XMP " else previews.negate_streams(metadata)
+
+
+def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
+    """Decode a picture, and encode its negative."""
+    body = b"WEBP" + _chunk(kind, content)
+    buffer = BytesIO()
+    with (
+        translated_errors("WebP", pixels),
+        Image.open(BytesIO(_chunk(b"RIFF", body)), formats=("WEBP",)) as image,
+    ):
+        image.load()
+        options = {"lossless": kind == _LOSSLESS, "exact": True, "quality": _QUALITY}
+        negative(image).save(buffer, "WEBP", **options)
+    (found,) = (bytes(c) for k, c in _read(buffer.getbuffer()) if k == kind)
+    if kind == _LOSSLESS:  # the encoder omits the flag if all pixels are opaque
+        flag = found[_HAS_ALPHA_AT] | (content[_HAS_ALPHA_AT] & _HAS_ALPHA)
+        found = found[:_HAS_ALPHA_AT] + bytes([flag]) + found[_HAS_ALPHA_AT + 1 :]
+    return found
