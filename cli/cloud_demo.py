@@ -186,9 +186,10 @@ class CloudDemo:
             with tempfile.TemporaryDirectory() as folder:
                 result = Path(folder, Path(row["output_key"]).name)
                 self._client(pipeline).download("", row["output_key"], result)
-                if not is_negative(photo.path, result):
-                    raise CommandError(f"{visible(result.name)} is not the negative of its photo")
-            compared += 1
+                judged = is_negative(photo.path, result)
+            if judged is False:
+                raise CommandError(f"{visible(result.name)} is not the negative of its photo")
+            compared += bool(judged)
         return f"{compared} are the negatives of their photos"
 
     def _read_rows(self) -> str:

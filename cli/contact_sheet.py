@@ -11,7 +11,7 @@ _CAPTION = 26
 _HEAD = 48
 _COLUMNS = 4
 _JPEG_LIMIT = 32  # of 255, in the worst pixel
-_BACKGROUND, _TEXT, _CAPTION_TEXT = "#fbfaf7", "#22262b", "#7b8189"
+_BACKGROUND, _TEXT, _CAPTION_TEXT, _MISSING = "#fbfaf7", "#22262b", "#7b8189", "#e4e1da"
 
 
 def contact_sheet(pairs: Sequence[tuple[Path, Path]], target: Path) -> None:
@@ -51,24 +51,45 @@ def gallery(pictures: Sequence[tuple[str, Path]], target: Path) -> None:
     _save(sheet, target)
 
 
-def is_negative(before: Path, after: Path) -> bool:
-    """Whether an image is the negative of another; JPEG may differ by rounding."""
-    with Image.open(before) as one, Image.open(after) as other:
-        if one.size != other.size:
-            return False
-        negative = ImageOps.invert(one.convert("RGB"))
-        difference = ImageChops.difference(negative, other.convert("RGB"))
+def is_negative(before: Path, after: Path) -> bool | None:
+    """Whether an image is the negative of another; JPEG may differ by rounding.
+
+    Args:
+        before: The image file.
+        after: What may be its negative.
+
+    Returns:
+        None if the images cannot be compared here: Pillow decodes fewer formats than the worker.
+    """
+    one, other = _decoded(before), _decoded(after)
+    if one is None or other is None:
+        return None
+    if one.size != other.size:
+        return False
+    difference = ImageChops.difference(ImageOps.invert(one), other)
     limit = 0 if after.suffix == ".png" else _JPEG_LIMIT
     return max(int(high) for _, high in difference.getextrema()) <= limit  # type: ignore[misc]
 
 
 def _add(sheet: Image.Image, left: int, top: int, caption: str, path: Path) -> None:
     """Add a picture to a sheet, its caption below."""
-    with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
-    sheet.paste(ImageOps.pad(upright, _TILE, color=_BACKGROUND), (left, top))
+    if (picture := _decoded(path)) is None:
+        picture, caption = Image.new("RGB", _TILE, _MISSING), f"{caption} (not shown)"
+    sheet.paste(ImageOps.pad(picture, _TILE, color=_BACKGROUND), (left, top))
     below, small = (left, top + _TILE[1] + 5), ImageFont.load_default(13)
     ImageDraw.Draw(sheet).text(below, _short(caption), _CAPTION_TEXT, small)
+
+
+def _decoded(path: Path) -> Image.Image | None:
+    """Return an image in RGB and upright; None if Pillow does not decode it."""
+    try:
+        with Image.open(path) as picture:
+            upright = ImageOps.exif_transpose(picture)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    if upright.mode.startswith("I;16"):
+        upright = upright.point(lambda value: value / 256, "L")  # `convert` would clip at 255
+    return upright.convert("RGB")
 
 
 def _save(sheet: Image.Image, target: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.contact_sheet import gallery
+from cli.contact_sheet import contact_sheet, gallery, is_negative
 from cli.errors import CommandError
 from cli.examples.example import find
 from cli.examples.interface import Setup
@@ -39,3 +39,17 @@ def test_gallery_shows_every_picture_with_its_caption(tmp_path: Path) -> None:
     with Image.open(tmp_path / "new" / "sheet.png") as sheet:
         shown = {color for _, color in sheet.convert("RGB").getcolors(1 << 20) or []}
     assert {tuple(bytes.fromhex(color[1:])) for color in colors} <= shown
+
+
+def test_a_sheet_shows_deep_grays_and_names_what_it_cannot_show(tmp_path: Path) -> None:
+    deep, negative, unknown = (tmp_path / name for name in ("a.tif", "b.tif", "c.tif"))
+    Image.new("I;16", (30, 22), 0x4000).save(deep)
+    Image.new("I;16", (30, 22), 0xBFFF).save(negative)
+    unknown.write_bytes(b"what Pillow does not decode")
+    assert is_negative(deep, negative)
+    assert is_negative(deep, deep) is False
+    assert is_negative(deep, unknown) is None
+    contact_sheet([(deep, negative), (deep, unknown)], tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        shown = {color for _, color in sheet.convert("RGB").getcolors(1 << 20) or []}
+    assert {(0x40, 0x40, 0x40), (0xBF, 0xBF, 0xBF)} <= shown
