@@ -11,7 +11,7 @@
 #include <time.h>
 
 int jpeg_negate(const uint8_t *, size_t, const uint8_t *, size_t, uint8_t *, size_t, int, int,
-                int, size_t *, size_t *);
+                int, size_t *, size_t *, int *);
 int png_negate(uint8_t *, size_t, size_t, size_t, size_t, int, uint8_t *);
 size_t gif_blocks(const uint8_t *, size_t, size_t);
 
@@ -53,8 +53,9 @@ static int jpeg(const uint8_t *data, size_t size, int again) {
     size_t used, written, part = size > 2 ? 2 : size, room = 2 * size + 8192;
     uint8_t *head = copy(data, part), *tail = copy(data + part, size - part), *out = malloc(room);
     if (!out) abort();
-    int anew = (int)dice(2);
-    int rc = jpeg_negate(head, part, tail, size - part, out, room, -1, anew, -1, &used, &written);
+    int anew = (int)dice(2), dropped;
+    int rc = jpeg_negate(head, part, tail, size - part, out, room, -1, anew, -1, &used, &written,
+                         &dropped);
     if (!rc && (written > room || used > size)) abort();
     if (!rc && !again && jpeg(out, written, 1)) abort();
     free(head), free(tail), free(out);

@@ -11,7 +11,7 @@ from worker.errors import InvalidInput
 from worker.transforms.negate import gif, jpeg, png
 from worker.transforms.pictures.mapped_file import MappedFile
 
-TRANSCODERS = {"jpg": jpeg.transcode, "png": png.negate, "gif": gif.negate}
+TRANSCODERS = {"jpg": jpeg.negate, "png": png.transcode, "gif": gif.negate}
 PIXELS = 1_000_000
 MAX_SECONDS = 2.0  # of CPU time for one file
 

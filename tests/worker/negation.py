@@ -17,6 +17,13 @@ def negative(folder: Path, data: bytes) -> bytes:
     return target.read_bytes()
 
 
+def notes(folder: Path, data: bytes) -> list[str]:
+    """Return what the transform notes about a file's result."""
+    source = folder / "source"
+    source.write_bytes(data)
+    return negate.negate_file(source, folder / "target", MAX_PIXELS)[1]
+
+
 def convert(data: bytes, kind: str, *options: str) -> bytes:
     """Return the pixels of all frames as ImageMagick decodes them: RGBA, 16 bits per channel."""
     program = find_convert()

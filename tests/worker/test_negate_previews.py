@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.fuzz.seeds import chunk, exif
-from tests.worker.negation import negative
+from tests.worker.negation import negative, notes
 from tests.worker.pictures import decode, encode, error, negated, picture
 from worker.errors import InvalidInput, UploadDeferred
 from worker.transforms.negate import kernels, previews
@@ -23,9 +23,12 @@ from worker.transforms.negate import kernels, previews
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("compiled")
 
-PREVIEW = encode(picture(11, (32, 24)), "JPEG", quality=85)
+PREVIEW = encode(picture(15, (32, 24)), "JPEG", quality=85)  # its negative is longer
 PHOTO = encode(picture(12, (64, 48)), "JPEG")
+PROGRESSIVE = encode(picture(12, (64, 48)), "JPEG", progressive=True)
+SECOND_SCAN = PROGRESSIVE.index(b"\xff\xda", PROGRESSIVE.index(b"\xff\xda") + 2)
 LARGEST = 5
+EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + bytes(8)
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -57,10 +60,16 @@ def _png(*chunks: tuple[bytes, bytes]) -> bytes:
 REVERSIBLE: dict[str, bytes] = {
     "exif": _with(_segment(0xE1, exif(PREVIEW))),
     "exif, room behind": _with(_segment(0xE1, exif(PREVIEW, bytes(64) + b"maker's"))),
+    "exif, zeros within its length": _with(_segment(0xE1, exif(PREVIEW + bytes(64), b"maker's"))),
+    "exif, preview at another place": _with(
+        _segment(0xE1, exif(bytes(64) + PREVIEW, bytes(64) + b"maker's"))
+    ),
     "photoshop": _with(_segment(0xED, _resources(PREVIEW))),
     "xmp": _with(_segment(0xE1, XMP + _packet(PREVIEW))),
-    "jfxx": _with(_segment(0xE0, b"JFXX\0\x10" + PREVIEW + bytes(64))),
-    "unknown": _with(_segment(0xEA, b"Maker\0" + PREVIEW + bytes(64) + b"end")),
+    "jfxx": _with(_segment(0xE0, b"JFXX\0\x10" + PREVIEW)),
+    "jfxx, zeros behind": _with(_segment(0xE0, b"JFXX\0\x10" + PREVIEW + bytes(64))),
+    "unknown": _with(_segment(0xEA, b"Maker\0" + PREVIEW)),
+    "unknown, room behind": _with(_segment(0xEA, b"Maker\0" + PREVIEW + bytes(64) + b"end")),
     "behind": PHOTO + bytes(100) + PREVIEW,
     "png": _png((b"eXIf", exif(PREVIEW)[6:])),
 }
@@ -72,9 +81,18 @@ DROPPED: dict[str, bytes] = {
     "cut preview behind": PHOTO + PREVIEW[:-30],
     "flashpix": _with(_segment(0xE2, b"FPXR\0\0" + PREVIEW)),
     "extended xmp": _with(
-        _segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + base64.b64encode(PREVIEW)),
+        _segment(0xE1, XMP + f"<x xmpNote:HasExtendedXMP='{'A' * 32}'/>".encode()),
+        _segment(0xE1, EXTENDED_XMP + base64.b64encode(PREVIEW)),
     ),
-    "exif, no room": _with(_segment(0xE1, exif(PREVIEW, b"\1" * 64))),
+    "unknown, no room": _with(_segment(0xEA, b"Maker\0" + PREVIEW + b"\1" * 64)),
+    "png in xmp": _with(_segment(0xE1, XMP + _packet(encode(picture(15, (32, 24)), "PNG")))),
+    "credentials": _with(
+        _segment(0xEB, b"JP\0\1\0\0\0\1\0\0\x40\0jumb\0\0\0\x1ejumdc2pa" + bytes(40)),
+        _segment(0xEB, b"JP\0\1\0\0\0\2\0\0\x40\0jumb" + PREVIEW),
+    ),
+    "segment between scans": PROGRESSIVE[:SECOND_SCAN]
+    + _segment(0xEA, b"Maker\0" + PREVIEW)
+    + PROGRESSIVE[SECOND_SCAN:],
     "cut in a segment": _with(_segment(0xEA, b"Maker\0" + PREVIEW[:-40])),
     "arithmetic in a segment": _with(
         _segment(0xEA, PREVIEW.replace(b"\xff\xc0", b"\xff\xc9") + b"tail")
@@ -144,10 +162,50 @@ def test_previews_are_negated(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", DROPPED)
 def test_previews_that_cannot_be_negated_are_dropped(name: str, tmp_path: Path) -> None:
     data = DROPPED[name]
+    assert _leaks(data) or name == "png in xmp"  # the positive control
     once = negative(tmp_path, data)
     assert not _leaks(once)
+    assert b"HasExtendedXMP" not in once
+    assert b"iVBORw0KGgo" not in once
     assert error(decode(once), negated(data)) <= LARGEST
-    assert negative(tmp_path, negative(tmp_path, once)) == once or name == "exif, no room"
+    assert negative(tmp_path, negative(tmp_path, once)) == once
+    if data.startswith(b"\xff\xd8"):
+        assert any("dropped" in note or "blanked" in note for note in notes(tmp_path, data))
+
+
+def test_an_exif_thumbnail_that_does_not_fit_is_moved(tmp_path: Path) -> None:
+    assert len(negative(tmp_path, PREVIEW)) > len(PREVIEW)
+    data = _with(_segment(0xE1, exif(PREVIEW, b"maker's")))
+    once = negative(tmp_path, data)
+    twice = negative(tmp_path, once)
+    for data_, expected in ((once, negated(PREVIEW)), (twice, decode(PREVIEW))):
+        assert b"maker's" in data_
+        assert error(decode(_exif_thumbnail(data_)), expected) <= LARGEST
+    assert not _leaks(once)
+
+
+def _exif_thumbnail(data: bytes) -> bytes:
+    """Return the thumbnail that the tags 513 and 514 of the EXIF block point to."""
+    block = data.index(b"Exif\0\0") + 6
+    first = int.from_bytes(data[block + 4 : block + 8], "big")
+    second = block + int.from_bytes(data[block + first + 14 : block + first + 18], "big")
+    fields = {
+        tag: value
+        for tag, _, _, value in (
+            struct.unpack_from(">HHII", data, second + 2 + 12 * number) for number in range(3)
+        )
+    }
+    return data[block + fields[513] :][: fields[514]]
+
+
+@pytest.mark.parametrize("kind", ["palette", "colors"])
+def test_thumbnails_of_samples_are_negated(kind: str, tmp_path: Path) -> None:
+    colors, indices = bytes(range(256)) * 3, bytes(range(32))
+    content = b"\x11\x08\x04" + colors + indices if kind == "palette" else b"\x13\x10\x10" + colors
+    data = _with(_segment(0xE0, b"JFXX\0" + content))
+    once = negative(tmp_path, data)
+    assert bytes(255 - value for value in colors) + indices * (kind == "palette") in once
+    assert negative(tmp_path, once) == data
 
 
 def test_both_pictures_of_an_mpo_are_negated_and_indexed(tmp_path: Path) -> None:
@@ -166,7 +224,7 @@ def test_both_pictures_of_an_mpo_are_negated_and_indexed(tmp_path: Path) -> None
     assert negative(tmp_path, once) == data
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
 def test_without_kernels_a_preview_defers_the_file(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,5 +296,5 @@ def test_a_thumbnail_with_an_offset_beyond_the_block_is_blanked() -> None:
     )
     tiff = b"MM\0*" + (8).to_bytes(4, "big") + b"\0\0" + (14).to_bytes(4, "big") + second
     found = previews.negate_exif(tiff + stream)
-    assert len(found) == len(tiff + stream)
-    assert stream not in found
+    assert len(found.data) == len(tiff + stream)
+    assert stream not in found.data

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { DONE, DAMAGED, TRUNCATED, UNSUPPORTED, NO_CODE, NO_SPACE, NO_MEMORY, WRITE_FAILED };
+enum { LEFT_OVER = 1, SEGMENTS = 2 }; /* dropped: bytes after a scan's blocks; between scans */
 enum { SEQUENTIAL, DC_FIRST, DC_REFINE, AC_FIRST, AC_REFINE };
 enum { WINDOW = 32768, BLOCK = 512, LOOK = 9, RUNS = 11, MOST_SCANS = 200 };
 #define INLINE static inline __attribute__((always_inline))
@@ -223,9 +224,42 @@ static void make_runs(run *runs, const table *dc, const table *ac) {
     }
 }
 
-/* A DHT segment with table K.3, which has a code for every size of a DC difference. */
-static const uint8_t k3[33] = {0xFF, 0xC4, 0, 31, 0, 0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0,
-                               0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+/* Tables K.3 to K.6, each 16 counts of codes and their values. Frames of Motion JPEG leave them out.
+   K.3 has a code for every size of a DC difference. */
+static const uint8_t standard_dc[2][28] = {
+    {0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
+    {0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
+};
+static const uint8_t standard_ac[2][178] = {
+    {0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125, 0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05,
+     0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71, 0x14, 0x32, 0x81, 0x91, 0xA1,
+     0x08, 0x23, 0x42, 0xB1, 0xC1, 0x15, 0x52, 0xD1, 0xF0, 0x24, 0x33, 0x62, 0x72, 0x82, 0x09, 0x0A,
+     0x16, 0x17, 0x18, 0x19, 0x1A, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x34, 0x35, 0x36, 0x37, 0x38,
+     0x39, 0x3A, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58,
+     0x59, 0x5A, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78,
+     0x79, 0x7A, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97,
+     0x98, 0x99, 0x9A, 0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7, 0xA8, 0xA9, 0xAA, 0xB2, 0xB3, 0xB4, 0xB5,
+     0xB6, 0xB7, 0xB8, 0xB9, 0xBA, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3,
+     0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xE1, 0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9,
+     0xEA, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA},
+    {0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119, 0x00, 0x01, 0x02, 0x03, 0x11, 0x04, 0x05,
+     0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71, 0x13, 0x22, 0x32, 0x81, 0x08, 0x14, 0x42,
+     0x91, 0xA1, 0xB1, 0xC1, 0x09, 0x23, 0x33, 0x52, 0xF0, 0x15, 0x62, 0x72, 0xD1, 0x0A, 0x16, 0x24,
+     0x34, 0xE1, 0x25, 0xF1, 0x17, 0x18, 0x19, 0x1A, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x35, 0x36, 0x37,
+     0x38, 0x39, 0x3A, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x53, 0x54, 0x55, 0x56, 0x57,
+     0x58, 0x59, 0x5A, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x73, 0x74, 0x75, 0x76, 0x77,
+     0x78, 0x79, 0x7A, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x92, 0x93, 0x94, 0x95,
+     0x96, 0x97, 0x98, 0x99, 0x9A, 0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7, 0xA8, 0xA9, 0xAA, 0xB2, 0xB3,
+     0xB4, 0xB5, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA,
+     0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8,
+     0xE9, 0xEA, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA},
+};
+
+static int define_standard(table *t, const uint8_t *counts_and_values) {
+    int count = 0;
+    for (int i = 0; i < 16; i++) count += counts_and_values[i];
+    return define(t, counts_and_values, counts_and_values + 16, count);
+}
 
 /* ---- the image */
 
@@ -259,7 +293,7 @@ typedef struct {
     source in;
     sink out;
     const uint8_t *at, *end;
-    int collecting, anew, progressive, scans, interval, jfif, adobe;
+    int collecting, anew, dropped, progressive, scans, interval, jfif, adobe;
     int brightness; /* the components that rise with it, a bit each; below 0: as libjpeg decides */
     int width, height, n, h_most, v_most, q0[4];
     size_t mcus_across, mcus_down, body;
@@ -531,9 +565,12 @@ static int restart(jpeg *j, scan *s, size_t number, int reading) {
 
 static void close_interval(jpeg *j, int reading) {
     const reader *r = &j->in.r;
-    int left = reading && (j->in.limit - r->at) * 8 + r->count > 0;
-    if (reading) j->at = to_marker(j->in.next, j->end, 0); /* what is left over is dropped */
-    if (!j->collecting) pad(&j->out.w, !left || r->bits >> 63);
+    intptr_t left = reading ? (j->in.limit - r->at) * 8 + r->count : 0;
+    if (reading) {
+        j->at = to_marker(j->in.next, j->end, 0);
+        if (left >= 8 || j->at > j->in.next) j->dropped |= LEFT_OVER;
+    }
+    if (!j->collecting) pad(&j->out.w, left <= 0 || r->bits >> 63);
 }
 
 static int sequential_scan(jpeg *j, scan *s, size_t mcus) {
@@ -624,6 +661,10 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
         component *c = &j->components[which];
         for (int other = 0; other < i; other++)
             if (s.parts[other].c == c) return DAMAGED;
+        if (s.kind == SEQUENTIAL && !j->dc[td].defined && td < 2)
+            define_standard(&j->dc[td], standard_dc[td]);
+        if (s.kind == SEQUENTIAL && !j->ac[ta].defined && ta < 2)
+            define_standard(&j->ac[ta], standard_ac[ta]);
         s.parts[i] = (part){c, &j->dc[td], j->anew ? &j->standard : &j->dc[td], &j->ac[ta],
                             c->h, c->v, 0, 1};
         if (s.kind <= DC_FIRST && !j->dc[td].defined) return DAMAGED;
@@ -646,9 +687,8 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
             c->constant = is_brightness(j, which) ? (16 + q0) / (2 * q0) : 0;
         }
         if (j->anew && s.kind <= DC_FIRST) {
-            TRY(emit(&j->out, k3, 4));
-            TRY(emit(&j->out, (uint8_t[]){(uint8_t)td}, 1));
-            TRY(emit(&j->out, k3 + 5, sizeof k3 - 5));
+            TRY(emit(&j->out, (uint8_t[]){0xFF, 0xC4, 0, 31, (uint8_t)td}, 5));
+            TRY(emit(&j->out, standard_dc[0], sizeof standard_dc[0]));
         }
     }
     if (s.n > 1 && blocks > 10) return UNSUPPORTED;
@@ -727,11 +767,15 @@ static int dc_complete(const jpeg *j) {
     return 1;
 }
 
-/* The file ends with EOI, or a sequential one after its last scan. */
+/* The file ends with EOI, or without one after scans of all bits of all coefficients. */
 static int finish(const jpeg *j, int at_marker) {
-    for (int i = 0; i < j->n; i++)
-        if (j->components[i].low[0] < 0) return TRUNCATED;
-    return j->n && (at_marker || !j->progressive) ? DONE : TRUNCATED;
+    for (int i = 0; i < j->n; i++) {
+        const component *c = &j->components[i];
+        if (c->low[0] < 0) return TRUNCATED;
+        for (int k = 0; k < 64 && j->progressive && !at_marker; k++)
+            if (c->low[k]) return TRUNCATED;
+    }
+    return j->n ? DONE : TRUNCATED;
 }
 
 static int segment(jpeg *j, int marker, const uint8_t *p, size_t length) {
@@ -762,13 +806,14 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
     for (j->at += 2;;) {
         if (j->at == j->end && j->end != tail + size) j->at = tail, j->end = tail + size;
         if (j->end - j->at < 2) return finish(j, 0);
-        if (j->at[0] != 0xFF) return DAMAGED;
         int marker = j->at[1];
-        if (marker == 0xFF) { /* B.1.1.2: fill bytes */
+        if (!j->at[0] || (j->at[0] == 0xFF && (marker == 0xFF || !marker))) {
+            /* Fill bytes (B.1.1.2), and stray zeros as libjpeg takes them. */
             if (!j->collecting) TRY(emit(&j->out, j->at, 1));
             j->at++;
             continue;
         }
+        if (j->at[0] != 0xFF) return DAMAGED;
         const uint8_t *from = j->at;
         j->at += 2;
         if (marker == 0xD9) {
@@ -788,20 +833,20 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
         }
         TRY(segment(j, marker, from + 4, length - 2));
         if (j->collecting && j->n && !j->progressive) return DONE;
-        /* Application segments between scans could hold previews: dropped. */
-        if (!j->collecting && !(j->scans && (marker & 0xF0) == 0xE0))
-            TRY(emit(&j->out, from, length + 2));
+        if (j->scans && (marker & 0xF0) == 0xE0) j->dropped |= SEGMENTS; /* could hold previews */
+        else if (!j->collecting) TRY(emit(&j->out, from, length + 2));
     }
 }
 
 /* Negate head + tail, parted between two segments before the first scan, into `descriptor`, or
    into the buffer alone (descriptor < 0). anew: DC are coded by table K.3. brightness: which
    components rise with it, a bit each, or -1: as the segments say. consumed: bytes of tail, EOI
-   included; written: bytes of the result. */
+   included; written: bytes of the result; dropped: LEFT_OVER and SEGMENTS. */
 int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size,
                 uint8_t *buffer, size_t room, int descriptor, int anew, int brightness,
-                size_t *consumed, size_t *written) {
+                size_t *consumed, size_t *written, int *dropped) {
     *consumed = *written = 0;
+    *dropped = 0;
     if (room < 4 * BLOCK) return NO_SPACE;
     jpeg *j = calloc(1, sizeof *j);
     if (!j) return NO_MEMORY;
@@ -811,7 +856,7 @@ int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size
     j->body = size + head_size;
     j->anew = anew;
     j->brightness = brightness;
-    define(&j->standard, k3 + 5, k3 + 21, 12);
+    define_standard(&j->standard, standard_dc[0]);
     for (int i = 0; i < 1 << RUNS; i++) j->none[i] = NO_RUN;
     j->collecting = 1;
     int rc = walk(j, head, head_size, tail, size);
@@ -819,6 +864,7 @@ int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size
     if (!rc) rc = walk(j, head, head_size, tail, size);
     if (!rc && descriptor >= 0) rc = flush(&j->out);
     *consumed = (size_t)(j->at - tail);
+    *dropped = j->dropped;
     *written = j->out.flushed + (size_t)(j->out.w.at - j->out.buffer);
     for (int i = 0; i < 4; i++) free(j->components[i].dc), free(j->components[i].bits);
     free(j);

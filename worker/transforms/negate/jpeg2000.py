@@ -239,7 +239,7 @@ def _negative_metadata(box: Box) -> bytes | memoryview:
     if box.kind == _UUID:
         name, content = bytes(box.content[:16]), bytes(box.content[16:])
         if name == _UUID_EXIF:
-            return boxes.written(_UUID, name, previews.negate_exif(content))
+            return boxes.written(_UUID, name, previews.negate_exif(content).data)
         if name == _UUID_XMP:
-            return boxes.written(_UUID, name, previews.negate_xmp(content))
+            return boxes.written(_UUID, name, previews.negate_xmp(content).data)
     return box.whole

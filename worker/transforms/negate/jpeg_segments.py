@@ -1,16 +1,38 @@
 """Read the marker segments of JPEG files (ITU-T T.81, annex B)."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from worker.errors import InvalidInput
 
 SOI = b"\xff\xd8"
-#: The markers of frames (SOFn); DHT, JPG and DAC are between them.
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-SOS, APP0, APP1, APP2, APP13, APP14, COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
+SOS, APP0, APP1, APP2, APP11, APP13, COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
 MAX_CONTENT = 65533  # bytes of a segment without its length (B.1.1.4)
-_RST0, _EOI = 0xD0, 0xD9
+#: The signature of an APP1 segment with XMP (XMP specification, part 3, 1.1.3).
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_DHP = 0xDE
+# The markers of frames (table B.1), and SOF55 of JPEG-LS (T.87); DHT, JPG and DAC are between them.
+_KINDS = {
+    0xC0: "baseline",
+    0xC1: "extended sequential",
+    0xC2: "progressive",
+    0xC3: "lossless",
+    0xC5: "hierarchical",
+    0xC6: "hierarchical",
+    0xC7: "hierarchical lossless",
+    0xC9: "arithmetic-coded",
+    0xCA: "arithmetic-coded progressive",
+    0xCB: "arithmetic-coded lossless",
+    0xCD: "arithmetic-coded hierarchical",
+    0xCE: "arithmetic-coded hierarchical",
+    0xCF: "arithmetic-coded hierarchical lossless",
+    0xF7: "JPEG-LS",
+}
+#: The markers of frames.
+FRAMES = frozenset(_KINDS)
+_MARKER = re.compile(rb"[\0\xff]*\xff([\xc0-\xcf\xda-\xfe])")
 
 Buffer = bytes | bytearray | memoryview
 
@@ -31,6 +53,31 @@ class Segment(NamedTuple):
     end: int
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The header of a frame (B.2.2).
+
+    Attributes:
+        marker: SOFn.
+        bits: Of each sample.
+        height: In lines; 0: a DNL segment follows the first scan.
+        width: In samples.
+        components: Identifier, sampling factors and quantization table of each.
+    """
+
+    marker: int
+    bits: int
+    height: int
+    width: int
+    components: tuple[bytes, ...]
+
+    @property
+    def kind(self) -> str:
+        """What people call this kind of JPEG, with its marker."""
+        name = _KINDS[self.marker]
+        return f"{name}{'' if 'JPEG' in name else ' JPEG'} (SOF{self.marker - 0xC0})"
+
+
 def read(data: Buffer) -> Iterator[Segment]:
     """Yield the segments up to and including the first scan's header.
 
@@ -38,24 +85,51 @@ def read(data: Buffer) -> Iterator[Segment]:
         data: A JPEG, from its SOI marker on.
 
     Yields:
-        Each segment; fill bytes before it belong to it.
+        Each segment; fill bytes (B.1.1.2) and stray zeros before it belong to it.
 
     Raises:
         InvalidInput: A segment is missing or invalid.
     """
     at = 2
     while True:
-        start = at
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        if len(data) < at + 4:
+        if at + 4 > len(data):
             raise InvalidInput("the JPEG is truncated")
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at] != 0xFF or marker < 0xC0 or _RST0 <= marker <= _EOI or length < 2:  # noqa: PLR2004
+        found = _MARKER.match(data, at)
+        if not found:
             raise InvalidInput(f"the JPEG is damaged at byte {at}")
-        content, at = at + 4, at + 2 + length
-        if at > len(data):
+        content = found.end() + 2
+        length = int.from_bytes(data[found.end() : content], "big")
+        end = found.end() + length
+        if length < 2:  # noqa: PLR2004
+            raise InvalidInput(f"the JPEG is damaged at byte {found.end()}")
+        if end > len(data):
             raise InvalidInput("the JPEG is truncated")
-        yield Segment(marker, start, content, at)
-        if marker == SOS:
+        yield Segment(found[1][0], at, content, end)
+        if found[1][0] == SOS:
             return
+        at = end
+
+
+def read_frame(data: Buffer) -> Frame:
+    """Return the header of a JPEG's first frame.
+
+    Args:
+        data: The JPEG.
+
+    Returns:
+        The header.
+
+    Raises:
+        InvalidInput: The segments before it are damaged, or there is none.
+    """
+    for marker, _, at, end in read(data):
+        if marker == _DHP:
+            raise InvalidInput("hierarchical JPEG (DHP) is not supported")
+        if marker in _KINDS:
+            content = bytes(data[at:end])
+            if len(content) < 6 or len(content) < 6 + 3 * content[5]:  # noqa: PLR2004
+                raise InvalidInput(f"the JPEG's frame header is damaged at byte {at}")
+            components = (content[i : i + 3] for i in range(6, 6 + 3 * content[5], 3))
+            height, width = (int.from_bytes(content[i : i + 2], "big") for i in (1, 3))
+            return Frame(marker, content[0], height, width, tuple(components))
+    raise InvalidInput("the JPEG has no frame before its first scan")

@@ -13,7 +13,7 @@ import platform
 import pwd
 from collections.abc import Iterator
 from contextlib import suppress
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from pathlib import Path
 
 from worker.errors import UploadDeferred
@@ -27,7 +27,7 @@ _PIECE = 1 << 18  # bytes that decoders return at once
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 _LENGTH = ctypes.c_uint64
-_SIZE_POINTER = ctypes.POINTER(ctypes.c_size_t)
+_SIZE_POINTER, _INT_POINTER = ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_int)
 
 Buffer = bytes | bytearray | memoryview
 
@@ -43,6 +43,13 @@ class JpegStatus(IntEnum):
     NO_SPACE = 5
     NO_MEMORY = 6
     WRITE_FAILED = 7
+
+
+class JpegDropped(IntFlag):
+    """What jpeg_negate dropped: the flags in jpeg.c."""
+
+    LEFT_OVER = 1  # bytes after the last block of a scan or a restart interval
+    SEGMENTS = 2  # application segments between scans
 
 
 class PngStatus(IntEnum):
@@ -85,7 +92,7 @@ def load(*folders: Path) -> ctypes.CDLL | None:
             loaded = ctypes.CDLL(str(folder / file_name()), use_errno=True)
             loaded.jpeg_negate.argtypes = [
                 *(_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _SIZE),
-                *(_INT, _INT, _INT, _SIZE_POINTER, _SIZE_POINTER),
+                *(_INT, _INT, _INT, _SIZE_POINTER, _SIZE_POINTER, _INT_POINTER),
             ]
             loaded.png_negate.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _POINTER]
             loaded.gif_blocks.argtypes = [_POINTER, _SIZE, _SIZE]
@@ -145,7 +152,7 @@ def require(what: str) -> None:
 
 def negate_jpeg(
     head: bytes, tail: Buffer, descriptor: int, *, standard_tables: bool
-) -> tuple[JpegStatus, int]:
+) -> tuple[JpegStatus, int, JpegDropped]:
     """Write the negative of a JPEG to a file.
 
     Raises OSError if the file cannot be written, and MemoryError.
@@ -157,11 +164,11 @@ def negate_jpeg(
         standard_tables: Code DC differences by table K.3 of T.81, which has all codes.
 
     Returns:
-        The status, and how many bytes of tail belong to the picture.
+        The status, how many bytes of tail belong to the picture, and what was dropped of them.
     """
     buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
-    status, used, _ = _negate_jpeg(head, tail, buffer, descriptor, standard_tables, -1)
-    return status, used
+    status, used, _, dropped = _negate_jpeg(head, tail, buffer, descriptor, standard_tables, -1)
+    return status, used, dropped
 
 
 def negated_jpeg(
@@ -179,7 +186,7 @@ def negated_jpeg(
         The status, the negative, and how many bytes of tail belong to the picture.
     """
     buffer = ctypes.create_string_buffer(2 * (len(head) + len(tail)) + 8192)
-    status, used, written = _negate_jpeg(head, tail, buffer, -1, standard_tables, brightness)
+    status, used, written, _ = _negate_jpeg(head, tail, buffer, -1, standard_tables, brightness)
     return status, buffer.raw[:written], used
 
 
@@ -190,13 +197,14 @@ def _negate_jpeg(  # noqa: PLR0917
     descriptor: int,
     standard_tables: bool,
     brightness: int,
-) -> tuple[JpegStatus, int, int]:
+) -> tuple[JpegStatus, int, int, JpegDropped]:
     assert library  # noqa: S101
-    used, written = ctypes.c_size_t(), ctypes.c_size_t()
+    used, written, dropped = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_int()
     status = JpegStatus(
         library.jpeg_negate(
             *(head, len(head), _pointer(tail), len(tail), buffer, len(buffer), descriptor),
-            *(standard_tables, brightness, ctypes.byref(used), ctypes.byref(written)),
+            *(standard_tables, brightness),
+            *(ctypes.byref(used), ctypes.byref(written), ctypes.byref(dropped)),
         )
     )
     if status == JpegStatus.NO_MEMORY:
@@ -204,7 +212,7 @@ def _negate_jpeg(  # noqa: PLR0917
     if status == JpegStatus.WRITE_FAILED:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return status, used.value, written.value
+    return status, used.value, written.value, JpegDropped(dropped.value)
 
 
 def negate_png_rows(

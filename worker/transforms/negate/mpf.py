@@ -21,7 +21,7 @@ class Move:
     new_length: int
 
 
-def update(data: memoryview, head: bytes, moves: list[Move], out: BinaryIO) -> None:
+def update(data: memoryview, head: bytes, moves: list[Move], out: BinaryIO) -> list[str]:
     """Write the new offsets and sizes into the result's index; blank it if a picture is missing.
 
     Args:
@@ -29,13 +29,16 @@ def update(data: memoryview, head: bytes, moves: list[Move], out: BinaryIO) -> N
         head: The result's segments before its first scan.
         moves: The pictures that are in the result.
         out: The result; its index is overwritten in place.
+
+    Returns:
+        Notes.
     """
     old = _find(data)
     new = _find(head) if old else None
     if not (old and new):
-        return
+        return []
     tiff = bytearray(data[old[0] : old[1]])
-    places = {move.old_start: move for move in moves}
+    places, notes = {move.old_start: move for move in moves}, list[str]()
     try:
         for at, order in _entries(tiff):
             # Offsets count from the index; the first picture's is 0 (5.2.3.3).
@@ -46,7 +49,9 @@ def update(data: memoryview, head: bytes, moves: list[Move], out: BinaryIO) -> N
             tiff[at + 8 : at + 12] = start.to_bytes(4, order)
     except (KeyError, OverflowError):  # a picture that is not in the result
         tiff = bytearray(len(tiff))
+        notes.append("the index of further pictures (MPF) was blanked: one of them is missing")
     os.pwrite(out.fileno(), tiff, new[0])
+    return notes
 
 
 def _find(data: memoryview | bytes) -> tuple[int, int] | None:

@@ -11,7 +11,6 @@ from typing import Any
 from PIL import (
     Image,
     ImageSequence,
-    JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
 )
@@ -21,7 +20,7 @@ from worker.transforms.negate.pixels import negative
 from worker.transforms.pictures import pixel_limit
 from worker.transforms.pictures.decoding import translated_errors
 
-_SINGLE_FRAME = {"JPEG", "MPO", "BMP", "PPM"}
+_SINGLE_FRAME = {"BMP", "PPM"}
 _WEBP_QUALITY = 90
 _ORIENTATION, _ICC_PROFILE = 274, 34675
 # Pillow applies a TIFF's orientation (TIFF 6.0, tag 274) as it loads the pixels: how to undo it.
@@ -149,17 +148,10 @@ def _options(
         if image.info.get(name)
     }
     if "exif" in kept:
-        kept["exif"] = b"Exif\0\0" + previews.negate_exif(kept["exif"].removeprefix(b"Exif\0\0"))
+        block = kept["exif"].removeprefix(b"Exif\0\0")
+        kept["exif"] = b"Exif\0\0" + previews.negate_exif(block).data
     if "xmp" in kept:
-        kept["xmp"] = previews.negate_xmp(kept["xmp"])
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        return kept | {
-            "qtables": image.quantization,
-            "subsampling": JpegImagePlugin.get_sampling(image),
-            "progressive": bool(image.info.get("progressive")),
-            "keep_rgb": _is_stored_as_rgb(image),
-            "optimize": True,
-        }
+        kept["xmp"] = previews.negate_xmp(kept["xmp"]).data
     if image.format == "PNG":
         return kept | {"pnginfo": _png_info(image, chunks)}
     if image.format == "TIFF":
@@ -176,13 +168,6 @@ def _animation_options(image: Image.Image, durations: list[int]) -> dict[str, An
             return timing | {"default_image": bool(image.info.get("default_image")), "blend": 0}
         return timing | {"background": image.info.get("background", (0, 0, 0, 0))}
     return {}
-
-
-def _is_stored_as_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
-    return image.mode == "RGB" and (
-        image.info.get("adobe_transform") == 0
-        or [component[0] for component in image.layer] == [ord(c) for c in "RGB"]
-    )
 
 
 def _png_info(image: Image.Image, chunks: Sequence[tuple[bytes, bytes]]) -> PngImagePlugin.PngInfo:
@@ -209,7 +194,7 @@ def _tiff_options(image: Image.Image) -> dict[str, Any]:
                 tags[tag] = directory
         elif tag not in _TIFF_LAYOUT and tag != _TIFF_LAYERS:
             is_bytes = isinstance(value, bytes)
-            tags[tag] = previews.negate_tag(tag, value) if is_bytes else value
+            tags[tag] = previews.negate_tag(tag, value).data if is_bytes else value
             tags.tagtype[tag] = image.tag_v2.tagtype[tag]
     return {"tiffinfo": tags, "compression": compression}
 
@@ -217,7 +202,7 @@ def _tiff_options(image: Image.Image) -> dict[str, Any]:
 def _tiff_directory(image: Image.Image, tag: int) -> dict[int, Any]:
     """Return the fields of a directory, to be written anew; none if they are damaged."""
     fields = {
-        tag: previews.negate_tag(tag, value) if isinstance(value, bytes) else value
+        tag: previews.negate_tag(tag, value).data if isinstance(value, bytes) else value
         for tag, value in image.getexif().get_ifd(tag).items()
         if tag != _TIFF_INTEROPERABILITY
     }

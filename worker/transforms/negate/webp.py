@@ -178,8 +178,9 @@ def _negated(kind: bytes, content: memoryview, pixels: int) -> bytes | memoryvie
     metadata = bytes(content)
     if kind == b"EXIF":
         prefix = _EXIF if metadata.startswith(_EXIF) else b""
-        return prefix + previews.negate_exif(metadata.removeprefix(prefix))
-    return previews.negate_xmp(metadata) if kind == b"XMP " else previews.negate_streams(metadata)
+        return prefix + previews.negate_exif(metadata.removeprefix(prefix)).data
+    negate_previews = previews.negate_xmp if kind == b"XMP " else previews.negate_streams
+    return negate_previews(metadata).data
 
 
 def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:

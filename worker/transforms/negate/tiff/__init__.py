@@ -294,7 +294,10 @@ def _is_same(tag: int, old: Field, new: Field | None) -> bool:
     if ASCII in (old.kind, new.kind):
         return bytes(old.data).rstrip(b"\0") == bytes(new.data).rstrip(b"\0")
     if old.kind in (BYTE, UNDEFINED) and new.kind in (BYTE, UNDEFINED):
-        return new.data == old.data or bytes(new.data) == previews.negate_tag(tag, bytes(old.data))
+        return (
+            new.data == old.data
+            or bytes(new.data) == previews.negate_tag(tag, bytes(old.data)).data
+        )
     left, right = old.values(), new.values()
     return len(left) == len(right) and all(map(_is_close, left, right))
 

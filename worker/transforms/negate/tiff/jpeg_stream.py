@@ -58,8 +58,8 @@ def negated_file(file: memoryview) -> bytes:
     Returns:
         Its negative.
     """
-    head, scan = previews.negate_head(file)
-    return _negated(head, file[scan:], _BY_MARKERS)
+    head = previews.negate_head(file)
+    return _negated(head.data, file[head.scan :], _BY_MARKERS)
 
 
 def _negated(head: bytes, tail: memoryview, brightness: int) -> bytes:
