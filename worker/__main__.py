@@ -1,6 +1,7 @@
 """`python -m worker`: drain, migrate, prepare, web, ingest, log, status, jobs and others.
 
-Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong.
+Exit status: 0 done, 1 failed (one sentence on standard error says why), 2 the settings are wrong,
+3 the database has no tables yet.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from worker import settings
 from worker.command_line import parser
-from worker.errors import InvalidSettings, JobRefused, PipelineError
+from worker.errors import InvalidSettings, JobRefused, PipelineError, TablesMissing
 from worker.ledger.ledger import QUARANTINED
 from worker.settings import Pipeline, Settings
 
@@ -52,6 +53,9 @@ def main(arguments: list[str]) -> int:
     except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 2
+    except TablesMissing as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
     except PipelineError as error:
         print(error, file=sys.stderr)
         return 1
@@ -124,12 +128,13 @@ def _migrate(loaded: Settings) -> None:
 
 def _report(loaded: Settings, options: argparse.Namespace) -> None:
     from worker.jobs import report  # noqa: PLC0415
-    from worker.ledger.connection import connect_worker  # noqa: PLC0415
+    from worker.ledger.connection import connect_worker, require_tables  # noqa: PLC0415
     from worker.ledger.query import query  # noqa: PLC0415
     from worker.ledger.stack_ledger import LogFilter, StackLedger  # noqa: PLC0415
     from worker.store.s3_store import open_store  # noqa: PLC0415
 
     with connect_worker(loaded) as connection:
+        require_tables(connection)
         if options.command == "sql":
             _print(report.query_lines(query(connection, options.query), as_csv=options.csv))
             return

@@ -33,6 +33,19 @@ class ServiceUnavailable(PipelineError):
     """The store, the database or the disk cannot be used for any upload: the pass ends."""
 
 
+class TablesMissing(ServiceUnavailable):
+    """The database has no tables yet, or not all of them: `migrate` was not run.
+
+    Attributes:
+        exit_status: Of a worker's command that ends with this error.
+    """
+
+    exit_status = 3
+
+    def __init__(self) -> None:
+        super().__init__("The database has no pipeline tables yet: run `python -m worker migrate`.")
+
+
 class UploadDeferred(PipelineError):
     """This upload cannot be processed now, others may be: it is left for the next pass."""
 

@@ -4,19 +4,26 @@ import json
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from cli.errors import CommandError, WorkerFailed
+from cli.errors import CommandError, MachineNotReady, WorkerFailed
 from cli.machines.boot import Step
 from cli.stacks.target import command_line
 from cli.terminal import visible
 from infra.names import Names
+from worker.errors import TablesMissing
 
 if TYPE_CHECKING:
     from cli.machines.page import Page
     from cli.stacks.target import Target
+
+
+# A machine creates the tables some seconds after its worker was installed.
+_MIGRATION_SECONDS = 20
+_PAUSE_SECONDS = 0.5
 
 
 class Host(Protocol):
@@ -116,16 +123,33 @@ def first(target: "Target", machine: str | None = None) -> Host:
 
 
 def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
-    """Run `python -m worker <arguments>` on the machine.
+    """Run `python -m worker <arguments>` on the machine, once the database has its tables.
 
     Yields:
         The lines that it prints, as they come.
 
     Raises:
         MachineUnreachable: The machine cannot be logged in to.
-        MachineNotReady: Its worker is not installed yet.
+        MachineNotReady: Its worker is not installed yet, or has not created the tables in time.
         WorkerFailed: The worker failed.
     """
+    deadline = time.monotonic() + _MIGRATION_SECONDS
+    while True:
+        try:
+            yield from _output(host, arguments)
+        except _NotMigrated:
+            if time.monotonic() > deadline or any(step.failed for step in host.steps()):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+class _NotMigrated(MachineNotReady):
+    pass
+
+
+def _output(host: Host, arguments: Sequence[str]) -> Iterator[str]:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         process = host.start_worker(arguments, errors)
         assert process.stdout is not None  # noqa: S101
@@ -139,6 +163,11 @@ def stream(host: Host, arguments: Sequence[str]) -> Iterator[str]:
             process.stdout.close()
         if code == 0:
             return
+        if code == TablesMissing.exit_status:
+            raise _NotMigrated(
+                f"Machine {host.name} is still being set up: the database has no tables yet. "
+                "Try again in a minute."
+            )
         errors.seek(0)
         printed = errors.read()
         last = (printed.strip().splitlines() or ["no output"])[-1]

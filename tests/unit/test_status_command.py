@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import pytest
 
 from cli.commands import status
-from cli.errors import CommandError
+from cli.errors import CommandError, MachineNotReady
 from cli.machines.boot import Step
 from cli.stacks.target import Target
 from local.machine.process.machine import NO_BROKER
@@ -54,6 +54,19 @@ class Host:
         return self._steps
 
 
+class NewHost(Host):
+    """A machine whose database has no tables at first, or never."""
+
+    def __init__(self, *answers: str, steps: Sequence[Step] = ()) -> None:
+        super().__init__("lab-vm", {}, *steps)
+        self._answers = list(answers)
+
+    def start_worker(self, _arguments: object, _errors: IO[str]) -> subprocess.Popen[str]:
+        answer = self._answers.pop(0)
+        command = ["echo", answer] if answer else ["sh", "-c", "exit 3"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
 class Stack:
     """A deployed stack."""
 
@@ -83,6 +96,18 @@ def test_line_of_ingest_says_why_there_is_no_broker(capsys: pytest.CaptureFixtur
     (line,) = (line for line in lines if line.startswith("ingest"))
     assert NO_BROKER in line
     assert "Connection refused" not in line
+
+
+def test_a_machine_that_creates_its_tables_is_awaited(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Stack([NewHost("", json.dumps(report(machine("lab-vm"))))]))
+    assert "lab-vm" in capsys.readouterr().out
+
+
+def test_tables_that_cannot_be_created_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    step = Step("pipeline-migrate", "failed (exit-code)", ("wrong password",))
+    with pytest.raises(MachineNotReady, match=r"^Machine lab-vm is still being set up: .*tables"):
+        show(Stack([NewHost("", steps=[step])]))
+    assert "wrong password" in capsys.readouterr().err
 
 
 def test_machines_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_each_problem_is_one_sentence_and_changes_nothing(versioned: Pipeline, n
     cause, words = PROBLEMS[name]
     versioned.put("x.png", PHOTO)
     cause(versioned)
-    done = versioned.drain(1)
+    done = versioned.drain(3 if name == "not migrated" else 1)
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     for secret in (versioned.password, versioned.store.secret_key):
@@ -92,6 +92,20 @@ def test_status_reports_the_problem(versioned: Pipeline) -> None:
     status = json.loads(versioned.run("status", "--json").stdout)
     assert status["machines"][0]["obstacle"] is None
     assert "does not exist" in status["last_error"]
+
+
+@pytest.mark.parametrize(
+    "words", [["log"], ["status"], ["jobs", "list"], ["results", "x"], ["sql", "TABLE results"]]
+)
+def test_commands_report_tables_that_are_missing(versioned: Pipeline, words: list[str]) -> None:
+    versioned.sql("DROP SCHEMA pipeline CASCADE")
+    expected = (3, "", "The database has no pipeline tables yet: run `python -m worker migrate`.\n")
+    done = versioned.run(*words)
+    assert (done.returncode, done.stdout, done.stderr) == expected
+    versioned.make_tables()
+    versioned.sql(f'REVOKE ALL ON SCHEMA pipeline FROM "{versioned.user}"')  # comes last
+    done = versioned.run(*words)
+    assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 @pytest.mark.parametrize("command", ["log", "status", "migrate", "sql"])

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from worker.errors import ServiceUnavailable
+from worker.errors import ServiceUnavailable, TablesMissing
 from worker.settings import CERTIFICATES, DatabaseSettings, Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -51,6 +51,25 @@ def connect_worker(settings: Settings) -> Connection:
 def connect_admin(settings: Settings) -> Connection:
     """Open a session as the schema's owner, with the credentials `database-admin-…`."""
     return _connect(settings, settings.database.admin, "database-admin-password")
+
+
+def require_tables(connection: Connection) -> None:
+    """Check that the first migration has ended: the worker's role may read the results.
+
+    Raises:
+        TablesMissing: It has not ended.
+        ServiceUnavailable: The connection was lost.
+    """
+    try:
+        found = connection.execute(
+            "SELECT FROM pg_class AS c INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid "
+            "WHERE (n.nspname, c.relname) = ('pipeline', 'results') "
+            "AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+        )
+    except psycopg.Error as error:
+        raise ServiceUnavailable(f"The database failed: {reason_of(error)}.") from error
+    if not found.rowcount:
+        raise TablesMissing
 
 
 def worker_parameters(settings: Settings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from worker.errors import ServiceUnavailable
+from worker.errors import ServiceUnavailable, TablesMissing
 from worker.ledger.connection import Connection, connect_worker, reason_of
 from worker.ledger.ledger import (
     Attempt,
@@ -312,13 +312,11 @@ class PostgresLedger:
 
 @contextmanager
 def translated_errors(name: str) -> Iterator[None]:
-    """Raise ServiceUnavailable if the statement of this name fails."""
+    """Raise ServiceUnavailable if the statement of this name fails, or TablesMissing."""
     try:
         yield
     except psycopg.errors.UndefinedTable as error:
-        raise ServiceUnavailable(
-            "The database has no pipeline tables yet: run `python -m worker migrate`."
-        ) from error
+        raise TablesMissing from error
     except psycopg.Error as error:
         raise ServiceUnavailable(f"The database failed at {name!r}: {reason_of(error)}.") from error
 
