@@ -39,8 +39,6 @@ DIFFERENT = {
     ),
     "png/animated": ("all frames", "ImageMagick 6 keeps the first frame only"),
     "webp/animated": ("all frames, exact", "ImageMagick 6 loses the times"),
-    "tiff/P-raw": ("equal at 8 bits", "Pillow holds 8 of the 16 bits of a TIFF's color map"),
-    "tiff/P-tiff_lzw": ("equal at 8 bits", "the same"),
     "pngsuite/tbbn0g04": ("as ImageMagick", "the reference has white for the transparent black"),
 }
 

@@ -16,6 +16,7 @@ from worker.transforms.pictures import (
     pnm_header,
     tiff_directories,
     tiff_pages,
+    tiff_segments,
 )
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.pnm_header import Header
@@ -40,6 +41,7 @@ from worker.transforms.pictures.tiff_pages import (
     UNSIGNED,
     WHITE_IS_0,
     WIDTH,
+    YCBCR,
 )
 
 _ORIENTATION, _GPS = 274, 34853
@@ -69,8 +71,7 @@ _TIFF_LAYOUT |= {292, 293, 296, 317, 320, 322, 323, 324, 325, 326, 327, 328, 332
 _TIFF_LAYOUT |= {512, 513, 514, 519, 520, 521, 529, 530, 531, 532, 34675}
 _TIFF_NAMES = {330: "SubIFDs", 700: "XMP", 33723: "IPTC", 34377: "Photoshop data"}
 _TIFF_NAMES |= {34665: "EXIF", _GPS: "GPS", 37724: "Photoshop layers"}
-_YCBCR = 6
-_TIFF_CHANNELS = {WHITE_IS_0: 1, BLACK_IS_0: 1, RGB: 3, PALETTE: 1, CMYK: 4, _YCBCR: 3}
+_TIFF_CHANNELS = {WHITE_IS_0: 1, BLACK_IS_0: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 
 
@@ -114,13 +115,13 @@ def check(data: memoryview, known: Format, max_pixels: int) -> None:
     """
     if known == formats.TIFF:
         tiff = tiff_directories.read(data)
-        camera_raw.check_directories(tiff.pages)
+        camera_raw.check_directories(tiff.pictures)
         first = tiff.pages[0]
         pixel_limit.check(first.number(WIDTH, 0) * first.number(HEIGHT, 0), max_pixels)
         if problem := _samples_problem(first):
             raise InvalidInput(f"{problem}: the TIFF has {tiff_pages.described(first)}")
-        if problem := tiff_pages.segments_problem(first, tiff.size):
-            raise InvalidInput(problem)
+        if not all(each.size for each in tiff_segments.read(first, tiff.size)):
+            raise InvalidInput("the TIFF has a strip or tile without bytes")
     elif known == formats.PNM:
         if pnm_header.read(data).kind == pnm_header.PAM:
             raise InvalidInput("PAM files are not supported")

@@ -1,18 +1,19 @@
 """Read the directories of TIFF files (TIFF 6.0; BigTIFF), without their pixels."""
 
+import struct
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from worker.errors import InvalidInput
 
-BYTE, ASCII, UNDEFINED = 1, 2, 7
-EXIF, GPS = 34665, 34853  # tags with the offset of another directory
-_RATIONALS = (5, 10)
+BYTE, ASCII, SHORT, LONG, UNDEFINED, LONG8 = 1, 2, 3, 4, 7, 16
+SUB_IFDS, EXIF = 330, 34665  # tags with the offsets of other directories
+_UNSIGNED = (1, 3, 4, 13, 16)
+_INTEGERS = (*_UNSIGNED, 6, 8, 9, 17)
 # By field type: bytes of a value, and its `array` code; of a rational, the code of its halves.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}
@@ -20,52 +21,67 @@ _CODES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 6: "b", 7: "B", 8: "h", 9: "i"
 _CODES |= {11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 _BIGTIFF = 43
-_MAX_ENTRIES = 200_000  # in all directories: those of a crafted file may overlap
+# In all directories. Those of a crafted file may overlap, and so may their fields' values.
+_MAX_ENTRIES = 300_000
+_MAX_SHARING = 16
 
-_Order = Literal["little", "big"]
+Order = Literal["little", "big"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Field:
     """One entry of a directory.
 
     Attributes:
         kind: Its type, as TIFF numbers it.
         order: The file's byte order.
-        offset: Where its values are in the file.
-        data: Its values.
+        entry: Where its entry is in the file.
+        offset: Where its values are in the file: in the entry if they fit.
+        count: How many they are.
+        file: The file.
     """
 
     kind: int
-    order: _Order
+    order: Order
+    entry: int
     offset: int
-    data: memoryview
+    count: int
+    file: memoryview
 
     def __len__(self) -> int:
-        return len(self.data) // _SIZES[self.kind]
+        return self.count
 
-    def encoded(self, order: _Order) -> bytes:
-        """Return the data in a byte order."""
-        numbers: array[int] = array(_CODES[self.kind])
+    @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        return self.count * _SIZES[self.kind]
+
+    @property
+    def data(self) -> memoryview:
+        """Its values as they are in the file."""
+        return self.file[self.offset : self.offset + self.size]
+
+    def values(self) -> list[float]:
+        """Return the values; of rationals, numerators and denominators."""
+        numbers: array[float] = array(_CODES[self.kind])
         numbers.frombytes(self.data)
-        if self.order != order:
+        if self.order != sys.byteorder:
             numbers.byteswap()
-        return numbers.tobytes()
-
-    def values(self) -> list[float | None]:
-        """Return the values; None for a rational whose denominator is 0."""
-        numbers: array[int] = array(_CODES[self.kind])
-        numbers.frombytes(self.encoded(sys.byteorder))
-        if self.kind not in _RATIONALS:
-            return list(numbers)
-        pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        return [float(Fraction(a, b)) if b else None for a, b in pairs]
+        return numbers.tolist()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory's fields by tag."""
+    """A directory.
 
+    Attributes:
+        start: Its first byte in the file.
+        end: The byte after the offset of the next directory.
+        fields: Its fields by tag.
+    """
+
+    start: int
+    end: int
     fields: dict[int, Field]
 
     def numbers(self, tag: int, *default: int) -> list[int]:
@@ -84,12 +100,16 @@ class Directory:
         field = self.fields.get(tag)
         if field is None:
             return list(default)
-        if field.kind == ASCII or not field.data:
-            raise InvalidInput(f"the TIFF's tag {tag} is not a number")
-        return [int(value or 0) for value in field.values()]
+        values = field.values() if field.kind in _INTEGERS else []
+        if not values or min(values) < 0:
+            raise InvalidInput(f"the TIFF's tag {tag} must be a positive integer")
+        return [int(value) for value in values]
 
     def number(self, tag: int, default: int) -> int:
         """Return the first value of a field of integers, or the default if it is missing."""
+        field = self.fields.get(tag)
+        if field and field.kind in _UNSIGNED and field.count:
+            return int.from_bytes(field.data[: _SIZES[field.kind]], field.order)
         return self.numbers(tag, default)[0]
 
 
@@ -98,20 +118,41 @@ class Tiff:
     """A file's directories.
 
     Attributes:
-        form: TIFF or BigTIFF, with its byte order if that is big-endian.
-        size: Bytes of the file.
+        order: Its byte order.
+        is_big: Whether it is a BigTIFF.
+        data: The file.
         pages: The main directories, in their order.
-        metadata: Of each page, the EXIF and GPS directories by tag; None: damaged.
+        levels: Of each page, the directories below it by tag 330 (SubIFDs), at any depth.
+        exif: The EXIF directories that could be read.
     """
 
-    form: str
-    size: int
+    order: Order
+    is_big: bool
+    data: memoryview
     pages: list[Directory]
-    metadata: list[dict[int, Directory | None]]
+    levels: list[list[Directory]]
+    exif: list[Directory]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
+
+    @property
+    def form(self) -> str:
+        """TIFF or BigTIFF, with its byte order if that is big-endian."""
+        byte_order = "big-endian " if self.order == "big" else ""
+        return f"{byte_order}{'BigTIFF' if self.is_big else 'TIFF'}"
+
+    @property
+    def pictures(self) -> list[Directory]:
+        """The directories of all pages and of their levels."""
+        pairs = zip(self.pages, self.levels, strict=True)
+        return [picture for page, levels in pairs for picture in (page, *levels)]
 
 
 def read(data: memoryview) -> Tiff:
-    """Read all directories of a TIFF but those of SubIFDs.
+    """Read all directories of a TIFF.
 
     Args:
         data: The file.
@@ -120,24 +161,41 @@ def read(data: memoryview) -> Tiff:
         The directories.
 
     Raises:
-        InvalidInput: The main directories are damaged.
+        InvalidInput: A directory of pictures is damaged.
     """
     if not bytes(data[:8]).startswith(_MAGIC):
         raise InvalidInput("the TIFF's header is damaged")
     reader = _Reader(data)
-    pages = list(reader.pages())
+    pages = reader.pages()
     if not pages:
         raise InvalidInput("the TIFF has no picture")
-    metadata = []
-    for page in pages:
-        found: dict[int, Directory | None] = {}
-        for tag in (EXIF, GPS):
-            if tag in page.fields:
-                found[tag] = None
-                with suppress(InvalidInput):
-                    found[tag], _ = reader.directory(page.number(tag, 0))
-        metadata.append(found)
-    return Tiff(reader.form, len(data), pages, metadata)
+    levels = [reader.levels(page) for page in pages]
+    exif = []
+    for at in {page.number(EXIF, 0): None for page in pages if EXIF in page.fields}:
+        with suppress(InvalidInput):
+            exif.append(reader.directory(at)[0])
+    return Tiff(reader.order, reader.is_big, data, pages, levels, exif)
+
+
+def encode(values: Sequence[float], kind: int, order: Order) -> bytes:
+    """Return the values of a field as they are stored.
+
+    Args:
+        values: The values; of rationals, numerators and denominators.
+        kind: The field's type, as TIFF numbers it.
+        order: The file's byte order.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        OverflowError: A value is beyond the type.
+        TypeError: A value of a type of integers is none.
+    """  # noqa: DOC502  raised by array
+    numbers: array[float] = array(_CODES[kind], values)
+    if order != sys.byteorder:
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 class _Reader:
@@ -145,49 +203,71 @@ class _Reader:
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
-        self._order: _Order = "little" if bytes(data[:2]) == b"II" else "big"
-        self._is_big = self._number(2, 2) == _BIGTIFF
-        self._offset_bytes = 8 if self._is_big else 4
-        self._entries = 0
-        byte_order = "big-endian " if self._order == "big" else ""
-        self.form = f"{byte_order}{'BigTIFF' if self._is_big else 'TIFF'}"
+        self.order: Order = "little" if bytes(data[:2]) == b"II" else "big"
+        self.is_big = self._number(2, 2) == _BIGTIFF
+        self._offset_bytes = 8 if self.is_big else 4
+        sign = "<" if self.order == "little" else ">"
+        # Tag, type, number of values, and the values or their offset (TIFF 6.0, section 2).
+        self._entry = struct.Struct(f"{sign}HH{'QQ' if self.is_big else 'II'}")
+        self._entries = self._value_bytes = 0
+        self._seen = set[int]()
 
-    def pages(self) -> Iterator[Directory]:
-        at, seen = self._number(8 if self._is_big else 4, self._offset_bytes), set[int]()
+    def pages(self) -> list[Directory]:
+        """Return the main directories."""
+        return self._chain(self._number(8 if self.is_big else 4, self._offset_bytes))
+
+    def levels(self, page: Directory) -> list[Directory]:
+        """Return the directories below a page, each before those below itself."""
+        found, pending = list[Directory](), [page]
+        while pending:
+            current = pending.pop()
+            if SUB_IFDS in current.fields:
+                below = [each for at in current.numbers(SUB_IFDS) for each in self._chain(at)]
+                found += below
+                pending += reversed(below)
+        return found
+
+    def _chain(self, at: int) -> list[Directory]:
+        found = []
         while at:
-            if at in seen:
-                raise InvalidInput("the TIFF's chain of directories is a loop")
-            seen.add(at)
+            if at in self._seen:
+                raise InvalidInput("the TIFF's directories form a loop or are shared")
+            self._seen.add(at)
             directory, at = self.directory(at)
-            yield directory
+            found.append(directory)
+        return found
 
     def directory(self, at: int) -> tuple[Directory, int]:
         """Return the directory at an offset, and the offset of the next one."""
-        count_bytes, entry_bytes = (8, 20) if self._is_big else (2, 12)
+        count_bytes = 8 if self.is_big else 2
         count = self._number(at, count_bytes)
         self._entries += count
         if self._entries > _MAX_ENTRIES:
             raise InvalidInput(f"the TIFF has more than {_MAX_ENTRIES} directory entries")
         start = at + count_bytes
-        end = start + count * entry_bytes
+        end = start + count * self._entry.size
+        following = self._number(end, self._offset_bytes)  # also checks that all is in the file
         fields: dict[int, Field] = {}
-        for entry in range(start, end, entry_bytes):
-            fields.setdefault(self._number(entry, 2), self._field(entry))
-        return Directory(fields), self._number(end, self._offset_bytes)
+        entries = self._entry.iter_unpack(self._data[start:end])
+        for entry, values in zip(range(start, end, self._entry.size), entries, strict=True):
+            # A field of unknown type is to be skipped (TIFF 6.0, section 2).
+            if values[1] in _SIZES:
+                fields.setdefault(values[0], self._field(entry, *values))
+        return Directory(at, end + self._offset_bytes, fields), following
 
-    def _field(self, at: int) -> Field:
-        tag, kind = self._number(at, 2), self._number(at + 2, 2)
-        if kind not in _SIZES:
-            raise InvalidInput(f"the TIFF's tag {tag} is of the unknown type {kind}")
-        length = self._number(at + 4, self._offset_bytes) * _SIZES[kind]
-        start = at + 4 + self._offset_bytes
-        if length > self._offset_bytes:
-            start = self._number(start, self._offset_bytes)
-        if start + length > len(self._data):
+    def _field(self, entry: int, tag: int, kind: int, count: int, offset: int) -> Field:
+        size = count * _SIZES[kind]
+        if size <= self._offset_bytes:
+            offset = entry + 4 + self._offset_bytes
+        else:
+            self._value_bytes += size
+        if offset + size > len(self._data):
             raise InvalidInput(f"the TIFF is truncated: tag {tag} lies beyond the file's end")
-        return Field(kind, self._order, start, self._data[start : start + length])
+        if self._value_bytes > _MAX_SHARING * len(self._data):
+            raise InvalidInput("the TIFF's directories share too many values")
+        return Field(kind, self.order, entry, offset, count, self._data)
 
     def _number(self, at: int, size: int) -> int:
         if at + size > len(self._data):
             raise InvalidInput("the TIFF is truncated: a directory lies beyond the file's end")
-        return int.from_bytes(self._data[at : at + size], self._order)
+        return int.from_bytes(self._data[at : at + size], self.order)

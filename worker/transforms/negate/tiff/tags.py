@@ -1,0 +1,295 @@
+"""Which values of a TIFF's tags change with its pixels, and how directories are rewritten."""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from worker.errors import InvalidInput
+from worker.transforms.negate import previews
+from worker.transforms.negate.tiff import blocks
+from worker.transforms.negate.tiff.layout import Place
+from worker.transforms.negate.tiff.samples import Channels
+from worker.transforms.pictures import tiff_segments
+from worker.transforms.pictures.tiff_directories import (
+    ASCII,
+    BYTE,
+    LONG,
+    UNDEFINED,
+    Directory,
+    Field,
+    Tiff,
+    encode,
+)
+from worker.transforms.pictures.tiff_pages import (
+    BITS,
+    BLACK_IS_0,
+    CCITT,
+    COLOR_MAP,
+    COMPRESSION,
+    JPEG_BYTES,
+    JPEG_OFFSET,
+    JPEG_TABLES,
+    MAX_VALUE,
+    MIN_VALUE,
+    PALETTE,
+    PHOTOMETRIC,
+    SAMPLE_FORMAT,
+    WHITE_IS_0,
+)
+
+_LAYERS = 37724  # ImageSourceData: Photoshop's layers, with their pixels as they were
+_SMALLEST, _LARGEST = 340, 341  # SMinSampleValue, SMaxSampleValue
+_GDAL_NODATA, _ICC_PROFILE = 42113, 34675
+_SIGNED = 2
+_BYTE, _WORD = 0xFF, 0xFFFF  # the largest numbers of 8 and 16 bits
+_LEAST_PREVIEW = 64  # bytes; no JPEG is smaller
+# Values that hold no picture, though JPEGTables begin as one does.
+_WITHOUT_PICTURE = {JPEG_TABLES, _ICC_PROFILE}
+_LONG_BASE64 = re.compile(rb"/9j/(?:[A-Za-z0-9+/]|\s){200}")
+_INTEGER = re.compile(rb"\s*[+-]?\d+(\.0*)?\s*")
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a field will hold.
+
+    Attributes:
+        kind: Its type, as TIFF numbers it.
+        count: How many values.
+        data: The values, in the file's byte order.
+    """
+
+    kind: int
+    count: int
+    data: bytes
+
+
+#: A directory's changed fields by tag; None: the field is dropped.
+Changes = dict[int, Value | None]
+
+
+def of_pixels(page: Directory, channels: Channels) -> Changes:
+    """Return the fields that change since a page's samples do.
+
+    Args:
+        page: The page.
+        channels: Its channels.
+
+    Returns:
+        The changes.
+
+    Raises:
+        InvalidInput: A field cannot be adapted.
+    """  # noqa: DOC502  raised by what it calls
+    photometric = page.number(PHOTOMETRIC, -1)
+    if photometric == PALETTE:
+        return {COLOR_MAP: _complemented_color_map(page)}
+    if not channels.colors:
+        return {}
+    if page.number(COMPRESSION, 1) in CCITT:
+        other = WHITE_IS_0 if photometric == BLACK_IS_0 else BLACK_IS_0
+        return {PHOTOMETRIC: _encoded([other], page.fields[PHOTOMETRIC])}
+    changes: Changes = {}
+    changes |= _complemented_range(page, channels, MIN_VALUE, MAX_VALUE)
+    changes |= _complemented_range(page, channels, _SMALLEST, _LARGEST)
+    if (nodata := nodata_value(page, channels)) is not None:
+        text = b"%d\0" % (sum(_ranges(page, channels)[0]) - nodata)
+        changes[_GDAL_NODATA] = Value(ASCII, len(text), text)
+    return changes
+
+
+def nodata_value(page: Directory, channels: Channels) -> int | None:
+    """Return the sample value that marks missing data; None if no sample can have it.
+
+    Args:
+        page: The page.
+        channels: Its channels.
+
+    Returns:
+        The value of the tag GDAL_NODATA.
+
+    Raises:
+        InvalidInput: It is the same for channels that change and for others.
+    """
+    field = page.fields.get(_GDAL_NODATA)
+    text = bytes(field.data).split(b"\0")[0] if field else b""
+    if not channels.colors or not _INTEGER.fullmatch(text):
+        return None
+    value = int(float(text))
+    ranges = _ranges(page, channels)
+    if not any(low <= value <= high for low, high in ranges):
+        return None
+    if channels.colors < len(channels.bits) or len(set(ranges)) > 1:
+        raise InvalidInput(
+            f"the TIFF marks missing data by the value {value} (GDAL_NODATA) in all channels, of"
+            " which some would stay: alpha, or channels of unspecified meaning"
+        )
+    return value
+
+
+def _ranges(page: Directory, channels: Channels) -> list[tuple[int, int]]:
+    """Return the smallest and the largest value that a sample of each channel can have."""
+    formats, count = page.numbers(SAMPLE_FORMAT, 1), len(channels.bits)
+    formats = formats if len(formats) == count else formats[:1] * count
+    lowest = (
+        -(1 << bits - 1) if sign == _SIGNED else 0
+        for sign, bits in zip(formats, channels.bits, strict=True)
+    )
+    return [(low, low + (1 << bits) - 1) for low, bits in zip(lowest, channels.bits, strict=True)]
+
+
+def _complemented_color_map(page: Directory) -> Value:
+    field = page.fields.get(COLOR_MAP)
+    values = page.numbers(COLOR_MAP) if field else []
+    if not field or len(values) != 3 << page.number(BITS, 1):
+        raise InvalidInput("the TIFF's color map has the wrong length")
+    # Libtiff and ImageMagick take a map without larger values for one of 8 bits.
+    largest = _BYTE if 0 < max(values) <= _BYTE else _WORD
+    complemented = [largest - value for value in values]
+    if largest == _WORD and 0 < max(complemented) <= _BYTE:
+        raise InvalidInput("the negative of the TIFF's color map would be taken for one of 8 bits")
+    return _encoded(complemented, field)
+
+
+def _complemented_range(page: Directory, channels: Channels, low: int, high: int) -> Changes:
+    """Return the smallest and the largest values of samples, which exchange their roles."""
+    fields = page.fields.get(low), page.fields.get(high)
+    problem = f"the TIFF's smallest and largest sample values (tags {low}, {high}) are "
+    changes: Changes = {}
+    counts = {len(field) for field in fields if field}
+    if not counts:
+        return changes
+    if len(counts) > 1 or not counts <= {1, len(channels.bits)}:
+        raise InvalidInput(f"{problem}not as many as its channels")
+    if counts == {1} and channels.colors < len(channels.bits):
+        raise InvalidInput(f"{problem}also those of channels that stay")
+    (count,) = counts
+    ranges = _ranges(page, channels)[:count]
+    smallest, largest = (
+        field.values() if field else list[float](default[index] for default in ranges)
+        for index, field in enumerate(fields)
+    )
+    for index, (first, last) in enumerate(ranges[: channels.colors]):
+        total = first + last
+        smallest[index], largest[index] = total - largest[index], total - smallest[index]
+    for index, (tag, values) in enumerate(((low, smallest), (high, largest))):
+        if field := fields[index]:
+            try:
+                changes[tag] = _encoded(values, field)
+            except (OverflowError, TypeError):
+                raise InvalidInput(f"{problem}beyond its bit depth") from None
+        elif values != [default[index] for default in ranges]:
+            raise InvalidInput(f"{problem}not both there, and both would change")
+    return changes
+
+
+def of_blocks(page: Directory, places: Sequence[Place]) -> Changes:
+    """Return the fields that change since a page's blocks do.
+
+    Args:
+        page: The page.
+        places: The new places of its blocks, in their order.
+
+    Returns:
+        The changes.
+
+    Raises:
+        InvalidInput: A place is beyond the 4 GiB of a TIFF that is no BigTIFF.
+    """  # noqa: DOC502  raised by what it calls
+    tags = (JPEG_OFFSET, JPEG_BYTES) if blocks.is_jpeg_file(page) else tiff_segments.places(page)
+    values = [place.offset for place in places], [place.size for place in places]
+    changes: Changes = {}
+    for tag, new in zip(tags, values, strict=True):
+        field = page.fields.get(tag)
+        if field and field.values() != new:
+            changes[tag] = _encoded_places(new, field)
+    return changes
+
+
+def _encoded_places(values: Sequence[int], field: Field) -> Value:
+    for kind in (field.kind, LONG):
+        with suppress(OverflowError):
+            return Value(kind, len(values), encode(values, kind, field.order))
+    raise InvalidInput("its negative would be larger than 4 GiB: convert it to BigTIFF")
+
+
+def of_metadata(directory: Directory) -> tuple[Changes, list[str]]:
+    """Return the fields that change since they hold pictures.
+
+    Args:
+        directory: A page, or EXIF.
+
+    Returns:
+        The changes, and notes on what was dropped or blanked.
+    """
+    changes: Changes = {}
+    notes = list[str]()
+    for tag, field in directory.fields.items():
+        if tag == _LAYERS:
+            changes[tag] = None
+            notes.append("dropped Photoshop's layers (tag ImageSourceData)")
+        elif field.kind in (ASCII, BYTE, UNDEFINED) and tag not in _WITHOUT_PICTURE:
+            old = bytes(field.data) if len(field) >= _LEAST_PREVIEW else b""
+            new = previews.Negated(old)
+            if field.kind != ASCII and previews.holds_jpeg(old):
+                new = previews.negate_tag(tag, old)
+            elif field.kind == ASCII and _LONG_BASE64.search(old):  # in XML, as in Philips' slides
+                new = previews.negate_xmp(old)
+            if new.data != old:
+                changes[tag] = Value(field.kind, len(new.data), new.data)
+                notes += new.notes
+    return changes, notes
+
+
+def _encoded(values: Sequence[float], field: Field) -> Value:
+    return Value(field.kind, len(values), encode(values, field.kind, field.order))
+
+
+def write(out: BinaryIO, tiff: Tiff, directory: Directory, changes: Changes, end: int) -> int:
+    """Write a directory's changed fields in place, or their values at the end of the file.
+
+    Args:
+        out: The result, which has all other bytes of the source at their places.
+        tiff: The source's directories.
+        directory: One of them.
+        changes: Its changed fields.
+        end: Where the result ends.
+
+    Returns:
+        Where it ends now.
+    """
+    width = 8 if tiff.is_big else 4  # bytes of a count, of an offset, and of values in an entry
+    image = bytearray(tiff.data[directory.start : directory.end])
+    dropped = 0
+    # Backwards: a dropped entry moves those behind it.
+    for tag, value in sorted(changes.items(), key=lambda item: -directory.fields[item[0]].entry):
+        field = directory.fields[tag]
+        at = field.entry - directory.start
+        is_outside = field.size > width
+        if value is None:
+            del image[at : at + 4 + 2 * width]
+            dropped += 1
+            stored = b""
+        else:
+            image[at + 2 : at + 4] = value.kind.to_bytes(2, tiff.order)
+            image[at + 4 : at + 4 + width] = value.count.to_bytes(width, tiff.order)
+            stored = value.data
+            if len(stored) <= width:
+                image[at + 4 + width : at + 4 + 2 * width] = stored.ljust(width, b"\0")
+                stored = b""
+            elif not is_outside or len(stored) > field.size:
+                end += end % 2
+                os.pwrite(out.fileno(), stored, end)
+                image[at + 4 + width : at + 4 + 2 * width] = end.to_bytes(width, tiff.order)
+                end += len(stored)
+                stored = b""
+        if is_outside:
+            os.pwrite(out.fileno(), stored.ljust(field.size, b"\0"), field.offset)
+    count_bytes = 8 if tiff.is_big else 2
+    count = int.from_bytes(image[:count_bytes], tiff.order) - dropped
+    image[:count_bytes] = count.to_bytes(count_bytes, tiff.order)
+    os.pwrite(out.fileno(), image.ljust(directory.end - directory.start, b"\0"), directory.start)
+    return end
