@@ -1,6 +1,7 @@
 /* Mutates files and negates them, to be built with sanitizers: driver SECONDS SEED FILE...
 
-   Every negative of a JPEG is negated again: the kernel must support its own results. Input and
+   Every negative of a JPEG is negated again: the kernel must support its own results. The files are
+   also taken as samples and as compressed segments of TIFFs. Input and
    output are allocated with their exact sizes, so that sanitizers notice any access beyond. Prints
    the number of inputs tried and of those negated. */
 
@@ -14,6 +15,17 @@ int jpeg_negate(const uint8_t *, size_t, const uint8_t *, size_t, uint8_t *, siz
                 int, size_t *, size_t *, int *);
 int png_negate(uint8_t *, size_t, size_t, size_t, size_t, int, uint8_t *);
 size_t gif_blocks(const uint8_t *, size_t, size_t);
+void tiff_complement(uint8_t *, size_t, size_t, const uint8_t *);
+void tiff_complement_differences(uint8_t *, size_t, size_t, const uint8_t *, size_t, int, int);
+int tiff_complement_premultiplied(uint8_t *, size_t, size_t, int, int, size_t, size_t, int);
+int lzw_complement(const uint8_t *, size_t, uint8_t *, uint64_t, uint64_t *);
+size_t lzw_decoder_size(void);
+int lzw_decode(void *, const uint8_t *, size_t, uint8_t *, size_t, size_t *);
+size_t lzw_encoder_size(void);
+size_t lzw_encode(void *, const uint8_t *, size_t, int, uint8_t *);
+int packbits_complement(uint8_t *, size_t, uint64_t, uint64_t *);
+int packbits_decode(const uint8_t *, size_t, size_t *, uint8_t *, size_t, size_t *);
+size_t packbits_encode(const uint8_t *, size_t, size_t, uint8_t *);
 
 static uint64_t state;
 static uint32_t dice(uint32_t sides) { /* xorshift64* */
@@ -76,6 +88,86 @@ static void rows(const uint8_t *data, size_t size) {
     free(blocks);
 }
 
+static void samples(const uint8_t *data, size_t size) {
+    static const int widths[] = {1, 2, 4};
+    int bytes = widths[dice(3)], big = (int)dice(2), differences = (int)dice(2);
+    size_t channels = 1 + dice(5), colors = 1 + dice((uint32_t)channels), columns = 1 + dice(40);
+    size_t pixel = channels * (size_t)bytes, length = columns * pixel, count = size / length;
+    uint8_t *block = copy(data, count * length), *mask = calloc(length, 1);
+    for (size_t i = 0; i < length; i++) mask[i] = i % pixel < colors * (size_t)bytes ? 255 : 0;
+    for (int twice = 0; twice < 2; twice++) {
+        if (differences) tiff_complement_differences(block, count, length, mask, pixel, bytes, big);
+        else tiff_complement(block, count, length, mask);
+    }
+    if (memcmp(block, data, count * length)) abort();
+    if (colors < channels) {
+        int rc = tiff_complement_premultiplied(block, count, columns, bytes, big, channels, colors,
+                                               differences);
+        if (!rc) tiff_complement_premultiplied(block, count, columns, bytes, big, channels, colors,
+                                               differences);
+        if (!rc && memcmp(block, data, count * length)) abort();
+    }
+    free(block), free(mask);
+}
+
+enum { ROOM = 1 << 20 };
+typedef int decoder(const uint8_t *, size_t, uint8_t *, size_t *);
+
+static int lzw(const uint8_t *data, size_t size, uint8_t *to, size_t *made) {
+    void *state = calloc(1, lzw_decoder_size());
+    int rc = lzw_decode(state, data, size, to, ROOM, made);
+    free(state);
+    return rc;
+}
+
+static int packbits(const uint8_t *data, size_t size, uint8_t *to, size_t *made) {
+    size_t at = 0;
+    return packbits_decode(data, size, &at, to, ROOM, made);
+}
+
+/* What a decoder makes of complemented code is the complement of what it made before. */
+static void check_complement(decoder *decode, const uint8_t *data, size_t size, int is_lzw) {
+    uint8_t *in = copy(data, size), *to = malloc(ROOM), *code = copy(data, size), *other = malloc(ROOM);
+    size_t made, again;
+    uint64_t length;
+    if (!to || !other) abort();
+    int rc = decode(in, size, to, &made), status;
+    if (is_lzw) status = lzw_complement(in, size, code, ~(uint64_t)0, &length);
+    else status = packbits_complement(code, size, ~(uint64_t)0, &length);
+    if (rc != 2 && rc != status) abort(); /* 2: more than fits */
+    if (!rc) {
+        if (length != made || decode(code, size, other, &again) || again != made) abort();
+        for (size_t i = 0; i < made; i++)
+            if ((to[i] ^ other[i]) != 255) abort();
+    }
+    free(in), free(to), free(code), free(other);
+}
+
+static void segments(const uint8_t *data, size_t size) {
+    size_t made, room = 2 * size + 16, split = dice((uint32_t)size + 1), length = 1 + dice(300);
+    uint8_t *code = malloc(room), *to = malloc(ROOM), *part = malloc(room);
+    void *state = calloc(1, lzw_encoder_size());
+    if (!code || !to || !part || !state) abort();
+    made = lzw_encode(state, data, split, 0, code);
+    made += lzw_encode(state, data + split, size - split, 1, code + made);
+    size_t decoded;
+    if (lzw(code, made, to, &decoded) || decoded != size || memcmp(to, data, size)) abort();
+    check_complement(lzw, code, made, 1);
+    for (int n = 0; n < 4; n++) check_complement(lzw, code, mutate(code, made), 1);
+    check_complement(lzw, data, size, 1);
+    size_t count = size / length, most = count * (length + length / 128 + 1);
+    free(part);
+    part = malloc(most ? most : 1);
+    if (!part) abort();
+    made = packbits_encode(data, count, length, part);
+    if (packbits(part, made, to, &decoded) || decoded != count * length ||
+        memcmp(to, data, decoded))
+        abort();
+    check_complement(packbits, part, made, 0);
+    check_complement(packbits, data, size, 0);
+    free(code), free(to), free(part), free(state);
+}
+
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
     time_t end = time(NULL) + atoi(argv[1]);
@@ -92,7 +184,11 @@ int main(int argc, char **argv) {
                 uint8_t *mutated = copy(data, size);
                 size_t left = mutate(mutated, size);
                 taken += !jpeg(mutated, left, 0);
-                if (n == 0) rows(mutated, left);
+                if (n == 0) {
+                    rows(mutated, left);
+                    samples(mutated, left);
+                    segments(mutated, left);
+                }
                 free(mutated);
                 tried++;
             }

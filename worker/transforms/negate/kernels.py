@@ -387,7 +387,7 @@ class LzwEncoder:
 
     def _encode(self, data: Buffer, *, last: bool) -> bytes:
         assert library  # noqa: S101
-        buffer = ctypes.create_string_buffer(2 * len(data) + 8)
+        buffer = ctypes.create_string_buffer(2 * len(data) + 16)
         made = library.lzw_encode(self._state, _pointer(data), len(data), last, buffer)
         return ctypes.string_at(buffer, made)
 

@@ -122,186 +122,231 @@ int tiff_complement_premultiplied(uint8_t *data, size_t rows, size_t columns, in
 
 /* ---- LZW */
 
-enum { CLEAR = 256, END = 257, FIRST = 258, CODES = 4096, NONE = -1 };
+enum { CLEAR = 256, END, FIRST, CODES = 4096, NONE = -1 };
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+INLINE uint64_t big_endian(uint64_t x) { return __builtin_bswap64(x); }
+INLINE uint64_t little_endian(uint64_t x) { return x; }
+#else
+INLINE uint64_t big_endian(uint64_t x) { return x; }
+INLINE uint64_t little_endian(uint64_t x) { return __builtin_bswap64(x); }
+#endif
 
 /* Codes are read from the highest bit of a byte on; before TIFF 6.0 from the lowest one, and their
-   width changed one code later. */
+   width changed one code later (`old`). */
 typedef struct {
     const uint8_t *data;
-    size_t bits, at; /* of the data; where the next code begins */
-    int width, old;
+    size_t size, at;  /* at: where the next code begins, in bits */
+    int width, next;  /* next: the first code that is not defined; END: not even one was read */
+    uint8_t tail[24]; /* the last bytes of the data, and zeros */
 } codes;
 
-static void open_codes(codes *c, const uint8_t *data, size_t size, size_t at, int width) {
-    *c = (codes){data, size * 8, at, width ? width : 9, 0};
-    c->old = size > 1 && !data[0] && data[1] & 1; /* Clear in the old order; no code of the new */
+INLINE void clear_table(codes *c) { c->width = 9, c->next = END; }
+
+static void open_codes(codes *c, const uint8_t *data, size_t size) {
+    memset(c, 0, sizeof *c);
+    c->data = data, c->size = size;
+    size_t last = size < 8 ? size : 8;
+    memcpy(c->tail, data + size - last, last);
+    clear_table(c);
+}
+
+/* A Clear in the old order is no code in the new one. */
+static int is_old(const uint8_t *data, size_t size) { return size > 1 && !data[0] && data[1] & 1; }
+
+/* Eight bytes from an offset within the data on; after its end zeros. */
+INLINE uint64_t window(const codes *c, size_t at) {
+    if (at + 8 <= c->size) return load(c->data + at);
+    return load(c->tail + (c->size < 8 ? at : at + 8 - c->size));
 }
 
 /* The next code; END where the data ends. */
-INLINE int next_code(codes *c) {
-    if (c->bits - c->at < (size_t)c->width) return END;
-    const uint8_t *p = c->data + c->at / 8;
-    size_t left = (c->bits - c->at + 7) / 8;
-    uint32_t shift = c->at % 8, word = (uint32_t)p[0] << 16 | (left > 1 ? p[1] << 8 : 0);
-    word |= left > 2 ? p[2] : 0;
-    if (c->old) word = (word >> 16 | (word & 0xFF00) | word << 16) & 0xFFFFFF;
-    int code = (int)(c->old ? word >> shift : word >> (24 - shift - (uint32_t)c->width));
+INLINE int next_code(codes *c, int old) {
+    if (c->at + (size_t)c->width > c->size * 8) return END;
+    uint64_t bits = window(c, c->at / 8);
+    int shift = c->at % 8;
     c->at += (size_t)c->width;
-    return code & ((1 << c->width) - 1);
+    if (old) return (int)(little_endian(bits) >> shift) & ((1 << c->width) - 1);
+    return (int)(big_endian(bits) << shift >> (64 - c->width));
 }
 
-INLINE void widen(codes *c, int next) { /* next: the first code that is not yet defined */
-    if (c->width < 12 && next + !c->old >= 1 << c->width) c->width++;
+/* The decoder's table grows with each code; in the first one after a Clear there is nothing yet to
+   define, and what is put at END does no harm. */
+INLINE void grow(codes *c, int old) {
+    if (c->next < CODES) c->next++;
+    if (c->next + !old >= 1 << c->width && c->width < 12) c->width++;
+}
+
+INLINE int complement_codes(codes *c, int old, uint8_t *to, uint64_t needed, uint64_t *length) {
+    uint16_t lengths[CODES + 1] = {0};
+    uint64_t made = 0, flips = 0; /* of the eight bytes at `to` */
+    size_t flushed = 0;
+    for (int i = 0; i < CLEAR; i++) lengths[i] = 1;
+    for (int previous = 0, code; made < needed && (code = next_code(c, old)) != END;) {
+        size_t at = c->at - (old ? (size_t)c->width : 8) - flushed;
+        if (at >= 40) { /* five bytes are complete */
+            uint64_t bytes = window(c, flushed / 8) ^ (old ? little_endian(flips) : big_endian(flips));
+            memcpy(to + flushed / 8, &bytes, 5);
+            flips = old ? flips >> 40 : flips << 40;
+            flushed += 40, at -= 40;
+        }
+        if (code == CLEAR) {
+            clear_table(c);
+            continue;
+        }
+        if (code > c->next) return DAMAGED;
+        uint64_t literal = code < CLEAR ? 0xFF : 0;
+        flips |= old ? literal << at : literal << 56 >> at;
+        lengths[c->next] = (uint16_t)(lengths[previous] + 1);
+        grow(c, old);
+        made += lengths[code];
+        previous = code;
+    }
+    uint64_t bytes = window(c, flushed / 8) ^ (old ? little_endian(flips) : big_endian(flips));
+    size_t left = c->size - flushed / 8;
+    memcpy(to + flushed / 8, &bytes, left < 8 ? left : 8);
+    *length = made;
+    return DONE;
 }
 
 /* Complement the literals of coded data, up to `needed` bytes or more of decoded data, counted in
    length. `to` has a copy of the coded data. */
 int lzw_complement(const uint8_t *from, size_t size, uint8_t *to, uint64_t needed,
                    uint64_t *length) {
-    uint32_t lengths[CODES];
     codes c;
-    open_codes(&c, from, size, 0, 0);
     *length = 0;
-    for (int i = 0; i < CLEAR; i++) lengths[i] = 1;
-    for (int next = FIRST, previous = NONE; *length < needed;) {
-        int code = next_code(&c);
-        if (code == END) break;
-        if (code == CLEAR) {
-            next = FIRST, previous = NONE, c.width = 9;
-            continue;
-        }
-        if (code > CLEAR && (previous == NONE || code > next)) return DAMAGED;
-        if (code < CLEAR) {
-            size_t at = c.old ? c.at - (size_t)c.width : c.at - 8;
-            uint8_t *p = to + at / 8;
-            int shift = (int)(at % 8);
-            p[0] ^= (uint8_t)(c.old ? 0xFF << shift : 0xFF >> shift);
-            if (shift) p[1] ^= (uint8_t)(c.old ? 0xFF >> (8 - shift) : 0xFF << (8 - shift));
-        }
-        if (previous != NONE && next < CODES) {
-            lengths[next++] = lengths[previous] + 1;
-            widen(&c, next);
-        } else if (code >= next) {
-            return DAMAGED;
-        }
-        *length += lengths[code];
-        previous = code;
-    }
-    return DONE;
+    open_codes(&c, from, size);
+    if (is_old(from, size)) return complement_codes(&c, 1, to, needed, length);
+    return complement_codes(&c, 0, to, needed, length);
 }
 
 typedef struct {
-    size_t at;
-    int width, next, previous, ended;
-    uint16_t prefix[CODES], length[CODES];
-    uint8_t suffix[CODES], first[CODES];
+    codes in;
+    int previous, started, ended;
+    uint64_t head[CODES + 1]; /* the first eight bytes of a string, the first one lowest */
+    uint16_t prefix[CODES + 1], length[CODES + 1];
+    uint8_t last[CODES + 1];
 } lzw_decoder;
 
 size_t lzw_decoder_size(void) { return sizeof(lzw_decoder); }
 
-/* Decode until the data ends, or no further code is sure to fit (FULL). */
-int lzw_decode(lzw_decoder *d, const uint8_t *from, size_t size, uint8_t *to, size_t room,
-               size_t *made) {
-    codes c;
-    open_codes(&c, from, size, d->at, d->width);
-    *made = 0;
-    if (!d->width) {
-        for (int i = 0; i < CLEAR; i++)
-            d->length[i] = 1, d->suffix[i] = d->first[i] = (uint8_t)i;
-        d->next = FIRST, d->previous = NONE;
-    }
-    while (!d->ended && room - *made >= CODES) {
-        int code = next_code(&c);
-        if (code == END) {
-            d->ended = 1;
-        } else if (code == CLEAR) {
-            d->next = FIRST, d->previous = NONE, c.width = 9;
-        } else {
-            int previous = d->previous;
-            if (code > CLEAR && (previous == NONE || code > d->next)) return DAMAGED;
-            if (previous != NONE && d->next < CODES) {
-                int next = d->next++;
-                d->prefix[next] = (uint16_t)previous;
-                d->length[next] = (uint16_t)(d->length[previous] + 1);
-                d->first[next] = d->first[previous];
-                d->suffix[next] = d->first[code]; /* of code == next: just set */
-                widen(&c, d->next);
-            } else if (code >= d->next) {
-                return DAMAGED;
-            }
-            size_t length = d->length[code];
-            d->previous = code;
-            for (uint8_t *p = to + *made + length; code > CLEAR; code = d->prefix[code])
-                *--p = d->suffix[code];
-            to[*made] = (uint8_t)code;
-            *made += length;
+INLINE int decode_codes(lzw_decoder *d, codes *c, int old, uint8_t **to, uint8_t *full) {
+    uint8_t *at = *to;
+    int previous = d->previous, rc = FULL;
+    while (at < full) {
+        int code = next_code(c, old);
+        if (code == END || code > c->next) {
+            rc = code == END ? DONE : DAMAGED;
+            break;
         }
+        if (code == CLEAR) {
+            clear_table(c);
+            continue;
+        }
+        size_t length = d->length[previous];
+        uint64_t head = d->head[previous];
+        uint8_t first = (uint8_t)(code == c->next ? head : d->head[code]);
+        d->head[c->next] = length < 8 ? head | (uint64_t)first << 8 * length : head;
+        d->prefix[c->next] = (uint16_t)previous;
+        d->length[c->next] = (uint16_t)(length + 1);
+        d->last[c->next] = first;
+        grow(c, old);
+        previous = code;
+        length = d->length[code];
+        head = little_endian(d->head[code]);
+        memcpy(at, &head, 8);
+        at += length;
+        for (uint8_t *p = at; length > 8; length--, code = d->prefix[code]) *--p = d->last[code];
     }
-    d->at = c.at, d->width = c.width;
-    return d->ended ? DONE : FULL;
+    d->previous = previous;
+    *to = at;
+    return rc;
 }
 
-enum { SLOT_BITS = 13, SLOTS = 1 << SLOT_BITS };
+/* Decode until the data ends, or no further code is sure to fit (FULL); the same data each time. */
+int lzw_decode(lzw_decoder *d, const uint8_t *from, size_t size, uint8_t *to, size_t room,
+               size_t *made) {
+    uint8_t *at = to, *full = to + (room > CODES + 8 ? room - CODES - 8 : 0);
+    if (!d->started) {
+        d->started = 1;
+        open_codes(&d->in, from, size);
+        for (int i = 0; i < CLEAR; i++)
+            d->length[i] = 1, d->last[i] = (uint8_t)i, d->head[i] = (uint64_t)i;
+    }
+    codes c = d->in;
+    int rc = is_old(from, size) ? decode_codes(d, &c, 1, &at, full)
+                                : decode_codes(d, &c, 0, &at, full);
+    d->in = c;
+    *made = (size_t)(at - to);
+    return rc;
+}
+
+enum { SLOT_BITS = 15, SLOTS = 1 << SLOT_BITS };
 
 typedef struct {
-    uint32_t bits;  /* the lowest `count` are not yet written */
+    uint64_t bits; /* the first `count` are not yet written */
     int count, width, next, prefix;
+    uint8_t *at;
+} writer;
+
+typedef struct {
+    writer out;
     uint32_t slots[SLOTS]; /* hash table: prefix, suffix and code; 0: free */
 } lzw_encoder;
 
 size_t lzw_encoder_size(void) { return sizeof(lzw_encoder); }
 
-INLINE uint8_t *put_code(lzw_encoder *e, uint8_t *to, int code) {
-    e->bits = e->bits << e->width | (uint32_t)code;
-    e->count += e->width;
-    while (e->count >= 8) *to++ = (uint8_t)(e->bits >> (e->count -= 8));
-    return to;
+/* Up to 8 bytes are stored beyond those that are whole. */
+INLINE void put(writer *w, int code) {
+    w->bits |= (uint64_t)code << (64 - w->width - w->count);
+    w->count += w->width;
+    uint64_t word = big_endian(w->bits);
+    memcpy(w->at, &word, 8);
+    w->at += w->count / 8;
+    w->bits <<= w->count / 8 * 8;
+    w->count %= 8;
 }
 
-/* After a code: the decoder's table grows with the next one. Returns where to write. */
-INLINE uint8_t *grow(lzw_encoder *e, uint8_t *to) {
-    if (++e->next == CODES - 2) { /* as the specification asks */
-        to = put_code(e, to, CLEAR);
-        memset(e->slots, 0, sizeof e->slots);
-        e->next = FIRST, e->width = 9;
-    } else if (e->next > (1 << e->width) - 1) {
-        e->width++;
-    }
-    return to;
+/* Put the code of a string. A longer one, defined by it, may follow: the table grows. */
+INLINE void put_string(writer *w, uint32_t *slots) {
+    put(w, w->prefix);
+    if (++w->next >= 1 << w->width) w->width++;
+    if (w->next < CODES - 2) return;
+    put(w, CLEAR); /* here, as the specification asks */
+    memset(slots, 0, SLOTS * sizeof *slots);
+    w->next = FIRST, w->width = 9;
 }
 
-/* Encode; returns the bytes made, at most 2 * size + 8. last: end the data. */
+/* Encode in the order of TIFF 6.0; returns the bytes made, at most 2 * size + 8, and needs room
+   for 8 more. last: end the data. */
 size_t lzw_encode(lzw_encoder *e, const uint8_t *from, size_t size, int last, uint8_t *to) {
-    uint8_t *start = to;
-    if (!e->width) {
-        e->width = 9, e->next = FIRST, e->prefix = NONE;
-        to = put_code(e, to, CLEAR);
+    const uint8_t *end = from + size;
+    writer w = e->out;
+    w.at = to;
+    if (!w.width) {
+        w.width = 9, w.next = FIRST, w.prefix = NONE;
+        put(&w, CLEAR);
     }
-    for (const uint8_t *end = from + size; from < end; from++) {
-        if (e->prefix == NONE) {
-            e->prefix = *from;
-            continue;
+    if (w.prefix == NONE && from < end) w.prefix = *from++;
+    for (; from < end; from++) {
+        uint32_t key = (uint32_t)w.prefix << 8 | *from;
+        uint32_t slot = key * 2654435761u >> (32 - SLOT_BITS), found = e->slots[slot];
+        while (found && found >> 12 != key) found = e->slots[slot = (slot + 1) % SLOTS];
+        if (found) {
+            w.prefix = (int)(found % CODES);
+        } else {
+            e->slots[slot] = key << 12 | (uint32_t)w.next;
+            put_string(&w, e->slots);
+            w.prefix = *from;
         }
-        uint32_t key = (uint32_t)e->prefix << 8 | *from, slot = key * 2654435761u >> (32 - SLOT_BITS);
-        while (e->slots[slot] && e->slots[slot] >> 12 != key) slot = (slot + 1) & (SLOTS - 1);
-        if (e->slots[slot]) {
-            e->prefix = (int)(e->slots[slot] & (CODES - 1));
-            continue;
-        }
-        e->slots[slot] = key << 12 | (uint32_t)e->next;
-        to = put_code(e, to, e->prefix);
-        to = grow(e, to);
-        e->prefix = *from;
     }
     if (last) {
-        if (e->prefix != NONE) {
-            to = put_code(e, to, e->prefix);
-            to = grow(e, to);
-        }
-        to = put_code(e, to, END);
-        if (e->count) *to++ = (uint8_t)(e->bits << (8 - e->count));
+        if (w.prefix != NONE) put_string(&w, e->slots);
+        put(&w, END);
+        if (w.count) w.at++;
     }
-    return (size_t)(to - start);
+    e->out = w;
+    return (size_t)(w.at - to);
 }
 
 /* ---- PackBits */
