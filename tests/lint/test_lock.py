@@ -39,8 +39,8 @@ def requirements(lock: str) -> list[str]:
     ("lock", "pin"), [(lock, pin) for lock, pins in LOCKED.items() for pin in pins]
 )
 def test_each_dependency_is_locked_at_its_version(lock: str, pin: str) -> None:
-    name, version = re.sub(r"\[.*\]", "", pin).split("==")
-    wanted = f"{name.lower()}=={version}"
+    name, version = re.sub(r"\[.*\]| *;.*", "", pin).split("==")
+    wanted = f"{re.sub('[._]', '-', name.lower())}=={version}"
     assert any(re.split(r"[ ;]", line)[0] == wanted for line in requirements(lock))
 
 
