@@ -11,8 +11,7 @@ from PIL import Image
 from tests.fuzz.seeds import exif
 from tests.worker.negation import convert, negative, notes
 from tests.worker.pictures import decode, encode, error, negated, picture
-from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms.negate import kernels
+from worker.errors import InvalidInput
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -121,15 +120,6 @@ def test_kinds_that_are_not_supported_are_refused_by_name(
 ) -> None:
     with pytest.raises(InvalidInput, match=reason):
         negative(tmp_path, data)
-
-
-def test_without_kernels_every_jpeg_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert negative(tmp_path, PHOTO)
-    monkeypatch.setattr(kernels, "library", None)
-    with pytest.raises(UploadDeferred, match="not built yet"):
-        negative(tmp_path, PHOTO)
-    with pytest.raises(InvalidInput, match="lossless"):  # no kernels will help it
-        negative(tmp_path, _as(0xC3))
 
 
 def test_bytes_after_a_jpeg_are_never_a_reason_to_refuse_it(tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 import base64
 import re
-import shutil
 import struct
-import subprocess
-import sys
 import zlib
 from contextlib import suppress
 from io import BytesIO
@@ -17,8 +14,7 @@ from PIL import Image
 from tests.fuzz.seeds import chunk, exif
 from tests.worker.negation import negative, notes
 from tests.worker.pictures import decode, encode, error, negated, picture
-from worker.errors import UploadDeferred
-from worker.transforms.negate import kernels, previews
+from worker.transforms.negate import previews
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -222,34 +218,6 @@ def test_both_pictures_of_an_mpo_are_negated_and_indexed(tmp_path: Path) -> None
             old = Image.eval(before.convert("RGB"), lambda value: 255 - value)
             assert error(after, old) <= LARGEST
     assert negative(tmp_path, once) == data
-
-
-@pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_without_kernels_a_preview_defers_the_file(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernels, "library", None)
-    data = encode(picture(16), kind)
-    once = negative(tmp_path, data)
-    assert error(decode(once), negated(data)) <= 20  # decoded and encoded anew
-    if kind != "GIF":
-        with pytest.raises(UploadDeferred):
-            negative(tmp_path, encode(picture(16), kind, exif=exif(PREVIEW)))
-
-
-def test_build_without_a_compiler_prints_one_sentence(tmp_path: Path) -> None:
-    ignored = shutil.ignore_patterns("*.so")
-    shutil.copytree(ROOT / "worker", tmp_path / "worker", ignore=ignored)
-    result = subprocess.run(
-        [sys.executable, "-m", "worker", "build"],
-        env={"PATH": ""},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    message = "The compiled parts of negate were not built: there is no C compiler (install gcc).\n"
-    assert (result.returncode, result.stderr) == (1, message)
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])

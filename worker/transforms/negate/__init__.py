@@ -1,14 +1,14 @@
 """Negate a picture, as `convert -negate` does: the same format, its metadata kept.
 
-EXIF orientation is kept, not applied. A picture that cannot be negated without loss is refused; one
-that only the compiled kernels negate without loss is deferred. docs/pictures.md lists both.
+EXIF orientation is kept, not applied. What cannot be kept whole is refused (docs/pictures.md).
+Systems for which no kernels are prebuilt defer pictures until they have compiled some.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from worker.transforms import Input, Produced
-from worker.transforms.negate import bmp, gif, jpeg, jpeg2000, png, pnm, tiff, webp
+from worker.transforms.negate import bmp, gif, jpeg, jpeg2000, kernels, png, pnm, tiff, webp
 from worker.transforms.pictures import formats
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
@@ -38,9 +38,6 @@ def apply(inputs: Sequence[Input], outputs: Path, _parameters: None) -> Produced
 def negate_file(source: Path, target: Path, max_pixels: int) -> tuple[str, list[str]]:
     """Write the negative of a picture.
 
-    Also raises UploadDeferred if only the compiled kernels keep the picture whole, and they are not
-    built yet.
-
     Args:
         source: The picture.
         target: Where the negative goes; undefined content after an error.
@@ -51,8 +48,10 @@ def negate_file(source: Path, target: Path, max_pixels: int) -> tuple[str, list[
 
     Raises:
         InvalidInput: It is not a supported picture, or could not be kept whole.
+        UploadDeferred: The compiled kernels are not built yet.
     """  # noqa: DOC502  raised by what it calls
     file = MappedFile(source)
     known = formats.recognize(file.data, _NEGATE)
+    kernels.require()
     notes = _NEGATE[known](file, target, max_pixels)
     return known.content_type, notes

@@ -53,11 +53,11 @@ def prepare() -> str | None:
     """Compile the library into the user's cache if there is none, and load it into this process.
 
     Returns:
-        None, or a sentence that says what cannot be negated without it.
+        None, or a sentence that says why there is none.
     """
     if kernels.library is None:
         try:
             kernels.library = kernels.load(build(kernels.cache()).parent)
         except OSError as error:
-            return f"Running without the compiled kernels, which most pictures need: {error}."
+            return f"negate has no compiled kernels: {error}."
     return None

@@ -39,8 +39,6 @@ _MAX_ATTEMPTS = 4  # to find room for lengths that have more digits than before
 def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     """Write the negative of a JPEG.
 
-    Also raises UploadDeferred if there are no kernels.
-
     Args:
         file: The JPEG.
         target: Where the negative goes.
@@ -56,7 +54,6 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     frame = jpeg_segments.read_frame(data)
     pixel_limit.check(frame.width * frame.height, pixels)
     _check_support(frame)
-    kernels.require("a JPEG")
     head = previews.negate_head(data)
     segments = head.data
     with target.open("wb") as out:

@@ -3,7 +3,7 @@
 `prebuilt` has libraries for Linux on x86_64 and aarch64 (`python -m tools.kernels`). For other
 systems `python -m worker build` compiles one beside the sources, and `worker apply` one in the
 user's cache. The name contains a hash of the sources, so that an outdated library is never loaded.
-Without one, the files that need it are deferred.
+Without one, pictures are deferred.
 """
 
 import ctypes
@@ -133,11 +133,8 @@ def path(loaded: ctypes.CDLL) -> Path:
     return Path(loaded._name)
 
 
-def require(what: str) -> None:
-    """Check that there are kernels, for files that nothing else negates without loss.
-
-    Args:
-        what: The kind of picture, in the singular: "a JPEG".
+def require() -> None:
+    """Check that there are kernels, without which no picture is negated.
 
     Raises:
         UploadDeferred: There are none.
@@ -145,8 +142,8 @@ def require(what: str) -> None:
     if library is None:
         system = f"{platform.system()} on {platform.machine()}"
         raise UploadDeferred(
-            f"{what} needs the compiled kernels, which are not built yet: for {system} the machine"
-            " builds them itself, by a C compiler"
+            f"negate needs its compiled kernels, which are not built yet for {system}:"
+            " `python -m worker build` builds them, or says why not"
         )
 
 
@@ -249,14 +246,11 @@ def negate_png_rows(
 
 def end_of_gif_blocks(data: memoryview, at: int) -> int:
     """Return where a GIF's data sub-blocks end; IndexError if they do not."""
-    if library:
-        end: int = library.gif_blocks(_pointer(data), len(data), at)
-        if not end:
-            raise IndexError
-        return end
-    while data[at]:
-        at += data[at] + 1
-    return at + 1
+    assert library  # noqa: S101
+    end: int = library.gif_blocks(_pointer(data), len(data), at)
+    if not end:
+        raise IndexError
+    return end
 
 
 def complement_rows(rows: bytearray, mask: bytes) -> None:

@@ -162,7 +162,7 @@ def _negate_application(marker: int, content: bytes, depth: int) -> Negated:
 
 def _negate_stream(data: Buffer, depth: int = 0) -> tuple[Negated, int] | None:
     """Return the negative of the JPEG that data begins with, and its length; None if impossible."""
-    if depth > _MAX_DEPTH or kernels.library is None or data[:2] != jpeg_segments.SOI:
+    if depth > _MAX_DEPTH or data[:2] != jpeg_segments.SOI:
         return None
     try:
         head = negate_head(data, depth + 1)

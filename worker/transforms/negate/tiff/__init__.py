@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels
+from worker.transforms.negate import kernels as kernels
 from worker.transforms.negate.tiff import (
     blocks,
     ccitt,
@@ -68,9 +68,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
 
     Raises:
         InvalidInput: The TIFF is damaged, not supported or too large.
-        UploadDeferred: The kernels are not built yet.
-    """  # noqa: DOC502  raised by what it calls
-    kernels.require("a TIFF")
+    """
     tiff = tiff_directories.read(file.data)
     camera_raw.check_directories(tiff.pictures)
     if any(_NDPI in page.fields for page in tiff.pages):
