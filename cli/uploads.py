@@ -105,7 +105,7 @@ def _raise(error: OSError) -> None:
 def sample_photos() -> list[Photo]:
     """Return the photos that come with the project."""
     folder = CHECKOUT / "samples"
-    return find_photos(sorted(p for p in folder.iterdir() if p.suffix in {".jpg", ".png"}))
+    return find_photos(sorted(p for p in folder.iterdir() if p.suffix in {".jpg", ".png", ".tif"}))
 
 
 @dataclass

@@ -30,7 +30,7 @@ from tests.engine.snapshot import take_snapshot
 from tests.engine.terminal import Terminal
 
 MACHINES = tuple(f"image-pipeline-local-vm{number}" for number in ("", "-2", "-3"))
-SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
+SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "retina.tif", "rocket.jpg")
 
 
 def assert_demo_tells_all(text: str) -> None:

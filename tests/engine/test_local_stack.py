@@ -23,7 +23,7 @@ from tests.eventually import eventually
 
 # The access key is a name, not a secret: providers use it as the credential's id in the state.
 SECRETS = ("s3SecretKey", "pageKey", "uploadToken", "databaseAdminPassword", "databaseUserPassword")
-SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "rocket.jpg")
+SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "retina.tif", "rocket.jpg")
 
 
 @pytest.fixture(scope="module")
