@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from worker.transforms import Input, Produced
-from worker.transforms.negate import bmp, gif, jpeg, jpeg2000, kernels, png, pnm, tiff, webp
+from worker.transforms.negate import bmp, gif, heif, jpeg, jpeg2000, kernels, png, pnm, tiff, webp
 from worker.transforms.pictures import formats
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
@@ -24,6 +24,7 @@ _NEGATE: Mapping[Format, Callable[[MappedFile, Path, int], list[str]]] = {
     formats.BMP: bmp.negate,
     formats.PNM: pnm.negate,
     formats.JPEG_2000: jpeg2000.negate,
+    formats.AVIF: heif.negate_avif,
 }
 
 
