@@ -10,6 +10,7 @@ from tests.worker.bmp_files import bmp, gray_table
 from tests.worker.negation import convert, negative
 from worker.errors import InvalidInput
 
+pytestmark = pytest.mark.usefixtures("compiled")
 ALPHA_32 = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
 TEN_BITS = (0x3FF00000, 0xFFC00, 0x3FF)
 RGB_565, ARGB_4444 = (0xF800, 0x7E0, 0x1F), (0xF00, 0xF0, 0xF, 0xF000)

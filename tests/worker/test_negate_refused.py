@@ -4,13 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.seeds import chunk
 from tests.worker.negation import negative
-from tests.worker.pictures import encode, picture
 from worker.errors import InvalidInput
 
 pytestmark = pytest.mark.usefixtures("compiled")
-PREVIEW = encode(picture(11, (32, 24)), "JPEG", quality=85)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +45,3 @@ def test_damaged_files_are_refused_without_our_paths(data: bytes, tmp_path: Path
     with pytest.raises(InvalidInput, match=r"damaged|truncated") as caught:
         negative(tmp_path, data)
     assert tmp_path.name not in str(caught.value)
-
-
-def _png(*chunks: tuple[bytes, bytes], mode: str = "RGB") -> bytes:
-    data = encode(picture(12, (64, 48), mode), "PNG")
-    return data[:33] + b"".join(chunk(*each) for each in chunks) + data[33:]

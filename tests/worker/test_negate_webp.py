@@ -12,6 +12,7 @@ from tests.worker.pictures import decode, encode, error, picture
 from worker.errors import InvalidInput
 from worker.transforms import negate
 
+pytestmark = pytest.mark.usefixtures("compiled")
 WIDTH, HEIGHT = 8, 6
 SIZE = (WIDTH - 1).to_bytes(3, "little") + (HEIGHT - 1).to_bytes(3, "little")
 ANIMATED, ALPHA, METADATA = 0x02, 0x10, 0x0C

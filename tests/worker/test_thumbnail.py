@@ -351,6 +351,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: tiff(Page({258: (SHORT, (12,))}, [bytes(72)])),
         "its bit depth is not supported.*12 bits",
     ),
+    "4 bits of a color": (
+        lambda: tiff(Page({258: (SHORT, (4,) * 3), 262: (SHORT, (2,)), 277: (SHORT, (3,))})),
+        "its bit depth is not supported.*4 bits per sample, 3 channels",
+    ),
     "channel without description": (
         lambda: tiff(
             Page({258: (SHORT, (8,) * 4), 262: (SHORT, (2,)), 277: (SHORT, (4,))}, [bytes(192)])

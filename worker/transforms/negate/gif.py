@@ -2,25 +2,35 @@
 
 Frames, delays, loops and transparency are kept, and negating twice gives the same bytes. The
 compressed indices are not read. Bytes after the trailer are dropped; an XMP packet has its previews
-negated.
+negated. Zeros between blocks and a missing trailer, which other programs accept, stay as they are.
 """
 
 import re
 from collections.abc import Iterator
+from enum import Enum, auto
 from pathlib import Path
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import kernels, previews
 from worker.transforms.negate.pixels import COMPLEMENT
+from worker.transforms.negate.previews import Negated
+from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import pixel_limit
-from worker.transforms.pictures.mapped_file import MappedFile
+from worker.transforms.pictures.mapped_file import Change, MappedFile
 
 _HEADER_BYTES = 13  # signature and logical screen descriptor
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_ZEROS = re.compile(rb"\0*")
 _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 
-#: A part of the file and what replaces it: first byte, end, new bytes.
-_Change = tuple[int, int, bytes]
+
+class _Kind(Enum):
+    """What a part of the file is, of those that are changed or compared."""
+
+    TABLE = auto()
+    XMP = auto()
+    FRAME = auto()  # its image descriptor
+    END = auto()  # the trailer and what follows
 
 
 def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
@@ -41,36 +51,74 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     pixel_limit.check(width * height, pixels)
     if not re.match(rb"GIF8[79]a", file.data):
         raise InvalidInput("the GIF's signature is damaged")
-    done = 0
     with target.open("wb") as out:
-        try:
-            for start, end, new in _changes(file.data):
-                file.copy(done, start, out)
-                out.write(new)
-                done = end
-        except IndexError:
-            raise InvalidInput("the GIF is truncated") from None
-    return []
+        file.rewrite(_changes(file.data), out)
+    result, notes, size_of_end = MappedFile(target).data, list[str](), 0
+    check_equal("header", file.data[:_HEADER_BYTES], result[:_HEADER_BYTES])
+    for (kind, start, end), found in zip(_parts(file.data), _parts(result), strict=False):
+        check_equal("blocks", kind, found[0])
+        if kind == _Kind.FRAME:
+            check_equal("frames", file.data[start:end], result[found[1] : found[2]])
+        elif kind == _Kind.XMP:
+            notes += _negated_xmp(bytes(file.data[start:end])).notes
+        size_of_end = end - start
+    return notes + _notes(size_of_end)
 
 
-def _changes(data: memoryview) -> Iterator[_Change]:
-    """Yield the changes up to the trailer; IndexError where the file is truncated."""
+def _notes(size_of_end: int) -> list[str]:
+    if not size_of_end:
+        return ["has no trailer, as its source"]
+    return [f"dropped {size_of_end - 1} bytes after its end"] if size_of_end > 1 else []
+
+
+def _changes(data: memoryview) -> Iterator[Change]:
+    for kind, start, end in _parts(data):
+        if kind == _Kind.TABLE:
+            yield start, end, bytes(data[start:end]).translate(COMPLEMENT)
+        elif kind == _Kind.XMP:
+            yield start, end, _negated_xmp(bytes(data[start:end])).data
+        elif kind == _Kind.END:
+            yield start, end, bytes(data[start : start + 1])
+
+
+def _parts(data: memoryview) -> Iterator[tuple[_Kind, int, int]]:
+    """Yield the parts, where each begins and ends.
+
+    Raises:
+        InvalidInput: The GIF is truncated or damaged.
+    """
+    try:
+        yield from _parts_of_whole(data)
+    except IndexError:
+        raise InvalidInput("the GIF is truncated") from None
+
+
+def _parts_of_whole(data: memoryview) -> Iterator[tuple[_Kind, int, int]]:
+    """Yield the parts; IndexError where the file is truncated."""
     at, frames = _HEADER_BYTES, 0
     has_table = bool(data[10] & 0x80)
     if has_table:
-        yield _table(data, at, data[10])
-        at += 3 * (2 << (data[10] & 7))
-    while data[at] != _TRAILER:
+        end = at + _table_bytes(data[10])
+        yield _Kind.TABLE, at, end
+        at = end
+    while True:
+        zeros = _ZEROS.match(data, at)
+        at = zeros.end() if zeros else at
+        if (at == len(data) and frames) or data[at] == _TRAILER:
+            break
         if data[at] == _EXTENSION:
             end = kernels.end_of_gif_blocks(data, at + 2)
             if data[at : at + len(_XMP)] == _XMP:
-                yield at, end, _negated_xmp(bytes(data[at:end]))
+                yield _Kind.XMP, at, end
             at = end
         elif data[at] == _IMAGE:
-            flags, at = data[at + 9], at + 10
+            flags, end = data[at + 9], at + 10
+            yield _Kind.FRAME, at, end
+            at = end
             if flags & 0x80:
-                yield _table(data, at, flags)
-                at += 3 * (2 << (flags & 7))
+                end = at + _table_bytes(flags)
+                yield _Kind.TABLE, at, end
+                at = end
             elif not has_table:
                 raise InvalidInput("a frame of the GIF has no color table")
             at = kernels.end_of_gif_blocks(data, at + 1)  # the byte between is the LZW code size
@@ -79,15 +127,15 @@ def _changes(data: memoryview) -> Iterator[_Change]:
             raise InvalidInput(f"the GIF has an unknown block at byte {at}")
     if not frames:
         raise InvalidInput("the GIF has no picture")
-    yield at, at + 1, bytes([_TRAILER])
+    yield _Kind.END, at, len(data)
 
 
-def _table(data: memoryview, at: int, flags: int) -> _Change:
-    end = at + 3 * (2 << (flags & 7))
-    return at, end, bytes(data[at:end]).translate(COMPLEMENT)
+def _table_bytes(flags: int) -> int:
+    return 3 * (2 << (flags & 7))
 
 
-def _negated_xmp(block: bytes) -> bytes:
+def _negated_xmp(block: bytes) -> Negated:
     """Negate an XMP block: plain text, and a trailer in which every byte leads to the end."""
     packet, separator, trailer = block[len(_XMP) :].partition(_XMP_END)
-    return _XMP + previews.negate_xmp(packet).data + separator + trailer
+    negated = previews.negate_xmp(packet)
+    return Negated(_XMP + negated.data + separator + trailer, negated.notes)

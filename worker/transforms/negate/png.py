@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from worker.errors import InvalidInput, UploadDeferred
-from worker.transforms.negate import kernels, pillow, previews
+from worker.errors import InvalidInput
+from worker.transforms.negate import previews
 from worker.transforms.negate.pixels import COMPLEMENT
+from worker.transforms.negate.previews import Negated
 from worker.transforms.negate.scanlines import DecodingNeeded, Layout, Scanlines, crc32
+from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import pixel_limit
 from worker.transforms.pictures.mapped_file import MappedFile
 
@@ -34,19 +36,26 @@ _DEPTHS = {
 }
 # Chunks that are unsafe to copy for a program that does not know them; they hold no picture.
 _SAFE = {b"cHRM", b"cICP", b"cLLI", b"gAMA", b"iCCP", b"mDCV", b"sBIT", b"sRGB", b"bKGD", b"hIST"}
-_SAFE |= {b"tIME", b"acTL", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tRNS", b"gIFg", b"gIFx", b"vpAg"}
-# Pillow keeps the first kind, and the second if it is given them.
-_KEPT_BY_PILLOW = {b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"pHYs", b"tEXt", b"eXIf"}
-_COPIED_BY_PILLOW = {b"cHRM", b"cICP", b"sBIT", b"tIME"}
+_SAFE |= {
+    b"sPLT",
+    b"tIME",
+    b"acTL",
+    b"oFFs",
+    b"pCAL",
+    b"sCAL",
+    b"sTER",
+    b"tRNS",
+    b"gIFg",
+    b"gIFx",
+    b"vpAg",
+}
 _XMP = b"XML:com.adobe.xmp\0"
 _PROFILE = re.compile(rb"Raw profile type (?!icc)", re.IGNORECASE)
 _MAX_TEXT_BYTES = 1 << 24
 
 
 def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
-    """Write the negative of a PNG; by Pillow where the kernels are missing.
-
-    Also raises InvalidInput if it is damaged or too large.
+    """Write the negative of a PNG.
 
     Args:
         file: The PNG.
@@ -57,45 +66,40 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
         Notes.
 
     Raises:
-        UploadDeferred: Only the kernels keep it whole, and they are not built yet.
-    """
-    if transcode(file, target, pixels):
-        return []
-    if lost := _lost_by_pillow(file.data):
-        raise UploadDeferred(
-            f"the PNG has {lost}, which only the compiled kernels keep; not built yet"
-        )
-    chunks = [
-        (kind, bytes(file.data[at:end]))
-        for kind, at, end in _chunks(file.data)
-        if kind in _COPIED_BY_PILLOW
-    ]
-    pillow.negate(file.path, target, pixels, "PNG", chunks=chunks)
-    return []
-
-
-def transcode(file: MappedFile, target: Path, pixels: int) -> bool:
-    """Write the negative of a PNG by the kernels, or by its palette.
-
-    Raises InvalidInput if it is damaged or too large.
-
-    Args:
-        file: The PNG.
-        target: Where the negative goes.
-        pixels: The most pixels that all its frames may have.
-
-    Returns:
-        False if the kernels are needed and missing; the target is undefined then.
-    """
-
-    def run(*, decoding: bool) -> bool:
-        with target.open("wb") as out:
-            return _Transcoding(out, pixels, decoding=decoding).run(file)
-
+        InvalidInput: It is damaged or too large.
+    """  # noqa: DOC502  raised by what it calls
     try:
-        return run(decoding=False)
+        transcoding = _transcoded(file, target, pixels, decoding=False)
     except DecodingNeeded:
-        return run(decoding=True)
+        transcoding = _transcoded(file, target, pixels, decoding=True)
+    check_equal("frames", transcoding.frames, _frames(MappedFile(target).data))
+    return transcoding.notes()
+
+
+def _transcoded(file: MappedFile, target: Path, pixels: int, *, decoding: bool) -> "_Transcoding":
+    with target.open("wb") as out:
+        transcoding = _Transcoding(out, pixels, decoding=decoding)
+        transcoding.run(file)
+    return transcoding
+
+
+def _frames(data: memoryview) -> list[bytes]:
+    """Read the headers of a written PNG and of its frames, and where their data are."""
+    found, at, last = list[bytes](), len(_SIGNATURE), b""
+    while at + _HEAD.size <= len(data):
+        length, kind = _HEAD.unpack_from(data, at)
+        found += _outline(kind, data[at + 8 : at + 8 + length], last)
+        at, last = at + 12 + length, kind
+    return found if at == len(data) and last == b"IEND" else []
+
+
+def _outline(kind: bytes, content: memoryview, last: bytes) -> list[bytes]:
+    """Return what a chunk adds to the frames: a header, or that pixels follow."""
+    if kind in (b"IHDR", b"acTL"):
+        return [bytes(content)]
+    if kind == b"fcTL":  # without its sequence number, which can change
+        return [bytes(content[4:])]
+    return [kind] if kind in (b"IDAT", b"fdAT") and kind != last else []
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
@@ -119,24 +123,12 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
     raise InvalidInput("the PNG is truncated")
 
 
-def _lost_by_pillow(data: memoryview) -> str | None:
-    """Return what Pillow would round, blank or drop of a picture without palette."""
-    for kind, at, end in _chunks(data):
-        content = bytes(data[at:end]) if kind not in (b"IDAT", b"fdAT") else b""
-        if kind == b"IHDR":
-            if content[8] in (2, 4, 16):
-                return f"a depth of {content[8]} bits"
-        elif kind == b"pHYs" and content[8:] != b"\1":
-            return "an aspect ratio of pixels"
-        elif kind not in _KEPT_BY_PILLOW | _COPIED_BY_PILLOW:
-            return f"a {kind.decode('latin-1')} chunk"
-        elif previews.holds_jpeg(content) or _is_profile(kind, content):
-            return "a preview"
-    return None
-
-
 class _Transcoding:
-    """One pass over a file's chunks."""
+    """One pass over a file's chunks.
+
+    Attributes:
+        frames: The headers of the picture and its frames, and where their data are.
+    """
 
     def __init__(self, out: BinaryIO, pixels: int, *, decoding: bool) -> None:
         self._out, self._decoding = out, decoding
@@ -147,15 +139,27 @@ class _Transcoding:
         self._scanlines: Scanlines | None = None
         self._sequence_number = 0  # of the next fcTL or fdAT
         self._seen: set[bytes] = set()
+        self._dropped, self._preview_notes = dict[str, None](), dict[str, None]()
+        self._surplus = 0
+        self.frames = list[bytes]()
 
-    def run(self, file: MappedFile) -> bool:
-        """Write the negative; False if that takes the kernels and they are missing."""
+    def notes(self) -> list[str]:
+        """Return what was dropped."""
+        notes = [f"dropped {self._surplus} bytes after its end"] if self._surplus else []
+        names = ", ".join(self._dropped)
+        notes += [f"dropped PNG chunks {names}"] if names else []
+        return notes + list(self._preview_notes)
+
+    def run(self, file: MappedFile) -> None:
+        """Write the negative."""
         data, copied = file.data, (0, 0)
         if data[: len(_SIGNATURE)] != _SIGNATURE:
             raise InvalidInput("the PNG's signature is damaged")
         self._out.write(_SIGNATURE)
         last = b""
         for kind, at, end in _chunks(data):
+            self._surplus = len(data) - end - 4
+            self.frames += _outline(kind, data[at:end], last)
             as_it_is = self._palette and kind in (b"IDAT", b"fdAT")
             if as_it_is and copied[1] == at - 8:
                 copied = (copied[0], end + 4)
@@ -169,8 +173,6 @@ class _Transcoding:
             self._seen.add(kind)
             if kind == b"IHDR":
                 self._header(bytes(data[at:end]))
-                if not self._palette and kernels.library is None:
-                    return False
             if kind == b"IDAT" and not as_it_is:
                 self._image_data(kind, data[at:end])
             elif kind == b"fdAT" and not as_it_is:
@@ -179,7 +181,6 @@ class _Transcoding:
                 self._other(kind, bytes(data[at:end]))
         if b"IDAT" not in self._seen or (self._palette and b"PLTE" not in self._seen):
             raise InvalidInput("the PNG has no image data or no palette")
-        return True
 
     def _check_order(self, kind: bytes, last: bytes) -> None:
         if (kind == b"IHDR") == bool(self._seen):
@@ -234,20 +235,28 @@ class _Transcoding:
             samples = (content[i : i + 2] for i in range(0, len(content), 2))
             values = (max(0, most - int.from_bytes(sample, "big")) for sample in samples)
             content = b"".join(value.to_bytes(2, "big") for value in values)
+        elif kind == b"sPLT":
+            content = _negated_suggestion(content)
         elif kind == b"eXIf":
-            content = previews.negate_exif(content).data
+            content = self._kept(previews.negate_exif(content))
         elif _is_profile(kind, content):
             if _holds_picture(kind, content):
+                self._dropped[kind.decode("latin-1")] = None
                 return
         elif kind == b"iTXt" and content.startswith(_XMP):
-            content = previews.negate_xmp(content).data
+            content = self._kept(previews.negate_xmp(content))
         elif kind not in _SAFE and kind[0] & 0x20:
             if not kind[3] & 0x20:
+                self._dropped[kind.decode("latin-1")] = None
                 return
-            content = previews.negate_streams(content).data
+            content = self._kept(previews.negate_streams(content))
         elif kind not in _SAFE and kind not in (b"IHDR", b"IEND"):
             raise InvalidInput("the PNG has an unknown critical chunk")
         self._write(kind, content)
+
+    def _kept(self, negated: Negated) -> bytes:
+        self._preview_notes |= dict.fromkeys(negated.notes)
+        return negated.data
 
     def _frame_control(self, content: bytes) -> bytes:
         if len(content) != 26:  # noqa: PLR2004
@@ -264,6 +273,19 @@ class _Transcoding:
             self._sequence_number += 1
         self._out.write(_HEAD.pack(len(content), kind) + content)
         self._out.write(_NUMBER.pack(crc32(content, crc32(kind))))
+
+
+def _negated_suggestion(content: bytes) -> bytes:
+    """Complement the colors of a suggested palette (11.3.4.4); alpha and frequencies stay."""
+    name, separator, entries = content.partition(b"\0")
+    depth, colors = entries[:1], entries[1:]
+    mask = b"\xff\xff\xff\0\0\0" if depth == b"\x08" else bytes([255] * 6 + [0] * 4)
+    if depth not in (b"\x08", b"\x10") or len(colors) % len(mask):
+        raise InvalidInput("the PNG has a suggested palette (sPLT) of the wrong length")
+    inverted = int.from_bytes(colors, "big") ^ int.from_bytes(
+        mask * (len(colors) // len(mask)), "big"
+    )
+    return name + separator + depth + inverted.to_bytes(len(colors), "big")
 
 
 def _is_profile(kind: bytes, content: bytes) -> bool:

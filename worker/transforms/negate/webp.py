@@ -16,6 +16,7 @@ from PIL import Image
 from worker.errors import InvalidInput
 from worker.transforms.negate import previews
 from worker.transforms.negate.pixels import negative
+from worker.transforms.negate.previews import Negated
 from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import pixel_limit
 from worker.transforms.pictures.decoding import translated_errors
@@ -71,15 +72,18 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     if not pictures:
         raise InvalidInput("the WebP has no picture")
     pixel_limit.check(sum(picture.width * picture.height for picture in pictures), pixels)
+    notes = dict[str, None]()
     with target.open("wb") as out:
         out.write(bytes(_FILE_HEADER))
         for kind, content in chunks:
-            out.write(_chunk(kind, _negated(kind, content, pixels)))
+            negated = _negated(kind, content, pixels)
+            out.write(_chunk(kind, negated.data))
+            notes |= dict.fromkeys(negated.notes)
         size = out.tell() - _CHUNK.size
         out.seek(0)
         out.write(_CHUNK.pack(b"RIFF", size) + b"WEBP")
     check_equal("frames or chunks", structure, _structure(_read(MappedFile(target).data)))
-    return _notes(file.data, pictures)
+    return _notes(file.data, pictures) + list(notes)
 
 
 def _notes(data: memoryview, pictures: Sequence[_Picture]) -> list[str]:
@@ -163,24 +167,24 @@ def _chunk(kind: bytes, content: bytes | memoryview) -> bytes:
     return b"".join((_CHUNK.pack(kind, len(content)), content, bytes(len(content) % 2)))
 
 
-def _negated(kind: bytes, content: memoryview, pixels: int) -> bytes | memoryview:
+def _negated(kind: bytes, content: memoryview, pixels: int) -> Negated:
     """Return the content of a chunk of the negative."""
     if kind in _PICTURES:
-        return _negated_picture(kind, content, pixels)
+        return Negated(_negated_picture(kind, content, pixels))
     if kind == _FRAME:
         inner = _chunks(content[_FRAME_HEADER:])
         parts = (
             _chunk(k, _negated_picture(k, c, pixels) if k in _PICTURES else c) for k, c in inner
         )
-        return bytes(content[:_FRAME_HEADER]) + b"".join(parts)
-    if kind in _STRUCTURE:
-        return content
+        return Negated(bytes(content[:_FRAME_HEADER]) + b"".join(parts))
     metadata = bytes(content)
+    if kind in _STRUCTURE:
+        return Negated(metadata)
     if kind == b"EXIF":
         prefix = _EXIF if metadata.startswith(_EXIF) else b""
-        return prefix + previews.negate_exif(metadata.removeprefix(prefix)).data
-    negate_previews = previews.negate_xmp if kind == b"XMP " else previews.negate_streams
-    return negate_previews(metadata).data
+        negated = previews.negate_exif(metadata.removeprefix(prefix))
+        return Negated(prefix + negated.data, negated.notes)
+    return previews.negate_xmp(metadata) if kind == b"XMP " else previews.negate_streams(metadata)
 
 
 def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:

@@ -270,6 +270,7 @@ def _samples_problem(page: Directory) -> str | None:
     """Return why Pillow would misread a page's samples, or not read them."""
     bits, photometric = set(page.numbers(BITS, 1)), page.number(PHOTOMETRIC, -1)
     is_deep = max(bits) > _BYTE_BITS
+    depths = {1, 2, 4, 8, 16} if page.number(CHANNELS, 1) == 1 else {8, 16}
     problem = None
     if set(page.numbers(SAMPLE_FORMAT, UNSIGNED)) != {UNSIGNED}:
         problem = "only unsigned integer samples are supported"
@@ -277,7 +278,7 @@ def _samples_problem(page: Directory) -> str | None:
         problem = "its compression is not supported"
     elif photometric not in _TIFF_CHANNELS:
         problem = "its colors are not supported"
-    elif len(bits) > 1 or not bits <= {1, 2, 4, 8, 16}:
+    elif len(bits) > 1 or not bits <= depths:
         problem = "its bit depth is not supported"
     elif is_deep and photometric == WHITE_IS_0:
         problem = "MinIsWhite is not supported above 8 bits"
