@@ -190,7 +190,7 @@ static int define(table *t, const uint8_t *bits, const uint8_t *values, int coun
 INLINE int symbol(const table *t, uint64_t bits) {
     int found = t->look[bits >> (64 - LOOK)];
     if (found) return found;
-    for (int length = 1; length <= 16; length++) {
+    for (int length = LOOK + 1; length <= 16; length++) {
         int code = (int)(bits >> (64 - length));
         if (code >= t->mincode[length] && code <= t->maxcode[length])
             return length << 8 | t->huffval[t->valptr[length] + code - t->mincode[length]];
@@ -224,8 +224,8 @@ static void make_runs(run *runs, const table *dc, const table *ac) {
     }
 }
 
-/* Tables K.3 to K.6, each 16 counts of codes and their values. Frames of Motion JPEG leave them out.
-   K.3 has a code for every size of a DC difference. */
+/* Tables K.3 to K.6, each 16 counts of codes and their values. Frames of Motion JPEG leave them
+   out. K.3 has a code for every size of a DC difference. */
 static const uint8_t standard_dc[2][28] = {
     {0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
     {0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
@@ -309,8 +309,8 @@ static int word(const uint8_t *p) { return p[0] << 8 | p[1]; }
 INLINE int put_difference(writer *w, const table *t, int value) {
     int size = value ? 32 - __builtin_clz((unsigned)(value < 0 ? -value : value)) : 0;
     if (size > 11 || !t->ehufsi[size]) return NO_CODE;
-    put(w, t->ehufco[size], t->ehufsi[size]);
-    if (size) put(w, (unsigned)(value - (value < 0)) & ((1u << size) - 1), size);
+    unsigned additional = (unsigned)(value - (value < 0)) & ((1u << size) - 1);
+    put(w, (unsigned)t->ehufco[size] << size | additional, t->ehufsi[size] + size);
     return DONE;
 }
 
@@ -321,7 +321,7 @@ INLINE int extend(uint64_t bits, int length, int size) {
     return value < 1 << (size - 1) ? value - (1 << size) + 1 : value;
 }
 
-/* ---- one block of each kind of scan */
+/* ---- blocks of sequential scans (F.2.2) */
 
 /* One symbol of a sequential block; *k: of its coefficient, 64 or more at the block's end. */
 static int sequential_symbol(reader *r, writer *w, part *p, unsigned *k) {
@@ -346,122 +346,220 @@ static int sequential_symbol(reader *r, writer *w, part *p, unsigned *k) {
     return DONE;
 }
 
-INLINE int ac_first_block(reader *r, writer *w, scan *s, part *p, uint64_t *nonzero) {
-    for (int k = s->start; !s->run && k <= s->stop;) {
-        refill(r);
-        int found = symbol(p->ac, r->bits), length = found >> 8;
-        int zeros = found >> 4 & 15, size = found & 15;
-        if (!found) return DAMAGED;
-        if (size) {
-            put(w, (r->bits >> (64 - length - size)) ^ ((1u << size) - 1), length + size);
-            drop(r, length + size);
-            k += zeros;
-            if (k > s->stop) return DAMAGED;
-            *nonzero |= (uint64_t)1 << k++;
-        } else {
-            int more = zeros == 15 ? 0 : zeros; /* G.1.2.2: EOBn */
-            put(w, r->bits >> (64 - length - more), length + more);
-            if (zeros == 15) k += 16;
-            else s->run = (1 << more) + (more ? (int)(r->bits << length >> (64 - more)) : 0);
-            drop(r, length + more);
+/* ---- blocks of progressive scans (G.1.2) */
+
+/* Bits that have been read and are yet to be written: those of an AC scan stay in their place, and
+   only some are flipped. */
+typedef struct {
+    source *in;
+    sink *out;
+    reader r; /* 56 bits or more, the first `used` of which are done */
+    writer w;
+    uint64_t flips;
+    int used;
+} batch;
+
+INLINE int next(batch *b) {
+    put_top(&b->w, b->r.bits ^ b->flips, b->used);
+    drop(&b->r, b->used);
+    b->flips = 0, b->used = 0;
+    if (__builtin_expect(b->in->limit - b->r.at < BLOCK, 0)) {
+        if (b->in->ended && overrun(b->in, &b->r)) return TRUNCATED;
+        b->in->r = b->r;
+        if (!b->in->ended) fill(b->in);
+        b->r = b->in->r;
+    }
+    if (__builtin_expect(full(b->out, &b->w), 0)) {
+        b->out->w = b->w;
+        TRY(flush(b->out));
+        b->w = b->out->w;
+    }
+    refill(&b->r);
+    return DONE;
+}
+
+INLINE batch begin(jpeg *j) {
+    return (batch){&j->in, &j->out, j->in.r, j->out.w, 0, 0};
+}
+
+INLINE int end(jpeg *j, batch *b) {
+    TRY(next(b));
+    j->in.r = b->r;
+    j->out.w = b->w;
+    return overrun(b->in, &b->r) ? TRUNCATED : DONE;
+}
+
+INLINE int copy(batch *b, int n) {
+    while (b->used + n > 56) {
+        n -= 56 - b->used;
+        b->used = 56;
+        TRY(next(b));
+    }
+    b->used += n;
+    return DONE;
+}
+
+/* EOBn: the blocks that end, this one included. Takes the code and the bits after it. */
+INLINE int end_of_bands(batch *b, int length, int more) {
+    uint64_t bits = b->r.bits << b->used << length;
+    b->used += length + more;
+    return (1 << more) + (more ? (int)(bits >> (64 - more)) : 0);
+}
+
+/* Blocks that lie side by side; nonzero: their coefficients that are not 0, a bit each. */
+static __attribute__((noinline)) int ac_first(jpeg *j, scan *s, uint64_t *nonzero, size_t count) {
+    const table *t = s->parts->ac;
+    int start = s->start, stop = s->stop;
+    size_t run = (size_t)s->run;
+    batch b = begin(j);
+    TRY(next(&b));
+    for (uint64_t *last = nonzero + count; nonzero < last; nonzero++) {
+        uint64_t fresh = 0;
+        for (int k = start; !run && k <= stop;) {
+            if (b.used > 25) TRY(next(&b));
+            int found = symbol(t, b.r.bits << b.used), length = found >> 8;
+            int zeros = found >> 4 & 15, size = found & 15;
+            if (size) {
+                b.used += length + size;
+                b.flips |= (((uint64_t)1 << size) - 1) << (64 - b.used);
+                k += zeros;
+                if (k > stop) return DAMAGED;
+                fresh |= (uint64_t)1 << k++;
+            } else if (zeros < 15) {
+                if (!found) return DAMAGED;
+                run = (size_t)end_of_bands(&b, length, zeros);
+            } else {
+                b.used += length;
+                k += 16;
+            }
+        }
+        *nonzero |= fresh;
+        if (!run) continue;
+        size_t ahead = (size_t)(last - nonzero), ending = run < ahead ? run : ahead;
+        nonzero += ending - 1;
+        run -= ending;
+    }
+    s->run = (int)run;
+    return end(j, &b);
+}
+
+/* Not by __builtin_popcountll: without the instruction, gcc calls a function that is slower. */
+INLINE int ones(uint64_t set) {
+    set -= set >> 1 & 0x5555555555555555;
+    set = (set & 0x3333333333333333) + (set >> 2 & 0x3333333333333333);
+    set = (set + (set >> 4)) & 0x0F0F0F0F0F0F0F0F;
+    return (int)((set * 0x0101010101010101) >> 56);
+}
+
+static __attribute__((noinline)) int ac_refine(jpeg *j, scan *s, uint64_t *nonzero, size_t count) {
+    const table *t = s->parts->ac;
+    const uint64_t whole = (~(uint64_t)0 >> (63 - s->stop)) & (~(uint64_t)0 << s->start);
+    int run = s->run;
+    batch b = begin(j);
+    TRY(next(&b));
+    for (uint64_t *last = nonzero + count; nonzero < last; nonzero++) {
+        uint64_t band = whole, fresh = 0; /* band: coefficients this block has not come to */
+        while (!run && band) {
+            if (b.used > 26) TRY(next(&b));
+            int found = symbol(t, b.r.bits << b.used), length = found >> 8;
+            int zeros = found >> 4 & 15, size = found & 15;
+            if (!found || size > 1) return DAMAGED;
+            if (!size && zeros < 15) {
+                run = end_of_bands(&b, length, zeros);
+                break;
+            }
+            b.used += length + size;
+            b.flips |= (uint64_t)size << (64 - b.used);
+            uint64_t clear = band & ~*nonzero; /* G.1.2.3: only zero history counts */
+            for (int i = 0; i < 3; i++) clear &= clear - (zeros > i); /* without a branch */
+            for (; zeros > 3 && clear; zeros--) clear &= clear - 1;
+            if (!clear) return DAMAGED;
+            uint64_t bit = clear & -clear;
+            TRY(copy(&b, ones(band & *nonzero & (bit - 1))));
+            band &= ~(bit | (bit - 1));
+            if (size) fresh |= bit;
+        }
+        if (run) {
+            TRY(copy(&b, ones(band & *nonzero)));
+            run--;
+        }
+        *nonzero |= fresh;
+    }
+    s->run = run;
+    return end(j, &b);
+}
+
+/* A block of an MCU, and how far it is to that of the next. */
+typedef struct { part *of; uint64_t *bits; int step; } cursor;
+
+static __attribute__((noinline)) int read_dc(jpeg *j, scan *s, cursor *blocks, cursor *last,
+                                             size_t count) {
+    source *in = &j->in;
+    reader r = in->r;
+    for (; count; count--) {
+        if (__builtin_expect(in->limit - r.at < BLOCK, 0)) {
+            if (in->ended && overrun(in, &r)) return TRUNCATED;
+            in->r = r;
+            if (!in->ended) fill(in);
+            r = in->r;
+        }
+        for (cursor *at = blocks; at < last; at++) {
+            part *p = at->of;
+            refill(&r);
+            if (s->kind == DC_REFINE) {
+                *at->bits |= r.bits >> 63 << s->low;
+                drop(&r, 1);
+            } else {
+                int found = symbol(p->dc, r.bits), length = found >> 8, size = found & 255;
+                if (!found || size > 11) return DAMAGED;
+                int value = p->prediction += extend(r.bits, length, size);
+                drop(&r, length + size);
+                if (value > 32767 >> s->low || value < -32768 >> s->low) return DAMAGED;
+                *at->bits = (uint16_t)(value * (1 << s->low));
+            }
+            at->bits += at->step;
         }
     }
-    if (s->run) s->run--;
+    in->r = r;
+    return overrun(in, &r) ? TRUNCATED : DONE;
+}
+
+static __attribute__((noinline)) int write_dc(jpeg *j, scan *s, cursor *blocks, cursor *last,
+                                              size_t count) {
+    writer w = j->out.w;
+    for (; count; count--) {
+        if (__builtin_expect(full(&j->out, &w), 0)) {
+            j->out.w = w;
+            TRY(flush(&j->out));
+            w = j->out.w;
+        }
+        unsigned refined = 0; /* a bit of each block */
+        for (cursor *at = blocks; at < last; at++) {
+            component *c = at->of->c;
+            int value = *at->bits & 1;
+            if (s->kind == DC_FIRST) {
+                value = -(int16_t)*at->bits - c->constant;
+                *at->bits = 0;
+                if (s->low > 1) c->dc[at->bits - c->bits] = value;
+            } else if (s->low) {
+                value = c->dc[at->bits - c->bits];
+            }
+            if (s->low == 1) *at->bits |= value & 1;
+            value >>= s->low;
+            at->bits += at->step;
+            refined = refined << 1 | (value & 1);
+            if (s->kind == DC_REFINE) continue;
+            int difference = value - at->of->prediction;
+            at->of->prediction = value;
+            TRY(put_difference(&w, at->of->code, difference));
+        }
+        if (s->kind == DC_REFINE) put(&w, refined, (int)(last - blocks));
+    }
+    j->out.w = w;
     return DONE;
-}
-
-static void copy_bits(reader *r, writer *w, int n) {
-    for (int part; n; n -= part) {
-        part = n < 32 ? n : 32;
-        refill(r);
-        put(w, r->bits >> (64 - part), part);
-        drop(r, part);
-    }
-}
-
-INLINE int ac_refine_block(reader *r, writer *w, scan *s, part *p, uint64_t *nonzero) {
-    uint64_t band = (~(uint64_t)0 >> (63 - s->stop)) & (~(uint64_t)0 << s->start), fresh = 0;
-    while (!s->run && band) { /* band: coefficients this block has not come to */
-        refill(r);
-        int found = symbol(p->ac, r->bits), length = found >> 8;
-        int zeros = found >> 4 & 15, size = found & 15;
-        if (!found || size > 1) return DAMAGED;
-        int more = size ? 1 : zeros == 15 ? 0 : zeros;
-        put(w, (r->bits >> (64 - length - more)) ^ (unsigned)size, length + more);
-        if (!size && zeros != 15)
-            s->run = (1 << more) + (more ? (int)(r->bits << length >> (64 - more)) : 0);
-        drop(r, length + more);
-        if (s->run) break;
-        uint64_t clear = band & ~*nonzero; /* G.1.2.3: only zero history counts */
-        while (zeros-- && clear) clear &= clear - 1;
-        if (!clear) return DAMAGED;
-        uint64_t bit = clear & -clear;
-        copy_bits(r, w, __builtin_popcountll(band & *nonzero & (bit - 1)));
-        band &= ~(bit | (bit - 1));
-        if (size) fresh |= bit;
-    }
-    if (s->run) {
-        copy_bits(r, w, __builtin_popcountll(band & *nonzero));
-        s->run--;
-    }
-    *nonzero |= fresh;
-    return DONE;
-}
-
-INLINE int dc_block(reader *r, scan *s, part *p, uint64_t *bits) { /* collecting only */
-    refill(r);
-    if (s->kind == DC_REFINE) {
-        *bits |= r->bits >> 63 << s->low;
-        drop(r, 1);
-        return DONE;
-    }
-    int found = symbol(p->dc, r->bits), length = found >> 8, size = found & 255;
-    if (!found || size > 11) return DAMAGED;
-    p->prediction += extend(r->bits, length, size);
-    drop(r, length + size);
-    if (p->prediction > 32767 >> s->low || p->prediction < -32768 >> s->low) return DAMAGED;
-    *bits = (uint16_t)(p->prediction * (1 << s->low));
-    return DONE;
-}
-
-INLINE int negated_dc_block(writer *w, scan *s, part *p, size_t place) {
-    uint64_t *bits = &p->c->bits[place];
-    int value = *bits & 1;
-    if (s->kind == DC_FIRST) {
-        value = -(int16_t)*bits - p->c->constant;
-        *bits = 0;
-        if (s->low > 1) p->c->dc[place] = value;
-    } else if (s->low) {
-        value = p->c->dc[place];
-    }
-    if (s->low == 1) *bits |= value & 1;
-    value >>= s->low;
-    if (s->kind == DC_REFINE) {
-        put(w, (unsigned)value & 1, 1);
-        return DONE;
-    }
-    int difference = value - p->prediction;
-    p->prediction = value;
-    return put_difference(w, p->code, difference);
 }
 
 /* ---- scans (A.2, B.2.3) */
-
-INLINE int progressive_block(jpeg *j, scan *s, part *p, size_t place) {
-    if (j->in.limit - j->in.r.at < BLOCK && !j->in.ended) fill(&j->in);
-    if (full(&j->out, &j->out.w)) TRY(flush(&j->out));
-    reader r = j->in.r;
-    writer w = j->out.w;
-    component *c = p->c;
-    int rc = s->kind == AC_FIRST    ? ac_first_block(&r, &w, s, p, &c->bits[place])
-             : s->kind == AC_REFINE ? ac_refine_block(&r, &w, s, p, &c->bits[place])
-             : j->collecting ? dc_block(&r, s, p, &c->bits[place])
-                             : negated_dc_block(&w, s, p, place);
-    j->in.r = r;
-    j->out.w = w;
-    if (rc) return rc;
-    return overrun(&j->in, &r) ? TRUNCATED : DONE;
-}
 
 /* Where block i of the MCUs begins: with a DC that is coded anew, or with runs. */
 static void begin_with(jpeg *j, size_t i, const run *runs) {
@@ -596,15 +694,23 @@ static int sequential_scan(jpeg *j, scan *s, size_t mcus) {
     return DONE;
 }
 
-static int progressive_mcu(jpeg *j, scan *s, size_t x, size_t y) {
-    if (s->n == 1) return progressive_block(j, s, s->parts, y * s->parts[0].c->stride + x);
-    for (part *p = s->parts; p < s->parts + s->n; p++) {
-        size_t across = (size_t)p->h, down = (size_t)p->v;
-        for (size_t v = 0; v < down; v++)
-            for (size_t h = 0; h < across; h++)
-                TRY(progressive_block(j, s, p, (y * down + v) * p->c->stride + x * across + h));
+/* MCUs that lie side by side. */
+static int progressive_mcus(jpeg *j, scan *s, size_t x, size_t y, size_t count) {
+    if (s->kind >= AC_FIRST) {
+        component *c = s->parts->c;
+        uint64_t *nonzero = &c->bits[y * c->stride + x];
+        return (s->kind == AC_FIRST ? ac_first : ac_refine)(j, s, nonzero, count);
     }
-    return DONE;
+    cursor blocks[10], *last = blocks;
+    for (part *p = s->parts; p < s->parts + s->n; p++) {
+        int across = s->n == 1 ? 1 : p->h, down = s->n == 1 ? 1 : p->v;
+        for (int v = 0; v < down; v++) {
+            size_t row = y * (size_t)down + (size_t)v;
+            uint64_t *bits = &p->c->bits[row * p->c->stride + x * (size_t)across];
+            for (int h = 0; h < across; h++) *last++ = (cursor){p, bits + h, across};
+        }
+    }
+    return j->collecting ? read_dc(j, s, blocks, last, count) : write_dc(j, s, blocks, last, count);
 }
 
 /* AC scans are read and written; of DC scans the first walk reads, the second writes. */
@@ -612,15 +718,17 @@ static int progressive_scan(jpeg *j, scan *s, size_t across, size_t down) {
     const uint8_t *after = to_marker(j->at, j->end, 1);
     if (j->collecting && s->kind >= AC_FIRST) return j->at = after, DONE;
     int reading = j->collecting || s->kind >= AC_FIRST;
-    size_t mcu = 0, number = 0;
+    size_t left = j->interval ? (size_t)j->interval : across * down, number = 0;
     if (reading) open_source(&j->in, j->at, j->end);
     for (size_t y = 0; y < down; y++) {
-        for (size_t x = 0; x < across; x++, mcu++) {
-            if (j->interval && mcu && mcu % (size_t)j->interval == 0) {
+        for (size_t x = 0, count; x < across; x += count, left -= count) {
+            if (!left) {
                 close_interval(j, reading);
                 TRY(restart(j, s, number++, reading));
+                left = (size_t)j->interval;
             }
-            TRY(progressive_mcu(j, s, x, y));
+            count = across - x < left ? across - x : left;
+            TRY(progressive_mcus(j, s, x, y, count));
         }
     }
     close_interval(j, reading);
