@@ -241,12 +241,12 @@ class _Reader:
         """Return the directory at an offset, and the offset of the next one."""
         count_bytes = 8 if self.is_big else 2
         count = self._number(at, count_bytes)
-        self._entries += count
-        if self._entries > _MAX_ENTRIES:
-            raise InvalidInput(f"the TIFF has more than {_MAX_ENTRIES} directory entries")
         start = at + count_bytes
         end = start + count * self._entry.size
         following = self._number(end, self._offset_bytes)  # also checks that all is in the file
+        self._entries += count
+        if self._entries > _MAX_ENTRIES:
+            raise InvalidInput(f"the TIFF has more than {_MAX_ENTRIES:,} directory entries")
         fields: dict[int, Field] = {}
         entries = self._entry.iter_unpack(self._data[start:end])
         for entry, values in zip(range(start, end, self._entry.size), entries, strict=True):

@@ -27,7 +27,7 @@ from worker.transforms.pictures.tiff_pages import (
     YCBCR,
 )
 
-_MAX_SEGMENTS = 500_000  # of a page; a crafted file could list many more than it has bytes
+_MAX_SEGMENTS = 250_000  # of a page; a crafted file could list many more than it has bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +83,27 @@ def read(page: Directory, file_size: int) -> list[Segment]:
             count = len(page.fields[tag])
             raise InvalidInput(f"the TIFF lists {count} {name}s where its size needs {needed}")
     if needed > _MAX_SEGMENTS:
-        raise InvalidInput(f"the TIFF has more than {_MAX_SEGMENTS} {name}s")
-    least = 1
+        raise InvalidInput(f"the TIFF has more than {_MAX_SEGMENTS:,} {name}s")
+    is_stored = page.number(COMPRESSION, NO_COMPRESSION) == NO_COMPRESSION
+    if not is_stored and sizes_tag not in page.fields:
+        raise InvalidInput(f"the TIFF does not list the bytes of its {name}s")
     sizes = page.numbers(sizes_tag) if sizes_tag in page.fields else None
+    last_rows = rows if is_tiled else height - (per_column - 1) * rows
+    # Full ones, and the last one of a column.
+    leasts = [
+        row_bytes * stored_rows if is_stored else 1
+        for row_bytes, stored_rows in (stored(page, columns, each) for each in (rows, last_rows))
+    ]
     found = []
     for index, offset in enumerate(page.numbers(offsets_tag)):
-        its_rows = rows if is_tiled else min(rows, height - index % per_column * rows)
-        if page.number(COMPRESSION, NO_COMPRESSION) == NO_COMPRESSION:
-            row_bytes, stored_rows = stored(page, columns, its_rows)
-            least = row_bytes * stored_rows
-        elif sizes is None:
-            raise InvalidInput(f"the TIFF does not list the bytes of its {name}s")
+        is_last = index % per_column == per_column - 1
+        least = leasts[is_last]
         size = sizes[index] if sizes else least
         if (offset or size) and (not offset or size < least):
             raise InvalidInput(f"the TIFF has a {name} with too few bytes")
         if offset + size > file_size:
             raise InvalidInput(f"the TIFF is truncated: a {name} lies beyond the file's end")
+        its_rows = last_rows if is_last else rows
         found.append(Segment(offset, size, columns, its_rows, index // per_plane))
     return found
 

@@ -76,7 +76,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     images = max(1, stacks.images(tiff.pages[0])) if len(tiff.pages) == 1 else 1
     areas = (page.number(WIDTH, 0) * page.number(HEIGHT, 0) for page in tiff.pictures)
     pixel_limit.check(images * sum(areas), pixels)
-    pages = [_page(tiff, number) for number in range(len(tiff.pictures))]
+    pages = [_page(tiff, directory) for directory in tiff.pictures]
     stack = stacks.further(pages[0].blocks, images - 1, tiff.size) if images > 1 else []
     for page in pages:
         if page.blocks[0].coding.compression in CCITT:
@@ -89,14 +89,14 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _page(tiff: Tiff, number: int) -> _Page:
+def _page(tiff: Tiff, directory: Directory) -> _Page:
     """Return what a picture of the file is; the reason of a refusal says which one it is."""
-    directory = tiff.pictures[number]
     try:
-        its_blocks = blocks.read(directory, tiff)
         if blocks.is_jpeg_file(directory):
-            return _Page(directory, its_blocks, None, {}, is_sparse=False)
+            block = blocks.of_jpeg_file(directory, tiff)
+            return _Page(directory, [block], None, {}, is_sparse=False)
         channels = samples.channels(directory)
+        its_blocks = blocks.read(directory, channels, tiff)
         changes = tags.of_pixels(directory, channels)
         stays_zero = channels.is_premultiplied or (
             tags.nodata_value(directory, channels) is not None
@@ -125,23 +125,23 @@ def _write(
     data = file.data
     every_block = blocks.unique([*(page.blocks for page in pages), stack])
     promises_at, promises = cog.promises(data, is_big=tiff.is_big)
-    is_framed = cog.has_frames(promises, every_block.values(), data)
+    is_framed = cog.has_frames(promises, every_block, data)
     kept = [(0, promises_at + len(promises)), *_kept(tiff)]
-    runs = layout.runs(every_block.values(), kept, data, is_framed=is_framed)
+    moved = every_block if is_framed else blocks.merged(every_block)
+    runs = layout.runs(moved, kept, data, is_framed=is_framed)
     places, end = layout.write(file, out, runs, _negative_of(data), is_framed=is_framed)
     blanks, end = _append_blanks(out, pages, end)
     changes, notes = _metadata(tiff)
     for page in pages:
         where = [
-            places[block.offset] if block.size else blanks.get(block.coding, Place(0, 0))
+            places.of(block) if block.size else blanks.get(block.coding, Place(0, 0))
             for block in page.blocks
         ]
         changes[page.directory.start] |= page.changes | tags.of_blocks(page.directory, where)
     for directory in (*tiff.pictures, *tiff.exif):
         if changed := changes[directory.start]:
             end = tags.write(out, tiff, directory, changed, end)
-    offsets = [places[offset].offset for offset in sorted(places)]
-    if promises and not (is_framed and not blanks and offsets == sorted(offsets)):
+    if promises and not (is_framed and not blanks and places.are_in_order):
         os.pwrite(out.fileno(), cog.withdrawn(promises), promises_at)
     out.truncate(end)
     return changes, notes

@@ -1,7 +1,7 @@
 """The blocks of a TIFF's pixels, which are negated one by one: strips, tiles, whole JPEG files."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from worker.errors import InvalidInput
@@ -22,7 +22,6 @@ from worker.transforms.pictures.tiff_pages import (
     STRIP_OFFSETS,
     TILE_OFFSETS,
     YCBCR,
-    described,
 )
 from worker.transforms.pictures.tiff_segments import Segment
 
@@ -66,11 +65,12 @@ class Block(NamedTuple):
     coding: Coding
 
 
-def read(page: Directory, tiff: Tiff) -> list[Block]:
+def read(page: Directory, channels: Channels, tiff: Tiff) -> list[Block]:
     """Return the blocks of a page or of a reduced level.
 
     Args:
         page: Its directory.
+        channels: Its channels.
         tiff: The file's directories.
 
     Returns:
@@ -78,19 +78,8 @@ def read(page: Directory, tiff: Tiff) -> list[Block]:
         zeros (GDAL's sparse files).
 
     Raises:
-        InvalidInput: They are not supported or outside the file.
-    """
-    if is_jpeg_file(page):
-        offset, size = page.number(JPEG_OFFSET, 0), page.number(JPEG_BYTES, 0)
-        if not (0 < offset < tiff.size and 0 < size <= tiff.size - offset):
-            raise InvalidInput("the TIFF is truncated: a thumbnail lies beyond the file's end")
-        return [Block(offset, size, Coding(OLD_JPEG, None, 0))]
-    if page.number(COMPRESSION, 1) == OLD_JPEG:
-        raise InvalidInput(
-            "old-style JPEG compression (6) is not supported, which different readers decode"
-            f" differently; convert the file to JPEG compression (7): it has {described(page)}"
-        )
-    channels = samples.channels(page)
+        InvalidInput: They are too many, too few, or outside the file.
+    """  # noqa: DOC502  raised by what it calls
     codings: dict[tuple[int, int], Coding] = {}
     found = []
     for segment in tiff_segments.read(page, tiff.size):
@@ -99,6 +88,25 @@ def read(page: Directory, tiff: Tiff) -> list[Block]:
             codings[key] = _coding(page, channels, segment, tiff.order)
         found.append(Block(segment.offset, segment.size, codings[key]))
     return found
+
+
+def of_jpeg_file(page: Directory, tiff: Tiff) -> Block:
+    """Return the only block of a directory that has a JPEG file.
+
+    Args:
+        page: Its directory.
+        tiff: The file's directories.
+
+    Returns:
+        The block.
+
+    Raises:
+        InvalidInput: It is outside the file.
+    """
+    offset, size = page.number(JPEG_OFFSET, 0), page.number(JPEG_BYTES, 0)
+    if not (0 < offset < tiff.size and 0 < size <= tiff.size - offset):
+        raise InvalidInput("the TIFF is truncated: a thumbnail lies beyond the file's end")
+    return Block(offset, size, Coding(OLD_JPEG, None, 0))
 
 
 def is_jpeg_file(page: Directory) -> bool:
@@ -168,14 +176,14 @@ def blank(coding: Coding) -> Iterator[Piece]:
     yield from recoding.recoded(memoryview(code), compression, found, coding.rows)
 
 
-def unique(pages: list[list[Block]]) -> Mapping[int, Block]:
-    """Return the blocks of all pages by their offsets; pages may share them.
+def unique(pages: list[list[Block]]) -> list[Block]:
+    """Return the blocks of all pages in the order of the file, each once: pages may share them.
 
     Args:
         pages: The blocks of each.
 
     Returns:
-        Each block once, if it is in the file.
+        The blocks that are in the file.
 
     Raises:
         InvalidInput: Pages share bytes that they code differently.
@@ -184,4 +192,35 @@ def unique(pages: list[list[Block]]) -> Mapping[int, Block]:
     for block in (block for page in pages for block in page if block.size):
         if found.setdefault(block.offset, block) != block:
             raise InvalidInput("the TIFF's pages share strips or tiles that they code differently")
+    return [found[offset] for offset in sorted(found)]
+
+
+def merged(blocks: list[Block]) -> list[Block]:
+    """Merge uncompressed blocks that follow each other, which may be many of a row each.
+
+    Args:
+        blocks: The blocks in the order of the file.
+
+    Returns:
+        Fewer blocks.
+    """
+    found: list[Block] = []
+    for block in blocks:
+        last = found[-1] if found else None
+        if last and last.offset + last.size == block.offset and _continues(last, block):
+            coding = replace(last.coding, rows=last.coding.rows + block.coding.rows)
+            found[-1] = Block(last.offset, last.size + block.size, coding)
+        else:
+            found.append(block)
     return found
+
+
+def _continues(last: Block, block: Block) -> bool:
+    """Return whether the rows of a block are further rows of the one before it."""
+    stored = last.coding.samples
+    return (
+        stored is not None
+        and stored == block.coding.samples
+        and last.coding.compression == block.coding.compression == NO_COMPRESSION
+        and last.size == stored.row_bytes * last.coding.rows
+    )

@@ -6,7 +6,8 @@ the file.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -25,6 +26,33 @@ class Place:
 
     offset: int
     size: int
+
+
+class Places:
+    """Where the blocks of a file are in the result.
+
+    Args:
+        blocks: The blocks in the order of the file.
+        places: The new place of each.
+    """
+
+    def __init__(self, blocks: list[Block], places: list[Place]) -> None:
+        self._starts = [block.offset for block in blocks]
+        self._places = places
+
+    def of(self, block: Block) -> Place:
+        """Return the place of a block, or of a part of an uncompressed one."""
+        index = bisect_right(self._starts, block.offset) - 1
+        start, place = self._starts[index], self._places[index]
+        if block.coding.compression != NO_COMPRESSION:
+            return place
+        return Place(place.offset + block.offset - start, block.size)
+
+    @property
+    def are_in_order(self) -> bool:
+        """Whether no block has left its run."""
+        offsets = [place.offset for place in self._places]
+        return offsets == sorted(offsets)
 
 
 @dataclass(frozen=True)
@@ -90,7 +118,7 @@ def write(
     negative: Callable[[Block], Iterator[Piece]],
     *,
     is_framed: bool,
-) -> tuple[Mapping[int, Place], int]:
+) -> tuple[Places, int]:
     """Write a file with negated blocks.
 
     Args:
@@ -101,7 +129,7 @@ def write(
         is_framed: Whether each block is between its size and its last bytes, as in a COG.
 
     Returns:
-        The new places of blocks by their old offsets, and where the file ends.
+        The new places of blocks, and where the file ends.
 
     Raises:
         InvalidInput: A block is damaged.
@@ -138,7 +166,8 @@ def write(
                 cursor = start + size + 2 * frame
         if run.end == len(file.data):
             end = cursor
-    return places, end
+    blocks = [block for run in all_runs for block in run.blocks]
+    return Places(blocks, [places[block.offset] for block in blocks]), end
 
 
 def _put(out: BinaryIO, start: int, size: int, pieces: Iterator[Piece], *, is_framed: bool) -> None:

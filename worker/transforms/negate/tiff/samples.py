@@ -18,6 +18,7 @@ from worker.transforms.pictures.tiff_pages import (
     JPEG,
     MASK,
     NO_COMPRESSION,
+    OLD_JPEG,
     PALETTE,
     PHOTOMETRIC,
     PLANAR,
@@ -156,8 +157,9 @@ def _channels(page: Directory) -> tuple[Channels, str | None]:
     extra = count - colors
     kinds = kinds or [_UNSPECIFIED] * extra
     is_premultiplied = _ASSOCIATED_ALPHA in kinds
-    while photometric in _GRAYS and kinds and kinds[0] == _UNSPECIFIED:
-        colors, extra, kinds = colors + 1, extra - 1, kinds[1:]  # a band, as gray as the first
+    if photometric in _GRAYS:  # bands, each as gray as the first one
+        bands = next((i for i, kind in enumerate(kinds) if kind != _UNSPECIFIED), len(kinds))
+        colors, extra, kinds = colors + bands, extra - bands, kinds[bands:]
     changed = 0 if photometric in (PALETTE, MASK) else colors
     found = Channels(bits, changed, is_premultiplied, kinds.count(_UNSPECIFIED))
     problem = None
@@ -200,7 +202,9 @@ def _coding_problem(page: Directory, found: Channels) -> str | None:
     is_planar = page.number(PLANAR, 1) == SEPARATE_PLANES
     is_subsampled = tiff_segments.subsampling(page) != (1, 1)
     problem = None
-    if compression not in _SUPPORTED:
+    if compression == OLD_JPEG:
+        problem = "old-style JPEG, which readers decode differently, is not supported"
+    elif compression not in _SUPPORTED:
         problem = "its compression is not supported"
     elif compression in CCITT and (found.bits != [1] or found.is_premultiplied):
         problem = "CCITT compression is supported for one channel of 1 bit only"
