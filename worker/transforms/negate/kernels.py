@@ -370,6 +370,7 @@ class LzwEncoder:
     def __init__(self) -> None:
         assert library  # noqa: S101
         self._state = ctypes.create_string_buffer(library.lzw_encoder_size())
+        self._buffer = ctypes.create_string_buffer(0)
 
     def compress(self, data: Buffer) -> bytes:
         """Return the code of more data, as far as it is known."""
@@ -381,9 +382,10 @@ class LzwEncoder:
 
     def _encode(self, data: Buffer, *, last: bool) -> bytes:
         assert library  # noqa: S101
-        buffer = ctypes.create_string_buffer(2 * len(data) + 16)
-        made = library.lzw_encode(self._state, _pointer(data), len(data), last, buffer)
-        return ctypes.string_at(buffer, made)
+        if len(self._buffer) < 2 * len(data) + 16:
+            self._buffer = ctypes.create_string_buffer(2 * len(data) + 16)
+        made = library.lzw_encode(self._state, _pointer(data), len(data), last, self._buffer)
+        return ctypes.string_at(self._buffer, made)
 
 
 def decode_packbits(data: memoryview) -> Iterator[tuple[TiffStatus, bytes]]:

@@ -72,12 +72,15 @@ def _whole_rows(pieces: Iterator[bytes | memoryview], row_bytes: int) -> Iterato
     """Yield whole rows of about `_PIECE` bytes."""
     step = max(1, _PIECE // row_bytes) * row_bytes
     rows = bytearray()
-    for piece in pieces:
-        for at in range(0, len(piece), step):
-            rows += piece[at : at + step]
-            whole = len(rows) // step * step
-            if whole:
-                yield rows[:whole]
-                del rows[:whole]
+    for piece in map(memoryview, pieces):
+        at = step - len(rows) if rows else 0
+        rows += piece[:at]
+        if len(rows) == step:
+            yield rows
+            rows = bytearray()
+        for start in range(at, len(piece) - step + 1, step):
+            yield bytearray(piece[start : start + step])
+            at = start + step
+        rows += piece[at:]
     if rows:
         yield rows
