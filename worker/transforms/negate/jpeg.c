@@ -7,7 +7,7 @@
    Progressive (G.1): AC scans likewise, correction bits as they are. The constant carries through
    the bits of successive approximation, so all DC are read first, then DC scans are written anew.
 
-   Nothing is kept between calls. Input is read through a window and output written through a
+   Nothing but tables is kept between calls. Input is read through a window and output written through a
    buffer; both are checked once a block for more than a block can take. */
 
 #include <errno.h>
@@ -167,8 +167,7 @@ typedef struct {
 } table;
 
 static int define(table *t, const uint8_t *bits, const uint8_t *values, int count) {
-    memset(t->look, 0, sizeof t->look);
-    memset(t->ehufsi, 0, sizeof t->ehufsi);
+    memset(t, 0, sizeof *t);
     memcpy(t->huffval, values, (size_t)count);
     t->defined = 1;
     for (int length = 1, code = 0, k = 0; length <= 16; length++, code <<= 1) {
@@ -222,6 +221,31 @@ static void make_runs(run *runs, const table *dc, const table *ac) {
         }
         runs[i] = used ? ends | flip | (uint32_t)(k << COUNT | used) : NO_RUN;
     }
+}
+
+/* The runs of two tables. The tiles of a TIFF share tables, and making runs takes longer than
+   negating a tile: this thread keeps the last ones. */
+typedef struct {
+    table dc, ac;
+    run runs[2][1 << RUNS]; /* of blocks that begin with a DC difference, and of those within */
+} run_set;
+enum { RUN_SETS = 4 };
+static _Thread_local run_set run_sets[RUN_SETS];
+
+/* used: the sets that the scan has, a bit each. */
+static const run_set *find_runs(const table *dc, const table *ac, unsigned *used) {
+    int at = 0;
+    while (at < RUN_SETS && (memcmp(&run_sets[at].dc, dc, sizeof *dc) ||
+                             memcmp(&run_sets[at].ac, ac, sizeof *ac)))
+        at++;
+    if (at == RUN_SETS) {
+        for (at = 0; *used >> at & 1;) at++;
+        run_sets[at].dc = *dc, run_sets[at].ac = *ac;
+        make_runs(run_sets[at].runs[0], dc, ac);
+        make_runs(run_sets[at].runs[1], NULL, ac);
+    }
+    *used |= 1u << at;
+    return &run_sets[at];
 }
 
 /* Tables K.3 to K.6, each 16 counts of codes and their values. Frames of Motion JPEG leave them
@@ -301,7 +325,7 @@ typedef struct {
     table dc[4], ac[4], standard;
     position positions[10];
     size_t blocks; /* of an MCU */
-    run runs[4][2][1 << RUNS], none[1 << RUNS];
+    run none[1 << RUNS];
 } jpeg;
 
 static int word(const uint8_t *p) { return p[0] << 8 | p[1]; }
@@ -673,13 +697,13 @@ static void close_interval(jpeg *j, int reading) {
 
 static int sequential_scan(jpeg *j, scan *s, size_t mcus) {
     size_t most = j->interval ? (size_t)j->interval : mcus, number = 0;
+    unsigned used = 0;
     j->blocks = 0;
     for (int i = 0; i < s->n; i++) {
         part *p = &s->parts[i];
-        make_runs(j->runs[i][0], p->dc, p->ac);
-        make_runs(j->runs[i][1], NULL, p->ac);
+        const run_set *set = find_runs(p->dc, p->ac, &used);
         for (int n = s->n == 1 ? 1 : p->h * p->v; n; n--)
-            j->positions[j->blocks++] = (position){p, j->runs[i][1], 0, sizeof(position)};
+            j->positions[j->blocks++] = (position){p, set->runs[1], 0, sizeof(position)};
     }
     j->positions[j->blocks - 1].step -= (intptr_t)(j->blocks * sizeof(position));
     open_source(&j->in, j->at, j->end);
