@@ -72,7 +72,7 @@ def _whole_rows(pieces: Iterator[bytes | memoryview], row_bytes: int) -> Iterato
     """Yield whole rows of about `_PIECE` bytes."""
     step = max(1, _PIECE // row_bytes) * row_bytes
     rows = bytearray()
-    for piece in map(memoryview, pieces):
+    for piece in (memoryview(piece) for piece in pieces):
         at = step - len(rows) if rows else 0
         rows += piece[:at]
         if len(rows) == step:
