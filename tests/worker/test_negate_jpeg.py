@@ -87,10 +87,22 @@ def test_fill_bytes_before_the_end_stay(tmp_path: Path) -> None:
     assert once == negative(tmp_path, PHOTO)[:-2] + b"\xff\xff" + PHOTO[-2:]
 
 
-def test_other_bytes_between_segments_are_refused(tmp_path: Path) -> None:
-    at = PHOTO.index(b"\xff\xc4")
+@pytest.mark.parametrize("data", [PHOTO, PROGRESSIVE], ids=["baseline", "progressive"])
+def test_other_bytes_between_segments_are_dropped_and_noted(data: bytes, tmp_path: Path) -> None:
+    """As libjpeg skips them, with a warning that `convert` shows."""
+    for at in (data.index(b"\xff\xc4"), data.rindex(b"\xff\xda")):
+        stray = data[:at] + b"stray\1" + data[at:]
+        assert negative(tmp_path, stray) == negative(tmp_path, data)
+        (note,) = notes(tmp_path, stray)
+        assert "dropped" in note
+    at = data.index(b"\xff\xc4")
     with pytest.raises(InvalidInput, match=f"damaged at byte {at}"):
-        negative(tmp_path, PHOTO[:at] + b"\1" + PHOTO[at:])
+        negative(tmp_path, data[:at] + b"\xff\2" + data[at:])
+
+
+def test_a_restart_marker_before_the_end_stays(tmp_path: Path) -> None:
+    once = negative(tmp_path, PHOTO[:-2] + b"\xff\xd3" + PHOTO[-2:])
+    assert once == negative(tmp_path, PHOTO)[:-2] + b"\xff\xd3" + PHOTO[-2:]
 
 
 def _as(marker: int, bits: int = 8) -> bytes:
@@ -193,6 +205,7 @@ def test_a_dropped_film_leaves_no_trace_in_the_directory(tmp_path: Path) -> None
     assert b'Item:Semantic="GainMap"' in once
     assert b"ftyp" not in once
     assert negative(tmp_path, negative(tmp_path, once)) == once
+    assert any("GContainer" in note for note in notes(tmp_path, data))
 
 
 def test_an_mpo_that_loses_a_picture_loses_its_index_with_a_note(tmp_path: Path) -> None:

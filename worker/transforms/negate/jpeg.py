@@ -32,6 +32,7 @@ _AUXILIARY_NOTE = "its gain map or depth map was negated as well"
 _DROPPED = {
     JpegDropped.LEFT_OVER: "bytes after the last block of a scan were dropped",
     JpegDropped.SEGMENTS: "application segments between scans were dropped",
+    JpegDropped.STRAY: previews.STRAY_NOTE,
 }
 _MAX_ATTEMPTS = 4  # to find room for lengths that have more digits than before
 
@@ -59,7 +60,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     with target.open("wb") as out:
         for _ in range(_MAX_ATTEMPTS):
             moves, notes = _append_pictures(data, segments, head.scan, out)
-            updated = gcontainer.update(head.data, moves)
+            updated, its_notes = gcontainer.update(head.data, moves)
             if len(updated) == len(segments):
                 break
             segments = updated
@@ -69,7 +70,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
             raise InvalidInput("the lengths in the JPEG's GContainer directory contradict it")
         if updated != segments:
             os.pwrite(out.fileno(), updated, 0)
-        notes += mpf.update(data, updated, moves, out)
+        notes += its_notes + mpf.update(data, updated, moves, out)
     _verify(data, MappedFile(target).data, moves)
     return list(dict.fromkeys([*head.notes, *notes]))
 
