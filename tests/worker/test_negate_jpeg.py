@@ -187,7 +187,21 @@ def test_the_directory_of_an_ultra_hdr_jpeg_has_the_new_lengths(
     assert once[: -len(new)].endswith(b"\xff\xd9")
     assert error(decode(new), negated(gain_map)) <= LARGEST
     assert negative(tmp_path, once) == data
-    assert "its gain map or depth map was negated as well" in notes(tmp_path, data)
+    assert "its gain map was negated as well" in notes(tmp_path, data)
+
+
+def test_a_depth_map_stays(tmp_path: Path) -> None:
+    depth = encode(picture(5, (40, 30), "L"), "JPEG")
+    items = [
+        _item("Primary", "image/jpeg", 0),
+        _item("GainMap", "image/jpeg", len(PREVIEW)),
+        _item("Depth", "image/jpeg", len(depth)),
+    ]
+    once = negative(tmp_path, _with_directory(*items, tail=PREVIEW + depth))
+    assert once.endswith(negative(tmp_path, PREVIEW) + depth)
+    items[2] = _item("Original", "image/jpeg", len(depth))
+    once = negative(tmp_path, _with_directory(*items, tail=PREVIEW + depth))
+    assert once.endswith(negative(tmp_path, depth))
 
 
 def test_a_dropped_film_leaves_no_trace_in_the_directory(tmp_path: Path) -> None:
