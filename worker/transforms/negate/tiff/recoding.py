@@ -14,6 +14,7 @@ from worker.transforms.negate.tiff.samples import Samples
 
 _PIECE = 1 << 18
 _MAX_ROW_BYTES = 1 << 26
+_DENSE = 4  # photographs are not compressed to less than a fourth, graphics are
 
 
 def recoded(
@@ -48,7 +49,7 @@ def recoded(
             yield piece
         yield data[size:]
         return
-    encoder = codecs.encoder(compression, row_bytes)
+    encoder = codecs.encoder(compression, row_bytes, fast=len(data) > size / _DENSE)
     for piece in pieces:
         complement(piece, samples, row_mask)
         yield encoder.compress(piece)
