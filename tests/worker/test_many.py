@@ -14,7 +14,7 @@ from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
 # The largest difference of a channel between the negative of a JPEG of quality 90 and the exact
-# negative of its decoded source (measured: 3 with the kernels, 6 with Pillow); other formats: none.
+# negative of its decoded source (measured: 3); other formats: none.
 JPEG_ERROR = 8
 FORMATS: dict[str, tuple[str, dict[str, object]]] = {
     "jpg": ("JPEG", {"quality": 90}),
