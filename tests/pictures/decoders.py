@@ -63,6 +63,7 @@ def valid(path: Path) -> Array:
 def pillow(path: Path) -> list[Array]:
     """Decode all pages; palettes are applied."""
     frames = []
+    Image.MAX_IMAGE_PIXELS = None  # the product sets it
     with Image.open(path) as image:
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
@@ -154,8 +155,9 @@ def _difference(
         return f"{[one.shape for one in old]} became {[one.shape for one in new]}"
     for number, (one, other) in enumerate(zip(old, new, strict=True), 1):
         # Decoders may scale samples, so that they fill their type.
-        is_scaled = max(one.max(initial=0), other.max(initial=0)) >= 1 << bits
-        wanted = complement(one, one.dtype.itemsize * 8 if is_scaled else bits, colors)
+        whole = one.dtype.itemsize * 8
+        is_scaled = bits > whole or max(one.max(initial=0), other.max(initial=0)) >= 1 << bits
+        wanted = complement(one, whole if is_scaled else bits, colors)
         apart = np.abs(wanted - other.astype(np.int64))
         if apart.size and apart.max() > tolerance:
             count = np.count_nonzero(apart > tolerance)

@@ -9,15 +9,15 @@ from types import TracebackType
 from typing import Any
 
 #: Where segments are, or what the project negates on purpose.
-_OTHERWISE: tuple[str, ...] = (
-    "StripOffsets",
-    "StripByteCounts",
-    "TileOffsets",
-    "TileByteCounts",
-    "JPEGTables",
+_OTHERWISE = frozenset(
+    {
+        *("StripOffsets", "StripByteCounts", "TileOffsets", "TileByteCounts", "JPEGTables"),
+        *("MinSampleValue", "MaxSampleValue", "SMinSampleValue", "SMaxSampleValue", "GDALNoData"),
+        *("ColorMap", "SubIFD", "ThumbnailOffset", "ThumbnailLength"),
+        # What ExifTool makes of the strips of a reduced or JPEG-compressed page.
+        *("PreviewImage", "PreviewImageStart", "PreviewImageLength"),
+    }
 )
-_OTHERWISE += ("ColorMap", "MinSampleValue", "MaxSampleValue", "SMinSampleValue", "SMaxSampleValue")
-_OTHERWISE += ("GDALNoData", "ThumbnailOffset", "ThumbnailLength", "SubIFD", "A100DataOffset")
 
 
 class ExifTool:
@@ -73,5 +73,5 @@ class ExifTool:
             f"ExifTool's {name}: {old.get(name)!r:.60} became {new.get(name)!r:.60}"
             for name in sorted(old.keys() | new.keys())
             if old.get(name) != new.get(name)
-            and name.rpartition(":")[2] not in (*_OTHERWISE, *apart)
+            and name.rpartition(":")[2] not in _OTHERWISE.union(apart)
         ]

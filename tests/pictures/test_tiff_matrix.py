@@ -70,6 +70,7 @@ def test_negative_is_whole_or_refused_truly(
     try:
         negate.negate_file(source, target, MAX_PIXELS)
     except InvalidInput as error:
+        assert not recipe.must_be_negated, str(error)
         _check_reason(str(error), recipe)
         return
     assert not recipe.must_be_refused
@@ -92,6 +93,8 @@ def _known_differences(recipe: Recipe, target: Path, directories: list[Written])
             return [f"{len(directories)} directories became {len(pages)}"]
         for page, written in zip(pages, directories, strict=True):
             photometric = kinds.PHOTOMETRICS[recipe.color][0]
+            if recipe.is_lossy and not written.is_mask:
+                continue  # what was written is not what was stored
             is_swapped = not written.is_mask and int(page.photometric) != photometric
             problem = tiff_oracle.sample_difference(
                 tiff_oracle.negative(written.samples, page),
@@ -103,31 +106,36 @@ def _known_differences(recipe: Recipe, target: Path, directories: list[Written])
     return problems
 
 
+#: Which decoders show the samples as they are; others convert, round or do not know such files.
+WITNESSES: tuple[tuple[Callable[[Recipe], bool], set[str]], ...] = (
+    (lambda recipe: kinds.ASSOCIATED in recipe.extra, set()),
+    (lambda recipe: bool(recipe.extra), {"GDAL", "libvips"}),
+    (lambda recipe: recipe.is_planar, {"GDAL", "libvips", "Pillow"}),
+    (lambda recipe: recipe.is_planar and recipe.bits == 1, {"GDAL", "Pillow"}),
+    (lambda recipe: recipe.bits == 32, {"GDAL", "libvips", "OpenCV"}),
+    (lambda r: bool(r.extra) and (r.is_planar or r.bits == 32), {"GDAL"}),
+    (lambda r: r.color == kinds.PALETTE, {"libvips", "OpenCV", "Pillow", "ImageMagick"}),
+    (lambda recipe: recipe.color == kinds.CMYK, {"libvips", "Pillow"}),
+    (lambda recipe: recipe.color == kinds.YCBCR, {"libvips", "OpenCV", "Pillow", "GDAL"}),
+    (lambda recipe: recipe.form == kinds.SIGNED, {"GDAL", "libvips", "OpenCV"}),
+    (lambda recipe: recipe.bits not in (1, 8, 16, 32), {"GDAL"}),
+    (lambda recipe: recipe.levels == "mask", {"GDAL"}),
+    # pyvips-binary 8.18 has no Zstandard: it returns zeros.
+    (lambda r: r.compression == kinds.ZSTD, {"GDAL", "OpenCV", "Pillow", "ImageMagick"}),
+    (lambda r: r.compression in kinds.BILEVEL, {"libvips", "OpenCV", "Pillow", "ImageMagick"}),
+)
+
+
 def _decoders_differences(recipe: Recipe, source: Path, target: Path) -> list[str]:
-    if kinds.ASSOCIATED in recipe.extra:
-        return []  # some undo the multiplication, with rounding
-    names, tolerance, colors = list(decoders.DECODERS), 0, recipe.color_channels
-    if recipe.color in (kinds.WHITE, kinds.BLACK) and 0 in recipe.extra:
-        if 2 in recipe.extra:
-            return []  # alpha between bands
-        names, colors = ["libvips", "GDAL"], recipe.channels
-    if recipe.color == kinds.PALETTE:
-        names.remove("GDAL")  # indices
-        colors = 3
-    if recipe.color == kinds.CMYK:
-        names = ["libvips", "GDAL", "Pillow"]  # without a conversion to RGB
-    if recipe.form == kinds.SIGNED:
-        names = ["OpenCV", "libvips", "GDAL"]
-    if recipe.bits not in (1, 8, 16, 32):
-        names = ["GDAL"]  # the only one that does not scale them to fill their type
-    if recipe.levels == "mask":
-        names = [name for name in names if name == "GDAL"]  # others take it for a picture
-    if recipe.color == kinds.YCBCR:
-        tolerance = 3
-    if recipe.is_lossy:
-        tolerance = 10
+    names = set(decoders.DECODERS).intersection(
+        *(witnesses for holds, witnesses in WITNESSES if holds(recipe))
+    )
+    colors = 3 if recipe.color == kinds.PALETTE else recipe.color_channels
+    if colors == 1 and not any(recipe.extra):
+        colors = recipe.channels
+    tolerance = 10 if recipe.is_lossy else 3 if recipe.color == kinds.YCBCR else 0
     problems = decoders.differences(
-        source, target, recipe.bits, colors, tolerance=tolerance, names=names
+        source, target, recipe.bits, colors, tolerance=tolerance, names=sorted(names)
     )
     try:
         valid = decoders.valid(source)
@@ -160,7 +168,7 @@ def _check_reason(reason: str, recipe: Recipe) -> None:
             assert holds(recipe), f"untrue: {reason}"
     for bits in re.findall(r"(\d+)(?:-bit| bits per sample)", reason):
         assert int(bits) == recipe.bits, f"untrue: {reason}"
-    if recipe.must_be_refused and not re.search("SubIFD|reduced|mask", reason):
+    if recipe.must_be_refused:
         assert MUST_NAME.get(recipe.compression, "") in reason, reason
         assert recipe.form != kinds.FLOAT or "float" in reason, reason
         assert recipe.color != kinds.LAB or "Lab" in reason, reason

@@ -23,6 +23,8 @@ _JPEG, _LARGEST, _MEAN = 7, 8, 1.5
 _MASK, _PALETTE, _ASSOCIATED = 4, 3, 1
 _UNSIGNED, _SIGNED = 1, 2
 _BILEVEL = (0, 1)
+#: Channels that are colors, by photometric interpretation.
+_COLORS = {0: 1, 1: 1, 2: 3, 5: 4, 6: 3}
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -60,13 +62,16 @@ def samples(page: Any) -> Array:
 def negative(values: Array, page: Any) -> Array:
     """Return what the samples of a directory's negative are.
 
-    Alpha stays, and so does what follows the colors; further channels of gray are bands.
+    What follows the colors stays; after gray, channels that are not alpha are bands.
     """
     if int(page.photometric) in (_PALETTE, _MASK) or int(page.subfiletype) & _MASK:
         return values
     extra = [int(kind) for kind in page.extrasamples]
-    colors = values.shape[2] - len(extra)
-    is_color = np.array([True] * colors + [kind == 0 and colors == 1 for kind in extra])
+    # Without ExtraSamples, channels beyond the colors have no meaning either.
+    colors = _COLORS.get(int(page.photometric), values.shape[2])
+    extra += [0] * (values.shape[2] - colors - len(extra))
+    are_bands = colors == 1 and not any(extra)
+    is_color = np.array([True] * colors + [are_bands] * len(extra))
     values = values.astype(np.int64)
     largest: Array = -1 if page.sampleformat == _SIGNED else (1 << page.bitspersample) - 1
     if _ASSOCIATED in extra:
@@ -90,6 +95,8 @@ def differences(before: Path, after: Path) -> list[str]:
 def _differences(old: tifffile.TiffFile, new: tifffile.TiffFile) -> Iterator[str]:
     if (old.byteorder, old.is_bigtiff) != (new.byteorder, new.is_bigtiff):
         yield "byte order or kind of TIFF differs"
+    if old.is_imagej and new.is_imagej and (problem := _stack_difference(old, new)):
+        yield problem
     one, other = list(directories(old)), list(directories(new))
     if [name for name, _ in one] != [name for name, _ in other]:
         yield f"{len(one)} directories before, {len(other)} after"
@@ -100,6 +107,16 @@ def _differences(old: tifffile.TiffFile, new: tifffile.TiffFile) -> Iterator[str
             yield f"{name}: {problem}"
         if wrong := _sample_difference(page, result, is_swapped=is_swapped):
             yield f"{name}: {wrong}"
+
+
+def _stack_difference(old: tifffile.TiffFile, new: tifffile.TiffFile) -> str | None:
+    """Compare all images of ImageJ's stacks, which may have one directory for all."""
+    before, after = old.series[0].asarray(), new.series[0].asarray()
+    if before.shape != after.shape or before.dtype != after.dtype:
+        return f"ImageJ's stack of {before.shape} became {after.shape}"
+    page = old.pages[0]
+    wanted = negative(before.reshape(-1, 1, 1), page).reshape(before.shape)
+    return None if np.array_equal(wanted, after) else "images of ImageJ's stack differ"
 
 
 def _sample_difference(page: Any, result: Any, *, is_swapped: bool) -> str | None:

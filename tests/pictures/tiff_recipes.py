@@ -86,7 +86,14 @@ class Recipe:
     @property
     def must_be_negated(self) -> bool:
         """Whether docs/pictures.md promises its negative."""
-        return not self.must_be_refused and self.compression != LZMA
+        if self.must_be_refused or self.compression == LZMA:
+            return False
+        if ASSOCIATED in self.extra:
+            is_whole = self.bits in (8, 16, 32)
+            return is_whole and not self.is_planar and self.color in (BLACK, RGB)
+        # One value marks missing data in all channels, of which some stay.
+        are_bands = self.color_channels == 1 and not any(self.extra)
+        return self.metadata != "nodata" or not self.extra or are_bands
 
     @property
     def must_be_refused(self) -> bool:

@@ -12,7 +12,7 @@ from worker.errors import InvalidInput
 
 BYTE, ASCII, SHORT, LONG, UNDEFINED, LONG8 = 1, 2, 3, 4, 7, 16
 SUB_IFDS, EXIF = 330, 34665  # tags with the offsets of other directories
-_UNSIGNED = (1, 3, 4, 13, 16)
+_UNSIGNED = (1, 3, 4, 13, 16, 18)
 _INTEGERS = (*_UNSIGNED, 6, 8, 9, 17)
 # By field type: bytes of a value, and its `array` code; of a rational, the code of its halves.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -22,7 +22,7 @@ _CODES |= {11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 _BIGTIFF = 43
 # In all directories. Those of a crafted file may overlap, and so may their fields' values.
-_MAX_ENTRIES = 200_000
+_MAX_ENTRIES = 300_000
 _MAX_SHARING = 16
 
 Order = Literal["little", "big"]
@@ -222,7 +222,12 @@ class _Reader:
         while pending:
             current = pending.pop()
             if SUB_IFDS in current.fields:
-                below = [each for at in current.numbers(SUB_IFDS) for each in self._chain(at)]
+                below, starts = list[Directory](), set[int]()
+                for at in current.numbers(SUB_IFDS):
+                    if at not in starts:  # tifffile lists and links them
+                        chain = self._chain(at)
+                        below += chain
+                        starts.update(each.start for each in chain)
                 found += below
                 pending += reversed(below)
         return found
