@@ -214,7 +214,14 @@ class _Reader:
 
     def pages(self) -> list[Directory]:
         """Return the main directories."""
-        return self._chain(self._number(8 if self.is_big else 4, self._offset_bytes))
+        found = []
+        at = self._number(8 if self.is_big else 4, self._offset_bytes)
+        while at:
+            if at in self._seen:
+                raise InvalidInput("the TIFF's chain of directories is a loop")
+            directory, at = self._next(at)
+            found.append(directory)
+        return found
 
     def levels(self, page: Directory) -> list[Directory]:
         """Return the directories below a page, each before those below itself."""
@@ -233,14 +240,16 @@ class _Reader:
         return found
 
     def _chain(self, at: int) -> list[Directory]:
+        """Return a SubIFD and those after it, which tag 330 may list as well."""
         found = []
-        while at:
-            if at in self._seen:
-                raise InvalidInput("the TIFF's directories form a loop or are shared")
-            self._seen.add(at)
-            directory, at = self.directory(at)
+        while at and at not in self._seen:
+            directory, at = self._next(at)
             found.append(directory)
         return found
+
+    def _next(self, at: int) -> tuple[Directory, int]:
+        self._seen.add(at)
+        return self.directory(at)
 
     def directory(self, at: int) -> tuple[Directory, int]:
         """Return the directory at an offset, and the offset of the next one."""

@@ -39,7 +39,11 @@ def described(page: Directory) -> str:
     bits = "/".join(map(str, sorted(set(page.numbers(BITS, 1)))))
     channels, sample_format = page.number(CHANNELS, 1), page.number(SAMPLE_FORMAT, 1)
     order = ", fill order 2" if page.number(FILL_ORDER, 1) != 1 else ""
-    colors = f"photometric interpretation {photometric}" if photometric >= 0 else "unknown colors"
+    colors = (
+        f"photometric interpretation {photometric}"
+        if photometric >= 0
+        else "no PhotometricInterpretation"
+    )
     return (
         f"{_COMPRESSIONS.get(compression, f'unknown ({compression})')} compression, "
         f"{bits} bits per sample, {channels} channel{'s' if channels != 1 else ''}, "

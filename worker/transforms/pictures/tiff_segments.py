@@ -63,9 +63,10 @@ def read(page: Directory, file_size: int) -> list[Segment]:
         InvalidInput: They are too many, too few, too small, or outside the file.
     """
     width, height = page.number(WIDTH, 0), page.number(HEIGHT, 0)
-    is_tiled = TILE_OFFSETS in page.fields
-    if is_tiled == (STRIP_OFFSETS in page.fields):
+    if (TILE_OFFSETS in page.fields) == (STRIP_OFFSETS in page.fields):
         raise InvalidInput("the TIFF must have either strips or tiles")
+    # Some writers use the tags of strips for tiles, as libtiff accepts.
+    is_tiled = TILE_OFFSETS in page.fields or TILE_WIDTH in page.fields
     if is_tiled:
         columns, rows = page.number(TILE_WIDTH, 0), page.number(TILE_HEIGHT, 0)
     else:

@@ -12,6 +12,7 @@ from worker.transforms.pictures.tiff_pages import (
     CCITT,
     CHANNELS,
     CMYK,
+    COLOR_MAP,
     COMPRESSION,
     EXTRA_SAMPLES,
     FILL_ORDER,
@@ -151,7 +152,7 @@ def of_segment(
 def _channels(page: Directory) -> tuple[Channels, str | None]:
     """Return the channels of a page, and what is wrong with them."""
     count, depths = page.number(CHANNELS, 1), page.numbers(BITS, 1)
-    photometric, kinds = page.number(PHOTOMETRIC, -1), page.numbers(EXTRA_SAMPLES)
+    photometric, kinds = _photometric(page), page.numbers(EXTRA_SAMPLES)
     bits = depths if len(depths) == count else depths[:1] * count
     colors = _COLORS.get(photometric, count - len(kinds))
     extra = count - colors
@@ -182,6 +183,14 @@ def _channels(page: Directory) -> tuple[Channels, str | None]:
     elif photometric == YCBCR and (set(bits) != {8} or not _has_full_range(page)):
         problem = "YCbCr is supported with 8 bits and full range only"
     return found, problem
+
+
+def _photometric(page: Directory) -> int:
+    """Return how samples are to be interpreted; where the tag is missing, what readers assume."""
+    hints = {PHOTOMETRIC, COLOR_MAP, EXTRA_SAMPLES}
+    if page.number(COMPRESSION, 1) in (*CCITT, JPEG) or hints & page.fields.keys():
+        return page.number(PHOTOMETRIC, -1)
+    return {1: BLACK_IS_0, 3: RGB}.get(page.number(CHANNELS, 1), -1)
 
 
 def _premultiplied_problem(page: Directory, kinds: list[int]) -> str | None:
