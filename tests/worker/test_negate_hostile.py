@@ -12,6 +12,7 @@ import pytest
 
 from tests.fuzz.seeds import chunk
 from tests.worker.pictures import deflated_zeros, encode, picture
+from tests.worker.tiff_files import LONG, SHORT, Page, tiff
 from worker.transforms.negate import kernels
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -75,6 +76,20 @@ def _many_scans() -> bytes:
     return data[:at] + data[at:-2] * 20_000 + data[-2:]
 
 
+def _many_pages() -> bytes:
+    """Return a TIFF of 30,000 pages, whose directories follow each other."""
+    entry = struct.Struct("<HHII")
+    fields = ((256, 8), (257, 6), (258, 8), (259, 1), (262, 1), (273, 0), (277, 1), (279, 48))
+    size, count = 2 + entry.size * len(fields) + 4, 30_000
+    pages = [
+        struct.pack("<H", len(fields))
+        + b"".join(entry.pack(tag, 4, 1, value or 8 + size * count) for tag, value in fields)
+        + struct.pack("<I", 8 + size * (number + 1) if number + 1 < count else 0)
+        for number in range(count)
+    ]
+    return b"II*\0\x08\0\0\0" + b"".join(pages) + bytes(48)
+
+
 JPEG = encode(picture(), "JPEG")
 PROGRESSIVE = encode(picture(), "JPEG", progressive=True)
 GIF = encode(picture(), "GIF")
@@ -105,6 +120,18 @@ CRAFTED: dict[str, Callable[[], bytes]] = {
     "gif that claims 4 gigapixels": lambda: GIF[:6] + b"\xff\xff\xff\xff" + GIF[10:],
     "gif without an end": lambda: GIF[:-1] + b"\x21\xfe" + b"\xff" * 1000,
     "truncated webp": lambda: encode(picture(), "WEBP")[:-20],
+    "tiff of 250,001 strips": lambda: tiff(
+        Page(
+            {
+                256: (SHORT, (1,)),
+                257: (LONG, (250_001,)),
+                278: (SHORT, (1,)),
+                273: (LONG, (8,) * 250_001),
+                279: (LONG, (1,) * 250_001),
+            }
+        )
+    ),
+    "tiff of 240,000 directory entries": _many_pages,
     "truncated tiff": lambda: encode(picture(), "TIFF")[:90],
     "empty file": lambda: b"",
     "two bytes": lambda: b"\xff\xd8",
@@ -119,6 +146,29 @@ def test_crafted_files_are_refused_cheaply(name: str, tmp_path: Path) -> None:
     assert outcome.startswith("refused: ")
     assert seconds < SECONDS
     assert memory < MEMORY
+
+
+@pytest.mark.parametrize("rows_per_strip", [10_000, 100])
+def test_a_large_tiff_needs_little_memory(rows_per_strip: int, tmp_path: Path) -> None:
+    """100 MB, without compression: it is read and written piece by piece."""
+    path = tmp_path / "file"
+    count = 10_000 // rows_per_strip
+    size = rows_per_strip * 10_000
+    page = Page(segments=[b""] * count)
+    page.fields = {
+        256: (SHORT, (10_000,)),
+        257: (SHORT, (10_000,)),
+        278: (SHORT, (rows_per_strip,)),
+        273: (LONG, tuple(4096 + size * number for number in range(count))),
+        279: (LONG, (size,) * count),
+    }
+    head = tiff(page)
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(4096 + 10_000 * 10_000)
+    (_, outcome, _, memory) = _negate_all(tmp_path, [path])[0]
+    assert not str(outcome).startswith("refused")
+    assert memory < MEMORY // 2
 
 
 @pytest.mark.skipif(not SUITE.is_dir(), reason="no ../shared/images")

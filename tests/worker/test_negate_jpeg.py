@@ -87,10 +87,22 @@ def test_fill_bytes_before_the_end_stay(tmp_path: Path) -> None:
     assert once == negative(tmp_path, PHOTO)[:-2] + b"\xff\xff" + PHOTO[-2:]
 
 
-def test_other_bytes_between_segments_are_refused(tmp_path: Path) -> None:
-    at = PHOTO.index(b"\xff\xc4")
+@pytest.mark.parametrize("data", [PHOTO, PROGRESSIVE], ids=["baseline", "progressive"])
+def test_other_bytes_between_segments_are_dropped_and_noted(data: bytes, tmp_path: Path) -> None:
+    """As libjpeg skips them, with a warning that `convert` shows."""
+    for at in (data.index(b"\xff\xc4"), data.rindex(b"\xff\xda")):
+        stray = data[:at] + b"stray\1" + data[at:]
+        assert negative(tmp_path, stray) == negative(tmp_path, data)
+        (note,) = notes(tmp_path, stray)
+        assert "dropped" in note
+    at = data.index(b"\xff\xc4")
     with pytest.raises(InvalidInput, match=f"damaged at byte {at}"):
-        negative(tmp_path, PHOTO[:at] + b"\1" + PHOTO[at:])
+        negative(tmp_path, data[:at] + b"\xff\2" + data[at:])
+
+
+def test_a_restart_marker_before_the_end_stays(tmp_path: Path) -> None:
+    once = negative(tmp_path, PHOTO[:-2] + b"\xff\xd3" + PHOTO[-2:])
+    assert once == negative(tmp_path, PHOTO)[:-2] + b"\xff\xd3" + PHOTO[-2:]
 
 
 def _as(marker: int, bits: int = 8) -> bytes:
@@ -175,7 +187,21 @@ def test_the_directory_of_an_ultra_hdr_jpeg_has_the_new_lengths(
     assert once[: -len(new)].endswith(b"\xff\xd9")
     assert error(decode(new), negated(gain_map)) <= LARGEST
     assert negative(tmp_path, once) == data
-    assert "its gain map or depth map was negated as well" in notes(tmp_path, data)
+    assert "its gain map was negated as well" in notes(tmp_path, data)
+
+
+def test_a_depth_map_stays(tmp_path: Path) -> None:
+    depth = encode(picture(5, (40, 30), "L"), "JPEG")
+    items = [
+        _item("Primary", "image/jpeg", 0),
+        _item("GainMap", "image/jpeg", len(PREVIEW)),
+        _item("Depth", "image/jpeg", len(depth)),
+    ]
+    once = negative(tmp_path, _with_directory(*items, tail=PREVIEW + depth))
+    assert once.endswith(negative(tmp_path, PREVIEW) + depth)
+    items[2] = _item("Original", "image/jpeg", len(depth))
+    once = negative(tmp_path, _with_directory(*items, tail=PREVIEW + depth))
+    assert once.endswith(negative(tmp_path, depth))
 
 
 def test_a_dropped_film_leaves_no_trace_in_the_directory(tmp_path: Path) -> None:
@@ -193,6 +219,7 @@ def test_a_dropped_film_leaves_no_trace_in_the_directory(tmp_path: Path) -> None
     assert b'Item:Semantic="GainMap"' in once
     assert b"ftyp" not in once
     assert negative(tmp_path, negative(tmp_path, once)) == once
+    assert any("GContainer" in note for note in notes(tmp_path, data))
 
 
 def test_an_mpo_that_loses_a_picture_loses_its_index_with_a_note(tmp_path: Path) -> None:

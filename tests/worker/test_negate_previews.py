@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("compiled")
 
 PREVIEW = encode(picture(15, (32, 24)), "JPEG", quality=85)  # its negative is longer
+OPTIMIZED = encode(picture(15, (32, 24)), "JPEG", quality=85, optimize=True)  # no unused codes
 PHOTO = encode(picture(12, (64, 48)), "JPEG")
 PROGRESSIVE = encode(picture(12, (64, 48)), "JPEG", progressive=True)
 SECOND_SCAN = PROGRESSIVE.index(b"\xff\xda", PROGRESSIVE.index(b"\xff\xda") + 2)
@@ -80,7 +81,7 @@ DROPPED: dict[str, bytes] = {
         _segment(0xE1, XMP + f"<x xmpNote:HasExtendedXMP='{'A' * 32}'/>".encode()),
         _segment(0xE1, EXTENDED_XMP + base64.b64encode(PREVIEW)),
     ),
-    "unknown, no room": _with(_segment(0xEA, b"Maker\0" + PREVIEW + b"\1" * 64)),
+    "unknown, no room": _with(_segment(0xEA, b"Maker\0" + OPTIMIZED + b"\1" * 64)),
     "png in xmp": _with(_segment(0xE1, XMP + _packet(encode(picture(15, (32, 24)), "PNG")))),
     "credentials": _with(
         _segment(0xEB, b"JP\0\1\0\0\0\1\0\0\x40\0jumb\0\0\0\x1ejumdc2pa" + bytes(40)),
@@ -170,14 +171,35 @@ def test_previews_that_cannot_be_negated_are_dropped(name: str, tmp_path: Path) 
 
 
 def test_an_exif_thumbnail_that_does_not_fit_is_moved(tmp_path: Path) -> None:
-    assert len(negative(tmp_path, PREVIEW)) > len(PREVIEW)
-    data = _with(_segment(0xE1, exif(PREVIEW, b"maker's")))
+    assert len(negative(tmp_path, OPTIMIZED)) > len(OPTIMIZED)
+    data = _with(_segment(0xE1, exif(OPTIMIZED, b"maker's")))
     once = negative(tmp_path, data)
-    twice = negative(tmp_path, once)
-    for data_, expected in ((once, negated(PREVIEW)), (twice, decode(PREVIEW))):
-        assert b"maker's" in data_
-        assert error(decode(_exif_thumbnail(data_)), expected) <= LARGEST
+    for found, expected in (
+        (once, negated(OPTIMIZED)),
+        (negative(tmp_path, once), decode(OPTIMIZED)),
+    ):
+        assert b"maker's" in found
+        assert error(decode(_exif_thumbnail(found)), expected) <= LARGEST
     assert not _leaks(once)
+
+
+@pytest.mark.parametrize("quality", [50, 85, 95])
+def test_a_preview_without_room_is_shortened_by_unused_codes(quality: int, tmp_path: Path) -> None:
+    """As in makers' notes, where offsets are not known."""
+    for seed in range(20):
+        preview = encode(picture(seed, (160, 120)), "JPEG", quality=quality)
+        if len(negative(tmp_path, preview)) > len(preview):
+            break
+    else:
+        pytest.fail("no preview whose negative is longer")
+    data = _with(_segment(0xEA, b"Maker\0" + preview + b"\1" * 64))
+    once = negative(tmp_path, data)
+    assert notes(tmp_path, data) == []
+    at = data.index(b"Maker")
+    assert once.index(b"\1" * 64) == data.index(b"\1" * 64)
+    assert error(decode(once[at + 6 :]), negated(preview)) <= LARGEST
+    twice = negative(tmp_path, once)
+    assert decode(twice[at + 6 :]).tobytes() == decode(preview).tobytes()
 
 
 def _exif_thumbnail(data: bytes) -> bytes:

@@ -36,7 +36,7 @@ def test_camera_raw_files_are_refused_by_their_magic(
     "data", [b"II\0\x01\x08\0\0\0", b"MMXXVI", b"PS: no picture", b"text", b"P", b"\0"]
 )
 def test_other_files_are_not_taken_for_damaged_pictures(data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"not a picture in a supported format \(BMP, GIF"):
+    with pytest.raises(InvalidInput, match=r"not a picture in a supported format \(AVIF, BMP, GIF"):
         negative(tmp_path, data)
 
 

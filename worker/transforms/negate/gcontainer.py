@@ -5,7 +5,7 @@ with its length: https://developer.android.com/media/platform/hdr-image-format, 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from worker.transforms.negate import jpeg_segments
 from worker.transforms.negate.jpeg_segments import APP1, MAX_CONTENT, SOS, XMP
@@ -17,10 +17,19 @@ _ITEM = re.compile(
     re.DOTALL,
 )
 _LENGTH = re.compile(rb"(Item:Length\s*=\s*[\"']|<Item:Length>)\s*(\d{1,10})(?=\s*[\"'<])")
+_DEPTH = re.compile(rb"Item:Semantic\s*(?:=\s*[\"']|>)\s*(?:Depth|Confidence)")
+_MISSING = "items of its directory (GContainer) that are not in the negative were removed"
 _FILM = re.compile(rb"(GCamera:(?:MotionPhoto|MicroVideo)\s*=\s*[\"'])1(?=[\"'])")
 
 
-def update(head: bytes, moves: Sequence[Move]) -> bytes:
+def depth_lengths(head: bytes) -> frozenset[int]:
+    """Return the lengths of depth maps: what they hold is no colors, so they have no negative."""
+    items = (item[0] for packet in _packets(head) for item in _ITEM.finditer(head[slice(*packet)]))
+    lengths = (_LENGTH.search(item) for item in items if _DEPTH.search(item))
+    return frozenset(int(length[2]) for length in lengths if length)
+
+
+def update(head: bytes, moves: Sequence[Move]) -> tuple[bytes, list[str]]:
     """Return a JPEG's segments with the lengths of the result's pictures.
 
     Items that are not in the result, such as the film of a motion photo, are removed.
@@ -30,34 +39,41 @@ def update(head: bytes, moves: Sequence[Move]) -> bytes:
         moves: The pictures that are in the result.
 
     Returns:
-        The segments; their length can differ.
+        The segments, whose length can differ, and notes.
     """
-    pieces, done = list[bytes](), 0
+    pieces, done, notes = list[bytes](), 0, list[str]()
+    for start, end in _packets(head):
+        new, missing = _updated(head[start:end], moves)
+        if len(new) <= MAX_CONTENT:
+            pieces += [head[done : start - 2], (len(new) + 2).to_bytes(2, "big"), new]
+            done = end
+            notes += [_MISSING] if missing else []
+    return b"".join(pieces) + head[done:], notes
+
+
+def _packets(head: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where segments with XMP and a directory begin and end, without marker and length."""
     for marker, _, start, end in jpeg_segments.read(head + bytes((0xFF, SOS, 0, 2))):
         packet = head[start:end]
         if marker == APP1 and packet.startswith(XMP) and b"Container:Item" in packet:
-            new = _updated(packet, moves)
-            if len(new) <= MAX_CONTENT:
-                size = (len(new) + 2).to_bytes(2, "big")
-                pieces += [head[done : start - 2], size, new]
-                done = end
-    return b"".join(pieces) + head[done:]
+            yield start, end
 
 
-def _updated(packet: bytes, moves: Sequence[Move]) -> bytes:
+def _updated(packet: bytes, moves: Sequence[Move]) -> tuple[bytes, int]:
+    """Return the XMP packet, and how many items were removed."""
     lengths = {move.old_length: move.new_length for move in moves}
-    is_film_dropped = False
+    missing = 0
 
     def updated(item: re.Match[bytes]) -> bytes:
-        nonlocal is_film_dropped
+        nonlocal missing
         found = _LENGTH.search(item[0])
         old = int(found[2]) if found else 0
         if not found or not old:  # the picture itself has none
             return item[0]
         if old in lengths:
             return item[0][: found.start(2)] + b"%d" % lengths[old] + item[0][found.end(2) :]
-        is_film_dropped = True
+        missing += 1
         return b""
 
     packet = _ITEM.sub(updated, packet)
-    return _FILM.sub(rb"\g<1>0", packet) if is_film_dropped else packet
+    return _FILM.sub(rb"\g<1>0", packet) if missing else packet, missing

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { DONE, DAMAGED, TRUNCATED, UNSUPPORTED, NO_CODE, NO_SPACE, NO_MEMORY, WRITE_FAILED };
-enum { LEFT_OVER = 1, SEGMENTS = 2 }; /* dropped: bytes after a scan's blocks; between scans */
+enum { LEFT_OVER = 1, SEGMENTS = 2, STRAY = 4 }; /* dropped: see JpegDropped in kernels.py */
 enum { SEQUENTIAL, DC_FIRST, DC_REFINE, AC_FIRST, AC_REFINE };
 enum { WINDOW = 32768, BLOCK = 512, LOOK = 9, RUNS = 11, MOST_SCANS = 200 };
 #define INLINE static inline __attribute__((always_inline))
@@ -939,20 +939,23 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
         if (j->at == j->end && j->end != tail + size) j->at = tail, j->end = tail + size;
         if (j->end - j->at < 2) return finish(j, 0);
         int marker = j->at[1];
-        if (!j->at[0] || (j->at[0] == 0xFF && (marker == 0xFF || !marker))) {
-            /* Fill bytes (B.1.1.2), and stray zeros as libjpeg takes them. */
-            if (!j->collecting) TRY(emit(&j->out, j->at, 1));
+        if (j->at[0] != 0xFF || marker == 0xFF || !marker) {
+            /* Fill bytes (B.1.1.2), or stray ones, which libjpeg skips: only zeros stay. */
+            if (j->at[0] && j->at[0] != 0xFF) j->dropped |= STRAY;
+            else if (!j->collecting) TRY(emit(&j->out, j->at, 1));
             j->at++;
             continue;
         }
-        if (j->at[0] != 0xFF) return DAMAGED;
         const uint8_t *from = j->at;
         j->at += 2;
         if (marker == 0xD9) {
             if (!j->collecting) TRY(emit(&j->out, from, 2));
             return finish(j, 1);
         }
-        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) continue; /* stray */
+        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) { /* without a segment */
+            if (!j->collecting) TRY(emit(&j->out, from, 2));
+            continue;
+        }
         if (marker < 0xC0 || marker == 0xD8) return DAMAGED;
         if (j->end - j->at < 2 || word(j->at) > j->end - j->at) return TRUNCATED;
         size_t length = (size_t)word(j->at);
@@ -973,7 +976,7 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
 /* Negate head + tail, parted between two segments before the first scan, into `descriptor`, or
    into the buffer alone (descriptor < 0). anew: DC are coded by table K.3. brightness: which
    components rise with it, a bit each, or -1: as the segments say. consumed: bytes of tail, EOI
-   included; written: bytes of the result; dropped: LEFT_OVER and SEGMENTS. */
+   included; written: bytes of the result; dropped: flags. */
 int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size,
                 uint8_t *buffer, size_t room, int descriptor, int anew, int brightness,
                 size_t *consumed, size_t *written, int *dropped) {

@@ -1,13 +1,15 @@
 """Negate a JPEG without decoding it (see jpeg.c), with the previews in its segments.
 
 Further JPEG streams after the picture's EOI (previews, a stereo pair, a gain map) are negated too,
-and the MPF index and the GContainer directory follow their new offsets; zeros stay. A gain map is
-negated because it must not stay as it was: on the negative it would brighten what is dark now, and
-it shows the picture. Anything else there, such as the film of a motion photo or a maker's trailer,
-would show the picture as it was: it is dropped, as is a further stream that cannot be negated with
-all that follows it. It is never a reason to refuse the file. Negating twice gives the same bytes,
-unless something was dropped or blanked, or a Huffman table lacked a code and table K.3 took its
-place: then the same coefficients.
+and the MPF index and the GContainer directory follow their new offsets; zeros stay, and so do depth
+maps, which have no colors. A gain map is negated because it shows the picture, and because on the
+negative it would brighten what is dark now.
+
+Anything else there, such as the film of a motion photo or a maker's trailer, would show the picture
+as it was: it is dropped, as is a further stream that cannot be negated with all that follows it. It
+is never a reason to refuse the file. Negating twice gives the same bytes, unless something was
+dropped or blanked, or a Huffman table lacked a code and table K.3 took its place: then the same
+coefficients.
 """
 
 import os
@@ -27,11 +29,12 @@ _NOT_ZERO = re.compile(rb"[^\0]")
 _EOI = b"\xff\xd9"
 _SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded, sequential or progressive
 _BITS = 8
-_AUXILIARY = re.compile(rb"hdr-gain-map/1\.0/|iso:ts:21496|hdrgainmap|[\"'>](?:GainMap|Depth)")
-_AUXILIARY_NOTE = "its gain map or depth map was negated as well"
+_GAIN_MAP = re.compile(rb"hdr-gain-map/1\.0/|iso:ts:21496|hdrgainmap|[\"'>]GainMap")
+_GAIN_MAP_NOTE = "its gain map was negated as well"
 _DROPPED = {
     JpegDropped.LEFT_OVER: "bytes after the last block of a scan were dropped",
     JpegDropped.SEGMENTS: "application segments between scans were dropped",
+    JpegDropped.STRAY: previews.STRAY_NOTE,
 }
 _MAX_ATTEMPTS = 4  # to find room for lengths that have more digits than before
 
@@ -59,7 +62,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     with target.open("wb") as out:
         for _ in range(_MAX_ATTEMPTS):
             moves, notes = _append_pictures(data, segments, head.scan, out)
-            updated = gcontainer.update(head.data, moves)
+            updated, its_notes = gcontainer.update(head.data, moves)
             if len(updated) == len(segments):
                 break
             segments = updated
@@ -69,7 +72,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
             raise InvalidInput("the lengths in the JPEG's GContainer directory contradict it")
         if updated != segments:
             os.pwrite(out.fileno(), updated, 0)
-        notes += mpf.update(data, updated, moves, out)
+        notes += its_notes + mpf.update(data, updated, moves, out)
     _verify(data, MappedFile(target).data, moves)
     return list(dict.fromkeys([*head.notes, *notes]))
 
@@ -108,8 +111,9 @@ def _append_pictures(
     """
     picture, notes = _append_negative(data, 0, head, scan, out)
     moves, at = [picture], picture.old_length
+    depth_lengths = gcontainer.depth_lengths(head)
     while found := _NOT_ZERO.search(data, at):
-        further = _append_further(data, at, found.start(), out)
+        further = _append_further(data, at, found.start(), depth_lengths, out)
         if not further:
             return moves, [*notes, f"{len(data) - at} bytes after the picture were dropped"]
         picture, its_notes = further
@@ -117,13 +121,13 @@ def _append_pictures(
         notes += its_notes
         at = picture.old_start + picture.old_length
     out.write(data[at:])
-    if len(moves) > 1 and _AUXILIARY.search(head):
-        notes.append(_AUXILIARY_NOTE)
+    if len(moves) > 1 and _GAIN_MAP.search(head):
+        notes.append(_GAIN_MAP_NOTE)
     return moves, notes
 
 
 def _append_further(
-    data: memoryview, zeros: int, at: int, out: BinaryIO
+    data: memoryview, zeros: int, at: int, depth_lengths: frozenset[int], out: BinaryIO
 ) -> tuple[Move, list[str]] | None:
     """Append zeros up to `at` and the negative of the JPEG there; None, and nothing, if none."""
     before = out.tell()
@@ -132,13 +136,18 @@ def _append_further(
     try:
         head = previews.negate_head(data[at:])
         out.write(data[zeros:at])
+        for length in depth_lengths:
+            if data[at + length - 2 : at + length] == _EOI:
+                move = Move(at, length, out.tell(), length)
+                out.write(data[at : at + length])
+                return move, []
         out.flush()
         move, notes = _append_negative(data, at, head.data, head.scan, out)
     except (InvalidInput, MemoryError):
         out.seek(before)
         out.truncate()
         return None
-    return move, [*head.notes, *notes, *([_AUXILIARY_NOTE] if _AUXILIARY.search(head.data) else [])]
+    return move, [*head.notes, *notes, *([_GAIN_MAP_NOTE] if _GAIN_MAP.search(head.data) else [])]
 
 
 def _append_negative(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from worker.errors import InvalidInput
 
 SOI = b"\xff\xd8"
-SOS, APP0, APP1, APP2, APP11, APP13, COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+DHT, SOS, APP0, APP1, APP2, APP11, APP13, COM = 0xC4, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
 MAX_CONTENT = 65533  # bytes of a segment without its length (B.1.1.4)
 #: The signature of an APP1 segment with XMP (XMP specification, part 3, 1.1.3).
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -32,7 +32,7 @@ _KINDS = {
 }
 #: The markers of frames.
 FRAMES = frozenset(_KINDS)
-_MARKER = re.compile(rb"[\0\xff]*\xff([\xc0-\xcf\xda-\xfe])")
+_MARKER = re.compile(rb"(?:[^\xff]++|\xff++[\0\x01\xd0-\xd7])*+\xff++([\xc0-\xcf\xda-\xfe])")
 
 Buffer = bytes | bytearray | memoryview
 
@@ -85,7 +85,8 @@ def read(data: Buffer) -> Iterator[Segment]:
         data: A JPEG, from its SOI marker on.
 
     Yields:
-        Each segment; fill bytes (B.1.1.2) and stray zeros before it belong to it.
+        Each segment; bytes before it, which libjpeg skips as well, belong to it: fill bytes
+            (B.1.1.2), markers without a segment, or stray ones.
 
     Raises:
         InvalidInput: A segment is missing or invalid.

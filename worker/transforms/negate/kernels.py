@@ -50,6 +50,7 @@ class JpegDropped(IntFlag):
 
     LEFT_OVER = 1  # bytes after the last block of a scan or a restart interval
     SEGMENTS = 2  # application segments between scans
+    STRAY = 4  # bytes between segments
 
 
 class PngStatus(IntEnum):

@@ -14,7 +14,7 @@ import re
 from typing import Literal, NamedTuple
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import jpeg_segments, kernels
+from worker.transforms.negate import huffman_tables, jpeg_segments, kernels
 from worker.transforms.negate.jpeg_segments import (
     APP0,
     APP1,
@@ -34,6 +34,7 @@ _EXTENDED_HEADER = len(_EXTENDED_XMP) + 40  # and GUID, length and offset of the
 _HAS_EXTENDED_XMP = re.compile(rb"\s+xmpNote:HasExtendedXMP\s*=\s*[\"'][0-9A-Fa-f]*[\"']")
 _EXIF, _PHOTOSHOP, _FLASHPIX = b"Exif\0\0", b"Photoshop 3.0\0", b"FPXR\0"
 _JFXX_PALETTE, _JFXX_RGB = b"JFXX\0\x11", b"JFXX\0\x13"
+_STRAY = re.compile(rb"[^\0\xff]")
 _JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]")
 _LINE_BREAK = re.compile(rb"(?:\s|&#x[aAdD];|&#1[03];)+")
 _BASE64 = rb"(?:[A-Za-z0-9+/=\s]|&#x[aAdD];|&#1[03];)+"
@@ -52,6 +53,7 @@ _BOX_NUMBER, _BOX_TYPE = slice(2, 4), slice(12, 16)
 _XT_BOXES = (b"SPEC", b"RESI", b"RFIN", b"FINE", b"ALFA", b"AFIN", b"ARES")
 _C2PA, _C2PA_WITHIN = b"jumdc2pa", 64
 
+STRAY_NOTE = "stray bytes between segments were dropped"
 _BLANKED = "a preview that is damaged, does not fit or is not supported was blanked"
 _NOTES = {
     "FlashPix": "FlashPix segments were dropped",
@@ -99,8 +101,13 @@ def negate_head(data: Buffer, depth: int = 0) -> Head:
         if number in dropped:
             notes.append(_NOTES[dropped[number]])
             continue
+        stray = bytes(data[start : content_start - 4])
+        if _STRAY.search(stray):
+            notes.append(STRAY_NOTE)
+        else:
+            pieces.append(stray)
         if marker & 0xF0 != APP0 and marker != COM:
-            pieces.append(bytes(data[start:end]))
+            pieces.append(bytes(data[content_start - 4 : end]))
             continue
         content = bytes(data[content_start:end])
         new = _negate_application(marker, content, depth)
@@ -109,7 +116,7 @@ def negate_head(data: Buffer, depth: int = 0) -> Head:
         if marker == APP1 and "extended XMP" in dropped.values():
             new = Negated(_HAS_EXTENDED_XMP.sub(b"", new.data), new.notes)
         size = (len(new.data) + 2).to_bytes(2, "big")
-        pieces += [bytes(data[start : content_start - 2]), size, new.data]
+        pieces += [bytes(data[content_start - 4 : content_start - 2]), size, new.data]
         notes += new.notes
     return Head(b"".join(pieces), segments[-1].start, tuple(dict.fromkeys(notes)))
 
@@ -220,7 +227,7 @@ def _replace(data: bytearray, start: int, used: int, new: bytes, end: int) -> in
     while available < len(new) and start + available < end and not data[start + available]:
         available += 1
     if len(new) > available:
-        new = b""
+        new = huffman_tables.shortened(new, available) if new else b""
     data[start : start + max(used, len(new))] = new.ljust(used, b"\0")
     return len(new)
 
@@ -287,6 +294,7 @@ def _negate_thumbnail(
     padding = end - start - used
     if any(result[start + used : end]):  # within its length, but no part of it
         result[start + used : end] = bytes(padding)
+        notes.append("bytes after a preview were blanked")
     length = max(len(new), end - start) if padding else len(new)
     if start + used == len(result):  # it may grow or shrink
         result[start:] = new

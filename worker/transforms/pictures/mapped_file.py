@@ -28,7 +28,13 @@ class MappedFile:
         if not os.fstat(self._file.fileno()).st_size:
             self._file.close()
             raise InvalidInput("the file is empty")
-        self.data = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY))
+        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+        self.data = memoryview(self._map)
+
+    def release(self) -> None:
+        """Let go of the memory that holds what has been read; it is read again where needed."""
+        if hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def copy(self, start: int, end: int, out: BinaryIO) -> None:
         """Append the bytes from start to end to out, by sendfile(2) where that works."""

@@ -22,7 +22,7 @@ _CODES |= {11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 _BIGTIFF = 43
 # In all directories. Those of a crafted file may overlap, and so may their fields' values.
-_MAX_ENTRIES = 300_000
+_MAX_ENTRIES = 200_000
 _MAX_SHARING = 16
 
 Order = Literal["little", "big"]

@@ -33,6 +33,7 @@ from worker.transforms.pictures.mapped_file import MappedFile
 from worker.transforms.pictures.tiff_directories import Directory, Tiff
 from worker.transforms.pictures.tiff_pages import CCITT, HEIGHT, WIDTH
 
+_RELEASED_EVERY = 1 << 24  # bytes of the result
 _NDPI = 65420  # its JPEG data is also found by offsets in other tags
 
 
@@ -129,7 +130,7 @@ def _write(
     kept = [(0, promises_at + len(promises)), *_kept(tiff)]
     moved = every_block if is_framed else blocks.merged(every_block)
     runs = layout.runs(moved, kept, data, is_framed=is_framed)
-    places, end = layout.write(file, out, runs, _negative_of(data), is_framed=is_framed)
+    places, end = layout.write(file, out, runs, _negative_of(file), is_framed=is_framed)
     blanks, end = _append_blanks(out, pages, end)
     changes, notes = _metadata(tiff)
     for page in pages:
@@ -157,10 +158,21 @@ def _metadata(tiff: Tiff) -> tuple[dict[int, Changes], list[str]]:
     return changes, notes
 
 
-def _negative_of(data: memoryview) -> Callable[[Block], Iterator[blocks.Piece]]:
-    return lambda block: blocks.negative(
-        data[block.offset : block.offset + block.size], block.coding
-    )
+def _negative_of(file: MappedFile) -> Callable[[Block], Iterator[blocks.Piece]]:
+    """Return a function that yields pieces of a block's negative, in little memory."""
+    unreleased = 0
+
+    def negative(block: Block) -> Iterator[blocks.Piece]:
+        nonlocal unreleased
+        data = file.data[block.offset : block.offset + block.size]
+        for piece in blocks.negative(data, block.coding):
+            yield piece
+            unreleased += len(piece)
+            if unreleased >= _RELEASED_EVERY:
+                file.release()
+                unreleased = 0
+
+    return negative
 
 
 def _kept(tiff: Tiff) -> Iterable[tuple[int, int]]:

@@ -153,7 +153,9 @@ def write(
             if block.coding.compression == NO_COMPRESSION:
                 pieces, size = negative(block), block.size
             else:
-                code = b"".join(negative(block))
+                code = bytearray()  # in one place: a join would need twice as much memory
+                for piece in negative(block):
+                    code += piece
                 pieces, size = iter((code,)), len(code)
             is_at_end = start + size + 2 * frame > run.end != len(file.data)
             if is_at_end:
