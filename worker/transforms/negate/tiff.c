@@ -11,6 +11,7 @@
 
 enum { DONE, DAMAGED, FULL, ABOVE_ALPHA };
 #define INLINE static inline __attribute__((always_inline))
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
 
 /* ---- samples */
 
@@ -156,7 +157,7 @@ static int is_old(const uint8_t *data, size_t size) { return size > 1 && !data[0
 
 /* Eight bytes from an offset within the data on; after its end zeros. */
 INLINE uint64_t window(const codes *c, size_t at) {
-    if (at + 8 <= c->size) return load(c->data + at);
+    if (LIKELY(at + 8 <= c->size)) return load(c->data + at);
     return load(c->tail + (c->size < 8 ? at : at + 8 - c->size));
 }
 
@@ -173,8 +174,9 @@ INLINE int next_code(codes *c, int old) {
 /* The decoder's table grows with each code; in the first one after a Clear there is nothing yet to
    define, and what is put at END does no harm. */
 INLINE void grow(codes *c, int old) {
-    if (c->next < CODES) c->next++;
-    if (c->next + !old >= 1 << c->width && c->width < 12) c->width++;
+    if (LIKELY(c->next < CODES)) c->next++;
+    if (LIKELY(c->next + !old < 1 << c->width)) return;
+    if (c->width < 12) c->width++;
 }
 
 INLINE int complement_codes(codes *c, int old, uint8_t *to, uint64_t needed, uint64_t *length) {
@@ -195,7 +197,7 @@ INLINE int complement_codes(codes *c, int old, uint8_t *to, uint64_t needed, uin
             continue;
         }
         if (code > c->next) return DAMAGED;
-        uint64_t literal = code < CLEAR ? 0xFF : 0;
+        uint64_t literal = (uint64_t)(code - CLEAR) >> 56; /* 0xFF or 0, without a branch */
         flips |= old ? literal << at : literal << 56 >> at;
         lengths[c->next] = (uint16_t)(lengths[previous] + 1);
         grow(c, old);
