@@ -229,12 +229,7 @@ class _Reader:
         while pending:
             current = pending.pop()
             if SUB_IFDS in current.fields:
-                below, starts = list[Directory](), set[int]()
-                for at in current.numbers(SUB_IFDS):
-                    if at not in starts:  # tifffile lists and links them
-                        chain = self._chain(at)
-                        below += chain
-                        starts.update(each.start for each in chain)
+                below = [each for at in current.numbers(SUB_IFDS) for each in self._chain(at)]
                 found += below
                 pending += reversed(below)
         return found
