@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-#: The transforms with packages of their own: a group each, which names all that is installed.
-TRANSFORMS = ("answers", "faces")
+#: Groups that name all that is installed for transforms, and the folder of each below theirs.
+TRANSFORMS = {"answers": "answers", "faces": "faces", "heic": "pictures/heic"}
 HEADER = """\
 # {}
 # Written by `python -m tools.lock` from pyproject.toml, which says why each package is there.
@@ -42,11 +42,11 @@ LOCKS = {
         ("--group", "edge", "--no-deps", *_MACHINE),
     ),
     **{
-        f"worker/transforms/{name}/requirements.txt": (
-            f"What the transform `{name}` needs.",
+        f"worker/transforms/{folder}/requirements.txt": (
+            f"What the group `{name}` needs.",
             ("--group", name, "--no-deps", *_MACHINE),
         )
-        for name in TRANSFORMS
+        for name, folder in TRANSFORMS.items()
     },
 }
 

@@ -31,8 +31,8 @@ BILLS = {
     "docs/sbom/cli.cdx.json": "cli/requirements.txt",
     "docs/sbom/edge.cdx.json": "edge/requirements.txt",
     **{
-        f"docs/sbom/{name}.cdx.json": f"worker/transforms/{name}/requirements.txt"
-        for name in TRANSFORMS
+        f"docs/sbom/{name}.cdx.json": f"worker/transforms/{folder}/requirements.txt"
+        for name, folder in TRANSFORMS.items()
     },
 }
 _PROJECT = "image-pipeline"

@@ -80,7 +80,7 @@ class Trial:
             return self._transform.apply(inputs, outputs, self._parameters)
         except InvalidInput as error:
             is_missing = isinstance(error.__cause__, ModuleNotFoundError)
-            remedy = _install(self._definition) if is_missing else ""
+            remedy = _install(self._definition, self._parameters) if is_missing else ""
             raise InvalidInput(without_folder(str(error), work) + remedy) from error
 
     def keys(self, source: Path, produced: Produced) -> list[str]:
@@ -182,10 +182,11 @@ def _load(found: Definition) -> Transform:
     return loaded
 
 
-def _install(found: Definition) -> str:
-    if not found.requirements:
+def _install(found: Definition, parameters: object = None) -> str:
+    requirements = found.requirements(parameters)
+    if not requirements:
         return ""
-    command = [sys.executable, "-m", "pip", "install", "-r", str(found.requirements)]
+    command = [sys.executable, "-m", "pip", "install", "-r", str(requirements)]
     return f"; `{shlex.join(command)}` installs it"
 
 

@@ -15,7 +15,16 @@ from pathlib import Path
 
 from worker.errors import ServiceUnavailable
 from worker.settings import Pipeline, Settings
-from worker.transforms import Resource, describe, find, is_function, policy, version
+from worker.transforms import (
+    FOLDER,
+    Definition,
+    Resource,
+    describe,
+    find,
+    is_function,
+    policy,
+    version,
+)
 from worker.transforms.parameters import read
 
 #: The virtual environment's own Python, and what it was made from.
@@ -67,8 +76,10 @@ class Record:
 
 def record_of(settings: Settings, pipeline: Pipeline) -> Record:
     """Return where a pipeline's preparation is recorded; another need has another record."""
+    packages = None if is_function(pipeline.transform) else requirements_of(pipeline)
     needed = [
         version(pipeline.transform, pipeline.folder.sha256),
+        str(packages.relative_to(FOLDER)) if packages else "",
         [(one.name, one.location, one.sha256) for one in resources_of(pipeline)],
         pipeline.apt,
         INTERPRETER,
@@ -88,12 +99,35 @@ def policy_of(pipeline: Pipeline) -> str:
     )
 
 
+def requirements_of(pipeline: Pipeline, folder: Path | None = None) -> Path | None:
+    """Return the locked requirements of a pipeline's transform.
+
+    Args:
+        pipeline: The pipeline.
+        folder: Its folder, if it has one and is unpacked.
+
+    Returns:
+        Their file; None if the worker's own packages suffice.
+
+    Raises:
+        InvalidSettings: There is no such transform, or its parameters are wrong.
+    """  # noqa: DOC502  raised by find and read
+    definition = find(pipeline.transform, folder)
+    if is_function(pipeline.transform):
+        return definition.requirements(None)
+    return definition.requirements(_parameters(definition, pipeline))
+
+
+def _parameters(definition: Definition, pipeline: Pipeline) -> object:
+    return read(definition.parameters_type, json.loads(pipeline.parameters))
+
+
 def resources_of(pipeline: Pipeline) -> Sequence[Resource]:
     """Return the files that a pipeline's transform needs; functions have a folder instead."""
     if is_function(pipeline.transform):
         return ()
     definition = find(pipeline.transform)
-    return definition.resources(read(definition.parameters_type, json.loads(pipeline.parameters)))
+    return definition.resources(_parameters(definition, pipeline))
 
 
 def needs_preparation(pipeline: Pipeline) -> bool:
@@ -110,7 +144,7 @@ def needs_preparation(pipeline: Pipeline) -> bool:
     """  # noqa: DOC502  raised by find and read
     if pipeline.folder.sha256 or pipeline.apt:
         return True
-    return find(pipeline.transform).requirements is not None or bool(resources_of(pipeline))
+    return requirements_of(pipeline) is not None or bool(resources_of(pipeline))
 
 
 def environment_of(settings: Settings, pipeline: Pipeline) -> Environment:

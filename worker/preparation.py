@@ -33,12 +33,13 @@ from worker.environment import (
     Environment,
     needs_preparation,
     record_of,
+    requirements_of,
     resources_of,
 )
 from worker.errors import InvalidSettings, NoResponse, RequestRefused, ServiceUnavailable
 from worker.settings import Package, Pipeline, Settings
 from worker.store.client import Client, Signer
-from worker.transforms import Resource, find
+from worker.transforms import Resource
 
 _HUB = "https://huggingface.co"
 _HUB_SECONDS = 60  # without any byte
@@ -85,7 +86,7 @@ def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Env
     folder = _folder(settings, pipeline) if pipeline.folder.sha256 else None
     files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
     made = Environment(folder=folder, files=files)
-    if requirements := find(pipeline.transform, folder).requirements:
+    if requirements := requirements_of(pipeline, folder):
         venvs = settings.prepared / "venvs"
         python = virtual_environment(venvs, requirements, f"pipeline {pipeline.name}")
         made = replace(made, python=python)

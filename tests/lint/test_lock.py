@@ -23,8 +23,8 @@ LOCKED = {
         *(each for each in PROJECT["dependency-groups"]["edge"] if isinstance(each, str)),
     ],
     **{
-        f"worker/transforms/{name}/requirements.txt": PROJECT["dependency-groups"][name]
-        for name in TRANSFORMS
+        f"worker/transforms/{folder}/requirements.txt": PROJECT["dependency-groups"][name]
+        for name, folder in TRANSFORMS.items()
     },
 }
 

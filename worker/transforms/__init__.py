@@ -197,10 +197,21 @@ class Definition:
                 raise InvalidSettings([str(error)]) from None
         return found
 
-    @cached_property
-    def requirements(self) -> Path | None:
-        """The transform's locked requirements, else the folder's; None if it needs no packages."""
+    def requirements(self, parameters: object) -> Path | None:
+        """Return the locked requirements that a pipeline needs instead of the worker's packages.
+
+        Args:
+            parameters: An instance of `parameters_type`. Its `formats` are those of pictures that
+                need further packages: a folder of that name has the requirements with them.
+
+        Returns:
+            Those of a format, else of the transform, else of the folder; None if it needs none.
+        """
         folders = [one for one in (self._own, self.folder) if one]
+        if self._own:
+            named = getattr(parameters, "formats", ())
+            formats = [base / name for name in named for base in (self._own, FOLDER / _PICTURES)]
+            folders = [*formats, *folders]
         found = (folder / _REQUIREMENTS for folder in folders)
         return next((path for path in found if path.is_file()), None)
 

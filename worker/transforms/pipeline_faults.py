@@ -64,8 +64,9 @@ def _of_keys(found: Definition, parameters: object, keys: Mapping[str, Any]) -> 
     if keys["allow"] and not keys["network"]:
         yield "allow is set, but network is not true: set network to true, or remove allow."
     yield from _results(found, keys)
-    if found.requirements and found.folder:
-        yield from _requirements(found.requirements)
+    requirements = found.requirements(parameters)
+    if requirements and found.folder:
+        yield from _requirements(requirements)
     if parameters is not None or found.parameters_type is None:
         try:
             yield from _resources(found, parameters)

@@ -1,7 +1,7 @@
 """Recognize the formats of pictures by their first bytes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from re import Pattern
 
@@ -42,16 +42,21 @@ HEIC = Format(
 JPEG_2000 = Format(
     "JPEG 2000", "image/jp2", "JPEG2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")
 )
+#: What the parameter `formats` of a transform may add: each needs a package of its own.
+OPTIONAL = {"heic": HEIC}
 #: What the parameter `format` of a transform may choose.
 CHOICES = {"jpeg": JPEG, "png": PNG, "webp": WEBP}
 
 
-def recognize(data: memoryview, supported: Iterable[Format]) -> Format:
+def recognize(
+    data: memoryview, supported: Iterable[Format], further: Collection[str] = ()
+) -> Format:
     """Return the format of a file.
 
     Args:
         data: The file.
         supported: The formats that may be returned.
+        further: Those of `OPTIONAL` that may be.
 
     Returns:
         One of them.
@@ -60,11 +65,13 @@ def recognize(data: memoryview, supported: Iterable[Format]) -> Format:
         InvalidInput: It is a camera raw file or of none of these formats; a known one is named.
     """
     camera_raw.check(data)
-    for known in supported:
+    missing = [known for name, known in OPTIONAL.items() if name not in further]
+    usable = [known for known in supported if known not in missing]
+    for known in usable:
         if known.magic.match(data):
             return known
     if HEIC.magic.match(data):
         raise InvalidInput("HEIC is not enabled: add formats: [heic] to the pipeline's parameters")
     unsupported_formats.check(data)
-    names = ", ".join(sorted(known.name for known in supported))
+    names = ", ".join(sorted(known.name for known in usable))
     raise InvalidInput(f"not a picture in a supported format ({names})")

@@ -1,7 +1,7 @@
 """Find what a picture made with Pillow will not have, and refuse what Pillow would misread."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,12 +156,14 @@ def inspect(data: memoryview, known: Format, image: Image.Image) -> Inspection:
         dropped += _jpeg_segments(image)
     else:
         dropped += ["XMP"] if image.info.get("xmp") else []
+    if image.info.get("aux") or image.info.get("depth_images"):
+        dropped.append("auxiliary pictures")
     dropped += ["a comment"] if image.info.get("comment") else []
     has_profile = known == formats.BMP and bmp_header.read(data).profile
     if has_profile or (known == formats.GIF and _GIF_PROFILE.search(data)):
         dropped.append("the color profile")
     key = image.info.get("transparency")
-    return Inspection(dropped, further, _is_deep(data, known), transparency=key)
+    return Inspection(dropped, further, _is_deep(data, known, image.info), transparency=key)
 
 
 def _pnm_surplus(data: memoryview, header: Header) -> list[str]:
@@ -233,9 +235,11 @@ def _png_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         at += size + 12
 
 
-def _is_deep(data: memoryview, known: Format) -> bool:
-    """Return whether an AVIF or a JPEG 2000 in color has more than 8 bits per channel."""
+def _is_deep(data: memoryview, known: Format, info: Mapping[Any, Any]) -> bool:
+    """Return whether a HEIC, an AVIF or a JPEG 2000 in color has more than 8 bits per channel."""
     beginning = bytes(data[: 1 << 16])
+    if known == formats.HEIC:
+        return int(info["bit_depth"]) > _BYTE_BITS
     if known == formats.AVIF:
         # AV1 Codec ISO Media File Format Binding, section 2.3.3: high_bitdepth
         return bool(re.search(rb"av1C.{2}[\x40-\x7f\xc0-\xff]", beginning, re.DOTALL))

@@ -1,7 +1,7 @@
 """Open pictures with Pillow: what it would misread is refused, and its errors become reasons."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from worker.transforms.pictures.mapped_file import MappedFile
 
 _FORMATS = (
     *(formats.JPEG, formats.PNG, formats.GIF, formats.TIFF, formats.WEBP, formats.BMP),
-    *(formats.PNM, formats.AVIF, formats.JPEG_2000),
+    *(formats.PNM, formats.AVIF, formats.JPEG_2000, formats.HEIC),
 )
 _ORIENTATION = 274
 # EXIF 2.32, tag 274: how to turn a picture upright.
@@ -87,12 +87,13 @@ class Picture:
 
 
 @contextmanager
-def opened(path: Path, max_pixels: int) -> Iterator[Picture]:
+def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterator[Picture]:
     """Open a picture for a block that decodes it and uses Pillow.
 
     Args:
         path: The file.
         max_pixels: The most pixels that it may have.
+        further: Formats that are taken too: keys of `formats.OPTIONAL`.
 
     Yields:
         The picture.
@@ -101,8 +102,10 @@ def opened(path: Path, max_pixels: int) -> Iterator[Picture]:
         InvalidInput: It is damaged, not supported or too large.
     """
     file = MappedFile(path)
-    known = formats.recognize(file.data, _FORMATS)
+    known = formats.recognize(file.data, _FORMATS, further)
     inspection.check(file.data, known, max_pixels)
+    if known == formats.HEIC:
+        _register_heic()
     try:
         with (
             libtiff_messages.captured() as messages,
@@ -130,3 +133,12 @@ def opened(path: Path, max_pixels: int) -> Iterator[Picture]:
         raise InvalidInput(problem) from error
     if re.search(rb"^Fax\w*:", messages, re.MULTILINE):
         raise InvalidInput("the TIFF's CCITT data is damaged")
+
+
+def _register_heic() -> None:
+    """Let Pillow open HEIC; raise InvalidInput if the package for it is missing."""
+    try:
+        import pillow_heif  # noqa: PLC0415  only where a pipeline asks for it
+    except ModuleNotFoundError as error:
+        raise InvalidInput("HEIC needs the package pillow-heif") from error
+    pillow_heif.register_heif_opener()

@@ -23,7 +23,7 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
     """Write the thumbnail of a picture; see `Transform.apply`."""
     (source,) = inputs
     target = outputs / "thumbnail"
-    with opened(source.path, source.max_pixels) as picture:
+    with opened(source.path, source.max_pixels, parameters.formats) as picture:
         thumbnail = _scaled(picture, parameters)
         chosen = formats.CHOICES.get(parameters.format, picture.format)
         written, notes = encoding.write(
