@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 enum { DONE, DAMAGED, TRUNCATED, UNSUPPORTED, NO_CODE, NO_SPACE, NO_MEMORY, WRITE_FAILED };
 enum { LEFT_OVER = 1, SEGMENTS = 2, STRAY = 4 }; /* dropped: see JpegDropped in kernels.py */
@@ -317,7 +320,7 @@ typedef struct {
     source in;
     sink out;
     const uint8_t *at, *end;
-    int collecting, anew, dropped, progressive, scans, interval, jfif, adobe;
+    int collecting, anew, dropped, has_popcnt, progressive, scans, interval, jfif, adobe;
     int brightness; /* the components that rise with it, a bit each; below 0: as libjpeg decides */
     int width, height, n, h_most, v_most, q0[4];
     size_t mcus_across, mcus_down, body;
@@ -467,8 +470,25 @@ static __attribute__((noinline)) int ac_first(jpeg *j, scan *s, uint64_t *nonzer
     return end(j, &b);
 }
 
-/* Not by __builtin_popcountll: without the instruction, gcc calls a function that is slower. */
-INLINE int ones(uint64_t set) {
+/* Processors of the first x86-64 lack the instruction, so compilers do not use it. */
+static int has_popcnt(void) {
+#ifdef __x86_64__
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && c & bit_POPCNT;
+#else
+    return 0;
+#endif
+}
+
+INLINE int ones(uint64_t set, int by_popcnt) {
+#ifdef __x86_64__
+    uint64_t count;
+    if (by_popcnt) {
+        __asm__("popcnt %1, %0" : "=r"(count) : "r"(set) : "cc");
+        return (int)count;
+    }
+#endif
+    (void)by_popcnt;
     set -= set >> 1 & 0x5555555555555555;
     set = (set & 0x3333333333333333) + (set >> 2 & 0x3333333333333333);
     set = (set + (set >> 4)) & 0x0F0F0F0F0F0F0F0F;
@@ -478,7 +498,7 @@ INLINE int ones(uint64_t set) {
 static __attribute__((noinline)) int ac_refine(jpeg *j, scan *s, uint64_t *nonzero, size_t count) {
     const table *t = s->parts->ac;
     const uint64_t whole = (~(uint64_t)0 >> (63 - s->stop)) & (~(uint64_t)0 << s->start);
-    int run = s->run;
+    int run = s->run, by_popcnt = j->has_popcnt;
     batch b = begin(j);
     TRY(next(&b));
     for (uint64_t *last = nonzero + count; nonzero < last; nonzero++) {
@@ -499,12 +519,12 @@ static __attribute__((noinline)) int ac_refine(jpeg *j, scan *s, uint64_t *nonze
             for (; zeros > 3 && clear; zeros--) clear &= clear - 1;
             if (!clear) return DAMAGED;
             uint64_t bit = clear & -clear;
-            TRY(copy(&b, ones(band & *nonzero & (bit - 1))));
+            TRY(copy(&b, ones(band & *nonzero & (bit - 1), by_popcnt)));
             band &= ~(bit | (bit - 1));
             if (size) fresh |= bit;
         }
         if (run) {
-            TRY(copy(&b, ones(band & *nonzero)));
+            TRY(copy(&b, ones(band & *nonzero, by_popcnt)));
             run--;
         }
         *nonzero |= fresh;
@@ -913,6 +933,7 @@ static int finish(const jpeg *j, int at_marker) {
 static int segment(jpeg *j, int marker, const uint8_t *p, size_t length) {
     if (marker == 0xC0 || marker == 0xC1 || marker == 0xC2) {
         j->progressive = marker == 0xC2;
+        if (j->progressive) j->has_popcnt = has_popcnt();
         return frame(j, p, length);
     }
     if ((marker >= 0xC3 && marker <= 0xCF && marker != 0xC4 && marker != 0xCC) ||
