@@ -62,7 +62,7 @@ def _png(size: str) -> list[Target]:
             "kernels",
             _figure(f"{name}: size"),
             "×",
-            most=1.12,
+            most=1.06,
         ),
     ]
 

@@ -1,7 +1,7 @@
 /* Mutates files and negates them, to be built with sanitizers: driver SECONDS SEED FILE...
 
    Every negative of a JPEG is negated again: the kernel must support its own results. The files are
-   also taken as samples and as compressed segments of TIFFs. Input and
+   also taken as samples and as compressed segments of TIFFs; zlib streams are recoded. Input and
    output are allocated with their exact sizes, so that sanitizers notice any access beyond. Prints
    the number of inputs tried and of those negated. */
 
@@ -13,7 +13,12 @@
 
 int jpeg_negate(const uint8_t *, size_t, const uint8_t *, size_t, uint8_t *, size_t, int, int,
                 int, size_t *, size_t *, int *);
-int png_negate(uint8_t *, size_t, size_t, size_t, size_t, int, uint8_t *);
+size_t png_size(void);
+void png_start(void *, const size_t *, size_t, size_t, size_t, uint8_t *);
+int png_change(void *, const uint8_t *, uint8_t *, size_t);
+size_t recoder_size(void);
+void recoder_start(void *, int (*)(void *, const uint8_t *, uint8_t *, size_t), void *);
+int recoder_run(void *, const uint8_t *, size_t, int, uint8_t *, size_t, size_t *, size_t *);
 size_t gif_blocks(const uint8_t *, size_t, size_t);
 void tiff_complement(uint8_t *, size_t, size_t, const uint8_t *);
 void tiff_complement_differences(uint8_t *, size_t, size_t, const uint8_t *, size_t, int, int);
@@ -74,18 +79,48 @@ static int jpeg(const uint8_t *data, size_t size, int again) {
     return again && rc == 4 ? 0 : rc; /* NO_CODE: a code may be missing for the way back */
 }
 
-static void rows(const uint8_t *data, size_t size) {
+/* Change bytes without their rows, so that most streams are recoded to their end. */
+static int change(void *seen, const uint8_t *before, uint8_t *after, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (++*(size_t *)seen % 50) after[i] = (uint8_t)-before[i];
+    return 0;
+}
+
+/* Recode a zlib stream in parts, as rows of random sizes. */
+static void recode(const uint8_t *data, size_t size) {
     static const size_t pixels[] = {1, 2, 3, 4, 6, 8}, alphas[] = {0, 1, 0, 1, 0, 2};
+    enum { PADDING = 600, SPACE = (1 << 20) + (1 << 16) };
     uint32_t kind = dice(6);
-    size_t length = 1 + dice(100), count = size / (length + 1);
-    uint8_t *block = copy(data, count * (length + 1)), *decoded = calloc(2, length);
-    for (size_t i = 0; i < count; i++) block[i * (length + 1)] = (uint8_t)dice(6);
-    png_negate(block, count, length, pixels[kind], pixels[kind] - alphas[kind], (int)dice(2),
-               dice(2) ? decoded : NULL);
-    free(block), free(decoded);
-    uint8_t *blocks = copy(data, size);
-    gif_blocks(blocks, size, dice((uint32_t)size + 2));
-    free(blocks);
+    size_t passes[14], count = 1 + dice(7), longest = 0, at = 0, used = 0, written, seen = 0;
+    for (size_t i = 0; i < 2 * count; i++) passes[i] = 1 + dice(60);
+    for (size_t i = 1; i < 2 * count; i += 2) longest = passes[i] > longest ? passes[i] : longest;
+    uint8_t *decoded = dice(2) ? calloc(2, longest) : NULL, *out = malloc(SPACE);
+    void *png = calloc(1, png_size()), *recoder = calloc(1, recoder_size());
+    if (!out || !png || !recoder) abort();
+    png_start(png, passes, count, pixels[kind], pixels[kind] - alphas[kind], decoded);
+    if (dice(4)) recoder_start(recoder, change, &seen);
+    else recoder_start(recoder, png_change, png);
+    for (int rc = 3, last = 0; rc == 3 && !last;) { /* NEEDS_INPUT */
+        size_t part = size - at - used;
+        at += used;
+        if (dice(2)) part = dice((uint32_t)part + 1);
+        last = at + part == size;
+        uint8_t *in = calloc(1, part + PADDING + 1), *exact;
+        if (!in) abort();
+        memcpy(in, data + at, part);
+        exact = copy(in, part + (last ? PADDING : 0));
+        free(in);
+        rc = recoder_run(recoder, exact, part + (last ? PADDING : 0), last, out, SPACE, &used, &written);
+        if (used > part + PADDING || written > SPACE) abort();
+        free(exact);
+    }
+    free(decoded), free(out), free(png), free(recoder);
+}
+
+static void blocks(const uint8_t *data, size_t size) {
+    uint8_t *exact = copy(data, size);
+    gif_blocks(exact, size, dice((uint32_t)size + 2));
+    free(exact);
 }
 
 static void samples(const uint8_t *data, size_t size) {
@@ -183,9 +218,10 @@ int main(int argc, char **argv) {
             for (int n = 0; n < 20; n++) {
                 uint8_t *mutated = copy(data, size);
                 size_t left = mutate(mutated, size);
-                taken += !jpeg(mutated, left, 0);
+                if (left > 2 && mutated[0] == 0x78) recode(mutated, left);
+                else taken += !jpeg(mutated, left, 0);
                 if (n == 0) {
-                    rows(mutated, left);
+                    blocks(mutated, left);
                     samples(mutated, left);
                     segments(mutated, left);
                 }

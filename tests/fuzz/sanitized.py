@@ -31,8 +31,8 @@ def run(folder: Path, seconds: float, seed: int) -> str:
     sources = [Path(__file__).with_name("driver.c"), *kernels.SOURCES]
     subprocess.run([COMPILER, *_FLAGS, "-o", driver, *sources], check=True)
     files = []
-    for name, data in seeds.jpegs().items():
-        files.append(folder / f"{name}.jpg")
+    for name, data in (seeds.jpegs() | seeds.streams()).items():
+        files.append(folder / name)
         files[-1].write_bytes(data)
     result = subprocess.run(
         [driver, str(round(seconds)), str(seed), *files],

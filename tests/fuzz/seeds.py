@@ -86,6 +86,20 @@ def raw_png(kind: int, depth: int, interlace: int, size: tuple[int, int] = (13, 
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
 
+def streams() -> dict[str, bytes]:
+    """Return zlib streams of all kinds of blocks, and of several."""
+    rows = b"".join(
+        bytes([number % 5]) + picture(number, (40, 1)).tobytes() + bytes(number * 9)
+        for number in range(60)
+    )
+    found = {}
+    for level, strategy in itertools.product((0, 1, 6), (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED)):
+        deflate = zlib.compressobj(level, memLevel=1 + level, strategy=strategy)
+        middle = deflate.compress(rows[:3000]) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        found[f"{level}-{strategy}.zlib"] = middle + deflate.compress(rows) + deflate.flush()
+    return found
+
+
 def chunk(kind: bytes, content: bytes) -> bytes:
     """Return a PNG chunk with correct length and CRC."""
     crc = zlib.crc32(kind + content)

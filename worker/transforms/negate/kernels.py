@@ -1,4 +1,4 @@
-"""Load and call the compiled kernels, `jpeg.c`, `png.c`, `tiff.c`, built into one shared library.
+"""Load and call the compiled kernels, the C files here, built into one shared library.
 
 `prebuilt` has libraries for Linux on x86_64 and aarch64 (`python -m tools.kernels`). For other
 systems `python -m worker build` compiles one beside the sources, and `worker apply` one in the
@@ -8,18 +8,20 @@ Without one, pictures are deferred.
 
 import ctypes
 import hashlib
+import mmap
 import os
 import platform
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import IntEnum, IntFlag
+from itertools import chain
 from pathlib import Path
 
 from worker.errors import UploadDeferred
 
 FOLDER = Path(__file__).parent
-SOURCES = (FOLDER / "jpeg.c", FOLDER / "png.c", FOLDER / "tiff.c")
+SOURCES = tuple(FOLDER / name for name in ("jpeg.c", "png.c", "deflate.c", "tiff.c"))
 #: Libraries for the machines; the worker's archive contains them.
 PREBUILT = FOLDER / "prebuilt"
 _BUFFER_SIZE = 1 << 16
@@ -54,11 +56,14 @@ class JpegDropped(IntFlag):
 
 
 class PngStatus(IntEnum):
-    """What png_negate returns, in the order of the enum in png.c."""
+    """What recoder_run returns, in the order of the enum in deflate.c."""
 
     DONE = 0
     DAMAGED = 1
     NEEDS_DECODED = 2  # a row's filter needs the decoded row above
+    NEEDS_INPUT = 3
+    NEEDS_SPACE = 4
+    TRUNCATED = 5
 
 
 class TiffStatus(IntEnum):
@@ -95,12 +100,25 @@ def load(*folders: Path) -> ctypes.CDLL | None:
                 *(_POINTER, _SIZE, _POINTER, _SIZE, _POINTER, _SIZE),
                 *(_INT, _INT, _INT, _SIZE_POINTER, _SIZE_POINTER, _INT_POINTER),
             ]
-            loaded.png_negate.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _POINTER]
+            _declare_png(loaded)
             loaded.gif_blocks.argtypes = [_POINTER, _SIZE, _SIZE]
             loaded.gif_blocks.restype = _SIZE
             _declare_tiff(loaded)
             return loaded
     return None
+
+
+def _declare_png(loaded: ctypes.CDLL) -> None:
+    loaded.png_start.argtypes = [_POINTER, _POINTER, _SIZE, _SIZE, _SIZE, _POINTER]
+    loaded.png_start.restype = None
+    loaded.png_is_whole.argtypes = [_POINTER]
+    loaded.recoder_start.argtypes = [_POINTER, _POINTER, _POINTER]
+    loaded.recoder_start.restype = None
+    loaded.recoder_run.argtypes = [
+        *(_POINTER, _POINTER, _SIZE, _INT, _POINTER, _SIZE, _SIZE_POINTER, _SIZE_POINTER)
+    ]
+    for function in (loaded.png_size, loaded.recoder_size):
+        function.argtypes, function.restype = [], _SIZE
 
 
 def _declare_tiff(loaded: ctypes.CDLL) -> None:
@@ -213,36 +231,70 @@ def _negate_jpeg(  # noqa: PLR0917
     return status, used.value, written.value, JpegDropped(dropped.value)
 
 
-def negate_png_rows(
-    rows: bytearray,
-    row_bytes: int,
-    pixel_bytes: int,
-    color_bytes: int,
-    decoded: bytearray | None,
-    *,
-    first: bool,
-) -> PngStatus:
-    """Negate filtered rows of a PNG in place.
+class PngRows:
+    """Negates the compressed rows of a picture of a PNG, and keeps how they are compressed."""
 
-    Args:
-        rows: Whole rows, each a filter byte and `row_bytes` bytes.
-        row_bytes: Bytes of a row without its filter byte.
-        pixel_bytes: Bytes of a pixel, at least 1.
-        color_bytes: How many of those are not alpha.
-        decoded: Two rows of memory between calls, the first of them the decoded row above; None
-            while no row needs it.
-        first: Whether the first row is the image's, or the pass's, first one.
+    #: Zeros that follow the last of the data, since the kernel reads ahead.
+    PADDING = 600
+    _SPACE = (1 << 20) + (1 << 16)  # more than the largest block needs
 
-    Returns:
-        The status.
-    """
-    assert library  # noqa: S101
-    return PngStatus(
-        library.png_negate(
-            *(_pointer(rows), len(rows) // (row_bytes + 1), row_bytes, pixel_bytes, color_bytes),
-            *(first, _pointer(decoded) if decoded is not None else None),
+    def __init__(
+        self,
+        passes: Sequence[tuple[int, int]],
+        pixel_bytes: int,
+        color_bytes: int,
+        *,
+        decoding: bool,
+    ) -> None:
+        """Prepare for a picture.
+
+        Args:
+            passes: Rows of each pass, and bytes of a row without its filter byte.
+            pixel_bytes: Bytes of a pixel, at least 1.
+            color_bytes: How many of those are not alpha.
+            decoding: Whether a row's filter needs the decoded row above.
+        """
+        assert library  # noqa: S101
+        self._library = library
+        self._rows, self._recoder = _zeros(library.png_size()), _zeros(library.recoder_size())
+        self._decoded = _zeros(2 * max(size for _, size in passes)) if decoding else None
+        self._out, self._space = mmap.mmap(-1, self._SPACE), self._SPACE
+        numbers = (_SIZE * (2 * len(passes)))(*chain.from_iterable(passes))
+        library.png_start(
+            *(self._rows, numbers, len(passes), pixel_bytes, color_bytes, self._decoded)
         )
-    )
+        change = ctypes.cast(library.png_change, _POINTER)
+        library.recoder_start(self._recoder, change, self._rows)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows were in the data."""
+        return bool(self._library.png_is_whole(self._rows))
+
+    def run(self, data: bytes, *, has_all: bool) -> tuple[PngStatus, int, bytes]:
+        """Negate the next part of the data.
+
+        Args:
+            data: It begins with what the last call did not use.
+            has_all: Whether it is the last part, with `PADDING` zeros after it.
+
+        Returns:
+            The status, how many bytes were used, and the next part of the negative's data.
+        """
+        used, written = ctypes.c_size_t(), ctypes.c_size_t()
+        out = (ctypes.c_char * self._space).from_buffer(self._out)
+        status = PngStatus(
+            self._library.recoder_run(
+                *(self._recoder, data, len(data), has_all, out, self._space),
+                *(ctypes.byref(used), ctypes.byref(written)),
+            )
+        )
+        return status, used.value, self._out[: written.value]
+
+
+def _zeros(size: int) -> "ctypes.Array[ctypes.c_char]":
+    """Return memory of which the untouched part takes no room."""
+    return (ctypes.c_char * size).from_buffer(mmap.mmap(-1, size))
 
 
 def end_of_gif_blocks(data: memoryview, at: int) -> int:

@@ -40,9 +40,10 @@ static void change(uint8_t *row, size_t length, uint64_t color, int negate) {
     memcpy(row + whole, &x, length - whole);
 }
 
-static void average(uint8_t *row, size_t length, size_t bpp, size_t colors, const uint8_t *left,
-                    const uint8_t *above, int first) {
-    for (size_t i = 0; i < length; i++) {
+/* The bytes of a row from `from` to `to`. */
+static void average(uint8_t *row, size_t from, size_t to, size_t bpp, size_t colors,
+                    const uint8_t *left, const uint8_t *above, int first) {
+    for (size_t i = from; i < to; i++) {
         if (i % bpp >= colors) continue;
         if (i < bpp && first) row[i] = (uint8_t)~row[i];
         else if (i < bpp || first) row[i] = (uint8_t)(128 - row[i]);
@@ -57,9 +58,9 @@ INLINE uint8_t paeth(int a, int b, int c) {
 }
 
 /* above: the decoded row above; row: filtered; into: the decoded row. */
-INLINE void decode(const uint8_t *row, size_t length, size_t bpp, int filter, const uint8_t *above,
-                   uint8_t *into) {
-    for (size_t i = 0; i < length; i++) {
+INLINE void decode(const uint8_t *row, size_t from, size_t to, size_t bpp, int filter,
+                   const uint8_t *above, uint8_t *into) {
+    for (size_t i = from; i < to; i++) {
         int a = i < bpp ? 0 : into[i - bpp], b = above[i], c = i < bpp ? 0 : above[i - bpp];
         int predicted = filter == SUB       ? a
                         : filter == UP      ? b
@@ -70,44 +71,94 @@ INLINE void decode(const uint8_t *row, size_t length, size_t bpp, int filter, co
     }
 }
 
-static void decode_row(const uint8_t *row, size_t length, size_t bpp, int filter,
+static void decode_row(const uint8_t *row, size_t from, size_t to, size_t bpp, int filter,
                        const uint8_t *above, uint8_t *into) {
-#define DECODE(n, f) case n * 8 + f: decode(row, length, n, f, above, into); break;
+#define DECODE(n, f) case n * 8 + f: decode(row, from, to, n, f, above, into); break;
 #define DECODES(n) DECODE(n, NONE) DECODE(n, SUB) DECODE(n, UP) DECODE(n, AVERAGE) DECODE(n, PAETH)
     switch (bpp * 8 + (size_t)filter) {
         DECODES(1) DECODES(2) DECODES(3) DECODES(4) DECODES(6) DECODES(8)
     }
 }
 
-/* Negate `count` rows, each a filter byte and `length` bytes, in place.
+typedef struct {
+    size_t rows, length; /* bytes of a row without its filter */
+} Pass;
 
-   bpp: bytes of a whole pixel, 1 at least; colors: those of them that are not alpha; first:
-   whether the first row is the image's (or pass's). decoded: two rows, the first of them the
-   decoded row above (zeros at first), kept up to date; NULL as long as no row needs it: the
-   answer to an Average then is NEEDS_DECODED. */
-int png_negate(uint8_t *rows, size_t count, size_t length, size_t bpp, size_t colors, int first,
+/* The rows of a picture, pass by pass (W3C PNG, 8). */
+typedef struct {
+    Pass passes[7];
+    size_t count, current; /* of passes */
+    size_t row, at;        /* in the pass and in the row, whose filter is byte 0 */
+    size_t bpp, colors;
+    int filter;
+    uint8_t *decoded; /* two rows, the first of them the decoded row above; NULL: none */
+} Rows;
+
+/* Bytes of memory that the rows of a picture need. */
+size_t png_size(void) { return sizeof(Rows); }
+
+/* Prepare the rows of a picture in zeroed memory.
+
+   bpp: bytes of a whole pixel, 1 at least; colors: those of them that are not alpha; decoded: two
+   of the longest rows, zeroed; NULL as long as no row needs it: the answer to an Average then is
+   NEEDS_DECODED. */
+void png_start(Rows *rows, const Pass *passes, size_t count, size_t bpp, size_t colors,
                uint8_t *decoded) {
-    uint8_t pattern[8];
-    for (size_t i = 0; i < 8; i++) pattern[i] = i % bpp < colors ? 0xFF : 0;
-    uint64_t color = colors == bpp ? ~(uint64_t)0 : load(pattern);
-    for (size_t r = 0; r < count; r++, first = 0) {
-        uint8_t *row = rows + r * (length + 1) + 1, *current = decoded;
-        int filter = row[-1];
-        if (filter > PAETH) return DAMAGED;
-        if (decoded) {
-            current += length;
-            decode_row(row, length, bpp, filter, decoded, current);
-        } else if (filter == AVERAGE && !first) {
-            return NEEDS_DECODED;
+    memcpy(rows->passes, passes, count * sizeof *passes);
+    rows->count = count;
+    rows->bpp = bpp;
+    rows->colors = colors;
+    rows->decoded = decoded;
+}
+
+/* Whether all rows are there. */
+int png_is_whole(const Rows *rows) { return rows->current == rows->count; }
+
+static void next_row(Rows *rows) {
+    size_t length = rows->passes[rows->current].length;
+    if (rows->decoded) memcpy(rows->decoded, rows->decoded + length, length);
+    rows->at = 0;
+    if (++rows->row < rows->passes[rows->current].rows) return;
+    rows->row = 0;
+    if (++rows->current < rows->count && rows->decoded)
+        memset(rows->decoded, 0, rows->passes[rows->current].length);
+}
+
+/* Negate a part of a row, which begins with the byte `from`. */
+static void negate_part(Rows *rows, const uint8_t *before, uint8_t *after, size_t count) {
+    size_t length = rows->passes[rows->current].length, from = rows->at - 1, to = from + count;
+    int first = !rows->row, filter = rows->filter;
+    uint8_t *above = rows->decoded, *current = above ? above + length : NULL;
+    if (above) decode_row(before - from, from, to, rows->bpp, filter, above, current);
+    if (filter == AVERAGE) {
+        average(after - from, from, to, rows->bpp, rows->colors, current, above, first);
+        return;
+    }
+    uint8_t pattern[16];
+    for (size_t i = 0; i < 16; i++) pattern[i] = i % rows->bpp < rows->colors ? 0xFF : 0;
+    uint64_t color = rows->colors == rows->bpp ? ~(uint64_t)0 : load(pattern + from % 8);
+    change(after, count, color, filter != NONE && !(filter == UP && first));
+    if (filter == SUB || (filter == PAETH && first))
+        for (size_t i = from; i < rows->colors && i < to; i++) after[i - from]--;
+}
+
+/* Negate the next bytes of the rows in place, for deflate.c. */
+int png_change(void *context, const uint8_t *before, uint8_t *after, size_t count) {
+    Rows *rows = context;
+    for (size_t part; count; before += part, after += part, count -= part) {
+        if (png_is_whole(rows)) return DAMAGED;
+        if (!rows->at) {
+            rows->filter = *before;
+            if (rows->filter > PAETH) return DAMAGED;
+            if (rows->filter == AVERAGE && rows->row && !rows->decoded) return NEEDS_DECODED;
+            part = rows->at = 1;
+            continue;
         }
-        if (filter == AVERAGE) {
-            average(row, length, bpp, colors, current, decoded, first);
-        } else {
-            change(row, length, color, filter != NONE && !(filter == UP && first));
-            if (filter == SUB || (filter == PAETH && first))
-                for (size_t i = 0; i < colors && i < length; i++) row[i]--;
-        }
-        if (decoded) memcpy(decoded, current, length);
+        size_t left = rows->passes[rows->current].length + 1 - rows->at;
+        part = count < left ? count : left;
+        negate_part(rows, before, after, part);
+        rows->at += part;
+        if (part == left) next_row(rows);
     }
     return DONE;
 }

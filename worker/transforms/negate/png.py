@@ -216,14 +216,16 @@ class _Transcoding:
             assert self._layout  # noqa: S101
             size = self._size if kind == b"IDAT" else self._frame
             self._scanlines = Scanlines(self._layout, *size, decoding=self._decoding)
-        for piece in self._scanlines.feed(content):
-            if piece:
-                self._write(kind, piece)
+        self._write_data(kind, self._scanlines.feed(content))
 
     def _end_picture(self, kind: bytes) -> None:
         assert self._scanlines  # noqa: S101
-        self._write(kind, self._scanlines.finish())
+        self._write_data(kind, self._scanlines.finish())
         self._scanlines = None
+
+    def _write_data(self, kind: bytes, pieces: Iterator[bytes]) -> None:
+        for piece in filter(None, pieces):
+            self._write(kind, piece)
 
     def _other(self, kind: bytes, content: bytes) -> None:
         if kind == b"fcTL":

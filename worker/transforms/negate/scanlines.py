@@ -1,4 +1,4 @@
-"""Negate the compressed scanlines of a PNG (W3C PNG, 9 and 10) between inflate and deflate."""
+"""Negate the compressed scanlines of a PNG (W3C PNG, 9 and 10)."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -8,16 +8,13 @@ from importlib import import_module
 from typing import Any
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels
-from worker.transforms.negate.kernels import PngStatus
+from worker.transforms.negate.kernels import PngRows, PngStatus
 
 _zlib: Any = zlib
 with suppress(ImportError):  # no wheel for this machine: zlib is several times slower
     _zlib = import_module("isal.isal_zlib")
 
 crc32: Callable[..., int] = _zlib.crc32
-_ERRORS = (zlib.error, getattr(_zlib, "error", zlib.error))
-_LEVEL = 2
 _PIECE = 1 << 18
 _MAX_ROW_BYTES = 1 << 24
 # Adam7 (8.1): first column and row, steps between columns and rows.
@@ -60,19 +57,15 @@ class Scanlines:
     """The data of one picture: takes it piece by piece and gives the negative's."""
 
     def __init__(self, layout: Layout, width: int, height: int, *, decoding: bool) -> None:
-        self._pixel_bytes = max(1, layout.bits // 8)
-        self._color_bytes = layout.color_bytes
-        self._passes = layout.passes(width, height)
-        self._decoding, self._decoded = decoding, bytearray()
-        self._first = True
-        self._rows = bytearray()
-        self._inflate, self._deflate = _zlib.decompressobj(), _zlib.compressobj(_LEVEL)
-        if max(row_bytes for _, row_bytes in self._passes) > _MAX_ROW_BYTES:
+        passes = layout.passes(width, height)
+        if max(row_bytes for _, row_bytes in passes) > _MAX_ROW_BYTES:
             raise InvalidInput(f"the PNG has rows of more than {_MAX_ROW_BYTES} bytes")
-        self._begin_pass()
+        pixel_bytes = max(1, layout.bits // 8)
+        self._rows = PngRows(passes, pixel_bytes, layout.color_bytes, decoding=decoding)
+        self._rest, self._is_done = b"", False
 
-    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """Take compressed data.
+    def feed(self, data: memoryview) -> Iterator[bytes]:
+        """Take compressed data; what follows their end is ignored.
 
         Args:
             data: The next part of the picture's data.
@@ -80,61 +73,29 @@ class Scanlines:
         Yields:
             What is ready of the negative's data.
         """
-        while not self._inflate.eof:
-            # After the last row, one more byte is requested so that zlib checks the checksum.
-            piece = self._decompress(data, _PIECE if self._passes else 1)
-            data = self._inflate.unconsumed_tail
-            if not self._passes:
-                return
-            self._rows += piece
-            yield from self._whole_rows()
-            if not data and len(piece) < _PIECE and self._passes:
-                return
+        for start in range(0, len(data), _PIECE):
+            self._rest += data[start : start + _PIECE]
+            yield from self._run(has_all=False)
 
-    def finish(self) -> bytes:
-        """Return the end of the negative's data.
-
-        Returns:
-            The last compressed bytes.
+    def finish(self) -> Iterator[bytes]:
+        """Yield the rest of the negative's data.
 
         Raises:
             InvalidInput: Rows or the end of the compressed data are missing.
         """
-        if self._passes or not self._inflate.eof:
+        self._rest += bytes(PngRows.PADDING)
+        yield from self._run(has_all=True)
+        if not self._rows.is_whole:
             raise InvalidInput("the PNG's image data is truncated")
-        return bytes(self._deflate.flush())
 
-    def _decompress(self, data: bytes | memoryview, most: int) -> bytes:
-        try:
-            return bytes(self._inflate.decompress(data, most))
-        except _ERRORS:
-            raise InvalidInput("the PNG's image data is damaged") from None
-
-    def _begin_pass(self) -> None:
-        self._first = True
-        self._decoded = bytearray(2 * self._passes[0][1] if self._decoding and self._passes else 0)
-
-    def _whole_rows(self) -> Iterator[bytes]:
-        while self._passes:
-            missing, row_bytes = self._passes[0]
-            count = min(len(self._rows) // (row_bytes + 1), missing)
-            if not count:
-                return
-            rows = self._rows[: count * (row_bytes + 1)]
-            del self._rows[: count * (row_bytes + 1)]
-            status = kernels.negate_png_rows(
-                *(rows, row_bytes, self._pixel_bytes, self._color_bytes),
-                self._decoded if self._decoding else None,
-                first=self._first,
-            )
+    def _run(self, *, has_all: bool) -> Iterator[bytes]:
+        status = PngStatus.NEEDS_SPACE
+        while status == PngStatus.NEEDS_SPACE and not self._is_done:
+            status, used, negative = self._rows.run(self._rest, has_all=has_all)
             if status == PngStatus.NEEDS_DECODED:
                 raise DecodingNeeded
-            if status != PngStatus.DONE:
-                raise InvalidInput("the PNG has a row with an unknown filter")
-            self._first = False
-            self._passes[0] = (missing - count, row_bytes)
-            if missing == count:
-                del self._passes[0]
-                if self._passes:
-                    self._begin_pass()
-            yield bytes(self._deflate.compress(rows))
+            if status in (PngStatus.DAMAGED, PngStatus.TRUNCATED):
+                raise InvalidInput(f"the PNG's image data is {status.name.lower()}")
+            self._rest = self._rest[used:]
+            self._is_done = status == PngStatus.DONE
+            yield negative
