@@ -97,6 +97,30 @@ TARGETS: Sequence[Target] = (
         "×",
         least=3,
     ),
+    *(
+        Target(
+            f"TIFF, 12 MP RGB of 16 bits, {name}, against `convert`",
+            "tiff",
+            _figure(f"{name}: {alternatives.CONVERT}"),
+            "×",
+            least=least,
+        )
+        for name, least in (("no compression", 20), ("LZW", 4), ("Deflate", 4))
+    ),
+    Target(
+        "TIFF, pyramid of 100 MP with JPEG tiles, against libvips",
+        "tiff",
+        _figure(f"pyramid of JPEG tiles: {alternatives.VIPS}"),
+        "×",
+        least=3,
+    ),
+    Target(
+        "TIFF, the same, extra memory",
+        "tiff",
+        _figure("pyramid of JPEG tiles: extra MB"),
+        " MB",
+        most=64,
+    ),
     *_png("P2"),
     *_png("P12"),
     *(_palette(size, form) for size in ("P2", "P12") for form in ("PNG palette", "GIF")),

@@ -6,7 +6,7 @@ from typing import cast
 from bench.benchmark import Benchmark
 
 #: Run if none is named.
-USUAL = ("kernels", "memory", "end-to-end", "growth", "difficult-objects")
+USUAL = ("kernels", "tiff", "memory", "end-to-end", "growth", "difficult-objects")
 QUICK = (
     *(*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest", "page"),
     *("upload", "scale", "queue", "fleet-latency", "fleet-faults", "fleet-growth"),

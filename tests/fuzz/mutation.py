@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.fuzz import seeds
 from worker.errors import InvalidInput
-from worker.transforms.negate import gif, jpeg, png
+from worker.transforms.negate import gif, jpeg, png, tiff
 from worker.transforms.pictures.mapped_file import MappedFile
 
-TRANSCODERS = {"jpg": jpeg.negate, "png": png.negate, "gif": gif.negate}
+TRANSCODERS = {"jpg": jpeg.negate, "png": png.negate, "gif": gif.negate, "tif": tiff.negate}
 PIXELS = 1_000_000
 MAX_SECONDS = 2.0  # of CPU time for one file
 
@@ -63,6 +63,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
     known = [("jpg", data) for data in seeds.jpegs().values()]
     known += [("png", data) for data in seeds.pngs().values()]
     known += [("gif", data) for data in seeds.gifs().values()]
+    known += [("tif", data) for data in seeds.tiffs().values()]
     counts = {"taken": 0, "refused": 0}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"

@@ -7,6 +7,8 @@ import struct
 import zlib
 
 from tests.worker.pictures import encode, picture
+from tests.worker.tiff_files import ASCII, SHORT, Page, tiff
+from tests.worker.tiff_pages import gray, planar, rgb, tiled
 
 #: Progressive, 33 x 17 pixels, 4:2:0, DC in four scans (by jpegtran -scans; Pillow writes two).
 DC_BY_BITS = base64.b64decode(
@@ -113,3 +115,26 @@ def gifs() -> dict[str, bytes]:
         "one": encode(frames[0], "GIF"),
         "animated": encode(frames[0], "GIF", save_all=True, append_images=frames[1:], loop=0),
     }
+
+
+def tiffs() -> dict[str, bytes]:
+    """Return TIFFs of many kinds, with all that their directories may refer to."""
+    photo = picture(10, (37, 23))
+    found = {
+        f"{compression}-{mode}-{predictor}": encode(
+            photo.convert(mode), "TIFF", compression=compression, tiffinfo={317: predictor, 278: 9}
+        )
+        for compression in ("tiff_lzw", "tiff_adobe_deflate", "zstd")
+        for mode in ("L", "RGB", "CMYK")
+        for predictor in (1, 2)
+    }
+    found["packbits"] = encode(photo, "TIFF", compression="packbits")
+    found["jpeg"] = encode(photo, "TIFF", compression="jpeg")
+    found["palette"] = encode(photo.quantize(16), "TIFF")
+    for order, big in itertools.product("<>", (False, True)):
+        pages = [gray(16), tiled(rgb(4)), planar(rgb(bits=16)), Page(directories={330: gray(12)})]
+        pages[1].fields[338] = (SHORT, (2,))  # alpha
+        pages[2].fields |= {42113: (ASCII, b"7\0"), 280: (SHORT, (1, 2, 3)), 281: (SHORT, (9,) * 3)}
+        pages[3].directories[34665] = Page({0x9003: (ASCII, b"2026:01:02 03:04:05\0")})
+        found[f"pages {order}{big}"] = tiff(*pages, order=order, big=big)
+    return found
