@@ -11,7 +11,12 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: Groups that name all that is installed for transforms, and the folder of each below theirs.
-TRANSFORMS = {"answers": "answers", "faces": "faces", "heic": "pictures/heic"}
+TRANSFORMS = {
+    "answers": "answers",
+    "faces": "faces",
+    "faces-heic": "faces/heic",
+    "heic": "pictures/heic",
+}
 HEADER = """\
 # {}
 # Written by `python -m tools.lock` from pyproject.toml, which says why each package is there.

@@ -23,7 +23,9 @@ LOCKED = {
         *(each for each in PROJECT["dependency-groups"]["edge"] if isinstance(each, str)),
     ],
     **{
-        f"worker/transforms/{folder}/requirements.txt": PROJECT["dependency-groups"][name]
+        f"worker/transforms/{folder}/requirements.txt": [
+            each for each in PROJECT["dependency-groups"][name] if isinstance(each, str)
+        ]
         for name, folder in TRANSFORMS.items()
     },
 }

@@ -18,6 +18,7 @@ BUNDLED = {
     "docs/sbom/faces.cdx.json": {"libjpeg / libjpeg-turbo", "libssl", "libavcodec"},
     "docs/sbom/edge.cdx.json": {"libjpeg / libjpeg-turbo", "libssl", "libavcodec"},
     "docs/sbom/answers.cdx.json": {"onig_sys"},
+    "docs/sbom/faces-heic.cdx.json": {"libheif", "libavcodec"},
     "docs/sbom/heic.cdx.json": {"libheif", "libde265", "libx265"},
 }
 

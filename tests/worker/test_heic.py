@@ -10,6 +10,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from tests.worker.face_finder import FACE, PORTRAIT
 from tests.worker.heif_files import Item, auxiliary, written
 from tests.worker.pictures import encode, picture
 from tests.worker.prepared import prepared
@@ -193,6 +194,14 @@ def test_a_thumbnail(run: Runner) -> None:
     assert made.content_type == "image/png"
 
 
+def test_a_face(run: Runner) -> None:
+    parameters = '{"formats": ["heic"], "format": "jpeg"}'
+    made = run("faces", heic(PORTRAIT.convert("RGB")), parameters)
+    left, _, right, _ = FACE
+    assert made.content_type == "image/jpeg"
+    assert abs(Image.open(BytesIO(made.data)).width - 1.4 * (right - left)) < 20
+
+
 @pytest.mark.parametrize("transform", ["negate", "thumbnail"])
 def test_without_the_parameter_the_reason_names_it(run: Runner, transform: str) -> None:
     with pytest.raises(InvalidInput, match=r"add formats: \[heic\] to the pipeline's parameters"):
@@ -222,9 +231,17 @@ def test_other_formats_are_taken_as_before(run: Runner) -> None:
     assert run("negate", encode(picture(), "PNG")).content_type == "image/png"
 
 
-@pytest.mark.parametrize("transform", ["negate", "thumbnail"])
-def test_packages_are_needed_for_the_parameter_only(transform: str) -> None:
+@pytest.mark.parametrize(
+    ("transform", "usual", "with_heic"),
+    [
+        ("negate", None, "pictures/heic/requirements.txt"),
+        ("thumbnail", None, "pictures/heic/requirements.txt"),
+        ("faces", "faces/requirements.txt", "faces/heic/requirements.txt"),
+    ],
+)
+def test_packages_are_needed_for_the_parameter_only(
+    transform: str, usual: str | None, with_heic: str
+) -> None:
     found = find(transform)
-    assert found.requirements(found.read({})) is None
-    expected = FOLDER / "pictures/heic/requirements.txt"
-    assert found.requirements(found.read({"formats": ["heic"]})) == expected
+    assert found.requirements(found.read({})) == (FOLDER / usual if usual else None)
+    assert found.requirements(found.read({"formats": ["heic"]})) == FOLDER / with_heic

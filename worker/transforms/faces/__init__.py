@@ -61,7 +61,7 @@ def start(parameters: Parameters, resources: Resources) -> None:
 def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Produced:
     """Find the faces of a picture; see `Transform.apply`."""
     (source,) = inputs
-    view = _view(source, parameters.max_side)
+    view = _view(source, parameters)
     width, height = view.size
     found = detector.find(_Loaded.detector, view.small, parameters.min_score)
     if not found:
@@ -91,11 +91,11 @@ def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Pro
     return Produced(files, records, list(notes))
 
 
-def _view(source: Input, longest: int) -> _View:
+def _view(source: Input, wanted: Parameters) -> _View:
     """Decode a picture as far as its search needs."""
-    with opened(source.path, source.max_pixels) as picture:
+    with opened(source.path, source.max_pixels, wanted.formats) as picture:
         width, height = size = picture.image.size
-        scale = min(1.0, longest / max(size))
+        scale = min(1.0, wanted.max_side / max(size))
         target = (max(1, round(width * scale)), max(1, round(height * scale)))
         image, ratio = picture.decoded(target if scale <= _DRAFT_UP_TO else None)
         whole = image if ratio == 1 else None
@@ -127,7 +127,7 @@ def _images(
         return
     picture, whole = view.picture, view.whole
     if whole is None:
-        with opened(source.path, source.max_pixels) as again:
+        with opened(source.path, source.max_pixels, wanted.formats) as again:
             whole, _ = again.decoded()
     for face in cropped:
         box = face.crop(wanted.margin, view.size)

@@ -1,6 +1,6 @@
 """The parameters of `faces`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from worker.transforms.parameters import Range
@@ -18,6 +18,7 @@ class Parameters:
         crops: Whether each face is a result.
         annotate: Whether the picture with all faces marked is a result, the last one.
         format: Of the results; `same` is the picture's own.
+        formats: Further formats of pictures, which need packages of their own: `heic`.
         quality: Of results that are JPEG or WebP.
         model: A YuNet or CenterFace of the user's own: a file of the pipeline's folder,
             `s3://BUCKET/KEY` or `hub://ORGANISATION/NAME@REVISION/FILE`.
@@ -33,3 +34,4 @@ class Parameters:
     quality: Annotated[int, Range(1, 100)] = 90
     model: str = ""
     model_sha256: str = ""
+    formats: list[Literal["heic"]] = field(default_factory=list)
