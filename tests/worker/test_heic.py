@@ -194,6 +194,7 @@ def test_a_thumbnail(run: Runner) -> None:
     assert made.content_type == "image/png"
 
 
+@pytest.mark.long
 def test_a_face(run: Runner) -> None:
     parameters = '{"formats": ["heic"], "format": "jpeg"}'
     made = run("faces", heic(PORTRAIT.convert("RGB")), parameters)

@@ -75,8 +75,10 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
             elif box is stream:
                 out.write(new)
             else:
-                out.write(_negative_metadata(box))
-    return notes
+                whole, its_notes = _negative_metadata(box)
+                out.write(whole)
+                notes += its_notes
+    return list(dict.fromkeys(notes))
 
 
 def _only(found: Iterable[Box], kind: bytes) -> Box:
@@ -234,12 +236,14 @@ def _options(header: Header, size: int) -> dict[str, Any]:
     return options
 
 
-def _negative_metadata(box: Box) -> bytes | memoryview:
-    """Return a box, with the previews in EXIF and XMP negated."""
+def _negative_metadata(box: Box) -> tuple[bytes | memoryview, tuple[str, ...]]:
+    """Return a box, with the previews in EXIF and XMP negated, and notes."""
     if box.kind == _UUID:
         name, content = bytes(box.content[:16]), bytes(box.content[16:])
-        if name == _UUID_EXIF:
-            return boxes.written(_UUID, name, previews.negate_exif(content).data)
-        if name == _UUID_XMP:
-            return boxes.written(_UUID, name, previews.negate_xmp(content).data)
-    return box.whole
+        negate_previews = {_UUID_EXIF: previews.negate_exif, _UUID_XMP: previews.negate_xmp}.get(
+            name
+        )
+        if negate_previews:
+            new = negate_previews(content)
+            return boxes.written(_UUID, name, new.data), new.notes
+    return box.whole, ()
