@@ -17,7 +17,7 @@ from tests.worker.negation import negative
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import ROOT
 from tests.worker.tiff_files import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Page, tiff
-from tests.worker.tiff_pages import compressed, gray, having, packed, planar, rgb, tiled
+from tests.worker.tiff_pages import Fields, compressed, gray, having, packed, planar, rgb, tiled
 from worker.errors import InvalidInput
 from worker.transforms import negate
 
@@ -307,6 +307,36 @@ def test_deflated_strips_that_grow_are_found_at_their_new_places(tmp_path: Path)
             before.seek(number)
             after.seek(number)
             assert after.tobytes() == complement(before.tobytes())
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+def test_directories_make_room_for_single_strips_that_grow(
+    order: str, big: bool, tmp_path: Path
+) -> None:
+    """A stack of pages of one strip each, compressed better than we do, between directories."""
+    pages, pixels = [], []
+    for number in range(12):
+        data = bytes((i * i // 50 + i * number) % 256 for i in range(100 * 80))
+        best = min((zlib.compress(data, level, -15) for level in range(6, 10)), key=len)
+        head = b"\x78\xda" + best + zlib.adler32(data).to_bytes(4, "big")
+        fields: Fields = {256: (SHORT, (100,)), 257: (SHORT, (80,)), 278: (SHORT, (80,))}
+        fields |= {259: (SHORT, (8,)), 315: (ASCII, b"number %d of them\0" % number)}
+        below = Page(dict(fields), [head])
+        pages.append(Page(fields, [head], directories={330: below, 34665: EXIF}))
+        pixels.append(data)
+    source = tiff(*pages, order=order, big=big)
+    once = negative(tmp_path, source)
+    assert len(once) < 1.15 * len(source)
+    for data in (once, negative(tmp_path, once)):
+        with Image.open(BytesIO(data)) as image:
+            for number, each in enumerate(pixels):
+                image.seek(number)
+                assert image.tobytes() == (complement(each) if data is once else each)
+                tags = image.tag_v2  # type: ignore[attr-defined]
+                assert tags[315] == f"number {number} of them"
+                assert image.getexif().get_ifd(34665)[0x9003] == "2026:01:02 03:04:05"
+                (level,) = image.get_child_images()
+                assert level.tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])

@@ -1,9 +1,9 @@
 """Negate a TIFF (TIFF 6.0; BigTIFF) by its strips and tiles; everything else stays as it is.
 
 All directories are read: pages, reduced levels and SubIFDs. Each strip or tile is decompressed,
-complemented and compressed again as it was; JPEG data is negated without decoding. Directories,
-tags and other bytes stay where they are, except for tags that say where strips are, what samples
-mean (ColorMap, GDAL_NODATA, smallest and largest values), or that hold previews.
+complemented and compressed again as it was; JPEG data is negated without decoding. Directories and
+tags stay as they are, except for tags that say where strips are, what samples mean (ColorMap,
+GDAL_NODATA, smallest and largest values), or that hold previews.
 """
 
 import os
@@ -27,7 +27,7 @@ from worker.transforms.negate.tiff import (
 from worker.transforms.negate.tiff.blocks import Block, Coding
 from worker.transforms.negate.tiff.layout import Place
 from worker.transforms.negate.tiff.samples import Channels
-from worker.transforms.negate.tiff.tags import Changes
+from worker.transforms.negate.tiff.tags import Changes, DirectoryWriter
 from worker.transforms.pictures import camera_raw, pixel_limit, tiff_directories
 from worker.transforms.pictures.mapped_file import MappedFile
 from worker.transforms.pictures.tiff_directories import Directory, Tiff
@@ -83,8 +83,8 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
         if page.blocks[0].coding.compression in CCITT:
             ccitt.check(page.directory, page.blocks, file.data)
     with target.open("wb") as out:
-        changes, notes = _write(file, out, tiff, pages, stack)
-    verification.check(tiff, changes, target)
+        changes, moved, notes = _write(file, out, tiff, pages, stack)
+    verification.check(tiff, changes, moved, target)
     if any(page.channels and page.channels.unspecified for page in pages):
         notes.append("kept channels of unspecified meaning as they are")
     return list(dict.fromkeys(notes))
@@ -121,31 +121,49 @@ def _where(tiff: Tiff, directory: Directory) -> str:
 
 def _write(
     file: MappedFile, out: BinaryIO, tiff: Tiff, pages: list[_Page], stack: list[Block]
-) -> tuple[Mapping[int, Changes], list[str]]:
-    """Write the negative; return the changes of directories by their first bytes, and notes."""
+) -> tuple[Mapping[int, Changes], Mapping[int, int], list[str]]:
+    """Write the negative.
+
+    Args:
+        file: The source.
+        out: The result; empty.
+        tiff: The source's directories.
+        pages: Its pictures.
+        stack: Images without directories.
+
+    Returns:
+        The changes of directories by their first bytes, the new first bytes of those that have
+        moved, and notes.
+    """
     data = file.data
     every_block = blocks.unique([*(page.blocks for page in pages), stack])
     promises_at, promises = cog.promises(data, is_big=tiff.is_big)
     is_framed = cog.has_frames(promises, every_block, data)
-    kept = [(0, promises_at + len(promises)), *_kept(tiff)]
+    header = [(0, promises_at + len(promises))]
+    pictures, exif = list(_places(tiff.pictures, tiff)), list(_places(tiff.exif, tiff))
     moved = every_block if is_framed else blocks.merged(every_block)
-    runs = layout.runs(moved, kept, data, is_framed=is_framed)
+    runs = layout.runs(moved, header + exif + pictures, (), data, is_framed=is_framed)
+    if moves := not is_framed and layout.is_scattered(runs, tiff.size):
+        runs = layout.runs(moved, header + exif, pictures, data, is_framed=is_framed)
     places, end = layout.write(file, out, runs, _negative_of(file), is_framed=is_framed)
     blanks, end = _append_blanks(out, pages, end)
+    writer = DirectoryWriter(out, tiff, end, moves=moves)
     changes, notes = _metadata(tiff)
     for page in pages:
+        directory = page.directory
         where = [
             places.of(block) if block.size else blanks.get(block.coding, Place(0, 0))
             for block in page.blocks
         ]
-        changes[page.directory.start] |= page.changes | tags.of_blocks(page.directory, where)
+        changes[directory.start] |= page.changes | tags.of_blocks(directory, where)
+        changes[directory.start] |= writer.sub_ifds(directory)
     for directory in (*tiff.pictures, *tiff.exif):
-        if changed := changes[directory.start]:
-            end = tags.write(out, tiff, directory, changed, end)
+        if changes[directory.start] or directory.start in writer.moved:
+            writer.write(directory, changes[directory.start])
     if promises and not (is_framed and not blanks and places.are_in_order):
         os.pwrite(out.fileno(), cog.withdrawn(promises), promises_at)
-    out.truncate(end)
-    return changes, notes
+    out.truncate(writer.end)
+    return changes, writer.moved, notes
 
 
 def _metadata(tiff: Tiff) -> tuple[dict[int, Changes], list[str]]:
@@ -175,12 +193,13 @@ def _negative_of(file: MappedFile) -> Callable[[Block], Iterator[blocks.Piece]]:
     return negative
 
 
-def _kept(tiff: Tiff) -> Iterable[tuple[int, int]]:
+def _places(directories: Iterable[Directory], tiff: Tiff) -> Iterator[tuple[int, int]]:
     """Yield where directories, and values outside of them, begin and end."""
-    for directory in (*tiff.pictures, *tiff.exif):
+    inside = 8 if tiff.is_big else 4
+    for directory in directories:
         yield directory.start, directory.end
         for field in directory.fields.values():
-            if not directory.start <= field.offset < directory.end:
+            if field.size > inside:
                 yield field.offset, field.offset + field.size
 
 

@@ -17,6 +17,7 @@ from worker.transforms.pictures.tiff_directories import (
     ASCII,
     BYTE,
     LONG,
+    SUB_IFDS,
     UNDEFINED,
     Directory,
     Field,
@@ -45,6 +46,7 @@ _SMALLEST, _LARGEST = 340, 341  # SMinSampleValue, SMaxSampleValue
 _GDAL_NODATA, _ICC_PROFILE = 42113, 34675
 _SIGNED = 2
 _BYTE, _WORD = 0xFF, 0xFFFF  # the largest numbers of 8 and 16 bits
+_TOO_LARGE = "its negative would be larger than 4 GiB: convert it to BigTIFF"
 _LEAST_PREVIEW = 64  # bytes; no JPEG is smaller
 # Values that hold no picture, though JPEGTables begin as one does.
 _WITHOUT_PICTURE = {JPEG_TABLES, _ICC_PROFILE}
@@ -213,7 +215,7 @@ def _encoded_places(values: Sequence[int], field: Field) -> Value:
     for kind in (field.kind, LONG):
         with suppress(OverflowError):
             return Value(kind, len(values), encode(values, kind, field.order))
-    raise InvalidInput("its negative would be larger than 4 GiB: convert it to BigTIFF")
+    raise InvalidInput(_TOO_LARGE)
 
 
 def of_metadata(directory: Directory) -> tuple[Changes, list[str]]:
@@ -248,48 +250,100 @@ def _encoded(values: Sequence[float], field: Field) -> Value:
     return Value(field.kind, len(values), encode(values, field.kind, field.order))
 
 
-def write(out: BinaryIO, tiff: Tiff, directory: Directory, changes: Changes, end: int) -> int:
-    """Write a directory's changed fields in place, or their values at the end of the file.
+class DirectoryWriter:
+    """Writes changed directories, in place or at the end of the file.
 
     Args:
         out: The result, which has all other bytes of the source at their places.
         tiff: The source's directories.
-        directory: One of them.
-        changes: Its changed fields.
         end: Where the result ends.
+        moves: Whether all directories of pictures, and their values, go to the end.
 
-    Returns:
-        Where it ends now.
+    Attributes:
+        moved: The new first bytes of directories that go to the end, by their old ones.
+        end: Where the result ends now.
     """
-    width = 8 if tiff.is_big else 4  # bytes of a count, of an offset, and of values in an entry
-    image = bytearray(tiff.data[directory.start : directory.end])
-    dropped = 0
-    # Backwards: a dropped entry moves those behind it.
-    for tag, value in sorted(changes.items(), key=lambda item: -directory.fields[item[0]].entry):
-        field = directory.fields[tag]
-        at = field.entry - directory.start
-        is_outside = field.size > width
-        if value is None:
-            del image[at : at + 4 + 2 * width]
-            dropped += 1
-            stored = b""
-        else:
-            image[at + 2 : at + 4] = value.kind.to_bytes(2, tiff.order)
-            image[at + 4 : at + 4 + width] = value.count.to_bytes(width, tiff.order)
-            stored = value.data
-            if len(stored) <= width:
-                image[at + 4 + width : at + 4 + 2 * width] = stored.ljust(width, b"\0")
+
+    def __init__(self, out: BinaryIO, tiff: Tiff, end: int, *, moves: bool) -> None:
+        self._out, self._tiff, self.end = out, tiff, end
+        self._width = 8 if tiff.is_big else 4  # bytes of counts, offsets, and values in an entry
+        self._places: dict[tuple[int, int], int] = {}  # of moved values, which may be shared
+        self.moved = {
+            each.start: self._reserve(each.end - each.start) for each in tiff.pictures if moves
+        }
+        if moves:
+            first = tiff.pages[0].start
+            at = 8 if tiff.is_big else 4
+            os.pwrite(out.fileno(), self._number(self.moved[first]), at)
+
+    def _reserve(self, size: int) -> int:
+        start = self.end + self.end % 2
+        self.end = start + size
+        return start
+
+    def _number(self, value: int) -> bytes:
+        try:
+            return value.to_bytes(self._width, self._tiff.order)
+        except OverflowError:
+            raise InvalidInput(_TOO_LARGE) from None
+
+    def sub_ifds(self, directory: Directory) -> Changes:
+        """Return the change of a directory's tag SubIFDs if they go to the end."""
+        field = directory.fields.get(SUB_IFDS)
+        if not (field and self.moved):
+            return {}
+        starts = directory.numbers(SUB_IFDS)
+        return {SUB_IFDS: _encoded([self.moved.get(start, start) for start in starts], field)}
+
+    def write(self, directory: Directory, changes: Changes) -> None:
+        """Write a directory and its changed fields."""
+        width, order = self._width, self._tiff.order
+        is_moved = directory.start in self.moved
+        image = bytearray(self._tiff.data[directory.start : directory.end])
+        following = int.from_bytes(image[-width:], order)
+        image[-width:] = self._number(self.moved.get(following, following))
+        dropped = 0
+        # Backwards: a dropped entry moves those behind it.
+        fields = sorted(directory.fields.items(), key=lambda item: -item[1].entry)
+        for tag, field in fields:
+            is_outside = field.size > width
+            if tag not in changes and not (is_moved and is_outside):
+                continue
+            at, value = field.entry - directory.start, changes.get(tag, _kept(field))
+            if value is None:
+                del image[at : at + 4 + 2 * width]
+                dropped += 1
                 stored = b""
-            elif not is_outside or len(stored) > field.size:
-                end += end % 2
-                os.pwrite(out.fileno(), stored, end)
-                image[at + 4 + width : at + 4 + 2 * width] = end.to_bytes(width, tiff.order)
-                end += len(stored)
-                stored = b""
-        if is_outside:
-            os.pwrite(out.fileno(), stored.ljust(field.size, b"\0"), field.offset)
-    count_bytes = 8 if tiff.is_big else 2
-    count = int.from_bytes(image[:count_bytes], tiff.order) - dropped
-    image[:count_bytes] = count.to_bytes(count_bytes, tiff.order)
-    os.pwrite(out.fileno(), image.ljust(directory.end - directory.start, b"\0"), directory.start)
-    return end
+            else:
+                image[at + 2 : at + 4] = value.kind.to_bytes(2, order)
+                image[at + 4 : at + 4 + width] = self._number(value.count)
+                stored = value.data
+                if len(stored) <= width:
+                    image[at + 4 + width : at + 4 + 2 * width] = stored.ljust(width, b"\0")
+                    stored = b""
+                elif is_moved or not is_outside or len(stored) > field.size:
+                    place = self._append(stored, None if tag in changes else field)
+                    image[at + 4 + width : at + 4 + 2 * width] = self._number(place)
+                    stored = b""
+            if is_outside and not is_moved:
+                os.pwrite(self._out.fileno(), stored.ljust(field.size, b"\0"), field.offset)
+        count_bytes = 8 if self._tiff.is_big else 2
+        count = int.from_bytes(image[:count_bytes], order) - dropped
+        image[:count_bytes] = count.to_bytes(count_bytes, order)
+        start = self.moved.get(directory.start, directory.start)
+        os.pwrite(self._out.fileno(), image.ljust(directory.end - directory.start, b"\0"), start)
+
+    def _append(self, data: bytes, field: Field | None) -> int:
+        """Return where data is at the end; a field's values are appended once."""
+        key = (field.offset, field.size) if field else None
+        if key in self._places:
+            return self._places[key]
+        place = self._reserve(len(data))
+        os.pwrite(self._out.fileno(), data, place)
+        if key:
+            self._places[key] = place
+        return place
+
+
+def _kept(field: Field) -> Value:
+    return Value(field.kind, field.count, bytes(field.data))

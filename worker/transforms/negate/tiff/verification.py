@@ -21,12 +21,15 @@ _NAMES = {WIDTH: "widths", HEIGHT: "heights", BITS: "bits", CHANNELS: "channels"
 _NAMES |= {SAMPLE_FORMAT: "sample formats", NEW_SUBFILE_TYPE: "kinds of pages"}
 
 
-def check(before: Tiff, changes: Mapping[int, Changes], target: Path) -> None:
+def check(
+    before: Tiff, changes: Mapping[int, Changes], moved: Mapping[int, int], target: Path
+) -> None:
     """Read a negative's directories, and compare them.
 
     Args:
         before: The source's directories.
         changes: The changes of its directories by their first bytes.
+        moved: The new first bytes of those that have moved, by their old ones.
         target: The negative.
 
     Raises:
@@ -34,10 +37,15 @@ def check(before: Tiff, changes: Mapping[int, Changes], target: Path) -> None:
     """  # noqa: DOC502  raised by what it calls
     after = tiff_directories.read(MappedFile(target).data)
     check_equal("form", before.form, after.form)
-    check_equal("pages", *([page.start for page in tiff.pages] for tiff in (before, after)))
+    check_equal(
+        "pages",
+        [moved.get(page.start, page.start) for page in before.pages],
+        [page.start for page in after.pages],
+    )
     check_equal(
         "levels",
-        *([[each.start for each in levels] for levels in tiff.levels] for tiff in (before, after)),
+        [[moved.get(each.start, each.start) for each in levels] for levels in before.levels],
+        [[each.start for each in levels] for levels in after.levels],
     )
     # A damaged EXIF directory may be taken for one after other bytes have changed.
     exif = {each.start: each for each in after.exif}
