@@ -66,15 +66,15 @@ static size_t mutate(uint8_t *data, size_t size) {
     return size;
 }
 
-static int jpeg(const uint8_t *data, size_t size, int again) {
+static int jpeg(const uint8_t *data, size_t size, int brightness, int again) {
     size_t used, written, part = size > 2 ? 2 : size, room = 2 * size + 8192;
     uint8_t *head = copy(data, part), *tail = copy(data + part, size - part), *out = malloc(room);
     if (!out) abort();
     int anew = (int)dice(2), dropped;
-    int rc = jpeg_negate(head, part, tail, size - part, out, room, -1, anew, -1, &used, &written,
-                         &dropped);
+    int rc = jpeg_negate(head, part, tail, size - part, out, room, -1, anew, brightness, &used,
+                         &written, &dropped);
     if (!rc && (written > room || used > size)) abort();
-    if (!rc && !again && jpeg(out, written, 1)) abort();
+    if (!rc && !again && jpeg(out, written, brightness, 1)) abort();
     free(head), free(tail), free(out);
     return again && rc == 4 ? 0 : rc; /* NO_CODE: a code may be missing for the way back */
 }
@@ -219,7 +219,7 @@ int main(int argc, char **argv) {
                 uint8_t *mutated = copy(data, size);
                 size_t left = mutate(mutated, size);
                 if (left > 2 && mutated[0] == 0x78) recode(mutated, left);
-                else taken += !jpeg(mutated, left, 0);
+                else taken += !jpeg(mutated, left, dice(2) ? -1 : (int)dice(256), 0);
                 if (n == 0) {
                     blocks(mutated, left);
                     samples(mutated, left);

@@ -282,6 +282,23 @@ def jpeg_page(image: Image.Image, photometric: int, *, shared: bool) -> Page:
     return one
 
 
+def test_alpha_in_a_jpeg_stream_stays(tmp_path: Path) -> None:
+    """Of four components without a known color space, as GDAL writes them."""
+    image = picture(6, (61, 47), "CMYK")
+    tables, stream = parted(encode(image, "JPEG", quality=92, subsampling=0))
+    adobe = stream.index(b"\xff\xee\x00\x0eAdobe")
+    one = page(stream[:adobe] + stream[adobe + 16 :], JPEG, image.size, (8,) * 4)
+    one.fields |= {347: (UNDEFINED, tables), 338: (SHORT, (2,))}
+    data = tiff(one)
+    once = negative(tmp_path, data)
+    before, after = (decode(each) for each in (data, once))
+    assert before.mode == after.mode == "RGBA"
+    assert after.getchannel("A").tobytes() == before.getchannel("A").tobytes()
+    colors = before.convert("RGB").point(lambda value: 255 - value)
+    assert error(after.convert("RGB"), colors) <= 4
+    assert decode(negative(tmp_path, once)).tobytes() == before.tobytes()
+
+
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(("mode", "photometric"), [("L", 1), ("L", 0), ("RGB", 6), ("CMYK", 5)])
 def test_a_jpeg_stream_is_negated_without_loss(

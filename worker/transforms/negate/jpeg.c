@@ -207,7 +207,7 @@ enum { FLIP = 0x7FFFE000, SUMS = 0x1FFF, COUNT = 6, BLOCK_FULL = 64 << COUNT };
 enum { NO_RUN = 127 << COUNT, LONGEST = 18 }; /* more than a block has; three fit into 56 bits */
 
 /* For each RUNS bits: the whole AC symbols in them; where dc is given, a DC difference first. */
-static void make_runs(run *runs, const table *dc, const table *ac) {
+static void make_runs(run *runs, const table *dc, const table *ac, int kept) {
     for (uint32_t i = 0; i < 1u << RUNS; i++) {
         uint32_t flip = 0, ends = 0;
         int used = 0, k = 0;
@@ -218,7 +218,7 @@ static void make_runs(run *runs, const table *dc, const table *ac) {
             if (!found || length > RUNS - used || used + length + size > LONGEST) break;
             if (t == dc ? zeros || size > 11 : !size && zeros && zeros != 15) break;
             used += length + size;
-            if (size) flip |= ((1u << size) - 1) << (31 - used);
+            if (size && !kept) flip |= ((1u << size) - 1) << (31 - used);
             if (t == ac && !size && !zeros) ends = 1u << 31;
             else k += zeros + 1;
         }
@@ -230,22 +230,24 @@ static void make_runs(run *runs, const table *dc, const table *ac) {
    negating a tile: this thread keeps the last ones. */
 typedef struct {
     table dc, ac;
+    int kept; /* of components that stay: nothing is flipped */
     run runs[2][1 << RUNS]; /* of blocks that begin with a DC difference, and of those within */
 } run_set;
 enum { RUN_SETS = 4 };
 static _Thread_local run_set run_sets[RUN_SETS];
 
 /* used: the sets that the scan has, a bit each. */
-static const run_set *find_runs(const table *dc, const table *ac, unsigned *used) {
+static const run_set *find_runs(const table *dc, const table *ac, int kept, unsigned *used) {
     int at = 0;
     while (at < RUN_SETS && (memcmp(&run_sets[at].dc, dc, sizeof *dc) ||
-                             memcmp(&run_sets[at].ac, ac, sizeof *ac)))
+                             memcmp(&run_sets[at].ac, ac, sizeof *ac) ||
+                             run_sets[at].kept != kept))
         at++;
     if (at == RUN_SETS) {
         for (at = 0; *used >> at & 1;) at++;
-        run_sets[at].dc = *dc, run_sets[at].ac = *ac;
-        make_runs(run_sets[at].runs[0], dc, ac);
-        make_runs(run_sets[at].runs[1], NULL, ac);
+        run_sets[at].dc = *dc, run_sets[at].ac = *ac, run_sets[at].kept = kept;
+        make_runs(run_sets[at].runs[0], dc, ac, kept);
+        make_runs(run_sets[at].runs[1], NULL, ac, kept);
     }
     *used |= 1u << at;
     return &run_sets[at];
@@ -306,6 +308,7 @@ typedef struct {
     component *c;
     const table *dc, *code, *ac; /* code: what DC are written by */
     int h, v, prediction, first;  /* first: of the interval */
+    int kept;                     /* whether it stays as it is */
 } part;
 typedef struct { int kind, start, stop, high, low, n, run; part parts[4]; } scan;
 
@@ -321,7 +324,9 @@ typedef struct {
     sink out;
     const uint8_t *at, *end;
     int collecting, anew, dropped, has_popcnt, progressive, scans, interval, jfif, adobe;
-    int brightness; /* the components that rise with it, a bit each; below 0: as libjpeg decides */
+    /* The components that rise with it, a bit each, and from bit 4 on those that stay as they are;
+       below 0: as libjpeg decides. */
+    int brightness;
     int width, height, n, h_most, v_most, q0[4];
     size_t mcus_across, mcus_down, body;
     component components[4];
@@ -358,12 +363,14 @@ static int sequential_symbol(reader *r, writer *w, part *p, unsigned *k) {
     if (!found) return DAMAGED;
     if (!*k) {
         if (zeros || size > 11) return DAMAGED;
-        int value = -extend(r->bits, length, size) - (p->first ? p->c->constant : 0);
+        int value = extend(r->bits, length, size);
+        if (!p->kept) value = -value - (p->first ? p->c->constant : 0);
         TRY(put_difference(w, p->code, value));
         p->first = 0;
     } else {
         if (!size && zeros && zeros != 15) return DAMAGED;
-        put(w, (r->bits >> (64 - length - size)) ^ ((1u << size) - 1), length + size);
+        unsigned flips = p->kept ? 0 : (1u << size) - 1;
+        put(w, (r->bits >> (64 - length - size)) ^ flips, length + size);
     }
     drop(r, length + size);
     int ends = *k && !size && !zeros;
@@ -721,7 +728,7 @@ static int sequential_scan(jpeg *j, scan *s, size_t mcus) {
     j->blocks = 0;
     for (int i = 0; i < s->n; i++) {
         part *p = &s->parts[i];
-        const run_set *set = find_runs(p->dc, p->ac, &used);
+        const run_set *set = find_runs(p->dc, p->ac, p->kept, &used);
         for (int n = s->n == 1 ? 1 : p->h * p->v; n; n--)
             j->positions[j->blocks++] = (position){p, set->runs[1], 0, sizeof(position)};
     }
@@ -790,6 +797,10 @@ static int is_brightness(const jpeg *j, int i) {
     return j->n == 1 || i == 0 || (rgb && !j->jfif);
 }
 
+static int is_kept(const jpeg *j, int i) {
+    return j->brightness >= 0 && j->brightness >> (4 + i) & 1;
+}
+
 static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
     scan s = {.n = length ? header[0] : 0};
     if (!j->n || s.n < 1 || s.n > j->n || length < 4 + 2 * (size_t)s.n) return DAMAGED;
@@ -818,7 +829,8 @@ static int start_scan(jpeg *j, const uint8_t *header, size_t length) {
         if (s.kind == SEQUENTIAL && !j->ac[ta].defined && ta < 2)
             define_standard(&j->ac[ta], standard_ac[ta]);
         s.parts[i] = (part){c, &j->dc[td], j->anew ? &j->standard : &j->dc[td], &j->ac[ta],
-                            c->h, c->v, 0, 1};
+                            c->h, c->v, 0, 1, is_kept(j, which)};
+        if (s.parts[i].kept && j->progressive) return UNSUPPORTED;
         if (s.kind <= DC_FIRST && !j->dc[td].defined) return DAMAGED;
         if ((s.kind == SEQUENTIAL || s.kind >= AC_FIRST) && !j->ac[ta].defined) return DAMAGED;
         blocks += c->h * c->v;
@@ -860,7 +872,7 @@ static int frame(jpeg *j, const uint8_t *p, size_t length) {
     if (j->n || length < 6 || p[0] != 8) return j->n || length < 6 ? DAMAGED : UNSUPPORTED;
     j->height = word(p + 1), j->width = word(p + 3);
     int n = p[5];
-    if ((n != 1 && n != 3 && n != 4) || !j->height || !j->width) return UNSUPPORTED;
+    if (n < 1 || n > 4 || (n == 2 && j->brightness < 0) || !j->height || !j->width) return UNSUPPORTED;
     if (length < 6 + 3 * (size_t)n) return DAMAGED;
     j->h_most = j->v_most = 1;
     for (int i = 0; i < n; i++) {
@@ -996,8 +1008,9 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
 
 /* Negate head + tail, parted between two segments before the first scan, into `descriptor`, or
    into the buffer alone (descriptor < 0). anew: DC are coded by table K.3. brightness: which
-   components rise with it, a bit each, or -1: as the segments say. consumed: bytes of tail, EOI
-   included; written: bytes of the result; dropped: flags. */
+   components rise with it, a bit each, and from bit 4 on which stay as they are (of a sequential
+   JPEG), or -1: as the segments say. consumed: bytes of tail, EOI included; written: bytes of the
+   result; dropped: flags. */
 int jpeg_negate(const uint8_t *head, size_t head_size, const uint8_t *tail, size_t size,
                 uint8_t *buffer, size_t room, int descriptor, int anew, int brightness,
                 size_t *consumed, size_t *written, int *dropped) {

@@ -196,7 +196,8 @@ def negated_jpeg(
         head: The segments before the first scan.
         tail: All that follows.
         standard_tables: Code DC differences by table K.3.
-        brightness: The components that rise with brightness, a bit each; -1: as the segments say.
+        brightness: The components that rise with brightness, a bit each, and from bit 4 on those
+            that stay as they are; -1: as the segments say.
 
     Returns:
         The status, the negative, and how many bytes of tail belong to the picture.

@@ -14,6 +14,7 @@ _EOI = b"\xff\xd9"
 _YCBCR = 6
 # Which components rise with brightness.
 _ALL_COMPONENTS, _FIRST_COMPONENT, _BY_MARKERS = 0b1111, 0b0001, -1
+_KEPT = 4  # the first bit of those that stay
 
 
 def negated(
@@ -43,6 +44,7 @@ def negated(
     _check_size(stream, segments, samples, rows)
     shared = tables.removeprefix(SOI).removesuffix(_EOI)
     brightness = _FIRST_COMPONENT if photometric == _YCBCR else _ALL_COMPONENTS
+    brightness |= (_ALL_COMPONENTS << samples.color_channels & _ALL_COMPONENTS) << _KEPT
     result = _negated(SOI + shared + stream[2 : scan.start], stream[scan.start :], brightness)
     return result[: len(SOI)] + result[len(SOI) + len(shared) :]
 

@@ -242,8 +242,10 @@ def _jpeg_problem(page: Directory, found: Channels) -> str | None:
         return "JPEG compression is supported for 8 bits, unsigned, only"
     if photometric not in (*_GRAYS, RGB, CMYK, YCBCR):
         return "JPEG compression is not supported for its colors"
-    if found.colors != len(found.bits):
-        return "JPEG compression is not supported with extra channels"
+    if found.colors != len(found.bits) and (
+        found.is_premultiplied or photometric not in (*_GRAYS, RGB)
+    ):
+        return "JPEG compression is supported with extra channels after gray and RGB only"
     return None
 
 
