@@ -13,7 +13,7 @@ _OTHERWISE = frozenset(
     {
         *("StripOffsets", "StripByteCounts", "TileOffsets", "TileByteCounts", "JPEGTables"),
         *("MinSampleValue", "MaxSampleValue", "SMinSampleValue", "SMaxSampleValue", "GDALNoData"),
-        *("ColorMap", "SubIFD", "ThumbnailOffset", "ThumbnailLength"),
+        *("SubIFD", "ThumbnailOffset", "ThumbnailLength"),
         # What ExifTool makes of the strips of a reduced or JPEG-compressed page.
         *("PreviewImage", "PreviewImageStart", "PreviewImageLength"),
     }
@@ -48,8 +48,9 @@ class ExifTool:
 
     def metadata(self, path: Path) -> dict[str, Any]:
         """Return all metadata by group and name, without what describes the file itself."""
-        options = ["-json", "-a", "-G4:1", "-n", "-u", "-ee", "--System:all", "--File:all"]
-        arguments = [*options, "--ExifTool:all", "--Composite:all", str(path), "-execute"]
+        left_out = ["--System:all", "--File:all", "--ExifTool:all", "--Composite:all", "--ColorMap"]
+        options = ["-json", "-a", "-G4:1", "-n", "-u", "-ee", *left_out]
+        arguments = [*options, str(path), "-execute"]
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write("\n".join(arguments) + "\n")
         self._process.stdin.flush()

@@ -115,6 +115,7 @@ WITNESSES: tuple[tuple[Callable[[Recipe], bool], set[str]], ...] = (
     (lambda recipe: recipe.bits == 32, {"GDAL", "libvips", "OpenCV"}),
     (lambda r: bool(r.extra) and (r.is_planar or r.bits == 32), {"GDAL"}),
     (lambda r: r.color == kinds.PALETTE, {"libvips", "OpenCV", "Pillow", "ImageMagick"}),
+    (lambda r: r.bits == 16 and r.channels > 1, {"GDAL", "libvips", "OpenCV", "ImageMagick"}),
     (lambda recipe: recipe.color == kinds.CMYK, {"libvips", "Pillow"}),
     (lambda recipe: recipe.color == kinds.YCBCR, {"libvips", "OpenCV", "Pillow", "GDAL"}),
     (lambda recipe: recipe.form == kinds.SIGNED, {"GDAL", "libvips", "OpenCV"}),
