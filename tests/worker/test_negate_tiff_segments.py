@@ -345,6 +345,10 @@ JPEGS: dict[str, tuple[Callable[[], Page], str]] = {
         lambda: _cut(jpeg_page(picture(6, (61, 47)), 6, shared=True)),
         "the TIFF's JPEG data is truncated",
     ),
+    "lossless": (
+        lambda: _lossless(jpeg_page(picture(6, (61, 47)), 6, shared=True)),
+        r"lossless JPEG \(SOF3\) in a TIFF is not supported",
+    ),
     "no JPEG": (lambda: page(GOOD, JPEG, (20, 10), (8,)), "does not begin as such"),
 }
 
@@ -357,6 +361,11 @@ def _resized(one: Page, size: tuple[int, int]) -> Page:
 
 def _deepened(one: Page) -> Page:
     one.fields |= {258: (SHORT, (8,)), 277: (SHORT, (1,)), 262: (SHORT, (1,))}
+    return one
+
+
+def _lossless(one: Page) -> Page:
+    one.segments = [one.segments[0].replace(b"\xff\xc0", b"\xff\xc3")]
     return one
 
 

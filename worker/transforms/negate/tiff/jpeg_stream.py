@@ -6,10 +6,11 @@ that needs a code which they lack gets table K.3 of its own.
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import jpeg_segments, kernels, previews
-from worker.transforms.negate.jpeg_segments import FRAMES, SOI
+from worker.transforms.negate.jpeg_segments import SOI, Frame
 from worker.transforms.negate.kernels import JpegStatus
 from worker.transforms.negate.tiff.samples import Samples
 
+_SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded, sequential or progressive
 _EOI = b"\xff\xd9"
 _YCBCR = 6
 # Which components rise with brightness.
@@ -40,8 +41,8 @@ def negated(
         raise InvalidInput(
             "the TIFF's JPEG data is damaged: a strip or tile does not begin as such"
         )
-    *segments, scan = jpeg_segments.read(stream)
-    _check_size(stream, segments, samples, rows)
+    *_, scan = jpeg_segments.read(stream)
+    _check_frame(jpeg_segments.read_frame(stream), samples, rows)
     shared = tables.removeprefix(SOI).removesuffix(_EOI)
     brightness = _FIRST_COMPONENT if photometric == _YCBCR else _ALL_COMPONENTS
     brightness |= (_ALL_COMPONENTS << samples.color_channels & _ALL_COMPONENTS) << _KEPT
@@ -78,25 +79,18 @@ def _negated(head: bytes, tail: memoryview, brightness: int) -> bytes:
     raise InvalidInput(f"the TIFF's JPEG data is {problem}")
 
 
-def _check_size(
-    stream: memoryview, segments: list[jpeg_segments.Segment], samples: Samples, rows: int
-) -> None:
-    """Raise InvalidInput if the stream cannot be the segment."""
-    for marker, _, at, end in segments:
-        if marker in FRAMES:
-            if end - at < 6:  # noqa: PLR2004
-                break
-            bits, components = stream[at], stream[at + 5]
-            height, width = (int.from_bytes(stream[at + i : at + i + 2], "big") for i in (1, 3))
-            if (bits, components) != (samples.bits, samples.channels):
-                raise InvalidInput(
-                    f"the TIFF's JPEG data has {components} components of {bits} bits where "
-                    f"{samples.channels} channels of {samples.bits} bits are needed"
-                )
-            if width < samples.columns or height < rows:
-                raise InvalidInput(
-                    f"the TIFF's JPEG data has {width} × {height} pixels where "
-                    f"{samples.columns} × {rows} are needed"
-                )
-            return
-    raise InvalidInput("the TIFF's JPEG data is damaged: a strip or tile has no frame header")
+def _check_frame(frame: Frame, samples: Samples, rows: int) -> None:
+    """Raise InvalidInput if the stream cannot be the segment, or is not supported."""
+    if frame.marker not in _SUPPORTED_FRAMES:
+        raise InvalidInput(f"{frame.kind} in a TIFF is not supported")
+    components = len(frame.components)
+    if (frame.bits, components) != (samples.bits, samples.channels):
+        raise InvalidInput(
+            f"the TIFF's JPEG data has {components} components of {frame.bits} bits where "
+            f"{samples.channels} channels of {samples.bits} bits are needed"
+        )
+    if frame.width < samples.columns or frame.height < rows:
+        raise InvalidInput(
+            f"the TIFF's JPEG data has {frame.width} × {frame.height} pixels where "
+            f"{samples.columns} × {rows} are needed"
+        )
