@@ -8,10 +8,8 @@ from pathlib import Path
 
 from tests.fuzz import seeds
 from worker.errors import InvalidInput
-from worker.transforms.negate import gif, jpeg, png, tiff
-from worker.transforms.pictures.mapped_file import MappedFile
+from worker.transforms import negate
 
-TRANSCODERS = {"jpg": jpeg.negate, "png": png.negate, "gif": gif.negate, "tif": tiff.negate}
 PIXELS = 1_000_000
 MAX_SECONDS = 2.0  # of CPU time for one file
 
@@ -64,6 +62,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
     known += [("png", data) for data in seeds.pngs().values()]
     known += [("gif", data) for data in seeds.gifs().values()]
     known += [("tif", data) for data in seeds.tiffs().values()]
+    known += [("raster", data) for data in seeds.rasters().values()]
     counts = {"taken": 0, "refused": 0}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
@@ -76,7 +75,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
             source.write_bytes(mutated)
             begun = time.process_time()
             try:
-                TRANSCODERS[kind](MappedFile(source), target, PIXELS)
+                negate.negate_file(source, target, PIXELS)
                 counts["taken"] += 1
             except InvalidInput:
                 counts["refused"] += 1

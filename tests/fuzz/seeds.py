@@ -6,6 +6,7 @@ import itertools
 import struct
 import zlib
 
+from tests.worker.bmp_files import bmp
 from tests.worker.pictures import encode, picture
 from tests.worker.tiff_files import ASCII, SHORT, Page, tiff
 from tests.worker.tiff_pages import gray, planar, rgb, tiled
@@ -137,4 +138,26 @@ def tiffs() -> dict[str, bytes]:
         pages[2].fields |= {42113: (ASCII, b"7\0"), 280: (SHORT, (1, 2, 3)), 281: (SHORT, (9,) * 3)}
         pages[3].directories[34665] = Page({0x9003: (ASCII, b"2026:01:02 03:04:05\0")})
         found[f"pages {order}{big}"] = tiff(*pages, order=order, big=big)
+    return found
+
+
+def rasters() -> dict[str, bytes]:
+    """Return BMP, PNM, PAM and WebP files."""
+    image = picture(10, (13, 9))
+    table, gray = bytes(range(64)), b"P5 4 3 "
+    found = {mode: encode(image.convert(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")}
+    found["rle"] = bmp(8, b"\2\1\0\0\0\3\1\2\3\0\0\1", table=table, colors=16, compression=1)
+    masks = (0xF00, 0xF0, 0xF, 0xF000)
+    found["masks"] = bmp(16, bytes(64), size=(8, 4), compression=3, masks=masks, header=124)
+    found["os2"] = bmp(8, bytes(range(8)), table=table[:48], header=12)
+    for maxval, samples in ((200, bytes(12)), (255, bytes(12)), (1000, bytes(24))):
+        found[f"pgm {maxval}"] = 2 * (gray + b"%d\n" % maxval + samples)
+    found["plain"] = b"P3 # colors\n2 2 70\n" + b"1 2 70 " * 4 + b"# end\nP1 3 2 010\n111"
+    found["pbm"] = b"P4 9 2\nabcd"
+    head = b"WIDTH 3\nHEIGHT 2\nDEPTH 4\nMAXVAL 90\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+    found["pam"] = b"P7\n# a comment\n" + head + bytes(range(24))
+    found["webp"] = encode(image, "WEBP")
+    frames = [picture(seed, (12, 9), "RGBA") for seed in (5, 6)]
+    options = {"save_all": True, "append_images": frames[1:], "lossless": True}
+    found["webp, animated"] = encode(frames[0], "WEBP", **options)
     return found

@@ -164,6 +164,16 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         bmp(32, PIXELS_32, compression=3, masks=(0xFF, 0xFF, 0xFF00)),
         "share bits",
     ),
+    "pixels beyond the end": (
+        (whole := bmp(8, INDICES_8, table=TABLE_256, colors=1 << 28))[:10]
+        + b"\0\0\0\x40"
+        + whole[14:],
+        "truncated",
+    ),
+    "large table": (
+        bmp(8, INDICES_8, table=bytes(1 << 19), colors=1 << 17),
+        "more than 65536 colors",
+    ),
     "unknown header": (b"BM" + bytes(60), "header of 0 bytes"),
     "large": (bmp(24, PIXELS_24, size=(30_000, 30_000)), "900,000,000 pixels"),
     "long rows": (bmp(24, PIXELS_24, size=(2**31 - 1, 1)), "rows of more than"),

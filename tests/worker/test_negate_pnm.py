@@ -93,6 +93,8 @@ def test_a_picture_larger_than_a_piece(tmp_path: Path) -> None:
         (b"P2 2 1 100 1 101", "above its maxval"),
         (b"P2 2 1 100 1 " + b"0" * 5000, "above its maxval"),
         (b"P2 2 1 100 1 -1", "other than digits"),
+        (b"P2 2 1 100 a b c d", "other than digits"),
+        (b"P1 1 1 ab", "other than digits"),
         (b"P2 2 1 100 1", "truncated"),
         (b"P1 2 2 010", "truncated"),
         (b"P6 1 1 255\n", "truncated"),

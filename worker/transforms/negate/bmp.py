@@ -17,6 +17,7 @@ from worker.transforms.pictures.mapped_file import Change, MappedFile
 _ALPHA_BITFIELDS = 6
 _PIECE_BYTES = 1 << 18
 _MAX_ROW_BYTES = 1 << 24  # rows are negated whole
+_MAX_COLORS = 1 << 16  # more than pixels can use: some files have a table larger than they need
 _RUN_BITS = {RLE8: 8, RLE4: 4}
 _MASKED_BITS = (16, 32)
 _NAMES = {4: "JPEG data", 5: "PNG data", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
@@ -39,7 +40,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
         InvalidInput: The BMP is damaged, not supported or too large.
     """
     header = bmp_header.read(file.data)
-    if problem := _unsupported(header) or _damaged(header):
+    if problem := _unsupported(header) or _damaged(header, len(file.data)):
         raise InvalidInput(f"the BMP {problem}")
     pixel_limit.check(header.width * header.height, pixels)
     with target.open("wb") as out:
@@ -69,12 +70,16 @@ def _unsupported(header: Header) -> str | None:
     return None
 
 
-def _damaged(header: Header) -> str | None:
+def _damaged(header: Header, size: int) -> str | None:
     """Return what is wrong with a header."""
     end = header.start + header.row_bytes * header.height
     problem = None
     if header.width <= 0 or not header.height:
         problem = "has no width or no height"
+    elif header.start >= size:
+        problem = "is truncated"
+    elif header.colors > _MAX_COLORS:
+        problem = f"has a color table of more than {_MAX_COLORS} colors"
     elif header.start < header.table:
         problem = "is damaged: its pixels begin within its header"
     elif header.has_table and not header.colors:

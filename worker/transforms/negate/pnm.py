@@ -146,10 +146,10 @@ def _plain(data: memoryview, header: Header) -> Iterator[tuple[int, bytes]]:
                 yield len(part), part
                 continue
             text = part
-            count = len(part.translate(None, _SPACE)) if header.is_bitmap else len(part.split())
+            count = sum(map(part.count, (b"0", b"1"))) if header.is_bitmap else len(part.split())
             if count > missing:
-                *_, last = islice(sample.finditer(part), missing)
-                text, count = part[: last.end()], missing
+                last = next(islice(sample.finditer(part), missing - 1, None), None)
+                text, count = part[: last.end() if last else None], missing
             if text.translate(None, characters + _SPACE):
                 raise InvalidInput("the PNM has characters other than digits")
             at += len(text)
