@@ -134,6 +134,9 @@ def test_tiles_thumbnails_and_further_pictures_are_negated(tmp_path: Path) -> No
             < 3
         )
     assert parsed(result).items[1].data == tiles.data
+    inside = boxes.written(b"idat", tiles.data)
+    assert inside in data
+    assert inside in result
 
 
 def picture_of(file: Heif, number: int) -> bytes:

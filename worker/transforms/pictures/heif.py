@@ -169,16 +169,11 @@ def write(
                 properties.append(whole)
                 known[whole] = len(properties)
             associations[number].append((is_essential, known[whole]))
-    in_file = {
-        number: changed[number][0] if number in changed else item.data
-        for number, item in items.items()
-        if number in changed or item.method == _IN_FILE
-    }
-    item_data = {
-        number: item.data
-        for number, item in items.items()
-        if number not in changed and item.method == _IN_ITEM_DATA
-    }
+    data = {n: changed[n][0] if n in changed else item.data for n, item in items.items()}
+    in_file, item_data = (
+        {number: data[number] for number, item in items.items() if item.method == method}
+        for method in (_IN_FILE, _IN_ITEM_DATA)
+    )
     references = [
         Reference(one.kind, one.source, [t for t in one.targets if t in items])
         for one in heif.references
