@@ -6,13 +6,18 @@ imported inside them, since every dynamic provider loads this module.
 
 # ruff: noqa: PLC0415
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from functools import cache
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clients.errors import StoreError
 from worker.store.retries import RetryPolicy
+
+if TYPE_CHECKING:
+    import boto3
 
 #: The limit of keys in one DeleteObjects (S3 API reference).
 BATCH = 1000
@@ -28,29 +33,39 @@ CONFLICT = "409"
 FIRST_REQUEST = RetryPolicy(attempts=7, wait_seconds=0.3)
 #: From here on the store has failed, not the request (RFC 9110, section 15.6).
 FAILED = 500
+# A session makes one client at a time (boto3's guide, "Multithreading or multiprocessing").
+_making_client = threading.Lock()
 
 
 def client(store: Mapping[str, Any]) -> Any:
     """Return an S3 client for `store`: endpoint, store_region, access_key, secret_key."""
-    import boto3
     from botocore.config import Config
 
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=store["endpoint"],
-        region_name=store["store_region"] or "us-east-1",
-        aws_access_key_id=store["access_key"],
-        aws_secret_access_key=store["secret_key"],
-        config=Config(
-            s3={"addressing_style": "path"},
-            connect_timeout=20,
-            read_timeout=120,
-            retries={"mode": "standard", "max_attempts": 5},
-            # Ceph RGW refuses the checksums that newer boto3 adds on its own.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    with _making_client:
+        return _session().client(
+            "s3",
+            endpoint_url=store["endpoint"],
+            region_name=store["store_region"] or "us-east-1",
+            aws_access_key_id=store["access_key"],
+            aws_secret_access_key=store["secret_key"],
+            config=Config(
+                s3={"addressing_style": "path"},
+                connect_timeout=20,
+                read_timeout=120,
+                retries={"mode": "standard", "max_attempts": 5},
+                # Ceph RGW refuses the checksums that newer boto3 adds on its own.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+@cache
+def _session() -> "boto3.session.Session":
+    """Return the process's session, which reads boto3's descriptions of services once."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def find(s3: Any, bucket: str) -> str:
