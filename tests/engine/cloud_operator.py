@@ -5,7 +5,7 @@ the PULUMI_HOME of the operator's `pulumi`, as the real one would be after a dow
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +41,16 @@ class CloudOperator(Operator):
 
     def expect_error(self, *texts: str, words: tuple[str, ...] = UP) -> None:
         """Run a command that must fail; one line of its message must have all of `texts`."""
+        self.expect_errors(texts, words=words)
+
+    def expect_errors(self, *each_texts: Sequence[str], words: tuple[str, ...] = UP) -> None:
+        """Run a command that must fail; of each texts, one line of its message must have all."""
         answer = self.checkout.pipeline(*words, code=None)
         assert answer.returncode != 0, answer.stdout + answer.stderr
         lines = answer.stderr.strip().splitlines()
-        assert any(all(text in line for text in texts) for line in lines), answer.stderr
+        for texts in each_texts:
+            found = any(all(text in line for text in texts) for line in lines)
+            assert found, f"{texts} is missing in:\n{answer.stderr}"
 
     def s3(self, access: str = "") -> Any:
         """Return a client of the cloud's object store, with new keys of its user.

@@ -52,12 +52,24 @@ SETTINGS = {
     "no entry": Wrong({"computeCloud": "pouta"}, ("'pouta'", "it has local")),
 }
 
+#: What one command refuses at once: each is of another setting, and found by the same check.
+TOGETHER = (
+    ("settings of older versions", "no bucket name", "no SSH key", "no CIDR", "no setting"),
+    ("half an SSH key", "ssh for everybody", "database too wide", "no number", "no host"),
+    ("a private key", "no list", "no boolean", "one user for both"),
+    ("no such database",),
+    *((name,) for name in SETTINGS if name.startswith("unknown ")),
+    ("no entry",),
+)
+
 
 PIPELINES = {
     "no transform": Wrong({"transform": "negat"}, ("negatives.transform is 'negat'", "negate?")),
     "no such source": Wrong({"from": "thumbs"}, ("negatives.from is 'thumbs'", "negatives")),
     "equal buckets": Wrong({"inputBucket": "b-1", "outputBucket": "b-1"}, ("'b-1'", "its own")),
-    "no such parameter": Wrong({"parameters": {"x": 1}}, ("parameters.x is not a par", "remove")),
+    "no such parameter": Wrong(
+        {"parameters": {"x": 1}}, ("parameters.x is not a par", "it has formats")
+    ),
     "too much memory": Wrong({"limits": {"memoryMb": 2000}}, ("memoryMb is 2000", "larger flavor")),
     "no such key": Wrong({"outputBuckets": "b-1"}, ("outputBuckets is not", "outputBucket?")),
 }
@@ -83,16 +95,32 @@ def test_malformed_settings_file(name: str, operator: CloudOperator) -> None:
     operator.expect_error(*expected)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_bad_setting_is_named_with_its_remedy(name: str, operator: CloudOperator) -> None:
+def test_every_bad_setting_is_tried() -> None:
+    assert sorted(name for names in TOGETHER for name in names) == sorted(SETTINGS)
+
+
+@pytest.mark.parametrize("names", TOGETHER)
+def test_bad_settings_are_named_with_their_remedies(
+    names: tuple[str, ...], operator: CloudOperator
+) -> None:
     folder = operator.base / "home" / ".ssh"
     kind, key, *_ = (folder / "id_ed25519.pub").read_text().split()
     (folder / "half.pub").write_text(f"{kind} {key[:48]}")
-    operator.change("lab", **SETTINGS[name].settings)
-    operator.expect_error(*SETTINGS[name].expected)
+    for name in names:
+        operator.change("lab", **SETTINGS[name].settings)
+    operator.expect_errors(*(SETTINGS[name].expected for name in names))
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+def test_bad_keys_of_a_pipeline_are_named_with_their_remedies(operator: CloudOperator) -> None:
+    for name in ("no transform", "no such key"):
+        operator.define("lab", **PIPELINES[name].settings)
+    expected = [PIPELINES[name].expected for name in ("no transform", "no such key")]
+    operator.expect_errors(*(("pipelines.", *texts) for texts in expected))
+
+
+@pytest.mark.parametrize(
+    "name", ["no such source", "equal buckets", "no such parameter", "too much memory"]
+)
 def test_bad_key_of_a_pipeline_is_named_with_its_remedy(name: str, operator: CloudOperator) -> None:
     operator.define("lab", **PIPELINES[name].settings)
     operator.expect_error("pipelines.", *PIPELINES[name].expected)
