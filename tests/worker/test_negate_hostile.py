@@ -117,6 +117,7 @@ CRAFTED: dict[str, Callable[[], bytes]] = {
     "progressive jpeg of 20,000 scans": _many_scans,
     "jpeg without an end": lambda: JPEG[:-40],
     "jpeg of comments only": lambda: JPEG[:2] + b"\xff\xfe\xff\xff" * 50_000,
+    "jpeg of 2 MB of stray bytes": lambda: JPEG[:2] + b"\xff\0" * (1 << 20) + JPEG[2:],
     "gif that claims 4 gigapixels": lambda: GIF[:6] + b"\xff\xff\xff\xff" + GIF[10:],
     "gif without an end": lambda: GIF[:-1] + b"\x21\xfe" + b"\xff" * 1000,
     "truncated webp": lambda: encode(picture(), "WEBP")[:-20],

@@ -222,6 +222,14 @@ def test_a_dropped_film_leaves_no_trace_in_the_directory(tmp_path: Path) -> None
     assert any("GContainer" in note for note in notes(tmp_path, data))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", [b"<rdf:li Item:", b"<rdf:li <rdf:li ", b"xmpNote: \t"])
+def test_a_crafted_directory_takes_little_time(part: bytes, tmp_path: Path) -> None:
+    packet = XMP + b"Container:Item" + part * (65_000 // len(part))
+    data = PHOTO[:2] + segment(0xE1, packet) + PHOTO[2:]
+    assert negative(tmp_path, data)[2:-10].startswith(data[2 : len(packet)])
+
+
 def test_an_mpo_that_loses_a_picture_loses_its_index_with_a_note(tmp_path: Path) -> None:
     buffer = BytesIO()
     picture(3).save(buffer, "MPO", save_all=True, append_images=[picture(4)])

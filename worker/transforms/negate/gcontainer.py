@@ -11,11 +11,7 @@ from worker.transforms.negate import jpeg_segments
 from worker.transforms.negate.jpeg_segments import APP1, MAX_CONTENT, SOS, XMP
 from worker.transforms.negate.mpf import Move
 
-_ITEM = re.compile(
-    rb"<rdf:li\b[^>]*>\s*<Container:Item\b[^>]*?(?:/>\s*|>.*?</Container:Item>\s*)</rdf:li>\s*"
-    rb"|<rdf:li\b[^>]*\bItem:[^>]*/>\s*",
-    re.DOTALL,
-)
+_TAG = re.compile(rb"<[^<>]*>")
 _LENGTH = re.compile(rb"(Item:Length\s*=\s*[\"']|<Item:Length>)\s*(\d{1,10})(?=\s*[\"'<])")
 _DEPTH = re.compile(rb"Item:Semantic\s*(?:=\s*[\"']|>)\s*(?:Depth|Confidence)")
 _MISSING = "items of its directory (GContainer) that are not in the negative were removed"
@@ -24,7 +20,8 @@ _FILM = re.compile(rb"(GCamera:(?:MotionPhoto|MicroVideo)\s*=\s*[\"'])1(?=[\"'])
 
 def depth_lengths(head: bytes) -> frozenset[int]:
     """Return the lengths of depth maps: what they hold is no colors, so they have no negative."""
-    items = (item[0] for packet in _packets(head) for item in _ITEM.finditer(head[slice(*packet)]))
+    packets = [head[start:end] for start, end in _packets(head)]
+    items = [packet[start:end] for packet in packets for start, end in _items(packet)]
     lengths = (_LENGTH.search(item) for item in items if _DEPTH.search(item))
     return frozenset(int(length[2]) for length in lengths if length)
 
@@ -62,18 +59,33 @@ def _packets(head: bytes) -> Iterator[tuple[int, int]]:
 def _updated(packet: bytes, moves: Sequence[Move]) -> tuple[bytes, int]:
     """Return the XMP packet, and how many items were removed."""
     lengths = {move.old_length: move.new_length for move in moves}
-    missing = 0
-
-    def updated(item: re.Match[bytes]) -> bytes:
-        nonlocal missing
-        found = _LENGTH.search(item[0])
+    pieces, done, missing = list[bytes](), 0, 0
+    for start, end in _items(packet):
+        item = packet[start:end]
+        found = _LENGTH.search(item)
         old = int(found[2]) if found else 0
         if not found or not old:  # the picture itself has none
-            return item[0]
+            continue
         if old in lengths:
-            return item[0][: found.start(2)] + b"%d" % lengths[old] + item[0][found.end(2) :]
-        missing += 1
-        return b""
-
-    packet = _ITEM.sub(updated, packet)
+            item = item[: found.start(2)] + b"%d" % lengths[old] + item[found.end(2) :]
+        else:
+            item = b""
+            missing += 1
+        pieces += [packet[done:start], item]
+        done = end
+    packet = b"".join(pieces) + packet[done:]
     return _FILM.sub(rb"\g<1>0", packet) if missing else packet, missing
+
+
+def _items(packet: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the items of a directory, which are elements of an RDF list, begin and end."""
+    begin = -1
+    for tag in _TAG.finditer(packet):
+        if tag[0].startswith(b"<rdf:li"):
+            begin = tag.start()
+        if begin >= 0 and tag[0].startswith((b"<rdf:li", b"</rdf:li")):
+            if not tag[0].startswith(b"</") and not tag[0].endswith(b"/>"):
+                continue
+            if b"Item:" in packet[begin : tag.end()]:
+                yield begin, tag.end()
+            begin = -1

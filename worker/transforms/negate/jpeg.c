@@ -974,9 +974,12 @@ static int walk(jpeg *j, const uint8_t *head, size_t head_size, const uint8_t *t
         int marker = j->at[1];
         if (j->at[0] != 0xFF || marker == 0xFF || !marker) {
             /* Fill bytes (B.1.1.2), or stray ones, which libjpeg skips: only zeros stay. */
-            if (j->at[0] && j->at[0] != 0xFF) j->dropped |= STRAY;
-            else if (!j->collecting) TRY(emit(&j->out, j->at, 1));
-            j->at++;
+            const uint8_t *from = j->at;
+            while (j->end - j->at > 1 &&
+                   (!j->at[0] || (j->at[0] == 0xFF && (j->at[1] == 0xFF || !j->at[1]))))
+                j->at++;
+            if (from == j->at) j->dropped |= STRAY, j->at++;
+            else if (!j->collecting) TRY(emit(&j->out, from, (size_t)(j->at - from)));
             continue;
         }
         const uint8_t *from = j->at;

@@ -34,6 +34,8 @@ _KINDS = {
 FRAMES = frozenset(_KINDS)
 _MARKER = re.compile(rb"(?:[^\xff]++|\xff++[\0\x01\xd0-\xd7])*+\xff++([\xc0-\xcf\xda-\xfe])")
 
+_MAX_STRAY = 1 << 20  # bytes between segments
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -91,17 +93,18 @@ def read(data: Buffer) -> Iterator[Segment]:
     Raises:
         InvalidInput: A segment is missing or invalid.
     """
-    at = 2
+    at, stray = 2, 0
     while True:
         if at + 4 > len(data):
             raise InvalidInput("the JPEG is truncated")
-        found = _MARKER.match(data, at)
+        found = _MARKER.match(data, at, at + _MAX_STRAY)
         if not found:
             raise InvalidInput(f"the JPEG is damaged at byte {at}")
         content = found.end() + 2
         length = int.from_bytes(data[found.end() : content], "big")
         end = found.end() + length
-        if length < 2:  # noqa: PLR2004
+        stray += found.start(1) - 1 - at
+        if length < 2 or stray > _MAX_STRAY:  # noqa: PLR2004
             raise InvalidInput(f"the JPEG is damaged at byte {found.end()}")
         if end > len(data):
             raise InvalidInput("the JPEG is truncated")

@@ -31,7 +31,7 @@ from worker.transforms.negate.pixels import COMPLEMENT
 
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENDED_HEADER = len(_EXTENDED_XMP) + 40  # and GUID, length and offset of the whole
-_HAS_EXTENDED_XMP = re.compile(rb"\s+xmpNote:HasExtendedXMP\s*=\s*[\"'][0-9A-Fa-f]*[\"']")
+_HAS_EXTENDED_XMP = re.compile(rb"\s?xmpNote:HasExtendedXMP\s*=\s*[\"'][0-9A-Fa-f]*[\"']")
 _EXIF, _PHOTOSHOP, _FLASHPIX = b"Exif\0\0", b"Photoshop 3.0\0", b"FPXR\0"
 _JFXX_PALETTE, _JFXX_RGB = b"JFXX\0\x11", b"JFXX\0\x13"
 _STRAY = re.compile(rb"[^\0\xff]")
