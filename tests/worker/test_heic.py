@@ -1,9 +1,11 @@
 """HEIC, where a pipeline's parameter `formats` asks for it, in the processes of a machine."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pillow_heif
@@ -14,11 +16,11 @@ from tests.worker.face_finder import FACE, PORTRAIT
 from tests.worker.heif_files import Item, auxiliary, written
 from tests.worker.pictures import encode, picture
 from tests.worker.prepared import prepared
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, UploadDeferred
 from worker.sandbox.policy import make_pool
 from worker.sandbox.pool import TransformPool
 from worker.settings import Limits, Pipeline
-from worker.transforms import FOLDER, find
+from worker.transforms import FOLDER, Input, find, negate, thumbnail
 from worker.transforms.pictures import boxes, heif
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -246,3 +248,15 @@ def test_packages_are_needed_for_the_parameter_only(
     found = find(transform)
     assert found.requirements(found.read({})) == (FOLDER / usual if usual else None)
     assert found.requirements(found.read({"formats": ["heic"]})) == FOLDER / with_heic
+
+
+@pytest.mark.parametrize("transform", [negate, thumbnail])
+def test_a_missing_package_is_no_fault_of_the_file(
+    transform: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    source = tmp_path / "photo.heic"
+    source.write_bytes(heic(picture(1, (64, 48))))
+    parameters = find(transform.__name__.rpartition(".")[2]).read({"formats": ["heic"]})
+    with pytest.raises(UploadDeferred, match="pillow-heif, which is missing"):
+        transform.apply([Input(source, source.name, 10_000)], tmp_path, parameters)

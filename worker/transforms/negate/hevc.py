@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import Any
 
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, UploadDeferred
 from worker.transforms.negate.picture_codec import Nclx, Pixels
 
 _QUALITY = 80  # about 50 dB against the wanted negative
@@ -67,9 +67,9 @@ class Hevc:
 
 
 def _pillow_heif() -> Any:
-    """Import the package; raise InvalidInput if it is missing."""
+    """Import the package; raise UploadDeferred if it is missing, which is no fault of the file."""
     try:
         import pillow_heif  # noqa: PLC0415  only where a pipeline asks for it
     except ModuleNotFoundError as error:
-        raise InvalidInput("HEIC needs the package pillow-heif") from error
+        raise UploadDeferred("HEIC needs the package pillow-heif, which is missing") from error
     return pillow_heif

@@ -193,10 +193,10 @@ def _decoded(data: memoryview, header: Header, pixels: int) -> Iterator[Image.Im
     """Decode a codestream, without the meaning that boxes give its components."""
     pixel_limit.check(header.width * header.height, pixels)
     if len(header.bits) > _MAX_COMPONENTS or header.is_subsampled:
-        kind = "of different sizes" if header.is_subsampled else ""
+        kind = " of different sizes" if header.is_subsampled else ""
         raise InvalidInput(
-            f"the JPEG 2000 has {len(header.bits)} components {kind}: not supported;"
-            " convert the file to TIFF"
+            f"the JPEG 2000 has {len(header.bits)} components{kind}, which is not supported:"
+            " convert it to TIFF"
         )
     with (
         translated_errors(_NAME, pixels),

@@ -253,7 +253,8 @@ class _Transcoding:
                 return
             content = self._kept(previews.negate_streams(content))
         elif kind not in _SAFE and kind not in (b"IHDR", b"IEND"):
-            raise InvalidInput("the PNG has an unknown critical chunk")
+            name = kind.decode("ascii", "backslashreplace")
+            raise InvalidInput(f"the PNG has the unknown critical chunk {name!r}")
         self._write(kind, content)
 
     def _kept(self, negated: Negated) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, PipelineError
 from worker.transforms.pictures import pixel_limit
 
 _PIXELS = re.compile(r"\((\d+) pixels\)")  # in Pillow's message on a picture that is too large
@@ -17,7 +17,7 @@ _PIXELS = re.compile(r"\((\d+) pixels\)")  # in Pillow's message on a picture th
 def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
     """Translate the errors of a block that uses Pillow.
 
-    OSError stays if the system reported it, as for a full disk.
+    OSError stays if the system reported it, as for a full disk; our own errors stay as well.
 
     Args:
         file_format: The picture's format, for messages.
@@ -26,6 +26,7 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
     Raises:
         InvalidInput: The picture is damaged, not supported or too large.
         MemoryError: There is not enough memory.
+        PipelineError: The block raised it.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels
     with warnings.catch_warnings():
@@ -33,7 +34,7 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             yield
-        except (InvalidInput, MemoryError):
+        except (PipelineError, MemoryError):
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             found = _PIXELS.search(str(error))

@@ -64,7 +64,7 @@ def normalized(image: Image.Image) -> Image.Image:
         return image.convert(DEEP)
     if mode in (*_ALPHA, _CMYK, DEEP):
         return image
-    raise InvalidInput(f"its colors ({mode}) are not supported")
+    raise InvalidInput(f"its pixels, of Pillow's mode {mode}, are not supported")
 
 
 def write(

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, UploadDeferred
 from worker.transforms.pictures import (
     encoding,
     formats,
@@ -136,9 +136,9 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
 
 
 def _register_heic() -> None:
-    """Let Pillow open HEIC; raise InvalidInput if the package for it is missing."""
+    """Let Pillow open HEIC; raise UploadDeferred if the package for it is missing."""
     try:
         import pillow_heif  # noqa: PLC0415  only where a pipeline asks for it
     except ModuleNotFoundError as error:
-        raise InvalidInput("HEIC needs the package pillow-heif") from error
+        raise UploadDeferred("HEIC needs the package pillow-heif, which is missing") from error
     pillow_heif.register_heif_opener()
