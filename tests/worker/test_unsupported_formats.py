@@ -52,7 +52,6 @@ NIKON = (ASCII, b"NIKON CORPORATION\0")
     [
         ({271: NIKON, 262: (SHORT, (32803,))}, "Nikon NEF, photometric interpretation CFA"),
         ({271: NIKON, 259: (SHORT, (34713,))}, "Nikon NEF, Nikon compression"),
-        ({271: NIKON, 254: (LONG, (1,)), 330: (LONG, (8,))}, "Nikon NEF, a preview before"),
         ({271: NIKON, 50706: (BYTE, (1, 4, 0, 0))}, "Adobe DNG, NIKON CORPORATION, tag DNGVersion"),
         ({271: (ASCII, b"SONY\0"), 259: (SHORT, (32767,))}, "Sony ARW, Sony compression"),
         ({271: (ASCII, b"Make\xff\n\0"), 33422: (BYTE, (0, 1, 1, 2))}, "Make, tag CFAPattern"),
@@ -64,6 +63,18 @@ def test_camera_raw_names_its_maker(
 ) -> None:
     with pytest.raises(InvalidInput, match=rf"camera raw files \({reason}.*\) are not supported"):
         negative(tmp_path, tiff(Page(page)))
+
+
+def test_a_cameras_preview_before_further_directories_is_raw(tmp_path: Path) -> None:
+    preview = Page({271: NIKON, 254: (LONG, (1,))}, directories={330: Page()})
+    with pytest.raises(InvalidInput, match="Nikon NEF, a preview before the SubIFDs"):
+        negative(tmp_path, tiff(preview))
+
+
+def test_raw_data_in_a_further_directory_name_the_maker(tmp_path: Path) -> None:
+    sensor = Page({262: (SHORT, (32803,))})
+    with pytest.raises(InvalidInput, match="Nikon NEF, photometric interpretation CFA"):
+        negative(tmp_path, tiff(Page({271: NIKON}, directories={330: sensor})))
 
 
 def test_a_cameras_tiff_is_a_picture(tmp_path: Path) -> None:
