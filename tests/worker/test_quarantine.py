@@ -6,17 +6,21 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from PIL import Image
 
 from tests.worker.pictures import decode, deflated_zeros, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
+from tests.worker.tiff_files import LONG, SHORT, Page, tiff
+from tests.worker.tiff_pages import Fields
 
 PNG, JPEG = encode(picture(1), "PNG"), encode(picture(2, (200, 200)), "JPEG")
 
 
 def huge() -> bytes:
-    """Return a small file with 300 MB of pixels."""
-    return encode(Image.new("RGB", (10_000, 10_000)), "TIFF", compression="tiff_deflate")
+    """Return a small file with 300 MB of pixels: a TIFF whose only strip is missing, as zeros."""
+    fields: Fields = {256: (SHORT, (10_000,)), 257: (SHORT, (10_000,))}
+    fields |= {258: (SHORT, (8, 8, 8)), 259: (SHORT, (8,)), 262: (SHORT, (2,)), 277: (SHORT, (3,))}
+    fields |= {278: (SHORT, (10_000,)), 273: (LONG, (0,)), 279: (LONG, (0,))}
+    return tiff(Page(fields))
 
 
 def bomb(width: int, height: int) -> bytes:
