@@ -6,6 +6,7 @@ negated. Zeros between blocks and a missing trailer, which other programs accept
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from enum import Enum, auto
 from pathlib import Path
@@ -19,6 +20,7 @@ from worker.transforms.pictures import pixel_limit
 from worker.transforms.pictures.mapped_file import Change, MappedFile
 
 _HEADER_BYTES = 13  # signature and logical screen descriptor
+_DESCRIPTOR_BYTES = 10  # of a frame, its introducer among them
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _ZEROS = re.compile(rb"\0*")
 _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
@@ -51,34 +53,57 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     pixel_limit.check(width * height, pixels)
     if not re.match(rb"GIF8[79]a", file.data):
         raise InvalidInput("the GIF's signature is damaged")
+    negation = _Negation(file.data)
     with target.open("wb") as out:
-        file.rewrite(_changes(file.data), out)
-    result, notes, size_of_end = MappedFile(target).data, list[str](), 0
-    check_equal("header", file.data[:_HEADER_BYTES], result[:_HEADER_BYTES])
-    for (kind, start, end), found in zip(_parts(file.data), _parts(result), strict=False):
-        check_equal("blocks", kind, found[0])
-        if kind == _Kind.FRAME:
-            check_equal("frames", file.data[start:end], result[found[1] : found[2]])
-        elif kind == _Kind.XMP:
-            notes += _negated_xmp(bytes(file.data[start:end])).notes
-        size_of_end = end - start
-    return notes + _notes(size_of_end)
+        file.rewrite(negation.changes(), out)
+    negation.check(MappedFile(target).data)
+    return negation.notes
+
+
+class _Negation:
+    """One pass over a file's blocks.
+
+    Attributes:
+        notes: What was dropped or differs.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._frames = array("Q")  # where their descriptors begin in the source
+        self._copies = array("Q")  # and in the negative
+        self._growth = 0  # bytes that the negative has more, up to here
+        self.notes = list[str]()
+
+    def changes(self) -> Iterator[Change]:
+        """Yield the changes."""
+        for kind, start, end in _parts(self._data):
+            if kind == _Kind.FRAME:
+                self._frames.append(start)
+                self._copies.append(start + self._growth)
+                continue
+            if kind == _Kind.TABLE:
+                new = bytes(self._data[start:end]).translate(COMPLEMENT)
+            elif kind == _Kind.XMP:
+                new, notes = _negated_xmp(bytes(self._data[start:end]))
+                self.notes += notes
+            else:
+                new = bytes(self._data[start : start + 1])  # the trailer, if there is one
+                self.notes += _notes(end - start)
+            self._growth += len(new) - (end - start)
+            yield start, end, new
+
+    def check(self, negative: memoryview) -> None:
+        """Refuse a written negative that lacks frames, or whose frames are elsewhere."""
+        check_equal("size", len(self._data) + self._growth, len(negative))
+        for start, copy in zip(self._frames, self._copies, strict=True):
+            source = self._data[start : start + _DESCRIPTOR_BYTES]
+            check_equal("frames", source, negative[copy : copy + _DESCRIPTOR_BYTES])
 
 
 def _notes(size_of_end: int) -> list[str]:
     if not size_of_end:
         return ["has no trailer, as its source"]
     return [f"dropped {size_of_end - 1} bytes after its end"] if size_of_end > 1 else []
-
-
-def _changes(data: memoryview) -> Iterator[Change]:
-    for kind, start, end in _parts(data):
-        if kind == _Kind.TABLE:
-            yield start, end, bytes(data[start:end]).translate(COMPLEMENT)
-        elif kind == _Kind.XMP:
-            yield start, end, _negated_xmp(bytes(data[start:end])).data
-        elif kind == _Kind.END:
-            yield start, end, bytes(data[start : start + 1])
 
 
 def _parts(data: memoryview) -> Iterator[tuple[_Kind, int, int]]:
@@ -112,7 +137,7 @@ def _parts_of_whole(data: memoryview) -> Iterator[tuple[_Kind, int, int]]:
                 yield _Kind.XMP, at, end
             at = end
         elif data[at] == _IMAGE:
-            flags, end = data[at + 9], at + 10
+            flags, end = data[at + 9], at + _DESCRIPTOR_BYTES
             yield _Kind.FRAME, at, end
             at = end
             if flags & 0x80:
