@@ -11,6 +11,7 @@ from worker.transforms.negate.jpeg_segments import DHT
 from worker.transforms.negate.kernels import JpegStatus
 
 _COUNTS = 17  # bytes before a table's values: class and number, then codes of each length
+_MAX_TABLES = 4  # a decoder has no more of a class
 _AC = 0x10  # the class of AC tables; those of DC have few codes
 
 
@@ -26,15 +27,16 @@ def shortened(data: bytes, size: int) -> bytes:
     """
     *_, scan = jpeg_segments.read(data)
     head, tail = data[: scan.start], bytearray(data[scan.start :])
-    for segment, table in reversed(list(_ac_tables(data))):
+    for segment, table in reversed(list(_ac_tables(data))[-_MAX_TABLES:]):
         surplus = len(head) + len(tail) - size
-        least, most = 0, min(surplus, sum(head[table + 1 : table + _COUNTS]) - 1)
-        while least < most:  # the largest number of codes that can be left out
-            middle = (least + most + 1) // 2
-            trial = _without(head, segment, table, middle)
+        codes = max(0, min(surplus, sum(head[table + 1 : table + _COUNTS]) - 1))
+        while codes:  # fewer and fewer
+            trial = _without(head, segment, table, codes)
             status, *_ = kernels.negated_jpeg(trial, tail, standard_tables=True)
-            least, most = (middle, most) if status == JpegStatus.DONE else (least, middle - 1)
-        head = _without(head, segment, table, least)
+            if status == JpegStatus.DONE:
+                head = trial
+                break
+            codes //= 2
     return head + bytes(tail) if len(head) + len(tail) <= size else b""
 
 
