@@ -167,6 +167,7 @@ static void check_complement(decoder *decode, const uint8_t *data, size_t size, 
     uint64_t length;
     if (!to || !other) abort();
     int rc = decode(in, size, to, &made), status;
+    if (is_lzw) memset(code, 0, size);
     if (is_lzw) status = lzw_complement(in, size, code, ~(uint64_t)0, &length);
     else status = packbits_complement(code, size, ~(uint64_t)0, &length);
     if (rc != 2 && rc != status) abort(); /* 2: more than fits */

@@ -381,7 +381,7 @@ def complement_lzw(data: memoryview, size: int) -> tuple[TiffStatus, bytearray, 
         The status, the new data, and the length of what it decodes to, up to about `size`.
     """
     assert library  # noqa: S101
-    result, length = bytearray(data), ctypes.c_uint64()
+    result, length = bytearray(len(data)), ctypes.c_uint64()
     status = library.lzw_complement(
         *(_pointer(data), len(data), _pointer(result), size, ctypes.byref(length))
     )

@@ -205,14 +205,15 @@ INLINE int complement_codes(codes *c, int old, uint8_t *to, uint64_t needed, uin
         previous = code;
     }
     uint64_t bytes = window(c, flushed / 8) ^ (old ? little_endian(flips) : big_endian(flips));
-    size_t left = c->size - flushed / 8;
-    memcpy(to + flushed / 8, &bytes, left < 8 ? left : 8);
+    size_t rest = flushed / 8, left = c->size - rest;
+    memcpy(to + rest, &bytes, left < 8 ? left : 8);
+    if (left > 8) memcpy(to + rest + 8, c->data + rest + 8, left - 8); /* behind what is needed */
     *length = made;
     return DONE;
 }
 
 /* Complement the literals of coded data, up to `needed` bytes or more of decoded data, counted in
-   length. `to` has a copy of the coded data. */
+   length. `to` has room for as much. */
 int lzw_complement(const uint8_t *from, size_t size, uint8_t *to, uint64_t needed,
                    uint64_t *length) {
     codes c;
