@@ -5,6 +5,7 @@ durations of frames, loops, the background color, the color profile and unknown 
 byte. EXIF and XMP have their previews negated.
 """
 
+import mmap
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ _LOSSY, _LOSSLESS, _ALPHA = b"VP8 ", b"VP8L", b"ALPH"
 _PICTURES, _STRUCTURE = (_LOSSY, _LOSSLESS), (_EXTENDED, _ANIMATION, _ALPHA, b"ICCP")
 _QUALITY = 90
 _HAS_ALPHA_AT, _HAS_ALPHA = 4, 0x10  # in the header of lossless data (section 3.4)
+_DECODER_BYTES = 12  # for a pixel: two canvases and the decoded picture
+# Of libwebp's WebPEncodingError: OUT_OF_MEMORY and BITSTREAM_OUT_OF_MEMORY.
+_ENCODER_WITHOUT_MEMORY = ("encoding error 1", "encoding error 2")
 _EXIF = b"Exif\0\0"  # before the EXIF data in files of some programs
 
 _Chunk = tuple[bytes, memoryview]
@@ -189,6 +193,8 @@ def _negated(kind: bytes, content: memoryview, pixels: int) -> Negated:
 
 def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
     """Decode a picture, and encode its negative."""
+    header = _picture(kind, content, None)
+    _check_memory(_DECODER_BYTES * header.width * header.height)
     body = b"WEBP" + _chunk(kind, content)
     buffer = BytesIO()
     with (
@@ -197,9 +203,22 @@ def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
     ):
         image.load()
         options = {"lossless": kind == _LOSSLESS, "exact": True, "quality": _QUALITY}
-        negative(image).save(buffer, "WEBP", **options)
+        try:
+            negative(image).save(buffer, "WEBP", **options)
+        except ValueError as error:
+            if str(error) in _ENCODER_WITHOUT_MEMORY:
+                raise MemoryError from error
+            raise
     (found,) = (bytes(c) for k, c in _read(buffer.getbuffer()) if k == kind)
     if kind == _LOSSLESS:  # the encoder omits the flag if all pixels are opaque
         flag = found[_HAS_ALPHA_AT] | (content[_HAS_ALPHA_AT] & _HAS_ALPHA)
         found = found[:_HAS_ALPHA_AT] + bytes([flag]) + found[_HAS_ALPHA_AT + 1 :]
     return found
+
+
+def _check_memory(size: int) -> None:
+    """Raise MemoryError if memory is missing, which Pillow 13.0 reports as a damaged picture."""
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError as error:
+        raise MemoryError from error
