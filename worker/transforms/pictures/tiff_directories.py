@@ -10,7 +10,7 @@ from typing import Literal
 
 from worker.errors import InvalidInput
 
-BYTE, ASCII, SHORT, LONG, UNDEFINED, LONG8 = 1, 2, 3, 4, 7, 16
+BYTE, ASCII, LONG, UNDEFINED = 1, 2, 4, 7
 SUB_IFDS, EXIF = 330, 34665  # tags with the offsets of other directories
 _UNSIGNED = (1, 3, 4, 13, 16, 18)
 _INTEGERS = (*_UNSIGNED, 6, 8, 9, 17)
