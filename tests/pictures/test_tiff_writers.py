@@ -199,6 +199,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "cog-zstd": lambda path: _cog(path, bands=1, kind="uint16", compress="zstd"),
     "cog-none": lambda path: _cog(path, compress="none"),
     "cog-jpeg": lambda path: _cog(path, compress="jpeg"),
+    "cog-jpeg-alpha": lambda path: _cog(path, bands=4, compress="jpeg"),
     "cog-mask-nodata": lambda path: _cog(path, bands=1, nodata=3, compress="deflate"),
     "cog-planar": lambda path: _cog(path, compress="deflate", interleave="band"),
     "vips-pyramid": lambda path: _vips(path, tile=True, pyramid=True, compression="lzw"),
@@ -262,7 +263,6 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: _gdal(path, 4, "uint16", nodata=0, photometric="rgb", alpha="no"),
         "GDAL_NODATA",
     ),
-    "cog-jpeg-alpha": (lambda path: _cog(path, bands=4, compress="jpeg"), "JPEG .* extra channels"),
 }
 
 
