@@ -3,8 +3,9 @@
 from io import BytesIO
 from typing import Any
 
-from worker.errors import InvalidInput, UploadDeferred
+from worker.errors import InvalidInput
 from worker.transforms.negate.picture_codec import Nclx, Pixels
+from worker.transforms.pictures import heif_library
 
 _QUALITY = 80  # about 50 dB against the wanted negative
 _PRESET = "medium"  # half the time of libheif's choice, a tenth more bytes
@@ -32,7 +33,7 @@ class Hevc:
 
     def decode(self, file: bytes) -> Pixels:
         """See `Codec`."""
-        image: Any = _pillow_heif().open_heif(file, convert_hdr_to_8bit=False)[0]
+        image: Any = heif_library.load().open_heif(file, convert_hdr_to_8bit=False)[0]
         data, size, bits = bytes(image.data), image.size, int(image.info["bit_depth"])
         mode = "RGB" if image.mode.startswith("RGB") else "L"
         sample = 1 if bits == _BYTE_BITS else 2
@@ -49,7 +50,7 @@ class Hevc:
         matrix = _BT601 if nclx.matrix == _UNNAMED else nclx.matrix
         made = Nclx(nclx.primaries, nclx.transfer, matrix, nclx.is_full)
         buffer = BytesIO()
-        _pillow_heif().encode(
+        heif_library.load().encode(
             pixels.mode if pixels.bits == _BYTE_BITS else f"{pixels.mode};16",
             pixels.size,
             pixels.data,
@@ -64,12 +65,3 @@ class Hevc:
             full_range_flag=int(made.is_full),
         )
         return buffer.getvalue(), made
-
-
-def _pillow_heif() -> Any:
-    """Import the package; raise UploadDeferred if it is missing, which is no fault of the file."""
-    try:
-        import pillow_heif  # noqa: PLC0415  only where a pipeline asks for it
-    except ModuleNotFoundError as error:
-        raise UploadDeferred("HEIC needs the package pillow-heif, which is missing") from error
-    return pillow_heif

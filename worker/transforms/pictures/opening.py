@@ -9,10 +9,11 @@ from typing import Any
 
 from PIL import Image
 
-from worker.errors import InvalidInput, UploadDeferred
+from worker.errors import InvalidInput
 from worker.transforms.pictures import (
     encoding,
     formats,
+    heif_library,
     inspection,
     libtiff_messages,
     pixel_limit,
@@ -100,12 +101,13 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
 
     Raises:
         InvalidInput: It is damaged, not supported or too large.
-    """
+        UploadDeferred: The package for HEIC is missing.
+    """  # noqa: DOC502  raised by what it calls
     file = MappedFile(path)
     known = formats.recognize(file.data, _FORMATS, further)
     inspection.check(file.data, known, max_pixels)
     if known == formats.HEIC:
-        _register_heic()
+        heif_library.load().register_heif_opener()
     try:
         with (
             libtiff_messages.captured() as messages,
@@ -133,12 +135,3 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
         raise InvalidInput(problem) from error
     if re.search(rb"^Fax\w*:", messages, re.MULTILINE):
         raise InvalidInput("the TIFF's CCITT data is damaged")
-
-
-def _register_heic() -> None:
-    """Let Pillow open HEIC; raise UploadDeferred if the package for it is missing."""
-    try:
-        import pillow_heif  # noqa: PLC0415  only where a pipeline asks for it
-    except ModuleNotFoundError as error:
-        raise UploadDeferred("HEIC needs the package pillow-heif, which is missing") from error
-    pillow_heif.register_heif_opener()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels as kernels
 from worker.transforms.negate.tiff import (
     blocks,
     ccitt,
