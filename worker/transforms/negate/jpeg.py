@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import gcontainer, jpeg_segments, kernels, mpf, previews
-from worker.transforms.negate.jpeg_segments import SOI, Frame
+from worker.transforms.negate.jpeg_segments import SOI, SUPPORTED_FRAMES, Frame
 from worker.transforms.negate.kernels import JpegDropped, JpegStatus
 from worker.transforms.negate.mpf import Move
 from worker.transforms.pictures import pixel_limit
@@ -27,7 +27,6 @@ from worker.transforms.pictures.mapped_file import MappedFile
 
 _NOT_ZERO = re.compile(rb"[^\0]")
 _EOI = b"\xff\xd9"
-_SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded, sequential or progressive
 _BITS = 8
 _GAIN_MAP = re.compile(rb"hdr-gain-map/1\.0/|iso:ts:21496|hdrgainmap|[\"'>]GainMap")
 _GAIN_MAP_NOTE = "its gain map was negated as well"
@@ -78,7 +77,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
 
 
 def _check_support(frame: Frame) -> None:
-    if frame.marker not in _SUPPORTED_FRAMES:
+    if frame.marker not in SUPPORTED_FRAMES:
         raise InvalidInput(f"{frame.kind} is not supported: convert it to baseline JPEG or to PNG")
     if frame.bits != _BITS:
         raise InvalidInput(

@@ -30,8 +30,8 @@ _KINDS = {
     0xCF: "arithmetic-coded hierarchical lossless",
     0xF7: "JPEG-LS",
 }
-#: The markers of frames.
-FRAMES = frozenset(_KINDS)
+#: The markers of frames that jpeg.c negates: Huffman-coded, sequential or progressive.
+SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)
 _MARKER = re.compile(rb"(?:[^\xff]++|\xff++[\0\x01\xd0-\xd7])*+\xff++([\xc0-\xcf\xda-\xfe])")
 
 _MAX_STRAY = 1 << 20  # bytes between segments

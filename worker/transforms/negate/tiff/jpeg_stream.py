@@ -6,11 +6,10 @@ that needs a code which they lack gets table K.3 of its own.
 
 from worker.errors import InvalidInput
 from worker.transforms.negate import jpeg_segments, kernels, previews
-from worker.transforms.negate.jpeg_segments import SOI, Frame
+from worker.transforms.negate.jpeg_segments import SOI, SUPPORTED_FRAMES, Frame
 from worker.transforms.negate.kernels import JpegStatus
 from worker.transforms.negate.tiff.samples import Samples
 
-_SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded, sequential or progressive
 _EOI = b"\xff\xd9"
 _YCBCR = 6
 # Which components rise with brightness.
@@ -81,7 +80,7 @@ def _negated(head: bytes, tail: memoryview, brightness: int) -> bytes:
 
 def _check_frame(frame: Frame, samples: Samples, rows: int) -> None:
     """Raise InvalidInput if the stream cannot be the segment, or is not supported."""
-    if frame.marker not in _SUPPORTED_FRAMES:
+    if frame.marker not in SUPPORTED_FRAMES:
         raise InvalidInput(f"{frame.kind} in a TIFF is not supported")
     components = len(frame.components)
     if (frame.bits, components) != (samples.bits, samples.channels):
