@@ -30,7 +30,7 @@ def test_it_says_how_it_is_used(worker: Image) -> None:
 
 
 def test_it_negates_a_photo(worker: Image, open_folder: Path) -> None:
-    """With the compiled kernels: without them there would be a warning."""
+    """With the prebuilt kernels: without them it would be deferred."""
     (open_folder / "x.png").write_bytes(PHOTO)
     mounts = {open_folder: "/data"}
     done = worker.run("apply", "negate", "/data/x.png", "/data/out/", mounts=mounts)

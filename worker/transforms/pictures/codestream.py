@@ -26,7 +26,6 @@ class Header:
         is_signed: Whether any component has signed samples.
         is_subsampled: Whether any component has fewer samples than the picture has pixels.
         progression: The order of packets, as Pillow names it.
-        layers: Of quality.
         has_color_transform: Whether the first three components are transformed together.
         resolutions: Of each tile.
         is_reversible: Whether the wavelet transform loses nothing.
@@ -43,7 +42,6 @@ class Header:
     is_signed: bool
     is_subsampled: bool
     progression: str
-    layers: int
     has_color_transform: bool
     resolutions: int
     is_reversible: bool
@@ -106,7 +104,6 @@ def _header(size: bytes, coding: bytes, comments: bytes, end: int) -> Header:
         any(depth & _SIGNED for depth in depths),
         any(step != 1 for step in steps),
         orders[coding[1]] if coding[1] < len(orders) else orders[0],
-        int.from_bytes(coding[2:4], "big"),
         bool(coding[4]),
         coding[5] + 1,
         coding[9] == 1,
