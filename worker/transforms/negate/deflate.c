@@ -1,4 +1,4 @@
-/* Change the bytes of a deflate stream (RFC 1951) in a zlib stream (RFC 1950), and keep its matches.
+/* Change the bytes of a deflate stream (RFC 1951) in a zlib stream (RFC 1950); keep its matches.
 
    Searching matches is what makes deflate slow, and the search of a fast compressor finds fewer. A
    change that maps equal bytes to equal bytes, as the negative does nearly everywhere, leaves the

@@ -7,8 +7,8 @@
    Progressive (G.1): AC scans likewise, correction bits as they are. The constant carries through
    the bits of successive approximation, so all DC are read first, then DC scans are written anew.
 
-   Nothing but tables is kept between calls. Input is read through a window and output written through a
-   buffer; both are checked once a block for more than a block can take. */
+   Nothing but tables is kept between calls. Input is read through a window and output written
+   through a buffer; both are checked once a block for more than a block can take. */
 
 #include <errno.h>
 #include <stdint.h>
