@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels
-from worker.transforms.negate.kernels import TiffStatus
+from worker.transforms.negate import tiff_kernels
+from worker.transforms.negate.tiff_kernels import TiffStatus
 
 _fast_zlib: Any = zlib
 with suppress(ImportError):  # no wheel for this machine: zlib is several times slower
@@ -52,7 +52,7 @@ class _PackBitsEncoder:
         self._row_bytes = row_bytes
 
     def compress(self, data: bytearray) -> bytes:
-        return kernels.encode_packbits(data, self._row_bytes)
+        return tiff_kernels.encode_packbits(data, self._row_bytes)
 
     def flush(self) -> bytes:
         return b""
@@ -70,7 +70,7 @@ def encoder(compression: int, row_bytes: int, *, fast: bool = False) -> Encoder:
         The encoder.
     """
     if compression == LZW:
-        return kernels.LzwEncoder()
+        return tiff_kernels.LzwEncoder()
     if compression == PACKBITS:
         return _PackBitsEncoder(row_bytes)
     made: Encoder
@@ -155,9 +155,9 @@ def damaged(name: str) -> InvalidInput:
 
 _DECODERS: Mapping[int, Callable[[memoryview], Iterator[bytes | memoryview]]] = {
     NO_COMPRESSION: _stored,
-    LZW: _by_kernel("LZW", kernels.decode_lzw),
+    LZW: _by_kernel("LZW", tiff_kernels.decode_lzw),
     DEFLATE: _inflated,
     OLD_DEFLATE: _inflated,
-    PACKBITS: _by_kernel("PackBits", kernels.decode_packbits),
+    PACKBITS: _by_kernel("PackBits", tiff_kernels.decode_packbits),
     ZSTD: _zstandard,
 }

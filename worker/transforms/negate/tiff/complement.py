@@ -1,7 +1,7 @@
 """Complement the samples of a TIFF's rows, which need not be whole bytes."""
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels
+from worker.transforms.negate import tiff_kernels
 from worker.transforms.negate.tiff.samples import Samples
 
 _HORIZONTAL = 2  # predictor
@@ -45,7 +45,7 @@ def complement(rows: bytearray, samples: Samples, mask: bytes) -> None:
             raise InvalidInput(
                 f"associated (premultiplied) alpha of {samples.bits} bits is not supported"
             )
-        if not kernels.complement_premultiplied(
+        if not tiff_kernels.complement_premultiplied(
             rows,
             samples.columns,
             sample_bytes=sample_bytes,
@@ -57,6 +57,6 @@ def complement(rows: bytearray, samples: Samples, mask: bytes) -> None:
             raise InvalidInput("a color exceeds the associated (premultiplied) alpha of its pixel")
     elif has_differences:
         pixel_bytes = samples.channels * sample_bytes
-        kernels.complement_differences(rows, mask, pixel_bytes, sample_bytes, big=is_big)
+        tiff_kernels.complement_differences(rows, mask, pixel_bytes, sample_bytes, big=is_big)
     else:
-        kernels.complement_rows(rows, mask)
+        tiff_kernels.complement_rows(rows, mask)

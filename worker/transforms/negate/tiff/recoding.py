@@ -6,11 +6,11 @@ LZW and PackBits data of which every bit is complemented is neither decoded nor 
 from collections.abc import Iterator
 
 from worker.errors import InvalidInput
-from worker.transforms.negate import kernels
-from worker.transforms.negate.kernels import TiffStatus
+from worker.transforms.negate import tiff_kernels
 from worker.transforms.negate.tiff import codecs
 from worker.transforms.negate.tiff.complement import complement, mask
 from worker.transforms.negate.tiff.samples import Samples
+from worker.transforms.negate.tiff_kernels import TiffStatus
 
 _PIECE = 1 << 18
 _MAX_ROW_BYTES = 1 << 26
@@ -58,8 +58,8 @@ def recoded(
 
 def _complemented_code(data: memoryview, compression: int, size: int) -> bytearray:
     name, function = {
-        codecs.LZW: ("LZW", kernels.complement_lzw),
-        codecs.PACKBITS: ("PackBits", kernels.complement_packbits),
+        codecs.LZW: ("LZW", tiff_kernels.complement_lzw),
+        codecs.PACKBITS: ("PackBits", tiff_kernels.complement_packbits),
     }[compression]
     status, result, length = function(data, size)
     if status == TiffStatus.DAMAGED:
