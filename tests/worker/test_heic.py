@@ -97,6 +97,11 @@ def deep(bits: int) -> bytes:
     return buffer.getvalue()
 
 
+def half(data: bytes) -> bytes:
+    """Return a file whose second half was not written."""
+    return data[: len(data) // 2].ljust(len(data), b"\0")
+
+
 def zeroed(data: bytes) -> bytes:
     """Return a file whose coded data are zeros."""
     start = data.index(b"mdat") + 4
@@ -217,13 +222,14 @@ def test_without_the_parameter_the_reason_names_it(run: Runner, transform: str) 
         (heic(picture(1, (64, 48)))[:-9], "truncated"),
         (heic(picture(1, (64, 48)), matrix_coefficients=0, chroma=444), "coded as RGB"),
         (zeroed(heic(picture(1, (64, 48)))), "HEIC is damaged or not supported"),
+        (half(heic(picture(1, (301, 200)))), "a part is missing"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "has no boxes meta"),
         (
             b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc" + boxes.written(b"moov", b""),
             "image sequences",
         ),
     ],
-    ids=["truncated", "RGB", "damaged", "empty", "sequence"],
+    ids=["truncated", "RGB", "damaged", "half", "empty", "sequence"],
 )
 def test_refused(run: Runner, data: bytes, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
