@@ -199,6 +199,16 @@ def test_a_motion_photos_video_is_dropped_with_a_note(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes().endswith(b"abcdx")
 
 
+def test_content_credentials_are_dropped_with_a_note(tmp_path: Path) -> None:
+    other, c2pa = bytes(16), bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+    kept = boxes.written(b"uuid", other, b"kept")
+    data = encode(picture(), "AVIF") + boxes.written(b"uuid", c2pa, b"a manifest") + kept
+    assert "content credentials (C2PA)" in notes_of(tmp_path, data)[1]
+    written_bytes = (tmp_path / "target").read_bytes()
+    assert written_bytes.endswith(kept)
+    assert b"a manifest" not in written_bytes
+
+
 def changed(data: bytes, old: bytes, new: bytes) -> bytes:
     assert data.count(old) == 1
     return data.replace(old, new)

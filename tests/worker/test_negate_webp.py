@@ -164,6 +164,14 @@ def test_notes(lossless: bool, tail: bytes, notes: list[str], tmp_path: Path) ->
     assert negate.negate_file(source, target, MAX_PIXELS) == ("image/webp", notes)
 
 
+def test_content_credentials_are_dropped_with_a_note(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(webp(coded(small(1)), chunk(b"C2PA", b"a manifest")))
+    (note,) = negate.negate_file(source, target, MAX_PIXELS)[1]
+    assert note.startswith("content credentials (C2PA) were dropped")
+    assert b"C2PA" not in target.read_bytes()
+
+
 WHOLE = webp(coded(small(1)))
 REFUSED: dict[str, tuple[bytes, str]] = {
     "truncated": (WHOLE[:-2], "truncated"),

@@ -49,8 +49,13 @@ _COLORLESS = (
 )
 _GAIN_MAP_NOTE = "its gain map was negated as well"
 _GAIN_MAPS = ("urn:com:apple:photo:2020:aux:hdrgainmap",)
-#: Boxes of a file that some phones add: a video, and their own data with more pictures.
-_UNWANTED = {b"mpvd": "the motion photo's video", b"sefd": "Samsung's trailer"}
+# Boxes of a file that are left out, by their beginnings: a video and more pictures that some phones
+# add, and content credentials (C2PA 2.2, A.5.1).
+_UNWANTED = {
+    b"mpvd": "dropped the motion photo's video",
+    b"sefd": "dropped Samsung's trailer",
+    b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481"): previews.CREDENTIALS_NOTE,
+}
 _RGB = 0  # matrix coefficients
 _MAX_ERROR = 8  # of 255, in the mean: more is not the loss of coding again
 
@@ -115,7 +120,8 @@ def _negate(file: MappedFile, target: Path, pixels: int, codec: Codec) -> list[s
     changed = {item: each for item, each in changed.items() if item not in plan.removed}
     heif.write(source, target, changed, plan.removed, _UNWANTED)
     _verify(source, heif.read(MappedFile(target).data), plan)
-    notes += [f"dropped {_UNWANTED[box.kind]}" for box in source.file if box.kind in _UNWANTED]
+    beginnings = [heif.beginning(box) for box in source.file]
+    notes += [note for known, note in _UNWANTED.items() for b in beginnings if b.startswith(known)]
     return [f"lossy {codec.name} encoded again", *dict.fromkeys((*plan.notes, *notes))]
 
 

@@ -54,11 +54,12 @@ _XT_BOXES = (b"SPEC", b"RESI", b"RFIN", b"FINE", b"ALFA", b"AFIN", b"ARES")
 _C2PA, _C2PA_WITHIN = b"jumdc2pa", 64
 
 STRAY_NOTE = "stray bytes between segments were dropped"
+CREDENTIALS_NOTE = "content credentials (C2PA) were dropped: they vouch for the picture as it was"
 _BLANKED = "a preview that is damaged, does not fit or is not supported was blanked"
 _NOTES = {
     "FlashPix": "FlashPix segments were dropped",
     "extended XMP": "extended XMP with a picture was dropped",
-    "C2PA": "content credentials (C2PA) were dropped: they vouch for the picture as it was",
+    "C2PA": CREDENTIALS_NOTE,
 }
 
 

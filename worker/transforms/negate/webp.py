@@ -34,6 +34,7 @@ _HAS_ALPHA_AT, _HAS_ALPHA = 4, 0x10  # in the header of lossless data (section 3
 _DECODER_BYTES = 12  # for a pixel: two canvases and the decoded picture
 # Of libwebp's WebPEncodingError: OUT_OF_MEMORY and BITSTREAM_OUT_OF_MEMORY.
 _ENCODER_WITHOUT_MEMORY = ("encoding error 1", "encoding error 2")
+_CREDENTIALS = b"C2PA"  # C2PA 2.2, A.3.7
 _EXIF = b"Exif\0\0"  # before the EXIF data in files of some programs
 
 _Chunk = tuple[bytes, memoryview]
@@ -70,13 +71,14 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     Raises:
         InvalidInput: It is damaged or too large.
     """
-    chunks = _read(file.data)
+    found = _read(file.data)
+    chunks = [(kind, content) for kind, content in found if kind != _CREDENTIALS]
     structure = _structure(chunks)
     pictures = [part for part in structure if isinstance(part, _Picture)]
     if not pictures:
         raise InvalidInput("the WebP has no picture")
     pixel_limit.check(sum(picture.width * picture.height for picture in pictures), pixels)
-    notes = dict[str, None]()
+    notes = dict.fromkeys([previews.CREDENTIALS_NOTE] if len(chunks) < len(found) else [])
     with target.open("wb") as out:
         out.write(bytes(_FILE_HEADER))
         for kind, content in chunks:

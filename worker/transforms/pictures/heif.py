@@ -22,6 +22,7 @@ _WIDE_ID = 1 << 16
 _NARROW_ESSENTIAL, _WIDE_ESSENTIAL = 1 << 7, 1 << 15
 _DUPLICATION = 2  # times the file's bytes that items may have together: they may overlap
 _MAX_ITEMS = 10_000
+_UUID_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def write(
         changed: By item, its new data, and its new properties: whether each is essential, and its
             box.
         removed: Items to leave out.
-        unwanted: Kinds of the file's boxes to leave out.
+        unwanted: Beginnings (see `beginning`) of the file's boxes to leave out.
 
     Raises:
         InvalidInput: It would be too large.
@@ -208,6 +209,11 @@ def write(
         out.writelines((*before, meta(start), boxes.written(_MEDIA, *in_file.values()), *after))
 
 
+def beginning(box: Box) -> bytes:
+    """Return a box's type, and that of the type `uuid` after it."""
+    return box.kind + bytes(box.content[:_UUID_BYTES])
+
+
 def _surroundings(
     heif: Heif, unwanted: Collection[bytes]
 ) -> tuple[list[memoryview], list[memoryview]]:
@@ -215,7 +221,8 @@ def _surroundings(
     others = [
         box.whole
         for box in heif.file
-        if box.kind not in (_META, _MEDIA, _FILE_TYPE, *_FREE, *unwanted)
+        if box.kind not in (_META, _MEDIA, _FILE_TYPE, *_FREE)
+        and not beginning(box).startswith(tuple(unwanted))
     ]
     return [box.whole for box in heif.file if box.kind == _FILE_TYPE], others
 
