@@ -95,14 +95,14 @@ class Directory:
             All its values.
 
         Raises:
-            InvalidInput: The field is empty or is text.
+            InvalidInput: The field is empty, or not of integers of at least 0.
         """
         field = self.fields.get(tag)
         if field is None:
             return list(default)
         values = field.values() if field.kind in _INTEGERS else []
         if not values or min(values) < 0:
-            raise InvalidInput(f"the TIFF's tag {tag} must be a positive integer")
+            raise InvalidInput(f"the TIFF's tag {tag} must be an integer of at least 0")
         return [int(value) for value in values]
 
     def number(self, tag: int, default: int) -> int:
