@@ -1,9 +1,7 @@
 """Memory of the transform's process, by megapixels."""
 
-import subprocess
-import sys
-
 from bench.benchmark import Result, Setup
+from bench.peak_memory import peak_memory
 from bench.photos import PhotoSet
 from bench.plots import Lines
 from bench.table import Table
@@ -21,14 +19,6 @@ _KINDS = {
     "PNG": ("png", {"compress_level": 1}),
 }
 _MEGABYTE = 1e6
-# ru_maxrss would begin with the parent's.
-_PROGRAM = r"""
-import re, sys
-from pathlib import Path
-from worker.transforms import negate
-negate.negate_file(Path(sys.argv[1]), Path(sys.argv[2]), 250_000_000)
-print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]))
-"""
 
 
 def measure(setup: Setup) -> Result:
@@ -59,13 +49,6 @@ def measure(setup: Setup) -> Result:
 def _peak(setup: Setup, photo_set: PhotoSet, kind: str, size: tuple[int, int]) -> tuple[float, int]:
     """Return the peak memory of the process and the size of the file, in bytes."""
     suffix, options = _KINDS[kind]
-    source, target = (setup.folder / f"{name}.{suffix}" for name in ("source", "target"))
+    source = setup.folder / f"source.{suffix}"
     photo_set.mosaic(*size).save(source, **options)  # type: ignore[arg-type]
-    answer = subprocess.run(
-        [sys.executable, "-P", "-c", _PROGRAM, source, target],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(setup.source)},
-    )
-    return float(answer.stdout), source.stat().st_size
+    return peak_memory(setup, source), source.stat().st_size

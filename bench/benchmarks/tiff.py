@@ -2,7 +2,6 @@
 
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +14,7 @@ from bench import alternatives, usage
 from bench.alternatives import CONVERT, VIPS
 from bench.benchmark import Result, Setup
 from bench.imagemagick import find_convert
+from bench.peak_memory import peak_memory
 from bench.photos import PhotoSet
 from bench.table import Table
 from cli.terminal import print_progress
@@ -47,13 +47,6 @@ _PYRAMID: Mapping[str, Any] = {
 }
 _NAME = "pyramid of JPEG tiles"
 _MEGABYTE = 1e6
-_PROGRAM = r"""
-import re, sys
-from pathlib import Path
-from worker.transforms import negate
-negate.negate_file(Path(sys.argv[1]), Path(sys.argv[2]), 250_000_000)
-print(1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]))
-"""
 
 _Way = Callable[[Path, Path], object]
 
@@ -92,7 +85,8 @@ def measure(setup: Setup) -> Result:
         path = setup.folder / "pyramid.tif"
         _save(pyvips, photos, large, path)
         row = _compare(path, lambda source, target: _by_vips(pyvips, source, target), turns)
-        extra = (_peak(setup, path) - _peak(setup, _tiny(pyvips, photos, setup))) / _MEGABYTE
+        tiny = _tiny(pyvips, photos, setup)
+        extra = (peak_memory(setup, path) - peak_memory(setup, tiny)) / _MEGABYTE
         twice = _twice(pyvips, path)
         lines.append([*_line(_NAME, VIPS, row)[:-2], f"{extra:.1f}", f"{twice}"])
         figures |= {f"{_NAME}: {VIPS}": row.ratio[0], f"{_NAME}: extra MB": extra}
@@ -168,19 +162,6 @@ def _tiny(pyvips: Any, photos: PhotoSet, setup: Setup) -> Path:
     path = setup.folder / "tiny.tif"
     _save(pyvips, photos, (64, 64), path)
     return path
-
-
-def _peak(setup: Setup, source: Path) -> float:
-    """Return the peak memory of a process that negates a file, in bytes."""
-    target = setup.folder / "target.tif"
-    answer = subprocess.run(
-        [sys.executable, "-P", "-c", _PROGRAM, source, target],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(setup.source)},
-    )
-    return float(answer.stdout)
 
 
 def _twice(pyvips: Any, source: Path) -> int:
