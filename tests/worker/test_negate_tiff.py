@@ -174,6 +174,25 @@ def test_a_color_map_of_8_bits_stays_one(tmp_path: Path) -> None:
 ADAPTED: dict[str, tuple[Page, bytes, bytes]] = {
     "nodata": (having(Page(), 42113, ASCII, b"200\0"), b"200\0", b"55\0\0"),
     "nodata of 16 bits": (having(gray(16), 42113, ASCII, b"12345\0"), b"12345\0", b"53190\0"),
+    "statistics": (
+        having(
+            gray(16),
+            42112,
+            ASCII,
+            b'<Item name="STATISTICS_MAXIMUM" sample="0">64535</Item>'
+            b'<Item name="STATISTICS_MEAN" sample="0">9000.5</Item>'
+            b'<Item name="STATISTICS_MINIMUM" sample="0">20</Item>'
+            b'<Item name="SCALE" sample="0" role="scale">20</Item>\0',
+        ),
+        b'<Item name="STATISTICS_MAXIMUM" sample="0">64535</Item>'
+        b'<Item name="STATISTICS_MEAN" sample="0">9000.5</Item>'
+        b'<Item name="STATISTICS_MINIMUM" sample="0">20</Item>'
+        b'<Item name="SCALE" sample="0" role="scale">20</Item>\0',
+        b'<Item name="STATISTICS_MINIMUM" sample="0">1000</Item>'
+        b'<Item name="STATISTICS_MEAN" sample="0">56534.5</Item>'
+        b'<Item name="STATISTICS_MAXIMUM" sample="0">65515</Item>'
+        b'<Item name="SCALE" sample="0" role="scale">20</Item>\0',
+    ),
     "signed nodata": (
         having(having(gray(16), 339, SHORT, (2,)), 42113, ASCII, b"-9999\0"),
         b"-9999\0",
@@ -218,6 +237,19 @@ def test_nodata_that_no_sample_has_stays(text: bytes, tmp_path: Path) -> None:
     page = having(Page(), 42113, ASCII, text)
     data = tiff(page)
     assert negative(tmp_path, data) == data.replace(page.segments[0], complement(page.segments[0]))
+
+
+@pytest.mark.parametrize(
+    ("bits", "text", "expected"),
+    [
+        (16, "1e+03", "64535"),
+        (64, "18446744073709551615", "0"),
+        (64, "9007199254740993", "18437736874454810622"),
+    ],
+)
+def test_nodata_is_exact(bits: int, text: str, expected: str, tmp_path: Path) -> None:
+    data = tiff(having(gray(bits), 42113, ASCII, text.encode() + b"\0"))
+    assert expected.encode() + b"\0" in negative(tmp_path, data)
 
 
 def test_nodata_that_grows_moves_to_the_end(tmp_path: Path) -> None:
@@ -444,6 +476,26 @@ def test_an_imagej_stack_with_one_directory_is_negated_whole(tmp_path: Path) -> 
     page.fields[279] = (LONG, (len(pixels),))
     data = tiff(page, order=">")
     expected = data.replace(page.segments[0], complement(page.segments[0]))
+    assert negative(tmp_path, data) == expected
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_truncated_series_of_tifffile_are_negated_whole(count: int, tmp_path: Path) -> None:
+    text = b'{"shape": [3, 6, 8], "axes": "TYX", "truncated": true}\0'
+    pages, images = [], []
+    for _ in range(count):
+        page = gray(16)
+        having(page, 270, ASCII, text)
+        pixels = page.segments[0]
+        page.fields[279] = (LONG, (len(pixels),))
+        page.segments = [pixels + pixels[::-1] + pixels[1:] + b"\1"]
+        pages.append(page)
+        images.append(page.segments[0])
+    data = tiff(*pages)
+    expected = data
+    for image in set(images):
+        expected = expected.replace(image, complement(image))
+    assert expected != data
     assert negative(tmp_path, data) == expected
 
 
@@ -690,13 +742,18 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
     ),
     "ImageJ stack that is cut": (
         lambda: tiff(having(Page(), 270, ASCII, b"ImageJ=1.53\nimages=99999\n\0")),
-        "truncated: it is an ImageJ stack",
+        "truncated: it is a stack",
         lambda: tiff(having(Page(), 270, ASCII, b"ImageJ=1.53\nimages=1\n\0")),
     ),
     "compressed ImageJ stack": (
         lambda: tiff(having(packed(Page()), 270, ASCII, b"ImageJ=1.53\nimages=2\n\0")),
-        "ImageJ stack with fewer directories",
+        "a stack with fewer directories",
         lambda: tiff(having(packed(Page()), 270, ASCII, b"ImageJ=1.53\nimages=1\n\0")),
+    ),
+    "volume": (
+        lambda: tiff(having(Page(), 32997, SHORT, (2,))),
+        "volumes",
+        lambda: tiff(having(Page(), 32997, SHORT, (1,))),
     ),
     "MetaMorph stack": (
         lambda: tiff(having(Page(), 33629, RATIONAL, (1, 1) * 6)),

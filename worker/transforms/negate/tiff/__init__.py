@@ -73,11 +73,21 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     camera_raw.check_directories(tiff.pictures)
     if any(_NDPI in page.fields for page in tiff.pages):
         raise InvalidInput("Hamamatsu NDPI files are not supported: convert it to OME-TIFF")
-    images = max(1, stacks.images(tiff.pages[0])) if len(tiff.pages) == 1 else 1
-    areas = (page.number(WIDTH, 0) * page.number(HEIGHT, 0) for page in tiff.pictures)
-    pixel_limit.check(images * sum(areas), pixels)
+    images = {
+        page.start: count for page, count in zip(tiff.pages, stacks.images(tiff.pages), strict=True)
+    }
+    areas = (
+        page.number(WIDTH, 0) * page.number(HEIGHT, 0) * images.get(page.start, 1)
+        for page in tiff.pictures
+    )
+    pixel_limit.check(sum(areas), pixels)
     pages = [_page(tiff, directory) for directory in tiff.pictures]
-    stack = stacks.further(pages[0].blocks, images - 1, tiff.size) if images > 1 else []
+    stack = [
+        block
+        for page in pages
+        if (further := images.get(page.directory.start, 1) - 1)
+        for block in stacks.further(page.blocks, further, tiff.size)
+    ]
     for page in pages:
         if page.blocks[0].coding.compression in CCITT:
             ccitt.check(page.directory, page.blocks, file.data)

@@ -46,6 +46,7 @@ _UNSPECIFIED, _ASSOCIATED_ALPHA = 0, 1
 # Unsigned, signed, and undefined, which is to be taken as unsigned (TIFF 6.0, section 19).
 _INTEGERS = {1, 2, 4}
 _REFERENCE_BLACK_WHITE, _DATA_TYPE, _FLOAT = 532, 32996, 3
+_DEPTHS = 32997, 32998  # ImageDepth, TileDepth: of volumes
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,9 @@ def _coding_problem(page: Directory, found: Channels) -> str | None:
     is_planar = page.number(PLANAR, 1) == SEPARATE_PLANES
     is_subsampled = tiff_segments.subsampling(page) != (1, 1)
     problem = None
-    if compression == OLD_JPEG:
+    if any(page.number(tag, 1) > 1 for tag in _DEPTHS):
+        problem = "volumes (tags ImageDepth, TileDepth) are not supported, but pages are"
+    elif compression == OLD_JPEG:
         problem = "old-style JPEG, which readers decode differently, is not supported"
     elif compression not in _SUPPORTED:
         problem = "its compression is not supported"

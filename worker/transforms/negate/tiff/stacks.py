@@ -1,40 +1,73 @@
 """Stacks whose images outnumber their directories: the further images follow the first one."""
 
+import json
+import math
 import re
+from collections.abc import Sequence
 
 from worker.errors import InvalidInput
 from worker.transforms.negate.tiff.blocks import Block, Coding
 from worker.transforms.pictures.tiff_directories import Directory
-from worker.transforms.pictures.tiff_pages import DESCRIPTION, NO_COMPRESSION
+from worker.transforms.pictures.tiff_pages import (
+    CHANNELS,
+    DESCRIPTION,
+    HEIGHT,
+    NO_COMPRESSION,
+    WIDTH,
+)
 
 _IMAGEJ = re.compile(rb"ImageJ=[^\0]*?\nimages=(\d{1,9})\s")
+# With "truncated", only the first image of a series has a directory.
+_SHAPED = re.compile(rb'\{"shape": \[.*"truncated": true', re.DOTALL)
+_MAX_DIMENSIONS = 64
 _METAMORPH = 33629  # UIC2Tag: a value for each plane
 
 
-def images(page: Directory) -> int:
-    """Return how many images a file has by the description of its first page.
+def images(pages: Sequence[Directory]) -> list[int]:
+    """Return how many images each directory of a file stands for, by its description.
 
     Args:
-        page: The first page.
+        pages: The pages.
 
     Returns:
-        The number; 0 if only the directories tell.
+        The numbers; 1 if a directory stands for itself only.
 
     Raises:
         InvalidInput: It is a stack of another kind.
     """
-    if _METAMORPH in page.fields and len(page.fields[_METAMORPH]) > 1:
+    first = pages[0]
+    if _METAMORPH in first.fields and len(first.fields[_METAMORPH]) > 1:
         raise InvalidInput(
             "the TIFF is a MetaMorph stack (STK), which is not supported: convert it to OME-TIFF"
         )
+    if len(pages) == 1 and (found := _IMAGEJ.match(_description(first))):
+        return [max(1, int(found[1]))]
+    return [_images_by_shape(page) for page in pages]
+
+
+def _description(page: Directory) -> bytes:
     field = page.fields.get(DESCRIPTION)
-    text = bytes(field.data) if field else b""
-    found = _IMAGEJ.match(text)
-    return int(found[1]) if found else 0
+    return bytes(field.data) if field else b""
+
+
+def _images_by_shape(page: Directory) -> int:
+    """Return how many images there are by the shape that Python's tifffile describes in JSON."""
+    text = _description(page).rstrip(b"\0")
+    if not _SHAPED.match(text):
+        return 1
+    try:
+        shape: list[object] = json.loads(text)["shape"]
+    except (ValueError, RecursionError):
+        return 1
+    sizes = [each for each in shape if isinstance(each, int)]
+    if not len(sizes) == len(shape) <= _MAX_DIMENSIONS:
+        return 1
+    samples = page.number(WIDTH, 0) * page.number(HEIGHT, 0) * page.number(CHANNELS, 1)
+    return max(1, math.prod(sizes) // max(1, samples))
 
 
 def further(its_blocks: list[Block], count: int, size: int) -> list[Block]:
-    """Return the images that follow the only page's one, as one block.
+    """Return the images that follow a page's one, as one block.
 
     Args:
         its_blocks: The page's blocks.
@@ -48,7 +81,7 @@ def further(its_blocks: list[Block], count: int, size: int) -> list[Block]:
         InvalidInput: The page is compressed, or its blocks or the images are not in sequence.
     """
     coding, start = its_blocks[0].coding, its_blocks[0].offset
-    problem = "the TIFF is an ImageJ stack with fewer directories than images"
+    problem = "the TIFF is a stack with fewer directories than images"
     end = start
     for block in its_blocks:
         if block.offset != end or block.coding.compression != NO_COMPRESSION:
@@ -58,6 +91,6 @@ def further(its_blocks: list[Block], count: int, size: int) -> list[Block]:
         raise InvalidInput(f"{problem}, and the first image is not in one piece")
     rest = (end - start) * count
     if end + rest > size:
-        raise InvalidInput("the TIFF is truncated: it is an ImageJ stack that lacks images")
+        raise InvalidInput("the TIFF is truncated: it is a stack that lacks images")
     rows = rest // coding.samples.row_bytes
     return [Block(end, rest, Coding(NO_COMPRESSION, coding.samples, rows, coding.photometric))]

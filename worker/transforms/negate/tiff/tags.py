@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
@@ -44,6 +45,12 @@ from worker.transforms.pictures.tiff_pages import (
 _LAYERS = 37724  # ImageSourceData: Photoshop's layers, with their pixels as they were
 _SMALLEST, _LARGEST = 340, 341  # SMinSampleValue, SMaxSampleValue
 _GDAL_NODATA, _ICC_PROFILE = 42113, 34675
+_GDAL_METADATA = 42112  # XML
+_STATISTIC = re.compile(
+    rb'(?<=<Item name="STATISTICS_)(MINIMUM|MAXIMUM|MEAN)(" sample="(\d{1,6})"[^>]*>)'
+    rb"([+-]?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,3})?)(?=</Item>)"
+)
+_OPPOSITE = {b"MINIMUM": b"MAXIMUM", b"MAXIMUM": b"MINIMUM", b"MEAN": b"MEAN"}
 _SIGNED = 2
 _BYTE, _WORD = 0xFF, 0xFFFF  # the largest numbers of 8 and 16 bits
 _TOO_LARGE = "its negative would be larger than 4 GiB: convert it to BigTIFF"
@@ -51,7 +58,7 @@ _LEAST_PREVIEW = 64  # bytes; no JPEG is smaller
 # Values that hold no picture, though JPEGTables begin as one does.
 _WITHOUT_PICTURE = {JPEG_TABLES, _ICC_PROFILE}
 _LONG_BASE64 = re.compile(rb"/9j/(?:[A-Za-z0-9+/]|\s){200}")
-_INTEGER = re.compile(rb"\s*[+-]?\d+(\.0*)?\s*")
+_NUMBER = re.compile(rb"\s*([+-]?\d{1,40})(\.\d*)?([eE][+-]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ def of_pixels(page: Directory, channels: Channels) -> Changes:
     changes: Changes = {}
     changes |= _complemented_range(page, channels, MIN_VALUE, MAX_VALUE)
     changes |= _complemented_range(page, channels, _SMALLEST, _LARGEST)
+    changes |= _complemented_statistics(page, channels)
     if (nodata := nodata_value(page, channels)) is not None:
         text = b"%d\0" % (sum(_ranges(page, channels)[0]) - nodata)
         changes[_GDAL_NODATA] = Value(ASCII, len(text), text)
@@ -118,18 +126,37 @@ def nodata_value(page: Directory, channels: Channels) -> int | None:
     """
     field = page.fields.get(_GDAL_NODATA)
     text = bytes(field.data).split(b"\0")[0] if field else b""
-    if not channels.colors or not _INTEGER.fullmatch(text):
+    number = _NUMBER.fullmatch(text)
+    if not channels.colors or not number:
         return None
-    value = int(float(text))
+    # Integers of 64 bits are exact without a point, and doubles otherwise.
+    exact: float = float(text) if number[2] or number[3] else int(number[1])
     ranges = _ranges(page, channels)
-    if not any(low <= value <= high for low, high in ranges):
+    if exact % 1 or not any(low <= exact <= high for low, high in ranges):
         return None
+    value = int(exact)
     if channels.colors < len(channels.bits) or len(set(ranges)) > 1:
         raise InvalidInput(
             f"the TIFF marks missing data by the value {value} (GDAL_NODATA) in all channels, of"
             " which some would stay: alpha, or channels of unspecified meaning"
         )
     return value
+
+
+def _complemented_statistics(page: Directory, channels: Channels) -> Changes:
+    """Return the field with the statistics of samples, which GDAL and QGIS stretch contrast by."""
+    field, ranges = page.fields.get(_GDAL_METADATA), _ranges(page, channels)[: channels.colors]
+
+    def complemented(found: re.Match[bytes]) -> bytes:
+        index = int(found[3])
+        if index >= len(ranges):
+            return found[0]
+        number = sum(ranges[index]) - Decimal(found[4].decode())
+        return _OPPOSITE[found[1]] + found[2] + f"{number:f}".encode()
+
+    old = bytes(field.data) if field else b""
+    new = _STATISTIC.sub(complemented, old)
+    return {_GDAL_METADATA: Value(ASCII, len(new), new)} if new != old else {}
 
 
 def _ranges(page: Directory, channels: Channels) -> list[tuple[int, int]]:
