@@ -222,7 +222,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "imagej-zlib": lambda path: _imagej(path, compression="zlib"),
     "imagej-virtual": _imagej_virtual,
     "tifffile-shaped": _shaped,
-    "tifffile-shaped-truncated": lambda path: _shaped(path, metadata={"axes": "ZYX"}),
+    "tifffile-shaped-truncated": lambda path: _shaped(
+        path, truncate=True, photometric="minisblack"
+    ),
     "pillow-rgb": lambda path: _pillow(path, "RGB"),
     "pillow-rgba-lzw": lambda path: _pillow(path, "RGBA", compression="tiff_lzw"),
     "pillow-cmyk-packbits": lambda path: _pillow(path, "CMYK", compression="packbits"),
@@ -327,6 +329,8 @@ def _leader_problems(target: Path) -> list[str]:
         return []
     problems = []
     with tifffile.TiffFile(target) as tiff:
+        if b"MASK_INTERLEAVED_WITH_IMAGERY=YES" in ghost:
+            problems += _mask_problems([page for _, page in tiff_oracle.directories(tiff)])
         for name, page in tiff_oracle.directories(tiff):
             for at, size in zip(page.dataoffsets, page.databytecounts, strict=True):
                 if not size:
@@ -337,3 +341,16 @@ def _leader_problems(target: Path) -> list[str]:
                     problems.append(f"{name}: a block's leader or trailer is stale")
                     break
     return problems
+
+
+def _mask_problems(pages: list[Any]) -> list[str]:
+    """Check that a mask's block comes right behind its picture's, with its own size before it."""
+    frames = 8  # bytes: the picture's trailer, and the mask's leader
+    masks = {page.shape[:2]: page for page in pages if page.photometric == 4}
+    pairs = [(page, masks[page.shape[:2]]) for page in pages if page.photometric != 4]
+    return [
+        f"the mask's block {index} is not behind its picture's"
+        for page, mask in pairs
+        for index, (at, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True))
+        if size and mask.databytecounts[index] and mask.dataoffsets[index] != at + size + frames
+    ]

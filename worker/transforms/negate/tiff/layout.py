@@ -226,7 +226,8 @@ def write(
     for run in all_runs[-1:] + all_runs[:-1] if is_open else all_runs:
         may_grow, cursor = run.end == size, run.start
         for block in run.blocks:
-            start = max(cursor, block.offset - frame)
+            # Those of a COG stay next to each other: a mask right behind its picture.
+            start = cursor if is_framed else max(cursor, block.offset - frame)
             available = None if may_grow else run.end - start - 2 * frame
             if block.coding.compression == NO_COMPRESSION:
                 pieces, length = negative(block), block.size
