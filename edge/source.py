@@ -17,7 +17,7 @@ from PIL import Image
 from edge.errors import SourceUnavailable
 from edge.settings import Capture, Settings, url_parts
 from worker.errors import InvalidInput
-from worker.transforms.pictures import encoding, formats
+from worker.transforms.pictures import encoding, formats, pixel_limit
 from worker.transforms.pictures.opening import opened
 
 _REOPEN_SECONDS, _LONGEST_REOPEN = 1.0, 30.0
@@ -300,7 +300,8 @@ class Folder:
         try:
             image, jpeg = _open_picture(path, self._capture.max_pixels)
         except (InvalidInput, OSError) as error:
-            _log.warning("%s is skipped: %s.", path, str(error).rstrip("."))
+            reason = str(error).replace(pixel_limit.SETTING, "the camera's max_pixels")
+            _log.warning("%s is skipped: %s.", path, reason.rstrip("."))
             return None
         self._number += 1
         return Frame(image, time.monotonic(), at, jpeg)

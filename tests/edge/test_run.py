@@ -38,11 +38,13 @@ def test_every_picture_arrives_as_it_is(device: Device, store: Cloud) -> None:
     contents = device.fill(100)
     (device.folder / "pictures/0050x.jpg").write_bytes(b"no picture")
     Image.new("L", (65_501, 1)).save(device.folder / "pictures/0051x.png")  # too wide for JPEG
+    Image.new("1", (20_000, 5_001)).save(device.folder / "pictures/0052x.png")
     device.configure()
     done = device.run()
     assert done.returncode == 0, done.stderr
     assert "0050x.jpg is skipped: " in done.stderr
     assert "A picture of 65501x1 is dropped: " in done.stderr
+    assert "more than the camera's max_pixels, 100,000,000" in done.stderr
     assert (
         "looked at 101 frames, made 100 pictures of them, the cloud confirmed 100;" in done.stderr
     )

@@ -2,6 +2,9 @@
 
 from worker.errors import InvalidInput
 
+#: The name of the setting in a reason; edge devices have another.
+SETTING = "the pipeline's limits.pixels"
+
 
 def check(pixels: int, limit: int) -> None:
     """Refuse a picture that is too large.
@@ -14,6 +17,4 @@ def check(pixels: int, limit: int) -> None:
         InvalidInput: It has more.
     """
     if pixels > limit:
-        raise InvalidInput(
-            f"it has {pixels:,} pixels, more than the pipeline's limits.pixels, {limit:,}"
-        )
+        raise InvalidInput(f"it has {pixels:,} pixels, more than {SETTING}, {limit:,}")
