@@ -60,20 +60,25 @@ def read_results(
 def print_results(rows: Iterable[Row]) -> None:
     """Print rows in columns as they come, or a sentence if there are none.
 
-    The pipeline is a column if the first rows are of several.
+    The pipeline is a column if the first rows are of several; so are notes if one of them has some.
     """
     rows = iter(rows)
     ahead = list(islice(rows, _AHEAD))
     if not ahead:
         print_progress("No results.")
         return
-    heading = ["name", "sha256", "time", "seconds"]
-    if len({row.get("pipeline") for row in ahead}) > 1:
-        cells = ([row["pipeline"], *_cells(row)] for row in chain(ahead, rows))
-        heading.insert(0, "pipeline")
-    else:
-        cells = (_cells(row) for row in chain(ahead, rows))
-    print_table(cells, heading, right={len(heading) - 1})
+    before = ["pipeline"] * (len({row.get("pipeline") for row in ahead}) > 1)
+    after = ["notes"] * any(row.get("notes") for row in ahead)
+    cells = (
+        [
+            *(row[key] for key in before),
+            *_cells(row),
+            *("; ".join(row.get(key) or ()) for key in after),
+        ]
+        for row in chain(ahead, rows)
+    )
+    heading = [*before, "name", "sha256", "time", "seconds", *after]
+    print_table(cells, heading, right={heading.index("seconds")})
 
 
 def print_json(rows: Iterable[Row]) -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from cli.errors import CommandError
+from cli.results import print_results
 from cli.terminal import print_progress, print_result, print_table
 from tests.checkout import PROJECT
 
@@ -111,6 +112,18 @@ def test_piped_output_is_never_wrapped() -> None:
 def test_columns_are_aligned_by_what_a_terminal_shows(capfd: pytest.CaptureFixture[str]) -> None:
     print_table([("猫.jpg", "1.5"), ("e\u0301.jpg", "10.25")], ("name", "seconds"), right={1})
     assert capfd.readouterr().out == "name    seconds\n猫.jpg      1.5\ne\u0301.jpg     10.25\n"
+
+
+def test_results_have_a_column_of_notes_if_there_are_any(capfd: pytest.CaptureFixture[str]) -> None:
+    row = {"outcome": "done", "output_key": "x", "output_sha256": "0" * 64, "seconds": 1.5}
+    row |= {"timestamp": "2026-11-28T00:00:00Z", "pipeline": "p", "notes": []}
+    print_results([row])
+    print_results([row, {**row, "pipeline": "q", "notes": ["lossy", "dropped XMP"]}])
+    without, _, heading, first, second = capfd.readouterr().out.splitlines()
+    assert without.split() == ["name", "sha256", "time", "seconds"]
+    assert heading.split() == ["pipeline", "name", "sha256", "time", "seconds", "notes"]
+    assert first.endswith("1.500")
+    assert second.endswith("1.500  lossy; dropped XMP")
 
 
 _ROWS = """

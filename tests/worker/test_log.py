@@ -17,14 +17,14 @@ INSERT = """
 INSERT INTO pipeline.results (
     created_at, stack, pipeline, job_id, run_id, transform, bucket, key, key_sha256, version_id,
     etag, last_modified, input_sha256, input_bytes, output_key, output_sha256, output_bytes,
-    seconds, worker, outcome, reason
+    seconds, worker, outcome, reason, notes
 )
 SELECT
     timestamptz '2026-01-01Z' + n * interval '1 second', '{stack}', 'negatives', md5(n::text),
     md5(n::text), 'negate', 'input', 'photo ' || n || '.png',
     sha256(convert_to('photo ' || n || '.png', 'UTF8')), n::text, 'etag', now(),
     repeat('a', 64), 1, 'negated_photo ' || n || '.png', repeat('b', 64), 1, 0.5, 'vm-1',
-    CASE WHEN n % 100 = 0 THEN 'quarantined' ELSE 'done' END, NULL
+    CASE WHEN n % 100 = 0 THEN 'quarantined' ELSE 'done' END, NULL, '["a note"]'
 FROM generate_series(1, {count}) AS n
 """
 
@@ -51,6 +51,10 @@ def numbers(rows: list[dict[str, str]]) -> list[int]:
 def test_log_prints_the_newest_fifty_rows_oldest_first(filled: Pipeline) -> None:
     assert numbers(filled.log()) == list(range(99_951, 100_001))
     assert filled.run("log").stdout.count("\n") == 50
+
+
+def test_log_has_the_notes(filled: Pipeline) -> None:
+    assert [row["notes"] for row in filled.log("--last", "2")] == [["a note"]] * 2
 
 
 @pytest.mark.parametrize(

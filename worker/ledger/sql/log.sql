@@ -10,6 +10,7 @@ SELECT
     seconds,
     outcome,
     reason,
+    notes,
     worker
 FROM (
     SELECT * FROM pipeline.results
