@@ -1,5 +1,6 @@
 """PNG: what is dropped is noted; suggested palettes are negated."""
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,31 @@ def test_a_suggested_palette_is_negated(
 ) -> None:
     once = negative(tmp_path, with_chunk(b"sPLT", b"name\0" + entry))
     assert chunk(b"sPLT", b"name\0" + negative_entry) in once
+
+
+@pytest.mark.parametrize(("color", "negative_color"), [("0080", "007f"), ("0180", "017f")])
+def test_a_transparent_gray_is_negated_whatever_the_bits_above_are(
+    color: str, negative_color: str, tmp_path: Path
+) -> None:
+    source = encode(picture(12, (64, 48), "L"), "PNG")
+    source = source[:33] + chunk(b"tRNS", bytes.fromhex(color)) + source[33:]
+    assert chunk(b"tRNS", bytes.fromhex(negative_color)) in negative(tmp_path, source)
+
+
+def test_many_small_blocks_are_joined(tmp_path: Path) -> None:
+    """Each would cost the time of a code of its own."""
+    rows = b"".join(
+        bytes([0, *picture(12, (64, 48), "L").crop((0, y, 64, y + 1)).tobytes()]) for y in range(48)
+    )
+    compressor = zlib.compressobj(strategy=zlib.Z_FIXED)
+    blocks = [
+        compressor.compress(rows[i : i + 1]) + compressor.flush(zlib.Z_PARTIAL_FLUSH)
+        for i in range(len(rows))
+    ]
+    data = b"".join([*blocks, compressor.flush()])
+    header = (64).to_bytes(4, "big") + (48).to_bytes(4, "big") + bytes([8, 0, 0, 0, 0])
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    source = PHOTO[:8] + chunks
+    result = negative(tmp_path, source)
+    assert error(decode(result), negated(source)) == 0
+    assert len(result) < len(source) / 2

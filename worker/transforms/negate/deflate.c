@@ -4,8 +4,8 @@
    change that maps equal bytes to equal bytes, as the negative does nearly everywhere, leaves the
    source's matches valid. So its symbols are decoded, the bytes changed, each match compared, and
    the symbols coded again by new Huffman codes; what no longer matches becomes literals. Blocks
-   stay blocks, the result is about as large as the source, and only the decoded block and the
-   window before it are held. */
+   stay blocks but for small ones, the result is about as large as the source, and only the decoded
+   block and the window before it are held. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ enum { AT_HEADER, AT_BLOCK, IN_STORED, IN_CODES, AT_FLUSH, AT_CHECKSUM, AT_END }
 enum {
     WINDOW = 1 << 15,
     BLOCK = 1 << 20,          /* most bytes that are coded together */
+    SMALL = 1 << 12,          /* smaller blocks are joined: new codes cost as much time as many bytes */
     SLIDE = 1 << 16,          /* bytes beyond the window before it is moved */
     MOST_MATCHES = BLOCK / 3 + 256,
     STORED = 65535,           /* most bytes of a stored block */
@@ -52,6 +53,7 @@ typedef struct {
     void *context;
     int state, resumed; /* resumed: the state after the block is flushed */
     int is_last;        /* whether the source's block is the last one */
+    int has_fixed;      /* whether the decoding tables are those of the fixed codes */
     uint64_t bits;      /* read and not used yet */
     unsigned bit_count;
     uint64_t out_bits; /* to be written */
@@ -257,6 +259,7 @@ static int read_codes(Recoder *r, Input *in) {
         while (repeat--) lengths[i++] = (uint8_t)value;
     }
     if (!lengths[END_OF_BLOCK]) return 0;
+    r->has_fixed = 0;
     if (!fill(r->literal_table, LITERAL_BITS, lengths, symbols, literal_entry)) return 0;
     join_literals(r->literal_table);
     return fill(r->distance_table, DISTANCE_BITS, lengths + symbols, distances, distance_entry);
@@ -272,10 +275,18 @@ static void fixed_lengths(uint8_t *literals, uint8_t *distances) {
 
 static void use_fixed_codes(Recoder *r) {
     uint8_t literals[SYMBOLS], distances[32];
+    if (r->has_fixed) return;
+    r->has_fixed = 1;
     fixed_lengths(literals, distances);
     fill(r->literal_table, LITERAL_BITS, literals, SYMBOLS, literal_entry);
     join_literals(r->literal_table);
     fill(r->distance_table, DISTANCE_BITS, distances, 32, distance_entry);
+}
+
+/* At the end of the source's block: flush it, or go on if it is small. */
+static void end_block(Recoder *r, size_t size) {
+    r->resumed = r->is_last ? AT_CHECKSUM : AT_BLOCK;
+    r->state = r->is_last || size >= SMALL ? AT_FLUSH : AT_BLOCK;
 }
 
 /* The symbols of a block, until it ends, the block is full, or input is missing. */
@@ -333,8 +344,7 @@ static int read_symbols(Recoder *r, Input *input) {
             if (entry & OTHER) {
                 if (entry >> 16) return DAMAGED;
                 take(&in, entry & 15);
-                r->resumed = r->is_last ? AT_CHECKSUM : AT_BLOCK;
-                r->state = AT_FLUSH;
+                end_block(r, (size_t)(at - r->before) - r->start);
                 status = DONE;
                 break;
             }
@@ -690,7 +700,7 @@ static int flush(Recoder *r, Output *out) {
         describe(&head, literals, distances);
         uint64_t dynamic_bits = head.bits + coded_bits(&counts, literals, distances);
         uint64_t least = fixed_bits < dynamic_bits ? fixed_bits : dynamic_bits;
-        if (least / 8 > size + 5 * (size / STORED)) {
+        if (least / 8 > size + 4 + 5 * (size / STORED)) {
             put_stored(out, r->after + r->start, size, is_last);
         } else {
             int is_dynamic = dynamic_bits < fixed_bits;
@@ -751,7 +761,11 @@ static int read_stored(Recoder *r, Input *in) {
     r->end += part;
     r->stored -= part;
     if (r->stored && r->end < r->start + BLOCK) return NEEDS_INPUT;
-    r->resumed = r->stored ? IN_STORED : r->is_last ? AT_CHECKSUM : AT_BLOCK;
+    if (!r->stored) {
+        end_block(r, r->end - r->start);
+        return DONE;
+    }
+    r->resumed = IN_STORED;
     r->state = AT_FLUSH;
     return DONE;
 }

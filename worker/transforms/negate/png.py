@@ -233,10 +233,8 @@ class _Transcoding:
         elif kind == b"PLTE":
             content = content.translate(COMPLEMENT)
         elif kind == b"tRNS" and self._kind in (_GRAY, _RGB):
-            most = (1 << self._depth) - 1
-            samples = (content[i : i + 2] for i in range(0, len(content), 2))
-            values = (max(0, most - int.from_bytes(sample, "big")) for sample in samples)
-            content = b"".join(value.to_bytes(2, "big") for value in values)
+            most = ((1 << self._depth) - 1).to_bytes(2, "big")  # bits above are ignored (11.3.1.1)
+            content = bytes(byte ^ most[i % 2] for i, byte in enumerate(content))
         elif kind == b"sPLT":
             content = _negated_suggestion(content)
         elif kind == b"eXIf":
