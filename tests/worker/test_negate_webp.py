@@ -190,6 +190,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "damaged data": (WHOLE[:26] + bytes(len(WHOLE) - 26), "damaged or not supported"),
     "damaged header": (WHOLE.replace(b"\x2f", b"\x2e", 1), "header is invalid"),
+    "no height": (
+        webp(chunk(b"VP8 ", bytes.fromhex("d00300 9d012a 0d00 0000") + bytes(30))),
+        "header is invalid",
+    ),
     "large": (
         webp(*[chunk(b"VP8L", b"\x2f\xff\xff\xff\x0f" + bytes(9))] * 2),
         "536,870,912 pixels",

@@ -164,7 +164,7 @@ def _picture(kind: bytes, content: memoryview, size: tuple[int, int] | None) -> 
         bits = int.from_bytes(content[1:5], "little")
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         is_valid, has_alpha = bytes(content[:1]) == b"\x2f", bool(bits >> 28 & 1)
-    if not is_valid or (size and size != (width, height)):
+    if not (is_valid and width and height) or (size and size != (width, height)):
         raise InvalidInput("the WebP is damaged: a picture's header is invalid")
     return _Picture(kind, width, height, has_alpha)
 
