@@ -17,6 +17,7 @@ import rasterio
 import tifffile
 from PIL import Image
 from rasterio.enums import Resampling
+from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
 from bench.imagemagick import find_convert
@@ -80,6 +81,18 @@ def _sparse(path: Path, **options: Any) -> None:
 def _cog(path: Path, **options: Any) -> None:
     defaults: dict[str, Any] = {"driver": "COG", "blocksize": 128, "overview_count": 2}
     _gdal(path, **defaults | options)
+
+
+def _cog_mask(path: Path) -> None:
+    """Write a COG with a mask, many of whose blocks become shorter."""
+    values = np.random.default_rng(1).integers(0, 256, (3, 640, 640), np.uint8)
+    shape = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": 640, "width": 640}
+    source = path.with_suffix(".source.tif")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        with rasterio.open(source, "w", **shape) as out:
+            out.write(values)
+            out.write_mask(values[0] > 0)
+        copy(source, path, driver="COG", compress="jpeg", blocksize=128)
 
 
 def _vips(path: Path, bands: int = 3, kind: str = "uint8", **options: Any) -> None:
@@ -201,6 +214,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "cog-jpeg": lambda path: _cog(path, compress="jpeg"),
     "cog-jpeg-alpha": lambda path: _cog(path, bands=4, compress="jpeg"),
     "cog-mask-nodata": lambda path: _cog(path, bands=1, nodata=3, compress="deflate"),
+    "cog-mask": _cog_mask,
     "cog-planar": lambda path: _cog(path, compress="deflate", interleave="band"),
     "vips-pyramid": lambda path: _vips(path, tile=True, pyramid=True, compression="lzw"),
     "vips-pyramid-jpeg": lambda path: _vips(path, tile=True, pyramid=True, compression="jpeg"),
