@@ -401,8 +401,6 @@ class _Comparison:
             content = self._evidence.content(bucket, key)
             if content is None or not (sha256(content) in digests or self._may_be(bucket, content)):
                 yield f"{bucket}: {key!r} is not the newest upload's result."
-        if self._uncertain:
-            return  # a job that was not finished may have stored results
         named = {
             (one.bucket, one.key, one.version_id)
             for row in self._evidence.rows
@@ -411,15 +409,22 @@ class _Comparison:
         for rules in self._oracle.pipelines.values():
             more = set(self._evidence.keys(rules.output))
             more -= {key for bucket, key in self._newest if bucket == rules.output}
+            more = {key for key in more if not self._is_unfinished(rules, key)}
             if more:
                 yield f"{rules.output}: {sorted(more)} belong to no job."
             left = {
-                one
-                for one in self._evidence.versions(rules.output)
-                if (rules.output, *one) not in named
+                (key, version_id)
+                for key, version_id in self._evidence.versions(rules.output)
+                if (rules.output, key, version_id) not in named
+                and not self._is_unfinished(rules, key, version_id)
             }
             if left:
                 yield f"{rules.output}: the versions {sorted(left)} belong to no job."
+
+    def _is_unfinished(self, rules: Rules, key: str, version_id: str = "") -> bool:
+        """Return whether a job that was not finished may have stored a result."""
+        content = self._evidence.content(rules.output, key, version_id) if self._uncertain else None
+        return content is not None and self._may_be(rules.output, content)
 
     def _may_be(self, bucket: str, result: bytes) -> bool:
         """Return whether a result may be of an upload that users deleted or replaced meanwhile."""

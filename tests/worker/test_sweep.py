@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.worker.world import GOOD, INPUT, OUTPUT, Transforms, World
+from tests.worker.world import GOOD, INPUT, OUTPUT, Transforms, World, failing
+from worker.errors import PassInterrupted, ServiceUnavailable, UploadDeferred
 from worker.ledger.memory_ledger import MemoryLedger
+from worker.store.memory_store import MemoryStore
+from worker.store.store import Stored
 
 KEY = "negated_x.png"
 NEWER = b"newer photo"
@@ -68,6 +71,83 @@ def test_a_worker_that_was_killed_before_it_could_is_swept_after(world: World) -
     versions = [one for each in world.store.versions(OUTPUT).values() for one in each]
     assert {one.version_id for one in versions} == named
     assert world.ledger.lost_leases() == []
+
+
+def versions_and_rows(world: World) -> tuple[list[str], list[str]]:
+    """Return the ids of all versions of results, and those in rows."""
+    named = [one.version_id for row in world.ledger.results for one in row.outputs]
+    versions = [one for each in world.store.versions(OUTPUT).values() for one in each]
+    return sorted(one.version_id for one in versions), sorted(named)
+
+
+class FailsOnce(MemoryLedger):
+    """A ledger that fails when it would record the first results."""
+
+    has_failed = False
+
+    def record(self, results: Any) -> set[str]:
+        if not FailsOnce.has_failed:
+            FailsOnce.has_failed = True
+            raise ServiceUnavailable("The database is away.")
+        return super().record(results)
+
+
+def test_a_result_stored_before_the_database_failed_is_swept(world: World) -> None:
+    world.upload("x.png")
+    FailsOnce.has_failed = False
+    with pytest.raises(ServiceUnavailable):
+        world.new_pass(ledger=FailsOnce("vm-1", "negatives", world.tables)).run()
+    for machine in ("vm-2", "vm-1"):
+        world.new_pass(ledger=world.ledger_of("negatives", machine)).run()
+    stored_ids, named = versions_and_rows(world)
+    assert stored_ids == named
+    assert len(named) == 1
+
+
+def test_a_result_stored_before_the_pass_was_interrupted_is_swept(world: World) -> None:
+    world.upload("x.png")
+    world.upload("y.png", b"second")
+    world.transforms = Transforms({b"second": failing(PassInterrupted())})
+    world.new_pass(1).run()
+    world.transforms = Transforms()
+    for _ in range(2):
+        world.run()
+    stored_ids, named = versions_and_rows(world)
+    assert stored_ids == named
+    assert len(named) == 2
+
+
+class LosesResponses(MemoryStore):
+    """A store whose responses to the first PUT are lost: all of them, or all but the last."""
+
+    lost = 0
+    was_repeated = False
+
+    def put(self, bucket: str, key: str, *rest: Any) -> Stored:
+        while bucket == OUTPUT and self.lost:
+            self.lost -= 1
+            super().put(bucket, key, *rest)
+            if not self.was_repeated:
+                raise UploadDeferred("no whole response")
+        return super().put(bucket, key, *rest)._replace(was_repeated=self.was_repeated)
+
+
+@pytest.mark.parametrize("was_repeated", [False, True])
+def test_each_put_whose_response_was_lost_is_undone(world: World, *, was_repeated: bool) -> None:
+    world.use(LosesResponses)
+    assert isinstance(world.store, LosesResponses)
+    world.store.lost, world.store.was_repeated = 1, was_repeated
+    world.upload("x.png")
+    if was_repeated:
+        world.run()
+    else:
+        with pytest.raises(ServiceUnavailable):
+            world.run()
+        for _ in range(2):
+            world.run()
+    stored_ids, named = versions_and_rows(world)
+    assert stored_ids == named
+    assert len(named) == 1
 
 
 def test_only_what_a_job_stored_under_the_lost_lease_is_swept(world: World) -> None:

@@ -93,6 +93,7 @@ class _Batch:
         self._context, self._keeper, self._crashes = context, keeper, crashes
         self._stored: list[tuple[Task, Result]] = []  # outputs without a row
         self._prepared: set[str] = set()  # ids of jobs: other machines may continue them
+        self._unnamed: set[str] = set()  # keys whose results may be stored and in no row
         self._outcome = Outcome()
         self._is_done = False
 
@@ -109,7 +110,8 @@ class _Batch:
             finally:
                 kept = {one.upload for one in self._outcome.recorded} if self._is_done else ()
                 uploads = [task.job.upload for task in tasks]
-                self._keeper.release(one.key for one in uploads if one not in kept)
+                keys = [one.key for one in uploads if one not in kept]
+                self._keeper.release(keys, abandoned=self._unnamed)
         return self._outcome
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
@@ -205,7 +207,11 @@ class _Batch:
         context, upload = self._context, task.job.upload
         crashes = None if self._crashes is None else self._crashes.get(upload, 0)
         made = transform(context, task, crashes)
-        result = made if isinstance(made, Rejection) else publish(context, task, made)
+        if isinstance(made, Rejection):
+            result: Result | Rejection = made
+        else:
+            self._unnamed.add(upload.key)
+            result = publish(context, task, made)
         if isinstance(result, Rejection):
             result = quarantine_file(context, task, result)
         return replace(result, seconds=task.seconds())
@@ -215,6 +221,7 @@ class _Batch:
         if not (task.started.prepared or self._context.ledger.prepare(result)):
             return result  # the lease is lost: its row will be refused, too
         self._prepared.add(task.job.id)
+        self._unnamed.discard(task.job.upload.key)
         try:
             copy_to_readers(self._context, result, task.check_lease)
         except ResultMissing as error:
@@ -244,6 +251,7 @@ class _Batch:
             if task.job.id in recorded:
                 self._outcome.results.append(result)
                 self._outcome.recorded.append(_recorded(task, result.outcome))
+                self._unnamed.discard(task.job.upload.key)
                 self._keeper.extend([task.lease], now)
             else:
                 self._abandon(task, result)

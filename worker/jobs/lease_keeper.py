@@ -21,11 +21,13 @@ class _Kept:
         fence: The largest that this machine got for it.
         renewed: When the lease was acquired or extended.
         users: How many jobs and deletions need it.
+        is_abandoned: Whether a job may have left results that no row names.
     """
 
     fence: int
     renewed: float
     users: int
+    is_abandoned: bool = False
 
 
 class LeaseKeeper:
@@ -90,16 +92,25 @@ class LeaseKeeper:
                 if kept and kept.fence == lease.fence:
                     kept.renewed = since
 
-    def release(self, keys: Iterable[str]) -> None:
-        """Release keys once; the lease ends when no other job or deletion needs the key."""
+    def release(self, keys: Iterable[str], abandoned: Collection[str] = ()) -> None:
+        """Release keys once; the lease ends when no other job or deletion needs the key.
+
+        Args:
+            keys: The keys.
+            abandoned: Those of jobs that may have left results which no row names. Their leases
+                are not given back but end by themselves: the next job on such a key takes the
+                lease for lost, so that `sweep` looks for these results.
+        """
         released = []
         with self._lock:
             for key in keys:
                 kept = self._kept[key]
                 kept.users -= 1
+                kept.is_abandoned |= key in abandoned
                 if not kept.users:
                     del self._kept[key]
-                    released.append(Lease(key, kept.fence))
+                    if not kept.is_abandoned:
+                        released.append(Lease(key, kept.fence))
         self._ledger.release(released)
 
     def held(self, keys: Collection[str]) -> set[str]:

@@ -3,14 +3,15 @@
 import hashlib
 from dataclasses import replace
 
-from worker.errors import InvalidInput, ObjectMissing, TransformCrashed
+from worker.errors import DeletionRefused, InvalidInput, ObjectMissing, TransformCrashed
 from worker.jobs import quarantine
 from worker.jobs.context import Context
 from worker.jobs.fetch import Fetched, upload_token
 from worker.jobs.result_metadata import result_metadata
+from worker.jobs.sweep import delete_others
 from worker.jobs.task import Task
 from worker.jobs.transform import Rejection
-from worker.ledger.ledger import DONE, QUARANTINED, Output, Result
+from worker.ledger.ledger import DONE, QUARANTINED, Output, OutputVersion, Result
 from worker.store.store import Source, hash_file
 from worker.transforms import Produced
 from worker.transforms.output_keys import output_keys
@@ -34,7 +35,8 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
 
     Raises:
         LeaseLost: Another machine may have leased the key.
-    """  # noqa: DOC502  raised by check_lease
+        UploadDeferred: A result could not be stored once.
+    """  # noqa: DOC502  raised by check_lease and the store
     try:
         types = [content_type for _, content_type in produced.files]
         keys = output_keys(context.output_key, task.key, types, task.job.run_id)
@@ -56,8 +58,10 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
         )
         bucket = context.pipeline.output
         task.check_lease()
-        version_id, etag = context.store.put(bucket, key, contents, content_type, metadata)
-        where = (number, bucket, key, version_id, etag)
+        stored = context.store.put(bucket, key, contents, content_type, metadata)
+        if stored.was_repeated:
+            _delete_repetitions(context, task, OutputVersion(bucket, key, stored.version_id))
+        where = (number, bucket, key, stored.version_id, stored.etag)
         outputs.append(Output(*where, contents.sha256, contents.size, content_type))
     return replace(
         _result(context, task, DONE),
@@ -66,6 +70,16 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
         notes=[*produced.notes, *([_SEGMENTS_REMAIN] if task.source.info.is_manifest else [])],
         log=_kept_log(produced.log),
     )
+
+
+def _delete_repetitions(context: Context, task: Task, output: OutputVersion) -> None:
+    """Delete further versions of a result whose PUT was carried out more than once."""
+    if not output.version_id or context.pipeline.output_adopted:
+        return
+    failures = delete_others(context.store, task.job.id, task.started.fence, output)
+    for error in failures.values():
+        if not isinstance(error, DeletionRefused):  # a locked version stays
+            raise error
 
 
 def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Result:

@@ -1,7 +1,8 @@
-"""The sweep: deletes results that were stored under lost leases.
+"""The sweep: deletes results that no row names, since they were stored under lost leases.
 
-A worker that was frozen beyond its lease may wake up, store a result, and be killed before it
-learns that another machine has recorded the job meanwhile.
+A worker may be killed, or lose the store or the database, after it has stored a result and before
+it has recorded the job. Or it was frozen beyond its lease, wakes up, and stores a result although
+another machine has recorded the job meanwhile.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from itertools import takewhile
 from worker.errors import ObjectMissing, UploadDeferred
 from worker.jobs.context import Context
 from worker.jobs.result_metadata import read_metadata
-from worker.ledger.ledger import LostLease, OutputVersion
-from worker.store.store import Store
+from worker.ledger.ledger import OutputVersion
+from worker.store.store import Store, Version
 
 
 def sweep(context: Context) -> None:
@@ -31,7 +32,10 @@ def sweep(context: Context) -> None:
     swept = []
     for lease in context.ledger.lost_leases():
         try:
-            failures = [_sweep(context.store, lease, output) for output in lease.outputs]
+            failures = [
+                delete_others(context.store, lease.job_id, lease.fence, output)
+                for output in lease.outputs
+            ]
         except UploadDeferred:
             continue
         if not any(failures):
@@ -40,14 +44,30 @@ def sweep(context: Context) -> None:
         context.ledger.end_lost_leases(swept)
 
 
-def _sweep(store: Store, lease: LostLease, output: OutputVersion) -> bool:
-    """Delete what a job stored under a lost lease; return whether a deletion failed."""
+def delete_others(
+    store: Store, job_id: str, fence: int, output: OutputVersion
+) -> dict[Version, UploadDeferred]:
+    """Delete what a job stored under a lease beside the version that counts.
+
+    Args:
+        store: The object store.
+        job_id: The job.
+        fence: Of the lease.
+        output: The version that counts.
+
+    Returns:
+        The versions that could not be deleted, with the errors.
+
+    Raises:
+        ServiceUnavailable: The store cannot be used.
+        UploadDeferred: A version could not be examined.
+    """  # noqa: DOC502  raised by the store
     versions = [
         (output.key, version_id)
         for version_id in _versions(store, output)
-        if version_id != output.version_id and _is_stored_under(store, lease, output, version_id)
+        if version_id != output.version_id and _origin(store, output, version_id) == (job_id, fence)
     ]
-    return bool(versions and store.delete_versions(output.bucket, versions))
+    return store.delete_versions(output.bucket, versions) if versions else {}
 
 
 def _versions(store: Store, output: OutputVersion) -> Iterator[str]:
@@ -60,11 +80,10 @@ def _versions(store: Store, output: OutputVersion) -> Iterator[str]:
             yield version.version_id
 
 
-def _is_stored_under(
-    store: Store, lease: LostLease, output: OutputVersion, version_id: str
-) -> bool:
+def _origin(store: Store, output: OutputVersion, version_id: str) -> tuple[str, int] | None:
+    """Return the job that stored a version, and the fence of its lease."""
     try:
         origin = read_metadata(store.head(output.bucket, output.key, version_id).metadata)
     except ObjectMissing:
-        return False
-    return origin is not None and (origin.job.id, origin.fence) == (lease.job_id, lease.fence)
+        return None
+    return (origin.job.id, origin.fence) if origin else None

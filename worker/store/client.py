@@ -40,10 +40,12 @@ class Response:
     Attributes:
         headers: By lower-case name.
         body: Empty if it went into a sink.
+        attempts: How often the request was sent: the store may have carried out each.
     """
 
     headers: dict[str, str]
     body: bytes
+    attempts: int = 1
 
     def xml(self) -> ET.Element:
         """Return the body as XML, its tags without S3's namespace.
@@ -160,8 +162,11 @@ class Client:
             OSError: The body cannot be read, or the sink failed.
             ValueError: A header or the key cannot be sent.
         """  # noqa: DOC502  raised by what is called
+        attempts = 0
 
         def send() -> Response:
+            nonlocal attempts
+            attempts += 1
             with self._sent(
                 *(method, bucket, key),
                 query=query,
@@ -175,7 +180,7 @@ class Client:
                         take(piece)
                 else:
                     data = _read_body(connection)
-                return Response(connection.headers, data)
+                return Response(connection.headers, data, attempts)
 
         return _retried(send, retry)
 

@@ -177,9 +177,13 @@ class S3Store:
         except RequestRefused as error:
             raise self._requests.put_error(bucket, key, contents.size, error) from error
         etag = _unquoted(response.headers.get("etag"))
+        if not etag:
+            problem = f"sent no ETag of {key!r} after the PUT"
+            raise UploadDeferred(self._requests.sentence(bucket, problem))
         if contents.md5 and etag != contents.md5.hex():  # quirks.ETAG_IS_NOT_MD5
-            self.check_size(bucket, key, contents.size)
-        return Stored(response.headers.get("x-amz-version-id", ""), etag)
+            etag = self.check_size(bucket, key, contents.size).etag
+        version_id = response.headers.get("x-amz-version-id", "")
+        return Stored(version_id, etag, was_repeated=response.attempts > 1)
 
     def check_size(self, bucket: str, key: str, size: int) -> ObjectInfo:
         """Return what is stored under a key.

@@ -72,10 +72,12 @@ class Stored(NamedTuple):
     Attributes:
         version_id: "" where the bucket has no versions.
         etag: Without quotes.
+        was_repeated: Whether the request was sent again, so that there may be further versions.
     """
 
     version_id: str
     etag: str
+    was_repeated: bool = False
 
 
 @dataclass(frozen=True)
