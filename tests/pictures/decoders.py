@@ -63,7 +63,6 @@ def valid(path: Path) -> Array:
 def pillow(path: Path) -> list[Array]:
     """Decode all pages; palettes are applied."""
     frames = []
-    Image.MAX_IMAGE_PIXELS = None  # the product sets it
     with Image.open(path) as image:
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -15,7 +16,8 @@ import tifffile
 Array = Any  # numpy's, which mypy does not follow
 _WHERE = {273, 279, 288, 289, 324, 325, 330, 513, 514, 519, 520, 521}  # offsets and byte counts
 _DIRECTORIES = {34665, 34853, 40965}
-_TABLES, _COLOR_MAP, _NODATA, _PHOTOMETRIC = 347, 320, 42113, 262
+_TABLES, _COLOR_MAP, _PHOTOMETRIC = 347, 320, 262
+_GDAL_METADATA, _NODATA = 42112, 42113
 _RANGES = {280, 281, 340, 341}
 _WITH_PREVIEWS = {700, 34377, 37724}  # XMP, Photoshop's resources and layers
 #: JPEG in TIFF: its negative is made of the coefficients, so pixels are near, not equal.
@@ -169,6 +171,8 @@ def _tag_differences(page: Any, result: Any, *, is_swapped: bool) -> Iterator[st
                 yield "the color map is not the negative"
         elif tag == _NODATA:
             yield from _nodata_difference(page, str(before), str(after))
+        elif tag == _GDAL_METADATA:
+            yield from _statistics_difference(page, str(before), str(after))
         elif old[tag] != new[tag]:
             yield f"tag {tag}: {old[tag]!r:.60} became {new[tag]!r:.60}"
     for lowest, highest in ((280, 281), (340, 341)):
@@ -203,6 +207,32 @@ def _nodata_difference(page: Any, before: str, after: str) -> Iterator[str]:
         wanted = float(before.strip("\0 "))  # an index
     if float(after.strip("\0 ")) != wanted:
         yield f"GDAL_NODATA {before!r} became {after!r}, not {wanted:.0f}"
+
+
+def _statistics_difference(page: Any, before: str, after: str) -> Iterator[str]:
+    """GDAL's statistics of samples ("STATISTICS_*") are those of the negative."""
+    opposite = {"STATISTICS_MINIMUM": "STATISTICS_MAXIMUM", "STATISTICS_MEAN": "STATISTICS_MEAN"}
+    opposite |= {other: one for one, other in opposite.items()}
+    old, new = _items(before), _items(after)
+    wanted = {
+        (opposite.get(name, name), sample): (
+            f"{_complement_of(page, float(value)):g}" if name in opposite else value
+        )
+        for (name, sample), value in old.items()
+    }
+    got = {
+        (name, sample): f"{float(value):g}" if name in opposite else value
+        for (name, sample), value in new.items()
+    }
+    if wanted != got:
+        yield f"GDAL's metadata {before!r} became {after!r}"
+
+
+def _items(text: str) -> dict[tuple[str, str], str]:
+    root = ElementTree.fromstring(text.strip("\0"))  # noqa: S314
+    return {
+        (one.get("name", ""), one.get("sample", "")): one.text or "" for one in root.iter("Item")
+    }
 
 
 def _range_difference(page: Any, result: Any, lowest: int, highest: int) -> Iterator[str]:

@@ -28,8 +28,7 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
         MemoryError: There is not enough memory.
         PipelineError: The block raised it.
     """
-    Image.MAX_IMAGE_PIXELS = max_pixels
-    with warnings.catch_warnings():
+    with _pixel_limit(max_pixels), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -46,3 +45,13 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
             detail = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
             problem = f"the {file_format} is damaged or not supported{detail}"
             raise InvalidInput(problem) from error
+
+
+@contextmanager
+def _pixel_limit(pixels: int) -> Iterator[None]:
+    """Let Pillow decode no more in a block; others in the process keep their own limit."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
