@@ -19,8 +19,9 @@ class Terminal:
     def __init__(self, argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         ours, theirs = pty.openpty()
         self._handle = ours
+        # As a shell does: what a background job starts would ignore Ctrl-C.
         self._process = subprocess.Popen(
-            argv,
+            ["env", "--default-signal=INT,QUIT", *argv],
             cwd=folder,
             env={**environment, "TERM": "xterm", "COLUMNS": "200", "LINES": "50"},
             stdin=theirs,
