@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from worker.errors import InvalidInput
 from worker.transforms.negate import tiff_kernels
 from worker.transforms.negate.tiff_kernels import TiffStatus
+from worker.transforms.pictures.tiff_pages import DEFLATE, LZW, NO_COMPRESSION, PACKBITS, ZSTD
 
 _fast_zlib: Any = zlib
 with suppress(ImportError):  # no wheel for this machine: zlib is several times slower
@@ -19,14 +20,13 @@ try:
 except ImportError:
     _zstd = import_module("backports.zstd")
 
-NO_COMPRESSION, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD = 1, 5, 8, 32946, 32773, 50000
 #: The compressions that are decoded and encoded here.
-SUPPORTED = frozenset({NO_COMPRESSION, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD})
+SUPPORTED = frozenset({NO_COMPRESSION, LZW, *DEFLATE, PACKBITS, ZSTD})
 
 #: The reason to refuse a segment that decodes to too few bytes.
 TOO_SHORT = "the TIFF has a strip or tile with too few bytes"
 
-_WITH_CHECKSUM = (DEFLATE, OLD_DEFLATE, ZSTD)  # after the last byte
+_WITH_CHECKSUM = (*DEFLATE, ZSTD)  # after the last byte
 _ZLIB_ERRORS = (zlib.error, getattr(_fast_zlib, "error", zlib.error))
 # Where speed counts: ISA-L's 2 makes photographs 1.04 times as large as zlib's 6, in a twentieth of
 # its time, but graphics 1.5 times. The others are what most writers use.
@@ -156,8 +156,7 @@ def damaged(name: str) -> InvalidInput:
 _DECODERS: Mapping[int, Callable[[memoryview], Iterator[bytes | memoryview]]] = {
     NO_COMPRESSION: _stored,
     LZW: _by_kernel("LZW", tiff_kernels.decode_lzw),
-    DEFLATE: _inflated,
-    OLD_DEFLATE: _inflated,
+    **dict.fromkeys(DEFLATE, _inflated),
     PACKBITS: _by_kernel("PackBits", tiff_kernels.decode_packbits),
     ZSTD: _zstandard,
 }

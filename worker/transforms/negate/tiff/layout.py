@@ -15,12 +15,11 @@ from typing import BinaryIO
 from worker.errors import InvalidInput
 from worker.transforms.negate.tiff.blocks import Block, Piece
 from worker.transforms.pictures.mapped_file import MappedFile
-from worker.transforms.pictures.tiff_pages import NO_COMPRESSION
+from worker.transforms.pictures.tiff_pages import LZW, NO_COMPRESSION, PACKBITS
 
 _MAX_PADDING = 15  # zeros between blocks that belong to none: writers align blocks to 16 bytes
 _LEAST_HOLE = 256  # bytes; smaller ones are left
 _FEW = 8  # blocks of a run, which leave a large hole if one of them moves
-_LZW, _PACKBITS = 5, 32773
 _FRAME = 4  # bytes of the size before a block of a COG, and of the repeated bytes after it
 
 
@@ -154,7 +153,7 @@ def _may_grow(block: Block) -> bool:
         return False
     stored = coding.samples
     is_whole = stored and stored.predictor == 1 and stored.channels == stored.color_channels
-    return not (is_whole and coding.compression in (_LZW, _PACKBITS))  # codes are complemented
+    return not (is_whole and coding.compression in (LZW, PACKBITS))  # codes are complemented
 
 
 def _is_padding(gap: memoryview) -> bool:

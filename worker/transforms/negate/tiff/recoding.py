@@ -11,6 +11,7 @@ from worker.transforms.negate.tiff import codecs
 from worker.transforms.negate.tiff.complement import complement, mask
 from worker.transforms.negate.tiff.samples import Samples
 from worker.transforms.negate.tiff_kernels import TiffStatus
+from worker.transforms.pictures.tiff_pages import LZW, NO_COMPRESSION, PACKBITS
 
 _PIECE = 1 << 18
 _MAX_ROW_BYTES = 1 << 26
@@ -39,11 +40,11 @@ def recoded(
         raise InvalidInput(f"the TIFF has rows of more than {_MAX_ROW_BYTES} bytes")
     row_mask = mask(samples)
     is_whole = samples.predictor == 1 and row_mask.count(0xFF) == row_bytes
-    if is_whole and not samples.is_premultiplied and compression in (codecs.LZW, codecs.PACKBITS):
+    if is_whole and not samples.is_premultiplied and compression in (LZW, PACKBITS):
         yield _complemented_code(data, compression, size)
         return
     pieces = _whole_rows(codecs.decoded(compression, data, size), row_bytes)
-    if compression == codecs.NO_COMPRESSION:
+    if compression == NO_COMPRESSION:
         for piece in pieces:
             complement(piece, samples, row_mask)
             yield piece
@@ -58,8 +59,8 @@ def recoded(
 
 def _complemented_code(data: memoryview, compression: int, size: int) -> bytearray:
     name, function = {
-        codecs.LZW: ("LZW", tiff_kernels.complement_lzw),
-        codecs.PACKBITS: ("PackBits", tiff_kernels.complement_packbits),
+        LZW: ("LZW", tiff_kernels.complement_lzw),
+        PACKBITS: ("PackBits", tiff_kernels.complement_packbits),
     }[compression]
     status, result, length = function(data, size)
     if status == TiffStatus.DAMAGED:

@@ -14,12 +14,15 @@ from worker.transforms.pictures.tiff_pages import (
     CMYK,
     COLOR_MAP,
     COMPRESSION,
+    DEFLATE,
     EXTRA_SAMPLES,
     FILL_ORDER,
     JPEG,
+    LZW,
     MASK,
     NO_COMPRESSION,
     OLD_JPEG,
+    PACKBITS,
     PALETTE,
     PHOTOMETRIC,
     PLANAR,
@@ -29,13 +32,13 @@ from worker.transforms.pictures.tiff_pages import (
     SEPARATE_PLANES,
     WHITE_IS_0,
     YCBCR,
+    ZSTD,
     described,
 )
 from worker.transforms.pictures.tiff_segments import Segment
 
-_DEFLATE = (8, 32946)
-_WITH_PREDICTOR = (5, *_DEFLATE, 50000)
-_SUPPORTED = (NO_COMPRESSION, *_WITH_PREDICTOR, 32773, *CCITT, JPEG)
+_WITH_PREDICTOR = (LZW, *DEFLATE, ZSTD)
+_SUPPORTED = (NO_COMPRESSION, *_WITH_PREDICTOR, PACKBITS, *CCITT, JPEG)
 _HORIZONTAL = 2
 _PREDICTED_BITS = {8, 16, 32}
 _MAX_BITS = 64
