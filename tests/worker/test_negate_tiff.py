@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.worker.negation import negative
+from tests.worker.negation import negative, notes
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import ROOT
 from tests.worker.tiff_files import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Page, tiff
 from tests.worker.tiff_pages import Fields, compressed, gray, having, packed, planar, rgb, tiled
 from worker.errors import InvalidInput
-from worker.transforms import negate
 
 pytestmark = pytest.mark.usefixtures("compiled")
 CASES = ROOT.parent / "shared" / "cases"
@@ -130,19 +129,25 @@ def test_associated_alpha_limits_the_colors(tmp_path: Path) -> None:
 def test_an_extra_channel_of_unspecified_meaning_stays_with_a_note(tmp_path: Path) -> None:
     page = having(rgb(4), 338, SHORT, (0,))
     data = tiff(page)
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.write_bytes(data)
-    _, notes = negate.negate_file(source, target, 1000)
-    assert target.read_bytes() == data.replace(page.segments[0], alpha_kept(page, 4))
-    assert notes == ["kept channels of unspecified meaning as they are"]
+    assert negative(tmp_path, data) == data.replace(page.segments[0], alpha_kept(page, 4))
+    assert notes(tmp_path, data) == ["kept channels of unspecified meaning as they are"]
 
 
-def test_a_mask_stays(tmp_path: Path) -> None:
-    mask = having(rgb(1, 8, 4), 254, LONG, (4,))
+@pytest.mark.parametrize("photometric", [0, 1, 4])
+def test_a_mask_stays(photometric: int, tmp_path: Path) -> None:
+    """Also one without PhotometricInterpretation 4, which is one for GDAL by NewSubfileType."""
+    mask = having(rgb(1, 8, photometric), 254, LONG, (4,))
     assert mask.segments[0] != Page().segments[0]
     data = tiff(Page(), mask)
     page = Page().segments[0]
     assert negative(tmp_path, data) == data.replace(page, complement(page))
+
+
+def test_the_first_page_is_no_mask_for_its_subfile_type(tmp_path: Path) -> None:
+    page = having(gray(8), 254, LONG, (4,))
+    data = tiff(page)
+    expected = data.replace(page.segments[0], complement(page.segments[0]))
+    assert negative(tmp_path, data) == expected
 
 
 def test_padding_bits_stay(tmp_path: Path) -> None:
@@ -479,6 +484,22 @@ def test_an_imagej_stack_with_one_directory_is_negated_whole(tmp_path: Path) -> 
     assert negative(tmp_path, data) == expected
 
 
+def nih_header(images: int, order: str = ">") -> bytes:
+    """Return the header of NIH Image for a stack of so many images."""
+    return (b"IPICIMAG" + bytes(252) + struct.pack(order + "h", images)).ljust(512, b"\0")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_nih_image_stack_with_one_directory_is_negated_whole(order: str, tmp_path: Path) -> None:
+    page = having(gray(8), 43314, UNDEFINED, nih_header(3, order))
+    pixels = page.segments[0]
+    page.segments = [pixels + pixels[::-1] + pixels[1:] + b"\0"]
+    page.fields[279] = (LONG, (len(pixels),))
+    data = tiff(page, order=order)
+    expected = data.replace(page.segments[0], complement(page.segments[0]))
+    assert negative(tmp_path, data) == expected
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_truncated_series_of_tifffile_are_negated_whole(count: int, tmp_path: Path) -> None:
     text = b'{"shape": [3, 6, 8], "axes": "TYX", "truncated": true}\0'
@@ -521,11 +542,9 @@ def test_previews_in_metadata_are_negated(tmp_path: Path) -> None:
 def test_photoshops_layers_are_dropped_with_a_note(tmp_path: Path) -> None:
     layers = b"Adobe Photoshop Document Data Block\0" + bytes(range(100))
     fields = {270: (ASCII, b"text\0"), 37724: (UNDEFINED, layers), 65000: (LONG, (7, 8))}
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.write_bytes(tiff(Page(dict(fields)), Page()))  # type: ignore[arg-type]
-    _, notes = negate.negate_file(source, target, 1000)
-    once = target.read_bytes()
-    assert notes == ["dropped Photoshop's layers (tag ImageSourceData)"]
+    data = tiff(Page(dict(fields)), Page())  # type: ignore[arg-type]
+    once = negative(tmp_path, data)
+    assert notes(tmp_path, data) == ["dropped Photoshop's layers (tag ImageSourceData)"]
     assert layers not in once
     tags = _tags(once)
     assert (tags[270], tags[65000], 37724 in tags) == ("text", (7, 8), False)
@@ -749,6 +768,26 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         lambda: tiff(having(packed(Page()), 270, ASCII, b"ImageJ=1.53\nimages=2\n\0")),
         "a stack with fewer directories",
         lambda: tiff(having(packed(Page()), 270, ASCII, b"ImageJ=1.53\nimages=1\n\0")),
+    ),
+    "ImageJ stack with a few directories": (
+        lambda: tiff(having(Page(), 270, ASCII, b"ImageJ=1.53\nimages=3\n\0"), Page()),
+        "a stack with fewer directories",
+        lambda: tiff(having(Page(), 270, ASCII, b"ImageJ=1.53\nimages=2\n\0"), Page()),
+    ),
+    "NIH Image stack that is cut": (
+        lambda: tiff(having(Page(), 43314, UNDEFINED, nih_header(9999)), order=">"),
+        "truncated: it is a stack",
+        lambda: tiff(having(Page(), 43314, UNDEFINED, nih_header(0)), order=">"),
+    ),
+    "NIH Image stack with a few directories": (
+        lambda: tiff(having(Page(), 43314, UNDEFINED, nih_header(3)), Page(), order=">"),
+        "a stack with fewer directories",
+        lambda: tiff(having(Page(), 43314, UNDEFINED, nih_header(2)), Page(), order=">"),
+    ),
+    "mask of JPEG data": (
+        lambda: tiff(Page(), having(having(Page(), 254, LONG, (4,)), 259, SHORT, (7,))),
+        "JPEG compression is not supported for masks",
+        lambda: tiff(Page(), having(Page(), 254, LONG, (4,))),
     ),
     "volume": (
         lambda: tiff(having(Page(), 32997, SHORT, (2,))),

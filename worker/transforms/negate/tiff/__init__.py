@@ -105,7 +105,7 @@ def _page(tiff: Tiff, directory: Directory) -> _Page:
         if blocks.is_jpeg_file(directory):
             block = blocks.of_jpeg_file(directory, tiff)
             return _Page(directory, [block], None, {}, is_sparse=False)
-        channels = samples.channels(directory)
+        channels = samples.channels(directory, is_first=directory is tiff.pages[0])
         its_blocks = blocks.read(directory, channels, tiff)
         changes = tags.of_pixels(directory, channels)
         stays_zero = channels.is_premultiplied or (

@@ -20,6 +20,7 @@ from worker.transforms.pictures.tiff_pages import (
     JPEG,
     LZW,
     MASK,
+    NEW_SUBFILE_TYPE,
     NO_COMPRESSION,
     OLD_JPEG,
     PACKBITS,
@@ -42,6 +43,7 @@ _SUPPORTED = (NO_COMPRESSION, *_WITH_PREDICTOR, PACKBITS, *CCITT, JPEG)
 _HORIZONTAL = 2
 _PREDICTED_BITS = {8, 16, 32}
 _MAX_BITS = 64
+_MASK_SUBFILE = 4  # a bit of NewSubfileType
 _GRAYS = (WHITE_IS_0, BLACK_IS_0)
 # Channels without extra ones; inks, which may be other than CMYK, are all the others.
 _COLORS = {WHITE_IS_0: 1, BLACK_IS_0: 1, RGB: 3, PALETTE: 1, MASK: 1, YCBCR: 3}
@@ -99,11 +101,12 @@ class Channels:
     unspecified: int
 
 
-def channels(page: Directory) -> Channels:
+def channels(page: Directory, *, is_first: bool) -> Channels:
     """Return what the channels of a page are.
 
     Args:
         page: The page.
+        is_first: Whether it is the file's first one, which is no mask of another.
 
     Returns:
         Its channels.
@@ -111,8 +114,9 @@ def channels(page: Directory) -> Channels:
     Raises:
         InvalidInput: They are not supported; the reason says what the page has.
     """
-    found, problem = _channels(page)
-    problem = problem or _coding_problem(page, found)
+    photometric = _photometric(page, is_first=is_first)
+    found, problem = _channels(page, photometric)
+    problem = problem or _coding_problem(page, found, photometric)
     if problem:
         raise InvalidInput(f"{problem}: the TIFF has {described(page)}")
     return found
@@ -153,10 +157,10 @@ def of_segment(
     )
 
 
-def _channels(page: Directory) -> tuple[Channels, str | None]:
+def _channels(page: Directory, photometric: int) -> tuple[Channels, str | None]:
     """Return the channels of a page, and what is wrong with them."""
     count, depths = page.number(CHANNELS, 1), page.numbers(BITS, 1)
-    photometric, kinds = _photometric(page), page.numbers(EXTRA_SAMPLES)
+    kinds = page.numbers(EXTRA_SAMPLES)
     bits = depths if len(depths) == count else depths[:1] * count
     colors = _COLORS.get(photometric, count - len(kinds))
     extra = count - colors
@@ -189,8 +193,15 @@ def _channels(page: Directory) -> tuple[Channels, str | None]:
     return found, problem
 
 
-def _photometric(page: Directory) -> int:
-    """Return how samples are to be interpreted; where the tag is missing, what readers assume."""
+def _photometric(page: Directory, *, is_first: bool) -> int:
+    """Return how samples are to be interpreted; where the tag is missing, what readers assume.
+
+    By TIFF 6.0 (section 8), a mask has both NewSubfileType 4 and PhotometricInterpretation 4, but
+    some writers say gray. For GDAL, the former alone makes a mask of a page after the first.
+    """
+    is_gray = page.number(PHOTOMETRIC, -1) in _GRAYS and page.number(CHANNELS, 1) == 1
+    if is_gray and not is_first and page.number(NEW_SUBFILE_TYPE, 0) & _MASK_SUBFILE:
+        return MASK
     hints = {PHOTOMETRIC, COLOR_MAP, EXTRA_SAMPLES}
     if page.number(COMPRESSION, 1) in (*CCITT, JPEG) or hints & page.fields.keys():
         return page.number(PHOTOMETRIC, -1)
@@ -209,7 +220,7 @@ def _premultiplied_problem(page: Directory, kinds: list[int]) -> str | None:
     return None
 
 
-def _coding_problem(page: Directory, found: Channels) -> str | None:
+def _coding_problem(page: Directory, found: Channels, photometric: int) -> str | None:
     """Return why the segments' coding is not supported."""
     compression, predictor = page.number(COMPRESSION, 1), page.number(PREDICTOR, 1)
     is_planar = page.number(PLANAR, 1) == SEPARATE_PLANES
@@ -224,7 +235,7 @@ def _coding_problem(page: Directory, found: Channels) -> str | None:
     elif compression in CCITT and (found.bits != [1] or found.is_premultiplied):
         problem = "CCITT compression is supported for one channel of 1 bit only"
     elif compression == JPEG:
-        problem = _jpeg_problem(page, found)
+        problem = _jpeg_problem(page, found, photometric)
     elif predictor not in (1, _HORIZONTAL):
         problem = f"its predictor {predictor} is not supported"
     # Libtiff ignores a predictor elsewhere, other readers do not (section 14 has LZW only).
@@ -242,10 +253,11 @@ def _coding_problem(page: Directory, found: Channels) -> str | None:
     return problem
 
 
-def _jpeg_problem(page: Directory, found: Channels) -> str | None:
-    photometric = page.number(PHOTOMETRIC, -1)
+def _jpeg_problem(page: Directory, found: Channels, photometric: int) -> str | None:
     if set(found.bits) != {8} or set(page.numbers(SAMPLE_FORMAT, 1)) & {2}:
         return "JPEG compression is supported for 8 bits, unsigned, only"
+    if photometric == MASK:
+        return "JPEG compression is not supported for masks (NewSubfileType 4)"
     if photometric not in (*_GRAYS, RGB, CMYK, YCBCR):
         return "JPEG compression is not supported for its colors"
     if found.colors != len(found.bits) and (

@@ -21,6 +21,8 @@ _IMAGEJ = re.compile(rb"ImageJ=[^\0]*?\nimages=(\d{1,9})\s")
 _SHAPED = re.compile(rb'\{"shape": \[.*"truncated": true', re.DOTALL)
 _MAX_DIMENSIONS = 64
 _METAMORPH = 33629  # UIC2Tag: a value for each plane
+_NIH_IMAGE, _NIH_COUNT = 43314, 260  # NIHImageHeader; where it has the number of images
+_PROBLEM = "the TIFF is a stack with fewer directories than images"
 
 
 def images(pages: Sequence[Directory]) -> list[int]:
@@ -40,9 +42,20 @@ def images(pages: Sequence[Directory]) -> list[int]:
         raise InvalidInput(
             "the TIFF is a MetaMorph stack (STK), which is not supported: convert it to OME-TIFF"
         )
-    if len(pages) == 1 and (found := _IMAGEJ.match(_description(first))):
-        return [max(1, int(found[1]))]
-    return [_images_by_shape(page) for page in pages]
+    if (count := _images_of_file(first)) <= 1:
+        return [_images_by_shape(page) for page in pages]
+    if 1 < len(pages) < count:
+        raise InvalidInput(f"{_PROBLEM}: {len(pages)}, not {count}; save it as OME-TIFF")
+    return [count] if len(pages) == 1 else [1] * len(pages)
+
+
+def _images_of_file(first: Directory) -> int:
+    """Return how many images ImageJ or NIH Image says there are, or less than 2."""
+    if found := _IMAGEJ.match(_description(first)):
+        return int(found[1])
+    if header := first.fields.get(_NIH_IMAGE):
+        return int.from_bytes(header.data[_NIH_COUNT : _NIH_COUNT + 2], header.order)
+    return 0
 
 
 def _description(page: Directory) -> bytes:
@@ -81,14 +94,13 @@ def further(its_blocks: list[Block], count: int, size: int) -> list[Block]:
         InvalidInput: The page is compressed, or its blocks or the images are not in sequence.
     """
     coding, start = its_blocks[0].coding, its_blocks[0].offset
-    problem = "the TIFF is a stack with fewer directories than images"
     end = start
     for block in its_blocks:
         if block.offset != end or block.coding.compression != NO_COMPRESSION:
-            raise InvalidInput(f"{problem}, and the first image is not in one piece")
+            raise InvalidInput(f"{_PROBLEM}, and the first image is not in one piece")
         end += block.size
     if coding.samples is None or (end - start) % coding.samples.row_bytes:
-        raise InvalidInput(f"{problem}, and the first image is not in one piece")
+        raise InvalidInput(f"{_PROBLEM}, and the first image is not in one piece")
     rest = (end - start) * count
     if end + rest > size:
         raise InvalidInput("the TIFF is truncated: it is a stack that lacks images")
