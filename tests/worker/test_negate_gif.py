@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from bench.imagemagick import find_convert
-from tests.worker.negation import MAX_PIXELS, convert, negative
+from tests.worker.negation import MAX_PIXELS, convert, negative, notes
 from tests.worker.pictures import decode, encode, error, negated, picture
 from worker.errors import InvalidInput
 from worker.transforms import negate
@@ -34,10 +34,10 @@ ACCEPTED: dict[str, tuple[bytes, list[str]]] = {
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepted_as_by_other_programs(name: str, tmp_path: Path) -> None:
-    data, notes = ACCEPTED[name]
+    data, its_notes = ACCEPTED[name]
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_bytes(data)
-    assert negate.negate_file(source, target, MAX_PIXELS) == ("image/gif", notes)
+    assert negate.negate_file(source, target, MAX_PIXELS) == ("image/gif", its_notes)
     once = target.read_bytes()
     whole = data.removesuffix(b"data")
     assert len(once) == len(whole)
@@ -45,6 +45,14 @@ def test_accepted_as_by_other_programs(name: str, tmp_path: Path) -> None:
     assert error(decode(once), negated(data)) == 0
     if find_convert():
         assert convert(once, "gif") == convert(whole, "gif", "-negate") != b""
+
+
+def test_content_credentials_are_dropped_with_a_note(tmp_path: Path) -> None:
+    store = b"\x21\xff\x0bC2PA_GIF\1\0\0" + b"\xff" + bytes(255) + b"\4jumb\0"
+    at = ANIMATION.index(b"\x21\xf9")
+    data = ANIMATION[:at] + store + ANIMATION[at:]
+    assert notes(tmp_path, data)[0].startswith("content credentials (C2PA) were dropped")
+    assert negative(tmp_path, data) == negative(tmp_path, ANIMATION)
 
 
 @pytest.mark.parametrize("end", [1, 2, 3, 40, 400])

@@ -552,6 +552,16 @@ def test_photoshops_layers_are_dropped_with_a_note(tmp_path: Path) -> None:
         assert getattr(image, "n_frames", 1) == 2
 
 
+def test_content_credentials_are_dropped_with_a_note(tmp_path: Path) -> None:
+    store = bytes(range(100))
+    data = tiff(having(Page({65000: (LONG, (7, 8))}), 52545, UNDEFINED, store))
+    assert notes(tmp_path, data)[0].startswith("content credentials (C2PA) were dropped")
+    once = negative(tmp_path, data)
+    assert store not in once
+    tags = _tags(once)
+    assert (tags[65000], 52545 in tags) == ((7, 8), False)
+
+
 def test_a_thumbnail_that_is_a_jpeg_file_is_negated(tmp_path: Path) -> None:
     thumbnail = Page(segments=[PREVIEW])
     data = bytearray(tiff(Page(), thumbnail))

@@ -1,8 +1,9 @@
 """Negate a GIF by its color tables (GIF89a, sections 18 to 27); all other bytes stay.
 
 Frames, delays, loops and transparency are kept, and negating twice gives the same bytes. The
-compressed indices are not read. Bytes after the trailer are dropped; an XMP packet has its previews
-negated. Zeros between blocks and a missing trailer, which other programs accept, stay as they are.
+compressed indices are not read. Content credentials and bytes after the trailer are dropped; an XMP
+packet has its previews negated. Zeros between blocks and a missing trailer, which other programs
+accept, stay as they are.
 """
 
 import re
@@ -23,6 +24,7 @@ _HEADER_BYTES = 13  # signature and logical screen descriptor
 _DESCRIPTOR_BYTES = 10  # of a frame, its introducer among them
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _ZEROS = re.compile(rb"\0*")
+_CREDENTIALS = b"\x21\xff\x0bC2PA_GIF"  # C2PA 2.2, annex A.3
 _XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"
 
 
@@ -31,6 +33,7 @@ class _Kind(Enum):
 
     TABLE = auto()
     XMP = auto()
+    CREDENTIALS = auto()
     FRAME = auto()  # its image descriptor
     END = auto()  # the trailer and what follows
 
@@ -86,6 +89,9 @@ class _Negation:
             elif kind == _Kind.XMP:
                 new, notes = _negated_xmp(bytes(self._data[start:end]))
                 self.notes += notes
+            elif kind == _Kind.CREDENTIALS:
+                new = b""
+                self.notes.append(previews.CREDENTIALS_NOTE)
             else:
                 new = bytes(self._data[start : start + 1])  # the trailer, if there is one
                 self.notes += _notes(end - start)
@@ -135,6 +141,8 @@ def _parts_of_whole(data: memoryview) -> Iterator[tuple[_Kind, int, int]]:
             end = kernels.end_of_gif_blocks(data, at + 2)
             if data[at : at + len(_XMP)] == _XMP:
                 yield _Kind.XMP, at, end
+            elif data[at : at + len(_CREDENTIALS)] == _CREDENTIALS:
+                yield _Kind.CREDENTIALS, at, end
             at = end
         elif data[at] == _IMAGE:
             flags, end = data[at + 9], at + _DESCRIPTOR_BYTES

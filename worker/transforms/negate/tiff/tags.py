@@ -43,6 +43,7 @@ from worker.transforms.pictures.tiff_pages import (
 )
 
 _LAYERS = 37724  # ImageSourceData: Photoshop's layers, with their pixels as they were
+_CREDENTIALS = 52545  # a manifest store (C2PA 2.2, annex A.3)
 _SMALLEST, _LARGEST = 340, 341  # SMinSampleValue, SMaxSampleValue
 _GDAL_NODATA, _ICC_PROFILE = 42113, 34675
 _GDAL_METADATA = 42112  # XML
@@ -260,6 +261,9 @@ def of_metadata(directory: Directory) -> tuple[Changes, list[str]]:
         if tag == _LAYERS:
             changes[tag] = None
             notes.append("dropped Photoshop's layers (tag ImageSourceData)")
+        elif tag == _CREDENTIALS:
+            changes[tag] = None
+            notes.append(previews.CREDENTIALS_NOTE)
         elif field.kind in (ASCII, BYTE, UNDEFINED) and tag not in _WITHOUT_PICTURE:
             old = bytes(field.data) if len(field) >= _LEAST_PREVIEW else b""
             new = previews.Negated(old)
