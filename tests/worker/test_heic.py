@@ -211,8 +211,12 @@ def test_a_face(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("transform", ["negate", "thumbnail"])
-def test_without_the_parameter_the_reason_names_it(run: Runner, transform: str) -> None:
-    with pytest.raises(InvalidInput, match=r"add formats: \[heic\] to the pipeline's parameters"):
+def test_without_the_parameter_the_reason_says_how_to_go_on(run: Runner, transform: str) -> None:
+    remedy = (
+        r"add formats: \[heic\] to the pipeline's parameters, then run '\./pipeline up' and "
+        r"'\./pipeline jobs retry --reason HEIC'$"
+    )
+    with pytest.raises(InvalidInput, match=remedy):
         run(transform, heic(picture()), "{}")
 
 

@@ -71,7 +71,10 @@ def recognize(
         if known.magic.match(data):
             return known
     if HEIC.magic.match(data):
-        raise InvalidInput("HEIC is not enabled: add formats: [heic] to the pipeline's parameters")
+        raise InvalidInput(
+            "HEIC is not enabled: add formats: [heic] to the pipeline's parameters, then run "
+            "'./pipeline up' and './pipeline jobs retry --reason HEIC'"
+        )
     unsupported_formats.check(data)
     names = ", ".join(sorted(known.name for known in usable))
     raise InvalidInput(f"not a picture in a supported format ({names})")
