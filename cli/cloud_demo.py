@@ -31,6 +31,7 @@ from cli.stacks.target import command_line
 from cli.terminal import print_progress, print_result, visible
 from cli.uploads import Photo, await_results, send
 from worker.errors import PipelineError
+from worker.quantities import counted
 from worker.store.store import hash_file
 
 #: A new machine installs its packages before the first pass.
@@ -202,7 +203,7 @@ class CloudDemo:
             if hashes != (row["input_sha256"], row["output_sha256"]):
                 raise CommandError(f"{visible(photo.key)} and its row have different hashes")
             count += 1
-        return f"{count} rows with the hashes of photo and result"
+        return f"{counted(count, 'row')} with the hashes of photo and result"
 
     def _rows(self) -> Iterator[tuple[Pipeline, Photo, Row]]:
         """Yield each pipeline, photo, and the row that records its result."""
@@ -237,7 +238,7 @@ class CloudDemo:
         problems = [each["obstacle"] for each in report["machines"] if each["obstacle"]]
         if problems:
             raise CommandError("; ".join(problems))
-        return f"no problem, {report['backlog']['count']} uploads waiting"
+        return f"no problem, {counted(report['backlog']['count'], 'upload')} waiting"
 
     def _destroy(self) -> str:
         CloudStack(self._stack.name).destroy(data=True)  # as another command would

@@ -5,6 +5,7 @@ from itertools import chain, islice
 from typing import Any
 
 from cli.terminal import print_progress, print_result, print_section, print_table, visible
+from worker.quantities import counted
 from worker.uploads.job import short_id
 
 #: How many lines are shown of texts and lists that may be long.
@@ -60,7 +61,7 @@ def _facts(job: _Job) -> Iterator[tuple[str, str]]:
     upload = job["input"]
     yield "job", job["id"]
     yield "run", job["run"]
-    yield "input", f"{upload['bucket']}/{upload['key']}, {upload['bytes']} bytes"
+    yield "input", f"{upload['bucket']}/{upload['key']}, {counted(upload['bytes'], 'byte')}"
     if upload["version_id"]:
         yield "", f"version {upload['version_id']}"
     if upload["sha256"]:
@@ -71,7 +72,7 @@ def _facts(job: _Job) -> Iterator[tuple[str, str]]:
     for output in job["outputs"]:
         kind = f", {output['content_type']}" if output["content_type"] else ""
         where = f"{output['bucket']}/{output['key']}"
-        yield f"result {output['number']}", f"{where}, {output['bytes']} bytes{kind}"
+        yield f"result {output['number']}", f"{where}, {counted(output['bytes'], 'byte')}{kind}"
     if job["records"]:
         yield "records", str(job["records"])
     if job["retry_of"]:

@@ -60,7 +60,8 @@ def read_results(
 def print_results(rows: Iterable[Row]) -> None:
     """Print rows in columns as they come, or a sentence if there are none.
 
-    The pipeline is a column if the first rows are of several; so are notes if one of them has some.
+    The pipeline is a column if the first rows are of several. What few rows have, the notes or the
+    reason, comes last, so that the others are not padded.
     """
     rows = iter(rows)
     ahead = list(islice(rows, _AHEAD))
@@ -68,16 +69,11 @@ def print_results(rows: Iterable[Row]) -> None:
         print_progress("No results.")
         return
     before = ["pipeline"] * (len({row.get("pipeline") for row in ahead}) > 1)
-    after = ["notes"] * any(row.get("notes") for row in ahead)
-    cells = (
-        [
-            *(row[key] for key in before),
-            *_cells(row),
-            *("; ".join(row.get(key) or ()) for key in after),
-        ]
-        for row in chain(ahead, rows)
-    )
-    heading = [*before, "name", "sha256", "time", "seconds", *after]
+    notes = ["notes"] * any(row.get("notes") for row in ahead)
+    reasons = ["reason"] * any(row["outcome"] != "done" for row in ahead)
+    last = " or ".join(notes + reasons)
+    cells = ([*(row[key] for key in before), *_cells(row)] for row in chain(ahead, rows))
+    heading = [*before, "name", "sha256", "time", "seconds", last]
     print_table(cells, heading, right={heading.index("seconds")})
 
 
@@ -96,8 +92,8 @@ def print_json(rows: Iterable[Row]) -> None:
 
 
 def _cells(row: Row) -> list[str]:
-    if row["outcome"] == "done":
-        name, result = row["output_key"], (row["output_sha256"] or "")[:_HASH_DIGITS]
-    else:
-        name, result = f"{row['input_key']} (refused)", row["reason"]
-    return [name or row["input_key"], result, row["timestamp"], f"{row['seconds']:.3f}"]
+    name, seconds = row["output_key"] or row["input_key"], f"{row['seconds']:.3f}"
+    if row["outcome"] != "done":
+        return [f"{row['input_key']} (refused)", "", row["timestamp"], seconds, row["reason"]]
+    digits, notes = (row["output_sha256"] or "")[:_HASH_DIGITS], "; ".join(row.get("notes") or ())
+    return [name, digits, row["timestamp"], seconds, notes]

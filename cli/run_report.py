@@ -6,6 +6,7 @@ from typing import Any
 
 from cli.job_report import SHOWN_LINES
 from cli.terminal import print_section, print_table
+from worker.quantities import counted
 from worker.uploads.job import short_id
 
 _STATES = ("done", "quarantined", "dropped", "running", "waiting")
@@ -37,7 +38,7 @@ def _rows(runs: Sequence[_Run]) -> Iterator[list[str]]:
 def _cell(count: Mapping[str, int] | None, waits_for: int | None) -> str:
     parts = [f"{count[state]} {state}" for state in _STATES if count[state]] if count else []
     if waits_for:
-        parts.append(f"waits for {waits_for} jobs" if waits_for > 1 else "waits for 1 job")
+        parts.append(f"waits for {counted(waits_for, 'job')}")
     elif waits_for == 0:
         parts.append("due")
     return ", ".join(parts)

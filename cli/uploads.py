@@ -13,6 +13,7 @@ from cli.errors import CommandError, Interrupted, file_error
 from cli.paths import CHECKOUT
 from cli.stacks.target import command_line
 from cli.terminal import progress_bar, visible
+from worker.quantities import counted
 from worker.store.store import hash_file
 
 _THREADS = 8
@@ -242,8 +243,9 @@ def await_results(client: BucketClient, keys: Sequence[str], patience: float) ->
                 bar.advance_to(done)
             elif time.monotonic() - last_progress > patience:
                 status = command_line("status", client.stack)
+                photos = counted(len(keys) - done, "photo")
                 raise CommandError(
-                    f"{len(keys) - done} photos are still waiting after {patience:.0f} s without "
+                    f"{photos} still waiting after {patience:.0f} s without "
                     f"progress: '{status}' shows why."
                 )
             else:

@@ -60,7 +60,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding(
             True,
-            f"The spool {spool.folder} can be written and has {len(spool)} pictures"
+            f"The spool {spool.folder} can be written and has {len(spool)}"
+            f" picture{'s' * (len(spool) != 1)}"
             f" ({spool.size / 1e6:.1f} of {settings.spool.max_mb} MB).",
         )
         spool.close()

@@ -168,7 +168,8 @@ class Service:
             else:
                 _log.info("Capture goes on.")
             self._problem = problem
-        waiting = f"{len(self._spool)} pictures in the spool"
+        count = len(self._spool)
+        waiting = f"{count} picture{'s' * (count != 1)} in the spool"
         obstacles = "; ".join(
             each.rstrip(".") for each in (problem, self._publisher.problem) if each
         )

@@ -1,10 +1,11 @@
 """Fetch the results of a photo.
 
 NAME is the photo's name in the bucket, or the result's own. All pipelines are searched; all results
-of the newest job are fetched.
+of the newest job are fetched. All results of a folder are on the page ('web'), as a ZIP file.
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,19 @@ def _check(results: Sequence[dict[str, Any]], name: str, file: Path | None) -> N
 def _why_missing(host: Host, name: str, pipeline: str | None, stack: str) -> str:
     listed = [f"--pipeline={pipeline}"] if pipeline else []
     arguments = ["jobs", "list", "--json", f"--last={ALL}", f"--like={name}", *listed]
-    jobs = [job for line in stream(host, arguments) if (job := json.loads(line))["key"] == name]
-    shown = visible(name)
+    folder, shown = f"{name.rstrip('/')}/", visible(name)
+    jobs, is_folder = list[Any](), False
+    for job in map(json.loads, stream(host, arguments)):
+        if job["key"] == name:
+            jobs.append(job)
+        is_folder |= any(key.startswith(folder) for key in (job["key"], *job["results"]))
     if not jobs:
+        if is_folder:
+            jobs_of = command_line(f"jobs --like {shlex.quote(visible(folder))}", stack)
+            return (
+                f"'{shown}' is a folder: \"{jobs_of}\" lists its photos and results; fetch them by "
+                f"name, or all as a ZIP file from the page ('{command_line('web', stack)}')."
+            )
         return (
             f"There is no result of '{shown}': '{command_line('jobs', stack)}' shows what was done "
             "and what was refused."
@@ -88,4 +99,8 @@ def _why_missing(host: Host, name: str, pipeline: str | None, stack: str) -> str
     if job["state"] in ("waiting", "running"):
         return f"'{shown}' is still {job['state']} in {job['pipeline']}: try again in a moment."
     show = command_line(f"jobs show {short_id(job['id'])}", stack)
+    if job["state"] == "done":
+        return (
+            f"'{shown}' was done by {job['pipeline']} without a file as result: '{show}' says more."
+        )
     return f"'{shown}' was refused by {job['pipeline']} ({job['reason']}): '{show}' says more."

@@ -1,8 +1,8 @@
 """List, create, update and delete the pipelines in a stack's settings.
 
 The settings of a stack on a cloud are in its Pulumi.STACK.yaml. The local stack's pipelines are in
-pipelines.local.yaml, which the first 'create' writes; without it there is one, 'negatives'.
-'preview' then shows what changes, and 'up' changes it.
+pipelines.local.yaml, which the first 'create' or 'update' writes; until then there is one pipeline,
+'negatives'. 'preview' then shows what changes, and 'up' changes it.
 """
 
 import json

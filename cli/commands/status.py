@@ -16,10 +16,12 @@ from cli.terminal import print_progress, print_result, print_table
 from worker.jobs.camera_lines import camera_lines
 from worker.jobs.machines import machine_facts
 from worker.jobs.pace import queue_text, time_left
+from worker.quantities import counted
 
 _LOGINS = 8  # at a time; sshd refuses some of those beyond ten (sshd_config(5), MaxStartups)
 _SHOWN_REASONS = 5
 _BROKER = "pipeline-broker"
+_OF_COMPUTER = {"CPU": "CPU (computer)", "memory": "memory (computer)"}
 
 
 @click.command(help=__doc__)
@@ -48,7 +50,7 @@ def command(target: Target, pipeline: str | None, as_json: bool) -> None:
             f" '{up}' updates it; --json prints the report."
         )
     failed = _failed_steps(hosts)
-    _print_machines(report["machines"], names)
+    _print_machines(report["machines"], names, on_computer=host.is_on_this_computer)
     print_table(_rows(report, {one.name: one.state for _, steps in failed for one in steps}))
     for machine, steps in failed:
         for line in describe(steps):
@@ -64,14 +66,26 @@ def _failed_steps(hosts: Sequence[Host]) -> list[tuple[Host, list[Step]]]:
         return list(zip(hosts, found, strict=True))
 
 
-def _print_machines(machines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    """Print a table of machines, those that have not made a pass yet, and an empty line."""
+def _print_machines(
+    machines: Sequence[Mapping[str, Any]], names: Sequence[str], *, on_computer: bool
+) -> None:
+    """Print a table of machines, those that have not made a pass yet, and an empty line.
+
+    Args:
+        machines: The machines of a report.
+        names: Those of the stack.
+        on_computer: Whether they are processes, whose CPU and memory are this computer's.
+    """
     if not machines:
         return
     rows = [(machine_facts(each), each) for each in machines]
     print_table(
         ([each["machine"], *facts.values(), each["obstacle"] or "none"] for facts, each in rows),
-        ["machine", *rows[0][0], "problem"],
+        [
+            "machine",
+            *(_OF_COMPUTER.get(one, one) if on_computer else one for one in rows[0][0]),
+            "problem",
+        ],
         right={1},
     )
     known = {each["machine"] for each in machines}
@@ -109,15 +123,16 @@ def _rows(report: Mapping[str, Any], failures: Mapping[str, str]) -> Iterator[tu
         oldest = f", oldest {backlog['oldest']}" if backlog["oldest"] else ""
         left = time_left(backlog["count"], each["seconds_left"])
         left = f", {left}" if left else ""
-        yield "backlog", f"{backlog['count']} objects, {backlog['bytes']} bytes{oldest}{left}"
+        objects, size = counted(backlog["count"], "object"), counted(backlog["bytes"], "byte")
+        yield "backlog", f"{objects}, {size}{oldest}{left}"
         if each["queue"]:
             yield "queue", queue_text(each["queue"])
         yield from _reasons("  failing", each["waiting_because"])
-        yield "done", f"{each['done']} ({each['rate']:g} a minute)"
+        yield "done", f"{each['done']} ({each['rate']:g} a minute over the last 10 min)"
         yield "quarantined", str(each["quarantined"])
         yield from _reasons("  reason", each["quarantine"])
         if undeletable := each["undeletable"]["count"]:
-            yield "not deletable", f"{undeletable} objects are done, but cannot be deleted:"
+            yield "not deletable", f"{counted(undeletable, 'object')} done that cannot be deleted:"
             for one in each["undeletable"]["uploads"]:
                 yield "", f"{one['key']}: {one['reason']}"
         yield "last error", each["last_error"] or "none"

@@ -28,6 +28,7 @@ from cli.terminal import print_result, print_section, progress_bar
 from cli.uploads import Photo, send
 from infra.names import PROJECT
 from local import private_file
+from worker.quantities import counted
 
 _NEXT = "It keeps running: './pipeline destroy' takes it down."
 _LOGS = "select pipeline, key, log from results where log <> '' order by created_at, key"
@@ -142,7 +143,7 @@ def _print_files(
     )
     print_result()
     for file in files:
-        print_result(f"{file.relative_to(folder)}, {file.stat().st_size} bytes")
+        print_result(f"{file.relative_to(folder)}, {counted(file.stat().st_size, 'byte')}")
     print_result(f"Results: {folder}")
     sent = [(f"sent: {photo.key}", photo.path) for photo in photos]
     made = [(file.relative_to(folder).as_posix(), file) for file in files]

@@ -9,6 +9,7 @@ from cli.machines.host import Host, choose
 from cli.query import read_query
 from cli.stacks.target import Target, command_line
 from cli.terminal import spinner
+from worker.quantities import counted
 
 _POLL_SECONDS = 1.0
 # A machine takes part once its passes for all pipelines fetch tasks; each pipeline needs a lister.
@@ -55,8 +56,9 @@ def await_fleet(target: Target, pipelines: int, patience: float) -> None:
     hosts = choose(target)
     names = [host.name for host in hosts]
     expected = _Fleet(names, len(names) * pipelines, pipelines)
+    waiting = f"Waiting for {counted(len(names), 'machine')}"
     seen, last_progress = "", time.monotonic()
-    with spinner(f"Waiting for {len(names)} machines") as screen:
+    with spinner(waiting) as screen:
         while True:
             try:
                 found = _fleet(hosts[0])
@@ -68,7 +70,7 @@ def await_fleet(target: Target, pipelines: int, patience: float) -> None:
                 return
             if state != seen:
                 seen, last_progress = state, time.monotonic()
-                screen.show(f"Waiting for {len(names)} machines: {state}")
+                screen.show(f"{waiting}: {state}")
             elif time.monotonic() - last_progress > patience:
                 absent = [name for name in names if name not in found.machines]
                 logs = command_line(f"logs --machine {(absent or names)[0]}", target.name)

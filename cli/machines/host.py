@@ -33,6 +33,10 @@ class Host(Protocol):
     def name(self) -> str:
         """The machine's name in the database's rows and heartbeats."""
 
+    @property
+    def is_on_this_computer(self) -> bool:
+        """Whether it is a process here: the load that it reports is this computer's."""
+
     def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
         """Start `python -m worker <arguments>` on the machine.
 

@@ -34,6 +34,11 @@ class ProcessHost:
         """The machine's name in the database's rows and heartbeats."""
         return self.machine.name
 
+    @property
+    def is_on_this_computer(self) -> bool:
+        """Return true."""
+        return True
+
     def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
         """Start the worker with the machine's settings."""
         machine = self.machine

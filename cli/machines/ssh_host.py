@@ -69,6 +69,11 @@ class SshHost:
     port: int = 22
     jump: "SshHost | None" = None
 
+    @property
+    def is_on_this_computer(self) -> bool:
+        """Return false."""
+        return False
+
     def start_worker(self, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
         """Start `python -m worker <arguments>` on the machine, over ssh."""
         return subprocess.Popen(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from cli.stacks.outputs import Outputs
 from clients import s3
+from worker.quantities import counted
 
 _PAGE = 1000  # the most that one listing returns (S3 API reference)
 
@@ -32,5 +33,4 @@ def _describe(outputs: Outputs, buckets: Sequence[str]) -> Iterator[str]:
         found = s3.list_some(store, bucket)
         if found:
             more = "at least " if len(found) >= _PAGE else ""
-            noun = "object" if len(found) == 1 else "objects"
-            yield f"{more}{len(found)} {noun} in bucket {bucket}"
+            yield f"{more}{counted(len(found), 'object')} in bucket {bucket}"

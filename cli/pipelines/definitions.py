@@ -41,8 +41,8 @@ class Definitions:
             if name in self.entries:
                 update = command_line("pipelines update -f FILE", self.stack)
                 raise CommandError(
-                    f"Pipeline '{name}' exists already in {self.file.name}: '{update}' changes it; "
-                    "choose another name for another pipeline."
+                    f"Pipeline '{name}' exists already in the settings of stack '{self.stack}': "
+                    f"'{update}' changes it; choose another name for another pipeline."
                 )
 
     def check_present(self, names: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Definitions:
             if name not in self.entries:
                 create = command_line("pipelines create", self.stack)
                 raise CommandError(
-                    f"{self.file.name} has no pipeline '{name}' (it has "
+                    f"Stack '{self.stack}' has no pipeline '{name}' (it has "
                     f"{', '.join(self.entries)}): '{create}' makes one."
                 )
 

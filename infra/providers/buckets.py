@@ -155,10 +155,8 @@ class BucketContentsProvider(dynamic.Provider):
             )
             if pipeline == KEPT_INPUTS:
                 reason, remedy = "no pipeline keeps inputs now", "set keepInputs again, or empty it"
-            raise StoreError(
-                f"Bucket {bucket} holds data ({len(found)} objects or more), and {reason}:"
-                f" {remedy}."
-            )
+            objects = f"at least {len(found)} object{'s' * (len(found) > 1)}"
+            raise StoreError(f"Bucket {bucket} holds data ({objects}), and {reason}: {remedy}.")
 
     def _may_purge(self, pipeline: str) -> bool:
         """Whether the stack still has the pipeline, or its data were given up."""

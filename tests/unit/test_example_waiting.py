@@ -24,7 +24,7 @@ STATES = dict.fromkeys(("waiting", "running", "quarantined", "dropped"), 0)
 class Host:
     """A machine whose pipeline makes no pass until somebody has looked at its status."""
 
-    name = "vm-1"
+    name, is_on_this_computer = "vm-1", False
 
     def __init__(self, folder: Path) -> None:
         self._was_asked = folder / "asked"

@@ -43,6 +43,8 @@ def report(*machines: Mapping[str, Any], **values: Any) -> dict[str, Any]:
 class Host:
     """A machine that answers with a report."""
 
+    is_on_this_computer = False
+
     def __init__(self, name: str, answer: Mapping[str, Any], *steps: Step) -> None:
         self.name, self._answer, self._steps = name, answer, list(steps)
 
@@ -121,7 +123,15 @@ def test_machines_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         re.split(" {2,}", line) for line in capsys.readouterr().out.splitlines()[:4]
     )
     assert heading == [
-        *("machine", "jobs a minute", "CPU", "memory", "last seen", "works on", "problem")
+        *(
+            "machine",
+            "jobs a minute (last 10 min)",
+            "CPU",
+            "memory",
+            "last seen",
+            "works on",
+            "problem",
+        )
     ]
     memory = "1.5 GB of 4.0 GB"
     work = "cat.jpg and 2 more"
@@ -129,6 +139,14 @@ def test_machines_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     lost = ("1 h ago", "nothing", "No disk.")
     assert second == ["lab-vm-2", "12.3", "unknown", "unknown", *lost]
     assert space == [""]
+
+
+def test_load_of_processes_is_that_of_the_computer(capsys: pytest.CaptureFixture[str]) -> None:
+    host = Host("local-vm", report(machine("local-vm")))
+    host.is_on_this_computer = True
+    show(Stack([host]))
+    heading = re.split(" {2,}", capsys.readouterr().out.splitlines()[0])
+    assert heading[2:4] == ["CPU (computer)", "memory (computer)"]
 
 
 def test_machines_that_left_the_stack_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,8 +185,25 @@ def test_backlog_has_its_queue_and_the_time_left(capsys: pytest.CaptureFixture[s
     assert f"{what}, about 11 min left" in lines
     assert f"{what}, time left unknown" in lines
     assert [one for one in lines if one.startswith("queue")] == [
-        "queue        48 uploads in 6 tasks, of which 2 run"
+        "queue        48 uploads in 6 tasks, 2 running"
     ]
+
+
+def test_one_thing_has_no_plural(capsys: pytest.CaptureFixture[str]) -> None:
+    backlog = {"count": 1, "running": 0, "bytes": 1, "oldest": None}
+    undeletable = {"count": 1, "uploads": [{"key": "x", "reason": "denied"}]}
+    queue = {"queued": 1, "running": 0, "uploads": 1}
+    only = pipeline("a", backlog=backlog, queue=queue, undeletable=undeletable)
+    lab = machine("lab-vm", cores=1)
+    show(Stack([Host("lab-vm", report(lab, pipelines=[only]))]))
+    printed = capsys.readouterr().out
+    for sentence in (
+        "50 % of 1 core ",
+        "1 object, 1 byte, time left unknown",
+        "1 upload in 1 task, 0 running",
+        "1 object done that cannot be deleted:",
+    ):
+        assert sentence in printed
 
 
 def test_warnings_and_failures_of_each_machine(capsys: pytest.CaptureFixture[str]) -> None:

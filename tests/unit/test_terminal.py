@@ -126,6 +126,31 @@ def test_results_have_a_column_of_notes_if_there_are_any(capfd: pytest.CaptureFi
     assert second.endswith("1.500  lossy; dropped XMP")
 
 
+def test_reason_of_a_refused_file_is_last_and_widens_no_other_row(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    row = {"outcome": "done", "output_key": "x", "output_sha256": "0" * 64, "seconds": 1.5}
+    row |= {"timestamp": "2026-11-28T00:00:00Z", "pipeline": "p", "notes": []}
+    reason = "it has more pixels than the limit: reduce it"
+    refused = row | {"outcome": "quarantined", "input_key": "y", "reason": reason}
+    refused |= {"output_key": None, "output_sha256": None}
+    print_results([refused, row])
+    print_results([refused, {**row, "notes": ["lossy"]}])
+    heading, first, second, both, *_ = capfd.readouterr().out.splitlines()
+    assert heading.split() == ["name", "sha256", "time", "seconds", "reason"]
+    assert first.split(maxsplit=4) == ["y", "(refused)", row["timestamp"], "1.500", reason]
+    assert len(second) == first.index(reason) - 2
+    assert both.endswith("  notes or reason")
+
+
+def test_a_reason_after_many_rows_without_one_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    row = {"outcome": "done", "output_key": "x", "output_sha256": "0" * 64, "seconds": 1.5}
+    row |= {"timestamp": "2026-11-28T00:00:00Z"}
+    refused = {**row, "outcome": "quarantined", "input_key": "y", "reason": "damaged"}
+    print_results([*[row] * 2000, refused])
+    assert capfd.readouterr().out.splitlines()[-1].endswith("1.500  damaged")
+
+
 _ROWS = """
 import json, resource, sys
 from cli.results import print_results

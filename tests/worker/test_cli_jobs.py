@@ -21,7 +21,7 @@ _RENAMED = "UPDATE pipeline.{table} SET pipeline = 'thumbs' WHERE job_id = '{id}
 class Host:
     """The machine of a stack: the worker is a process here."""
 
-    name = "vm-1"
+    name, is_on_this_computer = "vm-1", False
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -247,10 +247,27 @@ def test_get_says_why_there_is_no_result(stack: Pipeline) -> None:
     assert "There is no result of 'a\\x1b.png': './pipeline jobs' shows" in answer.stderr
 
 
+def test_get_says_what_fetches_a_folder(stack: Pipeline) -> None:
+    stack.put("a b/cat.png", PNG)
+    stack.drain()
+    for name in ("a b/", "a b"):
+        answer = run("get", name, code=1)
+        assert f"'{name}' is a folder: \"./pipeline jobs --like 'a b/'\" lists" in answer.stderr
+    assert "There is no result of 'a'" in run("get", "a", code=1).stderr
+
+
+def test_get_of_a_job_without_files_as_results(stack: Pipeline) -> None:
+    stack.put("cat.png", PNG)
+    stack.drain()
+    stack.sql("DELETE FROM pipeline.outputs")
+    answer = run("get", "cat.png", code=1)
+    assert "'cat.png' was done by negatives without a file as result" in answer.stderr
+
+
 def test_status_of_one_pipeline_and_of_an_unknown_one(stack: Pipeline) -> None:
     stack.put("cat.png", PNG)
     stack.drain()
-    assert "done         1 (0.1 a minute)" in run("status").stdout
+    assert "done         1 (0.1 a minute over the last 10 min)" in run("status").stdout
     assert json.loads(run("status", "--pipeline", "negatives", "--json").stdout)["done"] == 1
     answer = run("status", "--pipeline", "nothing", code=1)
     assert "There is no pipeline 'nothing'" in answer.stderr

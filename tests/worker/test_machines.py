@@ -7,7 +7,7 @@ import pytest
 from worker.jobs.bucket_counts import BucketCount
 from worker.jobs.machines import machine_facts, machine_rows, present_machines
 from worker.jobs.pace import time_left
-from worker.jobs.quantities import duration, size
+from worker.quantities import counted, duration, size
 
 MINUTE, DAY = 60, 86_400
 
@@ -119,6 +119,7 @@ def test_time_left(pending: int, seconds: float | None, text: str) -> None:
 
 
 def test_sizes_and_times() -> None:
+    assert [counted(one, "job") for one in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
     assert [size(one) for one in (0, 999, 1500, 25_600_000)] == ["0 B", "999 B", "1.5 kB", "26 MB"]
     texts = [duration(one) for one in (-3, 59.9, 60, 7199, 86_400)]
     assert texts == ["0 s", "59 s", "1 min", "1 h", "1 d"]

@@ -30,7 +30,7 @@ def with_chunk(kind: bytes, content: bytes) -> bytes:
         (with_chunk(b"vpAg", bytes(9)), []),
         (
             with_chunk(b"zTXt", b"Raw profile type exif\0\0damaged") + b"\0",
-            ["dropped 1 bytes after its end", "dropped PNG chunks zTXt"],
+            ["dropped 1 byte after its end", "dropped PNG chunks zTXt"],
         ),
     ],
 )

@@ -246,8 +246,8 @@ def test_status_of_a_stack(stack: Stack) -> None:
     assert one["name"] == "negatives"
     assert report.status_text(stack.status(THUMBS)).splitlines()[2:] == [
         "pipeline thumbs",
-        "  waiting 1 uploads, 1 bytes, since 2026-01-02T12:00:00Z, time left unknown",
-        "  done 0 (0.0 a minute over the last ten), quarantined 0",
+        "  waiting 1 upload, 1 byte, since 2026-01-02T12:00:00Z, time left unknown",
+        "  done 0 (0.0 a minute over the last 10 min), quarantined 0",
         "  last error: no disk",
     ]
 
@@ -325,10 +325,10 @@ def test_status_of_machines(stack: Stack) -> None:
     assert (two["machine"], two["rate"], two["cpu"], two["jobs"]) == ("vm-2", 0, None, [])
     text = re.sub(r"\d+ s ago", "1 s ago", report.status_text(stack.status()))
     assert text.splitlines()[1:3] == [
-        "machine vm-1: jobs a minute 0.2, CPU 26 % of 4 cores, memory 1.2 GB of 4.0 GB, "
-        "last seen 1 s ago, works on 0.png and 3 more, no problem",
-        "machine vm-2: jobs a minute 0.0, CPU unknown, memory unknown, last seen 1 s ago, "
-        "works on nothing, problem: no disk",
+        "machine vm-1: jobs a minute (last 10 min) 0.2, CPU 26 % of 4 cores, "
+        "memory 1.2 GB of 4.0 GB, last seen 1 s ago, works on 0.png and 3 more, no problem",
+        "machine vm-2: jobs a minute (last 10 min) 0.0, CPU unknown, memory unknown, "
+        "last seen 1 s ago, works on nothing, problem: no disk",
     ]
     (shown,) = stack.status(THUMBS)["pipelines"]
     assert [(row["machine"], row["rate"], row["running"]) for row in shown["machines"]] == [
@@ -368,7 +368,7 @@ def test_depth_of_the_queue(stack: Stack) -> None:
     assert found["pipelines"][0]["queue"] == {"queued": 2, "running": 1, "uploads": 9}
     assert found["pipelines"][1]["queue"] is None
     text = report.status_text(found)
-    assert "  queue: 9 uploads in 3 tasks, of which 1 run" in text.splitlines()
+    assert "  queue: 9 uploads in 3 tasks, 1 running" in text.splitlines()
 
 
 def test_status_warns_before_a_bucket_is_full(stack: Stack) -> None:

@@ -1,5 +1,7 @@
 """The sessions that a stack needs with its database."""
 
+from worker.quantities import counted
+
 #: Of a pipeline on a machine that shares work: ledger, assignments, the queue's statements, LISTEN.
 SHARING_SESSIONS = 4
 #: Of a pipeline on the only machine: ledger.
@@ -21,10 +23,10 @@ def connection_warning(limit: int, machines: int, pipelines: int) -> str | None:
     if needed <= limit:
         return None
     if machines > 1:
-        who, need, remedy = f"{machines} machines", "need", ", or lower machines"
+        need, remedy = "need", ", or lower machines"
     else:
-        who, need, remedy = "1 machine", "needs", ""
-    work = f"{pipelines} pipeline{'s' if pipelines > 1 else ''}"
+        need, remedy = "needs", ""
+    who, work = counted(machines, "machine"), counted(pipelines, "pipeline")
     return (
         f"The database allows {limit} connections, but {who} with {work} {need} {needed}: raise "
         f"its max_connections{remedy}."

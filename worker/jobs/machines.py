@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from worker.jobs.quantities import duration, size
 from worker.ledger.ledger import LIVE_SECONDS
+from worker.quantities import counted, duration, size
 
 #: Jobs that are shown of those that a machine works on.
 SHOWN_JOBS = 3
@@ -85,9 +85,10 @@ def present_machines(machines: Sequence[_Row]) -> list[_Row]:
 def machine_facts(machine: Mapping[str, Any]) -> dict[str, str]:
     """Return a row of `machine_rows` for people, without name and problem: text by title."""
     cpu, used, total = (machine[name] for name in ("cpu", "memory_used", "memory_total"))
+    cores = counted(machine["cores"] or 0, "core")
     return {
-        "jobs a minute": f"{machine['rate']:.1f}",
-        "CPU": "unknown" if cpu is None else f"{100 * cpu:.0f} % of {machine['cores']} cores",
+        "jobs a minute (last 10 min)": f"{machine['rate']:.1f}",
+        "CPU": "unknown" if cpu is None else f"{100 * cpu:.0f} % of {cores}",
         "memory": "unknown" if total is None else f"{size(used)} of {size(total)}",
         "last seen": f"{duration(machine['seconds_ago'])} ago",
         "works on": _work(machine),

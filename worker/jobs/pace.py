@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.jobs.quantities import duration
+from worker.quantities import counted, duration
 
 _Row = dict[str, Any]
 
@@ -33,7 +33,6 @@ def time_left(pending: int, seconds: float | None) -> str:
 
 def queue_text(queue: Mapping[str, int]) -> str:
     """Return what a queue holds (sql/queue_depths.sql) for people."""
-    return (
-        f"{queue['uploads']} uploads in {queue['queued'] + queue['running']} tasks, of which "
-        f"{queue['running']} run"
-    )
+    uploads = counted(queue["uploads"], "upload")
+    tasks = counted(queue["queued"] + queue["running"], "task")
+    return f"{uploads} in {tasks}, {queue['running']} running"

@@ -15,6 +15,7 @@ from worker.jobs.pending import Backlog, tally
 from worker.jobs.warnings import stack_warnings
 from worker.ledger.messages import INGEST
 from worker.ledger.stack_ledger import LogFilter, StackLedger
+from worker.quantities import counted
 from worker.settings import Camera, Pipeline, Settings
 from worker.store.store import Store
 from worker.uploads.job import short_id
@@ -168,7 +169,7 @@ def status_text(report: dict[str, Any]) -> str:
         lines += [f"camera {one['camera']}", *(f"  {each}" for each in camera_lines(one))]
     for one in report["pipelines"]:
         backlog = one["backlog"]
-        waiting = f"{backlog['count']} uploads, {backlog['bytes']} bytes"
+        waiting = f"{counted(backlog['count'], 'upload')}, {counted(backlog['bytes'], 'byte')}"
         left = time_left(backlog["count"], one["seconds_left"])
         lines += [
             f"pipeline {one['name']}",
@@ -177,7 +178,7 @@ def status_text(report: dict[str, Any]) -> str:
             + (f", {left}" if left else ""),
             *([f"  queue: {queue_text(one['queue'])}"] if one["queue"] else []),
             *(f"    {row['count']} because: {row['reason']}" for row in one["waiting_because"]),
-            f"  done {one['done']} ({one['rate']:.1f} a minute over the last ten), "
+            f"  done {one['done']} ({one['rate']:.1f} a minute over the last 10 min), "
             f"quarantined {one['quarantined']}",
             *(f"    {row['count']} quarantined: {row['reason']}" for row in one["quarantine"]),
             *(

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from worker.jobs.quantities import duration, size
+from worker.quantities import duration, size
 from worker.uploads.job import short_id
 from worker.web.state import State
 

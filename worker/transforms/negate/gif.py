@@ -13,6 +13,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from worker.errors import InvalidInput
+from worker.quantities import counted
 from worker.transforms.negate import kernels, previews
 from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.negate.previews import Negated
@@ -109,7 +110,7 @@ class _Negation:
 def _notes(size_of_end: int) -> list[str]:
     if not size_of_end:
         return ["has no trailer, as its source"]
-    return [f"dropped {size_of_end - 1} bytes after its end"] if size_of_end > 1 else []
+    return [f"dropped {counted(size_of_end - 1, 'byte')} after its end"] if size_of_end > 1 else []
 
 
 def _parts(data: memoryview) -> Iterator[tuple[_Kind, int, int]]:

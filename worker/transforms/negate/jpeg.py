@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
+from worker.quantities import counted
 from worker.transforms.negate import gcontainer, jpeg_segments, kernels, mpf, previews
 from worker.transforms.negate.jpeg_segments import SOI, SUPPORTED_FRAMES, Frame
 from worker.transforms.negate.kernels import JpegDropped, JpegStatus
@@ -114,7 +115,7 @@ def _append_pictures(
     while found := _NOT_ZERO.search(data, at):
         further = _append_further(data, at, found.start(), depth_lengths, out)
         if not further:
-            return moves, [*notes, f"{len(data) - at} bytes after the picture were dropped"]
+            return moves, [*notes, f"dropped {counted(len(data) - at, 'byte')} after the picture"]
         picture, its_notes = further
         moves.append(picture)
         notes += its_notes

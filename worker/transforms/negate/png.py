@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.errors import InvalidInput
+from worker.quantities import counted
 from worker.transforms.negate import previews
 from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.negate.previews import Negated
@@ -145,7 +146,7 @@ class _Transcoding:
 
     def notes(self) -> list[str]:
         """Return what was dropped."""
-        notes = [f"dropped {self._surplus} bytes after its end"] if self._surplus else []
+        notes = [f"dropped {counted(self._surplus, 'byte')} after its end"] if self._surplus else []
         names = ", ".join(self._dropped)
         notes += [f"dropped PNG chunks {names}"] if names else []
         return notes + list(self._preview_notes)

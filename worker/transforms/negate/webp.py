@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from worker.errors import InvalidInput
+from worker.quantities import counted
 from worker.transforms.negate import previews
 from worker.transforms.negate.pixels import negative
 from worker.transforms.negate.previews import Negated
@@ -96,11 +97,11 @@ def _notes(data: memoryview, pictures: Sequence[_Picture]) -> list[str]:
     lossy = sum(picture.kind == _LOSSY for picture in pictures)
     surplus = len(data) - _CHUNK.size - _CHUNK.unpack_from(data)[1]
     notes = (
-        [f"encoded {lossy} lossy picture{'s' * (lossy > 1)} again with quality {_QUALITY}"]
+        [f"encoded {counted(lossy, 'lossy picture')} again with quality {_QUALITY}"]
         if lossy
         else []
     )
-    return notes + ([f"dropped {surplus} bytes after its end"] if surplus > 0 else [])
+    return notes + ([f"dropped {counted(surplus, 'byte')} after its end"] if surplus > 0 else [])
 
 
 def _read(data: memoryview) -> list[_Chunk]:

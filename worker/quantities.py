@@ -1,7 +1,12 @@
-"""Sizes and times for people."""
+"""Counts, sizes and times for people."""
 
 _KILO = 1000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things for people, of a noun whose plural ends in s: "1 job"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def size(count: int) -> str:
