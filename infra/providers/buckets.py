@@ -155,7 +155,7 @@ class BucketContentsProvider(dynamic.Provider):
             )
             if pipeline == KEPT_INPUTS:
                 reason, remedy = "no pipeline keeps inputs now", "set keepInputs again, or empty it"
-            objects = f"at least {len(found)} object{'s' * (len(found) > 1)}"
+            objects = f"{len(found)} object{'s' * (len(found) > 1)} or more"
             raise StoreError(f"Bucket {bucket} holds data ({objects}), and {reason}: {remedy}.")
 
     def _may_purge(self, pipeline: str) -> bool:
