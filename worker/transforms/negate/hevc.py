@@ -1,12 +1,11 @@
 """Decode and encode HEVC pictures by pillow-heif, which is there for `formats: [heic]` only."""
 
-import re
 from io import BytesIO
 from typing import Any
 
 from worker.errors import InvalidInput
-from worker.transforms.negate.picture_codec import CONFIGURATIONS, Nclx, Pixels
-from worker.transforms.pictures import heif, heif_library
+from worker.transforms.negate.picture_codec import Nclx, Pixels
+from worker.transforms.pictures import heif, heif_library, hevc_data
 
 _QUALITY = 80  # about 50 dB against the wanted negative
 _PRESET = "medium"  # half the time of libheif's choice, a tenth more bytes
@@ -15,8 +14,6 @@ _BYTE_BITS, _DEEPER = 8, (10, 12)
 # Those of BT.709, of no name, of BT.470, BT.601 and BT.2020.
 _MATRICES = (1, 2, 5, 6, 9)
 _UNNAMED, _BT601 = 2, 6
-# What the data of a NAL unit cannot have (ITU-T H.265, 7.4.2.1), but a hole in a file has.
-_IMPOSSIBLE = re.compile(rb"\0\0[\0-\2]")
 
 
 class Hevc:
@@ -35,8 +32,8 @@ class Hevc:
         return luma, subsampling
 
     def decode(self, file: bytes) -> Pixels:
-        """See `Codec`; libde265 1.0 makes up what is missing, so that holes are looked for here."""
-        _check_whole(heif.read(memoryview(file)))
+        """See `Codec`."""
+        hevc_data.check_whole(heif.read(memoryview(file)))
         image: Any = heif_library.load().open_heif(file, convert_hdr_to_8bit=False)[0]
         data, size, bits = bytes(image.data), image.size, int(image.info["bit_depth"])
         mode = "RGB" if image.mode.startswith("RGB") else "L"
@@ -69,14 +66,3 @@ class Hevc:
             full_range_flag=int(made.is_full),
         )
         return buffer.getvalue(), made
-
-
-def _check_whole(file: heif.Heif) -> None:
-    """Refuse data that were not written whole: NAL units, each after its length."""
-    data = file.items[file.primary].data
-    configuration = file.property(file.primary, CONFIGURATIONS[Hevc.kind]) or b""
-    size, at = (configuration[21] & 3) + 1, 0  # lengthSizeMinusOne
-    while length := int.from_bytes(data[at : at + size], "big"):
-        at += size + length
-        if at > len(data) or _IMPOSSIBLE.search(data, at - length, at):
-            raise InvalidInput("the HEIC's picture data are damaged: a part is missing")

@@ -102,20 +102,21 @@ class Heif:
         ]
 
 
-def read(data: memoryview) -> Heif:
+def read(data: memoryview, *, allow_sequence: bool = False) -> Heif:
     """Read a file's items.
 
     Args:
         data: The file.
+        allow_sequence: Whether it may have sequences of pictures, which are not read.
 
     Returns:
         What it has.
 
     Raises:
-        InvalidInput: It is damaged, or has sequences of pictures.
+        InvalidInput: It is damaged, or has a sequence that is not allowed.
     """
     file = list(boxes.read(data, _NAME))
-    if any(box.kind in _MOVIE for box in file):
+    if not allow_sequence and any(box.kind in _MOVIE for box in file):
         raise InvalidInput("image sequences (AVIF, HEIC) are not supported: export their frames")
     meta = list(boxes.read(_only(file, _META)[4:], _NAME))
     if int.from_bytes(_only(meta, b"iinf")[4:6], "big") > _MAX_ITEMS:

@@ -12,6 +12,8 @@ from worker.transforms.pictures import (
     bmp_header,
     camera_raw,
     formats,
+    heif,
+    hevc_data,
     pixel_limit,
     pnm_header,
     tiff_directories,
@@ -125,6 +127,8 @@ def check(data: memoryview, known: Format, max_pixels: int) -> None:
     elif known == formats.PNM:
         if pnm_header.read(data).kind == pnm_header.PAM:
             raise InvalidInput("PAM files are not supported")
+    elif known == formats.HEIC:
+        hevc_data.check_whole(heif.read(data, allow_sequence=True))
     elif known == formats.BMP and bmp_header.read(data).is_misread:
         raise InvalidInput(bmp_header.MISREAD)
 
