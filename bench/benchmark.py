@@ -20,6 +20,7 @@ class Setup:
     machine: str  # kind of machine of the local stack
     minutes: float = 1  # of `soak`
     count: int | None = None  # of objects, where it can be chosen; None for the usual one
+    revision: str = ""  # that `compare` measures against
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def run(
     machine: str,
     minutes: float,
     count: int | None = None,
+    revision: str = "",
 ) -> None:
     """Run benchmarks and report them.
 
@@ -35,6 +36,7 @@ def run(
         machine: Kind of machine of the local stack, where a benchmark deploys one.
         minutes: How long `soak` lasts.
         count: How many objects are measured, where that can be chosen.
+        revision: What `compare` measures against.
     """
     photos = photos or (PACKAGED if PACKAGED.is_dir() else SAMPLES)
     names = names or (benchmarks.QUICK if quick else benchmarks.USUAL)
@@ -48,7 +50,7 @@ def run(
             folder = place / name
             folder.mkdir()
             result = benchmark.measure(
-                Setup(folder, source, photos, quick, machine, minutes, count)
+                Setup(folder, source, photos, quick, machine, minutes, count, revision)
             )
             load = f"load {before:.1f} before, {host.load_average():.1f} after"
             plots = [save(plot, folder if quick else document.folder) for plot in result.plots]
@@ -57,9 +59,9 @@ def run(
             measured[name] = dict(result.figures)
             if not quick:
                 document.remember(name, result.figures)
-                command = f"./pipeline bench {name}" + (
-                    "" if photos == PACKAGED else " --photos FOLDER"
-                )
+                words = ["./pipeline bench", name, *([revision] if revision else [])]
+                words += [] if photos == PACKAGED else ["--photos FOLDER"]
+                command = " ".join(words)
                 document.write(name, _section(benchmark, result, plots, load, command))
     if not quick:
         table = targets.evaluate(document.figures())

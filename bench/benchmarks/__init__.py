@@ -15,7 +15,7 @@ QUICK = (
 NAMES = (
     *(*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak"),
     *("faces", "answers", "command", "chains", "gather", "ingest", "camera", "page", "upload"),
-    *("scale", "queue", "fleet-latency", "fleet-faults", "fleet-growth"),
+    *("scale", "queue", "fleet-latency", "fleet-faults", "fleet-growth", "compare"),
 )
 
 

@@ -1,4 +1,7 @@
-"""Run benchmarks; write tables and plots to docs/measurements.md."""
+"""Run benchmarks; write tables and plots to docs/measurements.md.
+
+`compare REV` runs the worker of HEAD and of another revision in turns.
+"""
 
 from pathlib import Path
 
@@ -44,13 +47,41 @@ def command(
     minutes: float | None,
     count: int | None,
 ) -> None:
+    names, revision = _without_revision(names)
     for name in names:
         if name not in benchmarks.NAMES:
             known = ", ".join(benchmarks.NAMES)
             raise CommandError(f"'{name}' is not a benchmark: choose from {known}.")
     if photos is not None and not any(photos.rglob("*.jpg")):
         raise CommandError(f"'{photos}' has no *.jpg files: name a folder of photos.")
-    from bench.run import run  # its packages are installed for this command only
+    # Packages of these modules are installed for this command only.
+    from bench.revision import require_committed, resolve
+    from bench.run import run
+
+    if revision:
+        resolve(revision)
+        require_committed()
 
     minutes = minutes or (0.2 if quick else 30)
-    run(names, quick=quick, photos=photos, machine=machine, minutes=minutes, count=count)
+    run(
+        names,
+        quick=quick,
+        photos=photos,
+        machine=machine,
+        minutes=minutes,
+        count=count,
+        revision=revision,
+    )
+
+
+def _without_revision(names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Take the revision from behind `compare`, which is measured alone."""
+    match names:
+        case ("compare", revision) if revision != "compare":
+            return ("compare",), revision
+        case _ if "compare" in names:
+            raise CommandError(
+                "'compare' takes one revision and no other benchmark, for example "
+                "'./pipeline bench compare HEAD~20'."
+            )
+    return names, ""

@@ -73,6 +73,9 @@ def test_the_page_on_scale_shows_what_the_simulation_finds() -> None:
     ("words", "sentence"),
     [
         (["speed"], "pipeline: 'speed' is not a benchmark: choose from kernels, "),
+        (["compare"], "pipeline: 'compare' takes one revision and no other benchmark, "),
+        (["kernels", "compare"], "pipeline: 'compare' takes one revision and no other benchmark, "),
+        (["compare", "no-such-revision"], "pipeline: 'no-such-revision' is not a revision of "),
         (["--photos", "cli"], "pipeline: 'cli' has no *.jpg files: name a folder"),
     ],
 )
