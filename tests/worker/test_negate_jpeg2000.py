@@ -143,7 +143,7 @@ def changed_bits(data: bytes, bits: int) -> bytes:
     ("data", "reason"),
     [
         (changed_bits(jp2(), 11), "3 components of 8/12 bits, unsigned"),
-        (changed_bits(jp2("L"), 0x87), "1 components of 8 bits, signed"),
+        (changed_bits(jp2("L"), 0x87), "has 1 component of 8 bits, signed"),
         (jp2("RGBA", no_jp2=True), "4 components and does not say which of them is alpha"),
         (jp2().replace(b"\0\0\0\x10", b"\0\0\0\x0e", 1), r"color space \(number 14\)"),
         (jp2("LA").replace(b"\0\1\0\1\0\0", b"\0\1\0\2\0\0"), "premultiplied alpha"),

@@ -19,6 +19,9 @@ from tests.worker.pipeline import ROOT
 from tests.worker.tiff_files import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Page, tiff
 from tests.worker.tiff_pages import Fields, compressed, gray, having, packed, planar, rgb, tiled
 from worker.errors import InvalidInput
+from worker.transforms.negate.tiff.layout import Place
+from worker.transforms.negate.tiff.tags import Value, of_blocks
+from worker.transforms.pictures import tiff_directories
 
 pytestmark = pytest.mark.usefixtures("compiled")
 CASES = ROOT.parent / "shared" / "cases"
@@ -546,8 +549,8 @@ def test_photoshops_layers_are_dropped_with_a_note(tmp_path: Path) -> None:
     once = negative(tmp_path, data)
     assert notes(tmp_path, data) == ["dropped Photoshop's layers (tag ImageSourceData)"]
     assert layers not in once
-    tags = _tags(once)
-    assert (tags[270], tags[65000], 37724 in tags) == ("text", (7, 8), False)
+    found = _tags(once)
+    assert (found[270], found[65000], 37724 in found) == ("text", (7, 8), False)
     with Image.open(BytesIO(once)) as image:
         assert getattr(image, "n_frames", 1) == 2
 
@@ -558,8 +561,8 @@ def test_content_credentials_are_dropped_with_a_note(tmp_path: Path) -> None:
     assert notes(tmp_path, data)[0].startswith("content credentials (C2PA) were dropped")
     once = negative(tmp_path, data)
     assert store not in once
-    tags = _tags(once)
-    assert (tags[65000], 52545 in tags) == ((7, 8), False)
+    found = _tags(once)
+    assert (found[65000], 52545 in found) == ((7, 8), False)
 
 
 def test_a_thumbnail_that_is_a_jpeg_file_is_negated(tmp_path: Path) -> None:
@@ -809,6 +812,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, Callable[[], bytes]]] = {
         "MetaMorph",
         lambda: tiff(having(Page(), 33628, LONG, (1,))),
     ),
+    "BigTIFF with offsets of 4 bytes": (
+        lambda: tiff(Page(), big=True).replace(b"II+\0\x08", b"II+\0\x04", 1),
+        "the BigTIFF's header is damaged: it must have offsets of 8 bytes, not 4",
+        lambda: tiff(Page(), big=True),
+    ),
     "loop of pages": (
         lambda: tiff(Page())[:-4] + tiff(Page())[4:8],
         "loop",
@@ -835,6 +843,17 @@ def test_files_that_cannot_be_kept_whole_are_refused(name: str, tmp_path: Path) 
     with pytest.raises(InvalidInput, match=reason) as caught:
         negative(tmp_path, bad())
     assert "\n" not in str(caught.value)
+
+
+def test_offsets_of_4_bytes_in_a_bigtiff_become_longer_where_they_must() -> None:
+    places = [Place(5 << 30, 48)]
+    big, small = (
+        tiff_directories.read(memoryview(tiff(Page(), big=each))) for each in (True, False)
+    )
+    offsets = of_blocks(big.pages[0], places, is_big=True)[273]
+    assert offsets == Value(16, 1, struct.pack("<Q", 5 << 30))
+    with pytest.raises(InvalidInput, match="convert it to BigTIFF"):
+        of_blocks(small.pages[0], places, is_big=False)
 
 
 def test_the_reason_says_which_page_is_refused(tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ JPEGS: dict[str, tuple[Callable[[], Page], str]] = {
     ),
     "other components": (
         lambda: _deepened(jpeg_page(picture(6, (61, 47)), 6, shared=True)),
-        "has 3 components of 8 bits where 1 channels of 8 bits are needed",
+        "has 3 × 8 bits per pixel where 1 × 8 are needed",
     ),
     "cut": (
         lambda: _cut(jpeg_page(picture(6, (61, 47)), 6, shared=True)),

@@ -164,9 +164,10 @@ def _negative(data: memoryview, colors: Sequence[bool], pixels: int) -> tuple[by
     is_deep = bits == {_DEEP_BITS} and len(header.bits) == 1
     if header.is_signed or not (bits == {_BYTE_BITS} or is_deep):
         depths = "/".join(map(str, sorted(bits)))
+        count = f"{len(header.bits)} component{'s' if len(header.bits) > 1 else ''}"
         kind = "signed" if header.is_signed else "unsigned"
         raise InvalidInput(
-            f"the JPEG 2000 has {len(header.bits)} components of {depths} bits, {kind}: only"
+            f"the JPEG 2000 has {count} of {depths} bits, {kind}: only"
             " 8 bits, or 16 of a single one, can be kept; convert the file to TIFF"
         )
     with _decoded(data, header, pixels) as image:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from worker.errors import InvalidInput
 
-BYTE, ASCII, LONG, UNDEFINED = 1, 2, 4, 7
+BYTE, ASCII, LONG, UNDEFINED, LONG8 = 1, 2, 4, 7, 16
 SUB_IFDS, EXIF = 330, 34665  # tags with the offsets of other directories
 _UNSIGNED = (1, 3, 4, 13, 16, 18)
 _INTEGERS = (*_UNSIGNED, 6, 8, 9, 17)
@@ -20,7 +20,7 @@ _SIZES |= {16: 8, 17: 8, 18: 8}
 _CODES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 6: "b", 7: "B", 8: "h", 9: "i", 10: "i"}
 _CODES |= {11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
-_BIGTIFF = 43
+_BIGTIFF, _BIGTIFF_MAGIC = 43, (b"II+\0", b"MM\0+")
 # In all directories. Those of a crafted file may overlap, and so may their fields' values.
 _MAX_ENTRIES = 200_000
 _MAX_SHARING = 16
@@ -164,6 +164,11 @@ def read(data: memoryview) -> Tiff:
         InvalidInput: A directory of pictures is damaged.
     """
     if not bytes(data[:8]).startswith(_MAGIC):
+        size = int.from_bytes(data[4:6], "little" if bytes(data[:2]) == b"II" else "big")
+        if bytes(data[:4]) in _BIGTIFF_MAGIC and size != 8:  # noqa: PLR2004
+            raise InvalidInput(
+                f"the BigTIFF's header is damaged: it must have offsets of 8 bytes, not {size}"
+            )
         raise InvalidInput("the TIFF's header is damaged")
     reader = _Reader(data)
     pages = reader.pages()

@@ -164,7 +164,9 @@ def _write(
             places.of(block) if block.size else blanks.get(block.coding, Place(0, 0))
             for block in page.blocks
         ]
-        changes[directory.start] |= page.changes | tags.of_blocks(directory, where)
+        changes[directory.start] |= page.changes | tags.of_blocks(
+            directory, where, is_big=tiff.is_big
+        )
         changes[directory.start] |= writer.sub_ifds(directory)
     for directory in (*tiff.pictures, *tiff.exif):
         if changes[directory.start] or directory.start in writer.moved:

@@ -85,8 +85,8 @@ def _check_frame(frame: Frame, samples: Samples, rows: int) -> None:
     components = len(frame.components)
     if (frame.bits, components) != (samples.bits, samples.channels):
         raise InvalidInput(
-            f"the TIFF's JPEG data has {components} components of {frame.bits} bits where "
-            f"{samples.channels} channels of {samples.bits} bits are needed"
+            f"the TIFF's JPEG data has {components} × {frame.bits} bits per pixel where "
+            f"{samples.channels} × {samples.bits} are needed"
         )
     if frame.width < samples.columns or frame.height < rows:
         raise InvalidInput(

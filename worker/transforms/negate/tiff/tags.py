@@ -18,6 +18,7 @@ from worker.transforms.pictures.tiff_directories import (
     ASCII,
     BYTE,
     LONG,
+    LONG8,
     SUB_IFDS,
     UNDEFINED,
     Directory,
@@ -216,12 +217,13 @@ def _complemented_range(page: Directory, channels: Channels, low: int, high: int
     return changes
 
 
-def of_blocks(page: Directory, places: Sequence[Place]) -> Changes:
+def of_blocks(page: Directory, places: Sequence[Place], *, is_big: bool) -> Changes:
     """Return the fields that change since a page's blocks do.
 
     Args:
         page: The page.
         places: The new places of its blocks, in their order.
+        is_big: Whether the file is a BigTIFF.
 
     Returns:
         The changes.
@@ -235,12 +237,12 @@ def of_blocks(page: Directory, places: Sequence[Place]) -> Changes:
     for tag, new in zip(tags, values, strict=True):
         field = page.fields.get(tag)
         if field and field.values() != new:
-            changes[tag] = _encoded_places(new, field)
+            changes[tag] = _encoded_places(new, field, is_big=is_big)
     return changes
 
 
-def _encoded_places(values: Sequence[int], field: Field) -> Value:
-    for kind in (field.kind, LONG):
+def _encoded_places(values: Sequence[int], field: Field, *, is_big: bool) -> Value:
+    for kind in (field.kind, LONG, *([LONG8] if is_big else [])):
         with suppress(OverflowError):
             return Value(kind, len(values), encode(values, kind, field.order))
     raise InvalidInput(_TOO_LARGE)
@@ -324,7 +326,8 @@ class DirectoryWriter:
         if not (field and self.moved):
             return {}
         starts = directory.numbers(SUB_IFDS)
-        return {SUB_IFDS: _encoded([self.moved.get(start, start) for start in starts], field)}
+        moved = [self.moved.get(start, start) for start in starts]
+        return {SUB_IFDS: _encoded_places(moved, field, is_big=self._tiff.is_big)}
 
     def write(self, directory: Directory, changes: Changes) -> None:
         """Write a directory and its changed fields."""
