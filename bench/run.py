@@ -58,11 +58,13 @@ def run(
             _print(benchmark, result, load)
             measured[name] = dict(result.figures)
             if not quick:
-                document.remember(name, result.figures)
-                words = ["./pipeline bench", name, *([revision] if revision else [])]
-                words += [] if photos == PACKAGED else ["--photos FOLDER"]
-                command = " ".join(words)
-                document.write(name, _section(benchmark, result, plots, load, command))
+                # Each revision has a section: a comparison does not replace another's.
+                title = f"{name} {revision}".strip()
+                document.remember(title, result.figures)
+                command = f"./pipeline bench {title}" + (
+                    "" if photos == PACKAGED else " --photos FOLDER"
+                )
+                document.write(title, _section(benchmark, result, plots, load, command))
     if not quick:
         table = targets.evaluate(document.figures())
         document.write("targets", table.markdown())

@@ -61,7 +61,6 @@ def command(
     if revision:
         resolve(revision)
         require_committed()
-
     minutes = minutes or (0.2 if quick else 30)
     run(
         names,
