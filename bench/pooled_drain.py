@@ -4,6 +4,7 @@ With `processes` it is what `python -m worker drain` does. With `threads` the tr
 worker's own process: no sandbox, no limits, for comparison only.
 """
 
+import json
 import os
 import sys
 import threading
@@ -29,7 +30,9 @@ class ThreadPool:
     """Runs as many transforms at a time as its size, in this process."""
 
     def __init__(self, pipeline: Pipeline, size: int) -> None:
-        self._apply = transforms.load(transforms.find(pipeline.transform)).apply
+        found = transforms.find(pipeline.transform)
+        self._apply = transforms.load(found).apply
+        self._parameters = found.read(json.loads(pipeline.parameters))
         self._pixels = pipeline.limits.pixels
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]
@@ -40,7 +43,7 @@ class ThreadPool:
         outputs.mkdir()
         with self._places:
             inputs = map(Input, sources, names, repeat(self._pixels))
-            return self._apply(list(inputs), outputs, None)
+            return self._apply(list(inputs), outputs, self._parameters)
 
     def stop(self) -> None:
         """Do nothing: a thread cannot be killed."""
