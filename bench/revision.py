@@ -1,6 +1,7 @@
 """A revision of this repository, checked out beside it and ready to run its worker."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -145,7 +146,11 @@ def _git(repository: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _run(command: Sequence[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # Where the user's PYTHONPATH names this checkout, its modules would be found first.
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def _check(name: str, answer: "subprocess.CompletedProcess[str]") -> None:

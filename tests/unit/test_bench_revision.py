@@ -28,6 +28,7 @@ def repository(tmp_path: Path) -> Path:
     """A repository whose worker needs no packages and takes every command."""
     path = tmp_path / "repository"
     (path / "worker").mkdir(parents=True)
+    (path / "worker" / "__init__.py").write_text("")
     (path / "worker" / "__main__.py").write_text("")
     (path / "worker" / "requirements.txt").write_text("")
     git(path, "init", "--quiet")
@@ -55,7 +56,7 @@ def test_a_checkout_runs_the_revision_and_goes_after_ctrl_c(
         checkout("HEAD~1", folder, repository, cache) as revision,
     ):
         assert resolve("HEAD~1", repository) == revision.commit
-        command = [str(revision.python), "-m", "worker"]
+        command = [str(revision.python), "-m", "worker"]  # finds the package of its folder
         answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         assert answer.stdout == ""
         assert revision.python.is_relative_to(cache)

@@ -156,12 +156,18 @@ time.sleep(600)
 #: It notices each file by itself, and answers without reading that there is one.
 UNASKED = f"""
 import time
+def number():
+    try:
+        return os.stat("../in/input").st_ino
+    except FileNotFoundError:  # between two files
+        return None
+known = None
 while True:
-    known = os.stat("../in/input").st_ino
+    while (found := number()) in (None, known):
+        time.sleep(0.001)
+    known = found
     open("a", "w").write("result")
     print({RESULT}, end="", flush=True)
-    while not os.path.exists("../in/input") or os.stat("../in/input").st_ino == known:
-        time.sleep(0.001)
 """
 
 
