@@ -1,15 +1,16 @@
 """Run benchmarks, print their results and write them into docs/measurements.md."""
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench import benchmarks, capacity, host, scratch, targets
 from bench.benchmark import Benchmark, Result, Setup
+from bench.errors import RevisionUnusable
 from bench.measurements import Measurements
 from bench.photos import PACKAGED, ROOT, SAMPLES
 from bench.plots import save
+from bench.revision import resolve
 from bench.table import Table
 from cli.terminal import print_progress
 from worker.transforms.negate import build
@@ -94,8 +95,10 @@ def _print(benchmark: Benchmark, result: Result, load: str) -> None:
 def _section(
     benchmark: Benchmark, result: Result, plots: Sequence[Path], load: str, command: str
 ) -> str:
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    answer = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        commit = resolve("HEAD")
+    except RevisionUnusable:
+        commit = "unknown"
     blocks = [
         f"## {benchmark.TITLE}",
         benchmark.TEXT,
@@ -103,7 +106,7 @@ def _section(
         *(table.markdown().strip() for table in result.tables),
         *_folded(result.details),
         *result.notes,
-        f"{host.describe()}; {load}; commit {answer.stdout.strip() or 'unknown'}.",
+        f"{host.describe()}; {load}; commit {commit}.",
         f"    {command}",
     ]
     return "\n\n".join(blocks)

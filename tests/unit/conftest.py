@@ -1,4 +1,7 @@
-"""One local cloud for the whole suite: look-ups and Trove are asked over real HTTP."""
+"""One local cloud for the whole suite: look-ups and Trove are asked over real HTTP.
+
+The store and the database are those of the worker's tests.
+"""
 
 import os
 import tempfile
@@ -8,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from local.cloud import LocalCloud
+from tests.worker.conftest import database, rclone
+
+__all__ = ["database", "rclone"]
 
 
 @pytest.fixture(scope="session")

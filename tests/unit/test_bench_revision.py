@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from bench.errors import RevisionUnusable
 from bench.revision import Revision, checkout, require_committed, resolve
 from bench.revision_pipeline import RevisionPipeline
-from local import object_store, postgres
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
 
@@ -99,20 +97,6 @@ def test_uncommitted_changes_of_the_worker_are_refused(repository: Path) -> None
         require_committed(repository)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    folder = tmp_path_factory.mktemp("rclone")
-    yield object_store.start(folder, "rclone")
-    object_store.stop(folder)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    folder = tmp_path_factory.mktemp("postgres")
-    yield postgres.start(folder)
-    postgres.stop(folder)
-
-
 @pytest.mark.parametrize(
     ("known", "bucket"),
     [
@@ -122,7 +106,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     ],
 )
 def test_settings_are_written_as_the_revision_takes_them(
-    tmp_path: Path, store: ObjectStore, database: PostgreSQL, known: str, bucket: str
+    tmp_path: Path, rclone: ObjectStore, database: PostgreSQL, known: str, bucket: str
 ) -> None:
     folder = tmp_path / "revision"
     (folder / "worker").mkdir(parents=True)
@@ -132,7 +116,7 @@ def test_settings_are_written_as_the_revision_takes_them(
         f"sys.exit(2 * (set(settings) != set({known.split()})))\n"
     )
     revision = Revision("old", "1234567", folder, Path(sys.executable))
-    with RevisionPipeline(tmp_path / "worker", revision, store, database) as pipeline:
+    with RevisionPipeline(tmp_path / "worker", revision, rclone, database) as pipeline:
         pipeline.migrate()
         pipeline.try_pass()
         settings = tomllib.loads(pipeline.settings.read_text())
@@ -144,7 +128,7 @@ def test_settings_are_written_as_the_revision_takes_them(
 
 
 def test_settings_that_a_revision_refuses_get_one_sentence(
-    tmp_path: Path, store: ObjectStore, database: PostgreSQL
+    tmp_path: Path, rclone: ObjectStore, database: PostgreSQL
 ) -> None:
     folder = tmp_path / "revision"
     (folder / "worker").mkdir(parents=True)
@@ -152,7 +136,7 @@ def test_settings_that_a_revision_refuses_get_one_sentence(
     (folder / "worker" / "__main__.py").write_text(refusal)
     revision = Revision("old", "1234567", folder, Path(sys.executable))
     with (
-        RevisionPipeline(tmp_path / "worker", revision, store, database) as pipeline,
+        RevisionPipeline(tmp_path / "worker", revision, rclone, database) as pipeline,
         pytest.raises(RevisionUnusable, match=r"`worker migrate` failed: x is not a setting\.$"),
     ):
         pipeline.migrate()

@@ -35,7 +35,7 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
 
     Raises:
         LeaseLost: Another machine may have leased the key.
-        UploadDeferred: A result could not be stored once.
+        UploadDeferred: A result was not stored, or further versions of it could not be deleted.
     """  # noqa: DOC502  raised by check_lease and the store
     try:
         types = [content_type for _, content_type in produced.files]

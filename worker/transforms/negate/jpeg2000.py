@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from worker.errors import InvalidInput
+from worker.quantities import counted
 from worker.transforms.negate import previews
 from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.pictures import boxes, codestream, pixel_limit
@@ -164,7 +165,7 @@ def _negative(data: memoryview, colors: Sequence[bool], pixels: int) -> tuple[by
     is_deep = bits == {_DEEP_BITS} and len(header.bits) == 1
     if header.is_signed or not (bits == {_BYTE_BITS} or is_deep):
         depths = "/".join(map(str, sorted(bits)))
-        count = f"{len(header.bits)} component{'s' if len(header.bits) > 1 else ''}"
+        count = counted(len(header.bits), "component")
         kind = "signed" if header.is_signed else "unsigned"
         raise InvalidInput(
             f"the JPEG 2000 has {count} of {depths} bits, {kind}: only"
