@@ -14,6 +14,7 @@ PACKAGED = Path("/usr/share/backgrounds/mate")  # Debian's mate-backgrounds
 
 #: P: mosaic of photographs; E: part of the scan of a large painting; then megapixels.
 SIZES = {"P12": (4240, 2832), "P2": (1734, 1158), "E12": (4240, 2832)}
+SMALL = (256, 192)  # photographs of at most 20 KB
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "JPEG q90": ("jpg", {"quality": 90}),
     "JPEG 4:4:4 q95": ("jpg", {"quality": 95, "subsampling": 0}),

@@ -28,6 +28,16 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class StackedBars:
+    """A bar for each group, of its parts one after the other."""
+
+    name: str
+    title: str
+    unit: str
+    groups: Mapping[str, Mapping[str, float]]  # group: part: value
+
+
+@dataclass(frozen=True)
 class Lines:
     """Lines through the (x, y) points of each series."""
 
@@ -39,7 +49,7 @@ class Lines:
     logarithmic: bool = False  # x
 
 
-Plot = Bars | Lines
+Plot = Bars | StackedBars | Lines
 
 
 def save(plot: Plot, folder: Path) -> Path:
@@ -48,6 +58,8 @@ def save(plot: Plot, folder: Path) -> Path:
 
     if isinstance(plot, Bars):
         figure = _bars(plot)
+    elif isinstance(plot, StackedBars):
+        figure = _stacked_bars(plot)
     else:
         figure = Figure(figsize=(_WIDTH, 4), layout="constrained")
         axes = figure.subplots()
@@ -99,4 +111,26 @@ def _bars(plot: Bars) -> "Figure":
         return figure
     handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
     axes.legend(handles, names, fontsize="x-small", loc="best")
+    return figure
+
+
+def _stacked_bars(plot: StackedBars) -> "Figure":
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    parts = list(dict.fromkeys(part for group in plot.groups.values() for part in group))
+    figure = Figure(figsize=(_WIDTH, 2 + 0.5 * len(plot.groups)), layout="constrained")
+    axes = figure.subplots()
+    start = dict.fromkeys(plot.groups, 0.0)
+    for number, part in enumerate(parts):
+        widths = {name: max(group.get(part, 0), 0) for name, group in plot.groups.items()}
+        color = colormaps["tab20"](number % 20)
+        axes.barh(
+            list(widths), list(widths.values()), left=list(start.values()), color=color, label=part
+        )
+        start = {name: start[name] + width for name, width in widths.items()}
+    axes.invert_yaxis()
+    axes.set(title=plot.title, xlabel=plot.unit)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(fontsize="x-small", loc="outside lower center", ncols=4)
     return figure

@@ -17,6 +17,7 @@ class Usage:
 
     seconds: float  # wall clock
     cpu: float  # seconds
+    system: float  # seconds of them in the kernel
     peak: int  # bytes: the largest sum of PSS seen (shared pages are counted once)
 
 
@@ -51,7 +52,7 @@ def measure(start: Callable[[], "subprocess.Popen[str]"], interval: float = 0.2)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    return Usage(seconds, used.ru_utime + used.ru_stime, peak)
+    return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_stime, peak)
 
 
 def pss(pid: int) -> int:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from statistics import median
 
 from bench.benchmark import Result, Setup
-from bench.photos import SIZES, PhotoSet
+from bench.photos import SIZES, SMALL, PhotoSet
 from bench.revision import checkout
 from bench.revision_pipeline import RevisionPipeline
 from bench.table import Table
@@ -21,7 +21,6 @@ small ones of 256 × 192 pixels (≤ 20 KB), the same bytes for both, in version
 times a second. Ratios are of one turn, so slow moments of the machine cancel: below 1, HEAD takes
 less. The median, the least and the largest are given."""
 
-_SMALL = (256, 192)
 _Uploads = Callable[[int], tuple[str, bytes]]
 
 
@@ -38,7 +37,7 @@ def measure(setup: Setup) -> Result:
     photo_set = PhotoSet(setup.photos)
     passes = {
         "2 MP photo": (photos, photo_set.uploads(SIZES["P2"])),
-        "small object": (objects, photo_set.uploads(_SMALL)),
+        "small object": (objects, photo_set.uploads(SMALL)),
     }
     with ExitStack() as stack:
         # HEAD has a checkout as well, so that both run alike.
