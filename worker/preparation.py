@@ -285,14 +285,14 @@ class _HashedFile:
 
     file: BinaryIO
 
-    def restart(self) -> Callable[[bytes], None]:
+    def restart(self) -> Callable[[bytes | memoryview], None]:
         """Forget what an earlier attempt received."""
         self.file.seek(0)
         self.file.truncate()
         self._digest = hashlib.sha256()
         return self.receive
 
-    def receive(self, piece: bytes) -> None:
+    def receive(self, piece: bytes | memoryview) -> None:
         """Append a piece."""
         self._digest.update(piece)
         self.file.write(piece)

@@ -83,7 +83,7 @@ CASES = {
     "get, not HTTP": Case(
         get, NOT_HTTP, UploadDeferred, "(the response begins with 'SSH-2.0-OpenSSH_9.2')"
     ),
-    "get, flood": Case(get, FLOOD, UploadDeferred, "(its headers are longer than 1048576 bytes)"),
+    "get, flood": Case(get, FLOOD, UploadDeferred, "(its headers are longer than 262144 bytes)"),
     "get, length": Case(
         get, response(Content_Length="many"), UploadDeferred, "(a length of the response is 'many')"
     ),

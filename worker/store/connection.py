@@ -5,24 +5,35 @@ object may have as much metadata, has no limit for a response that trickles, and
 CPU time per request, because it parses headers with email.parser (docs/measurements.md).
 """
 
+import os
+import re
 import socket
+import struct
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from select import POLLIN, poll
 from ssl import SSLContext
+from typing import Any
 
 from worker.errors import NoResponse, ResponseTimeout, ResponseTruncated, ResponseUnreadable
 
 _CONNECT_SECONDS = 5
-_HEAD_BYTES, _HEAD_LINES = 1 << 20, 10_000
-_PIECE_BYTES = 1 << 18
+_HEAD_LINES = 10_000
+_BUFFER_BYTES = 1 << 18  # a response's head, or a piece of its body
+_FILE_BYTES = 1 << 20  # of a file that one system call sends
 _MIN_BYTES_PER_SECOND = 1024  # a slower response counts as stalled
 _SIZE_DIGITS = 18
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 _FINAL = 200  # below: interim responses
 _MAX_HEADS = 10  # of one response: interim ones and its own
+_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")  # RFC 9112, 5.2
+# The kernel ends each wait after this time (SO_RCVTIMEO): a timeout of Python's costs a poll(2)
+# before each call.
+_WAIT_SECONDS = 1
+_TIMEVAL = struct.pack("@ll", _WAIT_SECONDS, 0)
 
 
 class Connection:
@@ -44,13 +55,23 @@ class Connection:
 
     def __init__(self, host: str, port: int, tls: SSLContext | None) -> None:
         self.status, self.headers, self.is_reusable = 0, dict[str, str](), True
-        self._buffer, self._is_head = b"", False
-        self._seconds, self._window, self._received = 0.0, 0.0, 0
+        self._bytes = bytearray(_BUFFER_BYTES)
+        self._buffer = memoryview(self._bytes)
+        self._start = self._end = 0  # of what was received and not read
+        self._is_head, self._is_tls, self._whole = False, tls is not None, 0
+        # When bytes went through last; since when they are counted, and how many came since.
+        self._seconds, self._active, self._since, self._received = 0.0, 0.0, 0.0, 0
         try:
             self._socket = socket.create_connection((host, port), _CONNECT_SECONDS)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls:
+            if tls:  # the ssl module repeats a read that the kernel ends
                 self._socket = tls.wrap_socket(self._socket, server_hostname=host)
+                self._socket.settimeout(_WAIT_SECONDS)
+            else:
+                self._socket.settimeout(None)
+                for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                    self._socket.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
+                self._whole = socket.MSG_WAITALL
         except OSError as error:
             raise NoResponse(_reason(error)) from error
         self._poll = poll()
@@ -80,7 +101,8 @@ class Connection:
             target: Path and query, quoted.
             headers: All headers.
             body: Bytes, or a file to send.
-            seconds: How long the store may neither receive nor send anything.
+            seconds: How long the store may neither receive nor send anything; up to a second more
+                is not noticed.
 
         Raises:
             NoResponse: There was no response.
@@ -94,34 +116,66 @@ class Connection:
         if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
             raise ValueError("a header contains a line end")
         head = text.encode("latin-1") + b"\r\n\r\n"
-        self._socket.settimeout(seconds)
         self._seconds, self._is_head = seconds, method == "HEAD"
-        with ExitStack() as stack:
-            file = None if isinstance(body, bytes) else stack.enter_context(body.open("rb"))
-            try:
-                # A store that refuses a long body responds and closes: read that response.
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    if isinstance(body, bytes) and len(body) <= _PIECE_BYTES:
-                        self._socket.sendall(head + body)  # in one packet, if possible
-                    else:
-                        self._socket.sendall(head)
-                        if isinstance(body, bytes):
-                            self._socket.sendall(body)
-                    if file:
-                        self._socket.sendfile(file)
-            except TimeoutError as error:
-                raise ResponseTimeout(f"it received nothing for {seconds:g} s") from error
-            except OSError as error:
-                raise NoResponse(_reason(error)) from error
-        self._window, self._received = time.monotonic(), 0
+        self._active = time.monotonic()
+        if isinstance(body, bytes):
+            self._send_request(head, body)
+        else:
+            with body.open("rb") as file:
+                self._send_request(head, file)
+        self._since, self._received = self._active, 0
+        self._start = self._end = 0
         for _ in range(_MAX_HEADS):
             self._read_head()
             if self.status >= _FINAL:
                 return
         raise ResponseUnreadable(f"more than {_MAX_HEADS} interim responses came")
 
-    def body(self) -> Iterator[bytes]:
-        """Yield the body of the response in pieces.
+    def _send_request(self, head: bytes, body: bytes | BufferedReader) -> None:
+        try:
+            if isinstance(body, bytes):
+                self._send_bytes(head, body)
+            else:
+                self._send_bytes(head)
+                self._send_file(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # a store that refuses a long body responds and closes: read that response
+        except OSError as error:
+            raise NoResponse(_reason(error)) from error
+
+    def _send_bytes(self, head: bytes, body: bytes = b"") -> None:
+        sent, size = 0, len(head) + len(body)
+        if not self._is_tls:  # in one packet, if possible
+            sent = self._repeat(self._socket.sendmsg, (head, body))
+        if sent < size:
+            rest = memoryview(head + body)
+            while sent < size:
+                sent += self._repeat(self._socket.send, rest[sent:])
+
+    def _send_file(self, file: BufferedReader) -> None:
+        if self._is_tls:
+            while piece := file.read(_BUFFER_BYTES):
+                self._send_bytes(piece)
+            return
+        where, offset = (self._socket.fileno(), file.fileno()), 0
+        while sent := self._repeat(os.sendfile, *where, offset, _FILE_BYTES):
+            offset += sent
+
+    def _repeat(self, send: Callable[..., int], *arguments: Any) -> int:
+        """Call a function again while the wait for the store is ended, but not for too long."""
+        while True:
+            try:
+                sent = send(*arguments)
+            except (BlockingIOError, TimeoutError) as error:
+                if time.monotonic() - self._active >= self._seconds:
+                    problem = f"it received nothing for {self._seconds:g} s"
+                    raise ResponseTimeout(problem) from error
+            else:
+                self._active = time.monotonic()
+                return sent
+
+    def body(self) -> Iterator[memoryview]:
+        """Yield the body of the response in pieces, each of which is valid until the next.
 
         Raises:
             NoResponse: The body is incomplete.
@@ -129,78 +183,84 @@ class Connection:
         """  # noqa: DOC502  raised by _receive
         coding = self.headers.get("transfer-encoding", "").lower()
         if self._is_head or self.status in (_NO_CONTENT, _NOT_MODIFIED):
-            pieces: Iterator[bytes] = iter(())
+            pass
         elif coding == "chunked":
-            pieces = self._chunks()
+            yield from self._chunks()
         elif coding:
             raise ResponseUnreadable(f"the response has the unknown coding {coding!r}")
         elif (length := self.headers.get("content-length")) is not None:
-            pieces = self._exactly(_size(length, 10))
+            yield from self._exactly(_size(length, 10))
         else:
-            pieces = self._to_end()
-        yield from pieces
-        if self._buffer:  # nothing was requested
+            yield from self._to_end()
+        if self._start < self._end:  # nothing was requested
             self.is_reusable = False
 
     def _read_head(self) -> None:
-        begin = self._buffer.find(b"\r\n\r\n")
+        begin = self._bytes.find(b"\r\n\r\n", self._start, self._end)
         while begin < 0:
-            if len(self._buffer) > _HEAD_BYTES:
-                raise ResponseUnreadable(f"its headers are longer than {_HEAD_BYTES} bytes")
-            piece = self._receive(_PIECE_BYTES)
-            if not piece:
-                kind = ResponseTruncated if self._buffer else NoResponse
+            if self._end == _BUFFER_BYTES:
+                raise ResponseUnreadable(f"its headers are longer than {_BUFFER_BYTES} bytes")
+            searched = max(self._start, self._end - 3)
+            if not self._receive(_BUFFER_BYTES):
+                kind = NoResponse if self._start == self._end else ResponseTruncated
                 raise kind("the store closed the connection without a response")
-            searched = max(0, len(self._buffer) - 3)
-            self._buffer += piece
-            begin = self._buffer.find(b"\r\n\r\n", searched)
-        head, self._buffer = self._buffer[:begin], self._buffer[begin + 4 :]
-        first, *lines = head.decode("latin-1").split("\r\n")
+            begin = self._bytes.find(b"\r\n\r\n", searched, self._end)
+        head = str(self._buffer[self._start : begin], "latin-1")
+        self._start = begin + 4
+        first, _, rest = head.partition("\r\n")
         version, _, status = first.partition(" ")
         if not (version.startswith("HTTP/1.") and status[:3].isdecimal()):
             raise ResponseUnreadable(f"the response begins with {first[:80]!r}")
-        if len(lines) > _HEAD_LINES:
-            raise ResponseUnreadable(f"the response has more than {_HEAD_LINES} headers")
-        self.status, self.headers = int(status[:3]), _headers(lines)
+        self.status, self.headers = int(status[:3]), _headers(rest)
         option = self.headers.get("connection", "" if version == "HTTP/1.1" else "close").lower()
         self.is_reusable = option != "close"
 
-    def _receive(self, limit: int) -> bytes:
-        """Return the next bytes, b"" if the store closed the connection."""
-        try:
-            piece = self._socket.recv(limit)
-        except TimeoutError as error:
-            raise ResponseTimeout(f"nothing came for {self._seconds:g} s") from error
-        except OSError as error:
-            raise ResponseTruncated(_reason(error)) from error
-        now = time.monotonic()
-        self._received += len(piece)
-        if now - self._window > self._seconds:
-            if piece and self._received < self._seconds * _MIN_BYTES_PER_SECOND:
-                raise ResponseTimeout(f"{self._received} bytes came in {self._seconds:g} s")
-            self._window, self._received = now, 0
-        return piece
+    def _receive(self, end: int, flags: int = 0) -> int:
+        """Receive bytes up to this end in the buffer.
 
-    def _exactly(self, size: int) -> Iterator[bytes]:
-        piece, self._buffer = self._buffer[:size], self._buffer[size:]
+        Returns:
+            How many came: 0 if the store closed the connection.
+
+        Raises:
+            ResponseTimeout: Nothing came, or too little.
+            ResponseTruncated: The connection failed.
+        """
         while True:
-            if piece:
-                yield piece
-            size -= len(piece)
-            if not size:
-                return
-            piece = self._receive(min(size, _PIECE_BYTES))
-            if not piece:
-                raise ResponseTruncated("the response was truncated")
+            try:
+                size = self._socket.recv_into(self._buffer[self._end : end], 0, flags)
+                break
+            except (BlockingIOError, TimeoutError) as error:
+                if time.monotonic() - self._active >= self._seconds:
+                    raise ResponseTimeout(f"nothing came for {self._seconds:g} s") from error
+            except OSError as error:
+                raise ResponseTruncated(_reason(error)) from error
+        self._active = now = time.monotonic()
+        self._end += size
+        self._received += size
+        if now - self._since > self._seconds:
+            if size and self._received < self._seconds * _MIN_BYTES_PER_SECOND:
+                raise ResponseTimeout(f"{self._received} bytes came in {self._seconds:g} s")
+            self._since, self._received = now, 0
+        return size
 
-    def _to_end(self) -> Iterator[bytes]:
+    def _exactly(self, size: int) -> Iterator[memoryview]:
+        while size:
+            start = self._start
+            end = min(start + size, _BUFFER_BYTES)
+            while self._end < end:
+                if not self._receive(end, self._whole):
+                    raise ResponseTruncated("the response was truncated")
+            yield self._buffer[start:end]
+            size -= end - start
+            self._consume(end)
+
+    def _to_end(self) -> Iterator[memoryview]:
         self.is_reusable = False
-        piece, self._buffer = self._buffer, b""
-        while piece or (piece := self._receive(_PIECE_BYTES)):
-            yield piece
-            piece = b""
+        while self._start < self._end or self._receive(_BUFFER_BYTES):
+            yield self._buffer[self._start : self._end]
+            self._consume(self._end)
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[memoryview]:
         while size := _size(self._line().partition(";")[0].strip(), 16):
             yield from self._exactly(size)
             self._line()
@@ -208,23 +268,34 @@ class Connection:
             pass
 
     def _line(self) -> str:
-        while (end := self._buffer.find(b"\n")) < 0:
-            if len(self._buffer) > _HEAD_BYTES:
-                raise ResponseUnreadable("a chunk's size is missing")
-            if not (piece := self._receive(_PIECE_BYTES)):
+        while (end := self._bytes.find(b"\n", self._start, self._end)) < 0:
+            if self._end == _BUFFER_BYTES:
+                if not self._start:
+                    raise ResponseUnreadable("a chunk's size is missing")
+                rest = bytes(self._buffer[self._start : self._end])
+                self._start, self._end = 0, len(rest)
+                self._buffer[: self._end] = rest
+            if not self._receive(_BUFFER_BYTES):
                 raise ResponseTruncated("the response was truncated")
-            self._buffer += piece
-        line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-        return line.decode("latin-1").rstrip("\r")
+        line = str(self._buffer[self._start : end], "latin-1")
+        self._consume(end + 1)
+        return line.rstrip("\r")
+
+    def _consume(self, end: int) -> None:
+        """Note that everything before this position was read."""
+        self._start = end
+        if self._start == self._end:
+            self._start = self._end = 0
 
 
-def _headers(lines: list[str]) -> dict[str, str]:
+def _headers(text: str) -> dict[str, str]:
     headers: dict[str, str] = {}
-    name = ""
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    lines = text.split("\r\n") if text else []
+    if len(lines) > _HEAD_LINES:
+        raise ResponseUnreadable(f"the response has more than {_HEAD_LINES} headers")
     for line in lines:
-        if line[:1] in " \t":  # a folded line (RFC 9112, 5.2)
-            headers[name] = " ".join((headers.get(name, ""), line.strip(" \t")))
-            continue
         name, colon, value = line.partition(":")
         if not colon:
             raise ResponseUnreadable(f"a header is {line[:80]!r}")

@@ -8,16 +8,16 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree import ElementTree as ET
 
 from worker.errors import ObjectMissing, RequestRefused, ServiceUnavailable, UploadDeferred
 from worker.settings import Settings, StoreSettings
 from worker.store import quirks, s3_deletion
-from worker.store.client import Sink
 from worker.store.retries import DOWNLOAD, PROBE, STANDARD
 from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
@@ -74,7 +74,7 @@ class S3Store:
         def fetch(query: dict[str, str]) -> ET.Element:
             try:
                 response = self._requests.call("GET", bucket, query=query)
-                return replace(response, body=sanitize(response.body)).xml()
+                return response._replace(body=sanitize(response.body)).xml()
             except RequestRefused as error:
                 raise self._requests.bucket_error(bucket, error) from error
 
@@ -89,13 +89,7 @@ class S3Store:
     ) -> tuple[ObjectInfo, str]:
         """See `Store.get`."""
         with target.open("wb") as file:
-
-            def restart() -> Callable[[bytes], object]:
-                file.seek(0)
-                file.truncate()
-                return file.write
-
-            return self._read(bucket, key, version_id, etag, restart)
+            return self._read(bucket, key, version_id, etag, _Received(file))
 
     @contextmanager
     def open(
@@ -108,26 +102,12 @@ class S3Store:
 
     def hash(self, bucket: str, key: str, version_id: str, etag: str) -> tuple[ObjectInfo, str]:
         """See `Store.hash`."""
-        return self._read(bucket, key, version_id, etag, lambda: lambda _: None)
+        return self._read(bucket, key, version_id, etag, _Received())
 
     def _read(
-        self, bucket: str, key: str, version_id: str, etag: str, restart: Sink
+        self, bucket: str, key: str, version_id: str, etag: str, received: "_Received"
     ) -> tuple[ObjectInfo, str]:
         condition = {} if version_id else {"if-match": f'"{etag}"'}
-        sha256, size = hashlib.sha256(), 0
-
-        def sink() -> Callable[[bytes], object]:
-            nonlocal sha256, size
-            sha256, size, keep = hashlib.sha256(), 0, restart()
-
-            def take(piece: bytes) -> None:
-                nonlocal size
-                keep(piece)
-                sha256.update(piece)
-                size += len(piece)
-
-            return take
-
         try:
             response = self._requests.call(
                 "GET",
@@ -135,12 +115,12 @@ class S3Store:
                 key,
                 query=version_query(version_id),
                 headers=condition,
-                sink=sink,
+                sink=received.restart,
                 retry=DOWNLOAD,
             )
         except RequestRefused as error:
             raise self._requests.read_error(bucket, key, version_id, error) from error
-        return _info(response.headers, size), sha256.hexdigest()
+        return _info(response.headers, received.size), received.sha256.hexdigest()
 
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
         """See `Store.head`."""
@@ -244,6 +224,28 @@ class S3Store:
         s3_deletion.delete_if_unchanged(self._requests, bucket, key, version_id, etag)
 
 
+class _Received:
+    """A body that is being received: hashed, and written if there is a file."""
+
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        self._file, self.sha256, self.size = file, hashlib.sha256(), 0
+
+    def restart(self) -> Callable[[memoryview], None]:
+        """Forget what an earlier attempt received."""
+        if self.size:
+            self.sha256, self.size = hashlib.sha256(), 0
+            if self._file:
+                self._file.seek(0)
+                self._file.truncate()
+        return self._receive
+
+    def _receive(self, piece: memoryview) -> None:
+        self.sha256.update(piece)
+        self.size += len(piece)
+        if self._file:
+            self._file.write(piece)
+
+
 class _PartsUpload:
     """Implements `PartsUpload`."""
 
@@ -295,6 +297,7 @@ def _unquoted(etag: str | None) -> str:
     return (etag or "").strip('"')  # quirks.ETAG_WITHOUT_QUOTES
 
 
+@lru_cache(maxsize=1024)  # HEAD repeats what GET said
 def _time(text: str | None) -> datetime | None:
     try:
         return whole_seconds(parsedate_to_datetime(text or ""))
@@ -314,5 +317,5 @@ def _info(headers: Mapping[str, str], size: int) -> ObjectInfo:
         size,
         metadata,
         headers.get("content-type", ""),
-        is_manifest=any(name in headers for name in _MANIFESTS),
+        is_manifest=not headers.keys().isdisjoint(_MANIFESTS),
     )
