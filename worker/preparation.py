@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPException
@@ -45,6 +45,8 @@ _HUB = "https://huggingface.co"
 _HUB_SECONDS = 60  # without any byte
 _PIECE_BYTES = 1 << 20
 _PIP_WHEEL = "pip-*.whl"
+#: The Debian packages with it: the worker itself is installed without pip.
+_PIP_PACKAGES = ("python3-venv",)
 _REFRESH = "run `./pipeline refresh` and `up`"
 
 
@@ -82,11 +84,13 @@ def prepare(settings: Settings, pipeline: Pipeline, installer: Path | None = Non
 def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Environment:
     settings.prepared.mkdir(parents=True, exist_ok=True)
     if pipeline.apt:
-        _install_packages(pipeline, installer)
+        _install_packages(pipeline.apt, installer)
     folder = _folder(settings, pipeline) if pipeline.folder.sha256 else None
     files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
     made = Environment(folder=folder, files=files)
     if requirements := requirements_of(pipeline, folder):
+        if installer and not _pip_wheels():
+            _install_packages(_PIP_PACKAGES, installer, "with pip")
         venvs = settings.prepared / "venvs"
         python = virtual_environment(venvs, requirements, f"pipeline {pipeline.name}")
         made = replace(made, python=python)
@@ -133,15 +137,17 @@ def _run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-def _install_packages(pipeline: Pipeline, installer: Path | None) -> None:
-    names = " ".join(pipeline.apt)
+def _install_packages(
+    packages: Sequence[str], installer: Path | None, origin: str = "of `apt`"
+) -> None:
+    names = " ".join(packages)
     if installer is None:
         print(f"Debian packages are not installed here ({names}): this computer must have them.")
         return
-    done = _run(installer, "packages", *pipeline.apt)
+    done = _run(installer, "packages", *packages)
     if done.returncode:
         raise ServiceUnavailable(
-            f"The Debian packages of `apt` ({names}) cannot be installed:"
+            f"The Debian packages {origin} ({names}) cannot be installed:"
             f" {_last_error(done.stdout, 'E: ')}."
         )
 
@@ -229,11 +235,15 @@ def _pip(python: Path, requirements: Path) -> None:
 
 def _pip_program() -> Path:
     """Return pip inside the wheel that Python brings: installing it into each venv takes longer."""
-    bundled = Path(sysconfig.get_path("stdlib")) / "ensurepip/_bundled"
-    for folder in (Path("/usr/share/python-wheels"), bundled):  # Debian keeps it apart
-        for wheel in sorted(folder.glob(_PIP_WHEEL)):
-            return wheel / "pip"
+    if wheels := _pip_wheels():
+        return wheels[0] / "pip"
     raise ServiceUnavailable(f"{sys.executable} has no pip: install python3-venv.")
+
+
+def _pip_wheels() -> list[Path]:
+    bundled = Path(sysconfig.get_path("stdlib")) / "ensurepip/_bundled"
+    folders = (Path("/usr/share/python-wheels"), bundled)  # Debian keeps it apart
+    return [wheel for folder in folders for wheel in sorted(folder.glob(_PIP_WHEEL))]
 
 
 def _pip_reason(output: str) -> str:

@@ -21,8 +21,9 @@ TEXT = """Seconds since the guest's systemd began, of the running `container` ma
 #: Ends of phases: unit whose journal is read, text of the line that marks the end, phase's name.
 _MARKS = (
     ("cloud-final", "Finished", "cloud-init"),
-    ("pipeline-install", "Installing the worker's Python packages", "python3-venv by apt"),
-    ("pipeline-install", "Finished", "packages by pip"),
+    # Revisions that took pip from `python3-venv` installed that first.
+    ("pipeline-install", "Installing the worker's Python packages", "worker downloaded"),
+    ("pipeline-install", "Finished", "Python packages"),
     ("pipeline-migrate", "Finished", "migrate"),
     ("pipeline-worker@*", '"event": "done"', "first negative"),
     ("pipeline-worker@*", '"event": "pass"', "first pass"),
