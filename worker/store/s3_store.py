@@ -13,14 +13,13 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
-from xml.etree import ElementTree as ET
 
 from worker.errors import ObjectMissing, RequestRefused, ServiceUnavailable, UploadDeferred
 from worker.settings import Settings, StoreSettings
 from worker.store import quirks, s3_deletion
 from worker.store.retries import DOWNLOAD, PROBE, STANDARD
 from worker.store.s3_copy import Copy
-from worker.store.s3_listing import ListingUnreadable, list_pages, sanitize
+from worker.store.s3_listing import ListingUnreadable, Page, list_pages, parse
 from worker.store.s3_multipart import UNKNOWN_UPLOAD, S3Multipart
 from worker.store.s3_requests import S3Requests, version_query
 from worker.store.store import Contents, ObjectInfo, PartsUpload, Source, Stored, Version
@@ -71,10 +70,9 @@ class S3Store:
     def list_pages(self, bucket: str, *, versions: bool, prefix: str = "") -> Iterator[ListPage]:
         """See `Store.list_pages`."""
 
-        def fetch(query: dict[str, str]) -> ET.Element:
+        def fetch(query: dict[str, str]) -> Page:
             try:
-                response = self._requests.call("GET", bucket, query=query)
-                return response._replace(body=sanitize(response.body)).xml()
+                return parse(self._requests.call("GET", bucket, query=query).body)
             except RequestRefused as error:
                 raise self._requests.bucket_error(bucket, error) from error
 
