@@ -94,7 +94,7 @@ def test_batches_leave_no_thread_idle() -> None:
     assert lengths(4, small) == [1]
     assert lengths(4, *[small] * 4) == [1, 1, 1, 1]
     assert lengths(4, *[small] * 10) == [3, 3, 2, 2]
-    assert lengths(2, *[small] * 100)[:12] == [BATCH_UPLOADS] * 12
+    assert lengths(2, *[small] * (12 * BATCH_UPLOADS))[:11] == [BATCH_UPLOADS] * 11
     assert lengths(2, *[small] * 10, batch_uploads=1) == [1] * 10
 
 

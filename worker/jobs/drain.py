@@ -33,8 +33,10 @@ from worker.sandbox.policy import make_pool
 from worker.sandbox.pool import TransformPool
 from worker.settings import Pipeline, Settings
 from worker.store.s3_store import open_store
-from worker.transforms import COMMAND, describe, version
+from worker.transforms import COMMAND, MODEL, describe, version
 
+# Jobs of a batch run one after another: long ones would leave cores idle.
+_BATCH_UPLOADS = {MODEL: 8, COMMAND: 1}
 _STOP_SECONDS = 10  # between a signal and the end of the process
 _log = logging.getLogger(__name__)
 
@@ -152,8 +154,8 @@ def pass_context(
     """Return what the jobs of a pass share, with the stack's object store."""
     store = open_store(settings)
     parameters_sha256 = hashlib.sha256(pipeline.parameters.encode()).hexdigest()
-    is_command = policy_of(pipeline) == COMMAND
     transform_version = version(pipeline.transform, pipeline.folder.sha256)
+    batch_uploads = _BATCH_UPLOADS.get(policy_of(pipeline), BATCH_UPLOADS)
     return Context(
         store=store,
         pipeline=pipeline,
@@ -170,8 +172,7 @@ def pass_context(
         machine=settings.machine,
         folder=folder,
         space=Disk(folder).measure,
-        # Jobs of a batch run one after another: long ones would leave cores idle.
-        batch_uploads=1 if pipeline.gather or is_command else BATCH_UPLOADS,
+        batch_uploads=1 if pipeline.gather else batch_uploads,
     )
 
 

@@ -22,7 +22,6 @@ _LOOK_SECONDS = 0.15  # between two looks at a full queue
 _DEMAND_SECONDS = 2.0  # at most between two listings while no thread is short of tasks
 _QUEUED = 4  # tasks a thread: short jobs must not exhaust the queue between two looks
 _MOST_SLOW = 1000  # works that are kept; others are listed again
-_BATCHES = 2  # of a bundle: a task costs the workers 5 ms of CPU
 
 
 class FleetLister:
@@ -154,8 +153,7 @@ class FleetLister:
             if one.is_slow and len(self._slow) < _MOST_SLOW:
                 self._slow[one.work.key] = one
         quick = [one for one in due if not one.is_slow]
-        limit = self._context.batch_uploads
-        limit *= _BATCHES if limit > 1 else 1  # single jobs may be long
+        limit = self._context.batch_uploads  # a task costs the workers 5 ms of CPU
         left = deque(bundles(quick, self._fleet_threads, limit, following))
         while left or self._slow:
             if self._state.is_ending or not self.lead():

@@ -11,7 +11,7 @@ from worker.uploads.upload import Upload
 # Uploads that are deleted by one thread: in one request (S3 API reference, DeleteObjects), or in a
 # request each.
 _MAX_TOGETHER = 1000
-_MAX_SEPARATE = 8
+_MAX_SEPARATE = 32
 
 
 @dataclass(frozen=True)

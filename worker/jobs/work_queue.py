@@ -9,8 +9,9 @@ from worker.jobs.disk import Space
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
-#: Uploads per batch. If the worker dies, the uploads of its batches run alone afterwards.
-BATCH_UPLOADS = 8
+#: Uploads per batch: they share statements, folders and wake-ups of threads. If the worker dies,
+#: the uploads of its batches run alone afterwards.
+BATCH_UPLOADS = 32
 BATCH_BYTES = 16 << 20
 
 
