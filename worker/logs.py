@@ -7,14 +7,16 @@ lines reach the journal and the operator's terminal (`./pipeline logs`).
 import json
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 _ROOT = "worker"
-_FIELDS = "fields"
+_LINES = "lines"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as `{"time": …, "event": …, field: value, …}`.
+    """Formats each line of a record as `{"time": …, "event": …, field: value, …}`.
 
     Args:
         common: Fields that every line has.
@@ -25,17 +27,25 @@ class JsonFormatter(logging.Formatter):
         self._common = common
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line of JSON; fields that are None are left out."""
+        """Return lines of JSON; fields that are None are left out."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "event": record.getMessage(), **self._common}
-        line |= {k: v for k, v in getattr(record, _FIELDS, {}).items() if v is not None}
+        common = {"time": time, "event": record.getMessage(), **self._common}
+        texts = (
+            _encode(common | {name: value for name, value in line.items() if value is not None})
+            for line in getattr(record, _LINES, [{}])
+        )
         # Names of files and errors may hold lone surrogates, which no stream can encode.
-        return json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()
+        return "\n".join(texts).encode(errors="replace").decode()
 
 
-def fields(**values: object) -> dict[str, dict[str, object]]:
+def fields(**values: object) -> dict[str, Sequence[Mapping[str, object]]]:
     """Return the argument `extra` of a logging call that adds fields to its line."""
-    return {_FIELDS: values}
+    return {_LINES: [values]}
+
+
+def lines(each: Sequence[Mapping[str, object]]) -> dict[str, Sequence[Mapping[str, object]]]:
+    """Return the argument `extra` of a logging call that writes a line for each of some fields."""
+    return {_LINES: each}
 
 
 def configure(**common: object) -> None:

@@ -11,6 +11,9 @@ from worker.jobs.schedule import Schedule
 from worker.jobs.scheduler import Scheduler
 from worker.jobs.work_queue import BATCH_UPLOADS
 
+# The longest pause between two listings while there is enough to do.
+_BUSY_SECONDS = 10
+
 
 class OwnListing:
     """Implements `Source`.
@@ -87,7 +90,11 @@ class OwnListing:
         return found
 
     def _pause(self) -> None:
-        """Wait before the next listing: less if no work is left."""
+        """Wait before the next listing: less if no work is left.
+
+        Another one while keys are queued would show little but these: each thread has the next.
+        """
         was_idle = self._state.is_idle()
         pause = random.uniform(*self.schedule.pause)  # noqa: S311
         self._state.wait(lambda: not was_idle and self._state.is_idle(), pause)
+        self._state.wait(lambda: self._state.scheduler.queued < self._threads, _BUSY_SECONDS)

@@ -57,9 +57,10 @@ class PausedUploads:
 
     def note_listed(self, upload: Upload, now: float) -> None:
         """Note that an upload is listed; if it is gone, the listing is out of date: pause."""
-        if hash(upload) in self._gone or hash(upload) in self._gone_before:
-            self._gone.discard(hash(upload))
-            self._gone_before.discard(hash(upload))
+        number = hash(upload)
+        if number in self._gone or number in self._gone_before:
+            self._gone.discard(number)
+            self._gone_before.discard(number)
             self.note_failure(upload, now)
         if pause := self._pauses.get(upload):
             pause.shown = self._listing
@@ -107,6 +108,8 @@ class PausedUploads:
                 uploads.append(one)
             elif self.is_searched(one):
                 break  # its result must not be stored after a newer one's
+        if is_due and len(uploads) == len(work.uploads):
+            return work
         return work.reduced(work.withdrawn if is_due else [], uploads)
 
     def is_due(self, upload: Upload, now: float) -> bool:

@@ -23,7 +23,8 @@ from worker.jobs.pass_state import PassState
 from worker.jobs.recorded import Recorded
 from worker.jobs.transform import MAX_CRASHES
 from worker.jobs.work_queue import Batch
-from worker.logs import fields
+from worker.ledger.ledger import DONE, QUARANTINED
+from worker.logs import lines
 from worker.uploads.listing import KeyUploads
 from worker.uploads.upload import Upload
 
@@ -213,14 +214,18 @@ class Processor:
         with self._changed:
             self._counts.update(result.outcome for result in outcome.results)
             self._counts["missing"] += len(outcome.missing)
-        for result in outcome.results:
-            extra = fields(
-                key=result.upload.key,
-                outputs=[output.key for output in result.outputs] or None,
-                seconds=result.seconds,
-                reason=result.reason,
-            )
-            _log.info(result.outcome, extra=extra)
+        for event in (DONE, QUARANTINED):
+            ended = [
+                {
+                    "key": result.upload.key,
+                    "outputs": [output.key for output in result.outputs] or None,
+                    "seconds": result.seconds,
+                    "reason": result.reason,
+                }
+                for result in outcome.results
+                if result.outcome == event
+            ]
+            _log_each(event, ended)
 
     def _fail(
         self,
@@ -234,7 +239,7 @@ class Processor:
             crashed: The crashes of uploads that must run alone.
         """
         problems = {upload: problem for upload, (_, problem) in failed.items()}
-        _log_all("deferred", problems)
+        _log_problems("deferred", problems)
         self._context.ledger.fail(problems)
         now = time.monotonic()
         with self._changed:
@@ -250,11 +255,15 @@ class Processor:
             for upload, error in failures.items()
             if isinstance(error, DeletionRefused)
         }
-        _log_all("undeletable", refused)
+        _log_problems("undeletable", refused)
         self._context.ledger.fail(refused, undeletable=True)
         return refused.keys()
 
 
-def _log_all(event: str, problems: Mapping[Upload, str]) -> None:
-    for upload, problem in problems.items():
-        _log.info(event, extra=fields(key=upload.key, reason=problem))
+def _log_problems(event: str, problems: Mapping[Upload, str]) -> None:
+    _log_each(event, [{"key": one.key, "reason": problem} for one, problem in problems.items()])
+
+
+def _log_each(event: str, each: Sequence[Mapping[str, object]]) -> None:
+    if each:
+        _log.info(event, extra=lines(each))

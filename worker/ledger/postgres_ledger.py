@@ -100,7 +100,7 @@ class PostgresLedger:
         by_key = {storable(job.upload.key): job for job in jobs}
         by_id = {job.id: job for job in by_key.values()}
         rows = [
-            {"job_id": job.id, "attempt_id": self._attempt_id(job.upload)} | identity(job.upload)
+            {"job_id": job.id, "attempt_id": self._attempt_id_of(job)} | identity(job.upload)
             for job in by_id.values()
         ]
         found = self._run_releasing("start_jobs", jobs=storable_json(rows), alone=alone)
@@ -271,6 +271,9 @@ class PostgresLedger:
         """Return the id of an upload's attempts, which does not depend on retries."""
         return job_id(self._pipeline, upload)
 
+    def _attempt_id_of(self, job: Job) -> str:
+        return job.id if job.round == 0 else self._attempt_id(job.upload)
+
     def _row(self, result: Result) -> dict[str, Any]:
         job, maker = result.job, result.maker
         first = result.outputs[0] if result.outputs else None
@@ -278,7 +281,7 @@ class PostgresLedger:
         common = {**names, "job_id": job.id, "run_id": job.run_id, "fence": result.fence}
         return {
             **common,
-            "attempt_id": self._attempt_id(job.upload),
+            "attempt_id": self._attempt_id_of(job),
             "round": job.round,
             "parent_id": job.parent and job.parent.job_id,
             "parent_number": job.parent and job.parent.number,
