@@ -5,28 +5,51 @@ Systems for which no kernels are prebuilt defer pictures until they have compile
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
+from worker.errors import UploadDeferred
 from worker.transforms import Input, Produced
-from worker.transforms.negate import bmp, gif, heif, jpeg, jpeg2000, kernels, png, pnm, tiff, webp
+from worker.transforms.negate import jpeg, kernels
 from worker.transforms.negate.parameters import Parameters
 from worker.transforms.pictures import formats
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
 
-#: Each writes the negative of a file of at most so many pixels; it returns the job's notes: what
-#: was dropped or changed on purpose, a phrase each.
-_NEGATE: Mapping[Format, Callable[[MappedFile, Path, int], list[str]]] = {
+#: Writes the negative of a file of at most so many pixels; it returns the job's notes: what was
+#: dropped or changed on purpose, a phrase each.
+_Negate = Callable[[MappedFile, Path, int], list[str]]
+
+
+def _imported(module: str, function: str = "negate") -> _Negate:
+    """Return a function whose module is imported when it is first called.
+
+    Most pipelines have pictures of one format. The other modules and Pillow would take 2 MB of each
+    process, and half of the CPU that its start takes.
+    """
+
+    def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
+        try:
+            found = import_module(f"{__name__}.{module}")
+        except ImportError as error:  # the installation is broken, or memory short: not the file
+            raise UploadDeferred(f"negate cannot import {error.name or module}: {error}") from error
+        notes: list[str] = getattr(found, function)(file, target, pixels)
+        return notes
+
+    return negate
+
+
+_NEGATE: Mapping[Format, _Negate] = {
     formats.JPEG: jpeg.negate,
-    formats.PNG: png.negate,
-    formats.GIF: gif.negate,
-    formats.TIFF: tiff.negate,
-    formats.WEBP: webp.negate,
-    formats.BMP: bmp.negate,
-    formats.PNM: pnm.negate,
-    formats.JPEG_2000: jpeg2000.negate,
-    formats.AVIF: heif.negate_avif,
-    formats.HEIC: heif.negate_heic,
+    formats.PNG: _imported("png"),
+    formats.GIF: _imported("gif"),
+    formats.TIFF: _imported("tiff"),
+    formats.WEBP: _imported("webp"),
+    formats.BMP: _imported("bmp"),
+    formats.PNM: _imported("pnm"),
+    formats.JPEG_2000: _imported("jpeg2000"),
+    formats.AVIF: _imported("heif", "negate_avif"),
+    formats.HEIC: _imported("heif", "negate_heic"),
 }
 
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from worker.errors import InvalidInput
 from worker.quantities import counted
 from worker.transforms.negate import previews
-from worker.transforms.negate.pixels import negative
 from worker.transforms.negate.previews import Negated
 from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import pixel_limit
@@ -207,7 +206,7 @@ def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
         image.load()
         options = {"lossless": kind == _LOSSLESS, "exact": True, "quality": _QUALITY}
         try:
-            negative(image).save(buffer, "WEBP", **options)
+            _negative(image).save(buffer, "WEBP", **options)
         except ValueError as error:
             if str(error) in _ENCODER_WITHOUT_MEMORY:
                 raise MemoryError from error
@@ -225,3 +224,11 @@ def _check_memory(size: int) -> None:
         mmap.mmap(-1, size).close()
     except OSError as error:
         raise MemoryError from error
+
+
+def _negative(image: Image.Image) -> Image.Image:
+    """Return the negative of an RGB or RGBA image; alpha stays, colors below it change too."""
+    if image.mode == "RGB":
+        return ImageChops.invert(image)
+    *colors, alpha = image.split()
+    return Image.merge(image.mode, [*map(ImageChops.invert, colors), alpha])
