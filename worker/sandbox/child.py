@@ -5,6 +5,7 @@ child_process.py in the folder for results. The first line of its input has the 
 parameters, which may be secret. No process of a pass but this one and job.py imports a transform.
 """
 
+import gc
 import json
 import os
 import sys
@@ -52,6 +53,7 @@ def main() -> None:
         print(json.dumps({"failed": start_failure(name, error)}), file=responses)
         return
     print(json.dumps({"ready": unenforced}), file=responses)
+    gc.freeze()  # what imports made is no garbage
     for line in requests:
         limit_cpu(int(cpu_seconds))
         job = json.loads(line)

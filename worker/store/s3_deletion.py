@@ -6,7 +6,6 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from xml.sax.saxutils import escape
 
 from worker.errors import (
     DeletionRefused,
@@ -20,6 +19,7 @@ from worker.store import quirks
 from worker.store.retries import ONCE
 from worker.store.s3_requests import S3Requests, checked, text, version_query
 from worker.store.store import Version
+from worker.store.xml_escaping import escape
 
 _MAX_VERSIONS = 1000  # of one DeleteObjects request (S3 API reference)
 _Refusals = dict[Version, RequestRefused]

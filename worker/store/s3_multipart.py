@@ -7,11 +7,11 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
-from xml.sax.saxutils import escape
 
 from worker.errors import RequestRefused
 from worker.store.client import Response
 from worker.store.s3_requests import S3Requests, checked, text
+from worker.store.xml_escaping import escape
 
 #: Codes of a store that does not know an upload.
 UNKNOWN_UPLOAD = {"404", "NoSuchUpload"}
