@@ -47,7 +47,8 @@ class LocalCloud:
     @property
     def is_running(self) -> bool:
         """Whether its API and its object store are up (the rest is up when they are)."""
-        api = processes.is_running(self.folder, DAEMON) and (self.folder / "daemon.port").exists()
+        # clouds.yaml is written last.
+        api = processes.is_running(self.folder, DAEMON) and self.clouds_yaml.exists()
         return api and processes.is_running(self.folder / STORE, object_store.NAME)
 
     def start(self) -> None:
@@ -55,17 +56,30 @@ class LocalCloud:
 
         Raises:
             LocalCloudError: the API did not start.
+        """  # noqa: DOC502  raised by what it calls
+        with self.starting():
+            pass
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Start what does not run beside the context's body; it is up when the context has ended.
+
+        Raises:
+            LocalCloudError: the API did not start.
         """
         with self._locked(create=True):
             if self.is_running:
+                yield
                 return
             if self._kind:
                 kinds.save(self.folder, self._kind)
             processes.kill(self.folder, DAEMON)  # it would not know a new object store's address
             port_file = self.folder / "daemon.port"
-            port_file.unlink(missing_ok=True)
+            for file in (port_file, self.clouds_yaml):
+                file.unlink(missing_ok=True)
             object_store.launch(self.folder / STORE)  # beside the daemon, which waits for it
             processes.start_module(self.folder, DAEMON, "local.daemon", [str(self.folder)])
+            yield
             port = processes.await_file(self.folder, DAEMON, port_file, START_SECONDS)
             if port is None:
                 raise LocalCloudError(

@@ -54,7 +54,6 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
     return {
         **os.environ,
         "PYTHONPATH": str(CHECKOUT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         **(extra or {}),
         VARIABLE: marker(folder),
     }

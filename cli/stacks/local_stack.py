@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +79,10 @@ class LocalStack:
     def open(self) -> PulumiStack:
         """Return the stack, ready to be changed, with its cloud running."""
         if self._stack is None:
-            self._prepare()
+            self._write_files()
             end_orphans(str(self.paths.passphrase))
             self._stack = PulumiStack(self.workspace())
+            self._start_cloud(self._stack.prepare)
             if self._is_locked():  # the engine's own answer would take half a second
                 self._stack.drop_lock()
         return self._stack
@@ -104,7 +105,8 @@ class LocalStack:
         """
         if not self._has_state():  # Pulumi's CLI may have to be built first
             raise not_deployed(LOCAL)
-        self._prepare()
+        self._write_files()
+        self._start_cloud()
         found = PulumiStack(self.workspace()).outputs(show_secrets=show_secrets)
         for machine in self.cloud.machines():
             if isinstance(machine, ProcessMachine):
@@ -200,12 +202,11 @@ class LocalStack:
         """Whether a killed engine left its lock: one JSON file (pulumi/pkg/backend/diy/lock.go)."""
         return any(self.paths.state.glob(f".pulumi/locks/**/{PROJECT}/{LOCAL}/*.json"))
 
-    def _prepare(self) -> None:
-        """Write the stack's files, start its cloud and install its provider plugin."""
-        self._write_files()
+    def _start_cloud(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Start the cloud unless it runs, do something beside, and install its provider plugin."""
         if not self.cloud.is_running:
-            with spinner("Starting the cloud on this machine"):
-                self.cloud.start()
+            with spinner("Starting the cloud on this machine"), self.cloud.starting():
+                meanwhile()
         self.cloud.install_plugin(self.paths.pulumi_home)
 
     def _write_files(self) -> None:

@@ -1,16 +1,15 @@
 """One Pulumi stack: read through the CLI, changed through the Automation API.
 
-`__main__.py` is the inline program of the Automation API, which is imported inside: it takes half a
-second, and commands that only read a stack do without.
+The Automation API is imported inside: it takes half a second, and commands that only read a stack
+do without.
 """
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,9 @@ from cli.engine.find import pulumi_root
 from cli.engine.launcher import folder_with_launcher
 from cli.errors import CommandError, DataGuarded
 from cli.paths import CHECKOUT
+from cli.stacks import backend
 from cli.stacks.engine_processes import OWNER, finish_after_interrupt
+from cli.stacks.program import Program
 from cli.terminal import print_progress, spinner
 from infra.names import PROJECT
 
@@ -60,15 +61,23 @@ class PulumiStack:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self._program = Program()
         self._root = pulumi_root()
         self._variables = _variables(workspace, self._root / "bin")
 
+    def prepare(self) -> None:
+        """Create the stack where it is not there yet; begin to import what its program needs."""
+        self._program.begin_import()
+        _ = self._engine
+
     def up(self) -> None:
         """Create, update and replace resources as the program declares them."""
+        self.prepare()
         self._run("Deploying the pipeline", self._engine.up)
 
     def preview(self) -> "list[StepEventMetadata]":
         """Print what `up` would do; return its steps, those that change nothing included."""
+        self.prepare()
         return self._run("Comparing with the settings", self._engine.preview, planning=True).steps
 
     def refresh(self) -> None:
@@ -111,6 +120,10 @@ class PulumiStack:
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources in the state, secrets encrypted."""
+        url, name = self.workspace.environment["PULUMI_BACKEND_URL"], self.workspace.name
+        with suppress(OSError, ValueError):  # a missing or malformed file: the engine explains it
+            if backend.state_file(url, name):
+                return backend.resources(url, name)
         answer = self._read("stack", "export")
         deployment = json.loads(answer)["deployment"] if answer else {}
         return list(deployment.get("resources") or [])
@@ -135,20 +148,12 @@ class PulumiStack:
 
     @cached_property
     def _engine(self) -> "automation.Stack":
-        from pulumi import automation
+        from cli.stacks.automation_stack import open_stack
 
-        workspace = self.workspace
-        options = automation.LocalWorkspaceOptions(
-            work_dir=str(workspace.folder),
-            env_vars=self._variables,
-            secrets_provider="passphrase",
-            pulumi_command=automation.PulumiCommand(str(self._root)),
-        )
+        name, folder = self.workspace.name, self.workspace.folder
         with _process_environment(self._variables):
             stack: automation.Stack = self._translate(
-                lambda: automation.create_or_select_stack(
-                    workspace.name, PROJECT, _run_program, opts=options
-                )
+                lambda: open_stack(name, folder, self._root, self._variables, self._program.run)
             )
         return stack
 
@@ -267,11 +272,6 @@ class PulumiStack:
                 f"Uploads came to bucket {bucket} after it had been emptied: emptied it again."
             )
         return bool(purged)
-
-
-def _run_program() -> None:
-    """The Pulumi program itself, as bare `pulumi up` would run it."""
-    runpy.run_path(str(CHECKOUT / "__main__.py"), run_name="__main__")
 
 
 def _variables(workspace: Workspace, bin_folder: Path) -> dict[str, str]:

@@ -159,7 +159,6 @@ class ProcessMachine(LocalMachine):
             **kept,
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(self.source),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "STATE_DIRECTORY": str(self.state / pipeline),
             "PREPARED_DIRECTORY": str(self.prepared),
             processes.VARIABLE: processes.marker(self.folder),
