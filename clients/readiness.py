@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 #: Seconds between two polls: short at first, since the local cloud's database is ready at once.
-FIRST_PAUSE, PAUSE_FACTOR, LONGEST_PAUSE = 0.2, 1.3, 10.0
+FIRST_PAUSE, PAUSE_FACTOR, LONGEST_PAUSE = 0.05, 1.3, 10.0
 FAILED = ("ERROR", "FAILED")
 BUILDING = "BUILD"
 #: Trove's `operating_status` of a database whose guest agent does not report, or reports something

@@ -6,15 +6,12 @@ from pathlib import Path
 from cli.paths import cache_folder, make_cache_folder
 
 _NAME = "pulumi-resource-pulumi-python"
-# Pulumi's own launcher reads PULUMI_PYTHON_CMD too.
-_SCRIPT = '#!/bin/sh\nexec "${PULUMI_PYTHON_CMD:-python3}" -u -m pulumi.dynamic "$@"\n'
+_SCRIPT = '#!/bin/sh\nexec "$PULUMI_PYTHON_CMD" -u -m cli.engine.dynamic_host "$@"\n'
 
 
-def folder_with_launcher(bin_folder: Path) -> Path:
-    """Return a folder for PATH with the launcher: the CLI's own if it has one, else ours."""
-    if (bin_folder / _NAME).exists():
-        return bin_folder
-    folder = cache_folder() / "launcher"
+def folder_with_launcher() -> Path:
+    """Return a folder for PATH with the launcher, which comes before the CLI's own."""
+    folder = cache_folder() / "dynamic-host"
     target = folder / _NAME
     if not (target.is_file() and target.read_text() == _SCRIPT):
         make_cache_folder()

@@ -277,7 +277,7 @@ class PulumiStack:
 def _variables(workspace: Workspace, bin_folder: Path) -> dict[str, str]:
     """Return what the engine and its plugins need to find Python, our modules and the CLI."""
     python = Path(sys.executable)
-    path = [str(folder_with_launcher(bin_folder)), str(bin_folder), str(python.parent)]
+    path = [str(folder_with_launcher()), str(bin_folder), str(python.parent)]
     return {
         "PATH": os.pathsep.join([*path, os.environ.get("PATH", "")]),
         "PYTHONPATH": str(CHECKOUT),
