@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import subprocess
 import time
 from collections.abc import Callable
@@ -42,13 +43,13 @@ def measure(start: Callable[[], "subprocess.Popen[str]"], interval: float = 0.2)
     """
     begun, peak = time.monotonic(), 0
     process = start()
-    while True:
-        ended, status, used = os.wait4(process.pid, os.WNOHANG if interval else 0)
-        if ended:
-            break
+    ended, poll = os.pidfd_open(process.pid), select.poll()
+    poll.register(ended, select.POLLIN)
+    while not poll.poll(1000 * interval if interval else None):
         peak = max(peak, pss(process.pid))
-        time.sleep(interval)
     seconds = time.monotonic() - begun
+    os.close(ended)
+    _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
