@@ -11,6 +11,7 @@ from worker.transforms.negate import jpeg_segments
 from worker.transforms.negate.jpeg_segments import APP1, MAX_CONTENT, SOS, XMP
 from worker.transforms.negate.mpf import Move
 
+_ITEM = b"Container:Item"
 _TAG = re.compile(rb"<[^<>]*>")
 _LENGTH = re.compile(rb"(Item:Length\s*=\s*[\"']|<Item:Length>)\s*(\d{1,10})(?=\s*[\"'<])")
 _DEPTH = re.compile(rb"Item:Semantic\s*(?:=\s*[\"']|>)\s*(?:Depth|Confidence)")
@@ -50,9 +51,11 @@ def update(head: bytes, moves: Sequence[Move]) -> tuple[bytes, list[str]]:
 
 def _packets(head: bytes) -> Iterator[tuple[int, int]]:
     """Yield where segments with XMP and a directory begin and end, without marker and length."""
+    if _ITEM not in head:
+        return
     for marker, _, start, end in jpeg_segments.read(head + bytes((0xFF, SOS, 0, 2))):
         packet = head[start:end]
-        if marker == APP1 and packet.startswith(XMP) and b"Container:Item" in packet:
+        if marker == APP1 and packet.startswith(XMP) and _ITEM in packet:
             yield start, end
 
 

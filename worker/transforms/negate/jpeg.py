@@ -12,7 +12,7 @@ dropped or blanked, or a Huffman table lacked a code and table K.3 took its plac
 coefficients.
 """
 
-import os
+import io
 import re
 from pathlib import Path
 from typing import BinaryIO
@@ -53,28 +53,49 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     Raises:
         InvalidInput: The JPEG is damaged, too large, or of a kind that is not supported.
     """
-    data = file.data
+    frame = _supported_frame(file.data, pixels)
+    with target.open("wb") as out:
+        moves, notes = _write(file.data, out)
+    _verify(file.data, MappedFile(target).data, moves, frame)
+    return notes
+
+
+def negated(file: MappedFile, pixels: int) -> tuple[bytes, list[str]]:
+    """Return the negative of a JPEG and the notes; see `negate`."""
+    frame = _supported_frame(file.data, pixels)
+    out = io.BytesIO()
+    moves, notes = _write(file.data, out)
+    result = out.getvalue()
+    _verify(file.data, memoryview(result), moves, frame)
+    return result, notes
+
+
+def _write(data: memoryview, out: BinaryIO) -> tuple[list[Move], list[str]]:
+    """Write the negative; return where its pictures were and are, and notes."""
+    head = previews.negate_head(data)
+    segments = head.data
+    for _ in range(_MAX_ATTEMPTS):
+        moves, notes = _append_pictures(data, segments, head.scan, out)
+        updated, its_notes = gcontainer.update(head.data, moves)
+        if len(updated) == len(segments):
+            break
+        segments = updated
+        out.seek(0)
+        out.truncate()
+    else:
+        raise InvalidInput("the lengths in the JPEG's GContainer directory contradict it")
+    if updated != segments:
+        out.seek(0)
+        out.write(updated)
+    notes += its_notes + mpf.update(data, updated, moves, out)
+    return moves, list(dict.fromkeys([*head.notes, *notes]))
+
+
+def _supported_frame(data: memoryview, pixels: int) -> Frame:
     frame = jpeg_segments.read_frame(data)
     pixel_limit.check(frame.width * frame.height, pixels)
     _check_support(frame)
-    head = previews.negate_head(data)
-    segments = head.data
-    with target.open("wb") as out:
-        for _ in range(_MAX_ATTEMPTS):
-            moves, notes = _append_pictures(data, segments, head.scan, out)
-            updated, its_notes = gcontainer.update(head.data, moves)
-            if len(updated) == len(segments):
-                break
-            segments = updated
-            out.seek(0)
-            out.truncate()
-        else:
-            raise InvalidInput("the lengths in the JPEG's GContainer directory contradict it")
-        if updated != segments:
-            os.pwrite(out.fileno(), updated, 0)
-        notes += its_notes + mpf.update(data, updated, moves, out)
-    _verify(data, MappedFile(target).data, moves)
-    return list(dict.fromkeys([*head.notes, *notes]))
+    return frame
 
 
 def _check_support(frame: Frame) -> None:
@@ -141,7 +162,6 @@ def _append_further(
                 move = Move(at, length, out.tell(), length)
                 out.write(data[at : at + length])
                 return move, []
-        out.flush()
         move, notes = _append_negative(data, at, head.data, head.scan, out)
     except (InvalidInput, MemoryError):
         out.seek(before)
@@ -157,10 +177,10 @@ def _append_negative(
     start = out.tell()
     for standard_tables in (False, True):
         status, used, dropped = kernels.negate_jpeg(
-            head, data[at + scan :], out.fileno(), standard_tables=standard_tables
+            head, data[at + scan :], out, standard_tables=standard_tables
         )
         if status == JpegStatus.DONE:
-            move = Move(at, scan + used, start, out.seek(0, os.SEEK_END) - start)
+            move = Move(at, scan + used, start, out.tell() - start)
             return move, [note for flag, note in _DROPPED.items() if dropped & flag]
         out.seek(start)
         out.truncate()
@@ -173,11 +193,12 @@ def _append_negative(
     raise InvalidInput("the JPEG is damaged: a DC coefficient is out of range")
 
 
-def _verify(data: memoryview, result: memoryview, moves: list[Move]) -> None:
+def _verify(data: memoryview, result: memoryview, moves: list[Move], first: Frame) -> None:
     """Check that the result's pictures have the sizes, channels and ends of the source's."""
     for move in moves:
         before, after = data[move.old_start :], result[move.new_start :]
-        same_frame = jpeg_segments.read_frame(before) == jpeg_segments.read_frame(after)
+        frame = jpeg_segments.read_frame(before) if move.old_start else first
+        same_frame = frame == jpeg_segments.read_frame(after)
         ends = [
             part[length - 2 : length] == _EOI
             for part, length in ((before, move.old_length), (after, move.new_length))

@@ -33,7 +33,8 @@ _KINDS = {
 #: The markers of frames that jpeg.c negates: Huffman-coded, sequential or progressive.
 SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)
 _MARKER = re.compile(rb"(?:[^\xff]++|\xff++[\0\x01\xd0-\xd7])*+\xff++([\xc0-\xcf\xda-\xfe])")
-
+_FILL = 0xFF
+_WITH_SEGMENT = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
 _MAX_STRAY = 1 << 20  # bytes between segments
 
 Buffer = bytes | bytearray | memoryview
@@ -93,23 +94,26 @@ def read(data: Buffer) -> Iterator[Segment]:
     Raises:
         InvalidInput: A segment is missing or invalid.
     """
-    at, stray = 2, 0
+    at, stray, size = 2, 0, len(data)
     while True:
-        if at + 4 > len(data):
+        if at + 4 > size:
             raise InvalidInput("the JPEG is truncated")
-        found = _MARKER.match(data, at, at + _MAX_STRAY)
-        if not found:
-            raise InvalidInput(f"the JPEG is damaged at byte {at}")
-        content = found.end() + 2
-        length = int.from_bytes(data[found.end() : content], "big")
-        end = found.end() + length
-        stray += found.start(1) - 1 - at
+        marker, after = data[at + 1], at + 2
+        if data[at] != _FILL or marker not in _WITH_SEGMENT:
+            found = _MARKER.match(data, at, at + _MAX_STRAY)
+            if not found:
+                raise InvalidInput(f"the JPEG is damaged at byte {at}")
+            marker, after = found[1][0], found.end()
+            stray += after - 2 - at
+        content = after + 2
+        length = int.from_bytes(data[after:content], "big")
+        end = after + length
         if length < 2 or stray > _MAX_STRAY:  # noqa: PLR2004
-            raise InvalidInput(f"the JPEG is damaged at byte {found.end()}")
-        if end > len(data):
+            raise InvalidInput(f"the JPEG is damaged at byte {after}")
+        if end > size:
             raise InvalidInput("the JPEG is truncated")
-        yield Segment(found[1][0], at, content, end)
-        if found[1][0] == SOS:
+        yield Segment(marker, at, content, end)
+        if marker == SOS:
             return
         at = end
 

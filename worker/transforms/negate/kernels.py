@@ -8,15 +8,17 @@ Without one, pictures are deferred.
 
 import ctypes
 import hashlib
+import io
 import mmap
 import os
 import platform
 import pwd
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import IntEnum, IntFlag
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from worker.errors import UploadDeferred
 
@@ -25,6 +27,8 @@ SOURCES = tuple(FOLDER / name for name in ("jpeg.c", "png.c", "deflate.c", "tiff
 #: Libraries for the machines; the worker's archive contains them.
 PREBUILT = FOLDER / "prebuilt"
 _BUFFER_SIZE = 1 << 16
+_KEPT_SIZE = 4 << 20
+_kept: list[memoryview] = []
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 _LENGTH = ctypes.c_uint64
@@ -157,23 +161,30 @@ def require() -> None:
 
 
 def negate_jpeg(
-    head: bytes, tail: Buffer, descriptor: int, *, standard_tables: bool
+    head: bytes, tail: Buffer, out: BinaryIO, *, standard_tables: bool
 ) -> tuple[JpegStatus, int, JpegDropped]:
-    """Write the negative of a JPEG to a file.
+    """Append the negative of a JPEG to a file, which may be in memory.
 
     Raises OSError if the file cannot be written, and MemoryError.
 
     Args:
         head: The segments before the first scan.
         tail: All that follows. A memoryview must be writable; it is not written to.
-        descriptor: The file to append to.
+        out: The file; its position is its end, before and after.
         standard_tables: Code DC differences by table K.3 of T.81, which has all codes.
 
     Returns:
         The status, how many bytes of tail belong to the picture, and what was dropped of them.
     """
-    buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
-    status, used, _, dropped = _negate_jpeg(head, tail, buffer, descriptor, standard_tables, -1)
+    in_memory = isinstance(out, io.BytesIO)
+    out.flush()
+    descriptor = -1 if in_memory else out.fileno()
+    with _buffer(_negative_size(head, tail) if in_memory else _BUFFER_SIZE) as buffer:
+        found = _negate_jpeg(head, tail, buffer, descriptor, standard_tables, -1)
+        status, used, written, dropped = found
+        if in_memory:
+            out.write(buffer[:written])
+    out.seek(0, os.SEEK_END)
     return status, used, dropped
 
 
@@ -192,15 +203,36 @@ def negated_jpeg(
     Returns:
         The status, the negative, and how many bytes of tail belong to the picture.
     """
-    buffer = ctypes.create_string_buffer(2 * (len(head) + len(tail)) + 8192)
-    status, used, written, _ = _negate_jpeg(head, tail, buffer, -1, standard_tables, brightness)
-    return status, buffer.raw[:written], used
+    with _buffer(_negative_size(head, tail)) as buffer:
+        status, used, written, _ = _negate_jpeg(head, tail, buffer, -1, standard_tables, brightness)
+        return status, bytes(buffer[:written]), used
+
+
+def _negative_size(head: bytes, tail: Buffer) -> int:
+    """Return the most bytes that a JPEG's negative may have."""
+    return 2 * (len(head) + len(tail)) + 8192
+
+
+@contextmanager
+def _buffer(size: int) -> Iterator[memoryview]:
+    """Lend a buffer. Small ones are kept: the pages of a new one cost more than its use."""
+    if size > _KEPT_SIZE:
+        yield memoryview(mmap.mmap(-1, size))
+        return
+    try:
+        kept = _kept.pop()  # atomic: another thread gets another one
+    except IndexError:
+        kept = memoryview(mmap.mmap(-1, _KEPT_SIZE))
+    try:
+        yield kept[:size]
+    finally:
+        _kept.append(kept)
 
 
 def _negate_jpeg(  # noqa: PLR0917
     head: bytes,
     tail: Buffer,
-    buffer: "ctypes.Array[ctypes.c_char]",
+    buffer: memoryview,
     descriptor: int,
     standard_tables: bool,
     brightness: int,
@@ -209,7 +241,7 @@ def _negate_jpeg(  # noqa: PLR0917
     used, written, dropped = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_int()
     status = JpegStatus(
         library.jpeg_negate(
-            *(head, len(head), pointer(tail), len(tail), buffer, len(buffer), descriptor),
+            *(head, len(head), pointer(tail), len(tail), pointer(buffer), len(buffer), descriptor),
             *(standard_tables, brightness),
             *(ctypes.byref(used), ctypes.byref(written), ctypes.byref(dropped)),
         )

@@ -1,6 +1,5 @@
 """Update the index of multi-picture JPEG files (CIPA DC-007, MPF)."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -8,6 +7,7 @@ from typing import BinaryIO, Literal
 from worker.transforms.negate import jpeg_segments
 from worker.transforms.negate.jpeg_segments import APP2, SOS
 
+_SIGNATURE = b"MPF\0"
 _MP_ENTRY, _ENTRY_BYTES = 0xB002, 16  # the tag of the entries; bytes of a picture's entry
 
 
@@ -33,8 +33,8 @@ def update(data: memoryview, head: bytes, moves: list[Move], out: BinaryIO) -> l
     Returns:
         Notes.
     """
-    old = _find(data)
-    new = _find(head) if old else None
+    new = _find(head) if _SIGNATURE in head else None
+    old = _find(data) if new else None
     if not (old and new):
         return []
     tiff = bytearray(data[old[0] : old[1]])
@@ -50,7 +50,8 @@ def update(data: memoryview, head: bytes, moves: list[Move], out: BinaryIO) -> l
     except (KeyError, OverflowError):  # a picture that is not in the result
         tiff = bytearray(len(tiff))
         notes.append("the index of further pictures (MPF) was blanked: one of them is missing")
-    os.pwrite(out.fileno(), tiff, new[0])
+    out.seek(new[0])
+    out.write(tiff)
     return notes
 
 
@@ -59,7 +60,7 @@ def _find(data: memoryview | bytes) -> tuple[int, int] | None:
     for segment in jpeg_segments.read(data):
         if segment.marker == SOS or segment.content >= len(data):
             break
-        if segment.marker == APP2 and data[segment.content : segment.content + 4] == b"MPF\0":
+        if segment.marker == APP2 and data[segment.content : segment.content + 4] == _SIGNATURE:
             return segment.content + 4, segment.end
     return None
 
