@@ -37,8 +37,12 @@ class ThreadPool:
         self._places = threading.Semaphore(size)
         self.unenforced = ["everything: threads are not confined"]
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None = None
+    ) -> Produced:
         """Return what was made."""
+        if content is not None:
+            sources[0].write_bytes(content)
         outputs = sources[0].with_suffix(".out")
         outputs.mkdir()
         with self._places:

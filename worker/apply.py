@@ -89,7 +89,7 @@ class Trial:
         Raises:
             InvalidInput: There are more results than the transform's pattern can name.
         """  # noqa: DOC502  raised by output_keys
-        types = [content_type for _, content_type in produced.files]
+        types = [content_type for _, content_type in produced.results]
         return output_keys(self._definition.description.output_key, source.name, types, _RUN)
 
 
@@ -161,7 +161,12 @@ def _apply(trial: Trial, sources: Sequence[Path], destination: Path) -> None:
                     f"it has {len(targets)} results: give a folder for them, {destination}/"
                 )
             targets = [destination]
-        for (path, _), target in zip(produced.files, targets, strict=True):
+        for (result, _), target in zip(produced.results, targets, strict=True):
+            if isinstance(result, bytes):
+                path = Path(name, "content")
+                path.write_bytes(result)
+            else:
+                path = result
             path.replace(target)
     for record in produced.records:
         print(json.dumps(record))

@@ -66,9 +66,12 @@ class RandomTransforms(Transforms):
 
     _numbers = count()  # of all machines
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None = None
+    ) -> Produced:
         source, name = sources[0], names[0]
-        content = b"+".join(one.read_bytes() for one in sources)
+        if content is None:
+            content = b"+".join(one.read_bytes() for one in sources)
         if content.startswith(BAD):
             raise InvalidInput("bad")
         target = source.with_suffix(".0")

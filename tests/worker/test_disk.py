@@ -21,11 +21,11 @@ class CountingStore(MemoryStore):
         super().__init__(*arguments, **options)
         self.downloaded: list[str] = []
 
-    def get(
-        self, bucket: str, key: str, version_id: str, etag: str, target: Path
-    ) -> tuple[ObjectInfo, str]:
+    def read(
+        self, bucket: str, key: str, version_id: str, etag: str, size: int
+    ) -> tuple[ObjectInfo, str, bytes]:
         self.downloaded.append(key)
-        return super().get(bucket, key, version_id, etag, target)
+        return super().read(bucket, key, version_id, etag, size)
 
 
 @pytest.fixture(params=[True, False], ids=["versions", "no versions"])

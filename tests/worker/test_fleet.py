@@ -251,11 +251,11 @@ class Missing(MemoryStore):
 
     times = 2
 
-    def get(self, bucket: str, key: str, version_id: str, etag: str, target: Path) -> object:  # type: ignore[override]
+    def read(self, bucket: str, key: str, version_id: str, etag: str, size: int) -> object:  # type: ignore[override]
         if key == "x.png" and version_id in ("1", "") and self.times:
             self.times -= 1
             raise ObjectMissing("no such version")
-        return super().get(bucket, key, version_id, etag, target)
+        return super().read(bucket, key, version_id, etag, size)
 
 
 def test_a_newer_version_waits_for_one_that_is_found_late(versioned: World) -> None:

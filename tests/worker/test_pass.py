@@ -314,13 +314,13 @@ def test_newer_uploads_wait_for_one_that_the_store_does_not_find_at_first(
     class Forgetful(MemoryStore):
         missed = 0
 
-        def get(
-            self, bucket: str, key: str, version_id: str, etag: str, target: Path
-        ) -> tuple[ObjectInfo, str]:
+        def read(
+            self, bucket: str, key: str, version_id: str, etag: str, size: int
+        ) -> tuple[ObjectInfo, str, bytes]:
             if version_id == "1" and not self.missed:
                 self.missed += 1
                 raise ObjectMissing(key)
-            return super().get(bucket, key, version_id, etag, target)
+            return super().read(bucket, key, version_id, etag, size)
 
     versioned.use(Forgetful)
     versioned.schedule = replace(versioned.schedule, retry=(0.1, 300))
@@ -336,12 +336,12 @@ def test_an_upload_that_the_store_never_finds_holds_up_no_newer_one_for_ever(
     versioned: World,
 ) -> None:
     class Blind(MemoryStore):
-        def get(
-            self, bucket: str, key: str, version_id: str, etag: str, target: Path
-        ) -> tuple[ObjectInfo, str]:
+        def read(
+            self, bucket: str, key: str, version_id: str, etag: str, size: int
+        ) -> tuple[ObjectInfo, str, bytes]:
             if version_id == "1":
                 raise ObjectMissing(key)
-            return super().get(bucket, key, version_id, etag, target)
+            return super().read(bucket, key, version_id, etag, size)
 
     versioned.use(Blind)
     versioned.schedule = replace(versioned.schedule, retry=(0.05, 300))
@@ -422,11 +422,11 @@ class RcloneLikeStore(MemoryStore):
     def head(self, bucket: str, key: str, version_id: str = "") -> ObjectInfo:
         return self._shifted(super().head(bucket, key, version_id))
 
-    def get(
-        self, bucket: str, key: str, version_id: str, etag: str, target: Path
-    ) -> tuple[ObjectInfo, str]:
-        info, sha256 = super().get(bucket, key, version_id, etag, target)
-        return self._shifted(info), sha256
+    def read(
+        self, bucket: str, key: str, version_id: str, etag: str, size: int
+    ) -> tuple[ObjectInfo, str, bytes]:
+        info, sha256, content = super().read(bucket, key, version_id, etag, size)
+        return self._shifted(info), sha256, content
 
     @staticmethod
     def _shifted(info: ObjectInfo) -> ObjectInfo:
@@ -454,13 +454,13 @@ def test_a_store_that_ignores_conditions_does_not_mix_uploads(unversioned: World
     class Replacing(MemoryStore):
         replaced = False
 
-        def get(
-            self, bucket: str, key: str, version_id: str, etag: str, target: Path
-        ) -> tuple[ObjectInfo, str]:
+        def read(
+            self, bucket: str, key: str, version_id: str, etag: str, size: int
+        ) -> tuple[ObjectInfo, str, bytes]:
             if not self.replaced:
                 self.replaced = True
                 self.upload(bucket, key, b"newer")
-            return super().get(bucket, key, version_id, etag, target)
+            return super().read(bucket, key, version_id, etag, size)
 
     unversioned.use(Replacing, checks_etag=False)
     unversioned.upload("x.png", b"older")

@@ -46,8 +46,12 @@ class Transforms:
         self._stopped = False
         self._special = dict(special or {})
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
-        source, content = sources[0], b"+".join(one.read_bytes() for one in sources)
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None = None
+    ) -> Produced:
+        source = sources[0]
+        if content is None:
+            content = b"+".join(one.read_bytes() for one in sources)
         self.inputs.append(content)
         self.names.append(list(names))
         if self._stopped:

@@ -35,6 +35,8 @@ from worker.uploads.upload import Upload
 
 # Stored outputs wait this long for others of the batch, to share a statement.
 _SETTLE_SECONDS = 1
+# The uploads of a batch that need no files together have at most so many bytes.
+_BATCH_MEMORY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,14 @@ class _Batch:
         return self._outcome
 
     def _fetch_all(self, uploads: Sequence[Upload], folder: Path) -> list[Fetched]:
-        fetched = []
+        fetched, memory = list[Fetched](), _BATCH_MEMORY
         store = self._context.store
         for number, upload in enumerate(uploads):
             try:
                 path, space = folder / f"{number}.in", self._context.space()
-                fetched.append(fetch(store, space, upload, path))
+                source = fetch(store, space, upload, path, memory)
+                memory -= len(source.content or b"")
+                fetched.append(source)
             except ObjectMissing:
                 self._outcome.missing.append(upload)
             except UploadDeferred as error:

@@ -32,10 +32,11 @@ class Fetched:
     Attributes:
         upload: The upload, as it was listed.
         info: What GET reported; it guards the deletion (see `delete_uploads`).
-        path: The file.
+        path: The file; of one in memory, where it would be.
         sha256: Its hash in hex.
         seconds: How long the download took.
         excess: Why the file is not there: it is too large for this machine.
+        content: The file, if it is in memory.
     """
 
     upload: Upload
@@ -44,9 +45,15 @@ class Fetched:
     sha256: str
     seconds: float
     excess: str | None = None
+    content: bytes | None = None
+
+    @property
+    def body(self) -> Path | bytes:
+        """The file, wherever it is."""
+        return self.path if self.content is None else self.content
 
 
-def fetch(store: Store, space: Space, upload: Upload, path: Path) -> Fetched:
+def fetch(store: Store, space: Space, upload: Upload, path: Path, memory: int = 0) -> Fetched:
     """Download an upload; of one that is too large for this machine, only read the hash.
 
     Args:
@@ -54,6 +61,7 @@ def fetch(store: Store, space: Space, upload: Upload, path: Path) -> Fetched:
         space: Of the disk that the path is on.
         upload: The upload, as it was listed.
         path: The file to write.
+        memory: The most bytes that may stay in memory instead.
 
     Returns:
         The file that was listed, whole.
@@ -70,12 +78,16 @@ def fetch(store: Store, space: Space, upload: Upload, path: Path) -> Fetched:
             f"{upload.key!r} needs {needed} bytes of disk, for itself and its results, and "
             f"{space.free} are free: free space on the machine."
         )
-    info, sha256 = store.hash(*where) if excess else store.get(*where, path)
+    content = None
+    if size <= memory:
+        info, sha256, content = store.read(*where, size)
+    else:
+        info, sha256 = store.hash(*where) if excess else store.get(*where, path)
     if not upload.is_pinned and info.etag != upload.etag and not info.is_manifest:
         raise ObjectMissing(upload.key)  # the store ignored the condition
     if info.size != size:  # a truncated response may look complete
         raise UploadDeferred(f"The store sent {info.size} of the {size} bytes of {upload.key!r}.")
-    return Fetched(upload, info, path, sha256, time.monotonic() - start, excess)
+    return Fetched(upload, info, path, sha256, time.monotonic() - start, excess, content)
 
 
 def _size(store: Store, space: Space, upload: Upload) -> int:

@@ -22,10 +22,12 @@ class Inputs:
     Attributes:
         paths: The files.
         names: What the transform sees as their names.
+        content: The only file, if it is in memory.
     """
 
     paths: Sequence[Path]
     names: Sequence[str]
+    content: bytes | None = None
 
 
 def inputs_of(context: Context, task: Task) -> Inputs:
@@ -41,7 +43,8 @@ def inputs_of(context: Context, task: Task) -> Inputs:
     """  # noqa: DOC502  raised by what it calls
     source = task.source
     if context.upstream is None:
-        return Inputs([source.path], [source.upload.key.rpartition("/")[2]])
+        name = source.upload.key.rpartition("/")[2]
+        return Inputs([source.path], [name], source.content)
     if task.gather is None:
         first = " or ".join(context.upstream.first_pipelines)
         raise InvalidInput(

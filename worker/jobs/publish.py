@@ -12,7 +12,7 @@ from worker.jobs.sweep import delete_others
 from worker.jobs.task import Task
 from worker.jobs.transform import Rejection
 from worker.ledger.ledger import DONE, QUARANTINED, Output, OutputVersion, Result
-from worker.store.store import Source, hash_file
+from worker.store.store import Source, contents_of, hash_bytes
 from worker.transforms import Produced
 from worker.transforms.output_keys import output_keys
 from worker.uploads.upload import fits_key
@@ -38,7 +38,7 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
         UploadDeferred: A result was not stored, or further versions of it could not be deleted.
     """  # noqa: DOC502  raised by check_lease and the store
     try:
-        types = [content_type for _, content_type in produced.files]
+        types = [content_type for _, content_type in produced.results]
         keys = output_keys(context.output_key, task.key, types, task.job.run_id)
     except InvalidInput as error:
         return Rejection(str(error))
@@ -46,8 +46,9 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
     if not all(fits_key(prefix + key) for prefix in prefixes for key in keys):
         return Rejection("key too long")
     outputs = []
-    for number, (key, (path, content_type)) in enumerate(zip(keys, produced.files, strict=True), 1):
-        contents = hash_file(path)
+    results = zip(keys, produced.results, strict=True)
+    for number, (key, (body, content_type)) in enumerate(results, 1):
+        contents = contents_of(body)
         metadata = result_metadata(
             task,
             context.pipeline.name,
@@ -101,10 +102,8 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
     key = quarantine.storage_key(name, source.upload.key, source.sha256)
     task.check_lease()
     _store_input(context, source, context.quarantine, key)
-    note = source.path.with_suffix(".json")
-    note.write_bytes(quarantine.note(result, name, context.machine))
-    note_key = quarantine.note_key(key)
-    context.store.put(context.quarantine, note_key, hash_file(note), "application/json", {})
+    note = hash_bytes(quarantine.note(result, name, context.machine))
+    context.store.put(context.quarantine, quarantine.note_key(key), note, "application/json", {})
     return result
 
 
@@ -134,7 +133,7 @@ def _input_text(context: Context, task: Task) -> str | None:
     source, pipeline = task.source, context.pipeline
     if task.job.parent or not pipeline.readers or source.info.size > _MAX_TEXT_BYTES:
         return None
-    content = source.path.read_bytes()
+    content = source.path.read_bytes() if source.content is None else source.content
     if hashlib.sha256(content).hexdigest() != source.sha256:  # changed by the transform's process
         return None
     try:
@@ -160,7 +159,7 @@ def _store_input(context: Context, source: Fetched, bucket: str, key: str) -> No
     if source.excess:
         _copy_input(context, source, bucket, key)
         return
-    file = hash_file(source.path)
+    file = contents_of(source.body)
     if file.sha256 != source.sha256:
         raise TransformCrashed("its process changed its input")
     context.store.put(bucket, key, file, quarantine.MEDIA_TYPE, {"sha256": file.sha256})

@@ -54,7 +54,7 @@ def transform(context: Context, task: Task, crashes: int | None) -> Produced | R
     made: Produced | Rejection
     try:
         inputs = inputs_of(context, task)
-        made = context.pool.run(inputs.paths, inputs.names)
+        made = context.pool.run(inputs.paths, inputs.names, inputs.content)
     except InvalidInput as error:
         made = Rejection(str(error), error.log)
     except TransformCrashed as error:

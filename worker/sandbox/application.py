@@ -11,7 +11,8 @@ from typing import Any
 
 from worker.errors import InvalidInput, InvalidSettings, ServiceUnavailable, UploadDeferred
 from worker.sandbox import response
-from worker.sandbox.job_paths import without_folder
+from worker.sandbox.job_memory import MAX_BYTES, write_results
+from worker.sandbox.job_paths import INPUT, without_folder
 from worker.transforms import (
     MAX_RECORD_BYTES,
     RECORDS,
@@ -61,26 +62,35 @@ class Application:
             start(self._parameters, self.resources)
 
     def apply(
-        self, root: Path, paths: Sequence[str], names: Sequence[str], outputs: Path
+        self,
+        root: Path,
+        paths: Sequence[str],
+        names: Sequence[str],
+        outputs: Path,
+        memory: int | None = None,
     ) -> dict[str, object]:
         """Return the response to inputs.
 
         Args:
             root: The folder of the inputs, in the job's folder.
-            paths: Where they are in it.
+            paths: Where they are in it; that of one in memory is absolute.
             names: Their names; see `TransformPool.run`.
             outputs: An empty folder for the results.
+            memory: `JobMemory.results`, None if there is none.
         """
         inputs = [
             Input(root / path, name, self._max_pixels, root)
             for path, name in zip(paths, names, strict=True)
         ]
         try:
-            return _describe(self._transform.apply(inputs, outputs, self._parameters), outputs)
+            made = self._transform.apply(inputs, outputs, self._parameters)
+            return _describe(made, outputs, memory)
         except Exception as error:  # noqa: BLE001  a decoder may raise anything for a bad file
             kind, reason = failure(error, outputs)
             if kind == "invalid":  # else an operator needs to know the disk
                 reason = without_folder(reason, root.parent)
+                for path in filter(os.path.isabs, paths):
+                    reason = reason.replace(path, INPUT)
             return {kind: response.printable(reason)}
 
 
@@ -109,13 +119,14 @@ def resources_of(pipeline: Mapping[str, Any]) -> Resources:
     )
 
 
-def _describe(produced: Produced, folder: Path) -> dict[str, object]:
+def _describe(produced: Produced, folder: Path, memory: int | None) -> dict[str, object]:
     """Describe what a transform made; its records go into a file."""
-    if len(produced.files) > response.MAX_FILES:
+    results = produced.results
+    if len(results) > response.MAX_FILES:
         raise InvalidInput(f"it has more than {response.MAX_FILES} results")
     if len(produced.records) > response.MAX_RECORDS:
         raise InvalidInput(f"it has more than {response.MAX_RECORDS} records")
-    for _, content_type in produced.files:
+    for _, content_type in results:
         if not response.is_content_type(content_type):
             text = response.printable(content_type)[:100]
             raise InvalidInput(
@@ -127,11 +138,21 @@ def _describe(produced: Produced, folder: Path) -> dict[str, object]:
             raise InvalidInput(f"its records exceed {MAX_RECORD_BYTES >> 20} MiB")
         (folder / RECORDS).write_text(lines)
     files = [[path.name, content_type] for path, content_type in produced.files]
-    return {
+    found: dict[str, object] = {
         "files": files,
         "records": len(produced.records),
         "notes": [response.printable(note) for note in produced.notes[: response.MAX_NOTES]],
     }
+    contents = [content for content, _ in produced.contents]
+    if contents and memory is not None and sum(map(len, contents)) <= MAX_BYTES:
+        write_results(memory, contents)
+        found["contents"] = [[len(content), kind] for content, kind in produced.contents]
+        return found
+    for number, (content, content_type) in enumerate(produced.contents):
+        name = f"content-{number}"
+        (folder / name).write_bytes(content)
+        files.append([name, content_type])
+    return found
 
 
 def failure(error: Exception, folder: Path) -> tuple[str, str]:

@@ -54,10 +54,11 @@ def main() -> None:
         return
     print(json.dumps({"ready": unenforced}), file=responses)
     gc.freeze()  # what imports made is no garbage
+    memory = pipeline.get("memory")
     for line in requests:
         limit_cpu(int(cpu_seconds))
         job = json.loads(line)
-        response = transform.apply(Path(inputs), job["paths"], job["names"], outputs)
+        response = transform.apply(Path(inputs), job["paths"], job["names"], outputs, memory)
         if has_log:
             flush_output()
         print(json.dumps(response), file=responses)

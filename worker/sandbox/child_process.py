@@ -23,7 +23,8 @@ from worker.environment import Environment
 from worker.errors import ServiceUnavailable, TransformCrashed
 from worker.sandbox import response
 from worker.sandbox.input_names import input_paths
-from worker.sandbox.job_paths import without_folder
+from worker.sandbox.job_memory import MAX_BYTES, JobMemory
+from worker.sandbox.job_paths import INPUT, without_folder
 from worker.sandbox.output_tail import OutputTail
 from worker.settings import Limits
 from worker.transforms import Produced
@@ -84,6 +85,10 @@ class ChildProcess:
         command += [str(limits.memory_mb), str(limits.cpu_seconds), str(os.getpid())]
         variables = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "LC_ALL": "C.UTF-8"}
         pipeline = {"parameters": parameters, "max_pixels": limits.pixels}
+        self._memory = None if is_model else _shared_memory()
+        shared = [self._memory.input, self._memory.results] if self._memory else []
+        if self._memory:
+            pipeline["memory"] = self._memory.results
         if is_model:
             variables |= _MODEL_VARIABLES | dict.fromkeys(("HOME", "TMPDIR"), str(self._scratch))
             pipeline |= {**environment.as_json(), "scratch": str(self._scratch)}
@@ -96,9 +101,12 @@ class ChildProcess:
                 cwd=self._outputs,
                 env=variables,
                 process_group=0,
+                pass_fds=shared,
             )
         except OSError as error:
             folder_removal.remove(self._folder)
+            if self._memory:
+                self._memory.close()
             raise ServiceUnavailable(
                 f"A process for transforms cannot be started: {error.strerror}."
             ) from error
@@ -126,16 +134,26 @@ class ChildProcess:
         self._printed()  # while it started: it belongs to no file
         return message
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:
-        """Return the child's response to files."""
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None
+    ) -> dict[str, Any]:
+        """Return the child's response to files; see `TransformPool.run`."""
         self.files += 1
-        paths = input_paths(names) if self._is_model else ["input"]
+        if content is not None:
+            if self._memory and len(content) <= MAX_BYTES:
+                self._memory.put(content)
+                return self._respond([self._memory.input_path], names)
+            sources[0].write_bytes(content)
+        paths = input_paths(names) if self._is_model else [INPUT]
         with self._moved(sources, [self._inputs / path for path in paths]):
-            try:
-                self._write({"names": list(names), "paths": paths})
-                return self._read(self._limits.seconds)
-            except TransformCrashed as error:
-                raise TransformCrashed(str(error), self._printed()) from error
+            return self._respond(paths, names)
+
+    def _respond(self, paths: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+        try:
+            self._write({"names": list(names), "paths": paths})
+            return self._read(self._limits.seconds)
+        except TransformCrashed as error:
+            raise TransformCrashed(str(error), self._printed()) from error
 
     @contextmanager
     def _moved(self, sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[None]:
@@ -154,7 +172,7 @@ class ChildProcess:
 
     def collect(self, produced: Mapping[str, Any], source: Path) -> Produced:
         """Move the results of the last file out of the child's folder."""
-        made = response.collect(produced, self._outputs, source)
+        made = response.collect(produced, self._outputs, source, self._memory)
         log = self._end_job()
         return replace(made, log=log) if log else made
 
@@ -201,6 +219,8 @@ class ChildProcess:
             with suppress(OSError):  # data that could not be written
                 if pipe:
                     pipe.close()
+        if self._memory:
+            self._memory.close()
         folder_removal.remove(self._folder)
 
     def _write(self, message: Mapping[str, object]) -> None:
@@ -270,6 +290,14 @@ class ChildProcess:
         if status >= 0:
             return f"its process ended with status {status}"
         return f"its process was killed by signal {-status}"
+
+
+def _shared_memory() -> JobMemory | None:
+    """Return memory to share with a child, None where there is none: the disk serves as well."""
+    try:
+        return JobMemory()
+    except OSError:
+        return None
 
 
 def _is_ready(pipe: IO[bytes], event: int, deadline: float) -> bool:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+#: The path of an only input, where the name of its object must not determine it.
+INPUT = "input"
+
 
 def without_folder(text: str, folder: Path) -> str:
     """Return a text in which inputs have their names, and other files paths such as `out/a.txt`.

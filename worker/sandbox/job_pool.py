@@ -73,8 +73,12 @@ class JobPool:
         self._stopped = False
         self.unenforced: list[str] = []
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None = None
+    ) -> Produced:
         """See `TransformPool.run`."""
+        if content is not None:
+            sources[0].write_bytes(content)
         with self._places:
             if self._stopped:
                 raise PassInterrupted

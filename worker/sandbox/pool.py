@@ -21,17 +21,20 @@ class TransformPool(Protocol):
 
     unenforced: list[str]
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None = None
+    ) -> Produced:
         """Transform a file, or all files of a run that a pipeline gathers.
 
         Args:
             sources: The inputs; they stay where they are.
             names: What the transform sees as their names: the last part of the object key; of
                 gathered ones the key, or with several source pipelines PIPELINE/KEY.
+            content: That of the only input, if its file is not there yet.
 
         Returns:
             What was made; its files are beside the first source: its name with the suffixes .0,
-            .1 …
+            .1 …; small results may be in memory.
 
         Raises:
             InvalidInput: The file cannot be transformed.
@@ -89,18 +92,20 @@ class Pool:
         self._stopped = False
         self.unenforced: list[str] = []
 
-    def run(self, sources: Sequence[Path], names: Sequence[str]) -> Produced:
+    def run(
+        self, sources: Sequence[Path], names: Sequence[str], content: bytes | None = None
+    ) -> Produced:
         """See `TransformPool.run`."""
         child = self._slots.get()
         try:
             if not (child and child.is_idle):
                 child = self._start(child)
-            message = child.run(sources, names)
+            message = child.run(sources, names, content)
             failure = response.failure(message)
             # Earlier files may have leaked memory.
             if failure and failure.kind == "memory" and child.files > 1:
                 child = self._start(child)
-                message = child.run(sources, names)
+                message = child.run(sources, names, content)
                 failure = response.failure(message)
             produced = None if failure else child.collect(message, sources[0])
             log = child.discard() if failure else ""

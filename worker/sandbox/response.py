@@ -8,11 +8,12 @@ import math
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from worker.errors import InvalidInput, TransformCrashed, UploadDeferred
+from worker.sandbox.job_memory import JobMemory
 from worker.transforms import MAX_RECORD_BYTES, RECORDS, Produced
 
 #: The most results, notes and records of one file.
@@ -28,6 +29,7 @@ _CONTENT_TYPE = re.compile(f"{_NAME}/{_NAME}")
 #: A response has either one of these keys, with the reason, or all those of a result.
 _FAILURES = frozenset({"invalid", "deferred", "memory", "environment"})
 _RESULT = frozenset({"files", "records", "notes"})
+_IN_MEMORY = "contents"
 
 
 class Failure(NamedTuple):
@@ -58,7 +60,7 @@ def failure(response: Mapping[str, Any]) -> Failure | None:
     Raises:
         TransformCrashed: It is neither.
     """
-    if response.keys() == _RESULT:
+    if response.keys() - {_IN_MEMORY} == _RESULT:
         return None
     if len(response) != 1 or not _FAILURES.issuperset(response):
         raise TransformCrashed(INVALID)
@@ -66,13 +68,16 @@ def failure(response: Mapping[str, Any]) -> Failure | None:
     return Failure(kind, printable(reason))
 
 
-def collect(response: Mapping[str, Any], folder: Path, source: Path) -> Produced:
-    """Move the results out of the process's folder.
+def collect(
+    response: Mapping[str, Any], folder: Path, source: Path, memory: JobMemory | None = None
+) -> Produced:
+    """Move the results out of the process's folder, and copy those in memory.
 
     Args:
         response: A result; see `failure`.
         folder: The folder that the process writes to; it is emptied.
         source: The input, in a folder that the process cannot reach.
+        memory: What the process shares; None if nothing.
 
     Returns:
         What was made; its files are beside the source (see `TransformPool.run`).
@@ -85,15 +90,16 @@ def collect(response: Mapping[str, Any], folder: Path, source: Path) -> Produced
             (_take(folder, name, source.with_suffix(f".{number}")), _content_type(content_type))
             for number, (name, content_type) in enumerate(response["files"])
         ]
+        contents = _contents(response.get(_IN_MEMORY, ()), memory)
         records = _records(folder, source.with_suffix(".jsonl")) if response["records"] else []
         notes = [printable(note) for note in response["notes"]]
-        is_allowed = len(files) <= MAX_FILES and len(notes) <= MAX_NOTES
+        is_allowed = len(files) + len(contents) <= MAX_FILES and len(notes) <= MAX_NOTES
         if not is_allowed or len(records) != response["records"]:
             raise TransformCrashed(INVALID)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TransformCrashed(INVALID) from error
     empty(folder)
-    return Produced(files, records, notes)
+    return Produced(files, records, notes, contents=contents)
 
 
 def empty(folder: Path) -> None:
@@ -141,6 +147,15 @@ def _take(folder: Path, name: str, target: Path) -> Path:
     # Examined after the move: the process could replace it before.
     os.rename(f"{folder}/{name}", target)  # noqa: PTH104  pathlib takes five times as long
     return _readable(target)
+
+
+def _contents(described: Sequence[Any], memory: JobMemory | None) -> list[tuple[bytes, str]]:
+    if not described:
+        return []
+    sizes, types = zip(*described, strict=True)
+    if not memory or len(sizes) > MAX_FILES:
+        raise ValueError(described)
+    return list(zip(memory.take(sizes), map(_content_type, types), strict=True))
 
 
 def _readable(path: Path) -> Path:

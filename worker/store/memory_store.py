@@ -168,6 +168,13 @@ class MemoryStore:
         target.write_bytes(stored.content)
         return _info(stored), hashlib.sha256(stored.content).hexdigest()
 
+    def read(
+        self, bucket: str, key: str, version_id: str, etag: str, size: int
+    ) -> tuple[ObjectInfo, str, bytes]:
+        """See `Store.read`."""
+        stored = self._read(bucket, key, version_id, etag)
+        return _info(stored), hashlib.sha256(stored.content).hexdigest(), stored.content[:size]
+
     @contextmanager
     def open(
         self, bucket: str, key: str, version_id: str = ""

@@ -89,6 +89,19 @@ class S3Store:
         with target.open("wb") as file:
             return self._read(bucket, key, version_id, etag, _Received(file))
 
+    def read(
+        self, bucket: str, key: str, version_id: str, etag: str, size: int
+    ) -> tuple[ObjectInfo, str, bytes]:
+        """See `Store.read`."""
+        content = bytearray()
+
+        def restart() -> Callable[[bytes], object]:
+            content.clear()
+            return lambda piece: content.extend(piece[: size - len(content)])
+
+        info, sha256 = self._read(bucket, key, version_id, etag, restart)
+        return info, sha256, bytes(content)
+
     @contextmanager
     def open(
         self, bucket: str, key: str, version_id: str = ""

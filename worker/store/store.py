@@ -114,6 +114,11 @@ def hash_file(path: Path) -> Contents:
     return Contents(path, sha256.hexdigest(), md5.digest(), size)
 
 
+def contents_of(body: Path | bytes) -> Contents:
+    """Return a file or bytes with their hashes and size."""
+    return hash_bytes(body) if isinstance(body, bytes) else hash_file(body)
+
+
 def hash_bytes(content: bytes) -> Contents:
     """Return bytes with their hashes."""
     sha256, md5 = _SHA256.copy(), _MD5.copy()
@@ -195,6 +200,25 @@ class Store(Protocol):
         Returns:
             What was read, and its SHA-256 in hex. The size differs from the listed one if the
             response was truncated and the store sent no length.
+
+        Raises:
+            ObjectMissing: The object does not exist, or has another ETag.
+        """
+
+    def read(
+        self, bucket: str, key: str, version_id: str, etag: str, size: int
+    ) -> tuple[ObjectInfo, str, bytes]:
+        """Read a small object into memory, otherwise as `get` does.
+
+        Args:
+            bucket: The bucket.
+            key: The object key.
+            version_id: See `get`.
+            etag: See `get`.
+            size: The most bytes that are kept, of an object that has become larger.
+
+        Returns:
+            What was read, its SHA-256 in hex, and the bytes: all of them if they are not more.
 
         Raises:
             ObjectMissing: The object does not exist, or has another ETag.

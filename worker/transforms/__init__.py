@@ -85,12 +85,19 @@ class Produced:
         records: JSON objects for the database.
         notes: What was dropped or changed on purpose, a phrase each.
         log: The end of what the transform printed.
+        contents: Small results that are no files, after those that are: each with its content type.
     """
 
     files: Sequence[tuple[Path, str]] = ()
     records: Sequence[Mapping[str, object]] = ()
     notes: Sequence[str] = ()
     log: str = ""
+    contents: Sequence[tuple[bytes, str]] = ()
+
+    @property
+    def results(self) -> Sequence[tuple[Path | bytes, str]]:
+        """All results in order, each with its content type."""
+        return [*self.files, *self.contents]
 
 
 @dataclass(frozen=True)

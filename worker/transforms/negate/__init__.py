@@ -52,13 +52,20 @@ _NEGATE: Mapping[Format, _Negate] = {
     formats.HEIC: _imported("heif", "negate_heic"),
 }
 
+#: A file of the disk costs more than its copy in memory.
+_IN_MEMORY_BYTES = 1 << 20
+
 
 def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Produced:
     """Write the negative of a picture; see `Transform.apply`."""
     (source,) = inputs
     target = outputs / "negative"
-    content_type, notes = negate_file(source.path, target, source.max_pixels, parameters.formats)
-    return Produced([(target, content_type)], notes=notes)
+    file, known = _opened(source.path, parameters.formats)
+    if known is formats.JPEG and len(file.data) <= _IN_MEMORY_BYTES:
+        content, notes = jpeg.negated(file, source.max_pixels)
+        return Produced(contents=[(content, known.content_type)], notes=notes)
+    notes = _NEGATE[known](file, target, source.max_pixels)
+    return Produced([(target, known.content_type)], notes=notes)
 
 
 def negate_file(
@@ -79,8 +86,13 @@ def negate_file(
         InvalidInput: It is not a supported picture, or could not be kept whole.
         UploadDeferred: The compiled kernels are not built yet.
     """  # noqa: DOC502  raised by what it calls
+    file, known = _opened(source, further)
+    notes = _NEGATE[known](file, target, max_pixels)
+    return known.content_type, notes
+
+
+def _opened(source: Path, further: Collection[str]) -> tuple[MappedFile, Format]:
     file = MappedFile(source)
     known = formats.recognize(file.data, _NEGATE, further)
     kernels.require()
-    notes = _NEGATE[known](file, target, max_pixels)
-    return known.content_type, notes
+    return file, known
