@@ -16,6 +16,7 @@ from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.slow import children, slow_photo, transforming_worker
 from worker.environment import Environment
 from worker.errors import TransformCrashed
+from worker.sandbox.job_memory import MAX_BYTES
 from worker.sandbox.pool import Pool
 from worker.settings import Limits
 
@@ -164,7 +165,8 @@ def fake_child(folder: Path, action: str, answer: str) -> Environment:
     """Return an interpreter whose process does something for each file, then answers."""
     taken_over = folder / "python"
     taken_over.write_text(
-        f"#!{sys.executable}\nimport json, os, sys\nsys.stdin.readline()\n"
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        "memory = json.loads(sys.stdin.readline()).get('memory')\n"
         "print('{\"ready\": []}', flush=True)\n"
         f"for _ in sys.stdin:\n    {action}\n    print({answer}, end='', flush=True)\n"
     )
@@ -210,6 +212,99 @@ def result(files: object = (("a", "image/png"),), records: object = 0, notes: ob
 def records(*lines: str) -> str:
     """Return an action that writes a result and records, given as Python expressions."""
     return f"{WRITE}; open('records.jsonl', 'w').write({'+'.join(lines)})"
+
+
+MEMORY = "os.pwrite(memory, b'result', 0)"
+
+
+def in_memory(contents: object, files: object = ()) -> str:
+    """Return a response whose results are in memory, as a Python expression."""
+    found = {"files": files, "records": 0, "notes": (), "contents": contents}
+    return f"json.dumps({found!r}) + '\\n'"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [[-1, "image/png"]],
+        [[MAX_BYTES + 1, "image/png"]],
+        [[MAX_BYTES, "image/png"], [1, "image/png"]],
+        [[2**70, "image/png"]],
+        [[1.5, "image/png"]],
+        [["6", "image/png"]],
+        [[6, "image"]],
+        [[6, "image/png\r\nX-Header: 1"]],
+        [[6]],
+        [[6, "image/png", 1]],
+        [6],
+        6,
+        {"6": "image/png"},
+        [[0, "image/png"]] * 1001,
+    ],
+)
+def test_invalid_results_of_a_child_in_memory(tmp_path: Path, contents: object) -> None:
+    assert_crashes(tmp_path, fake_child(tmp_path, MEMORY, in_memory(contents)))
+
+
+def test_valid_results_of_a_child_in_memory(tmp_path: Path) -> None:
+    """They come after those in files."""
+    answer = in_memory([[2, "a/b"], [4, "c/d"]], [["a", "image/png"]])
+    environment = fake_child(tmp_path, f"{WRITE}; {MEMORY}", answer)
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1, environment=environment)
+    try:
+        produced = pool.run([tmp_path / "source"], ["source"], b"picture")
+    finally:
+        pool.close()
+    (path, _), *others = produced.results
+    assert isinstance(path, Path)
+    assert (path.read_text(), others) == ("result", [(b"re", "a/b"), (b"sult", "c/d")])
+
+
+#: Changes what the parent shares, then responds with what came of it.
+ATTEMPTS = f"""
+import ctypes, errno, struct
+ctypes.CDLL(None).capset(struct.pack('Ii', 0x20080522, 0), bytes(24))  # as confinement.py does
+def outcome(attempt):
+    try:
+        return str(attempt())
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def attempts(path, memory):
+    return [
+        outcome(lambda: os.open(path, os.O_WRONLY)),
+        outcome(lambda: os.open(path, os.O_RDONLY | os.O_TRUNC)),
+        outcome(lambda: os.ftruncate(int(path.rpartition("/")[2]), 0)),
+        outcome(lambda: os.ftruncate(memory, 0)),
+        outcome(lambda: os.ftruncate(memory, {MAX_BYTES} + 1)),
+        outcome(lambda: os.pwrite(memory, b"x", {MAX_BYTES})),
+    ]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs memfd_create")
+def test_a_child_can_neither_change_its_input_nor_take_more_memory(tmp_path: Path) -> None:
+    """Their pages are within none of its limits."""
+    action = f"exec({ATTEMPTS!r}); path = json.loads(_)['paths'][0]"
+    answer = "json.dumps({'files': [], 'records': 0, 'notes': attempts(path, memory)}) + '\\n'"
+    environment = fake_child(tmp_path, action, answer)
+    pool = Pool("negate", "{}", Limits(seconds=60), tmp_path, 1, environment=environment)
+    try:
+        notes = pool.run([tmp_path / "source"], ["source"], b"picture").notes
+    finally:
+        pool.close()
+    assert notes == ["EACCES", "EACCES", "EINVAL", "EPERM", "EPERM", "EPERM"]
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_BYTES, MAX_BYTES + 1])
+def test_what_does_not_fit_into_memory_is_a_file(tmp_path: Path, size: int) -> None:
+    content = bytes(size)
+    pool = Pool("copy", "{}", Limits(), tmp_path, 1)
+    try:
+        for each in (b"another", content, b"another"):
+            ((path, _),) = pool.run([tmp_path / "source"], ["a.txt"], each).files
+            assert path.read_bytes() == each
+    finally:
+        pool.close()
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,17 @@ def test_a_stored_file_is_listed_and_read(bucket: Bucket) -> None:
     assert bucket.store.head(bucket.name, listed.key, listed.version_id).is_same_put(info)
 
 
+def test_small_objects_are_read_into_memory(bucket: Bucket) -> None:
+    bucket.put("x", b"some bytes")
+    (listed,) = bucket.list()
+    where = (bucket.name, "x", listed.version_id, listed.etag)
+    info, sha256, content = bucket.store.read(*where, 10)
+    assert (content, info.size) == (b"some bytes", 10)
+    assert sha256 == hashlib.sha256(b"some bytes").hexdigest()
+    info, _, content = bucket.store.read(*where, 4)  # it was listed as a smaller one
+    assert (content, info.size) == (b"some", 10)
+
+
 def test_pages_come_in_the_order_of_keys(bucket: Bucket) -> None:
     for key in ("b", "a/2", "a/10", "c"):
         bucket.put(key)

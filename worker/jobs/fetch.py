@@ -79,7 +79,7 @@ def fetch(store: Store, space: Space, upload: Upload, path: Path, memory: int = 
             f"{space.free} are free: free space on the machine."
         )
     content = None
-    if size <= memory:
+    if size <= memory and not excess:
         info, sha256, content = store.read(*where, size)
     else:
         info, sha256 = store.hash(*where) if excess else store.get(*where, path)

@@ -5,6 +5,8 @@ differences.
 """
 
 import hashlib
+import io
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -93,14 +95,9 @@ class S3Store:
         self, bucket: str, key: str, version_id: str, etag: str, size: int
     ) -> tuple[ObjectInfo, str, bytes]:
         """See `Store.read`."""
-        content = bytearray()
-
-        def restart() -> Callable[[bytes], object]:
-            content.clear()
-            return lambda piece: content.extend(piece[: size - len(content)])
-
-        info, sha256 = self._read(bucket, key, version_id, etag, restart)
-        return info, sha256, bytes(content)
+        content = io.BytesIO()
+        info, sha256 = self._read(bucket, key, version_id, etag, _Received(content, size))
+        return info, sha256, content.getvalue()
 
     @contextmanager
     def open(
@@ -236,10 +233,11 @@ class S3Store:
 
 
 class _Received:
-    """A body that is being received: hashed, and written if there is a file."""
+    """A body that is being received: hashed, and its beginning written if there is a file."""
 
-    def __init__(self, file: BinaryIO | None = None) -> None:
-        self._file, self.sha256, self.size = file, hashlib.sha256(), 0
+    def __init__(self, file: BinaryIO | None = None, most: int = sys.maxsize) -> None:
+        self._file, self._most = file, most
+        self.sha256, self.size = hashlib.sha256(), 0
 
     def restart(self) -> Callable[[memoryview], None]:
         """Forget what an earlier attempt received."""
@@ -252,9 +250,9 @@ class _Received:
 
     def _receive(self, piece: memoryview) -> None:
         self.sha256.update(piece)
-        self.size += len(piece)
         if self._file:
-            self._file.write(piece)
+            self._file.write(piece[: max(0, self._most - self.size)])
+        self.size += len(piece)
 
 
 class _PartsUpload:
