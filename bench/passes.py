@@ -39,18 +39,22 @@ class Passes:
                 process.kill()
                 process.communicate()
 
+    def pids(self) -> dict[str, int]:
+        """Return the processes' ids by pipeline."""
+        return {name: process.pid for name, process in self._running.items()}
+
     def cpu(self) -> float:
         """Return the CPU seconds of the workers and their transforms so far."""
         return sum(usage.tree_cpu_seconds(one.pid) for one in self._running.values())
 
     def await_done(self, name: str, count: int) -> None:
-        """Wait until a pipeline has done a number of jobs.
+        """Wait until a pipeline has done a number of jobs, or more.
 
         Raises:
             RuntimeError: A pass ended before.
         """
         done = "SELECT count(*) FROM pipeline.results WHERE outcome = 'done' AND pipeline = %s"
-        while self._pipeline.sql(done, name) != [{"count": count}]:
+        while self._pipeline.sql(done, name)[0]["count"] < count:
             for each, process in self._running.items():
                 if process.poll() is not None:
                     reason = process.communicate()[1]

@@ -89,8 +89,8 @@ def _make(settings: Settings, pipeline: Pipeline, installer: Path | None) -> Env
     files = {one.name: _file(settings, one, folder) for one in resources_of(pipeline)}
     made = Environment(folder=folder, files=files)
     if requirements := requirements_of(pipeline, folder):
-        if installer and not _pip_wheels():
-            _install_packages(_PIP_PACKAGES, installer, "with pip")
+        if installer:
+            require_pip(installer)
         venvs = settings.prepared / "venvs"
         python = virtual_environment(venvs, requirements, f"pipeline {pipeline.name}")
         made = replace(made, python=python)
@@ -200,7 +200,7 @@ def virtual_environment(venvs: Path, requirements: Path, user: str) -> Path:
 
     Raises:
         ServiceUnavailable: The packages cannot be installed.
-    """  # noqa: DOC502  raised by _pip
+    """  # noqa: DOC502  raised by install_by_pip
     locked = requirements.read_bytes()
     name = hashlib.sha256(INTERPRETER.encode() + b"\0" + locked).hexdigest()[:32]
     # Scripts in it name the path of its interpreter, so it is made where it stays.
@@ -212,14 +212,36 @@ def virtual_environment(venvs: Path, requirements: Path, user: str) -> Path:
         if folder.exists():
             shutil.rmtree(folder)
         venv.create(folder, symlinks=True)
-        _pip(python, requirements)
+        install_by_pip(python, requirements)
         partial.touch()
 
     _once(venvs / f"{name}.ready", make)
     return python
 
 
-def _pip(python: Path, requirements: Path) -> None:
+def require_pip(installer: Path) -> None:
+    """Install Debian's packages with pip, unless it is there.
+
+    Args:
+        installer: The script that installs Debian packages.
+
+    Raises:
+        ServiceUnavailable: They cannot be installed.
+    """  # noqa: DOC502  raised by _install_packages
+    if not _pip_wheels():
+        _install_packages(_PIP_PACKAGES, installer, "with pip")
+
+
+def install_by_pip(python: Path, requirements: Path) -> None:
+    """Install locked packages into a virtual environment.
+
+    Args:
+        python: The environment's Python.
+        requirements: The packages, each file with its hash.
+
+    Raises:
+        ServiceUnavailable: They cannot be installed.
+    """
     # -I: the worker's PYTHONPATH is not pip's. Settings that say where packages come from are in
     # pip's own variables and files.
     done = _run(

@@ -1,10 +1,10 @@
-"""`python3 -m worker.wheels LOCK FOLDER`: make a virtual environment of locked wheels without pip.
+"""Makes a virtual environment of locked wheels without pip.
 
 Debian's Python has no pip, and a new machine would spend half of the time until its first result on
 getting it (docs/measurements.md). A wheel without data files is installed by unpacking it
 (https://packaging.python.org/en/latest/specifications/binary-distribution-format/). Each must have
-a hash of the lock. What is unusual, such as an index without JSON, is refused: then `install` takes
-pip. Scripts of packages are left out. Standard library only: no package is installed yet.
+a hash of the lock. What is unusual, such as an index without JSON, is refused: installation.py then
+takes pip. Scripts of packages are left out. Standard library only: no package is installed yet.
 """
 
 import configparser
@@ -70,6 +70,12 @@ class Index:
 
     url: str = _PYPI
     certificates: str | None = None
+
+
+def read_settings() -> dict[str, str]:
+    """Return path -> text of pip's configuration files, in pip's order."""
+    paths = [path for name in _PIP_FILES if (path := Path(name).expanduser()).exists()]
+    return {str(path): path.read_text() for path in paths}
 
 
 def configured_index(files: Mapping[str, str], environment: Mapping[str, str]) -> Index:
@@ -240,19 +246,3 @@ def install(lock: Path, folder: Path, index: Index) -> None:
                 pass
     except _MALFORMED as error:
         raise ServiceUnavailable(f"{index.url} cannot be used ({error}).") from error
-
-
-def main(lock: str, folder: str) -> int:
-    """Return the exit status: 0 done, 1 failed."""
-    paths = [path for name in _PIP_FILES if (path := Path(name).expanduser()).exists()]
-    try:
-        files = {str(path): path.read_text() for path in paths}
-        install(Path(lock), Path(folder), configured_index(files, os.environ))
-    except (ServiceUnavailable, OSError) as error:
-        print(f"Packages cannot be installed without pip: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -10,14 +10,14 @@ USUAL = ("kernels", "tiff", "memory", "end-to-end", "growth", "difficult-objects
 QUICK = (
     *(*USUAL, "latency", "threads", "soak", "faces", "chains", "gather", "ingest", "page"),
     *("upload", "scale", "queue", "fleet-latency", "fleet-faults", "fleet-growth"),
-    "profile",
+    *("profile", "tiny-machine"),
 )
 #: Those not in USUAL take long, or need a checkout without a local stack.
 NAMES = (
     *(*USUAL, "latency", "growth-100000", "threads", "commands", "first-boot", "soak"),
     *("faces", "answers", "command", "chains", "gather", "ingest", "camera", "page", "upload"),
     *("scale", "queue", "fleet-latency", "fleet-faults", "fleet-growth", "compare"),
-    "profile",
+    *("profile", "tiny-machine"),
 )
 
 

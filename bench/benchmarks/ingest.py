@@ -7,23 +7,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import psutil
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.benchmark import Result, Setup
+from bench.broker import broker, publish
 from bench.pipeline import ROOT
 from bench.table import Table
 from bench.testbed import Testbed
-from local import processes
-from local.ports import free_port, listens
-from worker.errors import PipelineError
 
 TITLE = "Messages of cameras"
 TEXT = """Messages of 200 KB that wait in the broker are stored: by `worker ingest`, and by what
@@ -46,7 +41,7 @@ def measure(setup: Setup) -> Result:
     os.sched_setaffinity(0, cores[1:] or cores)  # servers inherit it
     measured: dict[str, list[_Rate]] = {OURS: [], LOOP: []}
     try:
-        with Testbed(setup.folder, setup.source) as bed, _broker(setup.folder) as port:
+        with Testbed(setup.folder, setup.source) as bed, broker(setup.folder) as (port, _):
             consumers = {
                 OURS: _Consumer("image-pipeline/", "", _ingest(bed, port, cores[0])),
                 LOOP: _Consumer("loop/", "loop/", _loop(bed, port, cores[0])),
@@ -126,7 +121,8 @@ def _run(consumer: _Consumer, port: int, bucket: Path, boot: str, count: int) ->
         if count == 1:  # there is no session yet
             process = consumer.start()
             time.sleep(_START_SECONDS)
-        _publish(port, f"{consumer.topics}door/{boot}/", count)
+        topics = (f"{consumer.topics}door/{boot}/{number}" for number in range(1, count + 1))
+        publish(port, ((topic, secrets.token_bytes(_BYTES)) for topic in topics))
         process = process or consumer.start()
         begin = _await(folder, max(1, count // 10), process)
         end = _await(folder, count, process)
@@ -158,35 +154,3 @@ def _await(folder: Path, count: int, process: "subprocess.Popen[str]") -> _State
             return _State(found, time.monotonic(), used.user + used.system)
         time.sleep(0.01)
     raise RuntimeError(f"there are not {count} objects in {folder}")
-
-
-def _publish(port: int, topics: str, count: int) -> None:
-    """Publish messages; return once the broker has all of them."""
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    for number in range(1, count + 1):
-        client.publish(f"{topics}{number}", secrets.token_bytes(_BYTES), 1).wait_for_publish()
-    client.disconnect()
-    client.loop_stop()
-
-
-@contextmanager
-def _broker(folder: Path) -> Iterator[int]:
-    """Run mosquitto without passwords and without a file of its queues; yield its port."""
-    port, program = free_port(), processes.find_program("mosquitto")
-    if program is None:
-        raise PipelineError("mosquitto is missing: install Debian's package of this name.")
-    file = folder / "mosquitto.conf"
-    file.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
-        "log_type error\nuser root\n"
-    )
-    process = subprocess.Popen([program, "-c", str(file)])
-    try:
-        while process.poll() is None and not listens(port):
-            time.sleep(0.02)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()

@@ -1,22 +1,19 @@
 """Server time of the page's views, with a million results in the ledger."""
 
-import http.client
 import re
 import statistics
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 
 from bench.benchmark import Result, Setup
+from bench.browser import Browser, browser
 from bench.pipeline import WorkerPipeline
 from bench.table import Table
 from bench.testbed import Testbed
-from local.ports import free_port
-from worker.web.tokens import page_key
 
 TITLE = "The page"
 TEXT = """Two pipelines with a million results of 30 days (a tenth as many with `--quick`) and six
@@ -45,7 +42,7 @@ def measure(setup: Setup) -> Result:
         }
         pipeline.configure()
         _fill(pipeline, count)
-        with _client(pipeline) as client:
+        with browser(pipeline) as client:
             _await_counts(client, count)
             times = {
                 name: sorted(client.seconds(path) for _ in range(_REQUESTS))
@@ -70,7 +67,7 @@ def _fill(pipeline: WorkerPipeline, count: int) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def _views(pipeline: WorkerPipeline, client: "_Client") -> Mapping[str, str]:
+def _views(pipeline: WorkerPipeline, client: Browser) -> Mapping[str, str]:
     """Return the paths of the views by what they show."""
     query = "SELECT {} FROM pipeline.results WHERE pipeline = 'negatives' AND outcome = '{}' {}"
     newest = "ORDER BY created_at DESC LIMIT 1"
@@ -98,52 +95,12 @@ def _views(pipeline: WorkerPipeline, client: "_Client") -> Mapping[str, str]:
     }
 
 
-class _Client:
-    """A browser's requests over one connection."""
-
-    def __init__(self, port: int, key: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self._headers: dict[str, str] = {}
-        self._connection.request("GET", f"/login?key={key}")
-        response = self._connection.getresponse()
-        response.read()
-        self._headers["cookie"] = response.headers["set-cookie"].partition(";")[0]
-
-    def get(self, path: str) -> str:
-        """Return a page."""
-        self._connection.request("GET", path, headers=self._headers)
-        response = self._connection.getresponse()
-        text = response.read().decode()
-        if response.status != http.HTTPStatus.OK:
-            raise RuntimeError(f"{path} answered {response.status}: {text[:500]}")
-        return text
-
-    def seconds(self, path: str) -> float:
-        """Return how long a page takes."""
-        begin = time.perf_counter()
-        self.get(path)
-        return time.perf_counter() - begin
-
-
-@contextmanager
-def _client(pipeline: WorkerPipeline) -> Iterator[_Client]:
-    """Serve the page while the context lasts."""
-    port = free_port()
-    with (pipeline.folder / "web.log").open("w", encoding="utf-8") as log:
-        process = pipeline.start_web(port, stdout=log)
-        try:
-            yield _Client(port, page_key(pipeline.store.secret_key, 1))
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
-
-
-def _await_counts(client: _Client, count: int) -> None:
+def _await_counts(client: Browser, count: int) -> None:
     """Wait until the overview shows the ledger's counts: the first ones read the whole ledger."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     done = 0
     while done < 0.98 * count:  # the rest is quarantined
-        found = re.findall(r"<dt>Done</dt><dd>([\d,]+)</dd>", client.get("/"))
+        found = re.findall(r"<dt>Done</dt><dd>([\d,]+)</dd>", client.get("/").decode())
         done = sum(int(one.replace(",", "")) for one in found)
         if time.monotonic() > deadline:
             raise RuntimeError(f"the overview shows {done} of {count} results")

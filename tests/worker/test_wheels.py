@@ -1,8 +1,9 @@
-"""`python -m worker.wheels`: locked wheels are installed without pip, or all is left to pip."""
+"""`python -m worker.installation`: locked wheels are unpacked, or all is left to pip."""
 
 import hashlib
 import http.server
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -101,19 +102,34 @@ def test_index_without_json_is_left_to_pip(tmp_path: Path, index: Index, page: s
         install(lock(tmp_path, "0" * 64), tmp_path / "venv", index)
 
 
-def test_failure_is_one_sentence(tmp_path: Path, index: Index) -> None:
-    command = [sys.executable, "-S", "-m", "worker.wheels", str(lock(tmp_path, "0" * 64))]
-    answer = subprocess.run(
-        [*command, str(tmp_path / "venv")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=WORKER.parent,
-        env={"PIP_INDEX_URL": index.url, "HOME": str(tmp_path)},
-    )
+def test_pip_installs_what_cannot_be_unpacked(tmp_path: Path, index: Index) -> None:
+    """Only pip knows the folder with the wheel; then the lock has another hash."""
+    sha256 = make_wheel(tmp_path / "served")
+    venv = tmp_path / "venv"
+
+    def run(sha256: str) -> subprocess.CompletedProcess[str]:
+        arguments = [str(lock(tmp_path, sha256)), str(venv), "/bin/false"]
+        return subprocess.run(
+            [sys.executable, "-S", "-m", "worker.installation", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=WORKER.parent,
+            env={"PIP_FIND_LINKS": str(tmp_path / "served"), "PIP_INDEX_URL": index.url},
+        )
+
+    answer = run(sha256)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "without pip: pip is configured with find-links." in answer.stdout
+    subprocess.run([venv / "bin/python", "-c", f"import {NAME}"], check=True)
+    shutil.rmtree(venv)
+    answer = run("0" * 64)
     assert answer.returncode == 1
-    [line] = answer.stderr.splitlines()
-    assert line.startswith("Packages cannot be installed without pip: ")
+    assert answer.stderr == (
+        "The packages of requirements.txt cannot be installed:"
+        f" {NAME}=={VERSION} has the SHA-256 {sha256},"
+        f" not {'0' * 64}.\n"
+    )
 
 
 def test_the_workers_own_lock_needs_no_pip() -> None:
