@@ -129,13 +129,24 @@ class BucketClient:
 
     def count_processed(self, keys: Sequence[str]) -> int:
         """Count those of `keys` that are no longer in the input bucket."""
-        bucket, waiting = self._pipeline.input_bucket, set()
-        query = {"list-type": "2", "encoding-type": "url"}
+        waiting = self._keys(self._pipeline.input_bucket)
+        return sum(key not in waiting for key in keys)
+
+    def count_answered(self, keys: Sequence[str]) -> int:
+        """Count those of `keys` that have a result (inputs stay for some seconds) or are gone."""
+        waiting = self._keys(self._pipeline.input_bucket)
+        results = self._keys(self._pipeline.output_bucket)
+        return sum(
+            key not in waiting or not results.isdisjoint(self._result_keys(key)) for key in keys
+        )
+
+    def _keys(self, bucket: str) -> set[str]:
+        query, found = {"list-type": "2", "encoding-type": "url"}, set()
         while True:
             page = self._call("GET", bucket, query=query).xml()
-            waiting |= {unquote(line.findtext("Key") or "") for line in page.iterfind("Contents")}
+            found |= {unquote(line.findtext("Key") or "") for line in page.iterfind("Contents")}
             if page.findtext("IsTruncated") != "true":
-                return sum(key not in waiting for key in keys)
+                return found
             query["continuation-token"] = page.findtext("NextContinuationToken") or ""
 
     def _result_keys(self, name: str) -> list[str]:

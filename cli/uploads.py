@@ -17,7 +17,7 @@ from worker.quantities import counted
 from worker.store.store import hash_file
 
 _THREADS = 8
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.1
 # CPython misses a signal that arrives just before a thread blocks, until it wakes up.
 _SIGNAL_SECONDS = 0.5
 _MAX_KEY = 1024  # bytes of UTF-8 (S3 API reference)
@@ -223,21 +223,25 @@ def _record(report: Report, key: str, outcome: object) -> None:
         report.skipped.append(key)
 
 
-def await_results(client: BucketClient, keys: Sequence[str], patience: float) -> None:
+def await_results(
+    client: BucketClient, keys: Sequence[str], patience: float, *, with_removal: bool = True
+) -> None:
     """Wait until uploads have been processed, and show the progress.
 
     Args:
         client: The buckets.
         keys: Keys of the uploads.
         patience: Seconds without progress after which to give up.
+        with_removal: Wait until they are removed, too, which takes the seconds of grace.
 
     Raises:
         CommandError: There was no progress for so long.
     """
+    count = client.count_processed if with_removal else client.count_answered
     with progress_bar("Negating", len(keys)) as bar:
         done, last_progress = 0, time.monotonic()
         while done < len(keys):
-            now = client.count_processed(keys)
+            now = count(keys)
             if now > done:
                 done, last_progress = now, time.monotonic()
                 bar.advance_to(done)

@@ -9,7 +9,7 @@ computer has several machines, gets more photos, and the demo shows how many eac
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from cli.machines import machine_kind
 from cli.machines.fleet import await_fleet
 from cli.machines.host import first
 from cli.paths import cache_folder
-from cli.results import print_results, read_results
+from cli.results import Row, print_results, read_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import Target, command_line, explain_interrupt
@@ -178,8 +178,8 @@ def _show(local: LocalStack, photos: Sequence[Photo], machines: int) -> int:
         report = send(client, sent, bar.advance_to)
     if report.failures:
         raise CommandError("\n".join(report.failures))
-    await_results(client, [photo.key for photo in sent], _PATIENCE_SECONDS)
-    all_rows = list(read_results(first(local), last=len(sent)))
+    await_results(client, [photo.key for photo in sent], _PATIENCE_SECONDS, with_removal=False)
+    all_rows = _read_rows(local, {photo.key for photo in sent})
     keys = {photo.key for photo in photos}
     rows = [row for row in all_rows if row["input_key"] in keys]
     print_results(rows)
@@ -199,6 +199,15 @@ def _show(local: LocalStack, photos: Sequence[Photo], machines: int) -> int:
             contact_sheet(pairs, sheet)
             print_result(f"Before and after: {sheet}")
     return sum(photo.key not in done for photo in photos)
+
+
+def _read_rows(local: LocalStack, keys: Set[str]) -> list[Row]:
+    """Return the uploads' rows, which are recorded right after the results are stored."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        rows = list(read_results(first(local), last=len(keys)))
+        if keys <= {row["input_key"] for row in rows} or time.monotonic() > deadline:
+            return rows
 
 
 _NEXT = """

@@ -85,7 +85,10 @@ class Service:
             return
         for name in units.prepared_pipelines(self._units.get(WANTED, "")):
             threading.Thread(target=self._prepare, args=(name,), daemon=True).start()
-        self._run_worker(POSTINSTALL, ["build"])  # where no prebuilt kernels run: macOS
+        # Where no prebuilt kernels run (macOS), pictures that need some wait for this.
+        build = threading.Thread(target=self._run_worker, args=(POSTINSTALL, ["build"]))
+        build.daemon = True
+        build.start()
         while self._run_worker(MIGRATE, ["migrate"]) != 0:
             time.sleep(RETRY_SECONDS)
         self._start_services()
