@@ -91,15 +91,34 @@ def checkout(
     Raises:
         RevisionUnusable: There is no such revision, or it cannot be built.
     """  # noqa: DOC502  raised by what it calls
+    with worktree(name, folder, repository) as commit:
+        revision = Revision(name, commit, folder, _environment(name, folder, cache))
+        _compile(revision)
+        yield revision
+
+
+@contextmanager
+def worktree(name: str, folder: Path, repository: Path = ROOT) -> Iterator[str]:
+    """Check a revision out; the checkout goes however the context ends.
+
+    Args:
+        name: The revision.
+        folder: Where it goes; it must not exist.
+        repository: A checkout of the repository.
+
+    Yields:
+        The abbreviated commit.
+
+    Raises:
+        RevisionUnusable: There is no such revision.
+    """  # noqa: DOC502  raised by what it calls
     commit = resolve(name, repository)
     print_progress(f"Preparing {name} …")
     try:
         # Hooks of the user's repository are for the user's checkouts.
         words = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach")
         _check(name, _git(repository, *words, str(folder), commit))
-        revision = Revision(name, commit, folder, _environment(name, folder, cache))
-        _compile(revision)
-        yield revision
+        yield commit
     finally:
         _git(repository, "worktree", "remove", "--force", str(folder))
 

@@ -222,6 +222,16 @@ TARGETS: Sequence[Target] = (
         " ms",
         most=60,
     ),
+    *(
+        Target(
+            f"`./pipeline {name}`, warm, wall, against 29b3431",
+            "commands",
+            _figure(f"{name}: ratio"),
+            "×",
+            most=0.6,
+        )
+        for name in ("demo", "up", "destroy")
+    ),
     Target("`put` to negative, median", "latency", _figure("median s"), " s", most=1),
     Target("`put` to negative, p99", "latency", _figure("p99 s"), " s", most=3),
     Target(

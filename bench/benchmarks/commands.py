@@ -1,46 +1,88 @@
-"""Wall-clock time of `up`, `preview`, `destroy` and `demo`.
+"""Wall-clock time of `up`, `preview`, `destroy` and `demo`, against an earlier revision."""
 
-The checkout must have no local stack: each round deploys and destroys it.
-"""
-
-import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
 
 from bench.benchmark import Result, Setup
+from bench.errors import RevisionUnusable
+from bench.revision import worktree
 from bench.table import Table
-from cli.errors import CommandError
-from cli.paths import CHECKOUT
-from cli.stacks.local_stack import LocalStack
 
 TITLE = "Time of commands"
-TEXT = """Wall-clock seconds, with Pulumi's CLI and the packages installed; local stack with a
-`process` machine."""
+TEXT = """Wall-clock seconds of HEAD and of revision 29b3431, each from a checkout of its own with
+its own packages, in turns on one computer: a local stack with a `process` machine. Pulumi's CLI is
+installed, and each command has been run once before. Who is first changes with each turn. Ratios
+are of one turn: below 1, HEAD takes less. The median, the least and the largest are given."""
 
-_COMMANDS = (["up"], ["preview"], ["destroy"], ["demo"])
+BASE = "29b3431"
+COMMANDS = ("up", "preview", "destroy", "demo")
 
 
 def measure(setup: Setup) -> Result:
-    """Run each command, one after the other, and repeat."""
-    if LocalStack().exists:
-        raise CommandError(
-            "A local stack is deployed in this checkout, and this benchmark deploys its own: "
-            "take it down first with './pipeline destroy'."
+    """Run each command in both checkouts, and repeat.
+
+    Returns:
+        The seconds of each command, and the ratios.
+
+    Raises:
+        RevisionUnusable: A revision cannot be checked out, or a command of it fails.
+    """  # noqa: DOC502  raised by what it calls
+    turns = 1 if setup.quick else 5
+    found: list[list[dict[str, float]]] = []
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(_checkout(name, setup.folder / f"revision-{number}"))
+            for number, name in enumerate(("HEAD", BASE))
+        ]
+        for side in sides:
+            _seconds(side)
+        for turn in range(turns):
+            first = turn % 2
+            used = {side: _seconds(sides[side]) for side in (first, 1 - first)}
+            found.append([used[0], used[1]])
+    lines, figures = [], {}
+    for name in COMMANDS:
+        ours, theirs = ([turn[side][name] for turn in found] for side in (0, 1))
+        ratios = [mine / its for mine, its in zip(ours, theirs, strict=True)]
+        spreads = (
+            f"{median(times):.1f} ({min(times):.1f}–{max(times):.1f})" for times in (ours, theirs)
         )
-    found: dict[str, list[float]] = {words[0]: [] for words in _COMMANDS}
-    for _ in range(1 if setup.quick else 3):
-        for words in _COMMANDS:
-            found[words[0]].append(_seconds(words))
-    lines = [
-        [f"`./pipeline {name}`"]
-        + [f"{value:.1f}" for value in (min(times), statistics.median(times), max(times))]
-        for name, times in found.items()
-    ]
-    return Result([Table("", ["command", "least", "median", "largest"], lines)], {})
+        ratio = f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+        lines.append([f"`./pipeline {name}`", *spreads, ratio])
+        figures[f"{name}: ratio"] = median(ratios)
+    columns = ["command", "HEAD", BASE, "ratio"]
+    return Result([Table("", columns, lines)], figures, notes=[f"{turns} turns."])
 
 
-def _seconds(words: Sequence[str]) -> float:
-    started = time.monotonic()
-    subprocess.run(["./pipeline", *words], cwd=CHECKOUT, check=True, capture_output=True)
-    return time.monotonic() - started
+@contextmanager
+def _checkout(name: str, folder: Path) -> Iterator[Path]:
+    """Check a revision out; nothing of its local stack is left, however the context ends."""
+    with worktree(name, folder):
+        try:
+            yield folder
+        finally:
+            if (folder / ".local").exists():
+                _run(folder, ["destroy"])
+
+
+def _seconds(folder: Path) -> dict[str, float]:
+    """Return the seconds that each command takes; the first call installs the packages."""
+    found = {}
+    for name in COMMANDS:
+        started = time.monotonic()
+        answer = _run(folder, [name])
+        found[name] = time.monotonic() - started
+        if answer.returncode:
+            line = (answer.stderr.strip() or "no error message").splitlines()[-1]
+            raise RevisionUnusable(f"'./pipeline {name}' of {folder.name} failed: {line}")
+    return found
+
+
+def _run(folder: Path, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["./pipeline", *words], cwd=folder, check=False, capture_output=True, text=True
+    )
