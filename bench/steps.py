@@ -29,7 +29,7 @@ STEPS: Mapping[str, Sequence[str]] = {
         *("worker.jobs.disk", "concurrent.futures"),
     ),
     "folders of batches": ("tempfile", "shutil"),
-    "receive": ("worker.jobs.fetch", "worker.store.s3_store:get", "worker.store.s3_store:_read"),
+    "receive": ("worker.jobs.fetch",),
     "hash the upload": ("worker.store.s3_store::sha256.update(",),
     "hand over to the transform and back": (
         *("worker.jobs.transform", "worker.jobs.inputs", "worker.sandbox"),
@@ -38,7 +38,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "verify the result": (
         *("worker.transforms.negate.verification", "worker.transforms.negate.tiff.verification"),
     ),
-    "hash the result": ("worker.store.store:hash_file",),
+    "hash the result": ("worker.store.store:hash_file", "worker.store.store:hash_bytes"),
     "send": (
         *("worker.jobs.publish", "worker.jobs.result_metadata", "worker.store.s3_store:put"),
         "worker.transforms.output_keys",
