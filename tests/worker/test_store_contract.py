@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -198,7 +198,7 @@ def test_a_put_returns_the_version_that_is_listed(bucket: Bucket) -> None:
 
 def test_the_md5_may_be_left_out(bucket: Bucket) -> None:
     bucket.store.put(
-        bucket.name, "a", replace(hash_bytes(b"some bytes"), md5=b""), "image/png", {"a": "b"}
+        bucket.name, "a", hash_bytes(b"some bytes")._replace(md5=b""), "image/png", {"a": "b"}
     )
     (listed,) = bucket.list()
     assert (listed.size, bucket.get(listed)) == (10, b"some bytes")
@@ -211,7 +211,7 @@ def test_bytes_are_stored_without_a_file(bucket: Bucket) -> None:
     assert (listed.version_id, listed.etag) == stored[:2]
     assert listed.size == len(b"some bytes")
     assert bucket.get(listed) == b"some bytes"
-    assert contents == replace(bucket.file(b"some bytes"), body=b"some bytes")
+    assert contents == bucket.file(b"some bytes")._replace(body=b"some bytes")
 
 
 def test_metadata_is_returned(bucket: Bucket) -> None:

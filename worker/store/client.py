@@ -30,9 +30,9 @@ _BODY_BYTES = 64 << 20  # of a response that is held in memory
 #: each attempt.
 Sink = Callable[[], Callable[[memoryview], object]]
 _SUCCESS = range(200, 300)
-# A copy of a hash takes a quarter of the time that OpenSSL 3 needs to look up the algorithm.
-_SHA256 = hashlib.sha256()
-_EMPTY = _SHA256.hexdigest()
+#: To be copied: that takes a quarter of the time that OpenSSL 3 needs to look up the algorithm.
+SHA256 = hashlib.sha256()
+_EMPTY = SHA256.hexdigest()
 
 
 class Response(NamedTuple):
@@ -99,8 +99,11 @@ class Signer:
         request = "\n".join(
             (method, path, query, *lines, "", names, signed["x-amz-content-sha256"])
         )
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{_sha256(request.encode())}"
-        inner, outer = (part.copy() for part in _signing_hashes(self.secret, scope))
+        sha256 = SHA256.copy()
+        sha256.update(request.encode())
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256.hexdigest()}"
+        inner, outer = _signing_hashes(self.secret, scope)
+        inner, outer = inner.copy(), outer.copy()
         inner.update(text.encode())
         outer.update(inner.digest())
         signed["authorization"] = (
@@ -110,19 +113,13 @@ class Signer:
         return signed
 
 
-def _sha256(content: bytes) -> str:
-    sha256 = _SHA256.copy()
-    sha256.update(content)
-    return sha256.hexdigest()
-
-
 @lru_cache(maxsize=4)  # it changes once a day
 def _signing_hashes(secret: str, scope: str) -> tuple["hashlib._Hash", "hashlib._Hash"]:
     """Return the two hashes of HMAC (RFC 2104) after the signing key of a day."""
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    padded = key.ljust(_SHA256.block_size, b"\0")
+    padded = key.ljust(SHA256.block_size, b"\0")
     inner, outer = (bytes(byte ^ pad for byte in padded) for pad in (0x36, 0x5C))
     return hashlib.sha256(inner), hashlib.sha256(outer)
 
@@ -282,7 +279,7 @@ class Client:
         if headers:
             unsigned.update(headers)
         if isinstance(body, bytes) and "x-amz-content-sha256" not in unsigned:
-            unsigned["x-amz-content-sha256"] = _sha256(body) if body else _EMPTY
+            unsigned["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest() if body else _EMPTY
         signed = self._signer.sign(method, path, text, unsigned, _stamp(int(time.time())))
         signed["accept-encoding"] = "identity"
         if method not in ("GET", "HEAD"):

@@ -11,7 +11,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from select import POLLIN, poll
@@ -181,14 +180,14 @@ class Connection:
             NoResponse: The body is incomplete.
             ResponseUnreadable: Its end cannot be determined.
         """  # noqa: DOC502  raised by _receive
-        coding = self.headers.get("transfer-encoding", "").lower()
+        headers = self.headers
         if self._is_head or self.status in (_NO_CONTENT, _NOT_MODIFIED):
             pass
-        elif coding == "chunked":
+        elif coding := headers.get("transfer-encoding"):
+            if coding.lower() != "chunked":
+                raise ResponseUnreadable(f"the response has the unknown coding {coding!r}")
             yield from self._chunks()
-        elif coding:
-            raise ResponseUnreadable(f"the response has the unknown coding {coding!r}")
-        elif (length := self.headers.get("content-length")) is not None:
+        elif (length := headers.get("content-length")) is not None:
             yield from self._exactly(_size(length, 10))
         else:
             yield from self._to_end()
@@ -306,8 +305,10 @@ def _headers(text: str) -> dict[str, str]:
 
 def _size(text: str, base: int) -> int:
     if len(text) <= _SIZE_DIGITS and text.isascii() and text.isalnum():
-        with suppress(ValueError):
+        try:
             return int(text, base)
+        except ValueError:
+            pass
     raise ResponseUnreadable(f"a length of the response is {text[:80]!r}")
 
 

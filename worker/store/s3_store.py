@@ -4,7 +4,6 @@ They work on stores without versions and without conditional requests; quirks.py
 differences.
 """
 
-import hashlib
 import io
 import sys
 from base64 import b64encode
@@ -19,6 +18,7 @@ from typing import BinaryIO
 from worker.errors import ObjectMissing, RequestRefused, ServiceUnavailable, UploadDeferred
 from worker.settings import Settings, StoreSettings
 from worker.store import quirks, s3_deletion
+from worker.store.client import SHA256
 from worker.store.retries import DOWNLOAD, PROBE, STANDARD
 from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, Page, list_pages, parse
@@ -237,12 +237,12 @@ class _Received:
 
     def __init__(self, file: BinaryIO | None = None, most: int = sys.maxsize) -> None:
         self._file, self._most = file, most
-        self.sha256, self.size = hashlib.sha256(), 0
+        self.sha256, self.size = SHA256.copy(), 0
 
     def restart(self) -> Callable[[memoryview], None]:
         """Forget what an earlier attempt received."""
         if self.size:
-            self.sha256, self.size = hashlib.sha256(), 0
+            self.sha256, self.size = SHA256.copy(), 0
             if self._file:
                 self._file.seek(0)
                 self._file.truncate()

@@ -4,9 +4,10 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from worker.errors import UploadDeferred
@@ -24,8 +25,7 @@ MAX_PARTS, MIN_PART_BYTES = 10_000, 5 << 20
 Version = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """What GET and HEAD report about an object.
 
     Attributes:
@@ -42,7 +42,7 @@ class ObjectInfo:
     etag: str
     last_modified: datetime | None
     size: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = MappingProxyType({})
     content_type: str = ""
     is_manifest: bool = False
 
@@ -52,8 +52,7 @@ class ObjectInfo:
         return self.etag == other.etag and len(times) < 2  # noqa: PLR2004
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What is to be stored.
 
     Attributes:
