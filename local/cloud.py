@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,7 +95,8 @@ class LocalCloud:
         with self._locked(create=False) as exists:
             if not exists:
                 return
-            processes.end(self.folder)  # first the daemon, which could start more
+            # First the daemon, which could start more; its folder goes, so nothing is to be saved.
+            processes.end(self.folder, first=signal.SIGKILL)
             for folder in self._folders(DATABASES):
                 postgres.stop(folder)
             for folder in self._folders(MACHINES):

@@ -34,6 +34,7 @@ SUPERUSER = "postgres"
 HOST = "127.0.0.1"
 FAST_SHUTDOWN = signal.SIGINT
 """The signal that ends sessions and keeps what was committed."""
+_IMMEDIATE_SHUTDOWN = signal.SIGQUIT  # saves nothing
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -120,7 +121,7 @@ def is_running(folder: Path) -> bool:
 def stop(folder: Path) -> None:
     """End the server and remove its data and folder, which may be missing."""
     folder = folder.absolute()
-    processes.end(folder, first=FAST_SHUTDOWN)
+    processes.end(folder, first=_IMMEDIATE_SHUTDOWN)
     record = folder / "home"
     own = Path(_read(record)) if record.exists() else folder
     _release_shared_memory(own / "data")
