@@ -1,5 +1,6 @@
 """The S3 client: signatures, retries, kept connections and errors."""
 
+import os
 import socket
 import ssl
 import threading
@@ -19,12 +20,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.eventually import eventually
-from worker.errors import NoResponse, RequestRefused, ServiceUnavailable, UploadDeferred
+from worker.errors import (
+    NoResponse,
+    RequestRefused,
+    ResponseTimeout,
+    ServiceUnavailable,
+    UploadDeferred,
+)
 from worker.jobs.disk import Space
 from worker.jobs.fetch import fetch
 from worker.settings import StoreSettings
 from worker.store.client import Client, Signer
-from worker.store.retries import ONCE
+from worker.store.retries import ONCE, RetryPolicy
 from worker.store.s3_store import S3Store
 from worker.uploads.upload import EMPTY_ETAG, Upload
 
@@ -139,6 +146,68 @@ def test_the_stores_certificate_is_verified(
         else:
             with pytest.raises(NoResponse, match="certificate verify failed"):
                 client.call("GET", "bucket", retry=ONCE)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_long_bodies_arrive_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, kind: str
+) -> None:
+    """They are longer than the buffers of sockets and of a connection."""
+    path, file, content = certificate(tmp_path), tmp_path / "file", os.urandom(9 << 20)
+    file.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    with echo(context if scheme == "https" else None) as authority:
+        client = Client(f"{scheme}://{authority}", SIGNER)
+        for _ in range(2):
+            response = client.call(
+                *("PUT", "bucket", "key"),
+                headers={"x-amz-content-sha256": "0" * 64},
+                body=content if kind == "bytes" else file,
+                retry=ONCE,
+            )
+            assert response.body == content
+
+
+def test_a_response_over_tls_that_stalls_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, begun = certificate(tmp_path), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    soon = RetryPolicy(attempts=4, wait_seconds=0, response_seconds=0.2)
+    with server(begun, OK, context=context) as (endpoint, seen):
+        client = Client(endpoint.replace("http:", "https:"), SIGNER)
+        with pytest.raises(ResponseTimeout, match=r"nothing came for 0\.2 s"):
+            client.call("GET", "bucket", "key", retry=soon)
+        assert seen.count(1) == 1
+
+
+@contextmanager
+def echo(context: ssl.SSLContext | None) -> Iterator[str]:
+    """Respond to the requests of one connection with their bodies; yield host and port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        if context:
+            client = context.wrap_socket(client, server_side=True)
+        with client, client.makefile("rb") as stream:
+            while stream.readline():
+                lines = iter(lambda: stream.readline().decode().strip(), "")
+                sizes = [line.partition(": ")[2] for line in lines if "content-length" in line]
+                content = stream.read(int(sizes[0]))
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+                client.sendall(content)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.close()
 
 
 def body(client: Client) -> bytes:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,22 @@ def test_what_is_not_http_is_asked_for_once(head: bytes) -> None:
     with speaking([head], [head]) as (client, received):
         with pytest.raises(NoResponse):
             ask(client)
+        assert len(received) == 1
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_a_store_that_receives_nothing_is_given_up(kind: str, tmp_path: Path) -> None:
+    """More is sent than the buffers of both sides take."""
+    content, file = bytes(32 << 20), tmp_path / "file"
+    file.write_bytes(content)
+    with speaking([]) as (client, received):
+        with pytest.raises(ResponseTimeout, match=re.escape("it received nothing for 0.2 s")):
+            client.call(
+                *("PUT", "bucket", "key"),
+                headers={"x-amz-content-sha256": "0" * 64},
+                body=content if kind == "bytes" else file,
+                retry=SOON,
+            )
         assert len(received) == 1
 
 
