@@ -4,8 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.checkout import PROJECT
 from tests.lint.test_lock import requirements
@@ -36,6 +34,10 @@ def bill(name: str) -> dict[str, Any]:
 
 
 def test_it_is_valid(name: str) -> None:
+    # Compiles grammars, two seconds of CPU: not in each process that collects this file.
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     error = JsonStrictValidator(SchemaVersion.V1_6).validate_str((PROJECT / name).read_text())
     assert error is None
 

@@ -96,7 +96,9 @@ def png_of_16_bits(image: Image.Image) -> bytes:
     rows = b""
     for y in range(image.height):
         row = image.crop((0, y, image.width, y + 1)).tobytes()
-        rows += b"\0" + bytes(value for byte in row for value in (byte, byte))
+        twice = bytearray(2 * len(row))
+        twice[::2] = twice[1::2] = row
+        rows += b"\0" + twice
     header = struct.pack(">IIBBBBB", *image.size, 16, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
