@@ -2,7 +2,7 @@
 
 A module's tests share servers and deployed stacks, so a module is run whole by one process. So is a
 suite that keeps one machine or one cloud for all its modules. The fault matrices are shared out by
-kinds of buckets.
+kinds of buckets, benchmarks one by one.
 """
 
 import pytest
@@ -10,6 +10,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 SHARED_OUT = ("tests/faults/test_matrix.py", "tests/faults/test_fleet_matrix.py")
+ONE_BY_ONE = ("tests/bench/test_quick.py",)
 WHOLE_SUITES = ("containers", "machine", "openstack", "qemu")
 
 
@@ -20,6 +21,8 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]
         module = nodeid.split("::", maxsplit=1)[0]
         if module in SHARED_OUT:
             return nodeid.partition("-")[0]  # with the first parameter
+        if module in ONE_BY_ONE:
+            return nodeid
         suite = module.split("/")[1]
         return suite if suite in WHOLE_SUITES else module
 

@@ -24,6 +24,7 @@ QUICK = ("lint", "engine", "edge", "worker", "unit")
 LONG = (
     OPENSTACK,
     "machine",
+    "bench",
     "faults",
     "mqtt",
     PICTURES,

@@ -83,6 +83,14 @@ def test_packages_of_benches_include_all_others(checkout: Path) -> None:
     assert run(checkout, "bench")
     (checkout / "installed").unlink()
     assert not run(checkout, "test")
+    assert not run(checkout, "test", "--all")
+
+
+def test_all_tests_need_the_packages_of_benches(checkout: Path) -> None:
+    """They run each benchmark, while other processes use what is installed."""
+    assert run(checkout, "test", "--all")
+    (checkout / "installed").unlink()
+    assert not run(checkout, "bench")
 
 
 @pytest.mark.parametrize("name", ["cli/requirements.txt", "pyproject.toml"])
