@@ -13,13 +13,15 @@ from local import processes
 from local.ports import free_port, listens
 from worker.errors import PipelineError
 
+LOG = "mosquitto.log"
+
 
 @contextmanager
 def broker(folder: Path) -> Iterator[tuple[int, int]]:
     """Run a broker.
 
     Args:
-        folder: Of its configuration.
+        folder: Of its configuration and of its log (`LOG`), which has each subscription.
 
     Yields:
         Its port and its process's id.
@@ -33,7 +35,7 @@ def broker(folder: Path) -> Iterator[tuple[int, int]]:
     file = folder / "mosquitto.conf"
     file.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
-        "log_type error\nuser root\n"
+        f"log_dest file {folder / LOG}\nlog_type error\nlog_type subscribe\nuser root\n"
     )
     process = subprocess.Popen([program, "-c", str(file)])
     try:

@@ -15,7 +15,7 @@ from statistics import median
 import psutil
 
 from bench.benchmark import Result, Setup
-from bench.broker import broker, publish
+from bench.broker import LOG, broker, publish
 from bench.pipeline import ROOT
 from bench.table import Table
 from bench.testbed import Testbed
@@ -30,7 +30,6 @@ last, so that neither's start counts."""
 OURS, LOOP = "worker ingest", "paho and boto3"
 _BYTES = 200_000
 _PATIENCE_SECONDS = 300
-_START_SECONDS = 5  # until a consumer has subscribed
 
 
 def measure(setup: Setup) -> Result:
@@ -42,9 +41,10 @@ def measure(setup: Setup) -> Result:
     measured: dict[str, list[_Rate]] = {OURS: [], LOOP: []}
     try:
         with Testbed(setup.folder, setup.source) as bed, broker(setup.folder) as (port, _):
+            log = setup.folder / LOG
             consumers = {
-                OURS: _Consumer("image-pipeline/", "", _ingest(bed, port, cores[0])),
-                LOOP: _Consumer("loop/", "loop/", _loop(bed, port, cores[0])),
+                OURS: _Consumer("image-pipeline/", "", log, _ingest(bed, port, cores[0])),
+                LOOP: _Consumer("loop/", "loop/", log, _loop(bed, port, cores[0])),
             }
             bucket = setup.folder / "store" / "objects" / bed.pipeline.input
             for turn in range(-1, turns):  # the first, of one message, makes the session
@@ -77,10 +77,11 @@ class _Rate:
 
 @dataclass(frozen=True)
 class _Consumer:
-    """Who stores messages: those of which topics, under which keys, and how it is started."""
+    """Who stores messages: of which topics, under which keys; the broker's log; how it starts."""
 
     topics: str
     keys: str
+    log: Path
     start: Callable[[], "subprocess.Popen[str]"]
 
 
@@ -120,7 +121,7 @@ def _run(consumer: _Consumer, port: int, bucket: Path, boot: str, count: int) ->
     try:
         if count == 1:  # there is no session yet
             process = consumer.start()
-            time.sleep(_START_SECONDS)
+            _await_subscription(consumer.log, consumer.topics, process)
         topics = (f"{consumer.topics}door/{boot}/{number}" for number in range(1, count + 1))
         publish(port, ((topic, secrets.token_bytes(_BYTES)) for topic in topics))
         process = process or consumer.start()
@@ -142,6 +143,16 @@ class _State:
     count: int
     moment: float
     cpu: float
+
+
+def _await_subscription(log: Path, topics: str, process: "subprocess.Popen[str]") -> None:
+    """Wait until the broker has logged the subscription: what is published before is lost."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if log.is_file() and f" {topics}" in log.read_text():
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nobody has subscribed to {topics}#")
 
 
 def _await(folder: Path, count: int, process: "subprocess.Popen[str]") -> _State:
