@@ -45,17 +45,12 @@ _WHEEL = re.compile(r".+-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.w
 #: Names of platforms that mean a version of glibc (PEP 600).
 _LEGACY = {"manylinux1": "2_5", "manylinux2010": "2_12", "manylinux2014": "2_17"}
 _PIP_FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
-#: pip's settings that do not change what is downloaded, from where, and whether that is trusted.
+#: pip's settings that change neither what is downloaded nor from where. A host in `trusted-host`
+#: without a valid certificate is refused here, and left to pip.
 _IRRELEVANT = {
-    *(
-        "cache-dir",
-        "default-timeout",
-        "disable-pip-version-check",
-        "no-cache-dir",
-        "no-color",
-        "no-input",
-    ),
-    *("break-system-packages", "progress-bar", "quiet", "retries", "timeout", "verbose"),
+    *("break-system-packages", "cache-dir", "default-timeout", "disable-pip-version-check"),
+    *("no-cache-dir", "no-color", "no-input", "progress-bar", "quiet", "retries", "timeout"),
+    *("trusted-host", "verbose"),
 }
 
 

@@ -151,7 +151,11 @@ def test_lock_with_anything_but_hashed_versions_is_left_to_pip(line: str) -> Non
     [
         ("", {}, Index("https://pypi.org/simple")),
         ("[global]\ncert = /c\ntimeout = 9\n", {}, Index("https://pypi.org/simple", "/c")),
-        ("[global]\nindex-url = https://a/s/\n", {"HOME": "/root"}, Index("https://a/s")),
+        (
+            "[global]\ntrusted-host = a\nindex-url = https://a/s/\n",
+            {"HOME": "/root"},
+            Index("https://a/s"),
+        ),
         ("[install]\nindex-url = https://a\n", {"PIP_INDEX_URL": "http://b"}, Index("http://b")),
     ],
 )
@@ -165,7 +169,7 @@ def test_pips_settings_name_the_index(
     "text",
     [
         "[global]\nextra-index-url = https://a\n",
-        "[global]\ntrusted-host = a\n",
+        "[global]\nclient-cert = /c\n",
         "[install]\nproxy = http://a\n",
         "[global]\nindex-url = https://user:secret@a/simple\n",
         "[global]\nindex-url = file:///srv\n",
