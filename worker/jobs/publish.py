@@ -1,7 +1,7 @@
 """The third step of a job: store what was made, or the file that could not be transformed."""
 
 import hashlib
-from dataclasses import replace
+from typing import Any
 
 from worker.errors import DeletionRefused, InvalidInput, ObjectMissing, TransformCrashed
 from worker.jobs import quarantine
@@ -64,8 +64,10 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
             _delete_repetitions(context, task, OutputVersion(bucket, key, stored.version_id))
         where = (number, bucket, key, stored.version_id, stored.etag)
         outputs.append(Output(*where, contents.sha256, contents.size, content_type))
-    return replace(
-        _result(context, task, DONE),
+    return _result(
+        context,
+        task,
+        DONE,
         outputs=outputs,
         records=produced.records,
         notes=[*produced.notes, *([_SEGMENTS_REMAIN] if task.source.info.is_manifest else [])],
@@ -93,8 +95,10 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
         LeaseLost: Another machine may have leased the key.
     """  # noqa: DOC502  raised by check_lease
     source = task.source
-    result = replace(
-        _result(context, task, QUARANTINED),
+    result = _result(
+        context,
+        task,
+        QUARANTINED,
         reason=rejection.reason,
         log=_kept_log(rejection.log),
     )
@@ -107,7 +111,7 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
     return result
 
 
-def _result(context: Context, task: Task, outcome: str) -> Result:
+def _result(context: Context, task: Task, outcome: str, **others: Any) -> Result:
     source, started = task.source, task.started
     return Result(
         task.job,
@@ -120,6 +124,7 @@ def _result(context: Context, task: Task, outcome: str) -> Result:
         started.attempts,
         input_text=_input_text(context, task),
         upload_token=upload_token(source.info.metadata),
+        **others,
     )
 
 

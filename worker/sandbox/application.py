@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Application:
             memory: `JobMemory.results`, None if there is none.
         """
         inputs = [
-            Input(root / path, name, self._max_pixels, root)
+            Input(_joined(root, path), name, self._max_pixels, root)
             for path, name in zip(paths, names, strict=True)
         ]
         try:
@@ -92,6 +93,12 @@ class Application:
                 for path in filter(os.path.isabs, paths):
                     reason = reason.replace(path, INPUT)
             return {kind: response.printable(reason)}
+
+
+@lru_cache(maxsize=16)
+def _joined(root: Path, path: str) -> Path:
+    """Return a path; that of an only input is the same for each job."""
+    return root / path
 
 
 def start_failure(name: str, error: Exception) -> str:

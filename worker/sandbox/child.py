@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from worker.sandbox.application import Application, flush_output, resources_of, start_failure
-from worker.sandbox.confinement import confine, limit_cpu
+from worker.sandbox.confinement import CpuLimit, confine
 
 #: What libraries of models look at: the kinds and the number of processors, graphics cards.
 _MACHINE = (
@@ -54,11 +54,11 @@ def main() -> None:
         return
     print(json.dumps({"ready": unenforced}), file=responses)
     gc.freeze()  # what imports made is no garbage
-    memory = pipeline.get("memory")
+    memory, root, limit = pipeline.get("memory"), Path(inputs), CpuLimit(int(cpu_seconds))
     for line in requests:
-        limit_cpu(int(cpu_seconds))
+        limit.renew()
         job = json.loads(line)
-        response = transform.apply(Path(inputs), job["paths"], job["names"], outputs, memory)
+        response = transform.apply(root, job["paths"], job["names"], outputs, memory)
         if has_log:
             flush_output()
         print(json.dumps(response), file=responses)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from worker import folder_removal
 from worker.environment import Environment
@@ -110,6 +110,10 @@ class ChildProcess:
             raise ServiceUnavailable(
                 f"A process for transforms cannot be started: {error.strerror}."
             ) from error
+        assert self._process.stdin and self._process.stdout  # noqa: S101
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self._responses = select.poll()
+        self._responses.register(self._process.stdout, select.POLLIN)
         if self._process.stderr:
             os.set_blocking(self._process.stderr.fileno(), False)
         self.unenforced: list[str] = self._started(pipeline)["ready"]
@@ -200,10 +204,7 @@ class ChildProcess:
         The kernel may have killed it because memory was short. Output without a pending job means
         that the child is compromised.
         """
-        assert self._process.stdout  # noqa: S101
-        return self._process.poll() is None and not _is_ready(
-            self._process.stdout, select.POLLIN, 0
-        )
+        return not self._responses.poll(0)  # nor is the pipe closed
 
     def interrupt(self) -> None:
         """Kill it; a thread that waits for its response gets TransformCrashed."""
@@ -225,13 +226,14 @@ class ChildProcess:
 
     def _write(self, message: Mapping[str, object]) -> None:
         assert self._process.stdin  # noqa: S101
-        rest = json.dumps(message).encode() + b"\n"
+        rest, pipe = json.dumps(message).encode() + b"\n", self._process.stdin.fileno()
         deadline = time.monotonic() + _WRITE_SECONDS
         try:
             while rest:
-                if not _is_ready(self._process.stdin, select.POLLOUT, deadline):
+                with suppress(BlockingIOError):
+                    rest = rest[os.write(pipe, rest) :]
+                if rest and not _can_write(pipe, deadline):
                     raise TransformCrashed("its process does not read")
-                rest = rest[os.write(self._process.stdin.fileno(), rest[: select.PIPE_BUF]) :]
         except BrokenPipeError as error:
             raise TransformCrashed(self._cause()) from error
 
@@ -257,10 +259,10 @@ class ChildProcess:
     def _await_output(self, deadline: float, seconds: float) -> None:
         """Wait until there is something to read of a response, and read the log meanwhile."""
         assert self._process.stdout  # noqa: S101
-        poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
-        log = self._process.stderr
+        log, poll = self._process.stderr, self._responses
         if log:
+            poll = select.poll()
+            poll.register(self._process.stdout, select.POLLIN)
             poll.register(log, select.POLLIN)
         while True:
             ready = [number for number, _ in poll.poll(max(0, deadline - time.monotonic()) * 1000)]
@@ -300,8 +302,8 @@ def _shared_memory() -> JobMemory | None:
         return None
 
 
-def _is_ready(pipe: IO[bytes], event: int, deadline: float) -> bool:
-    """Wait until a pipe can be read or written, or its other end is closed."""
+def _can_write(pipe: int, deadline: float) -> bool:
+    """Wait until a pipe can be written, or its other end is closed."""
     poll = select.poll()
-    poll.register(pipe, event)
+    poll.register(pipe, select.POLLOUT)
     return bool(poll.poll(max(0, deadline - time.monotonic()) * 1000))

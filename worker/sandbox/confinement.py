@@ -9,6 +9,7 @@ import resource
 import signal
 import struct
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -128,8 +129,20 @@ def _allowed(readable: Sequence[Path], scratch: Path | None) -> dict[str, int]:
     return allowed | {str(Path.cwd()): landlock.FILES}
 
 
-def limit_cpu(seconds: int) -> None:
-    """Have the kernel kill this process after so many more seconds of CPU time."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(usage.ru_utime + usage.ru_stime) + seconds + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+class CpuLimit:
+    """The limit on the CPU time that each job of this process takes.
+
+    Args:
+        seconds: What a job may take; the kernel kills it at most a second later.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds, self._soft = seconds, 0
+        self._hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+
+    def renew(self) -> None:
+        """Begin a job."""
+        soft = int(time.process_time()) + self._seconds + 1
+        if soft != self._soft:  # hundreds of small files take less than a second
+            resource.setrlimit(resource.RLIMIT_CPU, (soft, self._hard))
+            self._soft = soft

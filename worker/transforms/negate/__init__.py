@@ -59,11 +59,11 @@ _IN_MEMORY_BYTES = 1 << 20
 def apply(inputs: Sequence[Input], outputs: Path, parameters: Parameters) -> Produced:
     """Write the negative of a picture; see `Transform.apply`."""
     (source,) = inputs
-    target = outputs / "negative"
     file, known = _opened(source.path, parameters.formats)
     if known is formats.JPEG and len(file.data) <= _IN_MEMORY_BYTES:
         content, notes = jpeg.negated(file, source.max_pixels)
         return Produced(contents=[(content, known.content_type)], notes=notes)
+    target = outputs / "negative"
     notes = _NEGATE[known](file, target, source.max_pixels)
     return Produced([(target, known.content_type)], notes=notes)
 

@@ -24,7 +24,7 @@ class MappedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("rb")
+        self._file = path.open("rb", buffering=0)
         if not os.fstat(self._file.fileno()).st_size:
             self._file.close()
             raise InvalidInput("the file is empty")
