@@ -257,3 +257,15 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(stack: Outputs, s3: Any
     s3.put_object(Bucket="output", Key="negated_a.jpg", Body=b"negative")
     with pytest.raises(CommandError, match=r"^'/proc/negated_a\.jpg': .+\.$"):
         BucketClient(stack, NEGATIVES).download("", "negated_a.jpg", Path("/proc/negated_a.jpg"))
+
+
+def test_photo_is_answered_by_its_result_or_by_leaving_the_input_bucket(
+    stack: Outputs, s3: Any
+) -> None:
+    client = BucketClient(stack, stack.pipeline(None))
+    names = ["album/waits.jpg", "album/negated.jpg", "refused.txt"]
+    for name in names[:2]:
+        s3.put_object(Bucket="input", Key=name, Body=b"photo")
+    s3.put_object(Bucket="output", Key="album/negated_negated.jpg", Body=b"negative")
+    assert client.count_processed(names) == 1
+    assert client.count_answered(names) == 2
