@@ -21,7 +21,7 @@ def broker(folder: Path) -> Iterator[tuple[int, int]]:
     """Run a broker.
 
     Args:
-        folder: Of its configuration and of its log (`LOG`), which has each subscription.
+        folder: For its configuration and its log (`LOG`), which records each subscription.
 
     Yields:
         Its port and its process's id.

@@ -40,7 +40,7 @@ class Passes:
                 process.communicate()
 
     def pids(self) -> dict[str, int]:
-        """Return the processes' ids by pipeline."""
+        """Return the ids of the processes by pipeline."""
         return {name: process.pid for name, process in self._running.items()}
 
     def cpu(self) -> float:

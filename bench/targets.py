@@ -224,7 +224,7 @@ TARGETS: Sequence[Target] = (
     ),
     *(
         Target(
-            f"`./pipeline {name}`, warm, wall, against 29b3431",
+            f"`./pipeline {name}`, warm, wall, against {_BASE}",
             "commands",
             _figure(f"{name}: ratio"),
             "×",

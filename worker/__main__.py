@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
         gc.disable()
         from worker.jobs.drain import drain  # noqa: PLC0415
 
-        gc.freeze()  # what imports make is no garbage: it need not be searched now nor later
+        gc.freeze()  # objects of imports live as long as the process: no collection need visit them
         gc.enable()
         drain(loaded, options.pipeline, options.linger)
     elif options.command == "web":

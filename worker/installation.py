@@ -1,7 +1,7 @@
 """`python3 -m worker.installation LOCK FOLDER INSTALLER`: install the worker's Python packages.
 
-They are unpacked without pip, or, where that cannot be (wheels.py), installed by pip. Standard
-library only: no package is installed yet.
+They are unpacked without pip; what wheels.py refuses is installed by pip. Standard library only: no
+package is installed yet.
 """
 
 import os

@@ -44,7 +44,7 @@ def fields(**values: object) -> dict[str, Sequence[Mapping[str, object]]]:
 
 
 def lines(each: Sequence[Mapping[str, object]]) -> dict[str, Sequence[Mapping[str, object]]]:
-    """Return the argument `extra` of a logging call that writes a line for each of some fields."""
+    """Return the argument `extra` of a logging call that writes one line for each mapping."""
     return {_LINES: each}
 
 

@@ -45,7 +45,7 @@ _HUB = "https://huggingface.co"
 _HUB_SECONDS = 60  # without any byte
 _PIECE_BYTES = 1 << 20
 _PIP_WHEEL = "pip-*.whl"
-#: The Debian packages with it: the worker itself is installed without pip.
+#: Debian's packages that contain it; a machine has them only if something needs pip.
 _PIP_PACKAGES = ("python3-venv",)
 _REFRESH = "run `./pipeline refresh` and `up`"
 
@@ -220,7 +220,7 @@ def virtual_environment(venvs: Path, requirements: Path, user: str) -> Path:
 
 
 def require_pip(installer: Path) -> None:
-    """Install Debian's packages with pip, unless it is there.
+    """Install pip from Debian's packages, unless it is there.
 
     Args:
         installer: The script that installs Debian packages.

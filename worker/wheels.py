@@ -35,7 +35,7 @@ _PYPI = "https://pypi.org/simple"
 _JSON = "application/vnd.pypi.simple.v1+json"
 _SECONDS = 30  # without any byte
 _THREADS = 8
-#: What a server that does not answer, or not as the specification has it, leads to.
+#: Errors of a server that does not respond, or not as the specification says.
 _MALFORMED = (
     *(OSError, HTTPException, ValueError, LookupError, TypeError),
     *(EOFError, zipfile.BadZipFile, zlib.error),
@@ -100,7 +100,9 @@ def configured_index(files: Mapping[str, str], environment: Mapping[str, str]) -
     if found:
         raise ServiceUnavailable(f"pip is configured with {', '.join(sorted(found))}.")
     if urlsplit(index.url).scheme not in ("https", "http") or "@" in index.url:
-        raise ServiceUnavailable("The index of packages is none of https:// without a password.")
+        raise ServiceUnavailable(
+            "The index of packages must be an http:// or https:// address without a password."
+        )
     return index
 
 
@@ -151,7 +153,7 @@ def rank(
 
 
 def _platform(tag: str, machine: str, glibc: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the version of glibc that a platform means, (0, 0) for any; None for another."""
+    """Return the version of glibc that a platform needs, (0, 0) if none; None if it is another."""
     if tag == "any":
         return 0, 0
     name = tag.removesuffix(f"_{machine}")
@@ -192,7 +194,8 @@ class Installer:
             hashes: SHA-256 of the files that may be installed.
 
         Raises:
-            ServiceUnavailable: There is no such wheel, or not here.
+            ServiceUnavailable: The index has no wheel for this machine, another file than the
+                locked one, or a wheel with data files.
         """
         page = f"{self._index.url}/{re.sub(r'[-_.]+', '-', name).lower()}/"
         files = json.loads(self._get(page, _JSON))["files"]
@@ -229,7 +232,7 @@ def install(lock: Path, folder: Path, index: Index) -> None:
         index: Where packages are downloaded from.
 
     Raises:
-        ServiceUnavailable: It cannot be made so; it may be there in part.
+        ServiceUnavailable: It cannot be made without pip; a part of it may be there.
     """
     packages = read_lock(lock.read_text())
     try:

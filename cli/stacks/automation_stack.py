@@ -61,7 +61,7 @@ class _Workspace(automation.LocalWorkspace):
             raise automation.StackNotFoundError(automation.CommandResult("", "", 1))
 
     def create_stack(self, stack_name: str) -> None:
-        """Create a stack, unless the backend keeps its state in another file than it usually is."""
+        """Create a stack, unless the backend has it in another file than usual."""
         with suppress(automation.StackAlreadyExistsError):
             super().create_stack(stack_name)
 

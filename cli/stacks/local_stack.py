@@ -203,7 +203,7 @@ class LocalStack:
         return any(self.paths.state.glob(f".pulumi/locks/**/{PROJECT}/{LOCAL}/*.json"))
 
     def _start_cloud(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Start the cloud unless it runs, do something beside, and install its provider plugin."""
+        """Start the cloud unless it runs, call `meanwhile`, and install its provider plugin."""
         if not self.cloud.is_running:
             with spinner("Starting the cloud on this machine"), self.cloud.starting():
                 meanwhile()

@@ -17,8 +17,8 @@ _ENDING = {signal.SIGINT, signal.SIGTERM}  # the engine sends the first
 
 def main() -> None:
     """Serve until the engine ends the process."""
-    # Blocked, a signal waits for `sigwait`; the engine waits for the process to end, so it does so
-    # at once: nothing is in hand, and nothing has to be saved.
+    # Blocked, a signal stays pending until `sigwait`. The engine waits for the process, which ends
+    # at once: no request is pending by then, and nothing has to be saved.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     server = grpc.server(ThreadPoolExecutor(WORKERS), options=NO_LIMIT)
     provider = OpenStackProvider(version("pulumi-openstack"))

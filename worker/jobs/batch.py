@@ -35,7 +35,7 @@ from worker.uploads.upload import Upload
 
 # Stored outputs wait this long for others of the batch, to share a statement.
 _SETTLE_SECONDS = 1
-# The uploads of a batch that need no files together have at most so many bytes.
+# Bytes of a batch's uploads that are kept in memory instead of in files, at most.
 _BATCH_MEMORY = 1 << 20
 
 

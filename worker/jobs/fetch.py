@@ -32,11 +32,11 @@ class Fetched:
     Attributes:
         upload: The upload, as it was listed.
         info: What GET reported; it guards the deletion (see `delete_uploads`).
-        path: The file; of one in memory, where it would be.
+        path: The file, or where it would be if it were not in memory.
         sha256: Its hash in hex.
         seconds: How long the download took.
         excess: Why the file is not there: it is too large for this machine.
-        content: The file, if it is in memory.
+        content: The file's bytes, if they are in memory.
     """
 
     upload: Upload
@@ -61,7 +61,7 @@ def fetch(store: Store, space: Space, upload: Upload, path: Path, memory: int = 
         space: Of the disk that the path is on.
         upload: The upload, as it was listed.
         path: The file to write.
-        memory: The most bytes that may stay in memory instead.
+        memory: Up to how many bytes it is kept in memory instead.
 
     Returns:
         The file that was listed, whole.

@@ -153,7 +153,7 @@ class FleetLister:
             if one.is_slow and len(self._slow) < _MOST_SLOW:
                 self._slow[one.work.key] = one
         quick = [one for one in due if not one.is_slow]
-        limit = self._context.batch_uploads  # a task costs the workers 5 ms of CPU
+        limit = self._context.batch_uploads  # a whole batch: a task costs the workers 5 ms of CPU
         left = deque(bundles(quick, self._fleet_threads, limit, following))
         while left or self._slow:
             if self._state.is_ending or not self.lead():

@@ -22,7 +22,7 @@ class Inputs:
     Attributes:
         paths: The files.
         names: What the transform sees as their names.
-        content: The only file, if it is in memory.
+        content: The bytes of the only file, if they are in memory.
     """
 
     paths: Sequence[Path]

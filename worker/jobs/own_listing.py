@@ -90,9 +90,9 @@ class OwnListing:
         return found
 
     def _pause(self) -> None:
-        """Wait before the next listing: less if no work is left.
+        """Wait before the next listing: less if no work is left, longer while keys are queued.
 
-        Another one while keys are queued would show little but these: each thread has the next.
+        A listing then shows mostly the keys that are queued.
         """
         was_idle = self._state.is_idle()
         pause = random.uniform(*self.schedule.pause)  # noqa: S311

@@ -97,7 +97,7 @@ class Application:
 
 @lru_cache(maxsize=16)
 def _joined(root: Path, path: str) -> Path:
-    """Return a path; that of an only input is the same for each job."""
+    """Return a path, cached: in a child's folder an only input has the same one for each job."""
     return root / path
 
 

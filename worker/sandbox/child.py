@@ -53,7 +53,7 @@ def main() -> None:
         print(json.dumps({"failed": start_failure(name, error)}), file=responses)
         return
     print(json.dumps({"ready": unenforced}), file=responses)
-    gc.freeze()  # what imports made is no garbage
+    gc.freeze()  # objects of imports live as long as the process
     memory, root, limit = pipeline.get("memory"), Path(inputs), CpuLimit(int(cpu_seconds))
     for line in requests:
         limit.renew()

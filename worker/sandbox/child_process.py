@@ -85,6 +85,7 @@ class ChildProcess:
         command += [str(limits.memory_mb), str(limits.cpu_seconds), str(os.getpid())]
         variables = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "LC_ALL": "C.UTF-8"}
         pipeline = {"parameters": parameters, "max_pixels": limits.pixels}
+        # Code of users opens its inputs by their names.
         self._memory = None if is_model else _shared_memory()
         shared = [self._memory.input, self._memory.results] if self._memory else []
         if self._memory:
@@ -295,7 +296,7 @@ class ChildProcess:
 
 
 def _shared_memory() -> JobMemory | None:
-    """Return memory to share with a child, None where there is none: the disk serves as well."""
+    """Return memory to share with a child, None where the system has none: files take its place."""
     try:
         return JobMemory()
     except OSError:

@@ -130,10 +130,10 @@ def _allowed(readable: Sequence[Path], scratch: Path | None) -> dict[str, int]:
 
 
 class CpuLimit:
-    """The limit on the CPU time that each job of this process takes.
+    """The limit on the CPU time of each job of this process (RLIMIT_CPU).
 
     Args:
-        seconds: What a job may take; the kernel kills it at most a second later.
+        seconds: What a job may take; the kernel kills the process at most a second later.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -143,6 +143,6 @@ class CpuLimit:
     def renew(self) -> None:
         """Begin a job."""
         soft = int(time.process_time()) + self._seconds + 1
-        if soft != self._soft:  # hundreds of small files take less than a second
+        if soft != self._soft:  # the same for hundreds of small files
             resource.setrlimit(resource.RLIMIT_CPU, (soft, self._hard))
             self._soft = soft

@@ -16,10 +16,10 @@ _READ_ONLY = 0o400
 
 
 class JobMemory:
-    """The memory of one child, which has its descriptors from its start on.
+    """The memory of one child, which inherits its descriptors.
 
-    The child can read inputs, and not change them. What it writes as results is copied before it is
-    checked. Neither memory can grow: no limit of the child would cover it (memfd_create(2)).
+    The child can read inputs but not change them. What it writes as results is copied before it is
+    checked. It can enlarge neither: none of its limits would cover that (memfd_create(2)).
 
     Attributes:
         input: The descriptor that the child reads.
@@ -51,13 +51,13 @@ class JobMemory:
         os.pwrite(self._written, content, 0)
 
     def take(self, sizes: Sequence[object]) -> list[bytes]:
-        """Return a copy of the results, which follow each other.
+        """Return copies of the results, which lie one after another.
 
         Args:
-            sizes: Their bytes, as the child says.
+            sizes: Their bytes, as the child reported them.
 
         Raises:
-            ValueError: These are no sizes of what could be there.
+            ValueError: The sizes are not whole numbers, or exceed the memory.
         """
         if not all(isinstance(size, int) and 0 <= size <= MAX_BYTES for size in sizes):
             raise ValueError(sizes)
@@ -72,7 +72,7 @@ class JobMemory:
         return found
 
     def close(self) -> None:
-        """Close the descriptors; the memory is freed when the child has ended, too."""
+        """Close the descriptors; the memory is freed once the child has ended as well."""
         for descriptor in (self._written, self.input, self.results):
             os.close(descriptor)
 

@@ -30,7 +30,7 @@ class TransformPool(Protocol):
             sources: The inputs; they stay where they are.
             names: What the transform sees as their names: the last part of the object key; of
                 gathered ones the key, or with several source pipelines PIPELINE/KEY.
-            content: That of the only input, if its file is not there yet.
+            content: The bytes of the only input, if they are in memory and not in its file.
 
         Returns:
             What was made; its files are beside the first source: its name with the suffixes .0,

@@ -100,8 +100,8 @@ class Connection:
             target: Path and query, quoted.
             headers: All headers.
             body: Bytes, or a file to send.
-            seconds: How long the store may neither receive nor send anything; up to a second more
-                is not noticed.
+            seconds: How long the store may neither receive nor send anything; noticed up to a
+                second later.
 
         Raises:
             NoResponse: There was no response.
@@ -161,7 +161,7 @@ class Connection:
             offset += sent
 
     def _repeat(self, send: Callable[..., int], *arguments: Any) -> int:
-        """Call a function again while the wait for the store is ended, but not for too long."""
+        """Repeat a call that the kernel ended because the store was not ready, up to the limit."""
         while True:
             try:
                 sent = send(*arguments)
@@ -215,7 +215,11 @@ class Connection:
         self.is_reusable = option != "close"
 
     def _receive(self, end: int, flags: int = 0) -> int:
-        """Receive bytes up to this end in the buffer.
+        """Receive bytes into the buffer.
+
+        Args:
+            end: The position in the buffer after the last of them.
+            flags: Of recv(2).
 
         Returns:
             How many came: 0 if the store closed the connection.

@@ -233,7 +233,7 @@ class S3Store:
 
 
 class _Received:
-    """A body that is being received: hashed, and its beginning written if there is a file."""
+    """A body that is being received: hashed, and its first bytes written if there is a file."""
 
     def __init__(self, file: BinaryIO | None = None, most: int = sys.maxsize) -> None:
         self._file, self._most = file, most

@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 from worker.errors import UploadDeferred
 from worker.uploads.listing import ListPage
 
-# A smaller file is read once, and sent from memory.
+# Bytes of a file that are read at once; a file without more is also sent from memory.
 _CHUNK = 1 << 20
-# A copy of a hash takes a quarter of the time that OpenSSL 3 needs to look up the algorithm.
+# Copied for each hash: that takes a quarter of the time in which OpenSSL 3 finds the algorithm.
 _SHA256, _MD5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
 #: Parts of one object at most, and bytes of each but the last at least (S3 user guide, "Amazon S3
@@ -101,7 +101,7 @@ class Source:
 
 
 def hash_file(path: Path) -> Contents:
-    """Read a file; return its hashes and size, with its content if that is at most 1 MB."""
+    """Read a file; return its hashes and size, and its content if that is at most 1 MiB."""
     sha256, md5, size = _SHA256.copy(), _MD5.copy(), 0
     with path.open("rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size <= _CHUNK:
@@ -214,10 +214,10 @@ class Store(Protocol):
             key: The object key.
             version_id: See `get`.
             etag: See `get`.
-            size: The most bytes that are kept, of an object that has become larger.
+            size: How many bytes are kept: the object may have become larger since it was listed.
 
         Returns:
-            What was read, its SHA-256 in hex, and the bytes: all of them if they are not more.
+            What was read, the SHA-256 of the whole object in hex, and its first `size` bytes.
 
         Raises:
             ObjectMissing: The object does not exist, or has another ETag.

@@ -85,7 +85,7 @@ class Produced:
         records: JSON objects for the database.
         notes: What was dropped or changed on purpose, a phrase each.
         log: The end of what the transform printed.
-        contents: Small results that are no files, after those that are: each with its content type.
+        contents: Small results in memory, each with its content type; they follow `files`.
     """
 
     files: Sequence[tuple[Path, str]] = ()

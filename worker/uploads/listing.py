@@ -147,7 +147,7 @@ def classify(bucket: str, key: str, versions: list[ListedVersion]) -> KeyUploads
     Returns:
         The work for the key.
     """
-    if len(versions) == 1 and not versions[0].is_marker:  # as nearly always
+    if len(versions) == 1 and not versions[0].is_marker:  # nearly every key
         return KeyUploads(key, [], [_upload(bucket, versions[0])])
     first_marker = next((n for n, one in enumerate(versions) if one.is_marker), len(versions))
     covered = [one for one in versions[first_marker:] if not one.is_marker]

@@ -52,7 +52,7 @@ _NEGATE: Mapping[Format, _Negate] = {
     formats.HEIC: _imported("heif", "negate_heic"),
 }
 
-#: A file of the disk costs more than its copy in memory.
+# Bytes of the largest JPEG whose negative is made in memory: a file costs more CPU than a copy.
 _IN_MEMORY_BYTES = 1 << 20
 
 

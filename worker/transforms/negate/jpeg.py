@@ -194,7 +194,7 @@ def _append_negative(
 
 
 def _verify(data: memoryview, result: memoryview, moves: list[Move], first: Frame) -> None:
-    """Check that the result's pictures have the sizes, channels and ends of the source's."""
+    """Check the sizes, channels and ends of the result's pictures; `first`: the source's frame."""
     for move in moves:
         before, after = data[move.old_start :], result[move.new_start :]
         frame = jpeg_segments.read_frame(before) if move.old_start else first

@@ -33,7 +33,7 @@ _KINDS = {
 #: The markers of frames that jpeg.c negates: Huffman-coded, sequential or progressive.
 SUPPORTED_FRAMES = (0xC0, 0xC1, 0xC2)
 _MARKER = re.compile(rb"(?:[^\xff]++|\xff++[\0\x01\xd0-\xd7])*+\xff++([\xc0-\xcf\xda-\xfe])")
-_FILL = 0xFF
+_PREFIX = 0xFF
 _WITH_SEGMENT = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
 _MAX_STRAY = 1 << 20  # bytes between segments
 
@@ -99,7 +99,8 @@ def read(data: Buffer) -> Iterator[Segment]:
         if at + 4 > size:
             raise InvalidInput("the JPEG is truncated")
         marker, after = data[at + 1], at + 2
-        if data[at] != _FILL or marker not in _WITH_SEGMENT:
+        # A marker nearly always follows at once; the pattern also skips fill and stray bytes.
+        if data[at] != _PREFIX or marker not in _WITH_SEGMENT:
             found = _MARKER.match(data, at, at + _MAX_STRAY)
             if not found:
                 raise InvalidInput(f"the JPEG is damaged at byte {at}")

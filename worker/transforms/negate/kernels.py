@@ -27,7 +27,7 @@ SOURCES = tuple(FOLDER / name for name in ("jpeg.c", "png.c", "deflate.c", "tiff
 #: Libraries for the machines; the worker's archive contains them.
 PREBUILT = FOLDER / "prebuilt"
 _BUFFER_SIZE = 1 << 16
-_KEPT_SIZE = 4 << 20
+_KEPT_SIZE = 4 << 20  # of each buffer that is kept for the next picture
 _kept: list[memoryview] = []
 
 _POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -215,7 +215,7 @@ def _negative_size(head: bytes, tail: Buffer) -> int:
 
 @contextmanager
 def _buffer(size: int) -> Iterator[memoryview]:
-    """Lend a buffer. Small ones are kept: the pages of a new one cost more than its use."""
+    """Lend a buffer. Small ones are reused: the page faults of a new one cost more than its use."""
     if size > _KEPT_SIZE:
         yield memoryview(mmap.mmap(-1, size))
         return
