@@ -17,9 +17,8 @@ from worker.errors import (
 )
 from worker.store import quirks
 from worker.store.retries import ONCE
-from worker.store.s3_requests import S3Requests, checked, text, version_query
+from worker.store.s3_requests import S3Requests, checked, escape, text, version_query
 from worker.store.store import Version
-from worker.store.xml_escaping import escape
 
 _MAX_VERSIONS = 1000  # of one DeleteObjects request (S3 API reference)
 _Refusals = dict[Version, RequestRefused]

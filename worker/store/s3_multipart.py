@@ -10,8 +10,7 @@ from typing import Any
 
 from worker.errors import RequestRefused
 from worker.store.client import Response
-from worker.store.s3_requests import S3Requests, checked, text
-from worker.store.xml_escaping import escape
+from worker.store.s3_requests import S3Requests, checked, escape, text
 
 #: Codes of a store that does not know an upload.
 UNKNOWN_UPLOAD = {"404", "NoSuchUpload"}
