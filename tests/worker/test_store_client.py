@@ -31,6 +31,7 @@ from worker.jobs.disk import Space
 from worker.jobs.fetch import fetch
 from worker.settings import StoreSettings
 from worker.store.client import Client, Signer
+from worker.store.connection import Connection
 from worker.store.retries import ONCE, RetryPolicy
 from worker.store.s3_store import S3Store
 from worker.uploads.upload import EMPTY_ETAG, Upload
@@ -169,6 +170,41 @@ def test_long_bodies_arrive_whole(
                 retry=ONCE,
             )
             assert response.body == content
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_is_appended_to_a_file_meanwhile_is_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """A compromised transform, which has no network, could send requests through the worker."""
+    path, file = certificate(tmp_path), tmp_path / "file"
+    file.write_bytes(b"bodyPUT / HTTP/1.1\r\ncontent-length: 5\r\n\r\nwrong")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    with echo(context if scheme == "https" else None) as authority:
+        host, _, port = authority.partition(":")
+        tls = ssl.create_default_context() if scheme == "https" else None
+        connection = Connection(host, int(port), tls)
+        for sent in (file, b"next"):
+            connection.send("PUT", "/", {"content-length": "4"}, sent, 5)
+            received = b"".join(map(bytes, connection.body()))
+            assert received == (b"body" if sent is file else sent)
+
+
+def test_excess_over_tls_answers_no_other_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The TLS library has it already, so the kernel shows none."""
+    path, long = certificate(tmp_path), b"x" * 20_000  # more than a record of TLS
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(long), long)
+    with server(first + DOWN, OK, context=context) as (endpoint, _):
+        client = Client(endpoint.replace("http:", "https:"), SIGNER)
+        for expected in (long, b"body"):
+            assert client.call("GET", "bucket", "key", retry=ONCE).body == expected
 
 
 def test_a_response_over_tls_that_stalls_is_given_up(

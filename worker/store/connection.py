@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from select import POLLIN, poll
-from ssl import SSLContext
+from ssl import SSLContext, SSLSocket
 from typing import Any
 
 from worker.errors import NoResponse, ResponseTimeout, ResponseTruncated, ResponseUnreadable
@@ -79,7 +79,8 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether the store keeps it open: on an idle connection any input means that it closed."""
-        return not self._poll.poll(0)
+        is_ahead = isinstance(self._socket, SSLSocket) and self._socket.pending()
+        return not (is_ahead or self._poll.poll(0))
 
     def close(self) -> None:
         """Close it."""
@@ -99,7 +100,7 @@ class Connection:
             method: The HTTP method.
             target: Path and query, quoted.
             headers: All headers.
-            body: Bytes, or a file to send.
+            body: Bytes, or a file, of which as many bytes are sent as content-length says.
             seconds: How long the store may neither receive nor send anything; noticed up to a
                 second later.
 
@@ -118,10 +119,10 @@ class Connection:
         self._seconds, self._is_head = seconds, method == "HEAD"
         self._active = time.monotonic()
         if isinstance(body, bytes):
-            self._send_request(head, body)
+            self._send_request(head, body, len(body))
         else:
             with body.open("rb") as file:
-                self._send_request(head, file)
+                self._send_request(head, file, int(headers["content-length"]))
         self._since, self._received = self._active, 0
         self._start = self._end = 0
         for _ in range(_MAX_HEADS):
@@ -130,13 +131,13 @@ class Connection:
                 return
         raise ResponseUnreadable(f"more than {_MAX_HEADS} interim responses came")
 
-    def _send_request(self, head: bytes, body: bytes | BufferedReader) -> None:
+    def _send_request(self, head: bytes, body: bytes | BufferedReader, size: int) -> None:
         try:
             if isinstance(body, bytes):
                 self._send_bytes(head, body)
             else:
                 self._send_bytes(head)
-                self._send_file(body)
+                self._send_file(body, size)
         except (BrokenPipeError, ConnectionResetError):
             pass  # a store that refuses a long body responds and closes: read that response
         except OSError as error:
@@ -151,13 +152,15 @@ class Connection:
             while sent < size:
                 sent += self._repeat(self._socket.send, rest[sent:])
 
-    def _send_file(self, file: BufferedReader) -> None:
+    def _send_file(self, file: BufferedReader, size: int) -> None:
+        """Send so much of a file: a process that made it may append what the store would obey."""
         if self._is_tls:
-            while piece := file.read(_BUFFER_BYTES):
+            while piece := file.read(min(size, _BUFFER_BYTES)):
                 self._send_bytes(piece)
+                size -= len(piece)
             return
         where, offset = (self._socket.fileno(), file.fileno()), 0
-        while sent := self._repeat(os.sendfile, *where, offset, _FILE_BYTES):
+        while sent := self._repeat(os.sendfile, *where, offset, min(size - offset, _FILE_BYTES)):
             offset += sent
 
     def _repeat(self, send: Callable[..., int], *arguments: Any) -> int:

@@ -104,12 +104,16 @@ def hash_file(path: Path) -> Contents:
     """Read a file; return its hashes and size, and its content if that is at most 1 MiB."""
     sha256, md5, size = _SHA256.copy(), _MD5.copy(), 0
     with path.open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size <= _CHUNK:
-            return hash_bytes(file.readall())
-        while chunk := file.read(_CHUNK):
+        # Not all of it: a process that made it may append to it without end.
+        most = min(os.fstat(file.fileno()).st_size, _CHUNK) + 1
+        chunk = file.read(most)
+        if len(chunk) < most:
+            return hash_bytes(chunk)
+        while chunk:
             sha256.update(chunk)
             md5.update(chunk)
             size += len(chunk)
+            chunk = file.read(_CHUNK)
     return Contents(path, sha256.hexdigest(), md5.digest(), size)
 
 
