@@ -15,6 +15,8 @@ from bench.photos import ROOT
 from cli.terminal import print_progress
 from worker.transforms.negate import kernels
 
+#: What the worker and the commands are compared with: before they were made faster.
+BASE = "29b3431"
 #: What compiles the kernels where none are shipped, newest revisions first. A command that a
 #: revision does not have ends with status 1 (no module) or 2 (argparse).
 _BUILDS = (("worker", "build"), ("worker.transforms.build",))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import alternatives
+from bench.revision import BASE
 from bench.table import Table
 
 Figures = Mapping[str, float]
@@ -73,14 +74,10 @@ def _palette(size: str, form: str) -> Target:
     return Target(what, "kernels", _figure(name), " ms", most=1)
 
 
-#: The revision that the worker is compared with: before it was made to use less.
-_BASE = "29b3431"
-
-
 def _compared(what: str, most: float, *names: str) -> Target:
     """Return a bound on the largest of some ratios of `compare`."""
     ratios = _most(*(f"{name}: ratio" for name in names))
-    return Target(f"{what}, to {_BASE}", f"compare {_BASE}", ratios, "×", most=most)
+    return Target(f"{what}, to {BASE}", f"compare {BASE}", ratios, "×", most=most)
 
 
 #: 80 % (pipeline.slice) of what a machine of 1 GB has beside its kernel: 0.9 GiB.
@@ -224,7 +221,7 @@ TARGETS: Sequence[Target] = (
     ),
     *(
         Target(
-            f"`./pipeline {name}`, warm, wall, against {_BASE}",
+            f"`./pipeline {name}`, warm, wall, against {BASE}",
             "commands",
             _figure(f"{name}: ratio"),
             "×",

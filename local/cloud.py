@@ -63,7 +63,7 @@ class LocalCloud:
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
-        """Start what does not run beside the context's body; it is up when the context has ended.
+        """Start what does not run while the context lasts; all is up when it has ended.
 
         Raises:
             LocalCloudError: the API did not start.

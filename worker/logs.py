@@ -43,9 +43,9 @@ def fields(**values: object) -> dict[str, Sequence[Mapping[str, object]]]:
     return {_LINES: [values]}
 
 
-def lines(each: Sequence[Mapping[str, object]]) -> dict[str, Sequence[Mapping[str, object]]]:
+def lines(entries: Sequence[Mapping[str, object]]) -> dict[str, Sequence[Mapping[str, object]]]:
     """Return the argument `extra` of a logging call that writes one line for each mapping."""
-    return {_LINES: each}
+    return {_LINES: entries}
 
 
 def configure(**common: object) -> None:

@@ -9,16 +9,15 @@ from statistics import median
 
 from bench.benchmark import Result, Setup
 from bench.errors import RevisionUnusable
-from bench.revision import worktree
+from bench.revision import BASE, worktree
 from bench.table import Table
 
 TITLE = "Time of commands"
-TEXT = """Wall-clock seconds of HEAD and of revision 29b3431, each from a checkout of its own with
+TEXT = f"""Wall-clock seconds of HEAD and of revision {BASE}, each from a checkout of its own with
 its own packages, in turns on one computer: a local stack with a `process` machine. Pulumi's CLI is
 installed, and each command has been run once before. Who is first changes with each turn. Ratios
 are of one turn: below 1, HEAD takes less. The median, the least and the largest are given."""
 
-BASE = "29b3431"
 COMMANDS = ("up", "preview", "destroy", "demo")
 
 

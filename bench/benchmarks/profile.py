@@ -109,9 +109,7 @@ def _result(profiles: Mapping[str, _Profile]) -> Result:
     lines = [_line(step, profiles, steps) for step in next(iter(steps.values()))]
     lines.append(["**all**", *(c for one in profiles.values() for c in _cells(_ms(one), 1))])
     columns = ["step", *(cell for name in profiles for cell in (f"{name}, ms", "share"))]
-    plot = StackedBars(
-        *("profile", "CPU of the worker's processes by step", "ms an object", steps),
-    )
+    plot = StackedBars("profile", "CPU of the worker's processes by step", "ms an object", steps)
     figures = {
         f"{name}, {step}: CPU ms": ms for name, each in steps.items() for step, ms in each.items()
     }

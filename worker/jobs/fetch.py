@@ -49,7 +49,7 @@ class Fetched:
 
     @property
     def body(self) -> Path | bytes:
-        """The file, wherever it is."""
+        """The file's bytes if they are in memory, otherwise its path."""
         return self.path if self.content is None else self.content
 
 

@@ -264,6 +264,6 @@ def _log_problems(event: str, problems: Mapping[Upload, str]) -> None:
     _log_each(event, [{"key": one.key, "reason": problem} for one, problem in problems.items()])
 
 
-def _log_each(event: str, each: Sequence[Mapping[str, object]]) -> None:
-    if each:
-        _log.info(event, extra=lines(each))
+def _log_each(event: str, entries: Sequence[Mapping[str, object]]) -> None:
+    if entries:
+        _log.info(event, extra=lines(entries))

@@ -248,7 +248,7 @@ class Client:
 
         def pieces() -> Iterator[bytes]:
             nonlocal is_read
-            yield from map(bytes, connection.body())
+            yield from map(bytes, connection.body())  # a caller may keep them
             is_read = True
 
         try:

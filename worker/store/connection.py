@@ -58,7 +58,7 @@ class Connection:
         self._buffer = memoryview(self._bytes)
         self._start = self._end = 0  # of what was received and not read
         self._is_head, self._is_tls, self._whole = False, tls is not None, 0
-        # When bytes went through last; since when they are counted, and how many came since.
+        # The limit of a stall; when bytes were last sent or received; since when they are counted.
         self._seconds, self._active, self._since, self._received = 0.0, 0.0, 0.0, 0
         try:
             self._socket = socket.create_connection((host, port), _CONNECT_SECONDS)
@@ -70,7 +70,7 @@ class Connection:
                 self._socket.settimeout(None)
                 for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                     self._socket.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
-                self._whole = socket.MSG_WAITALL
+                self._whole = socket.MSG_WAITALL  # a piece of a body in one call
         except OSError as error:
             raise NoResponse(_reason(error)) from error
         self._poll = poll()
