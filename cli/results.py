@@ -1,7 +1,8 @@
 """Rows of the ledger: read from the machine, printed as a table."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import chain, islice
 from typing import Any
 
@@ -55,6 +56,24 @@ def read_results(
     arguments += [f"--pipeline={pipeline}"] if pipeline else []
     for line in stream(host, arguments):
         yield json.loads(line)
+
+
+def await_rows(host: Host, keys: Set[str], patience: float) -> list[Row]:
+    """Return the rows of uploads, which are recorded right after the results are stored.
+
+    Args:
+        host: The machine that has access to the database.
+        keys: The uploads; others may be recorded meanwhile.
+        patience: After how many seconds to return without the missing rows.
+
+    Raises:
+        CommandError: The machine or its database cannot be reached.
+    """  # noqa: DOC502  raised by read_results
+    deadline = time.monotonic() + patience
+    while True:
+        rows = [row for row in read_results(host, last=ALL) if row["input_key"] in keys]
+        if keys <= {row["input_key"] for row in rows} or time.monotonic() > deadline:
+            return rows
 
 
 def print_results(rows: Iterable[Row]) -> None:

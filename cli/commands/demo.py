@@ -9,7 +9,7 @@ computer has several machines, gets more photos, and the demo shows how many eac
 
 import tempfile
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from cli.machines import machine_kind
 from cli.machines.fleet import await_fleet
 from cli.machines.host import first
 from cli.paths import cache_folder
-from cli.results import Row, print_results, read_results
+from cli.results import await_rows, print_results
 from cli.stacks import outputs
 from cli.stacks.local_stack import LocalStack
 from cli.stacks.target import Target, command_line, explain_interrupt
@@ -179,7 +179,7 @@ def _show(local: LocalStack, photos: Sequence[Photo], machines: int) -> int:
     if report.failures:
         raise CommandError("\n".join(report.failures))
     await_results(client, [photo.key for photo in sent], _PATIENCE_SECONDS, with_removal=False)
-    all_rows = _read_rows(local, {photo.key for photo in sent})
+    all_rows = await_rows(first(local), {photo.key for photo in sent}, _PATIENCE_SECONDS)
     keys = {photo.key for photo in photos}
     rows = [row for row in all_rows if row["input_key"] in keys]
     print_results(rows)
@@ -199,15 +199,6 @@ def _show(local: LocalStack, photos: Sequence[Photo], machines: int) -> int:
             contact_sheet(pairs, sheet)
             print_result(f"Before and after: {sheet}")
     return sum(photo.key not in done for photo in photos)
-
-
-def _read_rows(local: LocalStack, keys: Set[str]) -> list[Row]:
-    """Return the uploads' rows, which are recorded right after the results are stored."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        rows = list(read_results(first(local), last=len(keys)))
-        if keys <= {row["input_key"] for row in rows} or time.monotonic() > deadline:
-            return rows
 
 
 _NEXT = """

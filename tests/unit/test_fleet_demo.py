@@ -13,6 +13,8 @@ from cli.errors import CommandError
 from cli.fleet_demo import more_photos, print_shares
 from cli.machines import fleet
 from cli.machines.fleet import await_fleet
+from cli.machines.host import Host
+from cli.results import await_rows
 from cli.stacks.target import Target
 
 NAMES = ("vm", "vm-2")
@@ -43,6 +45,28 @@ def test_share_of_each_machine_is_shown(capsys: pytest.CaptureFixture[str]) -> N
     ]
     with pytest.raises(CommandError, match=r"^Machines that did nothing: vm-2, vm-3\.$"):
         print_shares([*NAMES, "vm-3"], rows[:3])
+
+
+class Recording:
+    """A machine that records an upload more each time that its log is read; oldest first."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys, self.asked = keys, 0
+
+    def start_worker(self, arguments: list[str], errors: IO[str]) -> subprocess.Popen[str]:
+        del errors
+        (last,) = (int(one.partition("=")[2]) for one in arguments if one.startswith("--last="))
+        self.asked += 1
+        lines = [json.dumps({"input_key": key}) for key in self.keys[: self.asked][-last:]]
+        return subprocess.Popen(["printf", "%s\n", *lines], stdout=subprocess.PIPE, text=True)
+
+
+def test_rows_are_found_among_those_of_uploads_that_the_page_took() -> None:
+    machine = Recording("a.jpg", "theirs-1.jpg", "b.jpg", "theirs-2.jpg")
+    rows = await_rows(cast("Host", machine), {"a.jpg", "b.jpg"}, 60)
+    assert [row["input_key"] for row in rows] == ["a.jpg", "b.jpg"]
+    assert machine.asked == 3
+    assert await_rows(cast("Host", machine), {"c.jpg"}, 0) == []
 
 
 @dataclass
