@@ -68,7 +68,7 @@ def await_rows(host: Host, keys: Set[str], patience: float) -> list[Row]:
 
     Raises:
         CommandError: The machine or its database cannot be reached.
-    """  # noqa: DOC502  raised by read_results
+    """
     deadline = time.monotonic() + patience
     while True:
         rows = [row for row in read_results(host, last=ALL) if row["input_key"] in keys]

@@ -19,9 +19,11 @@ def eventually(
     """Call `holds` until it returns something true, and return that; fail at the deadline."""
     seconds *= patience()
     begun = time.monotonic()
+    asked = begun
     while not (found := holds()):
-        waited = time.monotonic() - begun
+        waited, took = time.monotonic() - begun, time.monotonic() - asked
         assert waited < seconds, f"did not become true in {seconds} s: {what or holds}"
-        # A question may be a login at a server, and other tests use the same cores.
-        time.sleep(max(every, min(_LONGEST_PAUSE, waited / 10)))
+        # A question may start programs, on the cores which the answer and other tests wait for.
+        time.sleep(max(every, min(_LONGEST_PAUSE, waited / 10), took))
+        asked = time.monotonic()
     return found

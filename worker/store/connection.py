@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from select import POLLIN, poll
-from ssl import SSLContext, SSLSocket
+from ssl import SSLContext
 from typing import Any
 
 from worker.errors import NoResponse, ResponseTimeout, ResponseTruncated, ResponseUnreadable
@@ -79,8 +79,7 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether the store keeps it open: on an idle connection any input means that it closed."""
-        is_ahead = isinstance(self._socket, SSLSocket) and self._socket.pending()
-        return not (is_ahead or self._poll.poll(0))
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """Close it."""
@@ -100,7 +99,7 @@ class Connection:
             method: The HTTP method.
             target: Path and query, quoted.
             headers: All headers.
-            body: Bytes, or a file, of which as many bytes are sent as content-length says.
+            body: Bytes, or a file of at least content-length.
             seconds: How long the store may neither receive nor send anything; noticed up to a
                 second later.
 
@@ -119,7 +118,7 @@ class Connection:
         self._seconds, self._is_head = seconds, method == "HEAD"
         self._active = time.monotonic()
         if isinstance(body, bytes):
-            self._send_request(head, body, len(body))
+            self._send_request(head, body)
         else:
             with body.open("rb") as file:
                 self._send_request(head, file, int(headers["content-length"]))
@@ -131,7 +130,7 @@ class Connection:
                 return
         raise ResponseUnreadable(f"more than {_MAX_HEADS} interim responses came")
 
-    def _send_request(self, head: bytes, body: bytes | BufferedReader, size: int) -> None:
+    def _send_request(self, head: bytes, body: bytes | BufferedReader, size: int = 0) -> None:
         try:
             if isinstance(body, bytes):
                 self._send_bytes(head, body)
@@ -153,7 +152,7 @@ class Connection:
                 sent += self._repeat(self._socket.send, rest[sent:])
 
     def _send_file(self, file: BufferedReader, size: int) -> None:
-        """Send so much of a file: a process that made it may append what the store would obey."""
+        # No more: a child may append what the store would take for a request.
         if self._is_tls:
             while piece := file.read(min(size, _BUFFER_BYTES)):
                 self._send_bytes(piece)
@@ -254,7 +253,8 @@ class Connection:
             start = self._start
             end = min(start + size, _BUFFER_BYTES)
             while self._end < end:
-                if not self._receive(end, self._whole):
+                # Over TLS all of a record: no poll shows what is left of it.
+                if not self._receive(end if self._whole else _BUFFER_BYTES, self._whole):
                     raise ResponseTruncated("the response was truncated")
             yield self._buffer[start:end]
             size -= end - start
