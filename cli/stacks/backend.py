@@ -9,6 +9,7 @@ import shutil
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import psutil
 
@@ -25,7 +26,8 @@ def folder_of(backend: str) -> Path | None:
     """Return the backend's folder, None where it is not one."""
     if not backend.startswith("file://"):
         return None
-    return Path(backend.removeprefix("file://")).expanduser()
+    path, _, _ = backend.removeprefix("file://").partition("?")  # options, such as no_tmp_dir
+    return Path(unquote(path)).expanduser()
 
 
 def state_file(backend: str, stack: str) -> Path | None:
