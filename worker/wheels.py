@@ -37,7 +37,7 @@ _SECONDS = 30  # without any byte
 _THREADS = 8
 #: Errors of a server that does not respond, or not as the specification says.
 _MALFORMED = (
-    *(OSError, HTTPException, ValueError, LookupError, TypeError),
+    *(OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError, RecursionError),
     *(EOFError, zipfile.BadZipFile, zlib.error),
 )
 _REQUIREMENT = re.compile(r"([\w.-]+)==\S+((?:\s+--hash=sha256:[0-9a-f]{64})+)")

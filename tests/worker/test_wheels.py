@@ -95,7 +95,14 @@ def test_what_cannot_be_unpacked_is_left_to_pip(
         install(lock(tmp_path, sha256), tmp_path / "venv", index)
 
 
-@pytest.mark.parametrize("page", ["<!DOCTYPE html><a href='x.whl'>x</a>", "{}", '{"files": [{}]}'])
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("<!DOCTYPE html><a href='x.whl'>x</a>", "{}", '{"files": [{}]}'),
+        *('{"files": [{"hashes": null}]}', "[" * 100_000),
+    ],
+    ids=["HTML", "no files", "no hashes", "null", "nested"],
+)
 def test_index_without_json_is_left_to_pip(tmp_path: Path, index: Index, page: str) -> None:
     (tmp_path / "served" / NAME / "index.html").write_text(page)
     with pytest.raises(ServiceUnavailable, match="cannot be used"):
