@@ -12,8 +12,8 @@ _status = 1  # of an exception that nothing catches
 def _end() -> None:
     """End without freeing every object, which takes 0.3 s once the engine's SDK is imported."""
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by the caller
+            stream.flush()
     except OSError:  # the pipe's reader has gone: Python exits with its own status
         return
     os._exit(_status)

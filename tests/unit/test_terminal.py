@@ -61,6 +61,17 @@ def test_the_list_of_commands_fits_a_terminal() -> None:
     assert "..." not in shown.split("Commands:")[1]
 
 
+def test_a_closed_output_is_no_failure() -> None:
+    answer = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m cli --help >&-', sys.executable],
+        cwd=PROJECT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (answer.stderr, answer.returncode) == ("", 0)
+
+
 #: What a key, a reason or a log may hold, and how it is shown.
 OUTSIDE = {
     "a[/mask]/x.jpg": "a[/mask]/x.jpg",
