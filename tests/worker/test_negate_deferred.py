@@ -110,3 +110,48 @@ def test_a_photo_waits_in_its_bucket(versioned: Pipeline, package: Path) -> None
     versioned.drain()
     assert versioned.left() == []
     assert versioned.keys(versioned.output) == ["negated_a.jpg"]
+
+
+SHORT_OF_MEMORY = """
+import os, resource, sys
+from pathlib import Path
+from worker.errors import InvalidInput
+from worker.transforms.negate import negate_file
+def outcome():
+    try:
+        negate_file(Path("source"), Path("target"), 10**6)
+        return "done"
+    except (MemoryError, OSError):
+        return "short"
+    except Exception as error:
+        return repr(error)
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+for left in range(0, 32 << 20, 2 << 20):
+    if os.fork():
+        os.wait()
+        continue
+    resource.setrlimit(resource.RLIMIT_AS, (used + left, hard))
+    first = outcome()
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    os.write(1, f"{first}, then {outcome()}\\n".encode())
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "TIFF"])
+def test_a_codec_that_memory_was_too_short_for_is_no_fault_of_pictures(
+    tmp_path: Path, name: str
+) -> None:
+    """Its module is imported when its first picture comes, which may be a large one."""
+    (tmp_path / "source").write_bytes(encode(picture(), name))
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert set(done.stdout.splitlines()) == {"short, then done", "done, then done"}

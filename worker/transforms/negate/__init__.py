@@ -19,19 +19,31 @@ from worker.transforms.pictures.mapped_file import MappedFile
 #: Writes the negative of a file of at most so many pixels; it returns the job's notes: what was
 #: dropped or changed on purpose, a phrase each.
 _Negate = Callable[[MappedFile, Path, int], list[str]]
+#: Of the loader's errors (glibc, elf/dl-load.c, dl-map-segments.h).
+_NO_MEMORY = ("failed to map segment", "annot allocate memory")
 
 
-def _imported(module: str, function: str = "negate") -> _Negate:
+def _imported(module: str, function: str = "negate", codec: str = "") -> _Negate:
     """Return a function whose module is imported when it is first called.
 
     Most pipelines have pictures of one format. The other modules and Pillow would take 2 MB of each
     process, and half of the CPU that its start takes.
+
+    Args:
+        module: The module, in this package.
+        function: Its function.
+        codec: Pillow's module that it needs. If Pillow itself imported it in vain, it would refuse
+            all other pictures of this process too.
     """
+    needed = (f"{__name__}.{module}", *([f"PIL.{codec}"] if codec else []))
 
     def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
         try:
-            found = import_module(f"{__name__}.{module}")
-        except ImportError as error:  # the installation is broken, or memory short: not the file
+            found, *_ = map(import_module, needed)
+        except ImportError as error:
+            if any(words in str(error) for words in _NO_MEMORY):
+                raise MemoryError from error
+            # The installation is broken: not the file.
             raise UploadDeferred(f"negate cannot import {error.name or module}: {error}") from error
         notes: list[str] = getattr(found, function)(file, target, pixels)
         return notes
@@ -44,11 +56,11 @@ _NEGATE: Mapping[Format, _Negate] = {
     formats.PNG: _imported("png"),
     formats.GIF: _imported("gif"),
     formats.TIFF: _imported("tiff"),
-    formats.WEBP: _imported("webp"),
+    formats.WEBP: _imported("webp", codec="_webp"),
     formats.BMP: _imported("bmp"),
     formats.PNM: _imported("pnm"),
     formats.JPEG_2000: _imported("jpeg2000"),
-    formats.AVIF: _imported("heif", "negate_avif"),
+    formats.AVIF: _imported("heif", "negate_avif", codec="_avif"),
     formats.HEIC: _imported("heif", "negate_heic"),
 }
 
