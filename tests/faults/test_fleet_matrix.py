@@ -61,7 +61,7 @@ def cells() -> list[ParameterSet]:
     ]
 
 
-@pytest.mark.cells(12)
+@pytest.mark.cells(8)
 @pytest.mark.parametrize(("kind", "cell"), cells())
 def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
     chain, name = chains[kind], cell.pipeline

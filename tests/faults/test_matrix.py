@@ -48,7 +48,7 @@ def cells() -> list[ParameterSet]:
     ]
 
 
-@pytest.mark.cells(45)
+@pytest.mark.cells(24)
 @pytest.mark.parametrize(("kind", "cell"), cells())
 def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
     run_cell(chains[kind], cell)

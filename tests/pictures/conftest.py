@@ -10,7 +10,7 @@ from tests.pictures.exiftool import ExifTool
 from tests.worker.conftest import compiled
 
 __all__ = ["compiled"]
-_CHOSEN = 400
+_CHOSEN = 200
 
 
 @pytest.fixture(scope="session")
