@@ -41,7 +41,8 @@ class Store:
                 s3={"addressing_style": "path"},
                 connect_timeout=10,
                 read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 2},
+                # What a store answers while it is overloaded is no result.
+                retries={"mode": "standard", "total_max_attempts": 4},
                 request_checksum_calculation=checksums,
                 response_checksum_validation=checksums,
                 signature_version=signature,

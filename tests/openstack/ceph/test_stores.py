@@ -14,7 +14,8 @@ def test_the_page_agrees_with_ceph(moto: ObjectStore, gateway: Path, tmp_path: P
     """Photos are safe there; the other owner is a user of the gateway's own."""
     keys = keys_file(tmp_path, moto, cluster.owner(gateway, "other"))
     ended = run("--endpoint", moto.endpoint, "--keys", str(keys), "--json")
-    assert ended.status == 0, (ended.out, ended.err)
-    assert json.loads(ended.out)["safe"]
+    assert ended.out, ended.err
     written = page.column(page.PAGE.read_text(encoding="utf-8"), CEPH)
     assert read(CEPH, ended.out).results == written.results, f"rewrite it: {page.COMMAND}"
+    assert json.loads(ended.out)["safe"]
+    assert ended.status == 0, ended.err
