@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from ssl import create_default_context
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -30,6 +30,7 @@ _BODY_BYTES = 64 << 20  # of a response that is held in memory
 #: each attempt.
 Sink = Callable[[], Callable[[memoryview], object]]
 _SUCCESS = range(200, 300)
+_T = TypeVar("_T")
 #: Copied for each hash: that takes a quarter of the time in which OpenSSL 3 finds the algorithm.
 SHA256 = hashlib.sha256()
 _EMPTY = SHA256.hexdigest()
@@ -176,32 +177,17 @@ class Client:
             OSError: The body cannot be read, or the sink failed.
             ValueError: A header or the key cannot be sent.
         """  # noqa: DOC502  raised by what is called
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                connection = self._send(
-                    *(method, bucket, key),
-                    query=query,
-                    headers=headers,
-                    body=body,
-                    seconds=retry.response_seconds,
-                )
-                try:
-                    data = b""
-                    if sink:
-                        take = sink()
-                        for piece in connection.body():
-                            take(piece)
-                    else:
-                        data = _read_body(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-                self._keep(connection)
-                return Response(connection.headers, data, attempt)
-            except (NoResponse, RequestRefused) as error:
-                _await_retry(retry, attempt, error)
+        exchange = partial(
+            self._exchange,
+            *(method, bucket, key),
+            query=query,
+            headers=headers,
+            body=body,
+            sink=sink,
+            seconds=retry.response_seconds,
+        )
+        (received, data), attempts = _retried(exchange, retry)
+        return Response(received, data, attempts)
 
     @contextmanager
     def stream(
@@ -230,20 +216,15 @@ class Client:
             NoResponse: There was no response, or while the body is read: no complete one.
             ValueError: A header or the key cannot be sent.
         """  # noqa: DOC502  raised by what is called
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                connection = self._send(
-                    *("GET", bucket, key),
-                    query=query,
-                    headers=headers,
-                    body=b"",
-                    seconds=retry.response_seconds,
-                )
-                break
-            except (NoResponse, RequestRefused) as error:
-                _await_retry(retry, attempt, error)
+        send = partial(
+            self._send,
+            *("GET", bucket, key),
+            query=query,
+            headers=headers,
+            body=b"",
+            seconds=retry.response_seconds,
+        )
+        connection, _ = _retried(send, retry)
         is_read = False
 
         def pieces() -> Iterator[bytes]:
@@ -258,6 +239,34 @@ class Client:
                 self._keep(connection)
             else:  # the rest would be taken for the next response
                 connection.close()
+
+    def _exchange(
+        self, *where: str, sink: Sink | None, **arguments: Any
+    ) -> tuple[dict[str, str], bytes]:
+        """Send a request once, and read its response.
+
+        Args:
+            where: Method, bucket and key.
+            sink: See `call`.
+            arguments: Those of `_send`.
+
+        Returns:
+            The headers of the successful response, and its body unless a sink received it.
+        """
+        connection = self._send(*where, **arguments)
+        try:
+            data = b""
+            if sink:
+                take = sink()
+                for piece in connection.body():
+                    take(piece)
+            else:
+                data = _read_body(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connection)
+        return connection.headers, data
 
     def _send(
         self,
@@ -326,11 +335,17 @@ def _read_body(connection: Connection) -> bytes:
     return bytes(data)
 
 
-def _await_retry(retry: RetryPolicy, attempt: int, error: NoResponse | RequestRefused) -> None:
-    """Pause before the next attempt; raise the error if there is none."""
-    if attempt == retry.attempts or not _is_temporary(error):
-        raise error
-    time.sleep(retry.pause_seconds(attempt))
+def _retried(send: Callable[[], _T], retry: RetryPolicy) -> tuple[_T, int]:
+    """Return what `send` returns, called again if its failure may be temporary, and how often."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return send(), attempt
+        except (NoResponse, RequestRefused) as error:
+            if attempt == retry.attempts or not _is_temporary(error):
+                raise
+        time.sleep(retry.pause_seconds(attempt))
 
 
 def _is_temporary(error: NoResponse | RequestRefused) -> bool:
