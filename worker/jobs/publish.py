@@ -1,7 +1,7 @@
 """The third step of a job: store what was made, or the file that could not be transformed."""
 
 import hashlib
-from typing import Any
+from dataclasses import replace
 
 from worker.errors import DeletionRefused, InvalidInput, ObjectMissing, TransformCrashed
 from worker.jobs import quarantine
@@ -64,10 +64,8 @@ def publish(context: Context, task: Task, produced: Produced) -> Result | Reject
             _delete_repetitions(context, task, OutputVersion(bucket, key, stored.version_id))
         where = (number, bucket, key, stored.version_id, stored.etag)
         outputs.append(Output(*where, contents.sha256, contents.size, content_type))
-    return _result(
-        context,
-        task,
-        DONE,
+    return replace(
+        _result(context, task, DONE),
         outputs=outputs,
         records=produced.records,
         notes=[*produced.notes, *([_SEGMENTS_REMAIN] if task.source.info.is_manifest else [])],
@@ -95,10 +93,8 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
         LeaseLost: Another machine may have leased the key.
     """  # noqa: DOC502  raised by check_lease
     source = task.source
-    result = _result(
-        context,
-        task,
-        QUARANTINED,
+    result = replace(
+        _result(context, task, QUARANTINED),
         reason=rejection.reason,
         log=_kept_log(rejection.log),
     )
@@ -111,7 +107,7 @@ def quarantine_file(context: Context, task: Task, rejection: Rejection) -> Resul
     return result
 
 
-def _result(context: Context, task: Task, outcome: str, **others: Any) -> Result:
+def _result(context: Context, task: Task, outcome: str) -> Result:
     source, started = task.source, task.started
     return Result(
         task.job,
@@ -124,7 +120,6 @@ def _result(context: Context, task: Task, outcome: str, **others: Any) -> Result
         started.attempts,
         input_text=_input_text(context, task),
         upload_token=upload_token(source.info.metadata),
-        **others,
     )
 
 
