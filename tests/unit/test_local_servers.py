@@ -180,11 +180,40 @@ def test_stop_of_a_killed_server_leaves_no_shared_memory(tmp_path: Path) -> None
     assert segment not in segments()
 
 
+def test_servers_have_passwords_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the second one, which is copied from the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first, second = (tmp_path / name for name in ("first", "second"))
+    try:
+        servers = [postgres.start(first), postgres.start(second)]
+        for one, other in (servers, servers[::-1]):
+            psycopg.connect(one.dsn()).close()
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                psycopg.connect(one.dsn(password=other.password))
+    finally:
+        postgres.stop(first)
+        postgres.stop(second)
+
+
+def test_server_starts_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("no folder", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    try:
+        psycopg.connect(postgres.start(tmp_path / "server").dsn()).close()
+    finally:
+        postgres.stop(tmp_path / "server")
+
+
+@pytest.mark.parametrize("cache", ["of the user", "empty"])
 @pytest.mark.parametrize("seconds", [0.15, 0.3, 0.45, 0.6])
-def test_stop_leaves_nothing_of_a_killed_start(tmp_path: Path, seconds: float) -> None:
+def test_stop_leaves_nothing_of_a_killed_start(tmp_path: Path, seconds: float, cache: str) -> None:
     folder = tmp_path / "server"
     command = [sys.executable, "-c", START, str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(processes.CHECKOUT)}
+    if cache == "empty":
+        environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     with subprocess.Popen(command, env=environment) as starter:
         time.sleep(seconds)  # a point within copy, initdb or start, whichever it is here
         starter.kill()
@@ -203,7 +232,7 @@ def test_killed_start_can_be_repeated(tmp_path: Path) -> None:
     with subprocess.Popen(command, env=environment) as starter:
         deadline = time.monotonic() + 20
         while not (folder / "password").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)  # initdb is about to run
+            time.sleep(0.005)  # its cluster is complete, but is not known to be
         starter.kill()
     try:
         psycopg.connect(postgres.start(folder).dsn()).close()
