@@ -93,9 +93,18 @@ def test_batches_leave_no_thread_idle() -> None:
     assert lengths(4) == []
     assert lengths(4, small) == [1]
     assert lengths(4, *[small] * 4) == [1, 1, 1, 1]
-    assert lengths(4, *[small] * 10) == [3, 3, 2, 2]
+    assert lengths(4, *[small] * 10) == [3, 2, 2, 1, 1, 1]
     assert lengths(2, *[small] * (12 * BATCH_UPLOADS))[:11] == [BATCH_UPLOADS] * 11
     assert lengths(2, *[small] * 10, batch_uploads=1) == [1] * 10
+
+
+def test_a_thread_leaves_others_their_part_of_the_queue() -> None:
+    """Pictures may take minutes: the last ones must not wait in one batch while threads idle."""
+    scheduler = Listed(4)
+    scheduler.show([work(str(number)) for number in range(4 * BATCH_UPLOADS)])
+    batches = [scheduler.batch() for _ in range(4)]
+    scheduler.record(batches[0])
+    assert len(scheduler.batch().works) == scheduler.queued // 3
 
 
 def test_keys_with_several_uploads_and_large_uploads_are_alone_in_a_batch() -> None:

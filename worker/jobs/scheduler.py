@@ -240,7 +240,7 @@ class Scheduler:
 
         If the first of all waits too long, nothing else is started until it fits.
         """
-        left, idle = room(self._batches, space), self._threads - len(self._batches)
+        left = room(self._batches, space)
         longest = now - self._schedule.patience
         first, retry = self._queue.first, next(iter(self._waiting.due.values()), None)
         late = [first] if first and self._seen[first.key] < longest else []
@@ -249,8 +249,8 @@ class Scheduler:
         if any(needed(work, space) > left for work in late):
             return None
         if is_first_late and not self._batches:  # retries would never end
-            return self._queue.take(idle, space, left)
-        return self._retry(space, left) or self._queue.take(idle, space, left)
+            return self._queue.take(self._threads, space, left)
+        return self._retry(space, left) or self._queue.take(self._threads, space, left)
 
     def _is_overdue(self, now: float) -> bool:
         """Return whether something must run alone before anything else is started."""

@@ -74,14 +74,15 @@ class WorkQueue:
         """Append a key."""
         self._works[work.key] = work
 
-    def take(self, idle: int, space: Space, room: float) -> Batch | None:
+    def take(self, threads: int, space: Space, room: float) -> Batch | None:
         """Take the next batch.
 
         A key with several uploads, and an upload larger than BATCH_BYTES, have a batch of their
         own. Withdrawn versions are deleted together.
 
         Args:
-            idle: The number of idle threads, among which the queue is divided.
+            threads: The number of threads, busy ones too: the queue is divided among all, so that
+                its last batches are small and end at about the same time.
             space: The disk's.
             room: The bytes of disk that running batches leave; infinite if none runs, so that an
                 upload that does not fit may try.
@@ -92,7 +93,7 @@ class WorkQueue:
         if self.first and not self.first.uploads:
             withdrawn = [work for work in self._works.values() if not work.uploads]
             return self._batch(withdrawn, 0)
-        limit = min(self._batch_uploads, -(-len(self._works) // max(1, idle)))
+        limit = min(self._batch_uploads, -(-len(self._works) // threads))
         works, size, disk = list[KeyUploads](), 0, 0
         for work in self._works.values():
             if len(works) == limit:
