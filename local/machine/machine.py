@@ -20,6 +20,7 @@ SSH_PORT_FILE = "ssh.port"
 INSTALLED = "opt/pipeline/venv/.installed"
 """The file that the installation writes last, below the machine's `/`."""
 INSTALL_SECONDS = 600
+_NETWORK_SECONDS = 60
 POWER_OFF_SECONDS = 60
 """How long Nova waits for a guest before it ends it (its `shutdown_timeout`)."""
 _WORKER = (
@@ -80,13 +81,16 @@ class BootedMachine(LocalMachine):
 
     @property
     def ssh_port(self) -> int | None:
-        """The port of 127.0.0.1 that is forwarded to the guest's sshd.
+        """The port of 127.0.0.1 that is forwarded to the guest's sshd; waits until it is known.
 
-        None if only other machines may reach that, at the address of its `interface`.
+        None if only other machines may reach that, at the address of its `interface`, or if the
+        machine has ended.
         """
         if not is_open_outside(self.folder):
             return None
-        return int((self.folder / SSH_PORT_FILE).read_text(encoding="utf-8"))
+        file = self.folder / SSH_PORT_FILE
+        port = processes.await_file(self.folder, NAME, file, _NETWORK_SECONDS)
+        return int(port) if port else None
 
     @property
     def interface(self) -> Interface | None:

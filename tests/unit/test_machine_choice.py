@@ -22,7 +22,11 @@ from cli.machines.ssh_host import SshHost
 from cli.paths import LocalPaths
 from cli.stacks.cloud_stack import CloudStack
 from cli.stacks.target import Target
+from local import processes
 from local.machine.firewall import Interface
+from local.machine.machine import NAME as PROCESS
+from local.machine.machine import prepare
+from local.machine.nspawn.machine import NspawnMachine
 from local.machine.qemu.machine import QemuMachine
 
 NAMES = ("image-pipeline-lab-vm", "image-pipeline-lab-vm-2", "image-pipeline-lab-vm-10")
@@ -166,6 +170,20 @@ def test_local_guests_are_out_of_reach_without_the_first(tmp_path: Path) -> None
 
     paths = LocalPaths(tmp_path)
     assert local_hosts([Guest(NAMES[1], tmp_path / "guest")], paths) == []
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_guest_that_was_just_started_is_found(tmp_path: Path, ends: bool) -> None:
+    """A machine starts in the background, and its port is known a moment later."""
+    guest = NspawnMachine(NAMES[0], tmp_path / "guest")
+    prepare(guest.folder, {"name": guest.name}, "")
+    late = "exit" if ends else "echo 2222 > part; mv part ssh.port; exec sleep 600"
+    processes.start(guest.folder, PROCESS, ["sh", "-c", f"sleep 0.5; {late}"])
+    try:
+        found = [vars(host)["port"] for host in local_hosts([guest], LocalPaths(tmp_path))]
+    finally:
+        processes.end(guest.folder)
+    assert found == ([] if ends else [2222])
 
 
 def test_machine_that_hangs_after_its_login_holds_up_no_status(
