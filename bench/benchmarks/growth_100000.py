@@ -9,7 +9,7 @@ from bench.benchmarks import growth
 TITLE = "Growth to 100,000 objects"
 TEXT = """As above, in one run, and again one folder holds all objects. The store is `rclone serve
 s3` because its objects are files, laid into its folder in seconds, and because it answers fastest
-of those at hand (moto takes 1.5 to 2.2 times as long a request, and keeps all in memory). It runs
+of those at hand (moto takes 1.5 to 2.2 times as long per request, and keeps all in memory). It runs
 with `--no-unicode-normalization`: else every PUT compares its key with all others of the output
 folder, and what a pass costs grows with the square of its objects."""
 

@@ -27,7 +27,7 @@ Python stack (`bench/cpu_sampler.py`, the `sitecustomize` of a copy of the worke
 calls and system calls, and whoever holds the GIL. The innermost function that `bench/steps.py`
 names decides on the step, so requests, files and hashes belong to the step that asks for them.
 *Not sampled* is what the kernel counted besides: ends of processes, and ticks in which two threads
-of a process ran, which get one signal."""
+of a process ran, which get one signal. A pass that the sampler crashes is repeated."""
 
 _UNSAMPLED = "not sampled"
 _SHOWN = 15
@@ -84,7 +84,8 @@ def measure(setup: Setup) -> Result:
     ):
         for attempt in range(_ATTEMPTS):
             folder = setup.folder / f"testbed-{count}-{attempt}"
-            with Testbed(folder, source) as testbed, _accepting_crashes(attempt):
+            shutil.rmtree(source / cpu_sampler.FOLDER, ignore_errors=True)  # no migration's samples
+            with Testbed(folder, source) as testbed, _tolerate_crash(attempt):
                 uploads = photo_set.uploads(size)
                 _sampled(testbed, source, 1, uploads)  # writes Python's bytecode
                 profiles[name] = _sampled(testbed, source, count, uploads)
@@ -93,8 +94,8 @@ def measure(setup: Setup) -> Result:
 
 
 @contextmanager
-def _accepting_crashes(attempt: int) -> Iterator[None]:
-    """Let a worker crash in all attempts but the last: faulthandler reads frames in the making."""
+def _tolerate_crash(attempt: int) -> Iterator[None]:
+    """Suppress a worker's SIGSEGV but in the last attempt: faulthandler may read half a frame."""
     try:
         yield
     except subprocess.CalledProcessError as error:

@@ -144,7 +144,7 @@ def local_hosts(
             found.append(ProcessHost(machine))
             continue
         assert isinstance(machine, BootedMachine)  # noqa: S101
-        port, interface = machine.ssh_port, machine.interface
+        port, interface = machine.await_ssh_port(), machine.interface
         if port is not None:
             host = _guest_host(machine, paths, "127.0.0.1", port)
             jump = jump or host

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from local import private_file, processes
+from local.errors import LocalCloudError
 from local.machine.firewall import Interface
 
 NAME = "machine"
@@ -20,7 +21,7 @@ SSH_PORT_FILE = "ssh.port"
 INSTALLED = "opt/pipeline/venv/.installed"
 """The file that the installation writes last, below the machine's `/`."""
 INSTALL_SECONDS = 600
-_NETWORK_SECONDS = 60
+_FORWARD_SECONDS = 60  # after slirp4netns has started, or QEMU's probe of KVM has ended
 POWER_OFF_SECONDS = 60
 """How long Nova waits for a guest before it ends it (its `shutdown_timeout`)."""
 _WORKER = (
@@ -79,17 +80,25 @@ class BootedMachine(LocalMachine):
         """The output of systemd and of the installation."""
         return self.folder / "console.log"
 
-    @property
-    def ssh_port(self) -> int | None:
-        """The port of 127.0.0.1 that is forwarded to the guest's sshd; waits until it is known.
+    def await_ssh_port(self) -> int | None:
+        """Wait for the port of 127.0.0.1 that is forwarded to the guest's sshd.
 
-        None if only other machines may reach that, at the address of its `interface`, or if the
-        machine has ended.
+        Returns:
+            The port; None if only other machines may reach that sshd, at the address of the
+            machine's `interface`, or if the machine has ended.
+
+        Raises:
+            LocalCloudError: the machine runs, but forwards no port within a minute.
         """
         if not is_open_outside(self.folder):
             return None
         file = self.folder / SSH_PORT_FILE
-        port = processes.await_file(self.folder, NAME, file, _NETWORK_SECONDS)
+        port = processes.await_file(self.folder, NAME, file, _FORWARD_SECONDS)
+        if port is None and is_running(self.folder):
+            raise LocalCloudError(
+                f"Machine {self.name} has forwarded no port to its sshd in {_FORWARD_SECONDS} s: "
+                f"see {self.folder / (NAME + '.log')}."
+            )
         return int(port) if port else None
 
     @property

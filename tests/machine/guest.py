@@ -38,7 +38,7 @@ SECRET = "hush-hush-hush"
 WORKER, TIMER = (f"pipeline-worker@negatives.{kind}" for kind in ("service", "timer"))
 _TIMERS = " ".join(f"pipeline-worker@{name}.timer" for name in NAMES)
 PROBE = "/usr/local/lib/probe.py"
-PROBED = "/run/probed"
+PROBE_OUTPUT = "/run/probe.out"
 DROP_IN = f"/run/systemd/system/{WORKER}.d/probe.conf"
 BOOT_SECONDS = 300
 # Each question costs the guest a login, so they are not asked more often.
@@ -120,11 +120,11 @@ class Guest:
         try:
             self.write(PROBE, python)
             command = f"/opt/pipeline/venv/bin/python {PROBE}"
-            # Not from the journal: it may learn too late which run of a unit a line is of.
-            output = f"StandardOutput=truncate:{PROBED}"
+            # Not the journal: it may attribute a line to the wrong run of the unit, or to none.
+            output = f"StandardOutput=truncate:{PROBE_OUTPUT}"
             self.override("ExecStart=", f"ExecStart={command}", output, *more)
-            self.shell(f"systemctl start --wait {WORKER}", code=None)
-            return self.shell(f"cat {PROBED}")
+            self.shell(f"rm -f {PROBE_OUTPUT}; systemctl start --wait {WORKER}", code=None)
+            return self.shell(f"cat {PROBE_OUTPUT}")
         finally:
             self.resume()
 

@@ -206,6 +206,21 @@ def test_server_starts_without_a_cache(tmp_path: Path, monkeypatch: pytest.Monke
         postgres.stop(tmp_path / "server")
 
 
+def test_server_starts_with_a_damaged_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("first", "second", "third"):
+        try:
+            psycopg.connect(postgres.start(tmp_path / name).dsn()).close()
+        finally:
+            postgres.stop(tmp_path / name)
+        (control,) = (tmp_path / "cache").rglob("pg_control")
+        assert control.stat().st_size  # a damaged one was replaced
+        if name == "first":
+            control.write_bytes(b"")
+
+
 @pytest.mark.parametrize("cache", ["of the user", "empty"])
 @pytest.mark.parametrize("seconds", [0.15, 0.3, 0.45, 0.6])
 def test_stop_leaves_nothing_of_a_killed_start(tmp_path: Path, seconds: float, cache: str) -> None:
@@ -215,7 +230,7 @@ def test_stop_leaves_nothing_of_a_killed_start(tmp_path: Path, seconds: float, c
     if cache == "empty":
         environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     with subprocess.Popen(command, env=environment) as starter:
-        time.sleep(seconds)  # a point within copy, initdb or start, whichever it is here
+        time.sleep(seconds)  # a point within copy, initdb, password or start
         starter.kill()
     token = processes.marker(folder) if folder.exists() else None
     home = (folder / "home").read_text("utf-8") if (folder / "home").exists() else None
@@ -232,7 +247,7 @@ def test_killed_start_can_be_repeated(tmp_path: Path) -> None:
     with subprocess.Popen(command, env=environment) as starter:
         deadline = time.monotonic() + 20
         while not (folder / "password").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)  # its cluster is complete, but is not known to be
+            time.sleep(0.005)  # the cluster is about to be made
         starter.kill()
     try:
         psycopg.connect(postgres.start(folder).dsn()).close()

@@ -165,8 +165,10 @@ def test_machines_are_out_of_reach_without_the_first(tmp_path: Path) -> None:
 
 def test_local_guests_are_out_of_reach_without_the_first(tmp_path: Path) -> None:
     class Guest(QemuMachine):
-        ssh_port = None
         interface = Interface("fa:16:3e:00:00:09", "10.0.0.9")
+
+        def await_ssh_port(self) -> None:
+            pass
 
     paths = LocalPaths(tmp_path)
     assert local_hosts([Guest(NAMES[1], tmp_path / "guest")], paths) == []

@@ -107,6 +107,20 @@ def test_a_thread_leaves_others_their_part_of_the_queue() -> None:
     assert len(scheduler.batch().works) == scheduler.queued // 3
 
 
+def test_a_fleets_bundle_is_not_divided_again_among_busy_threads() -> None:
+    """Each has been divided among all threads of the fleet."""
+    scheduler = Scheduler(4, {}, SCHEDULE, is_divided=True)
+    bundles = [[work(f"{one}.{number}") for number in range(BATCH_UPLOADS)] for one in range(2)]
+    for each in bundles[0]:
+        scheduler.assign(each, {}, 0, LATER)
+    batches = [scheduler.take(0, SPACE) for _ in range(4)]
+    assert batches[0]
+    scheduler.finish(batches[0])
+    for each in bundles[1]:
+        scheduler.assign(each, {}, 0, LATER)
+    assert len(keys(scheduler.take(0, SPACE))) == BATCH_UPLOADS
+
+
 def test_keys_with_several_uploads_and_large_uploads_are_alone_in_a_batch() -> None:
     small, pair, withdrawn = work("x"), work("x", 1, 1), work("x", 1, 1, withdrawn=1)
     large = work("x", BATCH_BYTES + 1)

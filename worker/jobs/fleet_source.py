@@ -80,7 +80,7 @@ class FleetSource:
             self._context, self._assignments, self.schedule, self._threads, state
         )
         schedule, limit = self.schedule.of_tasks, self._context.batch_uploads
-        return Scheduler(self._threads, {}, schedule, limit)
+        return Scheduler(self._threads, {}, schedule, limit, is_divided=True)
 
     def feed(self) -> bool:
         """See `Source.feed`."""

@@ -26,6 +26,9 @@ class Scheduler:
         attempts: What the ledger knows about uploads that were tried before.
         schedule: The times.
         batch_uploads: The largest number of uploads of a batch.
+        is_divided: Whether works come in parts for one thread each, as a fleet's bundles do. Else
+            busy threads count too where the queue is divided: its last batches are small, and slow
+            pictures do not wait in one of them while other threads are idle.
     """
 
     def __init__(
@@ -34,8 +37,10 @@ class Scheduler:
         attempts: Mapping[Upload, Attempt],
         schedule: Schedule,
         batch_uploads: int = BATCH_UPLOADS,
+        *,
+        is_divided: bool = False,
     ) -> None:
-        self._threads, self._schedule = threads, schedule
+        self._threads, self._schedule, self._is_divided = threads, schedule, is_divided
         self._known = dict(attempts)  # until a listing shows them
         self._listing = 0
         self._queue = WorkQueue(batch_uploads)
@@ -249,8 +254,13 @@ class Scheduler:
         if any(needed(work, space) > left for work in late):
             return None
         if is_first_late and not self._batches:  # retries would never end
-            return self._queue.take(self._threads, space, left)
-        return self._retry(space, left) or self._queue.take(self._threads, space, left)
+            return self._queue.take(self._shares, space, left)
+        return self._retry(space, left) or self._queue.take(self._shares, space, left)
+
+    @property
+    def _shares(self) -> int:
+        """Among how many threads the queue is divided."""
+        return max(1, self._threads - len(self._batches)) if self._is_divided else self._threads
 
     def _is_overdue(self, now: float) -> bool:
         """Return whether something must run alone before anything else is started."""

@@ -74,15 +74,14 @@ class WorkQueue:
         """Append a key."""
         self._works[work.key] = work
 
-    def take(self, threads: int, space: Space, room: float) -> Batch | None:
+    def take(self, shares: int, space: Space, room: float) -> Batch | None:
         """Take the next batch.
 
         A key with several uploads, and an upload larger than BATCH_BYTES, have a batch of their
         own. Withdrawn versions are deleted together.
 
         Args:
-            threads: The number of threads, busy ones too: the queue is divided among all, so that
-                its last batches are small and end at about the same time.
+            shares: The number of threads among which the queue is divided.
             space: The disk's.
             room: The bytes of disk that running batches leave; infinite if none runs, so that an
                 upload that does not fit may try.
@@ -93,7 +92,7 @@ class WorkQueue:
         if self.first and not self.first.uploads:
             withdrawn = [work for work in self._works.values() if not work.uploads]
             return self._batch(withdrawn, 0)
-        limit = min(self._batch_uploads, -(-len(self._works) // threads))
+        limit = min(self._batch_uploads, -(-len(self._works) // shares))
         works, size, disk = list[KeyUploads](), 0, 0
         for work in self._works.values():
             if len(works) == limit:
