@@ -205,9 +205,6 @@ def _initialize(folder: Path) -> _Home:
 
     initdb takes longer than all other steps of a start, so the cluster that it makes is cached,
     with a random password that is not stored, and copied.
-
-    Raises:
-        LocalCloudError: A program of PostgreSQL fails.
     """
     home = _prepare_home(folder)
     complete = folder / "initialized"
@@ -217,14 +214,12 @@ def _initialize(folder: Path) -> _Home:
     password = secrets.token_hex(16)
     private_file.write(folder / "password", password)
     shutil.rmtree(home.data, ignore_errors=True)
-    if not _copy_cluster(cached, home) or not _set_password(folder, home, password):
-        # There is none in the cache, or it is damaged.
+    if not _restore_cluster(folder, home, cached, password):
         for path in (home.data, cached):
             shutil.rmtree(path, ignore_errors=True)
         _make_cluster(folder, home)
         _cache_cluster(home.data, cached)
-        if not _set_password(folder, home, password):
-            raise LocalCloudError(f"The password of PostgreSQL in {folder} could not be set.")
+        _set_password(folder, home, password)
     private_file.write(complete, "")
     return home
 
@@ -243,10 +238,10 @@ def _make_cluster(folder: Path, home: _Home) -> None:
     private_file.write(password_file, secrets.token_hex(16))
     home.give(password_file)
     options = ["--pgdata", str(home.data), "--pwfile", str(password_file), *_INITDB_OPTIONS]
-    done = _run_program(folder, home, "initdb", options)
-    password_file.unlink()
-    if done.returncode:
-        raise LocalCloudError(f"PostgreSQL's initdb failed in {folder}: {done.stderr.strip()}")
+    try:
+        _run_program(folder, home, "initdb", options)
+    finally:
+        password_file.unlink()
 
 
 def _cache_cluster(data: Path, cached: Path) -> None:
@@ -264,31 +259,41 @@ def _cache_cluster(data: Path, cached: Path) -> None:
             copy.rename(cached)
 
 
-def _copy_cluster(cached: Path, home: _Home) -> bool:
-    """Copy the cached cluster; return whether there was one that can be read."""
+def _restore_cluster(folder: Path, home: _Home, cached: Path, password: str) -> bool:
+    """Copy the cached cluster; return whether there was one that is not damaged."""
     try:
         shutil.copytree(cached, home.data)
-    except OSError:
+        for path in (home.data, *home.data.rglob("*")):
+            home.give(path)
+        _set_password(folder, home, password)
+    except (OSError, LocalCloudError):
         return False
-    for path in (home.data, *home.data.rglob("*")):
-        home.give(path)
     return True
 
 
-def _set_password(folder: Path, home: _Home, password: str) -> bool:
-    """Set the superuser's password in a cluster without a server; return whether it is set."""
+def _set_password(folder: Path, home: _Home, password: str) -> None:
+    """Set the superuser's password in a cluster that no server uses."""
     statement = sql.SQL("ALTER USER {} PASSWORD {}").format(
         sql.Identifier(SUPERUSER), sql.Literal(password)
     )
-    settings = {**SETTINGS, "exit_on_error": "on"}  # else an error changes no exit code
+    settings = {
+        **SETTINGS,
+        "exit_on_error": "on",  # else an error changes no exit code
+        "log_min_error_statement": "panic",  # the statement has the password
+    }
     options = ["--single", "-D", str(home.data), *_options(settings), "postgres"]
-    return _run_program(folder, home, "postgres", options, statement.as_string()).returncode == 0
+    _run_program(folder, home, "postgres", options, statement.as_string())
 
 
 def _run_program(
     folder: Path, home: _Home, program: str, options: list[str], stdin: str = ""
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+) -> None:
+    """Run a program of PostgreSQL to its end.
+
+    Raises:
+        LocalCloudError: It fails; with its reason.
+    """
+    done = subprocess.run(
         [str(home.programs / program), *options],
         check=False,
         capture_output=True,
@@ -301,6 +306,8 @@ def _run_program(
         extra_groups=None if home.user is None else [],
         start_new_session=True,
     )
+    if done.returncode:
+        raise LocalCloudError(f"PostgreSQL's {program} failed in {folder}: {done.stderr.strip()}")
 
 
 def _options(settings: dict[str, str]) -> list[str]:

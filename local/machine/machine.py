@@ -21,7 +21,7 @@ SSH_PORT_FILE = "ssh.port"
 INSTALLED = "opt/pipeline/venv/.installed"
 """The file that the installation writes last, below the machine's `/`."""
 INSTALL_SECONDS = 600
-_FORWARD_SECONDS = 60  # after slirp4netns has started, or QEMU's probe of KVM has ended
+_FORWARD_SECONDS = 60  # slirp4netns starts first, or QEMU finds out whether KVM works
 POWER_OFF_SECONDS = 60
 """How long Nova waits for a guest before it ends it (its `shutdown_timeout`)."""
 _WORKER = (
