@@ -1,6 +1,7 @@
 """Problems that end a pass: one sentence, exit status 1, nothing changed; then it recovers."""
 
 import json
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -92,6 +93,17 @@ def test_status_reports_the_problem(versioned: Pipeline) -> None:
     status = json.loads(versioned.run("status", "--json").stdout)
     assert status["machines"][0]["obstacle"] is None
     assert "does not exist" in status["last_error"]
+
+
+@pytest.mark.parametrize("words", [["status"], ["jobs", "list"], ["rebuild-log"]])
+def test_commands_do_not_wait_long_for_a_store_that_hangs(
+    versioned: Pipeline, words: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # it accepts and never answers
+        versioned.configure(store={"endpoint": f"http://127.0.0.1:{deaf.getsockname()[1]}"})
+        done = versioned.run(*words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "did not respond (nothing came for 5 s): check that the endpoint" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ class S3Store:
             raise self._requests.bucket_error(bucket, error) from error
         return response.findtext("Status") in ("Enabled", "Suspended")
 
-    def check_bucket(self, bucket: str) -> None:
+    def check_bucket(self, bucket: str, *, once: bool = False) -> None:
         """See `Store.check_bucket`."""
-        self._requests.check(bucket, STANDARD)
+        self._requests.check(bucket, PROBE if once else STANDARD)
 
     def object_count(self, bucket: str) -> int | None:
         """See `Store.object_count`."""

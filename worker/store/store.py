@@ -165,8 +165,13 @@ class Store(Protocol):
     def is_versioned(self, bucket: str) -> bool:
         """Return whether the bucket has, or once had, versions."""
 
-    def check_bucket(self, bucket: str) -> None:
-        """Raise ServiceUnavailable unless the bucket exists and may be used."""
+    def check_bucket(self, bucket: str, *, once: bool = False) -> None:
+        """Raise ServiceUnavailable unless the bucket exists and may be used.
+
+        Args:
+            bucket: The bucket.
+            once: Whether it is asked only once, and has to answer soon: a person waits.
+        """
 
     def object_count(self, bucket: str) -> int | None:
         """Return how many objects a bucket holds: each version is one, a delete marker none.
