@@ -187,7 +187,7 @@ def test_what_is_appended_to_a_file_meanwhile_is_no_request(
         tls = ssl.create_default_context() if scheme == "https" else None
         connection = Connection(host, int(port), tls)
         for sent in (file, b"next"):
-            connection.send("PUT", "/", {"content-length": "4"}, sent, 5)
+            connection.send("PUT", "/", {"content-length": "4"}, sent, 60)
             received = b"".join(map(bytes, connection.body()))
             assert received == (b"body" if sent is file else sent)
 
@@ -215,11 +215,13 @@ def test_a_response_over_tls_that_stalls_is_given_up(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     soon = RetryPolicy(attempts=4, wait_seconds=0, response_seconds=0.2)
-    with server(begun, OK, context=context) as (endpoint, seen):
+    with server(OK, begun, OK, context=context) as (endpoint, seen):
         client = Client(endpoint.replace("http:", "https:"), SIGNER)
+        client.call("GET", "bucket", "key", retry=ONCE)  # connects, however long that takes
         with pytest.raises(ResponseTimeout, match=r"nothing came for 0\.2 s"):
             client.call("GET", "bucket", "key", retry=soon)
-        assert seen.count(1) == 1
+        assert client.call("GET", "bucket", "key", retry=ONCE).body == b"body"
+        assert seen[:4] == [1, 1, CLOSED, 2]
 
 
 @contextmanager

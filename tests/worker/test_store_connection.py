@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
@@ -10,21 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.worker.scripted_store import response
 from worker.errors import NoResponse, ResponseTimeout
 from worker.store.client import Client, Response, Signer
 from worker.store.retries import RetryPolicy
 
 SOON = RetryPolicy(attempts=4, wait_seconds=0, response_seconds=0.2)
+PATIENT = RetryPolicy(attempts=4, wait_seconds=0)
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @contextmanager
-def speaking(*scripts: Iterable[bytes]) -> Iterator[tuple[Client, list[int]]]:
+def speaking(*scripts: Iterable[bytes]) -> Iterator[tuple[Client, Callable[[], int]]]:
     """Serve connections, one script each: its pieces are sent as they come; then it stays open.
 
     Yields:
-        A client, and a list with the size of each request that was read.
+        A client, and a function that returns how many requests it has sent: it takes a script.
     """
     listener, received = socket.create_server(("127.0.0.1", 0)), list[int]()
 
@@ -38,50 +41,72 @@ def speaking(*scripts: Iterable[bytes]) -> Iterator[tuple[Client, list[int]]]:
                     for piece in script:
                         client.sendall(piece)
 
+    def requests() -> int:
+        """Connections are accepted in turn, so that ours comes after all of the client's."""
+        with socket.create_connection(listener.getsockname()) as last:
+            last.sendall(b"x")
+            eventually(lambda: 1 in received)
+        return received.index(1)
+
     kept: list[socket.socket] = []
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        yield Client(endpoint, Signer("us-east-1", "access", "secret")), received
+        yield Client(endpoint, Signer("us-east-1", "access", "secret")), requests
     finally:
         listener.close()
         for client in kept:
             client.close()
 
 
-def ask(client: Client, method: str = "GET") -> Response:
-    return client.call(method, "bucket", "key", retry=SOON)
-
-
-def trickle(first: bytes) -> Iterator[bytes]:
-    """Send a byte more often than the client's patience ends, without end."""
-    pause = threading.Event()
-    yield first
-    for byte in repeat(b"x"):
-        pause.wait(0.05)
-        yield byte
+def ask(client: Client, method: str = "GET", retry: RetryPolicy = PATIENT) -> Response:
+    return client.call(method, "bucket", "key", retry=retry)
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    "script",
     [
-        (list, "nothing came for 0.2 s"),
-        (lambda: [OK, b"Content-Length: 9\r\n\r\nhalf"], "nothing came for 0.2 s"),
-        (lambda: [OK, b"Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"], "nothing came for 0.2 s"),
-        (lambda: trickle(OK + b"Content-Length: 9999\r\n\r\n"), "bytes came in 0.2 s"),
-        (lambda: trickle(OK + b"x-amz-meta-a: "), "bytes came in 0.2 s"),
+        [],
+        [OK, b"Content-Length: 9\r\n\r\nhalf"],
+        [OK, b"Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"],
     ],
-    ids=["no response", "stalled", "stalled chunk", "trickling body", "trickling header"],
+    ids=["no response", "stalled", "stalled chunk"],
 )
-def test_a_response_that_stalls_is_given_up_at_once(
-    script: Callable[[], Iterable[bytes]], words: str
-) -> None:
+def test_a_response_that_stalls_is_given_up_at_once(script: list[bytes]) -> None:
     """It would stall again, and hold up what waits for the thread: the next pass asks again."""
-    with speaking(script(), script()) as (client, received):
-        with pytest.raises(ResponseTimeout, match=re.escape(words)):
-            ask(client)
-        assert len(received) == 1
+    with speaking(script, script) as (client, requests):
+        with pytest.raises(ResponseTimeout, match=re.escape("nothing came for 0.2 s")):
+            ask(client, retry=SOON)
+        assert requests() == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [OK + b"Content-Length: 9999\r\n\r\n", OK + b"x-amz-meta-a: "],
+    ids=["trickling body", "trickling header"],
+)
+def test_a_response_that_trickles_is_given_up_at_once(
+    monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
+    """A byte comes more often than the client's patience ends, by a clock that only this moves."""
+    now, pause = [time.monotonic()], threading.Event()
+
+    def trickle() -> Iterator[bytes]:
+        yield first
+        for byte in repeat(b"x"):
+            pause.wait(0.05)
+            now[0] += 0.05
+            yield byte
+
+    with speaking(trickle(), []) as (client, requests):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(ResponseTimeout, match=re.escape("bytes came in 0.2 s")),
+        ):
+            patch.setattr(time, "monotonic", lambda: now[0])
+            ask(client, retry=SOON)
+        assert requests() == 1
 
 
 @pytest.mark.parametrize(
@@ -107,9 +132,9 @@ def test_bodies_are_read_to_their_end(pieces: list[bytes], body: bytes) -> None:
 
 def test_what_nobody_asked_for_answers_no_other_request() -> None:
     first, excess = response(200, b"first"), response(200, b"excess")
-    with speaking([first + excess], [response(200, b"second")]) as (client, received):
+    with speaking([first + excess], [response(200, b"second")], []) as (client, requests):
         assert [ask(client).body, ask(client).body] == [b"first", b"second"]
-        assert len(received) == 2
+        assert requests() == 2
 
 
 def test_headers_of_one_name_are_joined() -> None:
@@ -139,10 +164,10 @@ def test_head_has_no_body() -> None:
     ],
 )
 def test_what_is_not_http_is_asked_for_once(head: bytes) -> None:
-    with speaking([head], [head]) as (client, received):
+    with speaking([head], [head]) as (client, requests):
         with pytest.raises(NoResponse):
             ask(client)
-        assert len(received) == 1
+        assert requests() == 1
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
@@ -150,7 +175,7 @@ def test_a_store_that_receives_nothing_is_given_up(kind: str, tmp_path: Path) ->
     """More is sent than the buffers of both sides take."""
     content, file = bytes(32 << 20), tmp_path / "file"
     file.write_bytes(content)
-    with speaking([]) as (client, received):
+    with speaking([], []) as (client, requests):
         with pytest.raises(ResponseTimeout, match=re.escape("it received nothing for 0.2 s")):
             client.call(
                 *("PUT", "bucket", "key"),
@@ -158,12 +183,12 @@ def test_a_store_that_receives_nothing_is_given_up(kind: str, tmp_path: Path) ->
                 body=content if kind == "bytes" else file,
                 retry=SOON,
             )
-        assert len(received) == 1
+        assert requests() == 1
 
 
 def test_a_response_without_a_length_ends_with_the_connection() -> None:
     with speaking([OK + b"\r\nbody"]) as (client, _), pytest.raises(ResponseTimeout):
-        ask(client)
+        ask(client, retry=SOON)
 
 
 def test_an_endless_error_is_not_kept_in_memory() -> None:

@@ -51,7 +51,7 @@ def test_invalid_answers_of_a_supervisor(tmp_path: Path, said: bytes | dict[str,
         messages.send(connection, READY)
         with suppress(Disconnected):
             for _ in range(4):
-                messages.receive(connection, 5)
+                messages.receive(connection, 60)
         if isinstance(said, bytes):
             connection.sendall(said)
         else:
@@ -67,7 +67,7 @@ def test_results_stay_in_their_folder(tmp_path: Path, name: object) -> None:
     def answer(connection: socket.socket) -> None:
         messages.send(connection, READY)
         for _ in range(4):
-            messages.receive(connection, 5)
+            messages.receive(connection, 60)
         with (tmp_path / "given").open() as file:
             messages.send(connection, {"files": [name]}, [file.fileno()])
         messages.send(connection, END)
@@ -107,7 +107,7 @@ def sending(folder: Path, message: dict[str, object]) -> Iterator[Jobs]:
         with suppress(Disconnected, TimeoutError):
             messages.send(connection, READY)
             for _ in range(4):
-                messages.receive(connection, 5)
+                messages.receive(connection, 60)
             messages.send(connection, message)
 
     path = folder / "jobs.socket"
