@@ -11,8 +11,8 @@ from typing import Any
 import requests
 
 from clients.certificates import issue, make_authority, public_part
-from local.ports import free_port
 from tests.eventually import eventually
+from tests.ports import reserved_port
 
 USER, TOKEN = "someone", "hunter22"
 _BCRYPT = "$2y$05$.esrF9xtFhYfcDxZxjOE4ejZHPnS9r3R8g3WKSnHR6t9r4QvE02rK"  # of the token
@@ -46,7 +46,7 @@ class Registry:
 @contextmanager
 def serving(folder: Path) -> Iterator[Registry]:
     """Run a registry that keeps its images in a folder."""
-    authority, port = make_authority(), free_port()
+    authority, port = make_authority(), reserved_port()
     trusted, certificate = folder / "authority.pem", folder / "registry.pem"
     trusted.write_text(public_part(authority))
     certificate.touch(0o600)

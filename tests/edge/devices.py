@@ -18,10 +18,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
 
-from local.ports import free_port
 from local.processes import find_program
 from tests.checkout import PROJECT
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
+from tests.ports import reserved_port
 
 CAMERA = "door"
 
@@ -45,7 +45,7 @@ class Broker:
 
     folder: Path
     lines: str = "allow_anonymous true"
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=reserved_port)
 
     def start(self) -> Self:
         """Start it, and wait until it listens."""
@@ -91,14 +91,14 @@ class Cloud:
 
     Attributes:
         pictures: (boot, number) -> contents, in the order of their arrival.
-        minutes: The counters that arrived.
+        counters: (boot, minute) -> the counters that arrived.
         confirms: Whether it confirms pictures.
         refusals: Number of a picture -> why it is refused.
     """
 
     def __init__(self, port: int) -> None:
         self.pictures: dict[tuple[str, int], list[bytes]] = {}
-        self.minutes: list[dict[str, Any]] = []
+        self.counters: dict[tuple[str, str], dict[str, Any]] = {}
         self.confirms = True
         self.refusals: Mapping[int, str] = {}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
@@ -108,7 +108,12 @@ class Cloud:
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60 * patience())
+
+    @property
+    def minutes(self) -> list[dict[str, Any]]:
+        """The counters, in the order of their arrival; a camera may send them again."""
+        return list(self.counters.values())
 
     def confirm_all(self) -> None:
         """Confirm what has arrived, and from now on what arrives."""
@@ -127,8 +132,9 @@ class Cloud:
         _, camera, boot, last = message.topic.split("/")
         answer: dict[str, object] = {}
         if last == "counters":
-            self.minutes.append(json.loads(message.payload))
-            answer = {"minute": self.minutes[-1]["minute"]}
+            counted = json.loads(message.payload)
+            self.counters[boot, counted["minute"]] = counted
+            answer = {"minute": counted["minute"]}
         elif last.isdigit():
             number = int(last)
             self.pictures.setdefault((boot, number), []).append(bytes(message.payload))
@@ -205,11 +211,11 @@ class Device:
         settings = self.folder / "edge.toml"
         return [str(self.python), "-m", "edge", name, "--settings", str(settings)]
 
-    def run(self, name: str = "run", seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+    def run(self, name: str = "run", seconds: float = 120) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(
             self.command(name), capture_output=True, text=True, check=False,
-            timeout=seconds, env=self._environment(),
+            timeout=seconds * patience(), env=self._environment(),
         )  # fmt: skip
 
     @contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from clients import certificates
-from local.ports import free_port
 from tests.edge.devices import CAMERA, Broker, Device, broker
 from tests.eventually import eventually
+from tests.ports import reserved_port
 from worker.broker import passwords
 
 RIGHT = "right"
@@ -128,12 +128,12 @@ def test_wrong_password_of_the_own_broker(place: Place) -> None:
 
 
 def test_own_broker_does_not_run(place: Place) -> None:
-    sentence = one(place.check(port=free_port()))
+    sentence = one(place.check(port=reserved_port()))
     assert "cannot be reached (Connection refused): start the broker of this device." in sentence
 
 
 def test_cloud_is_not_reached(place: Place) -> None:
-    sentence = one(place.check(cloud=f"127.0.0.1:{free_port()}"))
+    sentence = one(place.check(cloud=f"127.0.0.1:{reserved_port()}"))
     assert "cannot be reached (Connection refused): check the network" in sentence
     assert "mqtt.cidrs" in sentence
 
@@ -173,7 +173,7 @@ def test_expired_certificate_or_wrong_clock(
 
 def test_while_the_camera_runs(place: Place) -> None:
     place.check()  # writes the settings
-    place.device.port = free_port()
+    place.device.port = reserved_port()
     place.device.configure()
     with place.device.running():
         eventually(place.device.pending)

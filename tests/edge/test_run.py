@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from local.ports import free_port
 from tests.edge.devices import Broker, Cloud, Device, broker, cloud
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
+from tests.ports import reserved_port
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,10 @@ def device(tmp_path: Path, shared: Broker) -> Device:
 def store(shared: Broker) -> Iterator[Cloud]:
     with cloud(shared.port) as made:
         yield made
+
+
+#: Seconds in which a camera has ended; what is not confirmed is sent again after 30 s.
+END_SECONDS = 120 * patience()
 
 
 def boots(store: Cloud) -> list[str]:
@@ -48,7 +52,8 @@ def test_every_picture_arrives_as_it_is(device: Device, store: Cloud) -> None:
     assert (
         "looked at 101 frames, made 100 pictures of them, the cloud confirmed 100;" in done.stderr
     )
-    assert [one for (one,) in store.pictures.values()] == contents
+    # A picture may arrive again, as it is, if its confirmation took long.
+    assert [set(copies) for copies in store.pictures.values()] == [{each} for each in contents]
     (boot,) = boots(store)
     assert re.fullmatch(r"[a-z0-9-]{1,32}", boot)
     assert [number for _, number in store.pictures] == list(range(1, 101))
@@ -60,21 +65,21 @@ def test_every_picture_arrives_as_it_is(device: Device, store: Cloud) -> None:
 
 
 def test_it_starts_without_a_broker_and_ends_at_a_signal(tmp_path: Path) -> None:
-    device = Device(tmp_path, free_port())
+    device = Device(tmp_path, reserved_port())
     device.fill(5)
     device.configure()
     with device.running() as child:
         eventually(lambda: len(device.pending()) == 5)
         eventually(lambda: "cannot be reached" in device.log)
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
+        assert child.wait(END_SECONDS) == 0
     assert "the spool has 5 pictures" in device.log
     with broker(tmp_path / "broker") as late, cloud(late.port) as store:
         device.port = late.port
         device.configure()
         assert device.run().returncode == 0
         assert len(boots(store)) == 2  # the pictures are those of a folder, so taken again
-        assert [len(copies) for copies in store.pictures.values()] == [1] * 10
+        assert [number for _, number in store.pictures] == 2 * [*range(1, 6)]
 
 
 def test_a_killed_camera_sends_what_it_has_under_its_old_number(
@@ -111,7 +116,7 @@ def test_a_broker_that_forgets_gets_everything_again(tmp_path: Path) -> None:
             own.stop(signal.SIGKILL)
             own.start()
             with cloud(own.port) as store:
-                assert child.wait(60) == 0
+                assert child.wait(END_SECONDS) == 0
                 assert len(store.pictures) == 10
         assert device.pending() == []
 
@@ -124,7 +129,7 @@ def test_a_full_spool_stops_capture_and_says_so(device: Device, store: Cloud) ->
         eventually(lambda: "capture is stopped until the cloud confirms pictures" in device.log)
         assert len(device.pending()) == 20
         store.confirm_all()
-        assert child.wait(90) == 0
+        assert child.wait(END_SECONDS) == 0
     assert "Capture goes on." in device.log
     assert {copies[0] for copies in store.pictures.values()} == set(contents)
     assert [number for _, number in store.pictures] == list(range(1, 31))
@@ -132,13 +137,13 @@ def test_a_full_spool_stops_capture_and_says_so(device: Device, store: Cloud) ->
 
 
 def test_qos_0_drops_the_oldest_and_counts_them(tmp_path: Path, shared: Broker) -> None:
-    device = Device(tmp_path, free_port())  # of no broker
+    device = Device(tmp_path, reserved_port())  # of no broker
     contents = device.fill(30, size=1_000_000)
     device.configure("qos = 0", "[spool]\nmax_mb = 20")
     with device.running() as child:
         eventually(lambda: device.pending()[-1:] and device.pending()[-1].endswith("30"))
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
+        assert child.wait(END_SECONDS) == 0
     assert len(device.pending()) == 20
     (device.folder / "pictures").rename(device.folder / "sent")
     device.fill(1)
@@ -187,7 +192,7 @@ def test_answers_that_make_no_sense_change_nothing(device: Device, store: Cloud)
         eventually(lambda: device.log.count("is not understood") == 9)
         assert len(device.pending()) == 2
         store.publish(topic, b'{"numbers": [1, 2]}')
-        assert child.wait(20) == 0
+        assert child.wait(END_SECONDS) == 0
 
 
 def test_a_second_process_is_refused(device: Device, store: Cloud) -> None:

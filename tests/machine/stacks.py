@@ -12,12 +12,12 @@ from cli.paths import cache_folder
 from local.machine import kinds
 from local.machine.kinds import MachineKind
 from local.machine.machine import BootedMachine
-from local.ports import free_port
 from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
 from tests.machine.guest import BOOT_SECONDS, PIPELINES, SECRET, Guest, eventually
 from tests.machine.registry import locked, serving, wheelhouse
+from tests.ports import reserved_port
 
 LATE_REGISTRY = "trixie"
 #: The suite whose machine is reached from outside too; the other one has the defaults.
@@ -98,7 +98,7 @@ def set_secret(checkout: Checkout, kind: str, suite: str) -> None:
 def working(kind: str, suite: str, pulumi: Path) -> Iterator[Guest]:
     """Yield a working stack; trixie's finds no registry at first, see test_first_boot.py."""
     with ExitStack() as until:
-        late, port = suite == LATE_REGISTRY, free_port()
+        late, port = suite == LATE_REGISTRY, reserved_port()
         nobody = {"PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple"}
         environment = {**nobody, "PIP_TRUSTED_HOST": "127.0.0.1"} if late else {}
         made = until.enter_context(stack(kind, suite, pulumi, **environment))

@@ -1,5 +1,6 @@
 """What goes wrong at the brokers is one sentence, and loses nothing."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -93,8 +94,8 @@ def test_a_store_that_is_away_is_named(world: World) -> None:
     world.links["store"].cut()
     world.plan(count=5)
     world.start("cloud", "edge", "ingest", "camera")
-    eventually(lambda: "did not respond" in str(world.obstacle()), what="a sentence on the bucket")
-    assert world.pipeline.input in str(world.obstacle())
+    sentence = f"{world.pipeline.input}.* did not respond"
+    eventually(lambda: re.search(sentence, str(world.obstacle())), what="a sentence on the bucket")
     world.links["store"].mend()
     await_camera(world)
     eventually(lambda: world.obstacle() is None)
@@ -107,7 +108,7 @@ def test_an_expired_certificate_keeps_the_bridge_away(world: World) -> None:
     world.start("cloud", "edge", "ingest", "camera")
     eventually(lambda: "certificate verify failed" in world.log("edge"))
     eventually(lambda: any((world.camera / "spool").glob("*")), what="the camera keeps pictures")
-    assert world.obstacle() is None  # nothing is wrong with ingest
+    eventually(lambda: world.obstacle() is None, what="nothing is wrong with ingest")
 
 
 def test_a_full_broker_loses_nothing(world: World) -> None:

@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from cli.edge_kit import Kit
 from clients.certificates import issue, make_authority, public_part
-from local.ports import free_port, listens
+from local.ports import listens
 from local.processes import find_program
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.mqtt.camera import Plan
 from tests.mqtt.link import Link
+from tests.ports import reserved_port
 from tests.worker.pipeline import ROOT, Pipeline
 
 MOSQUITTO = find_program("mosquitto")
@@ -44,7 +45,7 @@ class World:
         self.pipeline, self.folder = pipeline, folder
         self._stack = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.port, self.cameras_port, self.edge_port = free_port(), free_port(), free_port()
+        self.port, self.cameras_port, self.edge_port = (reserved_port() for _ in range(3))
         self.camera = folder / "camera"
         self.password = PASSWORD
         self.parts: dict[str, Part] = {}
@@ -144,7 +145,7 @@ class World:
         """End a part; return its exit status."""
         process = self._running.pop(name)
         process.send_signal(number)
-        return process.wait(60)
+        return process.wait(60 * patience())
 
     def end(self, name: str) -> int:
         """End a part as systemd does, which kills it after 15 s; return its exit status."""
