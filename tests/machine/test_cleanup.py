@@ -16,6 +16,7 @@ from local.machine.nspawn.machine import NspawnMachine
 from tests.machine import stacks
 from tests.machine.guest import eventually
 from tests.machine.stacks import USER_DATA
+from tests.running import alive
 
 
 def networks(processes: list[psutil.Process]) -> set[str]:
@@ -59,23 +60,24 @@ def family(guest: NspawnMachine) -> list[psutil.Process]:
 def up(guest: NspawnMachine) -> bool:
     """Whether systemd in the guest has begun to start units."""
     try:
-        return guest.run_command(["systemctl", "is-system-running"]).stdout.strip() == "starting"
+        shown = guest.run_command(["systemctl", "is-system-running"]).stdout.strip()
     except ProcessLookupError:
         return False
+    return shown in ("starting", "running", "degraded")
 
 
 @pytest.mark.parametrize(
     "victim", ["nspawn.service", "nspawn.forwarder", "slirp4netns", "systemd-nspawn"]
 )
 def test_killing_any_part_ends_the_machine(booting: NspawnMachine, victim: str) -> None:
-    eventually(lambda: up(booting), 30)
+    eventually(lambda: up(booting))
     members = family(booting)
     own = networks(members) - networks([psutil.Process()])
     assert len(own) == 1
     assert groups(booting)  # there is something that could be left
     target = next(each for each in members if victim in command(each))
     os.kill(target.pid, signal.SIGKILL)
-    eventually(lambda: not any(map(alive, members)), 15, "all of its processes have ended")
+    eventually(lambda: not any(map(alive, members)), what="all of its processes have ended")
     assert not machine.is_running(booting.folder)
     assert not own & networks(list(psutil.process_iter()))
 
@@ -88,24 +90,16 @@ def command(process: psutil.Process) -> str:
         return ""
 
 
-def alive(process: psutil.Process) -> bool:
-    """Whether the process runs; a zombie, which nobody has collected yet, does not."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
 def test_killing_it_during_its_start_leaves_nothing(booting: NspawnMachine) -> None:
     os.kill(family(booting)[0].pid, signal.SIGKILL)
 
 
 def test_killed_machine_boots_again_on_its_disk(booting: NspawnMachine) -> None:
-    eventually(lambda: up(booting), 30)
+    eventually(lambda: up(booting))
     booting.run_command(["/bin/sh", "-c", "echo kept > /etc/something; sync"])
     os.kill(family(booting)[0].pid, signal.SIGKILL)
-    eventually(lambda: not machine.is_running(booting.folder), 15)
+    eventually(lambda: not machine.is_running(booting.folder))
     kind = MachineKind(kinds.NSPAWN, str(debian_tree.path(cache_folder() / "trees", "bookworm")))
     kinds.start(booting.folder, kind, "vm", USER_DATA, "")
-    eventually(lambda: up(booting), 30)
+    eventually(lambda: up(booting))
     assert booting.run_command(["cat", "/etc/something"]).stdout == "kept\n"

@@ -20,7 +20,7 @@ from tests.engine.snapshot import take_snapshot
 from tests.machine import stacks
 from tests.machine.guest import eventually
 from tests.machine.stacks import USER_DATA
-from tests.machine.test_cleanup import alive
+from tests.running import alive
 
 SUITE = "bookworm"
 DEPLOYED = """

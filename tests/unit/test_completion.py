@@ -117,7 +117,7 @@ def test_zsh_completes() -> None:
 
 def read_until(terminal: int, expected: bytes) -> None:
     """Read what a terminal shows until it has shown a text."""
-    shown, deadline = b"", time.monotonic() + 20 * patience()
+    shown, deadline = b"", time.monotonic() + 60 * patience()
     while expected not in shown:
         assert time.monotonic() < deadline, shown
         if select.select([terminal], [], [], 0.1)[0]:

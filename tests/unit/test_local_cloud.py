@@ -19,6 +19,8 @@ from local.api.state import DATABASES, STORE
 from local.cloud import DAEMON, LocalCloud
 from local.machine import kinds
 from local.machine.kinds import MachineKind
+from tests.eventually import eventually
+from tests.running import alive
 
 START = "import sys; from pathlib import Path; from local.cloud import LocalCloud; "
 START += "LocalCloud(Path(sys.argv[1])).start()"
@@ -57,15 +59,12 @@ def create_database(api: Any) -> str:
 
 
 def await_healthy(api: Any, identifier: str) -> None:
-    deadline = time.monotonic() + 30
     one = f"/instances/{identifier}"
-    while api.get(one).json()["instance"]["operating_status"] != "HEALTHY":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: api.get(one).json()["instance"]["operating_status"] == "HEALTHY")
 
 
 def check_gone(cloud: LocalCloud, found: set[psutil.Process], homes: list[Path]) -> None:
-    assert not [one for one in found if one.is_running() and one.status() != "zombie"]
+    assert not any(map(alive, found))
     assert not cloud.folder.exists()
     assert not [home for home in homes if home.exists()]
 

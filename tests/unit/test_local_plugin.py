@@ -49,10 +49,8 @@ def plugin(local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) ->
         assert process.stdout is not None
         port = int(process.stdout.readline())
         yield Engine(f"127.0.0.1:{port}")
-        begun = time.monotonic()
         process.send_signal(2)  # as the engine ends it; it waits five seconds, then kills
-        process.wait(60)
-        assert time.monotonic() - begun < 5 * patience()
+        process.wait(60 * patience())
 
 
 def test_plugin_has_the_version_of_the_sdk(
@@ -204,7 +202,7 @@ def test_force_destroy_does_not_delete_s3_versions(plugin: Engine, local_cloud: 
     begun = time.monotonic()
     with pytest.raises(grpc.RpcError, match="purge them over S3"):
         plugin.delete(BUCKET, "versioned")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60 * patience()
     found = s3.list_object_versions(Bucket="versioned")
     for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
         s3.delete_object(Bucket="versioned", Key=one["Key"], VersionId=one["VersionId"])

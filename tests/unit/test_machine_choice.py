@@ -28,6 +28,7 @@ from local.machine.machine import NAME as PROCESS
 from local.machine.machine import prepare
 from local.machine.nspawn.machine import NspawnMachine
 from local.machine.qemu.machine import QemuMachine
+from tests.eventually import patience
 
 NAMES = ("image-pipeline-lab-vm", "image-pipeline-lab-vm-2", "image-pipeline-lab-vm-10")
 
@@ -218,7 +219,9 @@ class Pair:
 
     def close(self, number: int) -> None:
         self.loop.call_soon_threadsafe(self.servers[number].close)
-        asyncio.run_coroutine_threadsafe(self.servers[number].wait_closed(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.servers[number].wait_closed(), self.loop).result(
+            60 * patience()
+        )
 
 
 @pytest.fixture
@@ -251,7 +254,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     servers: list[asyncssh.SSHAcceptor] = []
     hosts: list[SshHost] = []
     for name in ("vm", "vm-2"):
-        servers.append(asyncio.run_coroutine_threadsafe(serve(name), loop).result(20))
+        servers.append(asyncio.run_coroutine_threadsafe(serve(name), loop).result(60 * patience()))
         hosts.append(
             SshHost(
                 name=name,
@@ -276,7 +279,12 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def run(host: SshHost) -> "subprocess.CompletedProcess[str]":
     command = [*host.login(), "hello"]
     return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60 * patience(),
     )
 
 
