@@ -47,7 +47,10 @@ def files_with(folder: Path, secrets: Collection[str]) -> dict[Path, int]:
 
 def is_private(path: Path) -> bool:
     """Whether no other user can read a file: by its own mode, or by that of a folder above."""
-    if not path.stat().st_mode & 0o077:
+    try:
+        if not path.stat().st_mode & 0o077:
+            return True
+    except FileNotFoundError:  # of a process that goes on
         return True
     return any(not folder.stat().st_mode & 0o077 for folder in path.parents)
 

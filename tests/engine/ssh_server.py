@@ -20,6 +20,7 @@ import asyncssh
 
 from cli.machines.page import READY
 from local.machine.process.machine import ProcessMachine
+from tests.eventually import patience
 from worker.settings import Web
 
 _SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
@@ -90,7 +91,7 @@ def ssh_server(
     loop.create_task(serve())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(60 * patience())
     yield _client(folder, port[0])
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.eventually import patience
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 _CHUNK = 65536
 
@@ -44,7 +46,7 @@ class Terminal:
 
     def expect(self, text: str, seconds: float = 60) -> None:
         """Wait until `text` is shown after what was expected before."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * patience()
         while text not in self.shown[self._read :]:
             assert time.monotonic() < deadline, f"never showed {text!r}:\n{self.shown}"
             assert self._more(), f"ended without showing {text!r}:\n{self.shown}"
@@ -61,10 +63,10 @@ class Terminal:
 
     def end(self, code: int = 0, seconds: float = 120) -> str:
         """Wait for the command's end; all that it showed."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * patience()
         while self._more():
             assert time.monotonic() < deadline, f"did not end:\n{self.shown}"
-        assert self._process.wait(10) == code, self.shown
+        assert self._process.wait(60 * patience()) == code, self.shown
         assert "Traceback" not in self.shown, self.shown
         return self.shown
 

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.engine.browser import signs_in
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
 from tests.engine.ssh_server import ssh_server
 from tests.engine.terminal import Terminal
+from tests.eventually import eventually
 
 STACK = ("--stack", "lab")
 DOCUMENT = PROJECT / "docs" / "csc.md"
@@ -117,10 +117,7 @@ def test_page_is_opened_through_a_tunnel_until_ctrl_c(operator: CloudOperator) -
 def test_photo_is_negated(operator: CloudOperator) -> None:
     with documented(operator, "put") as session:
         assert "Sent 1" in session.end()
-    deadline = time.monotonic() + 60
-    while not operator.checkout.json("log", *STACK):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    eventually(lambda: operator.checkout.json("log", *STACK))
     with documented(operator, "status") as session:
         assert "database and object store, from the machine" in session.end()
     with documented(operator, "log") as session:
@@ -131,6 +128,8 @@ def test_photo_is_negated(operator: CloudOperator) -> None:
 
 
 def test_logs_are_read_from_the_machine(operator: CloudOperator) -> None:
+    [machine] = operator.cloud.machines()
+    eventually(lambda: '"event": "done"' in machine.console.read_text())
     with terminal(operator, "logs", "-n", "20", *STACK) as session:
         assert '"event": "done"' in session.end()
 

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -18,6 +17,7 @@ import pytest
 from local.api.state import DATABASES
 from tests.checkout import output_until
 from tests.engine.cloud_operator import CloudOperator
+from tests.eventually import eventually, patience
 
 STACK = ("--stack", "lab")
 STATE_FILE = ".pulumi/stacks/image-pipeline/lab.json"
@@ -66,9 +66,13 @@ def test_second_command_is_refused(operator: CloudOperator) -> None:
     first = operator.checkout.start("refresh", *STACK)
     assert first.stdout is not None
     first.stdout.readline()
-    second = operator.checkout.pipeline("up", *STACK, code=1)
+    os.killpg(first.pid, signal.SIGSTOP)  # it does not end before the second one has looked
+    try:
+        second = operator.checkout.pipeline("up", *STACK, code=1)
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
     assert "Another ./pipeline command is changing stack 'lab': wait" in second.stderr
-    assert first.wait(120) == 0
+    assert first.wait(120 * patience()) == 0
     first.stdout.close()
     operator.checkout.pipeline("up", *STACK)
 
@@ -253,7 +257,7 @@ def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
         if "deleted  BucketContents input-contents" in line:
             store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
             daemon.resume()
-    assert destroy.wait(60) == 0, printed
+    assert destroy.wait(60 * patience()) == 0, printed
     destroy.stdout.close()
     assert f"Uploads came to bucket {bucket} after it had been emptied" in printed
     assert "Nothing is left of it." in printed
@@ -261,8 +265,5 @@ def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
 
 
 def test_destroy_leaves_nothing(operator: CloudOperator) -> None:
-    deadline = time.monotonic() + 20
-    while operator.cloud.machines():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    eventually(lambda: not operator.cloud.machines())
     assert "Stack 'lab' is not deployed" in operator.checkout.pipeline("destroy", *STACK).stdout

@@ -191,9 +191,9 @@ def test_rotation_loses_no_upload(lab: Lab) -> None:
 
 def read(lab: Lab, name: str) -> str:
     """Return a credential of the machine that is up."""
-    path = lab.machine().root / "etc/pipeline/credentials" / name
-    eventually(path.exists)
-    return path.read_text()
+    host = lab.machine()
+    eventually(host.booted.exists)  # its files are whole
+    return (host.root / "etc/pipeline/credentials" / name).read_text()
 
 
 def uploads(lab: Lab) -> tuple[Any, threading.Event]:

@@ -160,7 +160,7 @@ def test_the_ways_in_are_open_to_their_ranges_only(operator: CloudOperator) -> N
 
 def test_worker_gets_the_secret(operator: CloudOperator) -> None:
     host = machine(operator)
-    eventually(host.settings.exists)
+    eventually(host.booted.exists)
     assert SECRET in host.settings.read_text()
     store, outputs = operator.s3(), operator.checkout.json("outputs", *STACK)
     photo = (operator.checkout.folder / "samples" / "cat.jpg").read_bytes()
