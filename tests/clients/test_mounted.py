@@ -61,7 +61,7 @@ def test_each_file_is_one_upload_however_it_is_written(pipeline: Pipeline, tmp_p
     """By the documented mount. Processed files go from its folder, and results come to another."""
     made, results = photos(tmp_path / "photos", len(WAYS)), tmp_path / "results"
     results.mkdir()
-    with at_work(pipeline) as store:
+    with at_work(pipeline, grace=10) as store:
         with rclone(tmp_path, store, pipeline.input) as folder:
             for way, name in zip(WAYS, made, strict=True):
                 run("sh", "-ec", way, "sh", tmp_path / "photos" / name, folder / name)
@@ -99,7 +99,7 @@ def test_an_object_that_is_written_in_steps(pipeline: Pipeline) -> None:
         pipeline.put(key, b"")
         pipeline.put("other.png", encode(picture(1), "PNG"))
         eventually(lambda: "other.png" in {row["key"] for row in pipeline.rows()})
-        eventually(lambda: pipeline.left() == [key])
+        assert key in pipeline.left()
         pipeline.put(key, PHOTO)
         pipeline.s3.copy_object(
             Bucket=bucket,

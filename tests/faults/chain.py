@@ -179,18 +179,25 @@ class Chain:
         self.uploads.delete(name, key)
 
     def share(self, name: str, machines: Sequence[str], lister: str) -> None:
-        """Let the machines that start now work together on a pipeline, and one of them list."""
+        """Let the machines that start now work together on a pipeline, and one of them list.
+
+        It does so however late it starts: its first request shortens its lease to the usual time.
+        """
         for machine in machines:
-            self.pipeline.sql(
-                "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass, live) "
-                "VALUES (%s, %s, %s, now(), true) ON CONFLICT (stack, pipeline, machine) "
-                "DO UPDATE SET last_pass = now(), live = true",
-                *(self.pipeline.name, name, machine),
-            )
+            self.show_alive(name, machine)
         self.pipeline.sql(
             "INSERT INTO pipeline.listers (stack, pipeline, machine, until) "
-            "VALUES (%s, %s, %s, now() + interval '10 s')",
+            "VALUES (%s, %s, %s, now() + interval '1 hour')",
             *(self.pipeline.name, name, lister),
+        )
+
+    def show_alive(self, name: str, machine: str) -> None:
+        """Write a heartbeat of a machine."""
+        self.pipeline.sql(
+            "INSERT INTO pipeline.heartbeats (stack, pipeline, machine, last_pass, live) "
+            "VALUES (%s, %s, %s, now(), true) ON CONFLICT (stack, pipeline, machine) "
+            "DO UPDATE SET last_pass = now(), live = true",
+            *(self.pipeline.name, name, machine),
         )
 
     def let_expire(self, machine: str) -> None:

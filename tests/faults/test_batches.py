@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -37,12 +38,13 @@ def one_core() -> Iterator[None]:
 def a_pass(pipeline: Pipeline, moment: str, phase: str, act: Callable[[], None]) -> int:
     """Make a pass, act once at a moment, and return its exit status."""
     peer, words = MOMENTS[moment]
-    acted = False
+    acted, has_started = False, threading.Event()
 
     def watch(_: int, now: str, request: bytes) -> None:
         nonlocal acted
         if not acted and now == phase and words in request:
             acted = True
+            has_started.wait()
             act()
 
     url = urlsplit(pipeline.store.endpoint)
@@ -56,6 +58,7 @@ def a_pass(pipeline: Pipeline, moment: str, phase: str, act: Callable[[], None])
             pipeline.configure(database={"port": proxy.port})
         process = pipeline.popen("drain")
         running.append(process)
+        has_started.set()
         _, err = process.communicate(timeout=120)
     pipeline.configure()
     assert acted, err

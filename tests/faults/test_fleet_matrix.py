@@ -7,6 +7,7 @@ a clean pass, as in test_matrix.py.
 
 import signal
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 
@@ -103,9 +104,15 @@ def test_frozen_lister(chains: dict[str, Chain], step: str, phase: str) -> None:
     chain.begin()
     chain.share(FIRST, (ONE, TWO), ONE)
     peer = STORE if step in FLEET_STEPS[STORE] else DATABASE
-    moment = Moment(chain, peer, step, phase)
+    moment, freezes = Moment(chain, peer, step, phase), list[Callable[[], None]]()
+
+    def freeze() -> None:
+        eventually(lambda: freezes)
+        freezes[0]()
+
+    moment.act = freeze
     with Fleet(chain.pipeline, (ONE, TWO), [FIRST], acts={ONE: {peer: moment}}) as fleet:
-        moment.act = fleet.machines[ONE].freeze
+        freezes.append(fleet.machines[ONE].freeze)
         eventually(moment.came.is_set)
         chain.let_expire(ONE)
         _upload(chain, FIRST, 1)
@@ -137,8 +144,13 @@ def test_the_table_has_every_request(chains: dict[str, Chain], name: str) -> Non
 
     acts = {peer: partial(watch, Naming(steps, peer)) for peer in FLEET_STEPS}
     wanted = {step for steps in FLEET_STEPS.values() for step in steps}
+
+    def has_seen_all() -> bool:
+        chain.show_alive(name, TWO)
+        return wanted <= seen
+
     with Fleet(chain.pipeline, [ONE], [name], acts={ONE: acts}) as fleet:
-        eventually(lambda: wanted <= seen, what=f"{wanted} are in {seen}")
+        eventually(has_seen_all, what=f"{wanted} are in {seen}")
         eventually(lambda: not chain.left(name))
         fleet.stop()
     assert not fleet.tracebacks
@@ -147,8 +159,8 @@ def test_the_table_has_every_request(chains: dict[str, Chain], name: str) -> Non
 
 
 def _running(service: Service) -> "subprocess.Popen[str]":
-    assert service.process
-    return service.process
+    found: subprocess.Popen[str] = eventually(lambda: service.process)
+    return found
 
 
 def _upload(chain: Chain, name: str, number: int) -> None:

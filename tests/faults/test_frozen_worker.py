@@ -7,6 +7,7 @@ its PUT is on the way replaces the newer result.
 
 import signal
 import subprocess
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -48,6 +49,7 @@ class Machines:
         self._peer, self._request, self._phase = peer, request, phase
         self._waits, self._is_killed = waits, is_killed
         self.was_frozen, self._turn = False, 0
+        self._has_started = threading.Event()
         self.worker: subprocess.Popen[str]
 
     def run(self) -> int:
@@ -62,6 +64,7 @@ class Machines:
             else:
                 self.use("vm-1", database={"port": proxy.port})
             self.worker = pipeline.popen("drain")
+            self._has_started.set()
             _, errors = self.worker.communicate(timeout=300)
         assert self.was_frozen
         assert "Traceback" not in errors
@@ -80,6 +83,7 @@ class Machines:
             return
         if phase == self._phase and not self.was_frozen:
             self.was_frozen = True
+            self._has_started.wait()
             self.worker.send_signal(signal.SIGSTOP)
             try:
                 self._go_on()

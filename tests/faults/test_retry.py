@@ -5,6 +5,7 @@ The same command again, before or after a pass, does the rest: nothing is lost, 
 
 import signal
 import subprocess
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,12 +24,14 @@ class Killer:
 
     def __init__(self, turn: int, phase: str) -> None:
         self._when = (turn, phase)
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str]
+        self.has_started = threading.Event()
         self.killed = False
 
     def __call__(self, turn: int, phase: str, _: bytes) -> None:
-        if (turn, phase) == self._when and self.process:
+        if (turn, phase) == self._when:
             self.killed = True
+            self.has_started.wait()
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
@@ -80,6 +83,7 @@ def _kill(pipeline: Pipeline, peer: str, killer: Killer, *arguments: str) -> boo
         else:
             pipeline.configure(database={"port": proxy.port})
         killer.process = pipeline.popen(*arguments)
+        killer.has_started.set()
         _, err = killer.process.communicate(timeout=60)
         assert killer.killed == (killer.process.returncode == -signal.SIGKILL), err
         assert killer.killed or killer.process.returncode == 0, err

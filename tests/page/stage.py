@@ -18,7 +18,7 @@ from bench.pipeline import ROOT
 from cli.browser import redirect
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.pipeline import Pipeline
 from tests.worker.web_server import WebServer
 
@@ -33,7 +33,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_PATIENCE_MS = 30_000
+_PATIENCE_MS = 60_000 * patience()
 _LINGER_SECONDS = 600  # longer than the tests take
 SAMPLES = ROOT / "samples"
 
@@ -146,4 +146,4 @@ def _worker(pipeline: Pipeline, settings: Path, machine: str, name: str) -> Iter
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60 * patience())

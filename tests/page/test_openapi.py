@@ -10,6 +10,7 @@ from tests.worker.web_server import WebServer
 # Rules of keys that no schema can have, such as a length in bytes, are in the description.
 CONFIG = """
 headers = {{ Authorization = "Bearer {token}" }}
+request-timeout = 60
 [[operations]]
 include-name = "PUT /upload/{{pipeline}}/{{key}}"
 checks.positive_data_acceptance.enabled = false

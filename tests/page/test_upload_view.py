@@ -28,7 +28,7 @@ def test_a_folder_keeps_its_paths(stage: Stage, desktop: BrowserContext, tmp_pat
     page.locator("select[name=pipeline]").select_option("negatives")
     page.locator("input[name=folder]").set_input_files(folder)
     row = page.locator("#rows tr", has_text="100%.jpg")
-    expect(row.locator(".state.done")).to_be_visible(timeout=120_000)
+    expect(row.locator(".state.done")).to_be_visible()
     expect(page.locator("#rows tr", has_text=".DS_Store")).to_contain_text("ignores files")
     expect(page.locator("#rows tr", has_text="empty.jpg")).to_contain_text("nothing can be made")
     expect(page.locator("#summary")).to_contain_text("1 of 3 uploaded")
@@ -52,9 +52,7 @@ def test_files_are_uploaded_without_script(
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("heading", name="2 uploaded")).to_be_visible()
     # The page loads itself again until all have ended.
-    expect(page.locator("#batch .state.done, #batch .state.quarantined")).to_have_count(
-        2, timeout=120_000
-    )
+    expect(page.locator("#batch .state.done, #batch .state.quarantined")).to_have_count(2)
     (tmp_path / "empty.jpg").write_bytes(b"")
     page.goto(f"{stage.server.address}/upload")
     page.locator("input[name=file]").set_input_files(tmp_path / "empty.jpg")

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 from urllib.parse import urlsplit
 
 from bench.proxy import Proxy
@@ -15,10 +16,11 @@ def test_another_machine_continues(versioned: Pipeline) -> None:
     """It vanishes while results are stored: their rows are missing, and its leases are held."""
     for key, photo in PHOTOS.items():
         versioned.put(key, photo)
-    processes: list[subprocess.Popen[str]] = []
+    processes, has_started = list[subprocess.Popen[str]](), threading.Event()
 
     def vanish(_: int, phase: str, request: bytes) -> None:
         if phase == "after" and request.startswith(f"PUT /{versioned.output}".encode()):
+            has_started.wait()
             processes[0].send_signal(signal.SIGKILL)
             processes[0].wait()
 
@@ -26,6 +28,7 @@ def test_another_machine_continues(versioned: Pipeline) -> None:
     with Proxy(str(url.hostname), int(url.port or 0), vanish) as proxy:
         versioned.configure(store={"endpoint": f"http://127.0.0.1:{proxy.port}"})
         processes.append(versioned.popen("drain"))
+        has_started.set()
         processes[0].communicate(timeout=60)
     assert processes[0].returncode == -signal.SIGKILL
     assert versioned.rows() == []

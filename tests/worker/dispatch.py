@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.ledgers import Ledgers, LedgersInMemory, LedgersInPostgres
 from tests.worker.pipeline import Pipeline
 from worker import settings
@@ -121,7 +121,7 @@ def dispatched(pipeline: Pipeline) -> str:
         assert lister.lead()
         lister.assign([Bundle([KeyUploads("a.png", [], [upload])], {}, is_slow=False)])
         tasks.open()
-        assigned = received.get(timeout=10)
+        assigned = received.get(timeout=60 * patience())
         assigned.finish()
         eventually(lambda: lister.depth() == Depth())
         tasks.close()

@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from tests.eventually import patience
 from tests.worker.world import Transforms, World
 from worker.dispatch.memory_assignments import MemoryAssignments
 from worker.dispatch.memory_queue import MemoryTaskQueue, QueueTables
@@ -53,7 +54,7 @@ class Machine:
 
     def join(self) -> None:
         """Wait for its end."""
-        self._thread.join(60)
+        self._thread.join(60 * patience())
         assert not self._thread.is_alive()
 
 

@@ -6,9 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.eventually import eventually
+import pytest
+
+from tests.eventually import eventually, patience
 from tests.worker.dispatch import Dispatch
 from tests.worker.results import done, record, start
+from worker.dispatch import task_queue
 from worker.dispatch.assignments import Assignments, Depth, Pauses
 from worker.dispatch.bundle import Bundle
 from worker.dispatch.task_queue import Assigned
@@ -75,7 +78,7 @@ def test_assigned_keys_are_not_due_until_their_task_is_gone(dispatch: Dispatch) 
     assert due(lister) == []
     assert lister.depth() == Depth(queued=2, slow=1)
     with machine(dispatch) as received:
-        assigned = received.get(timeout=10)
+        assigned = received.get(timeout=60 * patience())
         assert assigned.bundle == bundle(work(CAT), work(DOG))
         assert (due(lister), lister.depth()) == ([], Depth(1, 1, 1))
         dispatch.cancel_queued()
@@ -86,12 +89,15 @@ def test_assigned_keys_are_not_due_until_their_task_is_gone(dispatch: Dispatch) 
         assert lister.assign([])
 
 
-def test_tasks_of_a_dead_machine_are_void(dispatch: Dispatch) -> None:
+def test_tasks_of_a_dead_machine_are_void(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_queue, "_HEARTBEAT_SECONDS", 3600)
     lister = dispatch.assignments("vm-2")
     lister.lead()
     with machine(dispatch) as received:
         lister.assign([bundle(work(CAT), is_slow=True), bundle(work(DOG))])
-        received.get(timeout=10)
+        received.get(timeout=60 * patience())
         dispatch.stall()
         assert due(lister) == ["cat.png", "eel.png"]
         assert lister.assign([bundle(work(CAT))])  # before anybody has deleted the void task
@@ -179,7 +185,7 @@ def test_keys_that_are_stored_as_the_same_text(dispatch: Dispatch) -> None:
     assert lister.assign([bundle(*strange[:2]), bundle(*strange[2:])])
     assert lister.due(strange, PAUSES) == []
     with machine(dispatch, 2) as received:
-        got = [received.get(timeout=10).bundle for _ in range(2)]
+        got = [received.get(timeout=60 * patience()).bundle for _ in range(2)]
         assert sorted(one.key for found in got for one in found.works) == sorted(
             one.key for one in strange
         )

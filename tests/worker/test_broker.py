@@ -17,11 +17,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from clients.certificates import issue, make_authority, public_part
 from local.ports import free_port
 from local.processes import find_program
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 
 MOSQUITTO = find_program("mosquitto")
 USERS = {"ingest": "of-ingest", "door": "of-door", "gate": "of-gate"}
-SECONDS = 10
+SECONDS = 60 * patience()
 
 
 @dataclass

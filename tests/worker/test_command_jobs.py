@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.command_jobs import LIMITS, Jobs, accepting
 from tests.worker.pipeline import ROOT
 from tests.worker.test_compromised_transforms import is_alive
@@ -83,7 +83,7 @@ def running(pool: JobPool, source: Path) -> Iterator[list[BaseException]]:
     try:
         yield raised
     finally:
-        thread.join(30)
+        thread.join(60 * patience())
         assert not thread.is_alive()
 
 
@@ -172,7 +172,7 @@ def test_nothing_outlives_a_killed_supervisor(jobs: Jobs) -> None:
 def test_a_supervisor_that_was_killed_while_it_waited_is_replaced(jobs: Jobs) -> None:
     pool = jobs.pool("true")
     pool.run([jobs.source], ["a"])
-    _, idle = supervisors()
+    _, idle = eventually(lambda: len(found := supervisors()) == 2 and found)
     idle.kill()
     idle.wait()
     pool.run([jobs.source], ["a"])
@@ -206,8 +206,9 @@ def test_limits(jobs: Jobs, script: str, limits: Limits, reason: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         pool.run([jobs.source], ["a"])
     assert str(raised.value) == reason
-    first, *_, last = raised.value.log.splitlines()
-    assert first == "begun"
+    *printed, last = raised.value.log.splitlines()
+    # Where only time is short, it may be over before anything was printed.
+    assert printed == ["begun"] or (limits.seconds == 1 and not printed)
     assert re.fullmatch(rf"killed after \d+\.\d s: {reason}", last)
     assert not descendants("sleep")
 
@@ -333,7 +334,7 @@ def test_programs_work_as_usual(jobs: Jobs) -> None:
         "set -e; echo '#!/bin/sh\nexit 0' > own; chmod +x own; ./own; mkdir -p a/b; mktemp; "
         "seq 9 | sort -r | head -n 1; sleep 60 & kill $!; wait $! || [ $? = 143 ]; "
         "python3 -c 'import socket; a, b = socket.socketpair(); a.send(b\"x\"); print(b.recv(1))'; "
-        "cat /proc/self/status > /dev/null; getent passwd root; timeout 5 true; nproc"
+        "cat /proc/self/status > /dev/null; getent passwd root; timeout 60 true; nproc"
     )
     made = jobs.shell(script).run([jobs.source], ["a"])
     assert made.log.splitlines()[-1].startswith("ended with status 0")

@@ -98,8 +98,8 @@ def test_the_tutorials_query_works_verbatim(
     assert list(row)[:3] == ["timestamp", "negated_image_name", "negated_image_hash"]
     assert row["negated_image_name"] == "negated_cat1.png"
     assert row["negated_image_hash"] == hashlib.sha256(result).hexdigest()
-    stamp = pipeline.sql("SELECT now()::text AS now")[0]["now"][:10]
-    assert row["timestamp"][:10] == stamp
+    recorded = "SELECT created_at::text AS at FROM pipeline.results WHERE key = 'cat1.png'"
+    assert row["timestamp"][:10] == pipeline.sql(recorded)[0]["at"][:10]
     assert len(row["timestamp"]) == len("2026-01-01T00:00:00")
 
 

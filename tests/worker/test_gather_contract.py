@@ -98,7 +98,7 @@ def test_a_run_has_ended_when_every_result_has_a_done_job(three: Ledgers3) -> No
     record(three.train, trained(2, "b2", "b1"))
     assert three.due() == []
     record(three.train, trained(1, "a1"))
-    assert members(*three.due(), *three.due(60)) == [["a1", "b1", "b2"]] * 2
+    assert members(*three.due(), *three.due(3600)) == [["a1", "b1", "b2"]] * 2
     assert three.due(0) == []  # nothing has changed just now
 
 

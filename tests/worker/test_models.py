@@ -73,7 +73,7 @@ from worker.sandbox.policy import make_pool
 from worker.settings import Limits, Pipeline
 model, interpreter, *texts = sys.argv[1:]
 environment = Environment(Path(interpreter), files={"model": Path(model)})
-pipeline = Pipeline("own", "loading", "in", "out", limits=Limits(memory_mb=512, seconds=20))
+pipeline = Pipeline("own", "loading", "in", "out", limits=Limits(memory_mb=512, seconds=300))
 pool = make_pool(pipeline, environment, Path(), 1)
 for text in texts:
     Path("source").write_text(text)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.pipeline import Pipeline
 from worker import settings
 from worker.dispatch import task_queue
@@ -45,8 +45,8 @@ class Machine:
             self.settings, "negatives", slots, self.received.put, self.problems.append
         )
 
-    def get(self, seconds: float = 10) -> Assigned:
-        return self.received.get(timeout=seconds)
+    def get(self) -> Assigned:
+        return self.received.get(timeout=60 * patience())
 
 
 class Fleet:
@@ -177,9 +177,9 @@ def test_an_ended_session_is_a_problem(fleet: Fleet, query: str) -> None:
     machine = fleet.machine("vm-1")
     fleet.lister.assign([bundle("a.png")])
     assigned = machine.get()
-    (session,) = fleet.sessions(query)
+    (session,) = eventually(lambda: fleet.sessions(query))
     fleet.pipeline.sql(f"SELECT pg_terminate_backend({session})")
-    eventually(lambda: machine.queue.problem is not None, 20)
+    eventually(lambda: machine.queue.problem is not None)
     assert machine.queue.problem == machine.problems[0]
     assert machine.problems[0].startswith("The database failed in the queue: ")
     assert len(machine.problems) == 1
@@ -190,5 +190,5 @@ def test_a_heartbeat_that_another_machine_has_deleted_is_a_problem(fleet: Fleet)
     """As it does if a machine is frozen for more than 30 s."""
     machine = fleet.machine("vm-1")
     fleet.pipeline.sql("DELETE FROM pipeline.procrastinate_workers")
-    eventually(lambda: bool(machine.problems), 20)
+    eventually(lambda: bool(machine.problems))
     assert machine.problems == ["The database has no heartbeat of this machine's queue."]

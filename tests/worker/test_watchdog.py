@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.world import INPUT, Transforms, World
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.own_listing import OwnListing
@@ -33,7 +33,7 @@ class Systemd:
                 self._socket.recv(64)
             except BlockingIOError:
                 break
-        self._socket.settimeout(30)
+        self._socket.settimeout(60 * patience())
         for _ in range(count):
             assert self._socket.recv(64) == b"WATCHDOG=1"
 

@@ -9,6 +9,7 @@ from email.message import Message
 from typing import IO, Any, Self
 
 from local.ports import free_port
+from tests.eventually import patience
 from tests.worker.pipeline import Pipeline
 from worker.web.tokens import bearer_token, csrf_token, page_key
 
@@ -72,7 +73,7 @@ class WebServer:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         try:
-            self.process.communicate(timeout=30)
+            self.process.communicate(timeout=60 * patience())
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -99,7 +100,7 @@ class WebServer:
         """Send any request, with the cookie unless `headers` have another one."""
         sent = {"cookie": self.cookie} if self.cookie else {}
         sent |= {name.replace("_", "-").lower(): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60 * patience())
         try:
             connection.request(method, path, body=body, headers=sent)
             response = connection.getresponse()

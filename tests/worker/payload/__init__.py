@@ -188,7 +188,7 @@ def needed(source: Path) -> dict[str, Callable[[], object]]:
     def thread() -> None:
         ended = threading.Event()
         threading.Thread(target=ended.set).start()
-        if not ended.wait(10):
+        if not ended.wait(60):
             raise OSError(errno.ETIMEDOUT, "thread")
 
     def copy() -> None:
