@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.chain_world import chained
 from tests.worker.fleet_world import Fleet
 from tests.worker.gather_world import CONFIGURATION, SPLITS, gathering, retry, splitting
@@ -50,7 +50,7 @@ def finish(world: World, fleet: Fleet, *pipelines: str) -> None:
 
 
 def problems(world: World) -> set[str]:
-    return {problem for _, problem in world.tables.heartbeats.values() if problem}
+    return {problem for _, problem in list(world.tables.heartbeats.values()) if problem}
 
 
 def test_machines_share_the_work(world: World) -> None:
@@ -60,7 +60,7 @@ def test_machines_share_the_work(world: World) -> None:
     both = threading.Barrier(2)
 
     def meet() -> None:
-        both.wait(30)
+        both.wait(60 * patience())
 
     def once() -> Callable[[], None]:
         first = count()
@@ -96,14 +96,14 @@ def test_a_machine_that_ends_gives_its_work_back(world: World) -> None:
 
     def hang() -> None:
         hanging.release()
-        assert released.wait(60)
+        assert released.wait(300)
 
     for number in range(20):
         world.upload(f"{number}.png")
     with Fleet(world) as fleet:
         one = fleet.start(ONE, Transforms({b"photo": hang}))
         for _ in range(2):
-            assert hanging.acquire(timeout=30)
+            assert hanging.acquire(timeout=60 * patience())
         two = fleet.start(TWO)
         eventually(lambda: len(two.transforms.inputs) > 0)
         one.one.stop()
@@ -119,7 +119,7 @@ def test_the_last_job_of_a_pass_holds_up_no_other(world: World) -> None:
 
     def hang() -> None:
         begun.set()
-        assert released.wait(60)
+        assert released.wait(300)
 
     world.schedule = replace(world.schedule, heartbeat=0.02)
     world.upload("long.png", b"long")
@@ -129,7 +129,7 @@ def test_the_last_job_of_a_pass_holds_up_no_other(world: World) -> None:
         for number in range(20):
             world.upload(f"{number}.png")
         fleet.start(TWO)
-        eventually(lambda: len(world.outcomes()) == 20, seconds=20)
+        eventually(lambda: len(world.outcomes()) == 20)
         released.set()
         finish(world, fleet)
     assert len(world.ledger.results) == 21
@@ -159,12 +159,12 @@ def test_a_dead_machines_work_is_done_by_others(versioned: World) -> None:
 
     def hang() -> None:
         hanging.set()
-        assert released.wait(60)
+        assert released.wait(300)
 
     versioned.upload("x.png")
     with Fleet(versioned) as fleet:
         one = fleet.start(ONE, Transforms({b"photo": hang}))
-        assert hanging.wait(30)
+        assert hanging.wait(60 * patience())
         one.queues[0].vanish()
         with fleet.queue.changed:
             fleet.queue.listers.clear()
@@ -389,7 +389,7 @@ def test_large_uploads_leave_threads_to_small_ones(world: World) -> None:
         with lock:
             beside["running"] += 1
             beside["most"] = max(beside["most"], beside["running"])
-        assert are_small_done.wait(60)
+        assert are_small_done.wait(300)
         with lock:
             beside["running"] -= 1
 
@@ -419,7 +419,7 @@ def test_failed_uploads_do_not_delay_others(world: World) -> None:
                 tried.add(name)
                 raise UploadDeferred("not yet")
             hanging.release()
-            assert released.wait(60)
+            assert released.wait(300)
 
         return act
 
@@ -431,11 +431,11 @@ def test_failed_uploads_do_not_delay_others(world: World) -> None:
         for name in (ONE, TWO):
             fleet.start(name)
         for _ in range(2):
-            assert hanging.acquire(timeout=30)
+            assert hanging.acquire(timeout=60 * patience())
         time.sleep(0.5)  # the others would have been assigned meanwhile
         for number in range(50):
             world.upload(f"{number}.png")
-        eventually(lambda: len(world.outcomes()) == 50, seconds=20)
+        eventually(lambda: len(world.outcomes()) == 50)
         released.set()
         finish(world, fleet)
     assert len(world.outcomes()) == len(names) + 50

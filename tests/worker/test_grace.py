@@ -93,16 +93,36 @@ def test_an_upload_stays_for_its_grace_after_it_was_recorded(world: World) -> No
     assert world.tables.leases == {}
 
 
-def test_uploads_of_several_batches_are_deleted_together(versioned: World) -> None:
+def stand_still(monkeypatch: pytest.MonkeyPatch, until: Callable[[], bool]) -> None:
+    """Let no time pass for a pass until something holds, however slow the computer is."""
+    clock, begun = time.monotonic, time.monotonic()
+    moved: list[float] = []
+
+    def now() -> float:
+        if not moved and until():
+            moved.append(clock())
+        return begun + clock() - moved[0] if moved else begun
+
+    monkeypatch.setattr(time, "monotonic", now)
+
+
+def test_uploads_of_several_batches_are_deleted_together(
+    versioned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(30):
         versioned.upload(f"{number}.png")
+    stand_still(monkeypatch, lambda: len(versioned.ledger.results) == 30)
     versioned.run(threads=4)
     ((_, together),) = timed(versioned).deleted
     assert len(together) == 30
 
 
-def test_a_newer_upload_of_the_key_does_not_wait_for_the_grace(versioned: World) -> None:
+def test_a_newer_upload_of_the_key_does_not_wait_for_the_grace(
+    versioned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lease replaces the older one's; both uploads are deleted, its result is the last."""
+    versioned.schedule = replace(versioned.schedule, pause=(0, 0))
+    stand_still(monkeypatch, lambda: len(versioned.ledger.results) == 2)
     rows_at_deletion: list[int] = []
     timed(versioned).at_deletion = lambda: rows_at_deletion.append(len(versioned.ledger.results))
 
@@ -142,8 +162,7 @@ def test_a_replaced_upload_is_not_deleted(world: World) -> None:
 @pytest.mark.parametrize("content", [b"content", b""], ids=["content", "still empty"])
 def test_an_empty_object_waits_for_its_content(versioned: World, content: bytes) -> None:
     """s3fs creates an object empty, and writes its content afterwards."""
-    # Last-Modified has no fractions: an object may seem a second old at once.
-    versioned.schedule = replace(versioned.schedule, empty=4)
+    versioned.schedule = replace(versioned.schedule, empty=3600)
     versioned.store = TimedStore(
         ["input", "output", "quarantine"], versioned=[INPUT], clock=lambda: datetime.now(UTC)
     )
@@ -155,7 +174,8 @@ def test_an_empty_object_waits_for_its_content(versioned: World, content: bytes)
         versioned.upload("x.png", content)
         versioned.run()
     else:
-        versioned.run(linger=4.5)
+        versioned.schedule = replace(versioned.schedule, empty=1)
+        versioned.run_until(lambda: not versioned.left())
     assert versioned.transforms.inputs == [content]
     assert len(versioned.ledger.results) == 1
     assert versioned.left() == []
@@ -220,11 +240,12 @@ def locked(versioned: World) -> World:
 
 def let_hours_pass(world: World) -> None:
     tables = world.tables
-    for key, (moment, name, result) in tables.results.items():
-        tables.results[key] = (moment - timedelta(hours=2), name, result)
-    for place, row in tables.attempts.items():
-        assert row.failed_at
-        tables.attempts[place] = replace(row, failed_at=row.failed_at - timedelta(hours=2))
+    with tables.lock:
+        for key, (moment, name, result) in tables.results.items():
+            tables.results[key] = (moment - timedelta(hours=2), name, result)
+        for place, row in tables.attempts.items():
+            assert row.failed_at
+            tables.attempts[place] = replace(row, failed_at=row.failed_at - timedelta(hours=2))
 
 
 def test_a_locked_upload_is_transformed_once(locked: World) -> None:

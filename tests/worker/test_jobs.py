@@ -80,7 +80,7 @@ def test_an_upload_that_a_machine_works_on_is_running(versioned: Pipeline) -> No
         "attempts = 2; "
         "INSERT INTO pipeline.leases VALUES "
         f"('{versioned.name}', 'negatives', sha256('cat.png'), 'cat.png', '{waiting['id']}', 9, "
-        "'vm-2', now() + interval '30 seconds')"
+        "'vm-2', now() + interval '1 hour')"
     )
     (running,) = listed(versioned, "--state", "running")
     assert (running["id"], running["machine"]) == (waiting["id"], "vm-2")

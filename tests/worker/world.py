@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.eventually import patience
 from worker.errors import PassInterrupted, ServiceUnavailable
 from worker.jobs.bucket_pass import Pass
 from worker.jobs.context import Context
@@ -142,6 +143,16 @@ class World:
         one = self.new_pass(threads, pipeline, linger=linger)
         one.run()
         return one
+
+    def run_until(
+        self, is_done: Callable[[], bool], threads: int = 2, ledger: Ledger | None = None
+    ) -> None:
+        """Make a pass that lingers until something holds, which is asked after each heartbeat."""
+        context, schedule = self.context(ledger=ledger), replace(self.schedule, heartbeat=0.02)
+        source = OwnListing(context, threads, schedule, 60 * patience())
+        one = Pass(context, threads, source, is_done)
+        one.run()
+        assert one.was_outdated, "nothing has happened for a minute"
 
     def context(
         self, pipeline: str = "negatives", ledger: Ledger | None = None, machine: str = "vm-1"
