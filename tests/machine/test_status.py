@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.eventually import patience
 from tests.machine.guest import Guest, eventually
 
 pytestmark = pytest.mark.parametrize("guest", ["bookworm"], indirect=True)
@@ -106,7 +107,7 @@ def test_ssh_opens_a_shell(guest: Guest) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=60 * patience(),
     )
     assert answer.stdout.split()[-2:] == [guest.machine.name, "root"], answer.stderr
 
