@@ -6,6 +6,7 @@ import http.server
 import io
 import json
 import signal
+import socket
 import subprocess
 import threading
 import zipfile
@@ -202,11 +203,15 @@ def test_packages_that_cannot_be_installed_are_one_sentence(
 def test_two_at_once_and_one_that_is_killed(versioned: Pipeline, wheel: str) -> None:
     """What is left of the killed one is replaced, once."""
     configure(versioned, {"requirements.txt": locked(wheel), "bin/run": PROGRAM})
-    killed = versioned.popen("prepare")
-    venvs = versioned.folder / "prepared/venvs"
-    eventually(lambda: list(venvs.glob("*/pyvenv.cfg")))
-    killed.send_signal(signal.SIGKILL)
+    venvs, usual = versioned.folder / "prepared/venvs", versioned.environment
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that pip waits for
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        versioned.environment = {"PIP_INDEX_URL": address, "PIP_DEFAULT_TIMEOUT": "600"}
+        killed = versioned.popen("prepare")
+        eventually(lambda: list(venvs.glob("*/pyvenv.cfg")))
+        killed.send_signal(signal.SIGKILL)
     killed.communicate()
+    versioned.environment = usual
     assert not list(venvs.glob("*.ready"))
     both = [versioned.popen("prepare") for _ in range(2)]
     printed = [process.communicate()[0] for process in both]

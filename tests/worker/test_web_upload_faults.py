@@ -198,7 +198,8 @@ def test_parts_that_cannot_be_put_together_are_deleted(
     requests.clear()
     refused(put(server, "negatives/large.bin", b"x" * (9 << 20)), 503, "InvalidPart")
     assert written(requests)[-1] == ("DELETE", "large.bin")
-    assert requests[-1].query == {"uploadId": "1"}
+    # The page may list its buckets meanwhile.
+    assert [one.query for one in requests if one.method == "DELETE"][-1] == {"uploadId": "1"}
     assert server.pipeline.sql("SELECT * FROM pipeline.uploads") == []
 
 
