@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.api.state import DATABASES
+from local import object_store
+from local.api.state import DATABASES, STORE
 from tests.checkout import output_until
 from tests.engine.cloud_operator import CloudOperator
 from tests.eventually import eventually, patience
@@ -240,13 +241,16 @@ def test_truncated_state_is_restored(operator: CloudOperator) -> None:
 
 
 def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
-    """The cloud is suspended after the purge, so that a bucket to delete is not empty."""
+    """The cloud is suspended before the purge, so that a bucket to delete is not empty."""
     store, bucket = operator.s3(), operator.checkout.json("outputs", *STACK)["inputBucket"]
     daemon = next(
         each
         for each in psutil.process_iter(["cmdline"])  # those that end meanwhile are left out
         if {"local.daemon", str(operator.cloud.folder)} <= set(each.info["cmdline"] or ())
     )
+    number = (operator.cloud.folder / STORE / f"{object_store.NAME}.pid").read_text()
+    server = psutil.Process(int(number))
+    server.suspend()  # nothing is purged before the cloud is suspended
     destroy = operator.checkout.start("destroy", "--data", "--yes", *STACK)
     assert destroy.stdout is not None
     printed = ""
@@ -254,6 +258,7 @@ def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
         printed += line
         if "deleted  Instance vm" in line:
             daemon.suspend()
+            server.resume()
         if "deleted  BucketContents input-contents" in line:
             store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
             daemon.resume()
