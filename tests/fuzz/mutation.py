@@ -12,6 +12,7 @@ from worker.transforms import negate
 
 PIXELS = 1_000_000
 MAX_SECONDS = 2.0  # of CPU time for one file
+LEAST = 100  # files of each outcome, however slow the computer is
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
@@ -48,7 +49,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
     """Fuzz for a while and count the outcomes.
 
     Args:
-        seconds: How long.
+        seconds: How long at least.
         seed: Of the random numbers.
 
     Returns:
@@ -67,7 +68,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or min(counts.values()) < LEAST:
             kind, data = dice.choice(known)
             mutated = mutate(data, dice)
             if kind == "png" and dice.randrange(4):
