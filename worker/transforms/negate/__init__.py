@@ -5,46 +5,29 @@ Systems for which no kernels are prebuilt defer pictures until they have compile
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 
-from worker.errors import UploadDeferred
 from worker.transforms import Input, Produced
 from worker.transforms.negate import jpeg, kernels
 from worker.transforms.negate.parameters import Parameters
-from worker.transforms.pictures import formats
+from worker.transforms.pictures import formats, module_loading
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
 
 #: Writes the negative of a file of at most so many pixels; it returns the job's notes: what was
 #: dropped or changed on purpose, a phrase each.
 _Negate = Callable[[MappedFile, Path, int], list[str]]
-#: Of the loader's errors (glibc, elf/dl-load.c, dl-map-segments.h).
-_NO_MEMORY = ("failed to map segment", "annot allocate memory")
 
 
-def _imported(module: str, function: str = "negate", codec: str = "") -> _Negate:
+def _imported(module: str, function: str = "negate") -> _Negate:
     """Return a function whose module is imported when it is first called.
 
     Most pipelines have pictures of one format. The other modules and Pillow would take 2 MB of each
     process, and half of the CPU that its start takes.
-
-    Args:
-        module: The module, in this package.
-        function: Its function.
-        codec: Pillow's module that it needs. If Pillow itself imported it in vain, it would refuse
-            all other pictures of this process too.
     """
-    needed = (f"{__name__}.{module}", *([f"PIL.{codec}"] if codec else []))
 
     def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
-        try:
-            found, *_ = map(import_module, needed)
-        except ImportError as error:
-            if any(words in str(error) for words in _NO_MEMORY):
-                raise MemoryError from error
-            # The installation is broken: not the file.
-            raise UploadDeferred(f"negate cannot import {error.name or module}: {error}") from error
+        found = module_loading.load(f"{__name__}.{module}")
         notes: list[str] = getattr(found, function)(file, target, pixels)
         return notes
 
@@ -56,11 +39,11 @@ _NEGATE: Mapping[Format, _Negate] = {
     formats.PNG: _imported("png"),
     formats.GIF: _imported("gif"),
     formats.TIFF: _imported("tiff"),
-    formats.WEBP: _imported("webp", codec="_webp"),
+    formats.WEBP: _imported("webp"),
     formats.BMP: _imported("bmp"),
     formats.PNM: _imported("pnm"),
     formats.JPEG_2000: _imported("jpeg2000"),
-    formats.AVIF: _imported("heif", "negate_avif", codec="_avif"),
+    formats.AVIF: _imported("heif", "negate_avif"),
     formats.HEIC: _imported("heif", "negate_heic"),
 }
 
@@ -96,7 +79,7 @@ def negate_file(
 
     Raises:
         InvalidInput: It is not a supported picture, or could not be kept whole.
-        UploadDeferred: The compiled kernels are not built yet.
+        UploadDeferred: The compiled kernels are not built yet, or a module is missing.
     """  # noqa: DOC502  raised by what it calls
     file, known = _opened(source, further)
     notes = _NEGATE[known](file, target, max_pixels)
@@ -107,4 +90,6 @@ def _opened(source: Path, further: Collection[str]) -> tuple[MappedFile, Format]
     file = MappedFile(source)
     known = formats.recognize(file.data, _NEGATE, further)
     kernels.require()
+    if known.codec:
+        module_loading.load(known.codec)
     return file, known

@@ -27,7 +27,7 @@ from worker.transforms.negate.picture_codec import (
 from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import boxes, heif, pixel_limit
-from worker.transforms.pictures.decoding import translated_errors
+from worker.transforms.pictures.decoding import memory_errors, translated_errors
 from worker.transforms.pictures.heif import Heif
 from worker.transforms.pictures.mapped_file import MappedFile
 
@@ -57,6 +57,7 @@ _UNWANTED = {
     b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481"): previews.CREDENTIALS_NOTE,
 }
 _RGB = 0  # matrix coefficients
+_CODEC_BYTES = 64  # for a pixel, decoder and encoder
 _MAX_ERROR = 8  # of 255, in the mean: more is not the loss of coding again
 
 _Property = tuple[bool, bytes]
@@ -111,8 +112,10 @@ def negate_heic(file: MappedFile, target: Path, pixels: int) -> list[str]:
 def _negate(file: MappedFile, target: Path, pixels: int, codec: Codec) -> list[str]:
     source = heif.read(file.data)
     plan = _planned(source, codec)
-    pixel_limit.check(sum(_area(source, item) for item in plan.colored), pixels)
-    with translated_errors(codec.name, pixels):
+    areas = [_area(source, item) for item in plan.colored]
+    pixel_limit.check(sum(areas), pixels)
+    needed = _CODEC_BYTES * max(areas, default=0)
+    with translated_errors(codec.name, pixels), memory_errors(needed):
         negatives = {item: _negative(source, item, codec) for item in plan.colored}
     changed = {item: (each.data, each.properties) for item, each in negatives.items()}
     metadata, notes = _changed_metadata(source)

@@ -6,6 +6,7 @@ from typing import Any
 from worker.errors import InvalidInput
 from worker.transforms.negate.picture_codec import Nclx, Pixels
 from worker.transforms.pictures import heif, heif_library, hevc_data
+from worker.transforms.pictures.decoding import require_memory
 
 _QUALITY = 80  # about 50 dB against the wanted negative
 _PRESET = "medium"  # half the time of libheif's choice, a tenth more bytes
@@ -14,6 +15,7 @@ _BYTE_BITS, _DEEPER = 8, (10, 12)
 # Those of BT.709, of no name, of BT.470, BT.601 and BT.2020.
 _MATRICES = (1, 2, 5, 6, 9)
 _UNNAMED, _BT601 = 2, 6
+_ENCODER_BYTES = 21  # for a pixel; without them x265 4.3 ends the process instead of failing
 
 
 class Hevc:
@@ -50,6 +52,7 @@ class Hevc:
             raise InvalidInput(f"the HEIC's color matrix (number {nclx.matrix}) is not supported")
         matrix = _BT601 if nclx.matrix == _UNNAMED else nclx.matrix
         made = Nclx(nclx.primaries, nclx.transfer, matrix, nclx.is_full)
+        require_memory(_ENCODER_BYTES * pixels.size[0] * pixels.size[1])
         buffer = BytesIO()
         heif_library.load().encode(
             pixels.mode if pixels.bits == _BYTE_BITS else f"{pixels.mode};16",

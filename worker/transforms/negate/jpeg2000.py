@@ -20,7 +20,7 @@ from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.pictures import boxes, codestream, pixel_limit
 from worker.transforms.pictures.boxes import Box
 from worker.transforms.pictures.codestream import Header
-from worker.transforms.pictures.decoding import translated_errors
+from worker.transforms.pictures.decoding import memory_errors, translated_errors
 from worker.transforms.pictures.mapped_file import MappedFile
 
 _NAME = "JPEG 2000"
@@ -35,6 +35,7 @@ _ENUMERATED, _COMPLEMENTED = 1, (12, 16, 17, 18, 20, 21)
 _COLOR, _OPACITY = 0, 1  # types of a channel
 _BYTE_BITS, _DEEP_BITS = 8, 16
 _MAX_COMPONENTS = 4
+_CODEC_BYTES = 64  # for a pixel, decoder and encoder
 _WITHOUT_ALPHA = (1, 3)  # components, if no channels are defined
 
 
@@ -202,6 +203,7 @@ def _decoded(data: memoryview, header: Header, pixels: int) -> Iterator[Image.Im
         )
     with (
         translated_errors(_NAME, pixels),
+        memory_errors(_CODEC_BYTES * header.width * header.height),
         Image.open(BytesIO(data), formats=("JPEG2000",)) as image,
     ):
         image.load()

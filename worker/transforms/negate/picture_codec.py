@@ -69,4 +69,4 @@ class Codec(Protocol):
         """Return the picture's pixels; raises what its library raises."""
 
     def encode(self, pixels: Pixels, subsampling: str, nclx: Nclx) -> tuple[bytes, Nclx]:
-        """Return a file with these pixels, and what its numbers mean."""
+        """Return a file with these pixels, and what its numbers mean; may raise MemoryError."""

@@ -5,10 +5,8 @@ durations of frames, loops, the background color, the color profile and unknown 
 byte. EXIF and XMP have their previews negated.
 """
 
-import mmap
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -19,42 +17,23 @@ from worker.quantities import counted
 from worker.transforms.negate import previews
 from worker.transforms.negate.previews import Negated
 from worker.transforms.negate.verification import check_equal
-from worker.transforms.pictures import pixel_limit
-from worker.transforms.pictures.decoding import translated_errors
+from worker.transforms.pictures import pixel_limit, webp_header
+from worker.transforms.pictures.decoding import memory_errors, translated_errors
 from worker.transforms.pictures.mapped_file import MappedFile
+from worker.transforms.pictures.webp_header import EXTENDED, LOSSLESS, LOSSY, CodedPicture
 
 _CHUNK = struct.Struct("<4sI")
 _FILE_HEADER = 12  # bytes: RIFF, size, WEBP
 _FRAME_HEADER = 16  # of an ANMF chunk, before the frame's own chunks
-_EXTENDED, _ANIMATION, _FRAME = b"VP8X", b"ANIM", b"ANMF"
-_LOSSY, _LOSSLESS, _ALPHA = b"VP8 ", b"VP8L", b"ALPH"
-_PICTURES, _STRUCTURE = (_LOSSY, _LOSSLESS), (_EXTENDED, _ANIMATION, _ALPHA, b"ICCP")
+_ANIMATION, _FRAME, _ALPHA = b"ANIM", b"ANMF", b"ALPH"
+_PICTURES, _STRUCTURE = (LOSSY, LOSSLESS), (EXTENDED, _ANIMATION, _ALPHA, b"ICCP")
 _QUALITY = 90
 _HAS_ALPHA_AT, _HAS_ALPHA = 4, 0x10  # in the header of lossless data (section 3.4)
-_DECODER_BYTES = 12  # for a pixel: two canvases and the decoded picture
-# Of libwebp's WebPEncodingError: OUT_OF_MEMORY and BITSTREAM_OUT_OF_MEMORY.
-_ENCODER_WITHOUT_MEMORY = ("encoding error 1", "encoding error 2")
+_CODEC_BYTES = 64  # for a pixel, decoder and encoder
 _CREDENTIALS = b"C2PA"  # C2PA 2.2, A.3.7
 _EXIF = b"Exif\0\0"  # before the EXIF data in files of some programs
 
 _Chunk = tuple[bytes, memoryview]
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """What the header of coded pixels says.
-
-    Attributes:
-        kind: Lossy or lossless.
-        width: In pixels.
-        height: In pixels.
-        has_alpha: Whether it is lossless with alpha.
-    """
-
-    kind: bytes
-    width: int
-    height: int
-    has_alpha: bool
 
 
 def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
@@ -74,7 +53,7 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     found = _read(file.data)
     chunks = [(kind, content) for kind, content in found if kind != _CREDENTIALS]
     structure = _structure(chunks)
-    pictures = [part for part in structure if isinstance(part, _Picture)]
+    pictures = [part for part in structure if isinstance(part, CodedPicture)]
     if not pictures:
         raise InvalidInput("the WebP has no picture")
     pixel_limit.check(sum(picture.width * picture.height for picture in pictures), pixels)
@@ -92,8 +71,8 @@ def negate(file: MappedFile, target: Path, pixels: int) -> list[str]:
     return _notes(file.data, pictures) + list(notes)
 
 
-def _notes(data: memoryview, pictures: Sequence[_Picture]) -> list[str]:
-    lossy = sum(picture.kind == _LOSSY for picture in pictures)
+def _notes(data: memoryview, pictures: Sequence[CodedPicture]) -> list[str]:
+    lossy = sum(picture.kind == LOSSY for picture in pictures)
     surplus = len(data) - _CHUNK.size - _CHUNK.unpack_from(data)[1]
     notes = (
         [f"encoded {counted(lossy, 'lossy picture')} again with quality {_QUALITY}"]
@@ -132,12 +111,12 @@ def _structure(chunks: Sequence[_Chunk]) -> list[object]:
         parts.append(kind)
         if kind in _STRUCTURE:
             parts.append(bytes(content))
-            size = _numbers(content, 4) if kind == _EXTENDED else size
+            size = webp_header.size(content, 4) if kind == EXTENDED else size
         elif kind in _PICTURES:
             parts.append(_picture(kind, content, size))
         elif kind == _FRAME:
             parts.append(bytes(content[:_FRAME_HEADER]))
-            size_of_frame, pictures = _numbers(content, 6), 0
+            size_of_frame, pictures = webp_header.size(content, 6), 0
             for inner_kind, inner in _chunks(content[_FRAME_HEADER:]):
                 is_picture = inner_kind in _PICTURES
                 pictures += is_picture
@@ -149,24 +128,12 @@ def _structure(chunks: Sequence[_Chunk]) -> list[object]:
     return parts
 
 
-def _numbers(content: memoryview, at: int) -> tuple[int, int]:
-    """Return a width and a height, of which three bytes each hold one less."""
-    width, height = (int.from_bytes(content[i : i + 3], "little") for i in (at, at + 3))
-    return width + 1, height + 1
-
-
-def _picture(kind: bytes, content: memoryview, size: tuple[int, int] | None) -> _Picture:
-    """Read the header of coded pixels (sections 2.5 and 3.4; RFC 6386, 9.1)."""
-    if kind == _LOSSY:
-        width, height = (int.from_bytes(content[i : i + 2], "little") & 0x3FFF for i in (6, 8))
-        is_valid, has_alpha = bytes(content[3:6]) == b"\x9d\x01\x2a", False
-    else:
-        bits = int.from_bytes(content[1:5], "little")
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        is_valid, has_alpha = bytes(content[:1]) == b"\x2f", bool(bits >> 28 & 1)
-    if not (is_valid and width and height) or (size and size != (width, height)):
+def _picture(kind: bytes, content: memoryview, size: tuple[int, int] | None) -> CodedPicture:
+    """Read the header of coded pixels, and compare it with the frame's or canvas' size."""
+    found = webp_header.coded_picture(kind, content)
+    if size and size != (found.width, found.height):
         raise InvalidInput("the WebP is damaged: a picture's header is invalid")
-    return _Picture(kind, width, height, has_alpha)
+    return found
 
 
 def _chunk(kind: bytes, content: bytes | memoryview) -> bytes:
@@ -196,34 +163,21 @@ def _negated(kind: bytes, content: memoryview, pixels: int) -> Negated:
 def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
     """Decode a picture, and encode its negative."""
     header = _picture(kind, content, None)
-    _check_memory(_DECODER_BYTES * header.width * header.height)
     body = b"WEBP" + _chunk(kind, content)
     buffer = BytesIO()
     with (
         translated_errors("WebP", pixels),
+        memory_errors(_CODEC_BYTES * header.width * header.height),
         Image.open(BytesIO(_chunk(b"RIFF", body)), formats=("WEBP",)) as image,
     ):
         image.load()
-        options = {"lossless": kind == _LOSSLESS, "exact": True, "quality": _QUALITY}
-        try:
-            _negative(image).save(buffer, "WEBP", **options)
-        except ValueError as error:
-            if str(error) in _ENCODER_WITHOUT_MEMORY:
-                raise MemoryError from error
-            raise
+        options = {"lossless": kind == LOSSLESS, "exact": True, "quality": _QUALITY}
+        _negative(image).save(buffer, "WEBP", **options)
     (found,) = (bytes(c) for k, c in _read(buffer.getbuffer()) if k == kind)
-    if kind == _LOSSLESS:  # the encoder omits the flag if all pixels are opaque
+    if kind == LOSSLESS:  # the encoder omits the flag if all pixels are opaque
         flag = found[_HAS_ALPHA_AT] | (content[_HAS_ALPHA_AT] & _HAS_ALPHA)
         found = found[:_HAS_ALPHA_AT] + bytes([flag]) + found[_HAS_ALPHA_AT + 1 :]
     return found
-
-
-def _check_memory(size: int) -> None:
-    """Raise MemoryError if memory is missing, which Pillow 13.0 reports as a damaged picture."""
-    try:
-        mmap.mmap(-1, size).close()
-    except OSError as error:
-        raise MemoryError from error
 
 
 def _negative(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """Report Pillow's errors as what they mean for a picture."""
 
+import mmap
 import re
 import warnings
 from collections.abc import Iterator
@@ -45,6 +46,39 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
             detail = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
             problem = f"the {file_format} is damaged or not supported{detail}"
             raise InvalidInput(problem) from error
+
+
+@contextmanager
+def memory_errors(needed: int) -> Iterator[None]:
+    """Tell missing memory from damage, in a block that uses a codec.
+
+    Pillow 13.0 reports what WebP's, AVIF's and JPEG 2000's codecs could not allocate as damage, or
+    by a number.
+
+    Args:
+        needed: The bytes that the codec takes at most.
+
+    Raises:
+        MemoryError: The block failed, and there are fewer.
+        PipelineError: The block raised it.
+    """
+    try:
+        yield
+    except (PipelineError, MemoryError):
+        raise
+    except Exception as error:
+        is_reported = isinstance(error, OSError) and error.errno is not None
+        if not is_reported:
+            require_memory(needed)
+        raise
+
+
+def require_memory(size: int) -> None:
+    """Raise MemoryError unless this process can have so many bytes; it does not keep them."""
+    try:
+        mmap.mmap(-1, max(1, size)).close()
+    except OSError as error:
+        raise MemoryError from error
 
 
 @contextmanager

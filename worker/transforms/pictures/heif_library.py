@@ -1,8 +1,12 @@
 """The package pillow-heif, which only pipelines with `formats: [heic]` have."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from worker.errors import UploadDeferred
+from worker.transforms.pictures import module_loading
+
+_NAME = "pillow_heif"
 
 
 def load() -> Any:
@@ -13,9 +17,9 @@ def load() -> Any:
 
     Raises:
         UploadDeferred: It is missing, which is no fault of the picture.
-    """
-    try:
-        import pillow_heif  # noqa: PLC0415  only where a pipeline asks for it
-    except ModuleNotFoundError as error:
-        raise UploadDeferred("HEIC needs the package pillow-heif, which is missing") from error
-    return pillow_heif
+        MemoryError: There is not enough memory for it.
+    """  # noqa: DOC502  raised by module_loading
+    if find_spec(_NAME) is None:
+        raise UploadDeferred("HEIC needs the package pillow-heif, which is missing")
+    module_loading.load(f"_{_NAME}")  # the package keeps an error of this import for its calls
+    return module_loading.load(_NAME)

@@ -16,11 +16,13 @@ from worker.transforms.pictures import (
     heif_library,
     inspection,
     libtiff_messages,
+    module_loading,
     pixel_limit,
     tiff_directories,
     tiff_pages,
+    webp_header,
 )
-from worker.transforms.pictures.decoding import translated_errors
+from worker.transforms.pictures.decoding import memory_errors, translated_errors
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.inspection import Inspection
 from worker.transforms.pictures.mapped_file import MappedFile
@@ -29,6 +31,8 @@ _FORMATS = (
     *(formats.JPEG, formats.PNG, formats.GIF, formats.TIFF, formats.WEBP, formats.BMP),
     *(formats.PNM, formats.AVIF, formats.JPEG_2000, formats.HEIC),
 )
+# What a decoder takes for a pixel, of those that do not say so when they cannot have it.
+_DECODER_BYTES = {"JPEG 2000": 32, "WebP": 24, "AVIF": 16, "HEIC": 16, "progressive JPEG": 10}
 _ORIENTATION = 274
 # EXIF 2.32, tag 274: how to turn a picture upright.
 _TURN = {
@@ -101,19 +105,29 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
 
     Raises:
         InvalidInput: It is damaged, not supported or too large.
-        UploadDeferred: The package for HEIC is missing.
+        UploadDeferred: The package for HEIC, or another module, is missing.
+        MemoryError: There is not enough memory.
     """  # noqa: DOC502  raised by what it calls
     file = MappedFile(path)
     known = formats.recognize(file.data, _FORMATS, further)
     inspection.check(file.data, known, max_pixels)
+    if known.codec:
+        module_loading.load(known.codec)
     if known == formats.HEIC:
         heif_library.load().register_heif_opener()
+    needed = 0
+    if known == formats.WEBP:  # Pillow makes its decoder when it opens it
+        width, height = webp_header.canvas(file.data)
+        pixel_limit.check(width * height, max_pixels)
+        needed = _DECODER_BYTES[known.name] * width * height
     try:
         with (
             libtiff_messages.captured() as messages,
             translated_errors(known.name, max_pixels),
             path.open("rb") as stream,
+            memory_errors(needed),
             Image.open(stream, formats=(known.pillow,)) as image,
+            memory_errors(_decoder_bytes(known, image)),
         ):
             pixel_limit.check(image.width * image.height, max_pixels)
             if known != formats.JPEG:
@@ -135,3 +149,10 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
         raise InvalidInput(problem) from error
     if re.search(rb"^Fax\w*:", messages, re.MULTILINE):
         raise InvalidInput("the TIFF's CCITT data is damaged")
+
+
+def _decoder_bytes(known: Format, image: Image.Image) -> int:
+    """Return what decoding takes at most, 0 if the decoder itself says when memory is missing."""
+    is_progressive = known == formats.JPEG and image.info.get("progressive")
+    name = "progressive JPEG" if is_progressive else known.name
+    return _DECODER_BYTES.get(name, 0) * image.width * image.height
