@@ -21,6 +21,14 @@ UNITS = "/run/systemd/system"
 CREDENTIALS = "/etc/pipeline/credentials/s3-secret-key"
 
 
+# One script, since the job may end while somebody logs in.
+STOP_SUPERVISOR = """
+until job=$(pgrep -f -o '[p]robe.py /tmp'); do sleep 0.1; done
+unit=$(sed -n 's#^0::.*/##p' /proc/$job/cgroup)
+systemctl kill --signal=STOP --kill-who=main $unit && echo $unit
+"""
+
+
 def put(guest: Guest, pipeline: str, asked: dict[str, Any], folder: Path) -> None:
     (folder / f"{pipeline}.json").write_text(json.dumps(asked), encoding="utf-8")
     guest.checkout.pipeline("put", str(folder / f"{pipeline}.json"), "--pipeline", pipeline)
@@ -124,9 +132,7 @@ def test_stopped_supervisor_is_killed_with_its_job(guest: Guest, tmp_path: Path)
     nothing: dict[str, Any] = {"paths": [], "addresses": [], "processes": [], "seconds": 10}
     try:
         put(guest, "offline", nothing, tmp_path)
-        job = eventually(lambda: guest.shell("pgrep -f '[p]robe.py /tmp'; true"), what="a job")
-        unit = guest.shell(f"sed -n 's#^0::.*/##p' /proc/{job.split()[0]}/cgroup")
-        guest.shell(f"systemctl kill --signal=STOP --kill-who=main {unit}")
+        unit = guest.shell(STOP_SUPERVISOR, seconds=300)
         eventually(lambda: guest.shell(f"systemctl list-units -a --no-legend {unit}") == "")
         # Another one takes longer than the watchdog waits, and is not killed.
         eventually(lambda: len(guest.rows("offline")) > before, what="the job is done")
