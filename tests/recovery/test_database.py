@@ -2,6 +2,7 @@
 
 import psycopg
 
+from tests.eventually import eventually
 from tests.worker.jobs import PNG, changed, listed
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
@@ -48,7 +49,11 @@ class Backup:
         self._run(f'DROP DATABASE "{name}"', f'ALTER DATABASE "{self._copy}" RENAME TO "{name}"')
 
     def _run(self, *statements: str) -> None:
+        sessions = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL"
         with psycopg.connect(self._pipeline.server.dsn("postgres"), autocommit=True) as connection:
+            # Those of processes that have ended: PostgreSQL waits for them for 5 s only.
+            names = [self._pipeline.database]
+            eventually(lambda: not connection.execute(sessions, names).fetchall())
             for one in statements:
                 connection.execute(one.encode())
 

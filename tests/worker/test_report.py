@@ -309,6 +309,9 @@ def test_status_of_machines(stack: Stack) -> None:
     record(other, done(CAT, pipeline="thumbs"))
     keys = [f"{number}.png" for number in range(5)]
     start(stack.ledger, *(done(replace(CAT, key=key)) for key in keys))
+    stack.whole.connection.execute(
+        "UPDATE pipeline.leases SET until = until + interval '1 hour'"  # however slow we are
+    )
     stack.ledger.fail({replace(CAT, key="4.png"): "deferred"})
     stack.ledger.heartbeat(None, LOAD, is_live=True)
     other.heartbeat(None)  # without a load: the last one stays
