@@ -2,12 +2,15 @@
 
 import signal
 from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
 
 import pytest
 
+from bench.proxy import Proxy
 from cli.check_store.scratch_buckets import PREFIX
 from local.object_store import ObjectStore
-from tests.eventually import eventually
+from tests.eventually import patience
 from tests.stores.command import keys_file, run, start
 from tests.worker.pipeline import client
 
@@ -28,11 +31,23 @@ def test_an_interrupted_check_leaves_nothing(
     moto: ObjectStore, keys: Path, number: signal.Signals
 ) -> None:
     """With a region, which the store requires to create a bucket, as AWS does."""
-    command = ("--endpoint", moto.endpoint, "--keys", str(keys), "--region", "eu-north-1")
-    with start(*command) as process:
-        eventually(lambda: own_buckets(moto))
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+    address, has_buckets, is_interrupted = urlsplit(moto.endpoint), Event(), Event()
+
+    def hold(_: int, phase: str, _request: bytes) -> None:
+        if phase == "before" and not is_interrupted.is_set() and own_buckets(moto):
+            has_buckets.set()
+            is_interrupted.wait()
+
+    with Proxy(str(address.hostname), address.port or 80, hold) as proxy:
+        endpoint = f"http://127.0.0.1:{proxy.port}"
+        command = ("--endpoint", endpoint, "--keys", str(keys), "--region", "eu-north-1")
+        with start(*command) as process:
+            try:
+                assert has_buckets.wait(60 * patience())
+                process.send_signal(number)
+            finally:
+                is_interrupted.set()
+            _, err = process.communicate(timeout=60 * patience())
     assert process.returncode not in (0, None)
     assert "Traceback" not in err
     assert own_buckets(moto) == []
