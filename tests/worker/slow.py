@@ -33,11 +33,11 @@ def children(parent: int) -> list[psutil.Process]:
 
 
 def busy(parent: int) -> list[psutil.Process]:
-    """Return those that transform the slow photo: starting takes less than 0.5 s of CPU."""
+    """Return those that transform the slow photo: that takes 4 s of CPU, a start under 0.7."""
     found = []
     for child in children(parent):
         with suppress(psutil.Error):
-            if sum(child.cpu_times()[:2]) > 0.5:
+            if sum(child.cpu_times()[:2]) > 1:
                 found.append(child)
     return found
 
