@@ -10,7 +10,7 @@ from pathlib import Path
 from worker.transforms import Input, Produced
 from worker.transforms.negate import jpeg, kernels
 from worker.transforms.negate.parameters import Parameters
-from worker.transforms.pictures import formats, module_loading
+from worker.transforms.pictures import formats, module_loading, pillow_codecs
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.mapped_file import MappedFile
 
@@ -90,6 +90,5 @@ def _opened(source: Path, further: Collection[str]) -> tuple[MappedFile, Format]
     file = MappedFile(source)
     known = formats.recognize(file.data, _NEGATE, further)
     kernels.require()
-    if known.codec:
-        module_loading.load(known.codec)
+    pillow_codecs.load(known)
     return file, known

@@ -11,25 +11,19 @@ from worker.transforms.pictures import camera_raw, unsupported_formats
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its names for people, HTTP and Pillow, and how it is recognized.
-
-    Attributes:
-        codec: The module that Pillow imports to find out whether it knows the format. If it did so
-            in vain, it would refuse all other pictures of the format in this process too.
-    """
+    """A format: its names for people, HTTP and Pillow, and how it is recognized."""
 
     name: str
     content_type: str
     pillow: str
     magic: Pattern[bytes]
-    codec: str = ""
 
 
 JPEG = Format("JPEG", "image/jpeg", "JPEG", re.compile(rb"\xff\xd8"))
 PNG = Format("PNG", "image/png", "PNG", re.compile(rb"\x89PNG"))
 GIF = Format("GIF", "image/gif", "GIF", re.compile(rb"GIF8"))
 TIFF = Format("TIFF", "image/tiff", "TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"))
-WEBP = Format("WebP", "image/webp", "WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "PIL._webp")
+WEBP = Format("WebP", "image/webp", "WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL))
 BMP = Format("BMP", "image/bmp", "BMP", re.compile(rb"BM"))
 PNM = Format("PNM", "image/x-portable-anymap", "PPM", re.compile(rb"P[1-7Ff][\s#]"))
 # ISO/IEC 23008-12: the codec is named by the major brand, or, after a general one, by another.
@@ -38,7 +32,6 @@ AVIF = Format(
     "image/avif",
     "AVIF",
     re.compile(rb".{4}ftyp(?:avi[fs]|m(?:if|sf)1.{4}(?:.{4}){0,16}avi[fs])", re.DOTALL),
-    "PIL._avif",
 )
 HEIC = Format(
     "HEIC",

@@ -22,4 +22,6 @@ def load() -> Any:
     if find_spec(_NAME) is None:
         raise UploadDeferred("HEIC needs the package pillow-heif, which is missing")
     module_loading.load(f"_{_NAME}")  # the package keeps an error of this import for its calls
-    return module_loading.load(_NAME)
+    library = module_loading.load(_NAME)
+    library.options.DECODE_THREADS = 1  # there is a process for each core
+    return library

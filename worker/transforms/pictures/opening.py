@@ -16,7 +16,7 @@ from worker.transforms.pictures import (
     heif_library,
     inspection,
     libtiff_messages,
-    module_loading,
+    pillow_codecs,
     pixel_limit,
     tiff_directories,
     tiff_pages,
@@ -111,8 +111,7 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
     file = MappedFile(path)
     known = formats.recognize(file.data, _FORMATS, further)
     inspection.check(file.data, known, max_pixels)
-    if known.codec:
-        module_loading.load(known.codec)
+    pillow_codecs.load(known)
     if known == formats.HEIC:
         heif_library.load().register_heif_opener()
     needed = 0
