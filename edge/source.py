@@ -16,7 +16,7 @@ from PIL import Image
 
 from edge.errors import SourceUnavailable
 from edge.settings import Capture, Settings, url_parts
-from worker.errors import InvalidInput
+from worker.errors import InvalidInput, UploadDeferred
 from worker.transforms.pictures import encoding, formats, pixel_limit
 from worker.transforms.pictures.opening import opened
 
@@ -299,8 +299,9 @@ class Folder:
             return None
         try:
             image, jpeg = _open_picture(path, self._capture.max_pixels)
-        except (InvalidInput, OSError) as error:
-            reason = str(error).replace(pixel_limit.SETTING, "the camera's max_pixels")
+        except (InvalidInput, UploadDeferred, OSError, MemoryError) as error:
+            reason = str(error) or "it needs more memory than there is"
+            reason = reason.replace(pixel_limit.SETTING, "the camera's max_pixels")
             _log.warning("%s is skipped: %s.", path, reason.rstrip("."))
             return None
         self._number += 1

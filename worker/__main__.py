@@ -22,7 +22,6 @@ from worker.settings import Pipeline, Settings
 
 if TYPE_CHECKING:
     from worker.ledger.stack_ledger import StackLedger
-    from worker.store.store import Store
 
 _STORE_KEYS = ("s3-access-key", "s3-secret-key")
 _CREDENTIALS = {
@@ -136,6 +135,7 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
     from worker.ledger.connection import connect_worker, require_tables  # noqa: PLC0415
     from worker.ledger.query import query  # noqa: PLC0415
     from worker.ledger.stack_ledger import LogFilter, StackLedger  # noqa: PLC0415
+    from worker.store.s3_store import open_store  # noqa: PLC0415
 
     with connect_worker(loaded) as connection:
         require_tables(connection)
@@ -150,7 +150,7 @@ def _report(loaded: Settings, options: argparse.Namespace) -> None:
         elif options.command == "results":
             _print(report.results(ledger, options.name, options.pipeline, as_json=options.json))
         elif options.command == "status":
-            found = report.status(loaded, ledger, _open_store(loaded), chosen)
+            found = report.status(loaded, ledger, open_store(loaded), chosen)
             print(report.status_json(found) if options.json else report.status_text(found))
         elif options.command == "rebuild-log":
             _rebuild(loaded, ledger, chosen, options.pipeline)
@@ -163,8 +163,9 @@ def _rebuild(
 ) -> None:
     from worker.jobs.quarantine_recovery import recover_quarantine  # noqa: PLC0415
     from worker.jobs.rebuild_log import rebuild  # noqa: PLC0415
+    from worker.store.s3_store import open_store  # noqa: PLC0415
 
-    store = _open_store(loaded)
+    store = open_store(loaded)
     for pipeline in chosen:
         print(json.dumps(vars(rebuild(ledger, store, pipeline))), flush=True)
     # Last: by now the done jobs are known that repeat a quarantined one.
@@ -178,8 +179,9 @@ def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") 
     from worker.jobs.job_list import list_jobs  # noqa: PLC0415
     from worker.jobs.run_report import run_report  # noqa: PLC0415
     from worker.ledger.stack_ledger import JobFilter  # noqa: PLC0415
+    from worker.store.s3_store import open_store  # noqa: PLC0415
 
-    store, chosen = _open_store(loaded), _chosen(loaded, options)
+    store, chosen = open_store(loaded), _chosen(loaded, options)
     if options.verb == "list":
         names = ("last", "since", "like", "state", "reason", "run", "pipeline")
         job_filter = JobFilter(**{name: getattr(options, name) for name in names})
@@ -216,15 +218,6 @@ def _jobs(loaded: Settings, options: argparse.Namespace, ledger: "StackLedger") 
     if refused:
         what = "retried" if options.verb == "retry" else "dropped"
         raise JobRefused(f"{refused} of {len(ids)} jobs were not {what}.")
-
-
-def _open_store(loaded: Settings) -> "Store":
-    """Return the store, once it has answered: somebody waits, so one that hangs is named soon."""
-    from worker.store.s3_store import open_store  # noqa: PLC0415
-
-    store = open_store(loaded)
-    store.check_bucket(next(iter(loaded.pipelines.values())).input, once=True)
-    return store
 
 
 def _chosen(loaded: Settings, options: argparse.Namespace) -> list[Pipeline]:

@@ -95,7 +95,7 @@ def test_status_reports_the_problem(versioned: Pipeline) -> None:
     assert "does not exist" in status["last_error"]
 
 
-@pytest.mark.parametrize("words", [["status"], ["jobs", "list"], ["rebuild-log"]])
+@pytest.mark.parametrize("words", [["status"], ["jobs", "list"]])
 def test_commands_do_not_wait_long_for_a_store_that_hangs(
     versioned: Pipeline, words: list[str]
 ) -> None:

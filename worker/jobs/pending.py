@@ -138,7 +138,11 @@ def pending_jobs(ledger: StackLedger, store: Store, pipeline: Pipeline) -> Itera
     Yields:
         The jobs that are waiting or running. What the pipeline ignores, and uploads that only wait
         for their deletion, are left out.
-    """
+
+    Raises:
+        ServiceUnavailable: The store or the database cannot be used; noticed soon.
+    """  # noqa: DOC502  raised by store and ledger
+    store.check_bucket(pipeline.input, soon=True)
     pages = store.list_pages(pipeline.input, versions=store.is_versioned(pipeline.input))
     works = group_by_key(pipeline.input, pages, pipeline.ignore)
     uploads = (upload for work in works for upload in work.uploads)

@@ -127,9 +127,9 @@ class MemoryStore:
         self.check_bucket(bucket)
         return bucket in self._versioned
 
-    def check_bucket(self, bucket: str, *, once: bool = False) -> None:
+    def check_bucket(self, bucket: str, *, soon: bool = False) -> None:
         """See `Store.check_bucket`."""
-        del once
+        del soon
         self._bucket(bucket)
 
     def object_count(self, bucket: str) -> int | None:

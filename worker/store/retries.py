@@ -29,6 +29,8 @@ class RetryPolicy:
 STANDARD = RetryPolicy(attempts=4, wait_seconds=1)
 #: For a download: a response that stalls is given up soon; the upload is tried again later.
 DOWNLOAD = RetryPolicy(attempts=4, wait_seconds=1, response_seconds=20)
+#: For the first request of what a person waits for.
+SOON = RetryPolicy(attempts=4, wait_seconds=1, response_seconds=5)
 #: For a request that must not be repeated: one that seemed to fail may have worked.
 ONCE = RetryPolicy(attempts=1, wait_seconds=0)
 #: For a request that only checks whether the store responds.

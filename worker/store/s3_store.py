@@ -19,7 +19,7 @@ from worker.errors import ObjectMissing, RequestRefused, ServiceUnavailable, Upl
 from worker.settings import Settings, StoreSettings
 from worker.store import quirks, s3_deletion
 from worker.store.client import SHA256
-from worker.store.retries import DOWNLOAD, PROBE, STANDARD
+from worker.store.retries import DOWNLOAD, PROBE, SOON, STANDARD
 from worker.store.s3_copy import Copy
 from worker.store.s3_listing import ListingUnreadable, Page, list_pages, parse
 from worker.store.s3_multipart import UNKNOWN_UPLOAD, S3Multipart
@@ -55,9 +55,9 @@ class S3Store:
             raise self._requests.bucket_error(bucket, error) from error
         return response.findtext("Status") in ("Enabled", "Suspended")
 
-    def check_bucket(self, bucket: str, *, once: bool = False) -> None:
+    def check_bucket(self, bucket: str, *, soon: bool = False) -> None:
         """See `Store.check_bucket`."""
-        self._requests.check(bucket, PROBE if once else STANDARD)
+        self._requests.check(bucket, SOON if soon else STANDARD)
 
     def object_count(self, bucket: str) -> int | None:
         """See `Store.object_count`."""

@@ -165,12 +165,12 @@ class Store(Protocol):
     def is_versioned(self, bucket: str) -> bool:
         """Return whether the bucket has, or once had, versions."""
 
-    def check_bucket(self, bucket: str, *, once: bool = False) -> None:
+    def check_bucket(self, bucket: str, *, soon: bool = False) -> None:
         """Raise ServiceUnavailable unless the bucket exists and may be used.
 
         Args:
             bucket: The bucket.
-            once: Whether it is asked only once, and has to answer soon: a person waits.
+            soon: Whether a store that hangs is noticed after seconds, because a person waits.
         """
 
     def object_count(self, bucket: str) -> int | None:

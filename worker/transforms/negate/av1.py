@@ -12,7 +12,7 @@ _QUALITY = 90
 # Flags of the third byte of `av1C` (AV1 in ISOBMFF, 2.3.3).
 _HIGH_DEPTH, _TWELVE, _MONOCHROME, _HALF_WIDTH, _HALF_HEIGHT = 0x40, 0x20, 0x10, 0x08, 0x04
 _BT601 = 6
-# For a pixel; it takes 30. With half of them libaom 3.14 ends the process instead of failing.
+# For a pixel; it takes 30. With 10 libaom 3.14 ends the process instead of failing.
 _ENCODER_BYTES = 20
 
 

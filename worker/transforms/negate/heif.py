@@ -27,7 +27,12 @@ from worker.transforms.negate.picture_codec import (
 from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import boxes, heif, pixel_limit
-from worker.transforms.pictures.decoding import memory_errors, translated_errors
+from worker.transforms.pictures.decoding import (
+    DECODER_BYTES,
+    ENCODER_BYTES,
+    memory_errors,
+    translated_errors,
+)
 from worker.transforms.pictures.heif import Heif
 from worker.transforms.pictures.mapped_file import MappedFile
 
@@ -57,7 +62,6 @@ _UNWANTED = {
     b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481"): previews.CREDENTIALS_NOTE,
 }
 _RGB = 0  # matrix coefficients
-_CODEC_BYTES = 64  # for a pixel, decoder and encoder
 _MAX_ERROR = 8  # of 255, in the mean: more is not the loss of coding again
 
 _Property = tuple[bool, bytes]
@@ -114,7 +118,7 @@ def _negate(file: MappedFile, target: Path, pixels: int, codec: Codec) -> list[s
     plan = _planned(source, codec)
     areas = [_area(source, item) for item in plan.colored]
     pixel_limit.check(sum(areas), pixels)
-    needed = _CODEC_BYTES * max(areas, default=0)
+    needed = DECODER_BYTES[codec.name] * max(areas, default=0)
     with translated_errors(codec.name, pixels), memory_errors(needed):
         negatives = {item: _negative(source, item, codec) for item in plan.colored}
     changed = {item: (each.data, each.properties) for item, each in negatives.items()}
@@ -207,7 +211,8 @@ def _negative(source: Heif, item: int, codec: Codec) -> _Negative:
     if decoded.size != source.size(item) or decoded.bits != bits:
         raise InvalidInput(f"the {codec.name}'s data have another size or depth than its boxes say")
     wanted = Pixels(decoded.mode, decoded.size, bits, decoded.data.translate(COMPLEMENT))
-    made_file, made_nclx = codec.encode(wanted, subsampling, nclx or Nclx())
+    with memory_errors(ENCODER_BYTES * _area(source, item)):
+        made_file, made_nclx = codec.encode(wanted, subsampling, nclx or Nclx())
     made = heif.read(memoryview(made_file))
     made_properties = {whole[4:8]: whole for _, whole in _properties(made, made.primary)}
     replaced = {kind: made_properties[kind] for kind in (CONFIGURATIONS[codec.kind], _SIZE)}

@@ -20,7 +20,12 @@ from worker.transforms.negate.pixels import COMPLEMENT
 from worker.transforms.pictures import boxes, codestream, pixel_limit
 from worker.transforms.pictures.boxes import Box
 from worker.transforms.pictures.codestream import Header
-from worker.transforms.pictures.decoding import memory_errors, translated_errors
+from worker.transforms.pictures.decoding import (
+    DECODER_BYTES,
+    ENCODER_BYTES,
+    memory_errors,
+    translated_errors,
+)
 from worker.transforms.pictures.mapped_file import MappedFile
 
 _NAME = "JPEG 2000"
@@ -35,7 +40,6 @@ _ENUMERATED, _COMPLEMENTED = 1, (12, 16, 17, 18, 20, 21)
 _COLOR, _OPACITY = 0, 1  # types of a channel
 _BYTE_BITS, _DEEP_BITS = 8, 16
 _MAX_COMPONENTS = 4
-_CODEC_BYTES = 64  # for a pixel, decoder and encoder
 _WITHOUT_ALPHA = (1, 3)  # components, if no channels are defined
 
 
@@ -179,7 +183,8 @@ def _negative(data: memoryview, colors: Sequence[bool], pixels: int) -> tuple[by
         ]
         negative = bands[0] if len(bands) == 1 else Image.merge(image.mode, bands)
         buffer = BytesIO()
-        negative.save(buffer, "JPEG2000", no_jp2=True, **_options(header, len(data)))
+        with memory_errors(ENCODER_BYTES * header.width * header.height):
+            negative.save(buffer, "JPEG2000", no_jp2=True, **_options(header, len(data)))
     made = memoryview(buffer.getvalue())
     written = codestream.read(made)
     kept = (header.width, header.height, header.components, header.is_reversible)
@@ -203,7 +208,7 @@ def _decoded(data: memoryview, header: Header, pixels: int) -> Iterator[Image.Im
         )
     with (
         translated_errors(_NAME, pixels),
-        memory_errors(_CODEC_BYTES * header.width * header.height),
+        memory_errors(DECODER_BYTES[_NAME] * header.width * header.height),
         Image.open(BytesIO(data), formats=("JPEG2000",)) as image,
     ):
         image.load()

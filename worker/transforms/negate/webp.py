@@ -18,7 +18,12 @@ from worker.transforms.negate import previews
 from worker.transforms.negate.previews import Negated
 from worker.transforms.negate.verification import check_equal
 from worker.transforms.pictures import pixel_limit, webp_header
-from worker.transforms.pictures.decoding import memory_errors, translated_errors
+from worker.transforms.pictures.decoding import (
+    DECODER_BYTES,
+    ENCODER_BYTES,
+    memory_errors,
+    translated_errors,
+)
 from worker.transforms.pictures.mapped_file import MappedFile
 from worker.transforms.pictures.webp_header import EXTENDED, LOSSLESS, LOSSY, CodedPicture
 
@@ -29,7 +34,6 @@ _ANIMATION, _FRAME, _ALPHA = b"ANIM", b"ANMF", b"ALPH"
 _PICTURES, _STRUCTURE = (LOSSY, LOSSLESS), (EXTENDED, _ANIMATION, _ALPHA, b"ICCP")
 _QUALITY = 90
 _HAS_ALPHA_AT, _HAS_ALPHA = 4, 0x10  # in the header of lossless data (section 3.4)
-_CODEC_BYTES = 64  # for a pixel, decoder and encoder
 _CREDENTIALS = b"C2PA"  # C2PA 2.2, A.3.7
 _EXIF = b"Exif\0\0"  # before the EXIF data in files of some programs
 
@@ -163,16 +167,18 @@ def _negated(kind: bytes, content: memoryview, pixels: int) -> Negated:
 def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
     """Decode a picture, and encode its negative."""
     header = _picture(kind, content, None)
+    area = header.width * header.height
     body = b"WEBP" + _chunk(kind, content)
     buffer = BytesIO()
     with (
         translated_errors("WebP", pixels),
-        memory_errors(_CODEC_BYTES * header.width * header.height),
+        memory_errors(DECODER_BYTES["WebP"] * area),
         Image.open(BytesIO(_chunk(b"RIFF", body)), formats=("WEBP",)) as image,
     ):
         image.load()
         options = {"lossless": kind == LOSSLESS, "exact": True, "quality": _QUALITY}
-        _negative(image).save(buffer, "WEBP", **options)
+        with memory_errors(ENCODER_BYTES * area):
+            _negative(image).save(buffer, "WEBP", **options)
     (found,) = (bytes(c) for k, c in _read(buffer.getbuffer()) if k == kind)
     if kind == LOSSLESS:  # the encoder omits the flag if all pixels are opaque
         flag = found[_HAS_ALPHA_AT] | (content[_HAS_ALPHA_AT] & _HAS_ALPHA)

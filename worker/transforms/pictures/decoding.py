@@ -11,6 +11,11 @@ from PIL import Image, UnidentifiedImageError
 from worker.errors import InvalidInput, PipelineError
 from worker.transforms.pictures import pixel_limit
 
+#: Bytes per pixel of codecs that report failed allocations as damage. Decoders, by format:
+DECODER_BYTES = {"JPEG 2000": 32, "WebP": 24, "AVIF": 16, "HEIC": 16, "progressive JPEG": 10}
+#: Encoders:
+ENCODER_BYTES = 64
+_FIXED_BYTES = 32 << 20  # what a codec takes for the smallest picture
 _PIXELS = re.compile(r"\((\d+) pixels\)")  # in Pillow's message on a picture that is too large
 
 
@@ -50,16 +55,16 @@ def translated_errors(file_format: str, max_pixels: int) -> Iterator[None]:
 
 @contextmanager
 def memory_errors(needed: int) -> Iterator[None]:
-    """Tell missing memory from damage, in a block that uses a codec.
+    """Raise MemoryError if a codec failed in a block because memory was short.
 
-    Pillow 13.0 reports what WebP's, AVIF's and JPEG 2000's codecs could not allocate as damage, or
-    by a number.
+    Pillow 13.0 reports what the codecs of `DECODER_BYTES` could not allocate as damage, or by a
+    number.
 
     Args:
-        needed: The bytes that the codec takes at most.
+        needed: The bytes that the codec takes at most for the pixels; 0 if it reports them itself.
 
     Raises:
-        MemoryError: The block failed, and there are fewer.
+        MemoryError: The block failed, and these bytes cannot be allocated.
         PipelineError: The block raised it.
     """
     try:
@@ -68,15 +73,15 @@ def memory_errors(needed: int) -> Iterator[None]:
         raise
     except Exception as error:
         is_reported = isinstance(error, OSError) and error.errno is not None
-        if not is_reported:
+        if needed and not is_reported:
             require_memory(needed)
         raise
 
 
 def require_memory(size: int) -> None:
-    """Raise MemoryError unless this process can have so many bytes; it does not keep them."""
+    """Raise MemoryError unless a codec can allocate so many bytes for pixels."""
     try:
-        mmap.mmap(-1, max(1, size)).close()
+        mmap.mmap(-1, _FIXED_BYTES + size).close()
     except OSError as error:
         raise MemoryError from error
 

@@ -22,7 +22,7 @@ from worker.transforms.pictures import (
     tiff_pages,
     webp_header,
 )
-from worker.transforms.pictures.decoding import memory_errors, translated_errors
+from worker.transforms.pictures.decoding import DECODER_BYTES, memory_errors, translated_errors
 from worker.transforms.pictures.formats import Format
 from worker.transforms.pictures.inspection import Inspection
 from worker.transforms.pictures.mapped_file import MappedFile
@@ -31,8 +31,6 @@ _FORMATS = (
     *(formats.JPEG, formats.PNG, formats.GIF, formats.TIFF, formats.WEBP, formats.BMP),
     *(formats.PNM, formats.AVIF, formats.JPEG_2000, formats.HEIC),
 )
-# What a decoder takes for a pixel, of those that do not say so when they cannot have it.
-_DECODER_BYTES = {"JPEG 2000": 32, "WebP": 24, "AVIF": 16, "HEIC": 16, "progressive JPEG": 10}
 _ORIENTATION = 274
 # EXIF 2.32, tag 274: how to turn a picture upright.
 _TURN = {
@@ -115,10 +113,10 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
     if known == formats.HEIC:
         heif_library.load().register_heif_opener()
     needed = 0
-    if known == formats.WEBP:  # Pillow makes its decoder when it opens it
+    if known == formats.WEBP:  # Image.open makes the decoder
         width, height = webp_header.canvas(file.data)
         pixel_limit.check(width * height, max_pixels)
-        needed = _DECODER_BYTES[known.name] * width * height
+        needed = DECODER_BYTES[known.name] * width * height
     try:
         with (
             libtiff_messages.captured() as messages,
@@ -151,7 +149,7 @@ def opened(path: Path, max_pixels: int, further: Collection[str] = ()) -> Iterat
 
 
 def _decoder_bytes(known: Format, image: Image.Image) -> int:
-    """Return what decoding takes at most, 0 if the decoder itself says when memory is missing."""
+    """Return what decoding takes at most, 0 if the decoder itself reports missing memory."""
     is_progressive = known == formats.JPEG and image.info.get("progressive")
     name = "progressive JPEG" if is_progressive else known.name
-    return _DECODER_BYTES.get(name, 0) * image.width * image.height
+    return DECODER_BYTES.get(name, 0) * image.width * image.height
