@@ -23,7 +23,7 @@ GRACE, EMPTY = 600, 600
 
 @contextmanager
 def at_work(pipeline: Pipeline, grace: int = GRACE, empty: int = EMPTY) -> Iterator[ObjectStore]:
-    """Let the worker process uploads as they come; a last pass leaves none.
+    """Let the worker process uploads as they come; a final pass empties the input bucket.
 
     Args:
         pipeline: The pipeline.

@@ -30,7 +30,7 @@ def store(shared: Broker) -> Iterator[Cloud]:
         yield made
 
 
-#: Seconds in which a camera has ended; what is not confirmed is sent again after 30 s.
+#: Deadline for the exit of a camera, in seconds; what is not confirmed is sent again after 30 s.
 END_SECONDS = 120 * patience()
 
 

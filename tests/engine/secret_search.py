@@ -36,7 +36,7 @@ def files_with(folder: Path, secrets: Collection[str]) -> dict[Path, int]:
     """Return path -> mode of the files below a folder that hold a secret, packed or not."""
     found = {}
     for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # of a process that goes on
+        with suppress(FileNotFoundError):  # deleted meanwhile by a running process
             if path.is_symlink() or not path.is_file():
                 continue
             content = path.read_bytes().decode("latin-1")
@@ -50,7 +50,7 @@ def is_private(path: Path) -> bool:
     try:
         if not path.stat().st_mode & 0o077:
             return True
-    except FileNotFoundError:  # of a process that goes on
+    except FileNotFoundError:  # deleted meanwhile by a running process
         return True
     return any(not folder.stat().st_mode & 0o077 for folder in path.parents)
 

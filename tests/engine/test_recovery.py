@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import psutil
@@ -253,16 +254,23 @@ def test_upload_during_destroy_is_purged(operator: CloudOperator) -> None:
     server.suspend()  # nothing is purged before the cloud is suspended
     destroy = operator.checkout.start("destroy", "--data", "--yes", *STACK)
     assert destroy.stdout is not None
+    limit = threading.Timer(300 * patience(), destroy.kill)
+    limit.start()
     printed = ""
-    for line in destroy.stdout:
-        printed += line
-        if "deleted  Instance vm" in line:
-            daemon.suspend()
-            server.resume()
-        if "deleted  BucketContents input-contents" in line:
-            store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
-            daemon.resume()
-    assert destroy.wait(60 * patience()) == 0, printed
+    try:
+        for line in destroy.stdout:
+            printed += line
+            if "deleted  Instance vm" in line:
+                daemon.suspend()
+                server.resume()
+            if "deleted  BucketContents input-contents" in line:
+                store.put_object(Bucket=bucket, Key="late.jpg", Body=b"late")
+                daemon.resume()
+        assert destroy.wait(60 * patience()) == 0, printed
+    finally:
+        limit.cancel()
+        server.resume()
+        daemon.resume()
     destroy.stdout.close()
     assert f"Uploads came to bucket {bucket} after it had been emptied" in printed
     assert "Nothing is left of it." in printed

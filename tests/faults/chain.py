@@ -181,7 +181,8 @@ class Chain:
     def share(self, name: str, machines: Sequence[str], lister: str) -> None:
         """Let the machines that start now work together on a pipeline, and one of them list.
 
-        It does so however late it starts: its first request shortens its lease to the usual time.
+        It does so however late it starts, until `end_share`, unless its first request has shortened
+        its lease to the usual time.
         """
         for machine in machines:
             self.show_alive(name, machine)
@@ -189,6 +190,12 @@ class Chain:
             "INSERT INTO pipeline.listers (stack, pipeline, machine, until) "
             "VALUES (%s, %s, %s, now() + interval '1 hour')",
             *(self.pipeline.name, name, lister),
+        )
+
+    def end_share(self) -> None:
+        """Let another machine list in ten seconds, where the first has not come so far."""
+        self.pipeline.sql(
+            "UPDATE pipeline.listers SET until = least(until, now() + interval '10 seconds')"
         )
 
     def show_alive(self, name: str, machine: str) -> None:

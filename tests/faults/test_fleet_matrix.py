@@ -83,6 +83,7 @@ def test_exact(chains: dict[str, Chain], kind: str, cell: Cell) -> None:
             return injector.has_struck
 
         eventually(has_struck, every=1)
+        chain.end_share()
         if cell.fault == "SIGKILL" and cell.workers == len(MACHINES):
             machine.kill()
             chain.let_expire(ONE)

@@ -208,10 +208,10 @@ static void segments(const uint8_t *data, size_t size) {
 
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
-    time_t end = time(NULL) + atoi(argv[1]);
+    time_t end = time(NULL) + atoi(argv[1]), last = end + 9 * atoi(argv[1]);
     state = 88172645463325252u ^ (uint64_t)atoll(argv[2]);
     long tried = 0, taken = 0;
-    while (time(NULL) < end || tried < LEAST || !taken) {
+    while (time(NULL) < end || (time(NULL) < last && (tried < LEAST || !taken))) {
         for (int i = 3; i < argc; i++) {
             FILE *file = fopen(argv[i], "rb");
             static uint8_t data[1 << 17];

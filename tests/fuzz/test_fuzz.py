@@ -12,7 +12,7 @@ SECONDS = 25
 
 
 @pytest.mark.skipif(sanitized.COMPILER is None, reason="no C compiler")
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_kernels_under_sanitizers(tmp_path: Path) -> None:
     """No sanitizer reports an error, and the kernel negates its own results."""
     counted = sanitized.run(tmp_path, SECONDS, 1)
@@ -22,7 +22,7 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sanitized.COMPILER is None, reason="no C compiler")
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_mutated_files_are_taken_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

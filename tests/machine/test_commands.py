@@ -21,9 +21,9 @@ UNITS = "/run/systemd/system"
 CREDENTIALS = "/etc/pipeline/credentials/s3-secret-key"
 
 
-# One script, since the job may end while somebody logs in.
+# One script, since the job may end between two logins.
 STOP_SUPERVISOR = """
-until job=$(pgrep -f -o '[p]robe.py /tmp'); do sleep 0.1; done
+for each in $(seq 2400); do job=$(pgrep -f -o '[p]robe.py /tmp') && break; sleep 0.1; done
 unit=$(sed -n 's#^0::.*/##p' /proc/$job/cgroup)
 systemctl kill --signal=STOP --kill-who=main $unit && echo $unit
 """

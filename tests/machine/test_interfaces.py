@@ -80,7 +80,7 @@ def is_active(guest: Guest, name: str) -> bool:
 
 
 def serves(guest: Guest, name: str) -> bool:
-    """Return whether a service is active and listens, if it ever does."""
+    """Return whether a service is active and, if it has a port, listens."""
     listening = name not in PORTS or guest.shell(f"ss -H -tln sport = :{PORTS[name]}") != ""
     return is_active(guest, name) and listening
 

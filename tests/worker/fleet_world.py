@@ -1,8 +1,8 @@
 """Several machines that share a pipeline's work, in memory: without processes."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -56,6 +56,15 @@ class Machine:
         """Wait for its end."""
         self._thread.join(60 * patience())
         assert not self._thread.is_alive()
+
+
+@contextmanager
+def set_at_the_end(event: threading.Event) -> Iterator[None]:
+    """Set an event that a transform waits for, also if the test fails before it does so."""
+    try:
+        yield
+    finally:
+        event.set()
 
 
 class Fleet:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.eventually import eventually, patience
 from tests.worker.chain_world import chained
-from tests.worker.fleet_world import Fleet
+from tests.worker.fleet_world import Fleet, set_at_the_end
 from tests.worker.gather_world import CONFIGURATION, SPLITS, gathering, retry, splitting
 from tests.worker.test_grace import let_hours_pass
 from tests.worker.world import GOOD, INPUT, QUARANTINE, Transforms, World, failing
@@ -100,7 +100,7 @@ def test_a_machine_that_ends_gives_its_work_back(world: World) -> None:
 
     for number in range(20):
         world.upload(f"{number}.png")
-    with Fleet(world) as fleet:
+    with Fleet(world) as fleet, set_at_the_end(released):
         one = fleet.start(ONE, Transforms({b"photo": hang}))
         for _ in range(2):
             assert hanging.acquire(timeout=60 * patience())
@@ -123,7 +123,7 @@ def test_the_last_job_of_a_pass_holds_up_no_other(world: World) -> None:
 
     world.schedule = replace(world.schedule, heartbeat=0.02)
     world.upload("long.png", b"long")
-    with Fleet(world) as fleet:
+    with Fleet(world) as fleet, set_at_the_end(released):
         one = fleet.start(ONE, Transforms({b"long": hang}), is_outdated=begun.is_set)
         eventually(lambda: one.one.was_outdated)
         for number in range(20):
@@ -162,7 +162,7 @@ def test_a_dead_machines_work_is_done_by_others(versioned: World) -> None:
         assert released.wait(300)
 
     versioned.upload("x.png")
-    with Fleet(versioned) as fleet:
+    with Fleet(versioned) as fleet, set_at_the_end(released):
         one = fleet.start(ONE, Transforms({b"photo": hang}))
         assert hanging.wait(60 * patience())
         one.queues[0].vanish()
@@ -398,7 +398,7 @@ def test_large_uploads_leave_threads_to_small_ones(world: World) -> None:
         world.upload(f"a{number}.png", large)
     for number in range(10):
         world.upload(f"b{number}.png")
-    with Fleet(world) as fleet:
+    with Fleet(world) as fleet, set_at_the_end(are_small_done):
         for name in (ONE, TWO):
             fleet.start(name, Transforms({large: wait}))
         eventually(lambda: len(world.outcomes()) == 10)
@@ -427,7 +427,7 @@ def test_failed_uploads_do_not_delay_others(world: World) -> None:
     world.transforms = Transforms({one.encode(): hang_at_the_second_try(one) for one in names})
     for name in names:
         world.upload(f"{name}.png", name.encode())
-    with Fleet(world, threads=4) as fleet:
+    with Fleet(world, threads=4) as fleet, set_at_the_end(released):
         for name in (ONE, TWO):
             fleet.start(name)
         for _ in range(2):

@@ -113,11 +113,13 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
             return is_leased
 
         eventually(has_begun)
+        one.freeze()
         two.stop()
         one.kill()
         # However long its start takes.
         versioned.sql("UPDATE pipeline.leases SET until = until + interval '1 hour'")
         leases = versioned.sql(query)
+        assert leases
         one.start()
         held = "SELECT 1 FROM pipeline.leases WHERE fence = ANY(%s) AND until > now()"
         eventually(lambda: not versioned.sql(held, [row["fence"] for row in leases]))

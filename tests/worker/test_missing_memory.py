@@ -23,7 +23,6 @@ CHILD = """
 import re, resource, sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 from worker.sandbox import application
 from worker.transforms import Input
 transform = import_module(f"worker.transforms.{sys.argv[1]}")

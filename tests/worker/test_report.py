@@ -310,7 +310,7 @@ def test_status_of_machines(stack: Stack) -> None:
     keys = [f"{number}.png" for number in range(5)]
     start(stack.ledger, *(done(replace(CAT, key=key)) for key in keys))
     stack.whole.connection.execute(
-        "UPDATE pipeline.leases SET until = until + interval '1 hour'"  # however slow we are
+        "UPDATE pipeline.leases SET until = until + interval '1 hour'"  # on a slow computer too
     )
     stack.ledger.fail({replace(CAT, key="4.png"): "deferred"})
     stack.ledger.heartbeat(None, LOAD, is_live=True)

@@ -142,7 +142,7 @@ def test_a_child_whose_worker_died_before_it_had_started_ends_silently(said: str
 def test_a_signal_ends_the_pass_before_its_transforms(versioned: Pipeline) -> None:
     versioned.put("slow.webp", slow_photo())
     with transforming_worker(versioned, "slow.webp") as (worker, transform):
-        transform.suspend()  # it would never end
+        transform.suspend()  # before it ends
         family = children(worker)
         os.kill(worker, signal.SIGTERM)
         eventually(lambda: '"event": "pass"' in (versioned.folder / "pass.log").read_text())

@@ -27,7 +27,7 @@ def speaking(*scripts: Iterable[bytes]) -> Iterator[tuple[Client, Callable[[], i
     """Serve connections, one script each: its pieces are sent as they come; then it stays open.
 
     Yields:
-        A client, and a function that returns how many requests it has sent: it takes a script.
+        A client, each of whose calls uses up a script, and a function that counts the requests.
     """
     listener, received = socket.create_server(("127.0.0.1", 0)), list[int]()
 

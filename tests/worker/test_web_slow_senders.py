@@ -38,7 +38,7 @@ class JumpingSelector(selectors.SelectSelector):
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop without waiting, whose clock stands still meanwhile, however slow we are."""
+    """An event loop without waiting, whose clock stands still, on a slow computer too."""
 
     def __init__(self) -> None:
         self._jumping = JumpingSelector()

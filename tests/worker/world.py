@@ -152,7 +152,7 @@ class World:
         source = OwnListing(context, threads, schedule, 60 * patience())
         one = Pass(context, threads, source, is_done)
         one.run()
-        assert one.was_outdated, "nothing has happened for a minute"
+        assert one.was_outdated, "the condition did not become true"
 
     def context(
         self, pipeline: str = "negatives", ledger: Ledger | None = None, machine: str = "vm-1"
