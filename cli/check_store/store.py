@@ -42,7 +42,7 @@ class Store:
                 connect_timeout=10,
                 read_timeout=60,
                 # What a store answers while it is overloaded is no result.
-                retries={"mode": "standard", "total_max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": 6},
                 request_checksum_calculation=checksums,
                 response_checksum_validation=checksums,
                 signature_version=signature,

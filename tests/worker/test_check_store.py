@@ -1,5 +1,6 @@
 """`./pipeline check-store` interrupted, and used wrongly; results are in test_stores.py."""
 
+import json
 import signal
 from pathlib import Path
 from threading import Event
@@ -7,12 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench.proxy import Proxy
+from bench.proxy import Proxy, Response
 from cli.check_store.scratch_buckets import PREFIX
 from local.object_store import ObjectStore
 from tests.eventually import patience
 from tests.stores.command import keys_file, run, start
 from tests.worker.pipeline import client
+from tests.worker.scripted_store import error
 
 
 @pytest.fixture
@@ -51,6 +53,26 @@ def test_an_interrupted_check_leaves_nothing(
     assert process.returncode not in (0, None)
     assert "Traceback" not in err
     assert own_buckets(moto) == []
+
+
+def test_an_error_of_the_store_is_not_taken_for_access(rclone: ObjectStore, tmp_path: Path) -> None:
+    address = urlsplit(rclone.endpoint)
+
+    def fail(_: int, phase: str, request: bytes) -> Response | None:
+        """Answer requests without keys to delete an object."""
+        is_anonymous = request.startswith(b"DELETE") and b"authorization" not in request.lower()
+        return (
+            Response(error(501, "NotImplemented")) if phase == "before" and is_anonymous else None
+        )
+
+    with Proxy(str(address.hostname), address.port or 80, fail) as proxy:
+        keys = keys_file(tmp_path, rclone)
+        ended = run("--endpoint", f"http://127.0.0.1:{proxy.port}", "--keys", str(keys), "--json")
+    found = json.loads(ended.out)
+    results = {one["name"]: one["result"] for one in found["checks"]}
+    assert results["anonymous"] == "delete: 501 NotImplemented"
+    sentences = {one["name"]: one["sentence"] for one in found["findings"]}
+    assert "neither gives a stranger what was asked for" in sentences["anonymous"]
 
 
 NOTHING_LISTENS = ("--endpoint", "http://127.0.0.1:9")

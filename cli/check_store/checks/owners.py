@@ -7,7 +7,8 @@ from cli.check_store.credentials import Credentials
 from cli.check_store.scratch_buckets import PREFIX, ScratchBuckets
 from cli.check_store.store import refusal
 
-_FORBIDDEN, _NOT_FOUND, _CONFLICT = "403", "404", "409"
+_REFUSED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = "4", "403", "404", "409"
+_ALLOWED = "no: can "
 _OURS_ALREADY = "409 BucketAlreadyOwnedByYou"
 
 
@@ -32,8 +33,10 @@ def _stranger(scratch: ScratchBuckets, credentials: Credentials | None) -> str:
         "write": refusal(client.put_object, **where, Body=b"another"),
         "delete": refusal(client.delete_object, **where),
     }
-    allowed = [what for what, answer in tried.items() if not answer.startswith(_FORBIDDEN)]
-    return YES if not allowed else f"no: can {', '.join(allowed)}"
+    if allowed := [what for what, answer in tried.items() if not answer]:
+        return f"{_ALLOWED}{', '.join(allowed)}"
+    others = (f"{k}: {v}" for k, v in tried.items() if not v.startswith(_REFUSED))
+    return next(others, YES)
 
 
 def _wrong_secret(scratch: ScratchBuckets) -> str:
@@ -64,13 +67,23 @@ def _others_head(scratch: ScratchBuckets) -> str:
     return answer if answer and not answer.startswith(_FORBIDDEN) else yes_if(bool(answer))
 
 
+_UNCLEAR = Consequence(
+    Severity.BROKEN,
+    "The store neither gives a stranger what was asked for nor refuses it: check again, since "
+    "it may have an error of its own.",
+)
 _OPEN = "Whoever reaches the store can read, replace and delete photos"
 CHECKS = (
     Check(
         "wrong-secret",
         "A wrong secret key is refused",
         _wrong_secret,
-        Consequence(Severity.DATA_LOSS, f"{_OPEN}: run it where only you can reach it."),
+        Consequence(
+            Severity.DATA_LOSS,
+            f"{_OPEN}: run it where only you can reach it.",
+            lambda results: results["wrong-secret"].startswith(_ALLOWED),
+        ),
+        otherwise=_UNCLEAR,
     ),
     Check(
         "anonymous",
@@ -80,16 +93,21 @@ CHECKS = (
             Severity.DATA_LOSS,
             "Whoever reaches the store can get photos, or their names, without any key: run it "
             "where only you can reach it.",
+            lambda results: results["anonymous"].startswith(_ALLOWED),
         ),
+        otherwise=_UNCLEAR,
     ),
     Check(
         "others-objects",
         "Another owner cannot list, read, replace or delete our objects",
         _others_objects,
         Consequence(
-            Severity.DATA_LOSS, "Everyone with keys to the store can read and change all photos."
+            Severity.DATA_LOSS,
+            "Everyone with keys to the store can read and change all photos.",
+            lambda results: results["others-objects"].startswith(_ALLOWED),
         ),
         OTHER_OWNER,
+        _UNCLEAR,
     ),
     Check(
         "others-name",
