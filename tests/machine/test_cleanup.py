@@ -16,7 +16,7 @@ from local.machine.nspawn.machine import NspawnMachine
 from tests.machine import stacks
 from tests.machine.guest import eventually
 from tests.machine.stacks import USER_DATA
-from tests.running import alive
+from tests.running import is_alive
 
 
 def networks(processes: list[psutil.Process]) -> set[str]:
@@ -54,7 +54,7 @@ def booting(able: None) -> Iterator[NspawnMachine]:
         assert isinstance(made, NspawnMachine)
         yield made
         members = family(made)
-    assert not any(map(alive, members))
+    assert not any(map(is_alive, members))
     assert groups(made) == set()
 
 
@@ -88,7 +88,7 @@ def test_killing_any_part_ends_the_machine(booting: NspawnMachine, victim: str) 
     target = next(each for each in members if victim in command(each))
     with held_networks(members):
         os.kill(target.pid, signal.SIGKILL)
-        eventually(lambda: not any(map(alive, members)), what="all of its processes have ended")
+        eventually(lambda: not any(map(is_alive, members)), what="all of its processes have ended")
         assert not machine.is_running(booting.folder)
         assert not own & networks(list(psutil.process_iter()))
 

@@ -20,7 +20,7 @@ from tests.engine.snapshot import take_snapshot
 from tests.machine import stacks
 from tests.machine.guest import eventually
 from tests.machine.stacks import USER_DATA
-from tests.running import alive
+from tests.running import is_alive
 
 SUITE = "bookworm"
 DEPLOYED = """
@@ -49,7 +49,7 @@ def test_killed_machine_boots_again_on_its_disk(booting: QemuMachine) -> None:
     first = booting.boot_id()
     members = [psutil.Process(int((booting.folder / "machine.pid").read_text()))]
     os.kill(members[0].pid, signal.SIGKILL)
-    eventually(lambda: not any(map(alive, members)), 15, "the machine is one process")
+    eventually(lambda: not any(map(is_alive, members)), 15, "the machine is one process")
     assert not machine.is_running(booting.folder)
     image = disk_image.path(cache_folder() / "images", SUITE)
     kinds.start(booting.folder, MachineKind(kinds.QEMU, str(image)), "vm", USER_DATA, "")

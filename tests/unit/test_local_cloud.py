@@ -20,7 +20,7 @@ from local.cloud import DAEMON, LocalCloud
 from local.machine import kinds
 from local.machine.kinds import MachineKind
 from tests.eventually import eventually
-from tests.running import alive
+from tests.running import is_alive
 
 START = "import sys; from pathlib import Path; from local.cloud import LocalCloud; "
 START += "LocalCloud(Path(sys.argv[1])).start()"
@@ -64,7 +64,7 @@ def await_healthy(api: Any, identifier: str) -> None:
 
 
 def check_gone(cloud: LocalCloud, found: set[psutil.Process], homes: list[Path]) -> None:
-    assert not any(map(alive, found))
+    assert not any(map(is_alive, found))
     assert not cloud.folder.exists()
     assert not [home for home in homes if home.exists()]
 

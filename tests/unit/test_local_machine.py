@@ -22,7 +22,7 @@ from local.machine.kinds import MachineKind
 from local.machine.process import units
 from local.machine.process.machine import ProcessMachine
 from tests.eventually import eventually, patience
-from tests.running import alive
+from tests.running import is_alive
 
 PIPELINES = ("negatives", "thumbs")
 PREPARE = "prepare --pipeline thumbs"
@@ -273,8 +273,8 @@ def test_stop_is_prompt_and_ends_the_workers_children(host: ProcessMachine) -> N
     members = family(host)
     begun = time.monotonic()
     kinds.stop(host.folder)
-    assert time.monotonic() - begun < 60 * patience()  # a pass that does not stop takes 600
-    assert not any(map(alive, members))
+    assert time.monotonic() - begun < 60 * patience()
+    assert not any(map(is_alive, members))
     assert not host.folder.exists()
 
 
@@ -285,7 +285,7 @@ def test_worker_that_ignores_the_signal_is_killed(host: ProcessMachine) -> None:
     begun = time.monotonic()
     kinds.stop(host.folder)
     assert time.monotonic() - begun < 60 * patience()
-    assert not any(map(alive, members))
+    assert not any(map(is_alive, members))
 
 
 def test_shut_down_lets_a_pass_end(host: ProcessMachine) -> None:

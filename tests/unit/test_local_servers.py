@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from local import object_store, postgres, processes
 from local.object_store import ObjectStore, Server
 from local.postgres import PostgreSQL
-from tests.running import alive
+from tests.running import is_alive
 
 START = "import sys; from pathlib import Path; from local import postgres as server; "
 START += "server.start(Path(sys.argv[1]))"
@@ -51,7 +51,7 @@ def marked(token: str) -> list[psutil.Process]:
                 found.append(process)
         except psutil.Error:
             continue
-    return [process for process in found if alive(process)]
+    return [process for process in found if is_alive(process)]
 
 
 @pytest.mark.parametrize(("server", "versions"), [("moto", True), ("rclone", False)])

@@ -25,7 +25,7 @@ from local.machine.process.machine import NO_BROKER, ProcessMachine
 from local.ports import listens
 from local.processes import find_program
 from tests.eventually import eventually, patience
-from tests.running import alive
+from tests.running import is_alive
 
 # `web` answers with the names of its credentials; `ingest` says to which port it would connect.
 WORKER_MAIN = """
@@ -172,7 +172,7 @@ def test_broker_of_this_computer_listens_on_the_loopback_until_the_machine_ends(
         eventually(lambda: listens(host.ports["cameras"]))
         assert ProcessHost(host).steps() == []
         ports, members = host.ports, family(host)
-    assert not any(map(alive, members))
+    assert not any(map(is_alive, members))
     assert not any(map(listens, ports.values()))
 
 

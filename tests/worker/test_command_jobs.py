@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from tests.eventually import eventually, patience
+from tests.running import is_alive
 from tests.worker.command_jobs import LIMITS, Jobs, accepting
 from tests.worker.pipeline import ROOT
-from tests.worker.test_compromised_transforms import is_alive
 from worker.environment import Environment
 from worker.errors import (
     InvalidInput,

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.eventually import eventually
+from tests.running import is_alive
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.test_sandbox import LANDLOCK, fake_child
 from tests.worker.test_transforms import RUN_POOL, python
@@ -195,14 +196,6 @@ def test_nothing_that_a_child_started_survives_it(
     finally:
         pool.close()
     eventually(lambda: not is_alive(grandchild))
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process runs; an orphan that has ended may be a zombie for ever."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize(

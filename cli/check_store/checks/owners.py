@@ -1,13 +1,24 @@
 """Access control: who can read and change what."""
 
 import secrets
+from collections.abc import Callable
 
-from cli.check_store.check import NO, OTHER_OWNER, YES, Check, Consequence, Severity, yes_if
+from cli.check_store.check import (
+    NO,
+    OTHER_OWNER,
+    YES,
+    Check,
+    Consequence,
+    Results,
+    Severity,
+    yes_if,
+)
 from cli.check_store.credentials import Credentials
 from cli.check_store.scratch_buckets import PREFIX, ScratchBuckets
 from cli.check_store.store import refusal
 
-_REFUSED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = "4", "403", "404", "409"
+_REFUSED = "4"  # any status of 4xx
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = "403", "404", "409"
 _ALLOWED = "no: can "
 _OURS_ALREADY = "409 BucketAlreadyOwnedByYou"
 
@@ -67,6 +78,11 @@ def _others_head(scratch: ScratchBuckets) -> str:
     return answer if answer and not answer.startswith(_FORBIDDEN) else yes_if(bool(answer))
 
 
+def _is_open(name: str) -> Callable[[Results], bool]:
+    """Return whether a check's result is that a stranger may do something."""
+    return lambda results: results[name].startswith(_ALLOWED)
+
+
 _UNCLEAR = Consequence(
     Severity.BROKEN,
     "The store neither gives a stranger what was asked for nor refuses it: check again, since "
@@ -81,7 +97,7 @@ CHECKS = (
         Consequence(
             Severity.DATA_LOSS,
             f"{_OPEN}: run it where only you can reach it.",
-            lambda results: results["wrong-secret"].startswith(_ALLOWED),
+            _is_open("wrong-secret"),
         ),
         otherwise=_UNCLEAR,
     ),
@@ -93,7 +109,7 @@ CHECKS = (
             Severity.DATA_LOSS,
             "Whoever reaches the store can get photos, or their names, without any key: run it "
             "where only you can reach it.",
-            lambda results: results["anonymous"].startswith(_ALLOWED),
+            _is_open("anonymous"),
         ),
         otherwise=_UNCLEAR,
     ),
@@ -104,7 +120,7 @@ CHECKS = (
         Consequence(
             Severity.DATA_LOSS,
             "Everyone with keys to the store can read and change all photos.",
-            lambda results: results["others-objects"].startswith(_ALLOWED),
+            _is_open("others-objects"),
         ),
         OTHER_OWNER,
         _UNCLEAR,

@@ -166,7 +166,7 @@ def _negated(kind: bytes, content: memoryview, pixels: int) -> Negated:
 
 def _negated_picture(kind: bytes, content: memoryview, pixels: int) -> bytes:
     """Decode a picture, and encode its negative."""
-    header = _picture(kind, content, None)
+    header = webp_header.coded_picture(kind, content)
     area = header.width * header.height
     body = b"WEBP" + _chunk(kind, content)
     buffer = BytesIO()

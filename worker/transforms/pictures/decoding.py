@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 from worker.errors import InvalidInput, PipelineError
 from worker.transforms.pictures import pixel_limit
 
-#: Bytes per pixel of codecs that report failed allocations as damage. Decoders, by format:
+#: Bytes that decoders take for a pixel at most, if they report a failed allocation as damage.
 DECODER_BYTES = {"JPEG 2000": 32, "WebP": 24, "AVIF": 16, "HEIC": 16, "progressive JPEG": 10}
-#: Encoders:
+#: Bytes that the encoders of these formats take for a pixel at most.
 ENCODER_BYTES = 64
 _FIXED_BYTES = 32 << 20  # what a codec takes for the smallest picture
 _PIXELS = re.compile(r"\((\d+) pixels\)")  # in Pillow's message on a picture that is too large

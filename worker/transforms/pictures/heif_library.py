@@ -21,7 +21,7 @@ def load() -> Any:
     """  # noqa: DOC502  raised by module_loading
     if find_spec(_NAME) is None:
         raise UploadDeferred("HEIC needs the package pillow-heif, which is missing")
-    module_loading.load(f"_{_NAME}")  # the package keeps an error of this import for its calls
+    module_loading.load(f"_{_NAME}")  # the package would hide an error of this import
     library = module_loading.load(_NAME)
     library.options.DECODE_THREADS = 1  # there is a process for each core
     return library

@@ -7,9 +7,9 @@ from worker.transforms.pictures.formats import Format
 def load(known: Format) -> None:
     """Import a format's codec; without effect for formats that need none.
 
-    If Pillow did so in vain, it would refuse all other pictures of the format in this process too.
-    libavif would use a thread for each core, as would every other process of the pool: with 16 of
-    them a picture takes five times the memory.
+    If Pillow's own import failed once, it would refuse all later pictures of the format in this
+    process. libavif would use a thread for each core, although there is a process for each: with 16
+    threads a picture takes five times the memory.
 
     Raises:
         MemoryError: There is not enough memory for it.
