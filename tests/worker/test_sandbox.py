@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.eventually import eventually
 from tests.worker.pipeline import ROOT, Pipeline
 from tests.worker.slow import children, slow_photo, transforming_worker
 from worker.environment import Environment
-from worker.errors import TransformCrashed
+from worker.errors import ServiceUnavailable, TransformCrashed
 from worker.sandbox.job_memory import MAX_BYTES
 from worker.sandbox.pool import Pool
 from worker.settings import Limits
@@ -294,6 +295,26 @@ def test_a_child_can_neither_change_its_input_nor_take_more_memory(tmp_path: Pat
     finally:
         pool.close()
     assert notes == ["EACCES", "EACCES", "EINVAL", "EPERM", "EPERM", "EPERM"]
+
+
+def test_a_child_that_cannot_start_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    pool, limits = Pool("copy", "{}", Limits(), tmp_path, 1), getrlimit(RLIMIT_NOFILE)
+    free = unused_descriptor()
+    setrlimit(RLIMIT_NOFILE, (free + 1, limits[1]))  # the first one of several that it needs
+    try:
+        with pytest.raises(ServiceUnavailable, match="cannot be started: Too many open files"):
+            pool.run([tmp_path / "source"], ["a.txt"], b"text")
+    finally:
+        setrlimit(RLIMIT_NOFILE, limits)
+        pool.close()
+    assert unused_descriptor() == free
+
+
+def unused_descriptor() -> int:
+    """Return the least descriptor that this process does not use."""
+    found = os.dup(0)
+    os.close(found)
+    return found
 
 
 @pytest.mark.parametrize("size", [0, 1, MAX_BYTES, MAX_BYTES + 1])

@@ -7,6 +7,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 #: Bytes of an input, and of all results of a job, at most.
 MAX_BYTES = 1 << 20
@@ -32,13 +33,18 @@ class JobMemory:
     def __init__(self) -> None:
         if sys.platform != "linux":
             raise OSError("no memfd_create")
-        self._written = os.memfd_create("input", os.MFD_CLOEXEC)
-        # The child, which has no rights beyond those of its user, cannot open it for writing.
-        os.fchmod(self._written, _READ_ONLY)
-        self.input = os.open(f"/proc/self/fd/{self._written}", os.O_RDONLY | os.O_CLOEXEC)
-        self.results = os.memfd_create("results", os.MFD_CLOEXEC | _ALLOW_SEALING)
-        os.ftruncate(self.results, MAX_BYTES)
-        fcntl.fcntl(self.results, _ADD_SEALS, _SEAL | _SHRINK | _GROW)
+        with ExitStack() as opened:
+            self._written = os.memfd_create("input", os.MFD_CLOEXEC)
+            opened.callback(os.close, self._written)
+            # The child, which has no rights beyond those of its user, cannot open it for writing.
+            os.fchmod(self._written, _READ_ONLY)
+            self.input = os.open(f"/proc/self/fd/{self._written}", os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, self.input)
+            self.results = os.memfd_create("results", os.MFD_CLOEXEC | _ALLOW_SEALING)
+            opened.callback(os.close, self.results)
+            os.ftruncate(self.results, MAX_BYTES)
+            fcntl.fcntl(self.results, _ADD_SEALS, _SEAL | _SHRINK | _GROW)
+            self._opened = opened.pop_all()
 
     @property
     def input_path(self) -> str:
@@ -73,8 +79,7 @@ class JobMemory:
 
     def close(self) -> None:
         """Close the descriptors; the memory is freed once the child has ended as well."""
-        for descriptor in (self._written, self.input, self.results):
-            os.close(descriptor)
+        self._opened.close()
 
 
 def write_results(descriptor: int, contents: Sequence[bytes]) -> None:
