@@ -42,6 +42,7 @@ class LocalStack:
         self.has_pipelines = has_pipelines
         self.cloud = LocalCloud(self.paths.cloud)
         self._stack: PulumiStack | None = None
+        self._is_alone = False
 
     @property
     def exists(self) -> bool:
@@ -57,7 +58,9 @@ class LocalStack:
         """
         try:
             with file_lock.hold(CHECKOUT, wait=False):
+                self._is_alone = True
                 yield
+                self._is_alone = False
         except LockHeld:
             raise CommandError(
                 "Another ./pipeline command is changing the local stack: wait until it has ended."
@@ -158,11 +161,15 @@ class LocalStack:
         """Return the cloud's running machines, without asking the engine.
 
         Raises:
-            CommandError: Nothing is deployed.
+            CommandError: Nothing is deployed, or another command is still making the first machine.
         """
         if not self.exists:
             raise not_deployed(LOCAL)
-        return local_hosts(self.cloud.machines(), self.paths)
+        machines = self.cloud.machines()
+        if not machines and not self._is_alone:
+            with self.alone():
+                pass
+        return local_hosts(machines, self.paths)
 
     def destroy(self, *, data: bool = False) -> None:
         """Delete everything through the engine, then the cloud itself, then the folder.

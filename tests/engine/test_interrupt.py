@@ -62,6 +62,22 @@ def test_terminated_demo_leaves_nothing(interruptible: tuple[Checkout, Path]) ->
     assert take_snapshot(base).left_since(before) == {}
 
 
+def test_status_beside_the_first_demo_says_to_wait(
+    interruptible: tuple[Checkout, Path],
+) -> None:
+    checkout, _ = interruptible
+    process = checkout.start("demo")
+    output_until(process, "Starting the cloud")
+    os.killpg(process.pid, signal.SIGSTOP)  # it makes no machine before `status` has looked
+    try:
+        answer = checkout.pipeline("status", code=1)
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+        process.terminate()
+        process.communicate(timeout=PATIENCE_SECONDS)
+    assert "Another ./pipeline command is changing the local stack: wait" in answer.stderr
+
+
 def test_interrupted_up_and_destroy_can_be_continued(
     interruptible: tuple[Checkout, Path],
 ) -> None:
@@ -70,7 +86,7 @@ def test_interrupted_up_and_destroy_can_be_continued(
     assert "'./pipeline up' continues" in printed
     again = checkout.pipeline("up").stderr
     assert "created  TroveInstance" not in again, "what was made is known"
-    assert "created  Instance" in again
+    assert "created  Instance" in printed + again
     printed = interrupt(checkout, "destroy", "deleted  Instance")
     assert "'./pipeline destroy' takes it down" in printed
     assert "deleted  Instance" not in checkout.pipeline("destroy").stderr
