@@ -13,6 +13,7 @@ import pytest
 
 from local.cloud import LocalCloud
 from tests.checkout import PROJECT
+from tests.eventually import patience
 
 PLANNER = Path(__file__).parent / "planner.py"
 
@@ -33,7 +34,7 @@ class Planner:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=120 * patience(),
         )
 
 

@@ -19,7 +19,7 @@ from local.machine.process.machine import ProcessMachine
 from tests.checkout import open_folder
 from tests.engine import secret_search
 from tests.engine.cloud_operator import LOCALLY, CloudOperator, cloud_operator
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 
 STACK = ("--stack", "lab")
 #: Both are a width in pixels, and found in no other text.
@@ -100,7 +100,7 @@ def shell(operator: CloudOperator, command: str, given: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=300 * patience(),
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout + answer.stderr

@@ -65,7 +65,7 @@ LISTING = (
     *(*_OF_THE_GATHERER, *_ASSIGNING, *_DEFERRING),
 )
 #: What is asked now and then, and is no step: statements, and parts of others.
-_OTHERS = ("resign", "return_tasks")
+_OTHERS = ("renew_leases", "resign", "return_tasks")
 _OTHER_PARTS = (
     *(b"procrastinate_update_heartbeat", b"procrastinate_prune_stalled_workers"),
     *(b"procrastinate_unregister_worker", b"abort_requested = true"),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.proxy import Proxy
+from tests.eventually import patience
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
@@ -59,7 +60,7 @@ def a_pass(pipeline: Pipeline, moment: str, phase: str, act: Callable[[], None])
         process = pipeline.popen("drain")
         running.append(process)
         has_started.set()
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=120 * patience())
     pipeline.configure()
     assert acted, err
     return process.returncode

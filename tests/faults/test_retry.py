@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.proxy import Proxy
+from tests.eventually import patience
 from tests.worker.jobs import PNG, listed, quarantine
 from tests.worker.pictures import decode, error, negated
 from tests.worker.pipeline import Pipeline
@@ -84,7 +85,7 @@ def _kill(pipeline: Pipeline, peer: str, killer: Killer, *arguments: str) -> boo
             pipeline.configure(database={"port": proxy.port})
         killer.process = pipeline.popen(*arguments)
         killer.has_started.set()
-        _, err = killer.process.communicate(timeout=60)
+        _, err = killer.process.communicate(timeout=60 * patience())
         assert killer.killed == (killer.process.returncode == -signal.SIGKILL), err
         assert killer.killed or killer.process.returncode == 0, err
     pipeline.configure()

@@ -161,6 +161,10 @@ class Guest:
         answer = self.checkout.pipeline("status", "--json", code=None)
         return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
 
+    def has_backlog(self) -> bool:
+        """Whether an upload waits, or `status` fails."""
+        return bool(self.status().get("backlog", {}).get("count") != 0)
+
     def is_working(self) -> bool:
         """Whether everything of the first boot is done: no pipeline's latest pass failed."""
         try:

@@ -115,7 +115,9 @@ def _status_of_failure(guest: Guest) -> str:
     def failure() -> str:
         answer = guest.checkout.pipeline("status", code=None)
         text = answer.stdout + answer.stderr
-        return text if "pipeline-install: failed" in text else ""
+        # Packages of Debian, which are installed beside, may have printed the last lines at first.
+        is_shown = "pipeline-install: failed" in text and "No matching distribution" in text
+        return text if is_shown else ""
 
     return str(eventually(failure, BOOT_SECONDS, "status shows the failed installation"))
 

@@ -70,7 +70,7 @@ def test_jobs_can_do_what_their_settings_allow_and_no_more(guest: Guest, tmp_pat
         # Root could, from the same machine: what is refused is there.
         reached = guest.shell(
             "\n".join(
-                f"timeout 3 bash -c '</dev/tcp/{host}/{port}' && echo {host}:{port}"
+                f"timeout 30 bash -c '</dev/tcp/{host}/{port}' && echo {host}:{port}"
                 for host, port in addresses
             ),
             code=None,
@@ -110,13 +110,9 @@ def test_nothing_is_left_of_jobs(guest: Guest, tmp_path: Path) -> None:
         eventually(
             lambda: guest.shell("systemctl list-units -a --no-legend 'pipeline-job-*@*'") == ""
         )
-        assert (
-            guest.shell(
-                "ls -d /tmp/job-* /tmp/systemd-private-*-pipeline-job-* 2>&1 | grep -v 'No such'",
-                code=1,
-            )
-            == ""
-        )
+        # systemd deletes a unit's own folders a moment after its end.
+        folders = "ls -d /tmp/job-* /tmp/systemd-private-*-pipeline-job-* 2>/dev/null; true"
+        eventually(lambda: guest.shell(folders) == "", what="their folders are gone")
     finally:
         for name in COMMANDS:
             guest.shell(f"systemctl start pipeline-worker@{name}.timer")

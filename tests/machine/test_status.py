@@ -68,7 +68,8 @@ def test_status_shows_the_failed_unit_and_its_message(guest: Guest, name: str) -
     finally:
         guest.shell(
             f"cp -a /root/whole {failure.path}; rm /root/whole; "
-            f"systemctl restart --no-block {failure.unit}"
+            f"systemctl restart {failure.unit} || true",
+            seconds=600,
         )
     eventually(
         lambda: guest.is_working() and not status_of_failure(guest, failure.unit),

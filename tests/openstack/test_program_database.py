@@ -15,6 +15,7 @@ import pytest
 
 from bench.proxy import Proxy
 from tests.checkout import output_until
+from tests.eventually import patience
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
 from tests.openstack.regions import second_region
@@ -134,7 +135,7 @@ def test_interrupted_wait_is_resumed_by_the_next_up(
     process = operator.checkout.start("up", *STACK)
     printed = output_until(process, "is BUILD; waiting")
     os.killpg(process.pid, number)
-    printed += process.communicate(timeout=300)[0]
+    printed += process.communicate(timeout=300 * patience())[0]
     assert process.returncode not in (0, None), printed
     assert "Traceback" not in printed
     assert ("'./pipeline up --stack lab' continues" in printed) == (number == signal.SIGINT), (

@@ -74,7 +74,7 @@ def test_failed_instance_is_reported_and_can_be_deleted(trove: Service) -> None:
     created = OWNER.create(inputs(trove, "broken-GUEST_ERROR"))
     props = created.outs or {}
     with pytest.raises(DatabaseError, match=r"is in status|is ACTIVE/"):
-        WAITER.create(waited(created.id, props, wait_minutes=0.5))
+        WAITER.create(waited(created.id, props, wait_minutes=5))
     OWNER.delete(created.id, props)
     assert client.get(trove.cloud, created.id) is None
 

@@ -6,6 +6,7 @@ import threading
 from urllib.parse import urlsplit
 
 from bench.proxy import Proxy
+from tests.eventually import patience
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 
@@ -29,7 +30,7 @@ def test_another_machine_continues(versioned: Pipeline) -> None:
         versioned.configure(store={"endpoint": f"http://127.0.0.1:{proxy.port}"})
         processes.append(versioned.popen("drain"))
         has_started.set()
-        processes[0].communicate(timeout=60)
+        processes[0].communicate(timeout=60 * patience())
     assert processes[0].returncode == -signal.SIGKILL
     assert versioned.rows() == []
     began = versioned.sql("SELECT key FROM pipeline.attempts")

@@ -26,7 +26,7 @@ for path in asked["paths"]:
         found[path] = "refused"
 for host, port in asked["addresses"]:
     try:
-        socket.create_connection((host, port), 3).close()
+        socket.create_connection((host, port), 30).close()
         found[f"{host}:{port}"] = "reached"
     except OSError:
         found[f"{host}:{port}"] = "refused"
