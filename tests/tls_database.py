@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local.ports import free_port
 from local.postgres import HOST, PostgreSQL
+from tests.ports import reserved_port
 
 BOTH = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full"
 ONLY_CERTIFICATE = "hostssl all all 127.0.0.1/32 cert"
@@ -94,7 +94,7 @@ def serving(certificate: str, client_authorities: str) -> Iterator[TlsDatabase]:
         _write(folder / "data" / "server.pem", certificate)
         _write(folder / "data" / "clients.crt", client_authorities)
         _write(folder / "data" / "pg_hba.conf", f"{_SUPERUSER}\n{BOTH}\n")
-        port = free_port()
+        port = reserved_port()
         settings = {
             "listen_addresses": HOST,
             "port": port,

@@ -13,6 +13,7 @@ from cli.commands.keys import configuration
 from cli.stacks.outputs import Outputs
 from local.object_store import ObjectStore
 from tests.clients.slow_link import SlowLink
+from tests.eventually import patience
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.test_linger import lingering
@@ -39,7 +40,7 @@ def at_work(pipeline: Pipeline, grace: int = GRACE, empty: int = EMPTY) -> Itera
         yield replace(pipeline.store, endpoint=f"http://127.0.0.1:{link.port}")
         assert worker.poll() is None, worker.communicate()
         worker.terminate()
-        worker.communicate(timeout=120)
+        worker.communicate(timeout=120 * patience())
     pipeline.configure(top={"grace_seconds": 0, "empty_seconds": 0})
     pipeline.drain()
     assert pipeline.left() == []
@@ -83,7 +84,7 @@ def run(*arguments: str | Path, **environment: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=300 * patience(),
     )
     assert ended.returncode == 0, (ended.returncode, ended.stdout[-2000:])
     return ended.stdout

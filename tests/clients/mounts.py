@@ -14,7 +14,7 @@ import pytest
 from local.object_store import ObjectStore
 from tests.checkout import PROJECT
 from tests.clients.at_work import keys_of
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 
 # tests/allowed_skips.txt has the same command.
 CAN_MOUNT = "command -v s3fs && command -v fusermount3 && test -w /dev/fuse && unshare --mount true"
@@ -102,11 +102,11 @@ def _mounted(
     finally:
         if end is not None:
             process.send_signal(end)
-            process.wait(60)
+            process.wait(60 * patience())
         # s3fs finishes pending writes first; rclone leaves them to the next mount.
         subprocess.run(["fusermount3", "-u", mount], capture_output=True, check=False)
         try:
-            process.wait(60)
+            process.wait(60 * patience())
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

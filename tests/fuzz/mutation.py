@@ -76,7 +76,7 @@ def run(seconds: float, seed: int) -> dict[str, int]:
             if kind == "png" and dice.randrange(4):
                 mutated = fix_crcs(mutated)
             source.write_bytes(mutated)
-            begun = time.process_time()
+            begun = time.thread_time()
             try:
                 negate.negate_file(source, target, PIXELS)
                 counts["taken"] += 1
@@ -84,5 +84,5 @@ def run(seconds: float, seed: int) -> dict[str, int]:
                 counts["refused"] += 1
             except Exception as error:
                 raise AssertionError(f"{error!r} for {kind} {mutated.hex()}") from error
-            assert time.process_time() - begun < MAX_SECONDS, f"slow: {kind} {mutated.hex()}"
+            assert time.thread_time() - begun < MAX_SECONDS, f"slow: {kind} {mutated.hex()}"
     return counts

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import patience
+
 CHECKOUT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 
@@ -43,7 +45,7 @@ def test_format() -> None:
     assert lint(BIN / "ruff", "format", "--check", "--quiet") == ""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 * patience())
 def test_types() -> None:
     assert lint(BIN / "mypy") == ""
 

@@ -137,8 +137,8 @@ class World:
                 part.argv, cwd=self.folder, env=environment, stdout=log, stderr=log
             )
             log.close()
-        ports = {"cloud": self.port, "edge": self.edge_port}
-        for port in (ports[name] for name in names if name in ports):
+        ports = {"cloud": (self.port, self.cameras_port), "edge": (self.edge_port,)}
+        for port in (port for name in names for port in ports.get(name, ())):
             eventually(partial(listens, port), what=f"a broker on port {port}")
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from tests.eventually import eventually
 from tests.page.stage import SAMPLES, Stage
 
 CAT = (SAMPLES / "cat.jpg").read_bytes()
@@ -58,7 +59,9 @@ def test_files_are_uploaded_without_script(
     page.locator("input[name=file]").set_input_files(tmp_path / "empty.jpg")
     page.get_by_role("button", name="Upload").click()
     expect(page.locator("main")).to_contain_text("The file 'empty.jpg' is empty")
-    (reported,) = stage.problems  # by the browser: the answer's status
+    # By the browser: the answer's status. It tells its events while it is asked something.
+    eventually(lambda: page.title() and stage.problems)
+    (reported,) = stage.problems
     assert "400 (Bad Request)" in reported
     stage.problems.clear()
 

@@ -15,9 +15,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from clients.certificates import issue, make_authority, public_part
-from local.ports import free_port
 from local.processes import find_program
 from tests.eventually import eventually, patience
+from tests.ports import reserved_port
 
 MOSQUITTO = find_program("mosquitto")
 USERS = {"ingest": "of-ingest", "door": "of-door", "gate": "of-gate"}
@@ -86,7 +86,7 @@ def prepare(folder: Path) -> Broker:
     }
     for name, text in files.items():
         (folder / "credentials" / name).write_text(text)
-    return Broker(folder, free_port(), free_port())
+    return Broker(folder, reserved_port(), reserved_port())
 
 
 @pytest.fixture(scope="module")

@@ -99,11 +99,12 @@ def descendants(name: str) -> list[psutil.Process]:
 
 def supervisors() -> list[psutil.Process]:
     """Return a supervisor's processes: the one that guards it, itself, and that of its job."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if is_alive(process) and "worker.sandbox.job" in process.cmdline()
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            if is_alive(process) and "worker.sandbox.job" in process.cmdline():
+                found.append(process)
+    return found
 
 
 @pytest.mark.parametrize("ending", ["true", "exit 1", "kill -9 $$"])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from tests.eventually import patience
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.slow import busy, slow_photo
@@ -46,7 +47,7 @@ def test_a_file_is_quarantined_after_three_crashes_alone(versioned: Pipeline, wh
         assert len(statuses) < 8
         process = versioned.popen("drain")
         with kill_over_slow_photo(process.pid, whole=whole):
-            _, err = process.communicate(timeout=120)
+            _, err = process.communicate(timeout=120 * patience())
         assert "Traceback" not in err
         statuses.append(process.returncode)
     # The first crash, beside others, does not count; three alone do.

@@ -11,6 +11,7 @@ import pytest
 
 from local.object_store import ObjectStore
 from local.postgres import PostgreSQL
+from tests.eventually import patience
 from tests.worker.pipeline import Pipeline
 
 INSERT = """
@@ -133,7 +134,7 @@ def test_a_reader_that_stops_early_causes_no_traceback(filled: Pipeline) -> None
     process.stdout.close()
     assert process.stderr
     assert process.stderr.read() == ""
-    process.wait(timeout=60)
+    process.wait(timeout=60 * patience())
 
 
 def test_sql_prints_names_and_rows(filled: Pipeline) -> None:

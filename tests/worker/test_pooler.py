@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from local.ports import free_port, listens
+from local.ports import listens
+from tests.ports import reserved_port
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 
@@ -46,7 +47,7 @@ def pooling(pipeline: Pipeline, settings: str, query: str) -> Iterator[int]:
         pytest.skip("Debian's pgbouncer is not installed (apt-get install pgbouncer)")
     # It does not run as root.
     account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    folder, port = Path(tempfile.mkdtemp(prefix="pooler-", dir="/tmp")), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="pooler-", dir="/tmp")), reserved_port()
     server = pipeline.server
     (folder / "users").write_text(
         f'"{pipeline.user}" "{pipeline.password}"\n"{pipeline.admin}" "{pipeline.admin_password}"\n'

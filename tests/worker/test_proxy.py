@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from clients.certificates import issue, make_authority, public_part
-from local.ports import free_port
 from tests.eventually import eventually
+from tests.ports import reserved_port
 from worker.proxy import caddyfile
 from worker.settings import Web
 
@@ -75,7 +75,7 @@ def serving(folder: Path, web: Web) -> Iterator[Proxy]:
     """Run Caddy as the machine does, in front of the page's server."""
     if CADDY is None:
         pytest.skip("caddy is not installed")
-    port, authority = free_port(), make_authority()
+    port, authority = reserved_port(), make_authority()
     (folder / "authority.pem").write_text(public_part(authority))
     (folder / "server.pem").write_text(issue("server", authority, "127.0.0.1"))
     certificate, state = str(folder / "server.pem"), str(folder / "state")

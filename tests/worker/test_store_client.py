@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -94,7 +94,7 @@ def server(
                     client = context.wrap_socket(client, server_side=True)
                 except OSError:
                     continue
-            with client:
+            with client, suppress(OSError):  # the client may have closed it
                 while left and client.recv(1 << 16):
                     seen.append(number)
                     answer = left.pop(0)

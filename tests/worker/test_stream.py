@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.world import GOOD, Transforms, World, failing
 from worker.errors import TransformCrashed, UploadDeferred
 from worker.ledger.memory_ledger import MemoryLedger
@@ -114,7 +114,7 @@ def test_failed_uploads_do_not_delay_others(world: World) -> None:
                 tried.add(name)
                 raise UploadDeferred("not yet")
             hanging.release()
-            assert released.wait(60)
+            assert released.wait(60 * patience())
 
         return act
 
@@ -123,7 +123,7 @@ def test_failed_uploads_do_not_delay_others(world: World) -> None:
 
     def stream() -> None:
         for _ in range(2):
-            assert hanging.acquire(timeout=60)
+            assert hanging.acquire(timeout=60 * patience())
         for number in range(50):
             world.upload(f"{number}.png")
         world.upload("last.png", b"last")
@@ -204,7 +204,11 @@ print("stopped")
 
 def test_a_signal_does_not_wait_for_a_lock_of_the_main_thread() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOCKED], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", LOCKED],
+        capture_output=True,
+        text=True,
+        timeout=300 * patience(),
+        check=False,
     )
     assert (done.stdout, done.stderr) == ("stopped\n", "")
 

@@ -179,7 +179,7 @@ def test_an_ended_session_is_a_problem(fleet: Fleet, query: str) -> None:
     assigned = machine.get()
     (session,) = eventually(lambda: fleet.sessions(query))
     fleet.pipeline.sql(f"SELECT pg_terminate_backend({session})")
-    eventually(lambda: machine.queue.problem is not None)
+    eventually(lambda: machine.problems)
     assert machine.queue.problem == machine.problems[0]
     assert machine.problems[0].startswith("The database failed in the queue: ")
     assert len(machine.problems) == 1

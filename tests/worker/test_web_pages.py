@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from local.object_store import ObjectStore
-from local.ports import free_port
 from local.postgres import PostgreSQL
 from tests.eventually import eventually
+from tests.ports import reserved_port
 from tests.worker.pictures import encode
 from tests.worker.pipeline import Pipeline
 from tests.worker.web_server import WebServer
@@ -465,7 +465,7 @@ def test_database_outage_is_one_sentence(
     web: WebServer, tmp_path: object, moto: ObjectStore, database: PostgreSQL
 ) -> None:
     pipeline = web.pipeline
-    pipeline.configure(database={"port": free_port()})
+    pipeline.configure(database={"port": reserved_port()})
     try:
         with WebServer(pipeline) as server:
             response = server.login().get("/results")

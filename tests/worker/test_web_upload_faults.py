@@ -19,9 +19,9 @@ import pytest
 from bench.proxy import Act, Break, Proxy
 from bench.proxy import Response as ProxyResponse
 from local.object_store import ObjectStore
-from local.ports import free_port
 from local.postgres import PostgreSQL
 from tests.eventually import eventually
+from tests.ports import reserved_port
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.scripted_store import Request, error, response, serving
@@ -360,7 +360,7 @@ def test_a_session_that_ends_before_a_page_is_read_is_one_sentence(
 
 
 def test_without_a_database_nothing_is_stored(stack: Pipeline) -> None:
-    with served(stack, database={"port": free_port()}) as server:
+    with served(stack, database={"port": reserved_port()}) as server:
         answer = put(server, "negatives/1.png", PNG)
         refused(answer, 503, "nothing was stored: try again later")
         assert stack.user not in answer.text

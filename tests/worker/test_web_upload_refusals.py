@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from local.object_store import ObjectStore
-from local.ports import free_port
 from local.postgres import PostgreSQL
+from tests.ports import reserved_port
 from tests.worker import test_proxy
 from tests.worker.pipeline import Pipeline
 from tests.worker.web_server import WebServer
@@ -45,7 +45,7 @@ class Way:
 def ways(
     tmp_path_factory: pytest.TempPathFactory, moto: ObjectStore, database: PostgreSQL
 ) -> Iterator[dict[str, Way]]:
-    folder, port = tmp_path_factory.mktemp("upload"), free_port()
+    folder, port = tmp_path_factory.mktemp("upload"), reserved_port()
     web = Web(port=port, exposed=True, max_file_mb=LIMIT_MB)
     with Pipeline(folder, moto, database, versions=True) as pipeline:
         pipeline.tables = {"web": {"max_file_mb": LIMIT_MB, "max_per_minute": 10_000}}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import IO, Any, Self
 
-from local.ports import free_port
 from tests.eventually import patience
+from tests.ports import reserved_port
 from tests.worker.pipeline import Pipeline
 from worker.web.tokens import bearer_token, csrf_token, page_key
 
@@ -40,7 +40,7 @@ class WebServer:
     def __init__(
         self, pipeline: Pipeline, port: int = 0, stdout: int | IO[str] = subprocess.PIPE
     ) -> None:
-        self.pipeline, self.port, self.cookie = pipeline, port or free_port(), ""
+        self.pipeline, self.port, self.cookie = pipeline, port or reserved_port(), ""
         self._stdout = stdout
 
     @property
