@@ -121,8 +121,9 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
         eventually(is_frozen_at_work)
         two.stop()
         one.kill()
-        # However long its start takes.
-        versioned.sql("UPDATE pipeline.leases SET until = until + interval '1 hour'")
+        # However long its start takes. The other one's have ended with it.
+        later = "UPDATE pipeline.leases SET until = until + interval '1 hour' WHERE machine = %s"
+        versioned.sql(later, ONE)
         leases = versioned.sql(query)
         assert leases
         one.start()
