@@ -13,7 +13,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
-from tests.eventually import patience
+from tests.eventually import eventually, patience
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 600
@@ -76,6 +76,10 @@ class Checkout:
         assert code is None or answer.returncode == code, output
         assert "Traceback" not in answer.stdout + answer.stderr, output
         return answer
+
+    def await_tables(self, *stack: str) -> None:
+        """Wait until the machine has created the tables: `log` fails before."""
+        eventually(lambda: self.pipeline("log", *stack, code=None).returncode == 0)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start `./pipeline words` in a session of its own.

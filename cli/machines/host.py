@@ -97,7 +97,8 @@ def choose(target: "Target", machine: str | None = None) -> Sequence[Host]:
         machine: The name or number of the one to return, None for all.
 
     Raises:
-        CommandError: Nothing is deployed, or no such machine runs.
+        CommandError: Nothing is deployed, no such machine runs, or another command is changing the
+            stack.
     """
     hosts = target.hosts()
     if not hosts:
@@ -121,7 +122,8 @@ def first(target: "Target", machine: str | None = None) -> Host:
     """Return the machine of a stack that commands are run on: the first, unless one is named.
 
     Raises:
-        CommandError: Nothing is deployed, or no such machine runs.
+        CommandError: Nothing is deployed, no such machine runs, or another command is changing the
+            stack.
     """
     return choose(target, machine)[0]
 

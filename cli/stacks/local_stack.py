@@ -42,7 +42,7 @@ class LocalStack:
         self.has_pipelines = has_pipelines
         self.cloud = LocalCloud(self.paths.cloud)
         self._stack: PulumiStack | None = None
-        self._is_alone = False
+        self._has_lock = False
 
     @property
     def exists(self) -> bool:
@@ -58,9 +58,11 @@ class LocalStack:
         """
         try:
             with file_lock.hold(CHECKOUT, wait=False):
-                self._is_alone = True
-                yield
-                self._is_alone = False
+                self._has_lock = True
+                try:
+                    yield
+                finally:
+                    self._has_lock = False
         except LockHeld:
             raise CommandError(
                 "Another ./pipeline command is changing the local stack: wait until it has ended."
@@ -161,14 +163,16 @@ class LocalStack:
         """Return the cloud's running machines, without asking the engine.
 
         Raises:
-            CommandError: Nothing is deployed, or another command is still making the first machine.
+            CommandError: Nothing is deployed, or no machine runs while another command changes the
+                stack.
         """
         if not self.exists:
             raise not_deployed(LOCAL)
         machines = self.cloud.machines()
-        if not machines and not self._is_alone:
+        if not machines and not self._has_lock:
+            # Another command that holds the lock may be making the first machine: `alone` says so.
             with self.alone():
-                pass
+                machines = self.cloud.machines()
         return local_hosts(machines, self.paths)
 
     def destroy(self, *, data: bool = False) -> None:

@@ -88,7 +88,7 @@ class Target(Protocol):
         """Return the machines that run the worker.
 
         Raises:
-            CommandError: Nothing is deployed.
+            CommandError: Nothing is deployed, or another command is changing the stack.
         """
 
 

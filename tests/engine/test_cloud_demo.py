@@ -10,7 +10,7 @@ from local.machine.process.machine import ProcessMachine
 from tests.checkout import PATIENCE_SECONDS, output_until
 from tests.engine.cloud_operator import CloudOperator
 from tests.engine.ssh_server import ssh_server
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 
 DEMO = ("demo", "--stack", "lab")
 STEPS = (
@@ -38,7 +38,7 @@ def test_demo_runs_all_steps_and_destroys(operator: CloudOperator) -> None:
     assert isinstance(machine, ProcessMachine)
     [ip] = operator.openstack().network.ips()
     with ssh_server(machine, ip.floating_ip_address, key, operator.base):
-        printed += demo.communicate(timeout=PATIENCE_SECONDS)[0]
+        printed += demo.communicate(timeout=PATIENCE_SECONDS * patience())[0]
     assert demo.returncode == 0, printed
     results = report(printed)
     assert tuple(results) == STEPS, printed

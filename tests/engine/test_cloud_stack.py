@@ -116,8 +116,7 @@ def test_page_is_opened_through_a_tunnel_until_ctrl_c(operator: CloudOperator) -
 def test_photo_is_negated(operator: CloudOperator) -> None:
     with documented(operator, "put") as session:
         assert "Sent 1" in session.end()
-    log = ("log", *STACK)
-    eventually(lambda: "cat.jpg" in operator.checkout.pipeline(*log, code=None).stdout)
+    eventually(lambda: "cat.jpg" in operator.checkout.pipeline("log", *STACK, code=None).stdout)
     with documented(operator, "status") as session:
         assert "database and object store, from the machine" in session.end()
     with documented(operator, "log") as session:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder, output_until
 from tests.engine.snapshot import take_snapshot
+from tests.eventually import patience
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     process = checkout.start(command)
     printed = output_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
-    printed += process.communicate(timeout=PATIENCE_SECONDS)[0]
+    printed += process.communicate(timeout=PATIENCE_SECONDS * patience())[0]
     assert process.returncode == 130, printed
     for noise in ("Traceback", "Exception", "Warning", "being changed", "could not"):
         assert noise not in printed, printed
@@ -55,7 +56,7 @@ def test_terminated_demo_leaves_nothing(interruptible: tuple[Checkout, Path]) ->
     process = checkout.start("demo")
     printed = output_until(process, "created  Container")
     process.terminate()
-    printed += process.communicate(timeout=PATIENCE_SECONDS)[0]
+    printed += process.communicate(timeout=PATIENCE_SECONDS * patience())[0]
     assert printed.strip().endswith("Interrupted: nothing is left of it."), printed
     assert process.returncode == 130
     assert not (checkout.folder / ".local").exists()
@@ -68,13 +69,14 @@ def test_status_beside_the_first_demo_says_to_wait(
     checkout, _ = interruptible
     process = checkout.start("demo")
     output_until(process, "Starting the cloud")
-    os.killpg(process.pid, signal.SIGSTOP)  # it makes no machine before `status` has looked
+    os.killpg(process.pid, signal.SIGSTOP)  # so that it makes no machine before `status` has run
     try:
         answer = checkout.pipeline("status", code=1)
     finally:
         os.killpg(process.pid, signal.SIGCONT)
         process.terminate()
-        process.communicate(timeout=PATIENCE_SECONDS)
+        process.communicate(timeout=PATIENCE_SECONDS * patience())
+    assert process.returncode == 130
     assert "Another ./pipeline command is changing the local stack: wait" in answer.stderr
 
 

@@ -30,7 +30,7 @@ SAMPLES = ("cat.jpg", "coffee.png", "galaxies.jpg", "retina.tif", "rocket.jpg")
 def deployed(shared_checkout: Checkout) -> Iterator[Checkout]:
     """A deployed local stack that has processed the samples."""
     shared_checkout.pipeline("up")
-    eventually(lambda: shared_checkout.pipeline("log", code=None).returncode == 0)
+    shared_checkout.await_tables()
     send(shared_checkout, *SAMPLES)
     yield shared_checkout
 

@@ -42,7 +42,7 @@ def deployed(shared_checkout: Checkout) -> Iterator[Checkout]:
     assert states(made) == dict.fromkeys(ALL, "to be created")
     make_photos(made.folder / "album")
     made.pipeline("up")
-    eventually(lambda: made.pipeline("log", code=None).returncode == 0)
+    made.await_tables()
     yield made
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from tests.checkout import PATIENCE_SECONDS, Checkout, output_until
 from tests.engine.snapshot import take_snapshot
+from tests.eventually import patience
 from tests.examples.shown import is_clean, show
 
 SAMPLES = ("cat.jpg", "coffee.png", "rocket.jpg")
@@ -32,7 +33,7 @@ def test_interrupted_demo_leaves_nothing(checkout: Checkout) -> None:
     demo = checkout.start("demo", "--example", "own-function")
     printed = output_until(demo, "^Waiting for the jobs")
     os.killpg(demo.pid, signal.SIGINT)
-    printed += demo.communicate(timeout=PATIENCE_SECONDS)[0]
+    printed += demo.communicate(timeout=PATIENCE_SECONDS * patience())[0]
     assert demo.returncode == 128 + signal.SIGINT, printed
     assert "Interrupted: nothing is left of it." in printed
     assert "Traceback" not in printed

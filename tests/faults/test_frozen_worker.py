@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.proxy import Proxy
-from tests.eventually import eventually
+from tests.eventually import eventually, patience
 from tests.worker.pictures import decode, encode, error, negated, picture
 from tests.worker.pipeline import Pipeline
 
@@ -65,7 +65,7 @@ class Machines:
                 self.use("vm-1", database={"port": proxy.port})
             self.worker = pipeline.popen("drain")
             self._has_started.set()
-            _, errors = self.worker.communicate(timeout=300)
+            _, errors = self.worker.communicate(timeout=300 * patience())
         assert self.was_frozen
         assert "Traceback" not in errors
         return int(self.worker.returncode)

@@ -162,16 +162,16 @@ class Guest:
         return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
 
     def has_backlog(self) -> bool:
-        """Whether an upload waits, or `status` fails."""
+        """Whether uploads are pending, or `status` failed."""
         return bool(self.status().get("backlog", {}).get("count") != 0)
 
     def is_working(self) -> bool:
-        """Whether everything of the first boot is done: no pipeline's latest pass failed."""
+        """Whether each pipeline's latest pass succeeded, so that the first boot is done."""
         try:
             found = self.status().get("pipelines", []) if self.machine.is_installed else []
         except (ValueError, ProcessLookupError):
             return False
-        # Passes fail until what their transform needs has been prepared.
+        # Until a pipeline's packages are installed its passes fail.
         obstacles = [[one["obstacle"] for one in each["machines"]] for each in found]
         return obstacles == [[None]] * len(NAMES + COMMANDS)
 

@@ -115,7 +115,8 @@ def _status_of_failure(guest: Guest) -> str:
     def failure() -> str:
         answer = guest.checkout.pipeline("status", code=None)
         text = answer.stdout + answer.stderr
-        # Packages of Debian, which are installed beside, may have printed the last lines at first.
+        # Debian's packages are installed at the same time: the last lines may at first be theirs,
+        # without pip's reason.
         is_shown = "pipeline-install: failed" in text and "No matching distribution" in text
         return text if is_shown else ""
 

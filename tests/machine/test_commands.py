@@ -70,7 +70,7 @@ def test_jobs_can_do_what_their_settings_allow_and_no_more(guest: Guest, tmp_pat
         # Root could, from the same machine: what is refused is there.
         reached = guest.shell(
             "\n".join(
-                f"timeout 30 bash -c '</dev/tcp/{host}/{port}' && echo {host}:{port}"
+                f"timeout 10 bash -c '</dev/tcp/{host}/{port}' && echo {host}:{port}"
                 for host, port in addresses
             ),
             code=None,

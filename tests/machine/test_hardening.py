@@ -181,7 +181,7 @@ def test_settings_are_for_root_and_the_workers(guest: Guest) -> None:
 def test_worker_cannot_reach_another_pipelines_process(guest: Guest) -> None:
     """Each has a user of its own, and sees no others' processes and credentials."""
     other = "pipeline-worker@thumbs.service"
-    guest.shell(f"systemctl restart {other}")  # a pass that has just begun goes on for a minute
+    guest.shell(f"systemctl restart {other}")  # a new pass lasts a minute
     probe = OTHER.replace("@PID@", guest.shell(f"systemctl show -P MainPID {other}"))
     assert guest.probe_as_root(probe).splitlines() == ["signalled", "saw", "read"]
     assert guest.probe_as_worker(probe).splitlines() == ["refused"] * 3

@@ -33,7 +33,7 @@ def moments(guest: Guest, since: str) -> list[tuple[str, float]]:
         is_start = entry.get("JOB_TYPE") == "start" and "JOB_RESULT" in entry
         kind = "start" if is_start else entry.get("MESSAGE_ID")
         if kind in ("start", SUCCEEDED, FAILED):
-            # When it was sent; the journal may take it later.
+            # When systemd sent the entry: journald may receive it later.
             at = entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"]
             found.append((kind, int(at) / 1e6))
     return found

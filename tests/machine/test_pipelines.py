@@ -79,7 +79,7 @@ def test_three_pipelines_do_their_work_side_by_side(guest: Guest, tmp_path: Path
 def test_stalled_pipeline_stops_no_other(guest: Guest) -> None:
     unit = "pipeline-worker@thumbs.service"
     drop_in = f"/run/systemd/system/{unit}.d/stalled.conf"
-    guest.write(drop_in, "[Service]\nWatchdogSec=0")  # else it is killed after a minute
+    guest.write(drop_in, "[Service]\nWatchdogSec=0")  # which would kill it after a minute
     guest.shell(
         f"systemctl daemon-reload; systemctl restart {unit}; systemctl kill --signal=STOP {unit}"
     )

@@ -66,6 +66,7 @@ def test_status_shows_the_failed_unit_and_its_message(guest: Guest, name: str) -
             f"status shows {failure.message}",
         )
     finally:
+        # Until the unit's end `status` may show how it was before the damage.
         guest.shell(
             f"cp -a /root/whole {failure.path}; rm /root/whole; "
             f"systemctl restart {failure.unit} || true",

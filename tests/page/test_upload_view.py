@@ -59,7 +59,8 @@ def test_files_are_uploaded_without_script(
     page.locator("input[name=file]").set_input_files(tmp_path / "empty.jpg")
     page.get_by_role("button", name="Upload").click()
     expect(page.locator("main")).to_contain_text("The file 'empty.jpg' is empty")
-    # By the browser: the answer's status. It tells its events while it is asked something.
+    # The browser reports the response's status. Playwright delivers its events only during calls,
+    # hence page.title().
     eventually(lambda: page.title() and stage.problems)
     (reported,) = stage.problems
     assert "400 (Bad Request)" in reported

@@ -56,7 +56,7 @@ def test_buckets_are_adopted_and_the_log_is_rebuilt(operator: CloudOperator) -> 
     upload(operator, "bad.png", b"no picture")
     expected = {"good.png": "done", "bad.png": "quarantined"}
     with machine(operator):
-        eventually(lambda: checkout.pipeline("jobs", *STACK, code=None).returncode == 0)
+        checkout.await_tables(*STACK)
         eventually(lambda: states(operator) == expected)
         before = {row["id"] for row in checkout.json("jobs", *STACK)}
     found = checkout.json("outputs", *STACK)
@@ -69,7 +69,7 @@ def test_buckets_are_adopted_and_the_log_is_rebuilt(operator: CloudOperator) -> 
     operator.change("lab", adoptBuckets=buckets)
     checkout.pipeline("up", *STACK)
     with machine(operator):
-        eventually(lambda: checkout.pipeline("jobs", *STACK, code=None).returncode == 0)
+        checkout.await_tables(*STACK)
         eventually(lambda: checkout.json("status", *STACK)["machines"])
         assert states(operator) == {}
         checkout.pipeline("rebuild-log", *STACK)

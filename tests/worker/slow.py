@@ -32,7 +32,10 @@ def children(parent: int) -> list[psutil.Process]:
 
 
 def busy(parent: int) -> list[psutil.Process]:
-    """Return those that transform the slow photo: that takes 4 s of CPU, a start under 0.7."""
+    """Return those that transform the slow photo.
+
+    It takes 4 s of CPU, and a start 0.7, on an idle computer: the limit is far from both.
+    """
     found = []
     for child in children(parent):
         with suppress(psutil.Error):

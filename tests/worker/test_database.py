@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from tests.eventually import patience
 from tests.worker.pictures import encode, picture
 from tests.worker.pipeline import Pipeline
 from tests.worker.results import quarantined, record
@@ -60,7 +61,7 @@ def test_migrating_again_changes_nothing(versioned: Pipeline) -> None:
 
 def test_concurrent_migrations(idle: Pipeline) -> None:
     processes = [idle.popen("migrate") for _ in range(4)]
-    ends = [process.communicate(timeout=300) for process in processes]
+    ends = [process.communicate(timeout=300 * patience()) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0, 0], ends
     assert sorted(out for out, _ in ends)[:3] == ["", "", ""]
     assert sorted(out for out, _ in ends)[3].startswith("applied 001_results\napplied 002_")

@@ -73,7 +73,7 @@ def test_machines_come_and_go(versioned: Pipeline) -> None:
         eventually(lambda: is_dispatched(versioned))
         keys |= put(versioned, "again", 3)
         eventually(lambda: is_finished(versioned, keys))
-        # Else a signal may come before a deletion is noted: work is left, says its exit status.
+        # A worker that is stopped before it has noted a deletion has work left, and exits with 1.
         open_work = "SELECT 1 FROM pipeline.leases UNION SELECT 1 FROM pipeline.procrastinate_jobs"
         eventually(lambda: not versioned.sql(open_work))
         fleet.stop()
@@ -106,13 +106,13 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
         eventually(lambda: is_dispatched(versioned))
         one, two = fleet.machines.values()
         keys = put(versioned, "x", 40)
-        query = "SELECT fence, until FROM pipeline.leases WHERE machine = 'vm-1'"
+        query = "SELECT fence, until FROM pipeline.leases WHERE machine = %s"
         numbers = count()
 
         def is_frozen_at_work() -> bool:
-            if versioned.sql(query):
+            if versioned.sql(query, ONE):
                 one.freeze()
-                if versioned.sql(query):
+                if versioned.sql(query, ONE):
                     return True
                 one.thaw()
             keys.update(put(versioned, f"more{next(numbers)}-", 10))  # all may be done already
@@ -121,10 +121,11 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
         eventually(is_frozen_at_work)
         two.stop()
         one.kill()
-        # However long its start takes. The other one's have ended with it.
+        # They must not end before it has started, however long that takes. Only its own: vm-2 has
+        # given its leases back, and would not do those uploads.
         later = "UPDATE pipeline.leases SET until = until + interval '1 hour' WHERE machine = %s"
         versioned.sql(later, ONE)
-        leases = versioned.sql(query)
+        leases = versioned.sql(query, ONE)
         assert leases
         one.start()
         held = "SELECT 1 FROM pipeline.leases WHERE fence = ANY(%s) AND until > now()"

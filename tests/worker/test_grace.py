@@ -112,7 +112,7 @@ def test_uploads_of_several_batches_are_deleted_together(
 ) -> None:
     for number in range(30):
         versioned.upload(f"{number}.png")
-    # Longer than what passes between the last row and what is noted of it.
+    # Long enough that the last upload is noted before the first deletion is due.
     versioned.schedule = replace(versioned.schedule, grace=3)
     stand_still(monkeypatch, lambda: len(versioned.ledger.results) == 30)
     versioned.run(threads=4)

@@ -349,7 +349,7 @@ def test_time_left(stack: Stack) -> None:
     assert "left" not in line()  # nothing waits
     for number in range(5):
         stack.store.upload("input", f"{number}.png", b"1234")
-    # Five at two in a minute; a little more if time passes.
+    # Five at two a minute; the estimate grows while the test runs.
     assert re.search(", about [23] min left$", line())
     stack.whole.connection.execute(
         "UPDATE pipeline.results SET created_at = created_at - interval '11 minutes'"

@@ -297,21 +297,27 @@ def test_a_child_can_neither_change_its_input_nor_take_more_memory(tmp_path: Pat
     assert notes == ["EACCES", "EACCES", "EINVAL", "EPERM", "EPERM", "EPERM"]
 
 
-def test_a_child_that_cannot_start_leaves_no_descriptor_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("available", [1, 2, 3])
+def test_a_child_that_cannot_start_leaves_no_descriptor_open(
+    tmp_path: Path, available: int
+) -> None:
+    """Its memory takes three descriptors, its pipes more."""
     pool, limits = Pool("copy", "{}", Limits(), tmp_path, 1), getrlimit(RLIMIT_NOFILE)
     free = unused_descriptor()
-    setrlimit(RLIMIT_NOFILE, (free + 1, limits[1]))  # the first one of several that it needs
+    setrlimit(RLIMIT_NOFILE, (free + available, limits[1]))
     try:
         with pytest.raises(ServiceUnavailable, match="cannot be started: Too many open files"):
             pool.run([tmp_path / "source"], ["a.txt"], b"text")
     finally:
         setrlimit(RLIMIT_NOFILE, limits)
         pool.close()
-    assert unused_descriptor() == free
+    assert unused_descriptor() <= free
+    # To remove its folder takes three as well; else it is removed with the pass's.
+    assert available < 3 or list(tmp_path.iterdir()) == []
 
 
 def unused_descriptor() -> int:
-    """Return the least descriptor that this process does not use."""
+    """Return the lowest descriptor that this process does not use."""
     found = os.dup(0)
     os.close(found)
     return found

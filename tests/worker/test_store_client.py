@@ -94,7 +94,7 @@ def server(
                     client = context.wrap_socket(client, server_side=True)
                 except OSError:
                     continue
-            with client, suppress(OSError):  # the client may have closed it
+            with client, suppress(OSError):  # the client may have closed the connection
                 while left and client.recv(1 << 16):
                     seen.append(number)
                     answer = left.pop(0)

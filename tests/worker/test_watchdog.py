@@ -26,8 +26,8 @@ class Systemd:
     def __init__(self, listening: socket.socket) -> None:
         self._socket = listening
 
-    def take_pings(self) -> None:
-        """Take what has come, so that the process need not wait to report more."""
+    def discard_pings(self) -> None:
+        """Read all pending pings: a full socket would block the process's next one."""
         self._socket.setblocking(False)
         with suppress(BlockingIOError):
             while True:
@@ -35,7 +35,7 @@ class Systemd:
 
     def await_pings(self, count: int) -> None:
         """Wait until it is reported so often from now on."""
-        self.take_pings()
+        self.discard_pings()
         self._socket.settimeout(60 * patience())
         for _ in range(count):
             assert self._socket.recv(64) == b"WATCHDOG=1"
@@ -76,7 +76,7 @@ def test_the_last_job_of_a_pass_may_take_long(systemd: Systemd, world: World) ->
     thread.start()
 
     def is_outdated() -> bool:
-        systemd.take_pings()
+        systemd.discard_pings()
         return one.was_outdated
 
     eventually(is_outdated)

@@ -83,7 +83,7 @@ def test_overview_shows_what_is_done_and_quarantined(web: WebServer) -> None:
     def text() -> str:
         return re.sub(r"<[^>]+>|\s+", " ", web.get("/").text)
 
-    web.pipeline.sql(  # short passes may measure no load
+    web.pipeline.sql(  # a short pass has measured no load
         "UPDATE pipeline.heartbeats SET cores = 2, cpu = 0.26, memory_used = 1200000000, "
         "memory_total = 4000000000"
     )

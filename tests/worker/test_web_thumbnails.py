@@ -50,7 +50,7 @@ def test_a_killed_process_is_no_verdict_about_the_picture(tmp_path: Path) -> Non
             await thumbnails.find(files[0], "small")
             (child,) = (one for one in children(os.getpid()) if one not in before)
             child.suspend()
-            # Until it has stopped it may still read what it is sent.
+            # SIGSTOP takes effect later: until then the process may read the job that it is sent.
             await asyncio.to_thread(eventually, lambda: child.status() == psutil.STATUS_STOPPED)
             finding = asyncio.create_task(thumbnails.find(files[1], "small"))
             await asyncio.to_thread(eventually, lambda: has_job(child))

@@ -105,9 +105,9 @@ class ChildProcess:
                 pass_fds=shared,
             )
         except OSError as error:
-            folder_removal.remove(self._folder)
             if self._memory:
                 self._memory.close()
+            folder_removal.remove(self._folder)  # needs descriptors, of which there may be no more
             raise ServiceUnavailable(
                 f"A process for transforms cannot be started: {error.strerror}."
             ) from error
