@@ -17,7 +17,7 @@ from local.errors import LocalCloudError
 Server = Literal["moto", "rclone"]
 NAME = "object-store"
 LOG, PORT, RECORD = f"{NAME}.log", "port", f"{NAME}.json"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)

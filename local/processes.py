@@ -188,7 +188,7 @@ def reap() -> None:
 
 def _await_environment(child: "subprocess.Popen[bytes]") -> None:
     """Wait until the child's environment can be read: for a moment after exec(2) it is empty."""
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 10
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(child.pid)
         while child.poll() is None and not process.environ() and time.monotonic() < deadline:

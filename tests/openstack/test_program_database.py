@@ -15,7 +15,7 @@ import pytest
 
 from bench.proxy import Proxy
 from tests.checkout import output_until
-from tests.eventually import patience
+from tests.eventually import eventually, patience
 from tests.openstack import admitted
 from tests.openstack.customer import INIT, Customer
 from tests.openstack.regions import second_region
@@ -97,6 +97,7 @@ def test_lost_order_is_reported_and_not_adopted(operator: Customer, watch: Watch
     watch.ordered = kill
     process = operator.checkout.start("up", *STACK)
     printed, _ = process.communicate()
+    eventually(lambda: struck)  # the proxy's thread may still wait for the process
     assert struck == [-signal.SIGKILL], printed
     [lost] = instances(operator)
     assert lost["name"] == NAME

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.object_store import ObjectStore
+from tests.eventually import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +37,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 def run(*arguments: str, **environment: str) -> Ended:
     """Run it to its end."""
     with start(*arguments, **environment) as process:
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=600 * patience())
         return Ended(process.returncode, out, err)
 
 

@@ -95,8 +95,9 @@ class Service:
         """The instance once it is healthy and `holds` returns true for it."""
 
         def look() -> dict[str, Any] | None:
-            view = self.show(identifier)
-            return view if view["operating_status"] == "HEALTHY" and holds(view) else None
+            # None from a service that is overloaded.
+            view = self.api.get(f"/instances/{identifier}").json().get("instance")
+            return view if view and view["operating_status"] == "HEALTHY" and holds(view) else None
 
         found: dict[str, Any] = eventually(look, SECONDS, f"{identifier} is healthy", every=PAUSE)
         return found

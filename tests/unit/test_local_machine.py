@@ -50,7 +50,7 @@ if sys.argv[3] == "drain" and (here / "crash").exists():
     os.kill(os.getpid(), 9)
 if sys.argv[3] == "drain" and (here / "slow").exists():
     def end(*_):
-        time.sleep(4)  # longer than a machine that is deleted has
+        time.sleep(3.5)  # longer than a machine that is deleted has
         (here / "ended").touch()
         sys.exit()
     signal.signal(signal.SIGTERM, end)

@@ -272,7 +272,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     for number in range(2):
         Pair(hosts, loop, servers).close(number)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60 * patience())
     loop.close()
 
 

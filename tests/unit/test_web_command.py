@@ -1,7 +1,6 @@
 """`./pipeline web`: where the page is reached, how the browser gets the key, what can fail."""
 
 import os
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from cli.machines.local_host import ProcessHost
 from cli.machines.ssh_host import SshHost
 from local import private_file
 from local.machine.process.machine import ProcessMachine
+from tests.ports import reserved_port
 
 KEY, TOKEN = "k" * 32, "t" * 32
 OUTPUTS = {"pageKey": KEY, "uploadToken": TOKEN}
@@ -205,8 +205,7 @@ def test_page_that_does_not_answer_yet(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = request.getfixturevalue(kind)
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        closed = nobody.getsockname()[1]
+    closed = reserved_port()
     if kind == "remote":
         write_ssh(tmp_path, closed)
     else:

@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -49,11 +51,15 @@ def get(path: str, seconds: float = 60) -> HTTPResponse:
 
 
 def is_reachable() -> bool:
-    try:
-        with get(f"api/models/{ONNX}", 5):
+    for _ in range(3):
+        try:
+            with get(f"api/models/{ONNX}", 20):
+                return True
+        except HTTPError:
             return True
-    except OSError:
-        return False
+        except OSError:
+            time.sleep(1)
+    return False
 
 
 def questions() -> list[tuple[str, str]]:

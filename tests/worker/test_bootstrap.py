@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clients import archive as worker_archive
+from tests.eventually import patience
 from tests.worker.pipeline import Pipeline
 
 ARCHIVE = worker_archive.describe()
@@ -34,7 +35,7 @@ def bootstrap(pipeline: Pipeline, source: Path) -> subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=120 * patience(),
     )
 
 
