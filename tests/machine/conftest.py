@@ -31,12 +31,12 @@ def able() -> None:
         pytest.skip(lacking)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def guests(
     request: pytest.FixtureRequest, able: None, pulumi: Path
 ) -> Iterator[Mapping[str, "Future[Guest]"]]:
     """Boot the guests that the session's tests need, beside the first tests."""
-    del able
+    del able  # not for the session: their passes go on, and take from other suites' cores
     suites = _suites(request.session)
     for suite in suites:  # here, since a build mounts file systems, which other tests look for
         debian_tree.build(cache_folder() / "trees", suite)
@@ -55,14 +55,14 @@ def _suites(session: pytest.Session) -> list[str]:
     return [suite for suite in debian_tree.SUITES if suite in wanted]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def begin(request: pytest.FixtureRequest) -> None:
     """Begin to boot the guests before the first test."""
     if missing() is None and _suites(request.session):
         request.getfixturevalue("guests")
 
 
-@pytest.fixture(scope="session", params=debian_tree.SUITES)
+@pytest.fixture(scope="package", params=debian_tree.SUITES)
 def guest(request: pytest.FixtureRequest, guests: Mapping[str, "Future[Guest]"]) -> Guest:
     """Return the guest of a working stack."""
     return guests[str(request.param)].result()

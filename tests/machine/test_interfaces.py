@@ -85,7 +85,7 @@ def serves(guest: Guest, name: str) -> bool:
     return is_active(guest, name) and listening
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outputs(guest: Guest) -> Mapping[str, Any]:
     """The stack's outputs, secrets shown."""
     answer = guest.checkout.pipeline("outputs", "--json", "--show-secrets")

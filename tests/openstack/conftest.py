@@ -17,7 +17,7 @@ from tests.openstack.services import guardian, leftovers, prerequisites, stack
 from tests.openstack.services.stack import OpenStack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cloud() -> Iterator[OpenStack]:
     """Both clouds, running; ended with the tests, however they end."""
     if sentence := prerequisites.missing():
@@ -42,7 +42,7 @@ def clouds_yaml(cloud: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cloud.clouds_yaml
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(cloud: OpenStack) -> Iterator[Path]:
     """The folder of a running Ceph that authenticates users with the cloud's Keystone."""
     if sentence := cluster.missing():

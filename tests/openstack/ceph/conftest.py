@@ -29,25 +29,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=no)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def project(cloud: OpenStack, gateway: Path) -> Iterator[Project]:
     """The customer's."""
     with cloud.customer() as connection:
         yield Project(connection, cluster.endpoint(gateway))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def moto(project: Project) -> ObjectStore:
     """Not moto's: the gateway, with the project's keys."""
     return project.ec2_credential()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rclone(moto: ObjectStore) -> ObjectStore:
     return moto
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pipelines(project: Project) -> type[Pipeline]:
     """Pipelines whose buckets are the project's containers."""
 
