@@ -16,7 +16,7 @@ from typing import Any
 from tests.eventually import eventually, patience
 
 PROJECT = Path(__file__).parent.parent
-PATIENCE_SECONDS = 600
+_PATIENCE_SECONDS = 600
 
 
 def copy_project(target: Path) -> None:
@@ -70,7 +70,7 @@ class Checkout:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_SECONDS * patience(),
+            timeout=_PATIENCE_SECONDS * patience(),
         )
         output = f"./pipeline {' '.join(words)}\n{answer.stdout}\n{answer.stderr}"
         assert code is None or answer.returncode == code, output
@@ -115,6 +115,11 @@ def output_until(process: subprocess.Popen[str], pattern: str) -> str:
         if re.search(pattern, line):
             return output
     raise AssertionError(f"it never printed {pattern!r}:\n{output}")
+
+
+def output_to_end(process: subprocess.Popen[str]) -> str:
+    """Return the rest of the output, up to the process's end."""
+    return process.communicate(timeout=_PATIENCE_SECONDS * patience())[0]
 
 
 def environment(home: Path, temporary: Path, **more: str) -> dict[str, str]:

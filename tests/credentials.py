@@ -56,13 +56,15 @@ class CredentialRules:
 
     @pytest.fixture
     def make(self, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-        def make(seconds: float | None = None, **asked: Any) -> str:
+        def make(lifetime: float | None = None, **asked: Any) -> str:
             with connect(account.entry) as cloud:
                 url = f"{_identity(cloud)}/users/{cloud.current_user_id}/application_credentials"
                 # Named, since Keystone 30, asked first after its start, takes a role too many.
                 asked = {"name": tmp_path.name, "roles": [{"name": "member"}], **asked}
-                if seconds is not None:  # from now on: Keystone refuses a time that has passed
-                    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+                if (
+                    lifetime is not None
+                ):  # in seconds from now: Keystone refuses a time that has passed
+                    ends = datetime.now(UTC) + timedelta(seconds=lifetime)
                     asked["expires_at"] = ends.strftime("%Y-%m-%dT%H:%M:%S.%f")
                 answer = cloud.session.post(url, json={"application_credential": asked})
             made = answer.json()["application_credential"]
@@ -112,7 +114,7 @@ class CredentialRules:
         assert account.ask("made", account.other) == 401
 
     def test_expired_credential_is_reported(self, make: Make) -> None:
-        entry = make(seconds=10)
+        entry = make(lifetime=10)
 
         def message() -> str:
             try:

@@ -7,10 +7,10 @@ import pytest
 
 from local.api.state import DATABASES
 from local.machine.process.machine import ProcessMachine
-from tests.checkout import PATIENCE_SECONDS, output_until
+from tests.checkout import output_to_end, output_until
 from tests.engine.cloud_operator import CloudOperator
 from tests.engine.ssh_server import ssh_server
-from tests.eventually import eventually, patience
+from tests.eventually import eventually
 
 DEMO = ("demo", "--stack", "lab")
 STEPS = (
@@ -38,7 +38,7 @@ def test_demo_runs_all_steps_and_destroys(operator: CloudOperator) -> None:
     assert isinstance(machine, ProcessMachine)
     [ip] = operator.openstack().network.ips()
     with ssh_server(machine, ip.floating_ip_address, key, operator.base):
-        printed += demo.communicate(timeout=PATIENCE_SECONDS * patience())[0]
+        printed += output_to_end(demo)
     assert demo.returncode == 0, printed
     results = report(printed)
     assert tuple(results) == STEPS, printed

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import PATIENCE_SECONDS, Checkout, make_checkout, open_folder, output_until
+from tests.checkout import (
+    Checkout,
+    make_checkout,
+    open_folder,
+    output_to_end,
+    output_until,
+)
 from tests.engine.snapshot import take_snapshot
-from tests.eventually import patience
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,7 @@ def interrupt(checkout: Checkout, command: str, moment: str) -> str:
     process = checkout.start(command)
     printed = output_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
-    printed += process.communicate(timeout=PATIENCE_SECONDS * patience())[0]
+    printed += output_to_end(process)
     assert process.returncode == 130, printed
     for noise in ("Traceback", "Exception", "Warning", "being changed", "could not"):
         assert noise not in printed, printed
@@ -56,7 +61,7 @@ def test_terminated_demo_leaves_nothing(interruptible: tuple[Checkout, Path]) ->
     process = checkout.start("demo")
     printed = output_until(process, "created  Container")
     process.terminate()
-    printed += process.communicate(timeout=PATIENCE_SECONDS * patience())[0]
+    printed += output_to_end(process)
     assert printed.strip().endswith("Interrupted: nothing is left of it."), printed
     assert process.returncode == 130
     assert not (checkout.folder / ".local").exists()
@@ -75,7 +80,7 @@ def test_status_beside_the_first_demo_says_to_wait(
     finally:
         os.killpg(process.pid, signal.SIGCONT)
         process.terminate()
-        process.communicate(timeout=PATIENCE_SECONDS * patience())
+        output_to_end(process)
     assert process.returncode == 130
     assert "Another ./pipeline command is changing the local stack: wait" in answer.stderr
 

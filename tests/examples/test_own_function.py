@@ -5,9 +5,8 @@ import signal
 
 from PIL import Image
 
-from tests.checkout import PATIENCE_SECONDS, Checkout, output_until
+from tests.checkout import Checkout, output_to_end, output_until
 from tests.engine.snapshot import take_snapshot
-from tests.eventually import patience
 from tests.examples.shown import is_clean, show
 
 SAMPLES = ("cat.jpg", "coffee.png", "rocket.jpg")
@@ -33,7 +32,7 @@ def test_interrupted_demo_leaves_nothing(checkout: Checkout) -> None:
     demo = checkout.start("demo", "--example", "own-function")
     printed = output_until(demo, "^Waiting for the jobs")
     os.killpg(demo.pid, signal.SIGINT)
-    printed += demo.communicate(timeout=PATIENCE_SECONDS * patience())[0]
+    printed += output_to_end(demo)
     assert demo.returncode == 128 + signal.SIGINT, printed
     assert "Interrupted: nothing is left of it." in printed
     assert "Traceback" not in printed

@@ -31,12 +31,13 @@ def able() -> None:
         pytest.skip(lacking)
 
 
+# Not for the session: their passes go on, and take cores from the suites that come later.
 @pytest.fixture(scope="package")
 def guests(
     request: pytest.FixtureRequest, able: None, pulumi: Path
 ) -> Iterator[Mapping[str, "Future[Guest]"]]:
     """Boot the guests that the session's tests need, beside the first tests."""
-    del able  # not for the session: their passes go on, and take from other suites' cores
+    del able
     suites = _suites(request.session)
     for suite in suites:  # here, since a build mounts file systems, which other tests look for
         debian_tree.build(cache_folder() / "trees", suite)

@@ -161,9 +161,9 @@ class Guest:
         answer = self.checkout.pipeline("status", "--json", code=None)
         return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
 
-    def has_backlog(self) -> bool:
-        """Whether uploads are pending, or `status` failed."""
-        return bool(self.status().get("backlog", {}).get("count") != 0)
+    def is_idle(self) -> bool:
+        """Whether `status` shows that no upload is pending."""
+        return bool(self.status().get("backlog", {}).get("count") == 0)
 
     def is_working(self) -> bool:
         """Whether each pipeline's latest pass succeeded, so that the first boot is done."""

@@ -27,7 +27,7 @@ def test_photos_are_negated_and_logged(guest: Guest) -> None:
     rows = guest.negate(*names)
     assert sorted(row["input_key"] for row in rows) == names
     assert {row["outcome"] for row in rows} == {"done"}
-    eventually(lambda: not guest.has_backlog(), what="all is done")
+    eventually(guest.is_idle, what="all is done")
     logs = ("logs", "--lines", "200")
     eventually(lambda: '"event": "done"' in guest.checkout.pipeline(*logs).stdout)
 

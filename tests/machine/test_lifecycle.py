@@ -157,7 +157,7 @@ def test_killed_worker_loses_nothing(guest: Guest, whom: str) -> None:
     guest.resume()
     eventually(lambda: len(guest.rows()) == before + 4, what="rows of all four")
     assert sorted(guest.done_keys()[-4:]) == sorted(FOUR)
-    eventually(lambda: not guest.has_backlog(), what="all is done")
+    eventually(guest.is_idle, what="all is done")
 
 
 def test_out_of_memory_fails_a_file_and_not_the_pipeline(guest: Guest) -> None:
@@ -231,5 +231,5 @@ def test_replacement_during_a_pass_loses_nothing(guest: Guest) -> None:
     assert guest.machine.folder != old
     assert not old.exists()
     eventually(guest.is_working, 300, "the new machine")
-    eventually(lambda: not guest.has_backlog(), what="all is done")
+    eventually(guest.is_idle, what="all is done")
     assert sorted(guest.done_keys()[before:]) == sorted([*FOUR, *FOUR])

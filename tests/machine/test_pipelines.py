@@ -63,7 +63,7 @@ def test_three_pipelines_do_their_work_side_by_side(guest: Guest, tmp_path: Path
         guest.checkout.pipeline("put", str(folder), "--pipeline", pipeline)
     for pipeline in NAMES:
         assert await_rows(guest, pipeline, prefix) == [f"{prefix}{name}" for name in pictures]
-    eventually(lambda: not guest.has_backlog(), what="all is done")
+    eventually(guest.is_idle, what="all is done")
     thumbs = results(guest, "thumbs", prefix)
     assert {thumb.size for thumb in thumbs.values()} == {(61, 67)}
     assert sorted(thumbs) == sorted(pictures)
@@ -79,7 +79,8 @@ def test_three_pipelines_do_their_work_side_by_side(guest: Guest, tmp_path: Path
 def test_stalled_pipeline_stops_no_other(guest: Guest) -> None:
     unit = "pipeline-worker@thumbs.service"
     drop_in = f"/run/systemd/system/{unit}.d/stalled.conf"
-    guest.write(drop_in, "[Service]\nWatchdogSec=0")  # which would kill it after a minute
+    # Otherwise the watchdog kills it after a minute.
+    guest.write(drop_in, "[Service]\nWatchdogSec=0")
     guest.shell(
         f"systemctl daemon-reload; systemctl restart {unit}; systemctl kill --signal=STOP {unit}"
     )

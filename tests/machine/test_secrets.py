@@ -81,7 +81,7 @@ def test_secrets_are_in_no_command_line_environment_or_journal(guest: Guest) -> 
         "cat /proc/[0-9]*/environ | tr '\\0' '\\n'; sleep 0.2; done"
     )
     guest.resume()
-    eventually(lambda: not guest.has_backlog(), what="all is done")
+    eventually(guest.is_idle, what="all is done")
     journal = guest.shell("journalctl --no-pager -o verbose")
     assert "worker drain" in seen  # a pass was seen
     assert "CREDENTIALS_DIRECTORY=/run/credentials/" in seen  # and its environment

@@ -108,7 +108,7 @@ def test_second_admits_ssh_from_the_first_and_nothing_else(pair: Pair) -> None:
     places = [f"{address(machine)}:{port}" for machine in (first, second) for port in (22, WEB)]
 
     def found(machine: NspawnMachine, *expected: str) -> bool:
-        """Ask again: on a busy computer an open port may take more than 3 s to answer."""
+        """Whether all is as expected; on a busy computer an open port may at first seem dropped."""
         answers = connect(machine, *places)
         pairs = zip(answers, expected, strict=True)
         assert all(answer in ("dropped", wanted) for answer, wanted in pairs), answers

@@ -9,6 +9,7 @@ import psutil
 from PIL import Image
 
 from tests.eventually import eventually
+from tests.running import with_word
 from tests.worker.pictures import encode
 from tests.worker.pipeline import Pipeline
 
@@ -22,13 +23,10 @@ def slow_photo() -> bytes:
 
 def children(parent: int) -> list[psutil.Process]:
     """Return the worker's processes for transforms."""
-    found = []
-    with suppress(psutil.Error):
-        for child in psutil.Process(parent).children():
-            with suppress(psutil.Error):  # it has ended
-                if "worker.sandbox.child" in child.cmdline():
-                    found.append(child)
-    return found
+    try:
+        return with_word(psutil.Process(parent).children(), "worker.sandbox.child")
+    except psutil.Error:  # the worker has ended
+        return []
 
 
 def busy(parent: int) -> list[psutil.Process]:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.eventually import eventually, patience
-from tests.running import is_alive
+from tests.running import is_alive, with_word
 from tests.worker.command_jobs import LIMITS, Jobs, accepting
 from tests.worker.pipeline import ROOT
 from worker.environment import Environment
@@ -99,12 +99,7 @@ def descendants(name: str) -> list[psutil.Process]:
 
 def supervisors() -> list[psutil.Process]:
     """Return a supervisor's processes: the one that guards it, itself, and that of its job."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it has ended
-            if is_alive(process) and "worker.sandbox.job" in process.cmdline():
-                found.append(process)
-    return found
+    return with_word(psutil.Process().children(recursive=True), "worker.sandbox.job")
 
 
 @pytest.mark.parametrize("ending", ["true", "exit 1", "kill -9 $$"])

@@ -109,7 +109,8 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
         query = "SELECT fence, until FROM pipeline.leases WHERE machine = %s"
         numbers = count()
 
-        def is_frozen_at_work() -> bool:
+        def freeze_at_work() -> bool:
+            """Freeze a machine, and return whether it holds leases."""
             if versioned.sql(query, ONE):
                 one.freeze()
                 if versioned.sql(query, ONE):
@@ -118,7 +119,7 @@ def test_successor_continues_at_once(versioned: Pipeline) -> None:
             keys.update(put(versioned, f"more{next(numbers)}-", 10))  # all may be done already
             return False
 
-        eventually(is_frozen_at_work)
+        eventually(freeze_at_work)
         two.stop()
         one.kill()
         # They must not end before it has started, however long that takes. Only its own: vm-2 has
