@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from cli.errors import CommandError
+from cli.errors import CommandError, MachineNotReady
 from cli.machines.boot import Step
 from cli.machines.page import Page, await_answer
 from cli.machines.ssh_host import SshHost
@@ -55,9 +55,14 @@ class ProcessHost:
         )
 
     def explain_failure(self, code: int, errors: str) -> CommandError | None:
-        """Return None: the worker runs on this computer."""
+        """Return MachineNotReady if the machine has not fetched the worker."""
         del code, errors
-        return None
+        if self.machine.booted.exists():
+            return None
+        return MachineNotReady(
+            f"Machine {self.name} has no worker yet: it fetches that from the object store, which "
+            "may not respond. Try again in a minute; './pipeline logs' shows errors."
+        )
 
     def steps(self) -> list[Step]:
         """Return none but the broker if it cannot be started: nothing is installed."""

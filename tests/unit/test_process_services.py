@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.errors import MachineNotReady
+from cli.machines.host import ask
 from cli.machines.local_host import ProcessHost
 from clients.archive import WORKER
 from clients.certificates import issue, make_authority
@@ -198,3 +200,14 @@ def test_machine_without_mosquitto_says_so_and_serves_the_page(
         assert step.failed
         assert NO_BROKER in step.state
         assert host.journal.read_text("utf-8").count(NO_BROKER) == 1
+
+
+def test_machine_that_cannot_fetch_its_worker_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store does not answer: the package's folder is there without its modules."""
+    monkeypatch.setattr("local.machine.process.machine.BOOT_SECONDS", 0)
+    machine = ProcessMachine("vm", tmp_path)
+    (machine.source / "worker").mkdir(parents=True)
+    with pytest.raises(MachineNotReady, match=r"Machine vm has no worker yet: .*object store"):
+        ask(ProcessHost(machine), ["status"])
