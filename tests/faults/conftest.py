@@ -14,7 +14,7 @@ from tests.worker.pipeline import Pipeline
 __all__ = ["database", "moto", "pipeline", "pipelines", "rclone", "versioned"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chains(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
