@@ -13,12 +13,11 @@ TITLE = "Growth"
 TEXT = """One pass over photographs of 256 × 192 pixels (JPEG, under 20 KB, all of distinct bytes)
 that wait in the input bucket, in one folder; `rclone serve s3`, PostgreSQL. CPU is of the worker's
 processes; that of the servers, on the same cores, is in separate columns; peak memory is the
-largest sum of PSS over the worker's processes, five times a second. Up to 1,000 objects: medians of
-three passes, with the least and the largest of the CPU."""
+largest sum of PSS over the worker's processes, five times a second. Medians of three turns, with
+the least and the largest of the CPU; a turn is a pass over each number of objects."""
 
 _SIZE = (256, 192)
 _TURNS = 3
-_REPEATED = 1000  # objects; passes over more are not repeated
 
 
 def measure(setup: Setup) -> Result:
@@ -31,20 +30,18 @@ def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:
 
     Args:
         setup: How to measure.
-        counts: Numbers of objects.
+        counts: Numbers of objects, two or more, ascending.
         name: Of the plot.
 
     Returns:
-        Table, figures and plot.
+        Table, figures and plot; the ratio is of the most objects to the next fewer.
     """
     uploads = PhotoSet(setup.photos).uploads(_SIZE)
     turns = 1 if setup.quick else _TURNS
     found: dict[int, list[tuple[float, ...]]] = {count: [] for count in counts}
     with Testbed(setup.folder / "testbed", setup.source) as testbed:
-        for turn in range(turns):
+        for _ in range(turns):
             for count in counts:
-                if count > _REPEATED and turn:
-                    continue
                 testbed.fill(count, uploads)
                 store, database = testbed.store_cpu(), testbed.database_cpu()
                 used = testbed.drain()
@@ -73,4 +70,11 @@ def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:
     columns += ["database's", "peak memory, MB"]
     axes = ("objects (logarithmic)", "milliseconds an object")
     plot = Lines(name, "What an object costs", *axes, series, logarithmic=True)
-    return Result([Table("", columns, lines)], figures, [plot])
+    *_, fewer, most = counts
+    ratios = [own[0] / other[0] for own, other in zip(found[most], found[fewer], strict=True)]
+    figures["CPU ratio"] = median(ratios)
+    note = (
+        f"CPU an object, {most:,} to {fewer:,} objects, in {turns} turns: {median(ratios):.2f} "
+        f"({min(ratios):.2f}–{max(ratios):.2f})."
+    )
+    return Result([Table("", columns, lines)], figures, [plot], [note])
