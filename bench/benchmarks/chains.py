@@ -52,11 +52,13 @@ def measure(setup: Setup) -> Result:
 def _alone(testbed: Testbed, count: int) -> tuple[float, float]:
     """Return the seconds that the second pipeline takes without the others, and the CPU's."""
     pipeline = testbed.pipeline
-    readers = pipeline.tables["pipelines.slow"].pop("readers")
-    bucket = str(pipeline.tables["pipelines.slow"]["input"])
-    testbed.fill(count, _upload, bucket)
+    table = pipeline.tables["pipelines.slow"]
+    readers = table.pop("readers")
+    pipeline.configure()
+    testbed.fill(count, _upload, str(table["input"]))
     used = _measured(testbed, count, "slow")
-    pipeline.tables["pipelines.slow"]["readers"] = readers
+    table["readers"] = readers
+    pipeline.configure()
     pipeline.sql("DELETE FROM pipeline.results")
     return used
 
