@@ -40,4 +40,7 @@ def serve(settings: Settings, port: int) -> None:
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     with listener:
+        # Connections inherit it, else each response on a kept one waits for the client's delayed
+        # ACK. asyncio sets it for sockets that name IPPROTO_TCP, which create_server's do not.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         uvicorn.Server(config).run([listener])
