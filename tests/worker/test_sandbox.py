@@ -303,24 +303,25 @@ def test_a_child_that_cannot_start_leaves_no_descriptor_open(
 ) -> None:
     """Its memory takes three descriptors, its pipes more."""
     pool, limits = Pool("copy", "{}", Limits(), tmp_path, 1), getrlimit(RLIMIT_NOFILE)
-    free = unused_descriptor()
-    setrlimit(RLIMIT_NOFILE, (free + available, limits[1]))
+    free = unused_descriptors()
+    setrlimit(RLIMIT_NOFILE, (free[available - 1] + 1, limits[1]))
     try:
         with pytest.raises(ServiceUnavailable, match="cannot be started: Too many open files"):
             pool.run([tmp_path / "source"], ["a.txt"], b"text")
     finally:
         setrlimit(RLIMIT_NOFILE, limits)
         pool.close()
-    assert unused_descriptor() <= free
+    assert unused_descriptors()[0] <= free[0]
     # To remove its folder takes three as well; else it is removed with the pass's.
     assert available < 3 or list(tmp_path.iterdir()) == []
 
 
-def unused_descriptor() -> int:
-    """Return the lowest descriptor that this process does not use."""
-    found = os.dup(0)
-    os.close(found)
-    return found
+def unused_descriptors() -> list[int]:
+    """Return the lowest descriptors that this process does not use, three or more."""
+    listed = os.dup(0)  # the lowest, which listing the others takes as well
+    os.close(listed)
+    used = {int(path.name) for path in Path("/dev/fd").iterdir()} - {listed}
+    return sorted(set(range(len(used) + 3)) - used)
 
 
 @pytest.mark.parametrize("size", [0, 1, MAX_BYTES, MAX_BYTES + 1])
