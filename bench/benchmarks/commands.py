@@ -10,6 +10,7 @@ from statistics import median
 from bench.benchmark import Result, Setup
 from bench.errors import RevisionUnusable
 from bench.revision import BASE, worktree
+from bench.spread import with_spread
 from bench.table import Table
 
 TITLE = "Time of commands"
@@ -47,11 +48,8 @@ def measure(setup: Setup) -> Result:
     for name in COMMANDS:
         ours, theirs = ([turn[side][name] for turn in found] for side in (0, 1))
         ratios = [mine / its for mine, its in zip(ours, theirs, strict=True)]
-        spreads = (
-            f"{median(times):.1f} ({min(times):.1f}–{max(times):.1f})" for times in (ours, theirs)
-        )
-        ratio = f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
-        lines.append([f"`./pipeline {name}`", *spreads, ratio])
+        times = (with_spread(each, 1) for each in (ours, theirs))
+        lines.append([f"`./pipeline {name}`", *times, with_spread(ratios)])
         figures[f"{name}: ratio"] = median(ratios)
     columns = ["command", "HEAD", BASE, "ratio"]
     return Result([Table("", columns, lines)], figures, notes=[f"{turns} turns."])

@@ -8,6 +8,7 @@ from bench.benchmark import Result, Setup
 from bench.photos import SIZES, SMALL, PhotoSet
 from bench.revision import checkout
 from bench.revision_pipeline import RevisionPipeline
+from bench.spread import least_to_largest
 from bench.table import Table
 from bench.testbed import Testbed
 
@@ -91,7 +92,7 @@ def _result(
         lines.append(
             [
                 *(what, f"{median(ours):.2f}", f"{median(theirs):.2f}"),
-                *(f"{median(ratios):.3f}", f"{min(ratios):.3f}–{max(ratios):.3f}"),
+                *(f"{median(ratios):.3f}", least_to_largest(ratios, 3)),
             ]
         )
         figures[f"{what}: ratio"] = median(ratios)

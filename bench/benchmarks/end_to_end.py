@@ -6,6 +6,7 @@ from bench.benchmark import Result, Setup
 from bench.errors import NotInstalled
 from bench.photos import SIZES, PhotoSet
 from bench.plots import Bars
+from bench.spread import least_to_largest
 from bench.table import Table
 from bench.testbed import Testbed
 from bench.tutorial import Tutorial
@@ -55,7 +56,7 @@ def measure(setup: Setup) -> Result:
         seconds, worker, store, database, peak = (
             median(values) for values in zip(*each, strict=True)
         )
-        spread = f"{min(rates[name]):.2f}–{max(rates[name]):.2f}"
+        spread = least_to_largest(rates[name])
         lines.append(
             [
                 *(name, str(runs[name][0]), f"{seconds:.1f}", f"{median(rates[name]):.2f}", spread),
@@ -70,7 +71,7 @@ def measure(setup: Setup) -> Result:
             figures[f"times {name}"] = median(of_turns)
             notes.append(
                 f"Ours is {median(of_turns):.0f} times as fast as {name} "
-                f"({min(of_turns):.0f}–{max(of_turns):.0f} in {turns} turns)."
+                f"({least_to_largest(of_turns, 0)} in {turns} turns)."
             )
     columns = ["what", "photographs", "seconds", "a second", "spread", "CPU ms an image"]
     columns += ["store's", "database's", "peak memory, MB"]

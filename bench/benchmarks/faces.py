@@ -11,6 +11,7 @@ from bench import faces_alone, usage
 from bench.benchmark import Result, Setup
 from bench.photos import ROOT, SIZES, PhotoSet, Uploads, encoded
 from bench.plots import Bars
+from bench.spread import least_to_largest
 from bench.table import Table
 from bench.testbed import Testbed
 from bench.usage import Usage
@@ -58,7 +59,7 @@ def measure(setup: Setup) -> Result:
         cpu = [1000 * each.cpu / count for each in used]
         ratios = [each.cpu / alone.cpu for each, alone in zip(used, found[_ALONE], strict=True)]
         rate = median(count / each.seconds for each in used)
-        cells = [f"{median(cpu):.1f}", f"{min(cpu):.1f}–{max(cpu):.1f}", f"{median(ratios):.3f}"]
+        cells = [f"{median(cpu):.1f}", least_to_largest(cpu, 1), f"{median(ratios):.3f}"]
         lines.append([name, *cells, f"{rate:.1f}"])
         values[name] = {"": (median(cpu), min(cpu), max(cpu))}
         figures[f"{name}: CPU ms"], figures[f"{name}: times"] = median(cpu), median(ratios)

@@ -10,6 +10,7 @@ from bench.benchmark import Result, Setup
 from bench.fleet import Fleet
 from bench.fleet_usage import FleetUsage
 from bench.photos import PhotoSet
+from bench.spread import least_to_largest
 from bench.table import Table
 from bench.testbed import Testbed
 
@@ -48,7 +49,7 @@ def measure(setup: Setup) -> Result:
         lines.append(
             [
                 *(f"{count:,}", f"{wall * count / 1000:.1f}", f"{1000 / wall:.0f}", f"{cpu:.2f}"),
-                *(f"{min(cpus):.2f}–{max(cpus):.2f}", f"{store:.2f}", f"{database:.2f}"),
+                *(least_to_largest(cpus), f"{store:.2f}", f"{database:.2f}"),
                 f"{memory[count]:.0f}",
             ]
         )

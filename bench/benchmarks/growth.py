@@ -6,6 +6,7 @@ from statistics import median
 from bench.benchmark import Result, Setup
 from bench.photos import PhotoSet
 from bench.plots import Lines
+from bench.spread import least_to_largest, with_spread
 from bench.table import Table
 from bench.testbed import Testbed
 
@@ -60,7 +61,7 @@ def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:
         lines.append(
             [
                 *(f"{count:,}", f"{wall * count / 1000:.1f}", f"{1000 / wall:.0f}"),
-                *(f"{cpu:.2f}", f"{min(cpus):.2f}–{max(cpus):.2f}"),
+                *(f"{cpu:.2f}", least_to_largest(cpus)),
                 *(f"{store:.2f}", f"{database:.2f}", f"{peak:.0f}"),
             ]
         )
@@ -73,8 +74,5 @@ def grow(setup: Setup, counts: Sequence[int], name: str) -> Result:
     *_, fewer, most = counts
     ratios = [own[0] / other[0] for own, other in zip(found[most], found[fewer], strict=True)]
     figures["CPU ratio"] = median(ratios)
-    note = (
-        f"CPU an object, {most:,} to {fewer:,} objects, in {turns} turns: {median(ratios):.2f} "
-        f"({min(ratios):.2f}–{max(ratios):.2f})."
-    )
+    note = f"CPU an object, {most:,} to {fewer:,} objects, in {turns} turns: {with_spread(ratios)}."
     return Result([Table("", columns, lines)], figures, [plot], [note])

@@ -14,6 +14,7 @@ from bench.fleet import Fleet
 from bench.fleet_usage import FleetUsage
 from bench.photos import SIZES, PhotoSet
 from bench.pipeline import WorkerPipeline
+from bench.spread import with_spread
 from bench.table import Table
 from bench.testbed import Testbed
 
@@ -71,7 +72,7 @@ def measure(setup: Setup) -> Result:
         lines.append(
             [
                 *(way, f"{1000 / median(one.wall for one in each):.1f}"),
-                *(_spread(values) for values in (workers, times, databases, total_times)),
+                *(with_spread(values) for values in (workers, times, databases, total_times)),
             ]
         )
         figures |= {
@@ -92,10 +93,6 @@ def measure(setup: Setup) -> Result:
 
 def _times(values: Sequence[float], others: Sequence[float]) -> list[float]:
     return [value / other for value, other in zip(values, others, strict=True)]
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from bench.benchmark import Result, Setup
 from bench.cpu_shares import CpuShares
 from bench.fleet import Fleet
 from bench.plots import Lines
+from bench.spread import least_to_largest
 from bench.table import Table
 from bench.testbed import Testbed
 from bench.workflow import package
@@ -117,7 +118,7 @@ def _result(found: Mapping[int, Sequence[Mapping[str, float]]], share: str) -> R
         lines.append(
             [
                 *(str(count), share, f"{rate:.2f}", f"{ratio:.2f}"),
-                *(f"{min(ratios):.2f}–{max(ratios):.2f}", f"{seconds:.0f}", f"{servers:.2f}"),
+                *(least_to_largest(ratios), f"{seconds:.0f}", f"{servers:.2f}"),
             ]
         )
         figures |= {f"{count}: jobs a second": rate, f"{count}: times": ratio}

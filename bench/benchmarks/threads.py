@@ -11,6 +11,7 @@ from bench import usage
 from bench.benchmark import Result, Setup
 from bench.photos import ROOT, SIZES, PhotoSet
 from bench.pooled_drain import PROCESSES, THREADS
+from bench.spread import least_to_largest, with_spread
 from bench.table import Table
 from bench.testbed import Testbed
 from bench.usage import Usage
@@ -52,7 +53,8 @@ def measure(setup: Setup) -> Result:
     cheaper = [other.cpu / own.cpu for own, other in pairs]
     note = (
         f"Threads to processes in {turns} turns of {count} photographs: "
-        f"{_text(faster)} times the photographs a second, {_text(cheaper)} times the CPU."
+        f"{with_spread(faster)} times the photographs a second, "
+        f"{with_spread(cheaper)} times the CPU."
     )
     columns = ["transforms in", "a second", "spread", "CPU ms an image", "spread"]
     columns += ["peak memory, MB"]
@@ -80,11 +82,4 @@ def _drain(testbed: Testbed, way: str) -> Usage:
 
 
 def _spread(*values: float, digits: int) -> tuple[str, str]:
-    return (
-        f"{median(values):.{digits}f}",
-        f"{min(values):.{digits}f}–{max(values):.{digits}f}",
-    )
-
-
-def _text(values: list[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+    return f"{median(values):.{digits}f}", least_to_largest(values, digits)
