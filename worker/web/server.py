@@ -40,7 +40,8 @@ def serve(settings: Settings, port: int) -> None:
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     with listener:
-        # Connections inherit it, else each response on a kept one waits for the client's delayed
-        # ACK. asyncio sets it for sockets that name IPPROTO_TCP, which create_server's do not.
+        # Accepted sockets inherit it. Otherwise the body of each response on a kept connection
+        # waits for a delayed ACK of its head: asyncio (Python 3.11 to 3.13, _set_nodelay) sets it
+        # only on sockets with the protocol IPPROTO_TCP, and create_server leaves that 0.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         uvicorn.Server(config).run([listener])
